@@ -1,0 +1,81 @@
+# Each target does its own set-up. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export WEFT_CACHE ?= $(HOME)/.cache/weft
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+ARGS ?=
+stamps := build/stamps
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+$(stamps)/npm: package-lock.json
+	@setup/machine.sh setup
+	@echo "installing npm packages (about 200 MB, cached in $(WEFT_CACHE)/npm)"
+	@npm ci --cache "$(WEFT_CACHE)/npm" --prefer-offline --no-audit --no-fund --loglevel=error
+	@mkdir -p $(stamps) && touch $@
+
+$(stamps)/gen: $(stamps)/npm releases.json setup/gen.ts setup/descriptors.py setup/buf.gen.yaml $(shell find proto -type f)
+	@echo "generating protobuf code from Envoy's API descriptors"
+	@node setup/gen.ts
+	@touch $@
+
+$(stamps)/envoy: $(stamps)/npm releases.json
+	@node setup/program.ts envoy > build/envoy.path
+	@touch $@
+
+.PHONY: setup
+setup: $(stamps)/gen $(stamps)/envoy ## install what Weft needs, without starting anything
+
+.PHONY: gen
+gen: ## generate the protobuf code again
+	@rm -f $(stamps)/gen
+	@$(MAKE) $(stamps)/gen
+
+.PHONY: demo
+demo: setup ## run the demonstration mesh (ARGS="--detach", ARGS="--stop", ...)
+	@setup/machine.sh demo
+	@exec ./weft demo $(ARGS)
+
+.PHONY: demo-info
+demo-info: ## print the running demonstration's addresses as JSON
+	@./weft demo info -o json
+
+.PHONY: test
+test: setup ## run all tests but those of real Kubernetes
+	@setup/machine.sh test
+	@setup/test.sh
+
+.PHONY: check
+check: setup ## everything that the type checker, the linter, the formatter and the dead-code finder can say
+	@tsc -p .
+	@oxlint --deny-warnings
+	@oxfmt --check
+	@knip
+	@node setup/check-rooms.ts
+
+.PHONY: format
+format: $(stamps)/npm ## format all code
+	@oxfmt
+
+.PHONY: golden
+golden: setup ## write the golden files anew and remove stale ones
+	@WEFT_GOLDEN=write vitest run golden
+
+.PHONY: bench
+bench: setup ## run the benchmarks
+	@setup/machine.sh test
+	@node bench/all.ts $(ARGS)
+
+.PHONY: clean
+clean: ## remove build results
+	rm -rf build src/proto/gen node_modules
+
+.PHONY: distclean
+distclean: clean ## remove build results and everything downloaded
+	rm -rf "$(WEFT_CACHE)"

@@ -1,0 +1,70 @@
+/** Who owns an object, so that it goes when its owner goes. Kubernetes `meta/v1.OwnerReference`. */
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+  readonly blockOwnerDeletion?: boolean;
+}
+
+/** Labels or annotations. */
+export type StringMap = Readonly<Record<string, string>>;
+
+/** Kubernetes `meta/v1.ObjectMeta`, as stored: what the server always fills in is not optional. */
+export interface ObjectMeta {
+  readonly name: string;
+  /** Absent on cluster-wide kinds. */
+  readonly namespace?: string;
+  readonly uid: string;
+  /** Decimal number of the store's revision that wrote the object. */
+  readonly resourceVersion: string;
+  /** Counts changes of the specification, from 1. */
+  readonly generation: number;
+  /** RFC 3339, whole seconds. */
+  readonly creationTimestamp: string;
+  readonly deletionTimestamp?: string;
+  readonly deletionGracePeriodSeconds?: number;
+  readonly generateName?: string;
+  readonly labels?: StringMap;
+  readonly annotations?: StringMap;
+  readonly finalizers?: readonly string[];
+  readonly ownerReferences?: readonly OwnerReference[];
+  readonly managedFields?: readonly unknown[];
+}
+
+/** An object of any kind, as the API serves it. Bodies are plain JSON. */
+export interface ResourceObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: ObjectMeta;
+  readonly [member: string]: unknown;
+}
+
+/** An object with a known body: `Resource<{ spec: ...; status?: ... }>`. */
+export type Resource<Body> = Readonly<Omit<ResourceObject, keyof Body>> & {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: ObjectMeta;
+} & Body;
+
+/** Names one object of a mesh, for findings and messages. */
+export interface ObjectRef {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespace?: string;
+  readonly name: string;
+  /** The member cluster that holds the object; absent for the mesh's own. */
+  readonly cluster?: string;
+}
+
+/** An object's name as people write it: `VirtualService shop/reviews`, `Service shop/reviews (east)`. */
+export function refText(ref: ObjectRef): string {
+  const name = ref.namespace === undefined ? ref.name : `${ref.namespace}/${ref.name}`;
+  return ref.cluster === undefined ? `${ref.kind} ${name}` : `${ref.kind} ${name} (${ref.cluster})`;
+}
+
+/** `group/version` as an object's `apiVersion` has it; the core group has no name. */
+export function apiVersionOf(group: string, version: string): string {
+  return group === "" ? version : `${group}/${version}`;
+}

@@ -1,0 +1,32 @@
+/** A JSON value as text with its object keys sorted: equal values give equal text. `undefined` members are left out. */
+export function canonical(value: unknown): string {
+  if (value === null || typeof value !== "object") return JSON.stringify(value) ?? "null";
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  const entries = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`).join(",")}}`;
+}
+
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  return a.every((byte, at) => byte === b[at]);
+}
+
+function equalEntries<K>(a: Iterable<[K, unknown]>, b: ReadonlyMap<K, unknown>): boolean {
+  for (const [key, value] of a) if (!b.has(key) || !equal(value, b.get(key))) return false;
+  return true;
+}
+
+/** Whether two plain values (primitives, arrays, objects, maps, sets, bytes) hold the same; order of keys does not matter. */
+export function equal(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, at) => equal(item, b[at]));
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return equalBytes(a, b);
+  if (a instanceof Map && b instanceof Map) return a.size === b.size && equalEntries(a, b);
+  if (a instanceof Set && b instanceof Set) return a.size === b.size && [...a].every((item) => b.has(item));
+  const entries = Object.entries(a);
+  return entries.length === Object.keys(b).length && equalEntries(entries, new Map(Object.entries(b)));
+}

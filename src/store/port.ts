@@ -1,0 +1,88 @@
+import type { ResourceObject } from "#api/meta.ts";
+
+/** A separate key space of one store: the mesh's own objects, or one embedded cluster's. */
+export type Partition = string;
+
+/** Where an object stands. */
+export interface ObjectKey {
+  readonly partition: Partition;
+  /** `plural` or `plural.group`, such as `virtualservices.networking.istio.io`. */
+  readonly resource: string;
+  /** Empty for cluster-wide kinds. */
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** An object and the revision that wrote it. `metadata.resourceVersion` of the object is that revision. */
+export interface Stored {
+  readonly key: ObjectKey;
+  readonly object: ResourceObject;
+  /** Counts every write of the whole store, from 1. */
+  readonly revision: number;
+}
+
+/** Which objects a list or a watch covers. */
+export interface Selection {
+  readonly partition: Partition;
+  readonly resource: string;
+  /** Absent: every namespace. */
+  readonly namespace?: string;
+}
+
+/** A page of a list, all of it read at one revision. */
+export interface Page {
+  readonly items: readonly Stored[];
+  readonly revision: number;
+  /** Opaque; given back to read the next page at the same revision. Absent on the last page. */
+  readonly next?: string;
+  /** Objects after this page, where known. */
+  readonly remaining?: number;
+}
+
+/** What must hold for a write: nothing stored yet, exactly this revision stored, or anything. */
+export type Expectation =
+  | { readonly kind: "absent" }
+  | { readonly kind: "revision"; readonly revision: number }
+  | { readonly kind: "any" };
+
+/** A change as a watcher sees it, in the order of revisions. A bookmark only tells how far the watch is. */
+export type StoreEvent =
+  | { readonly kind: "put"; readonly stored: Stored; readonly previous?: Stored }
+  | { readonly kind: "delete"; readonly stored: Stored; readonly revision: number }
+  | { readonly kind: "bookmark"; readonly revision: number };
+
+/**
+ * The versioned store of objects. A write is acknowledged only when a crash of the process or of the machine can
+ * no longer lose it.
+ */
+export interface ResourceStore extends AsyncDisposable {
+  /** The newest revision. */
+  revision(): Promise<number>;
+  /** The object, or undefined. */
+  get(key: ObjectKey): Promise<Stored | undefined>;
+  /**
+   * Objects by namespace and name.
+   * @param options.limit at most so many in a page.
+   * @param options.next a page's `next`.
+   * @throws WeftError `Gone` when the revision of `next` was compacted away.
+   */
+  list(selection: Selection, options?: { readonly limit?: number; readonly next?: string }): Promise<Page>;
+  /**
+   * Writes an object; its `resourceVersion` is set by the store.
+   * @throws WeftError `AlreadyExists` (expected absent), `NotFound` or `Conflict` (expected a revision).
+   */
+  put(key: ObjectKey, object: ResourceObject, expect: Expectation): Promise<Stored>;
+  /**
+   * Removes an object and returns it as it was, with the revision of the removal.
+   * @throws WeftError `NotFound` or `Conflict`.
+   */
+  delete(key: ObjectKey, expect: Expectation): Promise<{ readonly stored: Stored; readonly revision: number }>;
+  /**
+   * Every change after a revision, without gaps, until the signal aborts. A reader that is too slow to be buffered
+   * gets `Gone` and starts again from a list.
+   * @throws WeftError `Gone` when changes after that revision were compacted away.
+   */
+  watch(selection: Selection, after: number, signal: AbortSignal): AsyncIterable<StoreEvent>;
+  /** Forgets the history up to a revision, so that older watches and pages get `Gone`. */
+  compact(revision: number): Promise<void>;
+}

@@ -1,0 +1,72 @@
+import type { Query } from "#incremental/query.ts";
+import type { EncodedResource, TypeUrl } from "#proto/encoded.ts";
+
+/** What a proxy says of itself, from `envoy.config.core.v3.Node`. */
+export interface ProxyNode {
+  /** `type~address~name.namespace~domain`, as Istio's agent builds it. */
+  readonly id: string;
+  /** Envoy's service cluster, such as `reviews.shop`. */
+  readonly cluster: string;
+  /** Node metadata as plain JSON, with Istio's names (`CLUSTER_ID`, `LABELS`, `NAMESPACE`, ...). */
+  readonly metadata: Readonly<Record<string, unknown>>;
+  /** `user_agent_build_version` as `1.40.0`; empty when not told. */
+  readonly version: string;
+  readonly locality: { readonly region: string; readonly zone: string; readonly subzone: string };
+}
+
+/** Names a set of resources that proxies share. Opaque to this room. */
+export type ScopeKey = string;
+
+/** Which scopes make up each type's resources for a class of proxies, in order; names do not overlap. */
+export type ProxyScopes = Readonly<Record<TypeUrl, readonly ScopeKey[]>>;
+
+/** A resource's place: a scope and a name in it. */
+export interface ScopedName {
+  readonly scope: ScopeKey;
+  readonly name: string;
+}
+
+/**
+ * Where the server gets resources from. Everything is a query, so the server observes what proxies hold and learns
+ * of each change once per scope, however many proxies share it.
+ */
+export interface ResourceSource {
+  /**
+   * The class of a proxy: what it is, less what makes no difference to its resources.
+   * @throws WeftError `InvalidArgument` when the node lacks what is needed; the stream is refused with it.
+   */
+  classOf(node: ProxyNode): string;
+  /** A class's scopes. May change, such as when a Sidecar resource is added. */
+  readonly scopes: Query<string, ProxyScopes>;
+  /** Names of a scope of a type that proxies ask for as a whole (clusters, listeners), sorted. */
+  readonly names: Query<ScopeKey, readonly string[]>;
+  /** A resource, or undefined where the scope has none of that name. */
+  readonly resource: Query<ScopedName, EncodedResource | undefined>;
+}
+
+/** Where a proxy stands with one type. `never`: it has not asked for the type. */
+export interface TypeState {
+  readonly state: "SYNCED" | "STALE" | "NACKED" | "NEVER";
+  /** Version last acknowledged; empty before the first. */
+  readonly version: string;
+  /** Milliseconds since the epoch when the state was entered. */
+  readonly since: number;
+  /** Resources and text of the refusal that stands, when `NACKED`. */
+  readonly refused?: { readonly resources: readonly string[]; readonly message: string };
+}
+
+/** A connected proxy, as status and operators see it. */
+export interface ProxyStatus {
+  readonly node: ProxyNode;
+  /** Milliseconds since the epoch. */
+  readonly connectedAt: number;
+  readonly types: Readonly<Partial<Record<TypeUrl, TypeState>>>;
+}
+
+/** What the server tells of its proxies. */
+export interface ProxyStatusSource {
+  /** Every connected proxy, by node id. */
+  proxies(): readonly ProxyStatus[];
+  /** Calls back when a proxy connects, leaves, refuses something or stops refusing it; coalesced. */
+  onChange(callback: () => void): Disposable;
+}
