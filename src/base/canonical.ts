@@ -20,7 +20,7 @@ function equalEntries<K>(a: Iterable<[K, unknown]>, b: ReadonlyMap<K, unknown>):
 
 /** Whether two plain values (primitives, arrays, objects, maps, sets, bytes) hold the same; order of keys does not matter. */
 export function equal(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true;
+  if (a === b || Object.is(a, b)) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, at) => equal(item, b[at]));

@@ -1,0 +1,275 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { Engine } from "./engine.ts";
+
+describe("tables", () => {
+  test("a query follows the rows that it reads, those that are not there yet included", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const sum = engine.stringQuery("sum", () => (rows.get("a") ?? 0) + (rows.get("b") ?? 0));
+    using observed = engine.observe(sum, "");
+    expect(observed.current).toBe(0);
+    rows.set("a", 2);
+    rows.set("b", 3);
+    expect(observed.current).toBe(5);
+    rows.delete("a");
+    expect(observed.current).toBe(3);
+  });
+
+  test("an index gives the rows under a name and follows rows that move", () => {
+    const engine = new Engine();
+    const pets = engine.table<{ kind: string; legs: number }>("pets");
+    const byKind = pets.index("kind", (pet) => [pet.kind]);
+    const legs = engine.stringQuery("legs", (kind) => byKind.rows(kind).reduce((sum, pet) => sum + pet.legs, 0));
+    using cats = engine.observe(legs, "cat");
+    using birds = engine.observe(legs, "bird");
+    engine.change(() => {
+      pets.set("tom", { kind: "cat", legs: 4 });
+      pets.set("tweety", { kind: "bird", legs: 2 });
+    });
+    expect([cats.current, birds.current, byKind.names()]).toEqual([4, 2, ["bird", "cat"]]);
+    pets.set("tom", { kind: "bird", legs: 4 });
+    expect([cats.current, birds.current, byKind.names()]).toEqual([0, 6, ["bird"]]);
+  });
+
+  test("a change of one row runs only what read that row or its bucket", () => {
+    const engine = new Engine();
+    const rows = engine.table<{ group: string; value: number }>("rows");
+    const byGroup = rows.index("group", (row) => [row.group]);
+    const total = engine.stringQuery("total", (group) => byGroup.rows(group).reduce((sum, row) => sum + row.value, 0));
+    engine.change(() => {
+      for (let at = 0; at < 100; at += 1) rows.set(`r${at}`, { group: `g${at % 10}`, value: at });
+    });
+    const observed = Array.from({ length: 10 }, (_, at) => engine.observe(total, `g${at}`));
+    const before = engine.computations.get("total") ?? 0;
+    rows.set("r7", { group: "g7", value: 1000 });
+    expect((engine.computations.get("total") ?? 0) - before).toBe(1);
+    for (const one of observed) one[Symbol.dispose]();
+  });
+});
+
+describe("queries", () => {
+  test("an equal result stops a change", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const parity = engine.stringQuery("parity", (key) => (rows.get(key) ?? 0) % 2);
+    const text = engine.stringQuery("text", (key) => (parity.get(key) === 0 ? "even" : "odd"));
+    let calls = 0;
+    using observed = engine.observe(text, "a", () => (calls += 1));
+    rows.set("a", 2);
+    expect([engine.computations.get("parity"), engine.computations.get("text"), calls]).toEqual([2, 1, 0]);
+    rows.set("a", 3);
+    expect([observed.current, engine.computations.get("text"), calls]).toEqual(["odd", 2, 1]);
+  });
+
+  test("observers see a batch of edits as one change", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const sum = engine.stringQuery("sum", () => rows.rows().reduce((a, b) => a + b, 0));
+    const seen: number[] = [];
+    using observed = engine.observe(sum, "", () => seen.push(sum.get("")));
+    engine.change(() => {
+      rows.set("a", 1);
+      rows.set("b", 2);
+      engine.change(() => rows.set("c", 3));
+    });
+    expect(seen).toEqual([6]);
+    expect(observed.current).toBe(6);
+  });
+
+  test("what a computation throws is kept for its readers and goes away with its cause", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const checked = engine.stringQuery("checked", (key) => {
+      const row = rows.get(key);
+      if (row === undefined) throw new Error(`no row ${key}`);
+      return row;
+    });
+    using observed = engine.observe(checked, "a");
+    expect(() => observed.current).toThrow("no row a");
+    rows.set("a", 1);
+    expect(observed.current).toBe(1);
+  });
+
+  test("a circle of queries is named, and mended by a change", () => {
+    const engine = new Engine();
+    const next = engine.table<string>("next");
+    const end = engine.stringQuery("end", (key): string => {
+      const target = next.get(key);
+      return target === undefined ? key : end.get(target);
+    });
+    engine.change(() => {
+      next.set("a", "b");
+      next.set("b", "a");
+    });
+    using observed = engine.observe(end, "a");
+    expect(() => observed.current).toThrow("end(a) -> end(b) -> end(a)");
+    next.set("b", "c");
+    expect(observed.current).toBe("c");
+  });
+
+  test("inputs cannot change while a query or an observer runs", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const bad = engine.stringQuery("bad", () => rows.set("x", 1));
+    expect(() => bad.get("")).toThrow("inputs cannot change while a query runs");
+    const good = engine.stringQuery("good", () => rows.get("a"));
+    using _observed = engine.observe(good, "", () => rows.set("b", 1));
+    expect(() => rows.set("a", 1)).toThrow("inputs cannot change while observers are called");
+    expect(rows.get("a")).toBe(1);
+  });
+
+  test("an observer that fails does not keep the others from being called", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const row = engine.stringQuery("row", (key) => rows.get(key));
+    let called = 0;
+    using _first = engine.observe(row, "a", () => {
+      throw new Error("first");
+    });
+    using _second = engine.observe(row, "a", () => (called += 1));
+    expect(() => rows.set("a", 1)).toThrow("an observer failed: first");
+    expect(called).toBe(1);
+  });
+});
+
+describe("disposal", () => {
+  test("what nobody observes or reads is forgotten", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const inner = engine.stringQuery("inner", (key) => rows.get(key) ?? 0);
+    const outer = engine.stringQuery("outer", (key) => inner.get(key) + 1);
+    const observed = engine.observe(outer, "a");
+    expect([outer.size, inner.size]).toEqual([1, 1]);
+    observed[Symbol.dispose]();
+    expect([outer.size, inner.size]).toEqual([0, 0]);
+  });
+
+  test("what a query no longer reads is forgotten and no longer moves it", () => {
+    const engine = new Engine();
+    const rows = engine.table<string>("rows");
+    const value = engine.stringQuery("value", (key) => rows.get(key));
+    const followed = engine.stringQuery("followed", () => value.get(rows.get("which") ?? "a"));
+    using observed = engine.observe(followed, "");
+    engine.change(() => {
+      rows.set("a", "A");
+      rows.set("b", "B");
+    });
+    rows.set("which", "b");
+    expect([observed.current, value.size]).toEqual(["B", 1]);
+    const before = engine.computations.get("followed");
+    rows.set("a", "other");
+    expect(engine.computations.get("followed")).toBe(before);
+  });
+
+  test("reads from outside are not kept over the next change", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const row = engine.stringQuery("row", (key) => rows.get(key));
+    row.get("a");
+    row.get("b");
+    rows.set("z", 1);
+    expect(row.size).toBe(0);
+  });
+});
+
+/** A program over three input rows: layers of queries whose reads depend on values. */
+interface Program {
+  readonly layers: readonly (readonly Cell[])[];
+}
+interface Cell {
+  readonly operation: "sum" | "pick" | "parity" | "rows";
+  readonly reads: readonly number[];
+}
+type Edit = { readonly row: string; readonly value: number | undefined };
+
+const cell: fc.Arbitrary<Cell> = fc.record({
+  operation: fc.constantFrom("sum", "pick", "parity", "rows"),
+  reads: fc.array(fc.nat(5), { minLength: 1, maxLength: 3 }),
+});
+const program: fc.Arbitrary<Program> = fc.record({
+  layers: fc.array(fc.array(cell, { minLength: 3, maxLength: 6 }), { minLength: 1, maxLength: 5 }),
+});
+const edit: fc.Arbitrary<Edit> = fc.record({
+  row: fc.constantFrom("a", "b", "c", "d"),
+  value: fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined }),
+});
+
+interface Reads {
+  row(key: string): number | undefined;
+  bucket(parity: string): readonly number[];
+  cell(layer: number, at: number): number;
+}
+
+function evaluate({ layers }: Program, layer: number, at: number, reads: Reads): number {
+  const cells = layers[layer] ?? [];
+  const { operation, reads: targets } = cells[at % cells.length]!;
+  const read = (target: number): number =>
+    layer === 0 ? (reads.row("abcd"[target % 4]!) ?? -1) : reads.cell(layer - 1, target);
+  switch (operation) {
+    case "sum":
+      return targets.reduce((sum, target) => sum + read(target), 0);
+    case "pick":
+      // Which target is read depends on the first one's value.
+      return read(targets[Math.abs(read(targets[0]!)) % targets.length]!);
+    case "parity":
+      return read(targets[0]!) % 2;
+    case "rows":
+      return reads.bucket(String(targets[0]! % 2)).reduce((sum, value) => sum + value, 0);
+  }
+}
+
+const runs = Number(process.env["WEFT_PROPERTY_RUNS"] ?? 500);
+
+test("after any edits every observed query equals recomputation from scratch", () => {
+  fc.assert(
+    fc.property(program, fc.array(fc.array(edit, { maxLength: 4 }), { maxLength: 25 }), (written, changes) => {
+      const engine = new Engine();
+      const rows = engine.table<number>("rows");
+      const byParity = rows.index("parity", (row) => [String(row % 2)]);
+      const query = engine.query<{ layer: number; at: number }, number>({
+        name: "cell",
+        key: ({ layer, at }) => `${layer}/${at}`,
+        compute: ({ layer, at }) =>
+          evaluate(written, layer, at, {
+            row: (key) => rows.get(key),
+            bucket: (parity) => byParity.rows(parity),
+            cell: (below, target) => query.get({ layer: below, at: target }),
+          }),
+      });
+      const last = written.layers.length - 1;
+      const stale = new Set<number>();
+      const observed = [0, 1, 2].map((at) => engine.observe(query, { layer: last, at }, () => stale.delete(at)));
+      const plain = new Map<string, number>();
+      const scratch = (layer: number, at: number): number =>
+        evaluate(written, layer, at, {
+          row: (key) => plain.get(key),
+          bucket: (parity) =>
+            [...plain.keys()]
+              .toSorted()
+              .flatMap((key) => (String(plain.get(key)! % 2) === parity ? [plain.get(key)!] : [])),
+          cell: scratch,
+        });
+      for (const change of changes) {
+        const before = observed.map((one) => one.current);
+        for (const { row, value } of change) {
+          if (value === undefined) plain.delete(row);
+          else plain.set(row, value);
+        }
+        stale.clear();
+        for (const at of [0, 1, 2]) if (scratch(last, at) !== before[at]) stale.add(at);
+        engine.change(() => {
+          for (const { row, value } of change) {
+            if (value === undefined) rows.delete(row);
+            else rows.set(row, value);
+          }
+        });
+        expect(observed.map((one) => one.current)).toEqual([0, 1, 2].map((at) => scratch(last, at)));
+        expect(stale, "every observer of a value that changed was called").toEqual(new Set());
+      }
+      for (const one of observed) one[Symbol.dispose]();
+      expect(query.size).toBe(0);
+    }),
+    { numRuns: runs },
+  );
+});
