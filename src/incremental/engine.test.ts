@@ -213,7 +213,7 @@ function evaluate({ layers }: Program, layer: number, at: number, reads: Reads):
       // Which target is read depends on the first one's value.
       return read(targets[Math.abs(read(targets[0]!)) % targets.length]!);
     case "parity":
-      return read(targets[0]!) % 2;
+      return Math.abs(read(targets[0]!) % 2);
     case "rows":
       return reads.bucket(String(targets[0]! % 2)).reduce((sum, value) => sum + value, 0);
   }
