@@ -1,0 +1,26 @@
+import { InvalidArgumentError, Option } from "commander";
+import { stringify } from "yaml";
+
+/** What a command prints: a table for people, or data for programs. */
+export type OutputFormat = "table" | "wide" | "json" | "yaml" | "name";
+
+/** The `-o` option with the formats that a command has. */
+export function outputOption(formats: readonly OutputFormat[]): Option {
+  return new Option("-o, --output <format>", "how to print").choices(formats).default("table");
+}
+
+/** Data as the text of a format. */
+export function serialize(data: unknown, format: "json" | "yaml"): string {
+  return format === "json" ? `${JSON.stringify(data, undefined, 2)}\n` : stringify(data, { lineWidth: 0 });
+}
+
+/** Reads a whole number of a flag within bounds; commander prints the refusal beside the flag's name. */
+export function wholeNumber(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most) {
+      throw new InvalidArgumentError(`write a whole number from ${least} to ${most}.`);
+    }
+    return value;
+  };
+}
