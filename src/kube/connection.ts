@@ -1,0 +1,259 @@
+import { readFile } from "node:fs/promises";
+import { Agent as HttpAgent, request as httpRequest } from "node:http";
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Clock } from "#base/clock.ts";
+import { WeftError, messageOf } from "#base/errors.ts";
+
+/** Where an API server is and how a client shows who it is. Certificates and keys are PEM text. */
+export interface ServerAddress {
+  /** `http://host:port`, `https://host:port` (either may have a path) or `unix:///path/of/a.sock`. */
+  readonly url: string;
+  /** Authorities that the server's certificate must come from; the system's unless told. */
+  readonly ca?: string;
+  /** The name that the server's certificate must have, where it is not the URL's. */
+  readonly serverName?: string;
+  /** Accept any certificate. */
+  readonly insecure?: boolean;
+  /** The client's certificate and key. */
+  readonly certificate?: string;
+  readonly key?: string;
+  /** A bearer token. */
+  readonly token?: string;
+  /** A file that holds the bearer token and may be renewed; read for each request. */
+  readonly tokenFile?: string;
+}
+
+/** One request. */
+export interface ApiRequest {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Absolute, already encoded. */
+  readonly path: string;
+  /** Members that are undefined are left out. */
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** `application/json` unless told. */
+  readonly contentType?: string;
+  /** `application/json` unless told. */
+  readonly accept?: string;
+  readonly signal?: AbortSignal | undefined;
+  /** Milliseconds until a whole response must have arrived (`send`), or its headers (`open`); 30,000 unless told. */
+  readonly timeoutMs?: number;
+}
+
+/** A whole response, of any status. */
+export interface ApiResponse {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: Buffer;
+}
+
+/** A response whose body arrives over time. Leaving its iteration early closes the request. */
+export interface ApiStream {
+  readonly status: number;
+  readonly chunks: AsyncIterable<Buffer>;
+}
+
+/** What a connection needs besides its server. */
+export interface ConnectionOptions {
+  readonly clock: Clock;
+  /** How the client names itself; `weft` unless told. */
+  readonly userAgent?: string;
+  /** Requests in flight at once, others wait; 16 unless told. Streams do not count. */
+  readonly maxRequests?: number;
+  /** Bytes that a whole response may have; 64 MiB unless told. */
+  readonly maxResponseBytes?: number;
+}
+
+interface Exchange {
+  readonly request: ClientRequest;
+  readonly response: IncomingMessage;
+}
+
+const defaultTimeoutMs = 30_000;
+const maxStreams = 1024;
+
+function targetOf(address: ServerAddress): { readonly options: RequestOptions; readonly prefix: string; tls: boolean } {
+  let url: URL;
+  try {
+    url = new URL(address.url);
+  } catch {
+    throw new WeftError("InvalidArgument", `"${address.url}" is not a URL of an API server`);
+  }
+  if (url.protocol === "unix:")
+    return { options: { socketPath: decodeURIComponent(url.pathname), host: "localhost" }, prefix: "", tls: false };
+  if (url.protocol !== "http:" && url.protocol !== "https:")
+    throw new WeftError("InvalidArgument", `"${address.url}": an API server's URL is http, https or unix`);
+  const tls = url.protocol === "https:";
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  const port = url.port === "" ? (tls ? 443 : 80) : Number(url.port);
+  return { options: { host, port }, prefix: url.pathname.replace(/\/$/, ""), tls };
+}
+
+function tlsOptions(address: ServerAddress): object {
+  return {
+    ...(address.ca === undefined ? {} : { ca: address.ca }),
+    ...(address.serverName === undefined ? {} : { servername: address.serverName }),
+    ...(address.certificate === undefined ? {} : { cert: address.certificate }),
+    ...(address.key === undefined ? {} : { key: address.key }),
+    rejectUnauthorized: address.insecure !== true,
+  };
+}
+
+function pathOf(prefix: string, request: ApiRequest): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(request.query ?? {})) {
+    if (value !== undefined) query.set(name, String(value));
+  }
+  return `${prefix}${request.path}${query.size === 0 ? "" : `?${query.toString()}`}`;
+}
+
+/** The server closed an idle connection just as it was used again: nothing was answered, so a read may be repeated. */
+function wasStale(error: unknown, request: ClientRequest): boolean {
+  const { code } = error as { readonly code?: string };
+  return request.reusedSocket && (code === "ECONNRESET" || code === "EPIPE");
+}
+
+/**
+ * A pool of connections to one API server, with keep-alive. Failures of the network throw WeftError `Unavailable`,
+ * an elapsed time `DeadlineExceeded`, an aborted signal `Cancelled`; responses of any status are returned.
+ */
+export class Connection implements Disposable {
+  /** The server's URL, for messages. */
+  readonly url: string;
+  readonly #address: ServerAddress;
+  readonly #options: ConnectionOptions;
+  readonly #target: ReturnType<typeof targetOf>;
+  readonly #requests: HttpAgent;
+  readonly #streams: HttpAgent;
+
+  /** @throws WeftError `InvalidArgument` when the URL is none. */
+  constructor(address: ServerAddress, options: ConnectionOptions) {
+    this.url = address.url;
+    this.#address = address;
+    this.#options = options;
+    this.#target = targetOf(address);
+    const agent = (maxSockets: number): HttpAgent => {
+      const common = { keepAlive: true, maxSockets, maxFreeSockets: 4 };
+      return this.#target.tls ? new HttpsAgent({ ...common, ...tlsOptions(address) }) : new HttpAgent(common);
+    };
+    this.#requests = agent(options.maxRequests ?? 16);
+    this.#streams = agent(maxStreams);
+  }
+
+  /** Sends a request and reads the whole response. */
+  async send(request: ApiRequest): Promise<ApiResponse> {
+    using limit = this.#limit(request);
+    try {
+      const { response } = await this.#exchange(request, this.#requests, limit.signal);
+      return { status: response.statusCode ?? 0, headers: response.headers, body: await this.#read(response) };
+    } catch (error) {
+      throw this.#fault(error, request, limit.signal);
+    }
+  }
+
+  /** Sends a request and returns as soon as the response's headers are there. The signal also ends the body. */
+  async open(request: ApiRequest): Promise<ApiStream> {
+    const limit = this.#limit(request);
+    try {
+      const { response } = await this.#exchange(request, this.#streams, limit.signal);
+      const chunks = this.#chunks(response, request, limit.signal);
+      return { status: response.statusCode ?? 0, chunks };
+    } catch (error) {
+      throw this.#fault(error, request, limit.signal);
+    } finally {
+      limit[Symbol.dispose]();
+    }
+  }
+
+  /** Closes all connections; requests in flight fail. */
+  [Symbol.dispose](): void {
+    this.#requests.destroy();
+    this.#streams.destroy();
+  }
+
+  #limit(request: ApiRequest): Disposable & { readonly signal: AbortSignal } {
+    const timeoutMs = request.timeoutMs ?? defaultTimeoutMs;
+    const timeout = new AbortController();
+    const timer = this.#options.clock.after(timeoutMs, () =>
+      timeout.abort(new WeftError("DeadlineExceeded", `no answer from ${this.url} in ${timeoutMs} ms`)),
+    );
+    const signal = request.signal === undefined ? timeout.signal : AbortSignal.any([request.signal, timeout.signal]);
+    return { signal, [Symbol.dispose]: () => timer[Symbol.dispose]() };
+  }
+
+  async #exchange(request: ApiRequest, agent: HttpAgent, signal: AbortSignal): Promise<Exchange> {
+    const headers = await this.#headers(request);
+    const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
+    for (let attempt = 0; ; attempt += 1) {
+      const started = this.#start(request, { headers, agent, signal }, body);
+      try {
+        return { request: started.request, response: await started.response };
+      } catch (error) {
+        if (request.method !== "GET" || attempt > 0 || !wasStale(error, started.request)) throw error;
+      }
+    }
+  }
+
+  #start(
+    request: ApiRequest,
+    options: RequestOptions,
+    body: Buffer | undefined,
+  ): { readonly request: ClientRequest; readonly response: Promise<IncomingMessage> } {
+    const start = this.#target.tls ? httpsRequest : httpRequest;
+    const path = pathOf(this.#target.prefix, request);
+    const sent = start({ ...this.#target.options, ...options, method: request.method, path });
+    const response = new Promise<IncomingMessage>((resolve, reject) => {
+      sent.once("response", resolve);
+      // Stays for the request's life: a fault after the response reaches its reader through the response itself.
+      sent.on("error", reject);
+    });
+    sent.end(body);
+    return { request: sent, response };
+  }
+
+  async #headers(request: ApiRequest): Promise<OutgoingHttpHeaders> {
+    const { token, tokenFile } = this.#address;
+    const bearer = tokenFile === undefined ? token : (await readFile(tokenFile, "utf8")).trim();
+    return {
+      accept: request.accept ?? "application/json",
+      "user-agent": this.#options.userAgent ?? "weft",
+      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+      ...(request.body === undefined ? {} : { "content-type": request.contentType ?? "application/json" }),
+    };
+  }
+
+  async #read(response: IncomingMessage): Promise<Buffer> {
+    const most = this.#options.maxResponseBytes ?? 64 * 1024 * 1024;
+    const parts: Buffer[] = [];
+    let size = 0;
+    for await (const part of response as AsyncIterable<Buffer>) {
+      size += part.length;
+      if (size > most)
+        throw new WeftError("ResourceExhausted", `an answer of ${this.url} is larger than ${most} bytes`);
+      parts.push(part);
+    }
+    return Buffer.concat(parts, size);
+  }
+
+  async *#chunks(response: IncomingMessage, request: ApiRequest, signal: AbortSignal): AsyncGenerator<Buffer> {
+    try {
+      yield* response as AsyncIterable<Buffer>;
+    } catch (error) {
+      throw this.#fault(error, request, signal);
+    } finally {
+      response.destroy();
+    }
+  }
+
+  #fault(error: unknown, request: ApiRequest, signal: AbortSignal): WeftError {
+    if (error instanceof WeftError) return error;
+    if (signal.aborted) {
+      const reason: unknown = signal.reason;
+      return reason instanceof WeftError ? reason : new WeftError("Cancelled", "the request was cancelled", reason);
+    }
+    const what = `${request.method} ${request.path} of ${this.url} failed`;
+    return new WeftError("Unavailable", `${what}: ${messageOf(error)}`, error);
+  }
+}
