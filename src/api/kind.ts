@@ -68,6 +68,8 @@ export interface Kind {
   readonly scale?: ScaleFields;
   /** Checks that a schema cannot say; called with a body that fits the schema, defaults filled in. */
   readonly validate?: (object: ResourceObject) => readonly FieldError[];
+  /** What the user should know about an object that is accepted all the same; called as `validate` is. */
+  readonly warnings?: (object: ResourceObject) => readonly string[];
   /** Checks a change, such as of fields that must stay. */
   readonly validateUpdate?: (object: ResourceObject, before: ResourceObject) => readonly FieldError[];
   /** Fills in what depends on other fields; constant defaults stand in the schema. */

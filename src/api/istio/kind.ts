@@ -1,0 +1,36 @@
+import type { TObject } from "typebox";
+import type { Column, FieldError, Kind } from "../kind.ts";
+import type { ResourceObject } from "../meta.ts";
+import { ageColumn } from "../columns.ts";
+import { object } from "../schema.ts";
+import { IstioStatus } from "./status.ts";
+
+/** What tells one kind of Istio's networking group from another. */
+interface NetworkingKind {
+  readonly kind: string;
+  readonly plural: string;
+  readonly shortNames: readonly string[];
+  readonly description: string;
+  readonly spec: TObject;
+  /** Columns between the name and the age. */
+  readonly columns: readonly Column[];
+  readonly validate?: (object: ResourceObject) => readonly FieldError[];
+  readonly warnings?: (object: ResourceObject) => readonly string[];
+}
+
+/** A kind of the group `networking.istio.io`: its objects belong to the mesh, and v1 is stored. */
+export function networkingKind(parts: NetworkingKind): Kind {
+  const { spec, columns, ...rest } = parts;
+  return {
+    ...rest,
+    group: "networking.istio.io",
+    versions: [{ name: "v1" }, { name: "v1beta1" }, { name: "v1alpha3" }],
+    singular: parts.kind.toLowerCase(),
+    categories: ["istio-io", "networking-istio-io"],
+    namespaced: true,
+    home: "mesh",
+    schema: object(parts.description, { spec }, { status: IstioStatus }),
+    columns: columns.concat(ageColumn),
+    status: true,
+  };
+}
