@@ -184,8 +184,10 @@ export class Connection implements Disposable {
   }
 
   async #exchange(request: ApiRequest, agent: HttpAgent, signal: AbortSignal): Promise<Exchange> {
-    const headers = await this.#headers(request);
     const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
+    // Without a length Node would send the body of a DELETE with no framing at all.
+    const length = body === undefined ? {} : { "content-length": body.length };
+    const headers = { ...(await this.#headers(request)), ...length };
     for (let attempt = 0; ; attempt += 1) {
       const started = this.#start(request, { headers, agent, signal }, body);
       try {

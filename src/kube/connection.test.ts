@@ -1,0 +1,225 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { once } from "node:events";
+import type { TLSSocket } from "node:tls";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "#base/clock.ts";
+import { Connection } from "./connection.ts";
+import type { ServerAddress } from "./connection.ts";
+import { answer, testServer } from "./testing/http.ts";
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "weft-connection-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const connect = (address: ServerAddress, options = {}): Connection =>
+  new Connection(address, { clock: systemClock, ...options });
+
+const get = { method: "GET", path: "/x" } as const;
+
+function openssl(...args: readonly string[]): void {
+  execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
+}
+
+/** An authority, a server's certificate for 127.0.0.1 and a client's, as files in the folder. */
+function makeCertificates(): void {
+  const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  openssl("req", "-x509", ...newKey, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=test-ca");
+  writeFileSync(join(folder, "san"), "subjectAltName=IP:127.0.0.1");
+  for (const [name, extra] of [
+    ["server", ["-extfile", "san"]],
+    ["client", []],
+  ] as const) {
+    openssl("req", ...newKey, "-keyout", `${name}.key`, "-out", `${name}.csr`, "-subj", `/CN=${name}`);
+    openssl(
+      "x509",
+      "-req",
+      "-in",
+      `${name}.csr`,
+      "-CA",
+      "ca.pem",
+      "-CAkey",
+      "ca.key",
+      "-CAcreateserial",
+      "-out",
+      `${name}.pem`,
+      "-days",
+      "2",
+      ...extra,
+    );
+  }
+}
+
+const pem = (name: string): string => readFileSync(join(folder, name), "utf8");
+
+describe("over TLS", () => {
+  beforeAll(makeCertificates);
+
+  test("a trusted server sees the client's certificate", async () => {
+    const tls = {
+      key: pem("server.key"),
+      cert: pem("server.pem"),
+      ca: pem("ca.pem"),
+      requestCert: true,
+      rejectUnauthorized: true,
+    };
+    await using server = await testServer(
+      (_, response) => {
+        answer(response, 200, { client: (response.socket as TLSSocket).getPeerCertificate().subject.CN });
+      },
+      { tls },
+    );
+    using connection = connect({
+      url: server.url,
+      ca: pem("ca.pem"),
+      certificate: pem("client.pem"),
+      key: pem("client.key"),
+    });
+    expect(JSON.parse((await connection.send(get)).body.toString())).toEqual({ client: "client" });
+    using stranger = connect({ url: server.url, ca: pem("ca.pem") });
+    await expect(stranger.send(get)).rejects.toMatchObject({ code: "Unavailable" });
+  });
+
+  test("a server of another authority is refused, unless that is allowed", async () => {
+    await using server = await testServer((_, response) => answer(response, 200, {}), {
+      tls: { key: pem("server.key"), cert: pem("server.pem") },
+    });
+    using connection = connect({ url: server.url });
+    await expect(connection.send(get)).rejects.toThrow(/unable to verify|self-signed/);
+    using lax = connect({ url: server.url, insecure: true });
+    expect((await lax.send(get)).status).toBe(200);
+  });
+});
+
+test("over a Unix socket, with a token that is renewed in its file", async () => {
+  const path = join(folder, "api.sock");
+  await using server = await testServer((_, response) => answer(response, 200, {}), { path });
+  const tokenFile = join(folder, "token");
+  using connection = connect({ url: `unix://${path}`, tokenFile });
+  for (const token of ["first", "second"]) {
+    writeFileSync(tokenFile, `${token}\n`);
+    await connection.send(get);
+  }
+  expect(server.requests.map(({ headers }) => headers.authorization)).toEqual(["Bearer first", "Bearer second"]);
+});
+
+test("a URL's own path goes before the request's, and the query is encoded", async () => {
+  await using server = await testServer((_, response) => answer(response, 200, {}));
+  using connection = connect({ url: `${server.url}/clusters/a/`, token: "t" });
+  await connection.send({ ...get, query: { labelSelector: "app in (a,b)", limit: 5, none: undefined, watch: false } });
+  const [seen] = server.requests;
+  expect(seen?.url.pathname).toBe("/clusters/a/x");
+  expect(Object.fromEntries(seen?.url.searchParams ?? [])).toEqual({
+    labelSelector: "app in (a,b)",
+    limit: "5",
+    watch: "false",
+  });
+  expect(seen?.headers).toMatchObject({ authorization: "Bearer t", "user-agent": "weft", accept: "application/json" });
+});
+
+test.each(["nonsense", "ftp://127.0.0.1"])("the URL %s is refused", (url) => {
+  expect(() => connect({ url })).toThrow(expect.objectContaining({ code: "InvalidArgument" }));
+});
+
+describe("bounds", () => {
+  test("an answer that does not come in time", async () => {
+    await using server = await testServer(() => undefined);
+    using connection = connect({ url: server.url });
+    await expect(connection.send({ ...get, timeoutMs: 50 })).rejects.toMatchObject({ code: "DeadlineExceeded" });
+    await expect(connection.open({ ...get, timeoutMs: 50 })).rejects.toMatchObject({ code: "DeadlineExceeded" });
+  });
+
+  test("an answer that is too large", async () => {
+    await using server = await testServer((_, response) => answer(response, 200, "x".repeat(5000)));
+    using connection = connect({ url: server.url }, { maxResponseBytes: 1000 });
+    await expect(connection.send(get)).rejects.toMatchObject({ code: "ResourceExhausted" });
+  });
+
+  test("no more requests at once than allowed; streams do not count", async () => {
+    let now = 0;
+    let most = 0;
+    await using server = await testServer(({ url }, response) => {
+      if (url.pathname === "/stream") {
+        response.flushHeaders();
+        return;
+      }
+      now += 1;
+      most = Math.max(most, now);
+      setTimeout(() => {
+        now -= 1;
+        answer(response, 200, {});
+      }, 5);
+    });
+    using connection = connect({ url: server.url }, { maxRequests: 3 });
+    const stop = new AbortController();
+    await Promise.all(
+      Array.from({ length: 5 }, async () => connection.open({ method: "GET", path: "/stream", signal: stop.signal })),
+    );
+    await Promise.all(Array.from({ length: 12 }, async () => connection.send(get)));
+    expect(most).toBe(3);
+    stop.abort();
+  });
+
+  test("an abort cancels a request and ends a stream", async () => {
+    await using server = await testServer((_, response) => response.write("{"));
+    using connection = connect({ url: server.url });
+    const stop = new AbortController();
+    const { chunks } = await connection.open({ ...get, signal: stop.signal });
+    const sent = connection.send({ ...get, signal: stop.signal });
+    setTimeout(() => stop.abort(), 20);
+    await expect(sent).rejects.toMatchObject({ code: "Cancelled" });
+    await expect(Array.fromAsync(chunks)).rejects.toMatchObject({ code: "Cancelled" });
+  });
+});
+
+test("nobody listens", async () => {
+  using connection = connect({ url: `unix://${join(folder, "none.sock")}` });
+  await expect(connection.send(get)).rejects.toMatchObject({
+    code: "Unavailable",
+    message: expect.stringMatching(/GET \/x .*ENOENT/) as string,
+  });
+});
+
+/** Answers the first request of each connection and resets it at the second. */
+async function resettingServer(): Promise<{ url: string; connections: () => number } & Disposable> {
+  let connections = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    connections += 1;
+    sockets.add(socket);
+    let requests = 0;
+    socket.on("error", () => undefined);
+    socket.on("data", () => {
+      requests += 1;
+      if (requests > 1) socket.resetAndDestroy();
+      else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+    });
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const close = (): void => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  };
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { url, connections: () => connections, [Symbol.dispose]: close };
+}
+
+describe("an idle connection that the server closed as it was used again", () => {
+  test("a read is repeated once on a new connection, a write is not", async () => {
+    using server = await resettingServer();
+    using connection = connect({ url: server.url });
+    await connection.send(get);
+    expect((await connection.send(get)).status).toBe(200);
+    expect(server.connections()).toBe(2);
+    await expect(connection.send({ method: "POST", path: "/x", body: {} })).rejects.toMatchObject({
+      code: "Unavailable",
+    });
+    expect(server.connections()).toBe(2);
+  });
+});
