@@ -1,0 +1,41 @@
+import { expect, test } from "vitest";
+import { serviceDomains } from "./domains.ts";
+
+const reviews = { host: "reviews.shop.svc.cluster.local", aliases: [], addresses: ["10.110.0.7"], headless: false };
+
+function spelled(service: Parameters<typeof serviceDomains>[0], namespace: string): readonly string[] {
+  return serviceDomains(service, namespace).map(({ domain }) => domain);
+}
+
+test("a service of the caller's namespace goes by its bare name too", () => {
+  expect(spelled(reviews, "shop")).toEqual([
+    "reviews.shop.svc.cluster.local",
+    "reviews.shop.svc.cluster.local.",
+    "reviews",
+    "reviews.shop.svc",
+    "reviews.shop",
+    "10.110.0.7",
+  ]);
+});
+
+test("a service of another namespace does not", () => {
+  expect(spelled(reviews, "bank")).not.toContain("reviews");
+  expect(spelled(reviews, "bank")).toContain("reviews.shop");
+});
+
+test("a host outside Kubernetes has no short names", () => {
+  expect(spelled({ ...reviews, host: "api.example.com", addresses: [] }, "shop")).toEqual([
+    "api.example.com",
+    "api.example.com.",
+  ]);
+});
+
+test("an address is no name with a final dot, and IPv6 stands in brackets as in a Host header", () => {
+  expect(spelled({ ...reviews, host: "fd00::7", addresses: [] }, "shop")).toEqual(["[fd00::7]"]);
+});
+
+test("a headless service's Pods have names below each of its own", () => {
+  const names = spelled({ ...reviews, headless: true, addresses: [] }, "shop");
+  expect(names).toContain("*.reviews");
+  expect(names).toContain("*.reviews.shop.svc.cluster.local");
+});

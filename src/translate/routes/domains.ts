@@ -1,0 +1,61 @@
+import { isIP } from "node:net";
+import { clusterDomain, parseServiceHost } from "#model/hosts.ts";
+
+/** A host as it stands in a `Host` header: an IPv6 address in brackets. */
+function inHeader(host: string): string {
+  return isIP(host) === 6 ? `[${host}]` : host;
+}
+
+/**
+ * The shorter names by which a program in a namespace may call a Kubernetes service, as its resolver's search path lets
+ * it: the service's bare name only within the service's own namespace. Nothing for other hosts, and for the names of
+ * single Pods.
+ */
+function shortNames(host: string, callerNamespace: string): readonly string[] {
+  const suffix = `.svc.${clusterDomain}`;
+  const service = parseServiceHost(host);
+  if (!service) return [];
+  const { name, namespace } = service;
+  const qualified = host.slice(0, -suffix.length);
+  const withNamespace = [`${qualified}.svc`, qualified];
+  return namespace === callerNamespace ? [name, ...withNamespace] : withNamespace;
+}
+
+/** What the names of a service's virtual host depend on. */
+export interface NamedService {
+  readonly host: string;
+  /** Hosts of ExternalName services that stand for this one. */
+  readonly aliases: readonly string[];
+  /** The service's addresses in the caller's cluster. */
+  readonly addresses: readonly string[];
+  /** Whether it is a headless Kubernetes service, whose Pods have names below its own. */
+  readonly headless: boolean;
+}
+
+/** One way to name a service. */
+export interface Domain {
+  readonly domain: string;
+  /** Made from the full name; yields to another service's full name that is the same. */
+  readonly derived: boolean;
+}
+
+function spellings(host: string, callerNamespace: string): readonly Domain[] {
+  const absolute = isIP(host) === 0 ? [`${host}.`] : [];
+  const derived = [...absolute, ...shortNames(host, callerNamespace)];
+  return [...hostDomains(host), ...derived.map((domain) => ({ domain, derived: true }))];
+}
+
+/**
+ * Every `Host` that means a service, without ports, which Envoy ignores in matching: the full name (also with the
+ * final dot of an absolute one), the shorter ones, the addresses.
+ */
+export function serviceDomains(service: NamedService, callerNamespace: string): readonly Domain[] {
+  const names = [service.host, ...service.aliases].flatMap((host) => spellings(host, callerNamespace));
+  const below = service.headless ? names.map(({ domain }) => ({ domain: `*.${domain}`, derived: true })) : [];
+  return [...names, ...below, ...service.addresses.flatMap(hostDomains)];
+}
+
+/** The `Host` that means a host which is no service, or an address. */
+export function hostDomains(host: string): readonly Domain[] {
+  return [{ domain: inHeader(host), derived: false }];
+}

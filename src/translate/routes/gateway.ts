@@ -1,0 +1,146 @@
+import { create } from "@bufbuild/protobuf";
+import { hostMatches } from "#model/hosts.ts";
+import {
+  type Route,
+  type VirtualHost,
+  VirtualHost_TlsRequirementType as TlsRequirement,
+  VirtualHostSchema,
+} from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
+import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { matchesEverything } from "./match.ts";
+import { routeConfiguration } from "./outbound.ts";
+import { appliesAt } from "./route.ts";
+import { type RoutingRule, ruleKey } from "./rule.ts";
+import type { RouteSource } from "./source.ts";
+import { virtualHost, virtualHostName } from "./virtual-host.ts";
+
+/** A server of a Gateway object, one of those that share a route configuration. */
+export interface GatewayServer {
+  /** The Gateway, `namespace/name`. */
+  readonly gateway: string;
+  /** The server's port as the Gateway says it. */
+  readonly port: number;
+  /** As the Gateway says them: a host, or `namespace/host` where `.` is the Gateway's own namespace and `*` any. */
+  readonly hosts: readonly string[];
+  /** Whether the server terminates TLS. */
+  readonly tls: boolean;
+  /** Whether callers without TLS are sent to HTTPS. */
+  readonly httpsRedirect: boolean;
+}
+
+/** Where a gateway's virtual host gets some of its routes. */
+export interface RouteOrigin {
+  /** The rule (`ruleKey`). */
+  readonly rule: string;
+  readonly gateway: string;
+  readonly port: number;
+  readonly tls: boolean;
+}
+
+/** A gateway's virtual host before its routes are made. */
+export interface GatewayHostPlan {
+  readonly name: string;
+  readonly host: string;
+  readonly origins: readonly RouteOrigin[];
+  readonly httpsRedirect: boolean;
+}
+
+/** What the virtual hosts of a gateway's port are planned from. */
+export interface GatewayHosts {
+  /** In the order of the Gateways' age. */
+  readonly servers: readonly GatewayServer[];
+  /** The gateway's own namespace and labels, which rules may match on. */
+  readonly source: RouteSource;
+  /** The rules bound to a gateway that the gateway's namespace sees, in the order of precedence. */
+  readonly rulesOf: (gateway: string) => readonly RoutingRule[];
+}
+
+/** The namespace (`*` for any) and the host in lower case of a server's host. */
+function serverHost(text: string, gateway: string): { readonly namespace: string; readonly host: string } {
+  const slash = text.indexOf("/");
+  if (slash < 0) return { namespace: "*", host: text.toLowerCase() };
+  const namespace = text.slice(0, slash);
+  const own = gateway.slice(0, gateway.indexOf("/"));
+  return { namespace: namespace === "." ? own : namespace, host: text.slice(slash + 1).toLowerCase() };
+}
+
+/** The hosts that both a server and a rule name; of a name and a wildcard over it, the narrower one. */
+export function commonHosts(server: GatewayServer, rule: RoutingRule): readonly string[] {
+  const common = new Set<string>();
+  for (const text of server.hosts) {
+    const { namespace, host } = serverHost(text, server.gateway);
+    if (namespace !== "*" && namespace !== rule.namespace) continue;
+    for (const named of rule.hosts) {
+      if (hostMatches(named, host)) common.add(host);
+      else if (hostMatches(host, named)) common.add(named);
+    }
+  }
+  return [...common];
+}
+
+/** Collects what servers say of each host. */
+class Plans {
+  readonly #plans = new Map<string, GatewayHostPlan>();
+
+  add(host: string, server: GatewayServer, rule?: RoutingRule): void {
+    const { gateway, port, tls, httpsRedirect } = server;
+    const plan = this.#plans.get(host) ?? {
+      name: virtualHostName(host, port),
+      host,
+      origins: [],
+      httpsRedirect: false,
+    };
+    const origin = rule && { rule: ruleKey(rule), gateway, port, tls };
+    const known = plan.origins.some((each) => each.rule === origin?.rule && each.gateway === gateway);
+    this.#plans.set(host, {
+      ...plan,
+      origins: origin && !known ? [...plan.origins, origin] : plan.origins,
+      httpsRedirect: plan.httpsRedirect || httpsRedirect,
+    });
+  }
+
+  sorted(): readonly GatewayHostPlan[] {
+    return [...this.#plans.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+}
+
+/** The virtual hosts of a gateway's port, by name: one for each host that a server and a rule have in common. */
+export function planGatewayHosts({ servers, source, rulesOf }: GatewayHosts): readonly GatewayHostPlan[] {
+  const plans = new Plans();
+  for (const server of servers) {
+    const place = { source, port: server.port, gateway: server.gateway };
+    for (const rule of rulesOf(server.gateway)) {
+      if (!appliesAt(rule, place)) continue;
+      for (const host of commonHosts(server, rule)) plans.add(host, server, rule);
+    }
+    if (!server.httpsRedirect) continue;
+    // Callers of a host that has no rule are sent to HTTPS all the same.
+    for (const text of server.hosts) plans.add(serverHost(text, server.gateway).host, server);
+  }
+  return plans.sorted();
+}
+
+function takesEverything(route: Route): boolean {
+  return route.match !== undefined && matchesEverything(route.match);
+}
+
+/**
+ * A planned virtual host with its routes: those of several rules one after the other, but what takes every request last.
+ * @param routesOf the routes of one origin, at its port and gateway (`ruleRoutes`).
+ */
+export function gatewayVirtualHost(
+  plan: GatewayHostPlan,
+  routesOf: (origin: RouteOrigin) => readonly Route[],
+): VirtualHost {
+  const routes = plan.origins.flatMap(routesOf);
+  const ordered = [...routes.filter((route) => !takesEverything(route)), ...routes.filter(takesEverything)];
+  const made = virtualHost(plan.name, [plan.host], ordered);
+  if (plan.httpsRedirect) made.requireTls = TlsRequirement.ALL;
+  return made;
+}
+
+/** The route configuration of a gateway's port (`http.8080`); without any virtual host every request gets 404. */
+export function gatewayRoutes(name: string, port: number, virtualHosts: readonly VirtualHost[]): RouteConfiguration {
+  const nothing = create(VirtualHostSchema, { name: virtualHostName("blackhole", port), domains: ["*"] });
+  return routeConfiguration(name, virtualHosts.length > 0 ? virtualHosts : [nothing]);
+}

@@ -1,0 +1,75 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type Route,
+  RouteSchema,
+  type VirtualHost,
+  VirtualHostSchema,
+} from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
+import { noDuration } from "../duration.ts";
+import { clusterName, passthroughCluster } from "../names.ts";
+import { hashPolicies } from "./hash-policy.ts";
+import { routeMatch } from "./match.ts";
+import { directResponseAction } from "./direct-response.ts";
+import { destinationHash } from "./destination.ts";
+import { retryPolicy } from "./retry.ts";
+import type { RouteContext } from "./route.ts";
+import { timeouts } from "./timeout.ts";
+
+/** `reviews.shop.svc.cluster.local:9080`. */
+export function virtualHostName(host: string, port: number): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+/** The route of a service without a VirtualService: everything, to all of its endpoints. */
+export function defaultRoute(host: string, context: RouteContext): Route {
+  const { port } = context.place;
+  const hashPolicy = hashPolicies(destinationHash({ host, port: { number: port } }, port, context.destinations));
+  return create(RouteSchema, {
+    name: "default",
+    match: routeMatch(undefined),
+    action: {
+      case: "route",
+      value: {
+        clusterSpecifier: { case: "cluster", value: clusterName("outbound", port, "", host) },
+        ...timeouts(undefined),
+        retryPolicy: retryPolicy(context.defaults.retries, hashPolicy.length > 0),
+        hashPolicy,
+      },
+    },
+    decorator: { operation: `${virtualHostName(host, port)}/*` },
+  });
+}
+
+/** A virtual host as all of ours are: it tells the backend which attempt a request is. */
+export function virtualHost(name: string, domains: readonly string[], routes: readonly Route[]): VirtualHost {
+  return create(VirtualHostSchema, {
+    name,
+    domains: [...domains],
+    routes: [...routes],
+    includeRequestAttemptCount: true,
+  });
+}
+
+/** What becomes of requests to hosts that the mesh does not know: Istio's `outboundTrafficPolicy`. */
+export type UnknownHosts = "ALLOW_ANY" | "REGISTRY_ONLY";
+
+/** The last virtual host of an outbound route configuration: on to where the client wanted to go, or 502. */
+export function catchAll(policy: UnknownHosts): VirtualHost {
+  const allowed = policy === "ALLOW_ANY";
+  const name = allowed ? "allow_any" : "block_all";
+  const route = create(RouteSchema, {
+    name,
+    match: routeMatch(undefined),
+    action: allowed
+      ? {
+          case: "route",
+          value: {
+            clusterSpecifier: { case: "cluster", value: passthroughCluster },
+            timeout: noDuration,
+            maxGrpcTimeout: noDuration,
+          },
+        }
+      : { case: "directResponse", value: directResponseAction({ status: 502 }) },
+  });
+  return virtualHost(name, ["*"], [route]);
+}
