@@ -1,0 +1,259 @@
+import type { SidecarSpec } from "#api/istio/sidecar.ts";
+import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
+import type { StringMap } from "#api/meta.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
+import { type Client, clientKey, everyone } from "./client.ts";
+import { exportsOf, isExportedTo, namedExports } from "./exports.ts";
+import { hostMatches, isWildcard, parseServiceHost, resolveHost } from "./hosts.ts";
+import type { MeshSettings } from "./mesh.ts";
+import type { Config } from "./rows.ts";
+import { only, type ServiceQueries } from "./services.ts";
+import { egressHosts, type EgressHost, letsIn, ownNamespace, selectSidecar } from "./sidecars.ts";
+import { parseServiceKey, serviceKey, type Tables } from "./tables.ts";
+
+/**
+ * Services of one namespace as some viewers see them. Viewers that see the same share the bucket, so that what is
+ * computed for its services is computed once.
+ */
+export interface Bucket {
+  /** The services' namespace. */
+  readonly namespace: string;
+  /** A namespace, or `everyone` where nothing in the bucket is special to a namespace. */
+  readonly viewer: string;
+  /** Host names that are let in, possibly wildcards; `["*"]` for all. */
+  readonly hosts: readonly string[];
+}
+
+/** A bucket as a key: equal buckets, equal keys. */
+export function bucketKey(bucket: Bucket): string {
+  return `${bucket.namespace}|${bucket.viewer}|${bucket.hosts.join(",")}`;
+}
+
+/** A workload, as far as it decides which Sidecar applies. */
+export interface Workload {
+  readonly namespace: string;
+  readonly labels: StringMap;
+}
+
+/** Questions about what proxies see. */
+export interface ClientQueries {
+  /** The client that a sidecar's workload is. */
+  readonly sidecarClient: (workload: Workload) => Client;
+  /** The client that a gateway of a namespace is. */
+  readonly gatewayClient: (namespace: string) => Client;
+  /** The Sidecar object of a client. */
+  readonly sidecar: (client: Client) => Config<SidecarSpec> | undefined;
+  /** What a client sees, one bucket a namespace. */
+  readonly buckets: Query<Client, readonly Bucket[]>;
+  /** Keys of a bucket's services, sorted. */
+  readonly servicesIn: Query<Bucket, readonly string[]>;
+  /** Keys of all services that a client sees, sorted by namespace and host. */
+  readonly services: Query<Client, readonly string[]>;
+  /** The key of the service that a host name means to a client, if it sees it. */
+  readonly serviceForHost: Query<{ readonly client: Client; readonly host: string }, string | undefined>;
+  /** Whether a client lets in a host of a namespace, whatever it is. */
+  readonly imports: (client: Client, namespace: string, host: string) => boolean;
+}
+
+/** What a namespace exports to named namespaces only. */
+interface NamedExports {
+  readonly namespaces: readonly string[];
+}
+
+/** Stands for every namespace in a list of those that are special. */
+const anywhere = "*";
+
+/** The namespace that a host pattern is confined to, such as of `*.shop.svc.cluster.local`. */
+function confinedTo(pattern: string): string {
+  const plain = isWildcard(pattern) ? `x${pattern.slice(pattern.indexOf("."))}` : pattern;
+  return parseServiceHost(plain)?.namespace ?? anywhere;
+}
+
+/** The host patterns of a Sidecar's list that are about a namespace. */
+function patternsFor(client: Client, egress: readonly EgressHost[], namespace: string): readonly string[] {
+  const patterns = egress
+    .filter(({ namespace: wanted }) => {
+      const resolved = wanted === ownNamespace ? client.namespace : wanted;
+      return resolved === everyone || resolved === namespace;
+    })
+    .map((each) => each.pattern);
+  return patterns.includes("*") ? ["*"] : patterns;
+}
+
+/** Declares the queries about what proxies see. */
+export function clientQueries(engine: Engine, tables: Tables, services: ServiceQueries): ClientQueries {
+  const mesh = (): MeshSettings => services.mesh.get(only);
+
+  const namedExportsOf = engine.stringQuery("named-exports-of", (namespace): NamedExports => {
+    const settings = mesh();
+    const exports = [
+      ...services.keysIn.get(namespace).flatMap((key) => services.service.get(key)?.exportTo ?? []),
+      ...tables.destinationRules.byNamespace
+        .rows(namespace)
+        .flatMap((row) =>
+          namedExports(exportsOf(row.spec.exportTo, settings.defaultDestinationRuleExportTo), namespace),
+        ),
+      ...tables.virtualServices.byNamespace
+        .rows(namespace)
+        .flatMap((row) =>
+          namedExports(exportsOf(row.spec.exportTo, settings.defaultVirtualServiceExportTo), namespace),
+        ),
+    ];
+    const named = exports.filter((each) => each !== everyone && each !== "~");
+    return { namespaces: [...new Set(named.map((each) => (each === "." ? namespace : each)))].toSorted() };
+  });
+
+  const exporters = engine.stringQuery("exporters", (): Readonly<Record<string, readonly string[]>> => {
+    const owners = new Set([
+      ...services.namespaces.get(only),
+      ...tables.destinationRules.byNamespace.names(),
+      ...tables.virtualServices.byNamespace.names(),
+    ]);
+    const pairs = [...owners].flatMap((owner) =>
+      namedExportsOf.get(owner).namespaces.map((viewer) => ({ owner, viewer })),
+    );
+    const grouped = Map.groupBy(pairs, (pair) => pair.viewer);
+    return Object.fromEntries([...grouped].map(([viewer, all]) => [viewer, all.map((pair) => pair.owner)]));
+  });
+
+  /** Namespaces whose hosts the rules of a namespace change for its own proxies only. */
+  const foreignRules = engine.stringQuery("foreign-rules", (namespace): readonly string[] =>
+    tables.destinationRules.byNamespace
+      .rows(namespace)
+      .map((row) => confinedTo(resolveHost(row.spec.host, namespace)))
+      .filter((target) => target !== namespace),
+  );
+
+  /** Namespaces that have a service of a host that this namespace has too. */
+  const rivals = engine.stringQuery("rival-services", (namespace): readonly string[] =>
+    tables.serviceEntries.byNamespace
+      .rows(namespace)
+      .flatMap((row) => row.spec.hosts)
+      .map((host) => services.keysOfHost.get(host))
+      .filter((keys) => keys.length > 1)
+      .flatMap((keys) => keys.map((key) => parseServiceKey(key).namespace)),
+  );
+
+  /** Namespaces whose services a namespace sees otherwise than everyone does; `*` for all. */
+  const special = engine.stringQuery("special-namespaces", (namespace): readonly string[] =>
+    [
+      ...new Set([...(exporters.get(only)[namespace] ?? []), ...foreignRules.get(namespace), ...rivals.get(namespace)]),
+    ].toSorted(),
+  );
+
+  const viewerFor = (viewer: string, namespace: string): string => {
+    if (viewer === everyone) return everyone;
+    const different = special.get(viewer);
+    return different.includes(namespace) || different.includes(anywhere) ? viewer : everyone;
+  };
+
+  const sidecarRow = (key: string): Config<SidecarSpec> | undefined =>
+    key === "" ? undefined : tables.sidecars.rows.get(key);
+
+  const candidates = engine.stringQuery("sidecar-candidates", (namespace) => {
+    const root = mesh().rootNamespace;
+    return {
+      own: tables.sidecars.byNamespace.rows(namespace),
+      root: namespace === root ? [] : tables.sidecars.byNamespace.rows(root),
+    };
+  });
+
+  const clientOf = (namespace: string, sidecar: Config<SidecarSpec> | undefined): Client => {
+    const relative = (sidecar ? egressHosts(sidecar.spec) : [])?.some((each) => each.namespace === ownNamespace);
+    const general = special.get(namespace).length === 0 && relative !== true;
+    return {
+      namespace: general ? everyone : namespace,
+      sidecar: sidecar ? `${sidecar.namespace}/${sidecar.name}` : "",
+    };
+  };
+
+  const egressOf = (client: Client): readonly EgressHost[] | undefined => {
+    const row = sidecarRow(client.sidecar);
+    return row && egressHosts(row.spec);
+  };
+
+  const imports = (client: Client, namespace: string, host: string): boolean => {
+    const hosts = egressOf(client);
+    return hosts === undefined || letsIn(hosts, client.namespace, namespace, host);
+  };
+
+  const servicesIn = engine.query<Bucket, readonly string[]>({
+    name: "bucket-services",
+    key: bucketKey,
+    compute: ({ namespace, viewer, hosts }) =>
+      services.keysIn.get(namespace).filter((key) => {
+        const { host } = parseServiceKey(key);
+        if (!hosts.some((pattern) => hostMatches(pattern, host))) return false;
+        const service = services.service.get(key);
+        if (!service || !isExportedTo(service.exportTo, namespace, viewer)) return false;
+        return services.keyForHost.get({ viewer, host }) === key;
+      }),
+  });
+
+  /** Hosts outside of a Sidecar's list that VirtualServices inside of it send requests to. */
+  const routedTo = (client: Client, egress: readonly EgressHost[]): readonly string[] => {
+    const targets = tables.virtualServices.rows.rows().flatMap((row) => {
+      const inside = (row.spec.hosts ?? []).some((host) =>
+        letsIn(egress, client.namespace, row.namespace, resolveHost(host, row.namespace)),
+      );
+      const exports = exportsOf(row.spec.exportTo, mesh().defaultVirtualServiceExportTo);
+      if (!inside || !isExportedTo(exports, row.namespace, client.namespace)) return [];
+      return destinationsOf(row).map((host) => resolveHost(host, row.namespace));
+    });
+    return [...new Set(targets)].toSorted();
+  };
+
+  const buckets = engine.query<Client, readonly Bucket[]>({
+    name: "buckets",
+    key: clientKey,
+    compute: (client) => {
+      const egress = egressOf(client);
+      const extra = egress === undefined ? [] : routedTo(client, egress);
+      return services.namespaces.get(only).flatMap((namespace): readonly Bucket[] => {
+        const viewer = viewerFor(client.namespace, namespace);
+        if (egress === undefined) return [{ namespace, viewer, hosts: ["*"] }];
+        const patterns = patternsFor(client, egress, namespace);
+        const inferred = extra.filter((host) => services.keysOfHost.get(host).includes(serviceKey(namespace, host)));
+        const hosts = patterns.includes("*") ? ["*"] : [...new Set([...patterns, ...inferred])].toSorted();
+        const bucket = { namespace, viewer, hosts };
+        return hosts.length === 0 || servicesIn.get(bucket).length === 0 ? [] : [bucket];
+      });
+    },
+  });
+
+  const all = engine.query<Client, readonly string[]>({
+    name: "visible-services",
+    key: clientKey,
+    compute: (client) => buckets.get(client).flatMap((bucket) => servicesIn.get(bucket)),
+  });
+
+  const serviceForHost = engine.query<{ readonly client: Client; readonly host: string }, string | undefined>({
+    name: "visible-service-for-host",
+    key: ({ client, host }) => `${clientKey(client)}|${host}`,
+    compute: ({ client, host }) => {
+      const keys = new Set(services.keysOfHost.get(host));
+      const bucket = buckets.get(client).filter(({ namespace }) => keys.has(serviceKey(namespace, host)));
+      return bucket.flatMap((each) => servicesIn.get(each)).find((key) => keys.has(key));
+    },
+  });
+
+  return {
+    sidecarClient: ({ namespace, labels }) => clientOf(namespace, selectSidecar(candidates.get(namespace), labels)),
+    gatewayClient: (namespace) => clientOf(namespace, undefined),
+    sidecar: (client) => sidecarRow(client.sidecar),
+    buckets,
+    servicesIn,
+    services: all,
+    serviceForHost,
+    imports,
+  };
+}
+
+/** Hosts that a VirtualService's routes send to, as written. */
+function destinationsOf(row: Config<VirtualServiceSpec>): readonly string[] {
+  const { http = [], tls = [], tcp = [] } = row.spec;
+  const routes = [...http, ...tls, ...tcp].flatMap((route) => route.route ?? []).map((each) => each.destination.host);
+  const mirrors = http.flatMap((route) => [route.mirror, ...(route.mirrors ?? []).map((each) => each.destination)]);
+  return [...routes, ...mirrors.flatMap((mirror) => mirror?.host ?? [])];
+}

@@ -1,0 +1,6 @@
+import type { StringMap } from "#api/meta.ts";
+
+/** Whether labels carry everything that a selector asks for. An empty selector matches everything. */
+export function labelsMatch(selector: StringMap, labels: StringMap): boolean {
+  return Object.entries(selector).every(([name, value]) => labels[name] === value);
+}

@@ -1,0 +1,41 @@
+import type { Engine } from "#incremental/engine.ts";
+import { type ClientQueries, clientQueries } from "./clients.ts";
+import { type RuleQueries, ruleQueries } from "./destinationrules.ts";
+import { type EndpointQueries, endpointQueries } from "./endpoints.ts";
+import { type GatewayQueries, gatewayQueries } from "./gateways.ts";
+import { type Inputs, modelInputs } from "./inputs.ts";
+import { type ServiceQueries, serviceQueries } from "./services.ts";
+import { declareTables, type Tables } from "./tables.ts";
+import { type VirtualServiceQueries, virtualServiceQueries } from "./virtualservices.ts";
+import { type WorkloadQueries, workloadQueries } from "./workloads.ts";
+
+/** The mesh as immutable values: what goes in, and every question that can be asked of it. */
+export interface Model {
+  readonly inputs: Inputs;
+  readonly tables: Tables;
+  readonly services: ServiceQueries;
+  readonly endpoints: EndpointQueries;
+  readonly rules: RuleQueries;
+  readonly clients: ClientQueries;
+  readonly virtualServices: VirtualServiceQueries;
+  readonly gateways: GatewayQueries;
+  readonly workloads: WorkloadQueries;
+}
+
+/** Declares the model on an engine. It is empty until objects are put in. */
+export function createModel(engine: Engine): Model {
+  const tables = declareTables(engine);
+  const services = serviceQueries(engine, tables);
+  const clients = clientQueries(engine, tables, services);
+  return {
+    inputs: modelInputs(engine, tables),
+    tables,
+    services,
+    endpoints: endpointQueries(engine, tables, services),
+    rules: ruleQueries(engine, tables, services),
+    clients,
+    virtualServices: virtualServiceQueries(engine, tables, services, clients),
+    gateways: gatewayQueries(engine, tables),
+    workloads: workloadQueries(engine, tables, services),
+  };
+}

@@ -1,0 +1,240 @@
+import type { ObjectRef, ResourceObject, StringMap } from "#api/meta.ts";
+
+/** What the model keeps of an Istio object: what can change a translation, nothing that changes by itself. */
+export interface Config<Spec> {
+  readonly ref: ObjectRef;
+  readonly namespace: string;
+  readonly name: string;
+  /** RFC 3339. Older objects win where two say different things. */
+  readonly created: string;
+  readonly labels: StringMap;
+  readonly annotations: StringMap;
+  readonly spec: Spec;
+}
+
+/** A Kubernetes Service of one cluster. */
+export interface ServiceRow {
+  readonly ref: ObjectRef;
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly created: string;
+  readonly labels: StringMap;
+  readonly annotations: StringMap;
+  readonly spec: ServiceSpec;
+}
+
+/** The members of a Service's specification that translation reads. */
+export interface ServiceSpec {
+  readonly type?: string | undefined;
+  readonly clusterIP?: string | undefined;
+  readonly clusterIPs?: readonly string[] | undefined;
+  readonly externalName?: string | undefined;
+  readonly selector?: StringMap | undefined;
+  readonly publishNotReadyAddresses?: boolean | undefined;
+  readonly ports?: readonly ServicePortSpec[] | undefined;
+}
+
+/** A port of a Service. */
+export interface ServicePortSpec {
+  readonly name?: string | undefined;
+  readonly port: number;
+  readonly protocol?: string | undefined;
+  readonly appProtocol?: string | undefined;
+  readonly targetPort?: number | string | undefined;
+}
+
+/** An EndpointSlice of one cluster. */
+export interface SliceRow {
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** Name of the Service that it belongs to. */
+  readonly service: string;
+  readonly ports: readonly { readonly name: string; readonly port: number }[];
+  readonly endpoints: readonly SliceEndpoint[];
+}
+
+/** An address of an EndpointSlice. */
+export interface SliceEndpoint {
+  readonly addresses: readonly string[];
+  readonly ready: boolean;
+  readonly serving: boolean;
+  readonly terminating: boolean;
+  readonly node: string;
+  readonly zone: string;
+  readonly hostname: string;
+  /** Name of the Pod behind it, in the slice's namespace; empty where it is no Pod. */
+  readonly pod: string;
+}
+
+/** A Pod of one cluster. */
+export interface PodRow {
+  readonly cluster: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: StringMap;
+  readonly ip: string;
+  readonly node: string;
+  readonly serviceAccount: string;
+  readonly hostname: string;
+  readonly subdomain: string;
+  /** The workload that owns it, as Istio names it: a Deployment rather than its ReplicaSet. */
+  readonly workload: string;
+}
+
+/** A Node of one cluster: where it stands. */
+export interface NodeRow {
+  readonly cluster: string;
+  readonly name: string;
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
+/** A member cluster. */
+export interface ClusterRow {
+  readonly name: string;
+  /** Clusters of one network reach each other's Pods directly. */
+  readonly network: string;
+}
+
+/** A row's key in its table: unique among clusters. */
+export function rowKey(cluster: string, namespace: string, name: string): string {
+  return `${cluster}/${namespace}/${name}`;
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function list(value: unknown): readonly Readonly<Record<string, unknown>>[] {
+  return Array.isArray(value) ? value.map(record) : [];
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function refOf(object: ResourceObject, cluster: string): ObjectRef {
+  const { name, namespace } = object.metadata;
+  const slash = object.apiVersion.indexOf("/");
+  return {
+    group: slash < 0 ? "" : object.apiVersion.slice(0, slash),
+    kind: object.kind,
+    name,
+    ...(namespace !== undefined && { namespace }),
+    ...(cluster !== "" && { cluster }),
+  };
+}
+
+/** An Istio object, its specification taken as it is: the API has checked it. */
+export function configRow<Spec>(object: ResourceObject): Config<Spec> {
+  const { name, namespace = "", creationTimestamp, labels = {}, annotations = {} } = object.metadata;
+  const spec = record(object["spec"]) as unknown as Spec;
+  return { ref: refOf(object, ""), namespace, name, created: creationTimestamp, labels, annotations, spec };
+}
+
+/** Annotations that translation reads; others come and go without meaning. */
+const serviceAnnotations = ["networking.istio.io/exportTo", "networking.istio.io/traffic-distribution"] as const;
+
+/** A Service. */
+export function serviceRow(object: ResourceObject, cluster: string): ServiceRow {
+  const { name, namespace = "", creationTimestamp, labels = {}, annotations = {} } = object.metadata;
+  const spec = record(object["spec"]) as unknown as ServiceSpec;
+  const kept = serviceAnnotations.flatMap((key) => (annotations[key] === undefined ? [] : [[key, annotations[key]]]));
+  return {
+    ref: refOf(object, cluster),
+    cluster,
+    namespace,
+    name,
+    created: creationTimestamp,
+    labels,
+    annotations: Object.fromEntries(kept) as StringMap,
+    spec: {
+      type: spec.type,
+      clusterIP: spec.clusterIP,
+      clusterIPs: spec.clusterIPs,
+      externalName: spec.externalName,
+      selector: spec.selector,
+      publishNotReadyAddresses: spec.publishNotReadyAddresses,
+      ports: spec.ports?.map((port) => ({
+        name: port.name,
+        port: port.port,
+        protocol: port.protocol,
+        appProtocol: port.appProtocol,
+        targetPort: port.targetPort,
+      })),
+    },
+  };
+}
+
+function sliceEndpoint(endpoint: Readonly<Record<string, unknown>>): SliceEndpoint {
+  const conditions = record(endpoint["conditions"]);
+  const target = record(endpoint["targetRef"]);
+  // Unknown readiness means ready, and unknown serving means as ready, by the API's definition.
+  const ready = conditions["ready"] !== false;
+  return {
+    addresses: Array.isArray(endpoint["addresses"]) ? (endpoint["addresses"] as string[]) : [],
+    ready,
+    serving: conditions["serving"] === undefined ? ready : conditions["serving"] === true,
+    terminating: conditions["terminating"] === true,
+    node: text(endpoint["nodeName"]),
+    zone: text(endpoint["zone"]),
+    hostname: text(endpoint["hostname"]),
+    pod: target["kind"] === "Pod" ? text(target["name"]) : "",
+  };
+}
+
+/** An EndpointSlice; undefined for one that belongs to no Service or holds other than IPv4 addresses. */
+export function sliceRow(object: ResourceObject, cluster: string): SliceRow | undefined {
+  const { name, namespace = "", labels = {} } = object.metadata;
+  const service = labels["kubernetes.io/service-name"];
+  if (service === undefined || object["addressType"] !== "IPv4") return undefined;
+  const ports = list(object["ports"]).flatMap((port) =>
+    typeof port["port"] === "number" ? [{ name: text(port["name"]), port: port["port"] }] : [],
+  );
+  return { cluster, namespace, name, service, ports, endpoints: list(object["endpoints"]).map(sliceEndpoint) };
+}
+
+/** The workload that a Pod belongs to: of a ReplicaSet with a hash in its name, the Deployment. */
+function workloadOf(object: ResourceObject): string {
+  const owner = object.metadata.ownerReferences?.find((reference) => reference.controller === true);
+  if (!owner) return object.metadata.name;
+  const hash = object.metadata.labels?.["pod-template-hash"];
+  const tail = hash === undefined ? "" : `-${hash}`;
+  return owner.kind === "ReplicaSet" && tail !== "" && owner.name.endsWith(tail)
+    ? owner.name.slice(0, -tail.length)
+    : owner.name;
+}
+
+/** A Pod. */
+export function podRow(object: ResourceObject, cluster: string): PodRow {
+  const { name, namespace = "", labels = {} } = object.metadata;
+  const spec = record(object["spec"]);
+  const status = record(object["status"]);
+  return {
+    cluster,
+    namespace,
+    name,
+    labels,
+    ip: text(status["podIP"]),
+    node: text(spec["nodeName"]),
+    serviceAccount: text(spec["serviceAccountName"]) || "default",
+    hostname: text(spec["hostname"]),
+    subdomain: text(spec["subdomain"]),
+    workload: workloadOf(object),
+  };
+}
+
+/** A Node. */
+export function nodeRow(object: ResourceObject, cluster: string): NodeRow {
+  const { name, labels = {} } = object.metadata;
+  return {
+    cluster,
+    name,
+    region: labels["topology.kubernetes.io/region"] ?? "",
+    zone: labels["topology.kubernetes.io/zone"] ?? "",
+    subzone: labels["topology.istio.io/subzone"] ?? "",
+  };
+}

@@ -1,0 +1,198 @@
+import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
+import type { ObjectRef, StringMap } from "#api/meta.ts";
+import { parseServiceHost, serviceHost } from "./hosts.ts";
+import { parseProtocol, portProtocol, type Protocol } from "./protocol.ts";
+import type { Config, ServiceRow } from "./rows.ts";
+
+/** A port of a service. */
+export interface ServicePort {
+  readonly name: string;
+  readonly number: number;
+  readonly protocol: Protocol;
+  /** Where the workload listens: a number, or the name of a port of its Pod. */
+  readonly targetPort: number | string;
+}
+
+/**
+ * How a service's endpoints are found: they are known; by DNS, all answers or one at a time; or the client has chosen
+ * the address already (headless services).
+ */
+export type Resolution = "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "NONE";
+
+/** A service of the mesh: the Services of one name and namespace in all clusters, or a host of a ServiceEntry. */
+export interface Service {
+  /** `namespace/host`. */
+  readonly key: string;
+  readonly host: string;
+  readonly namespace: string;
+  /** Short name of a Kubernetes service; the host of another. */
+  readonly name: string;
+  readonly registry: "Kubernetes" | "External";
+  readonly resolution: Resolution;
+  readonly ports: readonly ServicePort[];
+  /** Virtual addresses in each cluster that has the service. */
+  readonly addresses: Readonly<Record<string, readonly string[]>>;
+  /** Virtual addresses elsewhere; `0.0.0.0` alone means that it has none. May hold CIDR ranges. */
+  readonly defaultAddresses: readonly string[];
+  /** Namespaces that may use it; `*` for all, `.` for its own. */
+  readonly exportTo: readonly string[];
+  /** Not part of the mesh: its workloads have no proxies. */
+  readonly external: boolean;
+  readonly labels: StringMap;
+  /** Labels of the workloads that serve it, by cluster; absent where endpoints are written by hand. */
+  readonly selectors: Readonly<Record<string, StringMap>>;
+  /** Endpoints count before they are ready. */
+  readonly publishNotReady: boolean;
+  /** The name that an ExternalName service stands for. */
+  readonly externalName?: string;
+  /** When the oldest of its objects was made. */
+  readonly created: string;
+  /** The objects that say all this. */
+  readonly origins: readonly ObjectRef[];
+}
+
+/** The address of a service that has none. */
+export const noAddress = "0.0.0.0";
+
+/** The virtual addresses of a service for a proxy of a cluster. */
+export function addressesIn(service: Service, cluster: string): readonly string[] {
+  return service.addresses[cluster] ?? service.defaultAddresses;
+}
+
+/** An object with the time it was made. */
+interface Dated {
+  readonly created: string;
+  readonly ref: ObjectRef;
+}
+
+function ageKey({ created, ref }: Dated): string {
+  return `${created} ${ref.namespace ?? ""}/${ref.name}/${ref.cluster ?? ""}`;
+}
+
+/** Older first, then by cluster or name, so that every copy of the control plane decides alike. */
+export function byAge(a: Dated, b: Dated): number {
+  const [first, second] = [ageKey(a), ageKey(b)];
+  return first < second ? -1 : Number(first > second);
+}
+
+/** Which namespaces an annotation exports to, such as `.,team-a`. */
+function exportedTo(row: ServiceRow, otherwise: readonly string[]): readonly string[] {
+  const annotation = row.annotations["networking.istio.io/exportTo"];
+  if (annotation === undefined || annotation.trim() === "") return otherwise;
+  return annotation.split(",").map((namespace) => namespace.trim());
+}
+
+function portsOf(row: ServiceRow): readonly ServicePort[] {
+  return (row.spec.ports ?? []).map((port) => ({
+    name: port.name ?? "",
+    number: port.port,
+    protocol: portProtocol({
+      name: port.name ?? "",
+      number: port.port,
+      transport: port.protocol ?? "TCP",
+      appProtocol: port.appProtocol,
+    }),
+    targetPort: port.targetPort ?? port.port,
+  }));
+}
+
+function virtualAddresses(row: ServiceRow): readonly string[] {
+  const all = row.spec.clusterIPs ?? (row.spec.clusterIP === undefined ? [] : [row.spec.clusterIP]);
+  const usable = all.filter((address) => address !== "" && address !== "None" && !address.includes(":"));
+  return usable.length === 0 ? [noAddress] : usable;
+}
+
+/** Ports by number; the first to name a number wins. */
+function unionPorts(lists: readonly (readonly ServicePort[])[]): readonly ServicePort[] {
+  const byNumber = new Map<string, ServicePort>();
+  for (const port of lists.flat()) {
+    const key = `${port.number}/${port.protocol === "UDP" ? "UDP" : "TCP"}`;
+    if (!byNumber.has(key)) byNumber.set(key, port);
+  }
+  return [...byNumber.values()];
+}
+
+function kubernetesResolution(row: ServiceRow): Resolution {
+  if (row.spec.type === "ExternalName") return "DNS";
+  return virtualAddresses(row)[0] === noAddress ? "NONE" : "STATIC";
+}
+
+/** One service from the Services of its name and namespace in all clusters; the oldest decides what cannot be merged. */
+export function mergeServices(rows: readonly ServiceRow[], exportDefault: readonly string[]): Service | undefined {
+  const sorted = rows.toSorted(byAge);
+  const [oldest] = sorted;
+  if (!oldest) return undefined;
+  const host = serviceHost(oldest.name, oldest.namespace);
+  const selectors = sorted.flatMap((row) => {
+    const { selector } = row.spec;
+    return selector === undefined || Object.keys(selector).length === 0 ? [] : [[row.cluster, selector] as const];
+  });
+  return {
+    key: `${oldest.namespace}/${host}`,
+    host,
+    namespace: oldest.namespace,
+    name: oldest.name,
+    registry: "Kubernetes",
+    resolution: kubernetesResolution(oldest),
+    ports: unionPorts(sorted.map(portsOf)),
+    addresses: Object.fromEntries(sorted.map((row) => [row.cluster, virtualAddresses(row)])),
+    defaultAddresses: virtualAddresses(oldest),
+    exportTo: exportedTo(oldest, exportDefault),
+    external: oldest.spec.type === "ExternalName",
+    labels: oldest.labels,
+    selectors: Object.fromEntries(selectors),
+    publishNotReady: oldest.spec.publishNotReadyAddresses === true,
+    ...(oldest.spec.type === "ExternalName" && { externalName: oldest.spec.externalName ?? "" }),
+    created: oldest.created,
+    origins: sorted.map((row) => row.ref),
+  };
+}
+
+function entryPorts(spec: ServiceEntrySpec): readonly ServicePort[] {
+  return (spec.ports ?? []).map((port) => ({
+    name: port.name,
+    number: port.number,
+    protocol: parseProtocol(port.protocol ?? "") ?? "Auto",
+    targetPort: port.targetPort === undefined || port.targetPort === 0 ? port.number : port.targetPort,
+  }));
+}
+
+const resolutions: ReadonlySet<string> = new Set(["STATIC", "DNS", "DNS_ROUND_ROBIN", "NONE"]);
+
+function resolutionOf(spec: ServiceEntrySpec): Resolution {
+  const told = spec.resolution ?? "NONE";
+  return resolutions.has(told) ? (told as Resolution) : "NONE";
+}
+
+/** One service from the ServiceEntries of a namespace that name a host; the oldest decides what cannot be merged. */
+export function mergeEntries(
+  host: string,
+  rows: readonly Config<ServiceEntrySpec>[],
+  exportDefault: readonly string[],
+): Service | undefined {
+  const sorted = rows.toSorted(byAge);
+  const [oldest] = sorted;
+  if (!oldest) return undefined;
+  const addresses = [...new Set(sorted.flatMap((row) => row.spec.addresses ?? []))].filter(
+    (each) => !each.includes(":"),
+  );
+  const { exportTo = [] } = oldest.spec;
+  return {
+    key: `${oldest.namespace}/${host}`,
+    host,
+    namespace: oldest.namespace,
+    name: parseServiceHost(host)?.name ?? host,
+    registry: "External",
+    resolution: resolutionOf(oldest.spec),
+    ports: unionPorts(sorted.map((row) => entryPorts(row.spec))),
+    addresses: {},
+    defaultAddresses: addresses.length === 0 ? [noAddress] : addresses,
+    exportTo: exportTo.length === 0 ? exportDefault : exportTo,
+    external: (oldest.spec.location ?? "MESH_EXTERNAL") === "MESH_EXTERNAL",
+    labels: oldest.labels,
+    selectors: {},
+    publishNotReady: false,
+    created: oldest.created,
+    origins: sorted.map((row) => row.ref),
+  };
+}

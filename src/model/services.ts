@@ -1,0 +1,98 @@
+import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
+import { everyone } from "./client.ts";
+import { isExportedTo } from "./exports.ts";
+import { parseServiceHost, serviceHost } from "./hosts.ts";
+import { meshSettings, type MeshSettings } from "./mesh.ts";
+import { mergeEntries, mergeServices, type Service } from "./service.ts";
+import { parseServiceKey, serviceKey, type Tables } from "./tables.ts";
+
+/** A host name as a namespace sees it. */
+export interface HostView {
+  /** A namespace, or `everyone`. */
+  readonly viewer: string;
+  readonly host: string;
+}
+
+/** Questions about the mesh's services. */
+export interface ServiceQueries {
+  /** The mesh's configuration. */
+  readonly mesh: Query<string, MeshSettings>;
+  /** A service by its key. */
+  readonly service: Query<string, Service | undefined>;
+  /** Keys of a namespace's services, sorted. */
+  readonly keysIn: Query<string, readonly string[]>;
+  /** Namespaces that have services, sorted. */
+  readonly namespaces: Query<string, readonly string[]>;
+  /** Keys of all services of a host, sorted. */
+  readonly keysOfHost: Query<string, readonly string[]>;
+  /** The key of the service that a host name means to a viewer, among those that it may see. */
+  readonly keyForHost: Query<HostView, string | undefined>;
+}
+
+/** A query without an argument takes this one. */
+export const only = "";
+
+/** Of several services of one host: the viewer's own, else a Kubernetes one, else the oldest. */
+function preferred(services: readonly Service[], viewer: string): Service | undefined {
+  const rank = (service: Service): string => {
+    const own = service.namespace === viewer ? 0 : 1;
+    const kubernetes = service.registry === "Kubernetes" ? 0 : 1;
+    return `${own}${kubernetes} ${service.created} ${service.key}`;
+  };
+  return services.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))[0];
+}
+
+/** Declares the queries about services. */
+export function serviceQueries(engine: Engine, tables: Tables): ServiceQueries {
+  const mesh = engine.stringQuery("mesh", () => meshSettings(tables.mesh.get("mesh")));
+
+  const service = engine.stringQuery("service", (key): Service | undefined => {
+    const exportDefault = mesh.get(only).defaultServiceExportTo;
+    return (
+      mergeServices(tables.servicesByKey.rows(key), exportDefault) ??
+      mergeEntries(parseServiceKey(key).host, tables.entriesByKey.rows(key), exportDefault)
+    );
+  });
+
+  const keysIn = engine.stringQuery("services-in", (namespace): readonly string[] => {
+    const kubernetes = tables.servicesByNamespace
+      .rows(namespace)
+      .map((row) => serviceKey(namespace, serviceHost(row.name, namespace)));
+    const external = tables.serviceEntries.byNamespace
+      .rows(namespace)
+      .flatMap((row) => row.spec.hosts.map((host) => serviceKey(namespace, host)));
+    return [...new Set([...kubernetes, ...external])].toSorted();
+  });
+
+  const namespaces = engine.stringQuery("service-namespaces", (): readonly string[] =>
+    [...new Set([...tables.servicesByNamespace.names(), ...tables.serviceEntries.byNamespace.names()])].toSorted(),
+  );
+
+  const keysOfHost = engine.stringQuery("services-of-host", (host): readonly string[] => {
+    const kubernetes = parseServiceHost(host);
+    const key = kubernetes && serviceKey(kubernetes.namespace, host);
+    const own = key !== undefined && tables.servicesByKey.keys(key).length > 0 ? [key] : [];
+    const external = tables.entriesByHost.rows(host).map((row) => serviceKey(row.namespace, host));
+    return [...new Set([...own, ...external])].toSorted();
+  });
+
+  const keyForHost = engine.query<HostView, string | undefined>({
+    name: "service-for-host",
+    key: ({ viewer, host }) => `${viewer}|${host}`,
+    compute: ({ viewer, host }) => {
+      const candidates = keysOfHost
+        .get(host)
+        .flatMap((key) => service.get(key) ?? [])
+        .filter((each) => isExportedTo(each.exportTo, each.namespace, viewer));
+      return preferred(candidates, viewer)?.key;
+    },
+  });
+
+  return { mesh, service, keysIn, namespaces, keysOfHost, keyForHost };
+}
+
+/** Whether a viewer is a namespace, not everyone. */
+export function isNamespace(viewer: string): boolean {
+  return viewer !== everyone;
+}

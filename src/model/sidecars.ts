@@ -1,0 +1,62 @@
+import type { SidecarSpec } from "#api/istio/sidecar.ts";
+import type { StringMap } from "#api/meta.ts";
+import { everyone } from "./client.ts";
+import { hostMatches } from "./hosts.ts";
+import { labelsMatch } from "./labels.ts";
+import type { Config } from "./rows.ts";
+import { byAge } from "./service.ts";
+
+/** Which hosts of which namespace a Sidecar lets in. */
+export interface EgressHost {
+  /** A namespace; `*` for all; `.` for the proxy's own. */
+  readonly namespace: string;
+  /** A host name, possibly a wildcard. */
+  readonly pattern: string;
+}
+
+/** Namespaces in a Sidecar's `egress.hosts` that are relative to the proxy. */
+export const ownNamespace = ".";
+
+/** What a Sidecar lets in; undefined where it does not say, so that everything visible is. */
+export function egressHosts(spec: SidecarSpec): readonly EgressHost[] | undefined {
+  if (spec.egress === undefined || spec.egress.length === 0) return undefined;
+  return spec.egress
+    .flatMap((listener) => listener.hosts)
+    .flatMap((host) => {
+      const slash = host.indexOf("/");
+      const namespace = host.slice(0, slash);
+      // `~/*` lets nothing in.
+      return slash < 0 || namespace === "~" ? [] : [{ namespace, pattern: host.slice(slash + 1) }];
+    });
+}
+
+/** Whether a host of a namespace is let in for proxies of `own`. */
+export function letsIn(hosts: readonly EgressHost[], own: string, namespace: string, host: string): boolean {
+  return hosts.some((each) => {
+    const wanted = each.namespace === ownNamespace ? own : each.namespace;
+    return (wanted === everyone || wanted === namespace) && hostMatches(each.pattern, host);
+  });
+}
+
+/** Sidecars that may apply to workloads: those of their namespace, and those of the root namespace. */
+export interface SidecarCandidates {
+  readonly own: readonly Config<SidecarSpec>[];
+  readonly root: readonly Config<SidecarSpec>[];
+}
+
+function hasSelector(row: Config<SidecarSpec>): boolean {
+  return Object.keys(row.spec.workloadSelector?.labels ?? {}).length > 0;
+}
+
+/**
+ * The Sidecar of a workload: one of its namespace that selects it, else its namespace's default, else the mesh's
+ * default in the root namespace. Of several, the oldest.
+ */
+export function selectSidecar(candidates: SidecarCandidates, labels: StringMap): Config<SidecarSpec> | undefined {
+  const own = candidates.own.toSorted(byAge);
+  return (
+    own.find((row) => hasSelector(row) && labelsMatch(row.spec.workloadSelector?.labels ?? {}, labels)) ??
+    own.find((row) => !hasSelector(row)) ??
+    candidates.root.toSorted(byAge).find((row) => !hasSelector(row))
+  );
+}

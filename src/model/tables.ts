@@ -1,0 +1,112 @@
+import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
+import type { GatewaySpec } from "#api/istio/gateway.ts";
+import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
+import type { SidecarSpec } from "#api/istio/sidecar.ts";
+import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
+import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Index, Table } from "#incremental/table.ts";
+import { serviceHost, resolveHost } from "./hosts.ts";
+import type { MeshConfig } from "./mesh.ts";
+import type { ClusterRow, Config, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
+
+/** A service's key: hosts may repeat in several namespaces. */
+export function serviceKey(namespace: string, host: string): string {
+  return `${namespace}/${host}`;
+}
+
+/** The parts of a service's key. */
+export function parseServiceKey(key: string): { readonly namespace: string; readonly host: string } {
+  const slash = key.indexOf("/");
+  return { namespace: key.slice(0, slash), host: key.slice(slash + 1) };
+}
+
+/** A table of Istio objects, and the ways into it. */
+export interface ConfigTable<Spec> {
+  readonly rows: Table<Config<Spec>>;
+  readonly byNamespace: Index<Config<Spec>>;
+}
+
+/** The mesh's inputs. Rows of clusters' objects are keyed `cluster/namespace/name`, Istio's `namespace/name`. */
+export interface Tables {
+  readonly clusters: Table<ClusterRow>;
+  /** One row, `mesh`. */
+  readonly mesh: Table<MeshConfig>;
+  readonly nodes: Table<NodeRow>;
+  readonly pods: Table<PodRow>;
+  /** By `namespace/label=value`, for each label. */
+  readonly podsByLabel: Index<PodRow>;
+  readonly services: Table<ServiceRow>;
+  /** By service key. */
+  readonly servicesByKey: Index<ServiceRow>;
+  readonly servicesByNamespace: Index<ServiceRow>;
+  readonly slices: Table<SliceRow>;
+  /** By service key. */
+  readonly slicesByService: Index<SliceRow>;
+  readonly serviceEntries: ConfigTable<ServiceEntrySpec>;
+  /** By service key, once for each host. */
+  readonly entriesByKey: Index<Config<ServiceEntrySpec>>;
+  /** By host. */
+  readonly entriesByHost: Index<Config<ServiceEntrySpec>>;
+  readonly workloadEntries: ConfigTable<WorkloadEntrySpec>;
+  readonly destinationRules: ConfigTable<DestinationRuleSpec>;
+  /** By namespace and host: `shop/reviews.shop.svc.cluster.local`. */
+  readonly rulesByHost: Index<Config<DestinationRuleSpec>>;
+  readonly virtualServices: ConfigTable<VirtualServiceSpec>;
+  /** By full host name. */
+  readonly virtualServicesByHost: Index<Config<VirtualServiceSpec>>;
+  readonly gateways: ConfigTable<GatewaySpec>;
+  readonly sidecars: ConfigTable<SidecarSpec>;
+}
+
+function configTable<Spec>(engine: Engine, name: string): ConfigTable<Spec> {
+  const rows = engine.table<Config<Spec>>(name);
+  return { rows, byNamespace: rows.index("namespace", (row) => [row.namespace]) };
+}
+
+/** A pod's label as a name of an index. */
+export function podLabel(namespace: string, label: string, value: string): string {
+  return `${namespace}/${label}=${value}`;
+}
+
+/** Declares the inputs on an engine. */
+export function declareTables(engine: Engine): Tables {
+  const pods = engine.table<PodRow>("pods");
+  const services = engine.table<ServiceRow>("services");
+  const slices = engine.table<SliceRow>("endpointslices");
+  const serviceEntries = configTable<ServiceEntrySpec>(engine, "serviceentries");
+  const destinationRules = configTable<DestinationRuleSpec>(engine, "destinationrules");
+  const virtualServices = configTable<VirtualServiceSpec>(engine, "virtualservices");
+  return {
+    clusters: engine.table("clusters"),
+    mesh: engine.table("mesh"),
+    nodes: engine.table("nodes"),
+    pods,
+    podsByLabel: pods.index("label", (row) =>
+      Object.entries(row.labels).map(([label, value]) => podLabel(row.namespace, label, value)),
+    ),
+    services,
+    servicesByKey: services.index("key", (row) => [serviceKey(row.namespace, serviceHost(row.name, row.namespace))]),
+    servicesByNamespace: services.index("namespace", (row) => [row.namespace]),
+    slices,
+    slicesByService: slices.index("service", (row) => [
+      serviceKey(row.namespace, serviceHost(row.service, row.namespace)),
+    ]),
+    serviceEntries,
+    entriesByKey: serviceEntries.rows.index("key", (row) =>
+      row.spec.hosts.map((host) => serviceKey(row.namespace, host)),
+    ),
+    entriesByHost: serviceEntries.rows.index("host", (row) => row.spec.hosts),
+    workloadEntries: configTable(engine, "workloadentries"),
+    destinationRules,
+    rulesByHost: destinationRules.rows.index("host", (row) => [
+      serviceKey(row.namespace, resolveHost(row.spec.host, row.namespace)),
+    ]),
+    virtualServices,
+    virtualServicesByHost: virtualServices.rows.index("host", (row) =>
+      (row.spec.hosts ?? []).map((host) => resolveHost(host, row.namespace)),
+    ),
+    gateways: configTable(engine, "gateways"),
+    sidecars: configTable(engine, "sidecars"),
+  };
+}

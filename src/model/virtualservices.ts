@@ -1,0 +1,161 @@
+import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
+import type { StringMap } from "#api/meta.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
+import { type Client, clientKey } from "./client.ts";
+import type { ClientQueries } from "./clients.ts";
+import { exportsOf, isExportedTo } from "./exports.ts";
+import { compareHosts, hostMatches, resolveHost } from "./hosts.ts";
+import type { Config } from "./rows.ts";
+import { byAge } from "./service.ts";
+import { only, type ServiceQueries } from "./services.ts";
+import type { Tables } from "./tables.ts";
+
+/** The gateway name that stands for all sidecars. */
+export const meshGateway = "mesh";
+
+/** A VirtualService without its routes: who gets it. */
+export interface Exposure {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly namespace: string;
+  /** Full host names. */
+  readonly hosts: readonly string[];
+  /** `mesh`, and Gateways as `namespace/name`. */
+  readonly gateways: readonly string[];
+  readonly exportTo: readonly string[];
+}
+
+/** A host that VirtualServices are about, as a client sees it. */
+export interface VirtualHostRules {
+  /** A full host name, possibly a wildcard. */
+  readonly host: string;
+  /** Keys of the VirtualServices, the oldest first. */
+  readonly virtualServices: readonly string[];
+}
+
+/** A host asked for by a client. */
+export interface ClientHost {
+  readonly client: Client;
+  readonly host: string;
+}
+
+/** A Gateway as the proxies of a namespace see the VirtualServices bound to it. */
+export interface GatewayClient {
+  /** Namespace of the gateway's proxies. */
+  readonly viewer: string;
+  /** `namespace/name` of the Gateway. */
+  readonly gateway: string;
+}
+
+/** Questions about VirtualServices. */
+export interface VirtualServiceQueries {
+  /** A VirtualService by `namespace/name`. */
+  readonly virtualService: Query<string, Config<VirtualServiceSpec> | undefined>;
+  /** Who gets a VirtualService; changes less often than its routes do. */
+  readonly exposure: Query<string, Exposure | undefined>;
+  /** Hosts with VirtualServices that a client's sidecars follow, the most specific first. */
+  readonly meshHosts: Query<Client, readonly VirtualHostRules[]>;
+  /** VirtualServices for the most specific host that fits, oldest first; empty where none does. */
+  readonly forHost: Query<ClientHost, readonly string[]>;
+  /** VirtualServices bound to a Gateway, oldest first. */
+  readonly forGateway: Query<GatewayClient, readonly string[]>;
+  /** Every set of labels that a `sourceLabels` match of the client's VirtualServices asks for. */
+  readonly sourceLabels: Query<Client, readonly StringMap[]>;
+}
+
+/** A Gateway's name as VirtualServices write it, in full. */
+export function resolveGateway(name: string, namespace: string): string {
+  return name === meshGateway || name.includes("/") ? name : `${namespace}/${name}`;
+}
+
+function sourceLabelsOf(spec: VirtualServiceSpec): readonly StringMap[] {
+  const routes = [...(spec.http ?? []), ...(spec.tls ?? []), ...(spec.tcp ?? [])];
+  return routes
+    .flatMap((route): readonly { readonly sourceLabels?: StringMap }[] => route.match ?? [])
+    .flatMap((match) => (match.sourceLabels ? [match.sourceLabels] : []));
+}
+
+/** Declares the queries about VirtualServices. */
+export function virtualServiceQueries(
+  engine: Engine,
+  tables: Tables,
+  services: ServiceQueries,
+  clients: ClientQueries,
+): VirtualServiceQueries {
+  const { rows } = tables.virtualServices;
+  const virtualService = engine.stringQuery("virtual-service", (key) => rows.get(key));
+
+  const exposure = engine.stringQuery("virtual-service-exposure", (key): Exposure | undefined => {
+    const row = rows.get(key);
+    if (!row) return undefined;
+    const { hosts = [], gateways = [], exportTo } = row.spec;
+    return {
+      key,
+      namespace: row.namespace,
+      hosts: hosts.map((host) => resolveHost(host, row.namespace)),
+      gateways:
+        gateways.length === 0 ? [meshGateway] : gateways.map((gateway) => resolveGateway(gateway, row.namespace)),
+      exportTo: exportsOf(exportTo, services.mesh.get(only).defaultVirtualServiceExportTo),
+    };
+  });
+
+  const oldestFirst = engine.stringQuery("virtual-services", (): readonly string[] =>
+    rows
+      .keys()
+      .flatMap((key) => rows.get(key) ?? [])
+      .toSorted(byAge)
+      .map((row) => `${row.namespace}/${row.name}`),
+  );
+
+  const visible = (viewer: string, gateway: string): readonly Exposure[] =>
+    oldestFirst
+      .get(only)
+      .flatMap((key) => exposure.get(key) ?? [])
+      .filter((each) => each.gateways.includes(gateway) && isExportedTo(each.exportTo, each.namespace, viewer));
+
+  const meshHosts = engine.query<Client, readonly VirtualHostRules[]>({
+    name: "virtual-hosts",
+    key: clientKey,
+    compute: (client) => {
+      const byHost = new Map<string, string[]>();
+      for (const each of visible(client.namespace, meshGateway)) {
+        for (const host of each.hosts.filter((name) => clients.imports(client, each.namespace, name))) {
+          byHost.set(host, [...(byHost.get(host) ?? []), each.key]);
+        }
+      }
+      return [...byHost]
+        .map(([host, virtualServices]) => ({ host, virtualServices }))
+        .toSorted((a, b) => compareHosts(a.host, b.host));
+    },
+  });
+
+  const forHost = engine.query<ClientHost, readonly string[]>({
+    name: "virtual-services-for-host",
+    key: ({ client, host }) => `${clientKey(client)}|${host}`,
+    compute: ({ client, host }) =>
+      meshHosts.get(client).find((each) => hostMatches(each.host, host))?.virtualServices ?? [],
+  });
+
+  const forGateway = engine.query<GatewayClient, readonly string[]>({
+    name: "virtual-services-for-gateway",
+    key: ({ viewer, gateway }) => `${viewer}|${gateway}`,
+    compute: ({ viewer, gateway }) => visible(viewer, gateway).map((each) => each.key),
+  });
+
+  const labelsIn = engine.stringQuery("source-labels-in", (key) => {
+    const row = rows.get(key);
+    return row ? sourceLabelsOf(row.spec) : [];
+  });
+
+  const sourceLabels = engine.query<Client, readonly StringMap[]>({
+    name: "source-labels",
+    key: clientKey,
+    compute: (client) => {
+      const keys = new Set(meshHosts.get(client).flatMap((each) => each.virtualServices));
+      return [...keys].flatMap((key) => labelsIn.get(key));
+    },
+  });
+
+  return { virtualService, exposure, meshHosts, forHost, forGateway, sourceLabels };
+}

@@ -1,0 +1,137 @@
+import type { StringMap } from "#api/meta.ts";
+import { canonical } from "#base/canonical.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
+import { labelsMatch } from "./labels.ts";
+import type { Protocol } from "./protocol.ts";
+import type { Service, ServicePort } from "./service.ts";
+import type { ServiceQueries } from "./services.ts";
+import type { Tables } from "./tables.ts";
+
+/** A workload, as far as it decides which services it serves. */
+export interface ServingWorkload {
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly labels: StringMap;
+}
+
+/** A service that a workload serves, and how. */
+export interface InboundTarget {
+  /** The service's key. */
+  readonly service: string;
+  readonly host: string;
+  /** Short name of the service. */
+  readonly name: string;
+  readonly namespace: string;
+  /** The service's port. */
+  readonly port: number;
+  readonly portName: string;
+}
+
+/** A port that a workload listens on, by its services. */
+export interface InboundPort {
+  readonly port: number;
+  readonly protocol: Protocol;
+  /** The services, the oldest first: it decides the protocol. */
+  readonly targets: readonly [InboundTarget, ...InboundTarget[]];
+}
+
+/** A workload's services, and the ports by which it names them. */
+export interface InboundKey {
+  /** Keys of the services, sorted. */
+  readonly services: readonly string[];
+  /** Names of ports of the Pod, where services refer to ports by name. */
+  readonly namedPorts: Readonly<Record<string, number>>;
+}
+
+/** Questions about workloads. */
+export interface WorkloadQueries {
+  /** Keys of the services that a workload serves, sorted. */
+  readonly servicesOf: Query<ServingWorkload, readonly string[]>;
+  /** Names of target ports that services use in place of numbers, sorted. */
+  readonly portNames: (services: readonly string[]) => readonly string[];
+  /** The ports of a workload that serves these services, by number. */
+  readonly inboundPorts: Query<InboundKey, readonly InboundPort[]>;
+}
+
+interface Selector {
+  readonly service: string;
+  /** Empty for every cluster. */
+  readonly cluster: string;
+  readonly labels: StringMap;
+}
+
+function resolvePort(port: ServicePort, named: Readonly<Record<string, number>>): number | undefined {
+  return typeof port.targetPort === "number" ? port.targetPort : named[port.targetPort];
+}
+
+function older(a: Service, b: Service): number {
+  const [first, second] = [`${a.created} ${a.key}`, `${b.created} ${b.key}`];
+  return first < second ? -1 : Number(first > second);
+}
+
+/** Declares the queries about workloads. */
+export function workloadQueries(engine: Engine, tables: Tables, services: ServiceQueries): WorkloadQueries {
+  const selectorsIn = engine.stringQuery("selectors-in", (namespace): readonly Selector[] => {
+    const kubernetes = services.keysIn.get(namespace).flatMap((key) => {
+      const selectors = services.service.get(key)?.selectors ?? {};
+      return Object.entries(selectors).map(([cluster, labels]) => ({ service: key, cluster, labels }));
+    });
+    const external = tables.serviceEntries.byNamespace.rows(namespace).flatMap((row) => {
+      const labels = row.spec.workloadSelector?.labels ?? {};
+      if (Object.keys(labels).length === 0) return [];
+      return row.spec.hosts.map((host) => ({ service: `${namespace}/${host}`, cluster: "", labels }));
+    });
+    return [...kubernetes, ...external];
+  });
+
+  const servicesOf = engine.query<ServingWorkload, readonly string[]>({
+    name: "services-of-workload",
+    key: canonical,
+    compute: ({ namespace, cluster, labels }) => {
+      const serving = selectorsIn
+        .get(namespace)
+        .filter((each) => (each.cluster === "" || each.cluster === cluster) && labelsMatch(each.labels, labels))
+        .map((each) => each.service);
+      return [...new Set(serving)].toSorted();
+    },
+  });
+
+  const found = (keys: readonly string[]): readonly Service[] =>
+    keys.flatMap((key) => services.service.get(key) ?? []).toSorted(older);
+
+  const inboundPorts = engine.query<InboundKey, readonly InboundPort[]>({
+    name: "inbound-ports",
+    key: canonical,
+    compute: ({ services: keys, namedPorts }) => {
+      const targets = found(keys).flatMap((service) =>
+        service.ports.flatMap((port) => {
+          const number = resolvePort(port, namedPorts);
+          if (number === undefined || port.protocol === "UDP") return [];
+          const target: InboundTarget = {
+            service: service.key,
+            host: service.host,
+            name: service.name,
+            namespace: service.namespace,
+            port: port.number,
+            portName: port.name,
+          };
+          return [{ number, protocol: port.protocol, target }];
+        }),
+      );
+      const byPort = [...Map.groupBy(targets, (each) => each.number)].toSorted(([a], [b]) => a - b);
+      return byPort.flatMap(([port, [first, ...rest]]) =>
+        first ? [{ port, protocol: first.protocol, targets: [first.target, ...rest.map((each) => each.target)] }] : [],
+      );
+    },
+  });
+
+  const portNames = (keys: readonly string[]): readonly string[] => {
+    const names = found(keys).flatMap((service) =>
+      service.ports.flatMap((port) => (typeof port.targetPort === "string" ? [port.targetPort] : [])),
+    );
+    return [...new Set(names)].toSorted();
+  };
+
+  return { servicesOf, portNames, inboundPorts };
+}

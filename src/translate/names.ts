@@ -1,0 +1,72 @@
+/** Names of Envoy resources in Istio's formats. */
+
+/** Where traffic of a cluster comes from, seen from the proxy. */
+export type Direction = "inbound" | "outbound";
+
+/** What a cluster's name says. */
+export interface ClusterName {
+  readonly direction: Direction;
+  readonly port: number;
+  /** Empty for all endpoints of the service. */
+  readonly subset: string;
+  /** Host name of the service; empty for inbound clusters. */
+  readonly host: string;
+}
+
+/** Takes connections that iptables redirected from the application. */
+export const virtualOutbound = "virtualOutbound";
+/** Takes connections that iptables redirected to the application. */
+export const virtualInbound = "virtualInbound";
+/** Cluster without endpoints: what reaches it is refused. */
+export const blackHoleCluster = "BlackHoleCluster";
+/** Cluster that connects to where the client wanted to go. */
+export const passthroughCluster = "PassthroughCluster";
+/** Cluster that hands connections to the application on the port they came for. */
+export const inboundPassthroughCluster = "InboundPassthroughClusterIpv4";
+/** Listens for redirected outbound connections. */
+export const outboundPort = 15001;
+/** Listens for redirected inbound connections. */
+export const inboundPort = 15006;
+
+/** `outbound|9080|v1|reviews.shop.svc.cluster.local`, `inbound|9080||`. */
+export function clusterName(direction: Direction, port: number, subset = "", host = ""): string {
+  return `${direction}|${port}|${subset}|${host}`;
+}
+
+/** The parts of a cluster's name, or undefined for a name of another form. */
+export function parseClusterName(name: string): ClusterName | undefined {
+  const parts = /^(inbound|outbound)\|(\d+)\|([^|]*)\|(.*)$/.exec(name);
+  if (!parts) return undefined;
+  const [, direction, port, subset = "", host = ""] = parts;
+  return { direction: direction as Direction, port: Number(port), subset, host };
+}
+
+/** `10.110.0.7_9080`; an IPv6 address stands as it is. */
+export function listenerName(address: string, port: number): string {
+  return `${address}_${port}`;
+}
+
+/** What a name of a route configuration asks for. */
+export type RouteName =
+  /** Every HTTP service on a port: `9080`. */
+  | { readonly kind: "port"; readonly port: number }
+  /** One service on a port whose protocol is sniffed: `reviews.shop.svc.cluster.local:9080`. */
+  | { readonly kind: "service"; readonly host: string; readonly port: number }
+  /** A gateway's HTTP servers on a port: `http.8080`. */
+  | { readonly kind: "gateway"; readonly port: number };
+
+/** The name of a route configuration. */
+export function routeName(name: RouteName): string {
+  if (name.kind === "port") return String(name.port);
+  return name.kind === "gateway" ? `http.${name.port}` : `${name.host}:${name.port}`;
+}
+
+/** What a route configuration's name asks for, or undefined. */
+export function parseRouteName(name: string): RouteName | undefined {
+  const gateway = /^http\.(\d+)$/.exec(name);
+  if (gateway) return { kind: "gateway", port: Number(gateway[1]) };
+  if (/^\d+$/.test(name)) return { kind: "port", port: Number(name) };
+  const service = /^(.+):(\d+)$/.exec(name);
+  if (service) return { kind: "service", host: service[1] ?? "", port: Number(service[2]) };
+  return undefined;
+}

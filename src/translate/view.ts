@@ -1,0 +1,62 @@
+import { canonical } from "#base/canonical.ts";
+import type { StringMap } from "#api/meta.ts";
+import type { Client } from "#model/client.ts";
+
+/** Where a proxy runs, as far as load balancing asks. */
+export interface Locality {
+  readonly region: string;
+  readonly zone: string;
+  readonly subzone: string;
+}
+
+/** A port that the workload's Pod declares, so that a Service's named target port can be resolved. */
+export interface WorkloadPort {
+  readonly name: string;
+  readonly port: number;
+}
+
+/** All that translation may know of a proxy. Queries take a projection of it, never the whole. */
+export interface ProxyView {
+  /** Beside a workload, or a gateway of its own. */
+  readonly type: "sidecar" | "router";
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly network: string;
+  readonly locality: Locality;
+  readonly labels: StringMap;
+  readonly workloadPorts: readonly WorkloadPort[];
+  /** Whether iptables redirects the workload's connections, and how. */
+  readonly interception: "REDIRECT" | "TPROXY" | "NONE";
+}
+
+/** What outbound routes of a sidecar read of its proxy. */
+export interface SidecarRouteView {
+  readonly kind: "sidecar";
+  /** Which services and rules the proxy sees. */
+  readonly client: Client;
+  /** The proxy's namespace: short host names mean services of it, and VirtualServices match on it. */
+  readonly namespace: string;
+  /** The member cluster, whose service addresses are also host names of a virtual host. */
+  readonly cluster: string;
+  /** Those labels of the proxy that a `sourceLabels` match of a VirtualService that it sees asks for. */
+  readonly sourceLabels: StringMap;
+}
+
+/** What routes of a gateway read of its proxy. */
+export interface GatewayRouteView {
+  readonly kind: "gateway";
+  readonly client: Client;
+  readonly namespace: string;
+  readonly cluster: string;
+  readonly sourceLabels: StringMap;
+  /** The Gateway objects that select this proxy, as `namespace/name`, oldest first. */
+  readonly gateways: readonly string[];
+}
+
+/** What routes read of a proxy. */
+export type RouteView = SidecarRouteView | GatewayRouteView;
+
+/** A view as a key: equal views, equal keys. */
+export function routeViewKey(view: RouteView): string {
+  return canonical(view);
+}
