@@ -1,0 +1,47 @@
+import { Command, CommanderError } from "commander";
+import { codeOf, messageOf } from "#base/errors.ts";
+import { applyCommand, deleteCommand } from "./apply.ts";
+import { type Shell, complete, completionScript, shells } from "./completion.ts";
+import { getCommand } from "./get.ts";
+import { versionCommand } from "./version.ts";
+
+/** `weft completion SHELL`, and the hidden command that its scripts call. */
+function completionCommands(program: Command): void {
+  program
+    .command("completion")
+    .summary("print a completion script for a shell")
+    .addHelpText("after", "\nExamples:\n  source <(weft completion bash)\n  weft completion fish | source")
+    .addArgument(program.createArgument("<shell>", "shell").choices(shells))
+    .action((shell: Shell) => process.stdout.write(completionScript(shell)));
+  program
+    .command("__complete", { hidden: true })
+    .argument("[words...]")
+    .action(async (words: readonly string[]) => {
+      const found = await complete(program, words, async () => Promise.resolve([]));
+      for (const word of found) console.log(word);
+    });
+}
+
+function build(): Command {
+  const program = new Command("weft")
+    .description("Weft: an Istio-compatible, multi-cluster service mesh.")
+    .configureHelp({ showGlobalOptions: true })
+    .showSuggestionAfterError()
+    .exitOverride();
+  getCommand(program);
+  applyCommand(program);
+  deleteCommand(program);
+  versionCommand(program);
+  completionCommands(program);
+  return program;
+}
+
+try {
+  await build().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
+  else {
+    console.error(`weft: ${messageOf(error)}`);
+    process.exitCode = codeOf(error) === "InvalidArgument" ? 2 : 1;
+  }
+}

@@ -1,0 +1,63 @@
+import type { ResourceObject } from "#api/meta.ts";
+import type { Clock } from "#base/clock.ts";
+import type { Logger } from "#base/logger.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Client, KindRef } from "#kube/client.ts";
+import { type Change, Reflector } from "#kube/reflector.ts";
+
+/** How objects of one kind enter the model. */
+export interface Feed {
+  readonly kind: KindRef;
+  /** Called inside a change of the engine. */
+  readonly put: (object: ResourceObject) => void;
+  readonly remove: (object: ResourceObject) => void;
+}
+
+/** What a source needs besides its API. */
+export interface SourceContext {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A running source. */
+export interface Source {
+  /** Resolves when the whole state of every kind has entered the model. */
+  readonly synced: Promise<void>;
+  /** Resolves when the signal has ended it. */
+  readonly done: Promise<void>;
+}
+
+/** Members of an object's metadata that nobody here reads; managed fields alone can be half of an object. */
+function withoutManagedFields(object: ResourceObject): ResourceObject {
+  const { managedFields: _dropped, ...metadata } = object.metadata;
+  return { ...object, metadata };
+}
+
+function enter(engine: Engine, feed: Feed, change: Change): void {
+  engine.change(() => {
+    if (change.kind === "sync") for (const object of change.objects) feed.put(object);
+    else if (change.kind === "put") feed.put(change.object);
+    else feed.remove(change.object);
+  });
+}
+
+async function all(promises: readonly Promise<void>[]): Promise<void> {
+  await Promise.all(promises);
+}
+
+/** Follows kinds of one API into the model until the signal aborts. An API that is away leaves the last known state. */
+export function follow(client: Client, feeds: readonly Feed[], context: SourceContext, signal: AbortSignal): Source {
+  const followed = feeds.map((feed) => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const reflector = new Reflector(
+      { client: client.of(feed.kind), clock: context.clock, logger: context.logger, trim: withoutManagedFields },
+      (change) => {
+        enter(context.engine, feed, change);
+        if (change.kind === "sync") resolve();
+      },
+    );
+    return { synced: promise, done: reflector.run(signal) };
+  });
+  return { synced: all(followed.map((one) => one.synced)), done: all(followed.map((one) => one.done)) };
+}
