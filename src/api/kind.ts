@@ -8,15 +8,18 @@ export interface KindVersion {
   readonly deprecated?: boolean;
 }
 
-/** A column of kubectl's table. */
+/** A column of kubectl's table, beside the name's, which the server puts first. */
 export interface Column {
   readonly name: string;
   readonly type: "string" | "integer" | "date";
   /** Shown only with `-o wide`. */
   readonly wide?: boolean;
   readonly description: string;
-  /** The cell, from the object; `undefined` prints as `<none>`. Dates are RFC 3339 and print as ages. */
-  readonly cell: (object: ResourceObject) => string | number | undefined;
+  /**
+   * The cell, from the object; `undefined` prints as `<none>`. Dates are RFC 3339 and print as ages. A text that tells
+   * an age itself needs the time, in milliseconds since the epoch.
+   */
+  readonly cell: (object: ResourceObject, now?: number) => string | number | undefined;
 }
 
 /** One thing wrong with a submitted object. */
@@ -63,6 +66,8 @@ export interface Kind {
   /** The whole object but `apiVersion`, `kind` and `metadata`. */
   readonly schema: TObject;
   readonly columns: readonly Column[];
+  /** The table has no name before its columns: events, as Kubernetes shows them. */
+  readonly unnamedTable?: boolean;
   /** Has a `status` that only the `/status` subresource writes. */
   readonly status: boolean;
   readonly scale?: ScaleFields;

@@ -65,6 +65,7 @@ interface NumberOptions {
 
 /** What an object may be asked. */
 interface ObjectOptions {
+  /** Groups of fields, of each of which at most one may be set. */
   readonly oneOf?: readonly (readonly string[])[];
   readonly default?: object;
   /** Fields that the schema does not name are kept. */
@@ -235,6 +236,11 @@ export function object<const Required extends Fields, const Optional extends Fie
 /** The same schema with the description of one use of it. */
 export function described<Schema extends TSchema>(description: string, schema: Schema): Schema {
   return { ...schema, description };
+}
+
+/** The same schema with a strategy for strategic merge patches, such as `retainKeys`: keys that the patch lacks go. */
+export function patched<Schema extends TSchema>(strategy: "retainKeys" | "merge,retainKeys", schema: Schema): Schema {
+  return { ...schema, [keyword.patchStrategy]: strategy };
 }
 
 /** A schema that OpenAPI documents hold once under a name. */
