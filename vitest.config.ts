@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 export default defineConfig({
   test: {
-    include: ["src/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "samples/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts"],
     exclude: ["src/proto/gen/**", "node_modules/**"],
     // Processes, so that a test may change its own namespaces, signals and working directory.
     pool: "forks",
