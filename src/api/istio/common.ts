@@ -68,7 +68,7 @@ export const SidecarPort = object(
 );
 export type SidecarPort = Value<typeof SidecarPort>;
 
-const TcpKeepalive = object(
+export const TcpKeepalive = object(
   "TCP keep-alive of the connections.",
   {},
   {

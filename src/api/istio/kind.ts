@@ -29,7 +29,8 @@ export function networkingKind(parts: NetworkingKind): Kind {
     categories: ["istio-io", "networking-istio-io"],
     namespaced: true,
     home: "mesh",
-    schema: object(parts.description, { spec }, { status: IstioStatus }),
+    // An absent spec is an empty one, so that what it lacks is named.
+    schema: object(parts.description, { spec: { ...spec, default: {} } }, { status: IstioStatus }),
     columns: columns.concat(ageColumn),
     status: true,
   };

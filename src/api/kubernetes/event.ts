@@ -68,6 +68,8 @@ export const event: Kind = kubernetesKind({
   kind: "Event",
   plural: "events",
   shortNames: ["ev"],
+  // The mesh's own objects have events too.
+  home: "both",
   description,
   schema,
   unnamedTable: true,

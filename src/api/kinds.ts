@@ -1,0 +1,77 @@
+import type { Kind } from "./kind.ts";
+import { destinationRule } from "./istio/destination-rule.ts";
+import { gateway } from "./istio/gateway.ts";
+import { serviceEntry } from "./istio/service-entry.ts";
+import { sidecar } from "./istio/sidecar.ts";
+import { virtualService } from "./istio/virtual-service.ts";
+import { workloadEntry } from "./istio/workload-entry.ts";
+import { workloadGroup } from "./istio/workload-group.ts";
+import { configMap } from "./kubernetes/config-map.ts";
+import { deployment } from "./kubernetes/deployment.ts";
+import { endpointSlice } from "./kubernetes/endpoint-slice.ts";
+import { event } from "./kubernetes/event.ts";
+import { lease } from "./kubernetes/lease.ts";
+import { namespace } from "./kubernetes/namespace.ts";
+import { node } from "./kubernetes/node.ts";
+import { pod } from "./kubernetes/pod.ts";
+import { replicaSet } from "./kubernetes/replica-set.ts";
+import { secret } from "./kubernetes/secret.ts";
+import { serviceAccount } from "./kubernetes/service-account.ts";
+import { service } from "./kubernetes/service.ts";
+import { cluster } from "./weft/cluster.ts";
+import { mesh } from "./weft/mesh.ts";
+
+/** Every kind that Weft serves, in the order in which API lists name them: the core group first. */
+export const kinds: readonly Kind[] = [
+  configMap,
+  event,
+  namespace,
+  node,
+  pod,
+  secret,
+  serviceAccount,
+  service,
+  deployment,
+  replicaSet,
+  lease,
+  endpointSlice,
+  cluster,
+  mesh,
+  destinationRule,
+  gateway,
+  serviceEntry,
+  sidecar,
+  virtualService,
+  workloadEntry,
+  workloadGroup,
+];
+
+/** Kinds by `kind.group` and by `plural.group`. The two cannot clash: one begins in upper case. */
+const byName = new Map(
+  kinds.flatMap((kind) => [
+    [`${kind.kind}.${kind.group}`, kind] as const,
+    [`${kind.plural}.${kind.group}`, kind] as const,
+  ]),
+);
+
+/** The kind of a group (empty for the core group) with this plural, as URLs have it. */
+export function kindOfResource(group: string, plural: string): Kind | undefined {
+  return byName.get(`${plural}.${group}`);
+}
+
+/** The kind of a group (empty for the core group) with this name, as objects have it. */
+export function kindOf(group: string, kind: string): Kind | undefined {
+  return byName.get(`${kind}.${group}`);
+}
+
+/** The kind that an object's `apiVersion` and `kind` name, if that version is served. */
+export function kindOfObject(object: { readonly apiVersion: string; readonly kind: string }): Kind | undefined {
+  const [version = "", group = ""] = object.apiVersion.split("/").toReversed();
+  const kind = kindOf(group, object.kind);
+  return kind?.versions.some(({ name }) => name === version) ? kind : undefined;
+}
+
+/** The kinds that an endpoint serves: a cluster's serves all; the mesh's, those that are not a cluster's own. */
+export function kindsServedBy(view: "cluster" | "mesh"): readonly Kind[] {
+  return view === "cluster" ? kinds : kinds.filter(({ home }) => home !== "cluster");
+}

@@ -1,0 +1,69 @@
+import type { Kind } from "../kind.ts";
+import type { Resource } from "../meta.ts";
+import { ageColumn, fieldColumn, valueAt } from "../columns.ts";
+import { Condition } from "../kubernetes/meta.ts";
+import { definition, int32, int64, mergeList, object, string, type Value } from "../schema.ts";
+import { readyColumn, weftKind, weftName } from "./kind.ts";
+
+export const ClusterSpec = definition(
+  weftName("ClusterSpec"),
+  object(
+    "Where the cluster stands, and how its API is reached.",
+    {},
+    {
+      network: string("The network of its Pods. Pods of one network reach each other directly."),
+      region: string("The region of nodes that do not tell theirs."),
+      zone: string("The zone of nodes that do not tell theirs."),
+      server: string("URL of the cluster's API, https:// or unix://, where it needs no credentials."),
+      kubeconfigSecret: object(
+        "The Secret of a kubeconfig for the cluster's API.",
+        { namespace: string("The Secret's namespace."), name: string("The Secret's name.") },
+        { key: string("The key that holds the kubeconfig. kubeconfig unless set.") },
+        { atomic: true },
+      ),
+    },
+    { default: {}, oneOf: [["server", "kubeconfigSecret"]] },
+  ),
+);
+export type ClusterSpec = Value<typeof ClusterSpec>;
+
+const ClusterStatus = definition(
+  weftName("ClusterStatus"),
+  object(
+    "How the cluster is.",
+    {},
+    {
+      conditions: mergeList("The cluster's state, by aspect.", Condition, "type"),
+      version: string("The version of Kubernetes that its API tells."),
+      nodes: int32("How many nodes it has."),
+      observedGeneration: int64("The newest generation of the cluster that the status speaks of."),
+    },
+  ),
+);
+export type ClusterStatus = Value<typeof ClusterStatus>;
+
+/** Weft's `mesh.weft.dev/v1alpha1.Cluster`. Its name is the cluster's id in Istio's sense. */
+export type Cluster = Resource<{ readonly spec: ClusterSpec; readonly status?: ClusterStatus }>;
+
+const description = "A Kubernetes cluster that belongs to the mesh.";
+
+export const cluster: Kind = weftKind({
+  kind: "Cluster",
+  plural: "clusters",
+  shortNames: [],
+  description,
+  schema: object(description, { spec: ClusterSpec }, { status: ClusterStatus }),
+  columns: [
+    fieldColumn("Network", ["spec", "network"], "The network of its Pods."),
+    fieldColumn("Region", ["spec", "region"], "Where it stands."),
+    fieldColumn("Version", ["status", "version"], "The version of Kubernetes."),
+    {
+      name: "Nodes",
+      type: "integer",
+      description: "How many nodes it has.",
+      cell: (object) => valueAt(object, "status", "nodes") as number | undefined,
+    },
+    readyColumn,
+    ageColumn,
+  ],
+});

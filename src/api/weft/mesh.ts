@@ -1,0 +1,95 @@
+import type { Kind } from "../kind.ts";
+import type { Resource } from "../meta.ts";
+import { ageColumn, fieldColumn } from "../columns.ts";
+import { TcpKeepalive } from "../istio/common.ts";
+import { LocalityLoadBalancerSetting } from "../istio/traffic-policy.ts";
+import { Condition } from "../kubernetes/meta.ts";
+import {
+  choice,
+  definition,
+  described,
+  duration,
+  int64,
+  list,
+  mergeList,
+  object,
+  positiveDuration,
+  string,
+  type Value,
+} from "../schema.ts";
+import { readyColumn, weftKind, weftName } from "./kind.ts";
+
+const exportTo = (what: string) =>
+  list(
+    `Namespaces that see ${what} whose exportTo is not set. All unless set.`,
+    string("A namespace, . for the object's own, or * for all."),
+  );
+
+/** What Istio keeps in its MeshConfig has the same name and meaning here. */
+export const MeshSpec = definition(
+  weftName("MeshSpec"),
+  object(
+    "Settings of the whole mesh. Those that Istio's MeshConfig has are called and work as there.",
+    { trustDomain: string("The trust domain of the mesh's identities.", { default: "cluster.local" }) },
+    {
+      clusters: list("Names of the member clusters. All Cluster objects unless set.", string("A Cluster's name.")),
+      rootNamespace: string("The namespace whose objects hold for the whole mesh. istio-system unless set."),
+      outboundTrafficPolicy: object(
+        "What becomes of traffic to hosts that the registry does not know.",
+        {},
+        {
+          mode: choice("ALLOW_ANY, the default, passes it on; REGISTRY_ONLY drops it.", ["ALLOW_ANY", "REGISTRY_ONLY"]),
+        },
+      ),
+      accessLogFile: string("The file that proxies log requests to, such as /dev/stdout. No log unless set."),
+      accessLogFormat: string("What a line of the log tells, in Envoy's format. Istio's format unless set."),
+      accessLogEncoding: choice("How a line of the log is written. TEXT unless set.", ["TEXT", "JSON"]),
+      connectTimeout: positiveDuration("How long connecting to a service may take. 10s unless set."),
+      protocolDetectionTimeout: duration("How long a proxy waits to see the protocol. 0s, for ever, unless set."),
+      dnsRefreshRate: positiveDuration("How often proxies look up names of services again. 60s unless set."),
+      h2UpgradePolicy: choice("Whether HTTP/1.1 requests are sent as HTTP/2. DO_NOT_UPGRADE unless set.", [
+        "DO_NOT_UPGRADE",
+        "UPGRADE",
+      ]),
+      tcpKeepalive: described("TCP keep-alive of connections to services.", TcpKeepalive),
+      localityLbSetting: described("How localities share requests.", LocalityLoadBalancerSetting),
+      defaultServiceExportTo: exportTo("services"),
+      defaultVirtualServiceExportTo: exportTo("VirtualServices"),
+      defaultDestinationRuleExportTo: exportTo("DestinationRules"),
+    },
+    { default: {} },
+  ),
+);
+export type MeshSpec = Value<typeof MeshSpec>;
+
+const MeshStatus = definition(
+  weftName("MeshStatus"),
+  object(
+    "How the mesh is.",
+    {},
+    {
+      conditions: mergeList("The mesh's state, by aspect.", Condition, "type"),
+      observedGeneration: int64("The newest generation of the mesh that the status speaks of."),
+    },
+  ),
+);
+export type MeshStatus = Value<typeof MeshStatus>;
+
+/** Weft's `mesh.weft.dev/v1alpha1.Mesh`. */
+export type Mesh = Resource<{ readonly spec: MeshSpec; readonly status?: MeshStatus }>;
+
+const description = "A mesh: its settings, and the clusters that belong to it.";
+
+export const mesh: Kind = weftKind({
+  kind: "Mesh",
+  plural: "meshes",
+  shortNames: [],
+  description,
+  schema: object(description, { spec: MeshSpec }, { status: MeshStatus }),
+  columns: [
+    fieldColumn("Trust Domain", ["spec", "trustDomain"], "The trust domain of the mesh's identities."),
+    fieldColumn("Outbound", ["spec", "outboundTrafficPolicy", "mode"], "What becomes of traffic to unknown hosts."),
+    readyColumn,
+    ageColumn,
+  ],
+});
