@@ -39,6 +39,18 @@ export interface Page {
   readonly remaining?: number;
 }
 
+/** What a list reads, and how much at once. */
+export interface ListOptions {
+  /** At most so many in a page; all unless told. */
+  readonly limit?: number;
+  /** A page's `next`. */
+  readonly next?: string;
+  /** Goes on where `next` stands, but at the newest revision: for who cannot start over when `next` is `Gone`. */
+  readonly newest?: boolean;
+  /** The revision to read at, for a list's first page; the newest unless told. */
+  readonly at?: number;
+}
+
 /** What must hold for a write: nothing stored yet, exactly this revision stored, or anything. */
 export type Expectation =
   | { readonly kind: "absent" }
@@ -62,11 +74,10 @@ export interface ResourceStore extends AsyncDisposable {
   get(key: ObjectKey): Promise<Stored | undefined>;
   /**
    * Objects by namespace and name.
-   * @param options.limit at most so many in a page.
-   * @param options.next a page's `next`.
-   * @throws WeftError `Gone` when the revision of `next` was compacted away.
+   * @throws WeftError `Gone` when the revision to read at was compacted away, `InvalidArgument` when `next` was not
+   * made by this store for this selection, or `at` is newer than the newest revision.
    */
-  list(selection: Selection, options?: { readonly limit?: number; readonly next?: string }): Promise<Page>;
+  list(selection: Selection, options?: ListOptions): Promise<Page>;
   /**
    * Writes an object; its `resourceVersion` is set by the store.
    * @throws WeftError `AlreadyExists` (expected absent), `NotFound` or `Conflict` (expected a revision).
@@ -78,9 +89,10 @@ export interface ResourceStore extends AsyncDisposable {
    */
   delete(key: ObjectKey, expect: Expectation): Promise<{ readonly stored: Stored; readonly revision: number }>;
   /**
-   * Every change after a revision, without gaps, until the signal aborts. A reader that is too slow to be buffered
-   * gets `Gone` and starts again from a list.
-   * @throws WeftError `Gone` when changes after that revision were compacted away.
+   * Every change after a revision, without gaps, until the signal aborts; then it ends without an error. A reader
+   * that is too slow to be buffered gets `Gone` and starts again from a list.
+   * @throws WeftError `Gone` when changes after that revision were compacted away, or this store has not reached it
+   * (it was made by a store that is no more).
    */
   watch(selection: Selection, after: number, signal: AbortSignal): AsyncIterable<StoreEvent>;
   /** Forgets the history up to a revision, so that older watches and pages get `Gone`. */

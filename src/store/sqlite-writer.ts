@@ -1,0 +1,112 @@
+import { closeSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { Worker } from "node:worker_threads";
+import { WeftError } from "#base/errors.ts";
+import type { Row, WriterReply, WriterRequest } from "./sqlite-protocol.ts";
+
+/** What a database held when it was opened. */
+export interface Loaded {
+  readonly revision: number;
+  readonly compacted: number;
+}
+
+interface Waiting {
+  readonly resolve: () => void;
+  readonly reject: (error: WeftError) => void;
+}
+
+/** A store's database, owned by a thread of its own; requests are done in order. */
+export class SqliteWriter {
+  readonly #worker: Worker;
+  readonly #waiting: Waiting[] = [];
+  #broken: WeftError | undefined;
+
+  private constructor(worker: Worker) {
+    this.#worker = worker;
+  }
+
+  /**
+   * Opens a database, made if need be (directory 0700, file 0600: it holds Secrets).
+   * @param onRows takes the rows it holds, by revision.
+   * @throws WeftError `Unavailable` when it cannot be opened, such as by another process having it open.
+   */
+  static async open(path: string, onRows: (rows: readonly Row[]) => void): Promise<[SqliteWriter, Loaded]> {
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+      closeSync(openSync(path, "a", 0o600));
+    } catch (error) {
+      throw new WeftError("Unavailable", `cannot open the store ${path}`, error);
+    }
+    const worker = new Worker(new URL("sqlite-worker.ts", import.meta.url), { workerData: { path } });
+    const writer = new SqliteWriter(worker);
+    try {
+      return [writer, await writer.#load(path, onRows)];
+    } catch (error) {
+      await worker.terminate();
+      throw error;
+    }
+  }
+
+  /** Resolves when the rows are on disk. @throws WeftError `Unavailable` when they are not, and never will be. */
+  commit(rows: readonly Row[]): Promise<void> {
+    return this.#request({ kind: "commit", rows });
+  }
+
+  /** Removes changes up to a revision that nothing needs any more. @throws WeftError `Unavailable`. */
+  compact(revision: number, obsolete: readonly number[]): Promise<void> {
+    return this.#request({ kind: "compact", revision, obsolete });
+  }
+
+  /** Closes the database and ends the thread. */
+  async close(): Promise<void> {
+    if (this.#broken === undefined) await this.#request({ kind: "close" });
+    await this.#worker.terminate();
+  }
+
+  #load(path: string, onRows: (rows: readonly Row[]) => void): Promise<Loaded> {
+    return new Promise((resolve, reject) => {
+      const fail = (message: string): void =>
+        reject(
+          new WeftError(
+            "Unavailable",
+            message.includes("database is locked")
+              ? `the store ${path} is in use by another process`
+              : `cannot open the store ${path}: ${message}`,
+          ),
+        );
+      const onError = (error: unknown): void => fail(String(error));
+      const onMessage = (reply: WriterReply): void => {
+        if (reply.kind === "rows") return onRows(reply.rows);
+        if (reply.kind === "failed") return fail(reply.message);
+        if (reply.kind === "done") return fail("its thread answered out of turn");
+        this.#worker.off("message", onMessage).off("error", onError);
+        this.#worker.on("message", (next: WriterReply) => this.#settle(next));
+        this.#worker.on("error", (error) => this.#break(error));
+        this.#worker.on("exit", () => this.#break(new Error("its thread ended")));
+        resolve({ revision: reply.revision, compacted: reply.compacted });
+      };
+      this.#worker.on("message", onMessage).on("error", onError);
+    });
+  }
+
+  #request(request: WriterRequest): Promise<void> {
+    if (this.#broken) return Promise.reject(this.#broken);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ resolve, reject });
+      // A worker's thread has no origin; the rule means a browser's windows.
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin
+      this.#worker.postMessage(request);
+    });
+  }
+
+  #settle(reply: WriterReply): void {
+    const waiting = this.#waiting.shift();
+    if (reply.kind === "failed") waiting?.reject(new WeftError("Unavailable", `the store failed: ${reply.message}`));
+    else waiting?.resolve();
+  }
+
+  #break(cause: unknown): void {
+    this.#broken ??= new WeftError("Unavailable", "the store's writer is gone", cause);
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#broken);
+  }
+}

@@ -1,0 +1,267 @@
+import type { Clock } from "#base/clock.ts";
+import { WeftError, messageOf } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
+import type { ResourceObject } from "#api/meta.ts";
+import { deepFreeze } from "./frozen.ts";
+import { History, type Retention } from "./history.ts";
+import { parsePageToken, writePageToken } from "./page-token.ts";
+import type {
+  Expectation,
+  ListOptions,
+  ObjectKey,
+  Page,
+  ResourceStore,
+  Selection,
+  Stored,
+  StoreEvent,
+} from "./port.ts";
+import type { Row } from "./sqlite-protocol.ts";
+import { SqliteWriter } from "./sqlite-writer.ts";
+import { watchHistory } from "./watch.ts";
+
+/** How a SQLite store is opened. */
+export interface SqliteOptions {
+  /** The database file; its directory is made if need be. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How much of the past is kept; 5 minutes and 32 MiB unless told. */
+  readonly retention?: Retention;
+  /** Milliseconds between looks at the retention; 30 s unless told. */
+  readonly compactEveryMs?: number;
+  /** Milliseconds between bookmarks to watches; 30 s unless told. */
+  readonly bookmarkEveryMs?: number;
+}
+
+/** A change that is not on disk yet. */
+interface Pending {
+  readonly key: ObjectKey;
+  readonly revision: number;
+  /** Absent for a removal. */
+  readonly stored: Stored | undefined;
+  readonly text: string | null;
+  readonly time: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Opens the embedded store: the state in memory, every change in a SQLite database on disk before it is acknowledged
+ * or seen by anyone (WAL, `synchronous = FULL`). Changes that arrive while a transaction is being written share the
+ * next one.
+ * @throws WeftError `Unavailable` when the database cannot be opened; another process may have it open.
+ */
+export async function openSqliteStore(options: SqliteOptions): Promise<ResourceStore> {
+  const history = new History();
+  const [writer, loaded] = await SqliteWriter.open(options.path, (rows) => {
+    for (const row of rows) history.apply({ ...changeOf(row), size: row.text?.length ?? 0, time: row.time });
+  });
+  history.restore(loaded.revision, loaded.compacted);
+  return new SqliteStore(history, writer, options);
+}
+
+function changeOf(row: Row): { key: ObjectKey; revision: number; stored: Stored | undefined } {
+  const { partition, resource, namespace, name, revision, text } = row;
+  const key: ObjectKey = Object.freeze({ partition, resource, namespace, name });
+  if (text === null) return { key, revision, stored: undefined };
+  const object = deepFreeze(JSON.parse(text) as ResourceObject);
+  return { key, revision, stored: Object.freeze({ key, object, revision }) };
+}
+
+function describe(key: ObjectKey): string {
+  const name = key.namespace === "" ? key.name : `${key.namespace}/${key.name}`;
+  return `${key.resource} "${name}"`;
+}
+
+function keyText(key: ObjectKey): string {
+  return [key.partition, key.resource, key.namespace, key.name].join("\0");
+}
+
+class SqliteStore implements ResourceStore {
+  readonly #history: History;
+  readonly #writer: SqliteWriter;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #timers: readonly Disposable[];
+  readonly #closing = new AbortController();
+  /** Changes in revision order that the writer has not confirmed, those being written first. */
+  #pending: Pending[] = [];
+  /** The newest pending change of each key, against which expectations are checked. */
+  readonly #newest = new Map<string, Pending>();
+  #revision: number;
+  #flushing: Promise<void> | undefined;
+
+  constructor(history: History, writer: SqliteWriter, options: SqliteOptions) {
+    this.#history = history;
+    this.#writer = writer;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#revision = history.revision;
+    const retention = options.retention ?? { maxAgeMs: 5 * 60_000, maxBytes: 32 * 1024 * 1024 };
+    this.#timers = [
+      options.clock.every(options.compactEveryMs ?? 30_000, () => this.#trim(retention)),
+      options.clock.every(options.bookmarkEveryMs ?? 30_000, () => {
+        for (const watcher of history.allWatchers()) watcher.bookmark();
+      }),
+    ];
+  }
+
+  revision(): Promise<number> {
+    return Promise.resolve(this.#history.revision);
+  }
+
+  get(key: ObjectKey): Promise<Stored | undefined> {
+    return Promise.resolve(this.#history.get(key));
+  }
+
+  // An async function turns what it throws into a rejection, as the port's callers expect.
+  // oxlint-disable-next-line typescript/require-await
+  async list(selection: Selection, options: ListOptions = {}): Promise<Page> {
+    const token = options.next === undefined ? undefined : parsePageToken(options.next, selection);
+    const current = this.#history.revision;
+    const revision = options.newest === true ? current : (token?.revision ?? options.at ?? current);
+    if (revision > current) throw new WeftError("InvalidArgument", `revision ${revision} is not reached yet`);
+    if (revision < this.#history.compacted) {
+      throw new WeftError("Gone", `revision ${revision} is no longer kept`);
+    }
+    const limit = options.limit ?? Number.POSITIVE_INFINITY;
+    const { items, remaining } = this.#history.slice(selection, revision, token?.after, limit);
+    const last = items.at(-1);
+    if (remaining === 0 || last === undefined) return { items, revision };
+    return { items, revision, remaining, next: writePageToken(selection, revision, last.key) };
+  }
+
+  put(key: ObjectKey, object: ResourceObject, expect: Expectation): Promise<Stored> {
+    return this.#write(key, expect, (revision) => {
+      const versioned = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
+      const text = JSON.stringify(versioned);
+      // Read back from its text: a copy that shares nothing with the caller's object, as another reader of the text has it.
+      const stored = {
+        key: Object.freeze({ ...key }),
+        object: deepFreeze(JSON.parse(text) as ResourceObject),
+        revision,
+      };
+      return { stored: Object.freeze(stored), text, result: stored };
+    });
+  }
+
+  delete(key: ObjectKey, expect: Expectation): Promise<{ readonly stored: Stored; readonly revision: number }> {
+    return this.#write(key, expect, (revision, before) => {
+      if (before === undefined) throw new WeftError("NotFound", `${describe(key)} does not exist`);
+      return { stored: undefined, text: null, result: { stored: before, revision } };
+    });
+  }
+
+  watch(selection: Selection, after: number, signal: AbortSignal): AsyncIterable<StoreEvent> {
+    return watchHistory(this.#history, selection, after, AbortSignal.any([signal, this.#closing.signal]));
+  }
+
+  async compact(revision: number): Promise<void> {
+    const obsolete = this.#history.compact(revision);
+    await this.#writer.compact(this.#history.compacted, obsolete);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    for (const timer of this.#timers) timer[Symbol.dispose]();
+    this.#closing.abort();
+    await this.#flushing;
+    await this.#writer.close();
+  }
+
+  /** Checks an expectation, gives the change its revision, and resolves when it is on disk. */
+  #write<Result>(
+    key: ObjectKey,
+    expect: Expectation,
+    make: (
+      revision: number,
+      before: Stored | undefined,
+    ) => { readonly stored: Stored | undefined; readonly text: string | null; readonly result: Result },
+  ): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      if (this.#closing.signal.aborted) throw new WeftError("Unavailable", "the store is closed");
+      const place = keyText(key);
+      const pending = this.#newest.get(place);
+      const before = pending === undefined ? this.#history.get(key) : pending.stored;
+      check(key, before, expect);
+      const revision = this.#revision + 1;
+      const { stored, text, result } = make(revision, before);
+      this.#revision = revision;
+      const change: Pending = {
+        key: stored?.key ?? Object.freeze({ ...key }),
+        revision,
+        stored,
+        text,
+        time: this.#clock.now(),
+        resolve: () => resolve(result),
+        reject,
+      };
+      this.#pending.push(change);
+      this.#newest.set(place, change);
+      this.#flushing ??= this.#flush();
+    });
+  }
+
+  /** Writes what is pending, a transaction at a time, until nothing is. */
+  async #flush(): Promise<void> {
+    // Everything that is asked for in this turn of the event loop goes into the first transaction.
+    await Promise.resolve();
+    while (this.#pending.length > 0) {
+      const batch = this.#pending;
+      this.#pending = [];
+      try {
+        await this.#writer.commit(batch.map(rowOf));
+        this.#publish(batch);
+      } catch (error) {
+        this.#abandon([...batch, ...this.#pending.splice(0)], error);
+      }
+    }
+    this.#flushing = undefined;
+  }
+
+  #publish(batch: readonly Pending[]): void {
+    for (const change of batch) {
+      this.#history.apply({ ...change, size: change.text?.length ?? 0 });
+      const place = keyText(change.key);
+      if (this.#newest.get(place) === change) this.#newest.delete(place);
+      change.resolve();
+    }
+    for (const change of batch) for (const watcher of this.#history.watchers(change.key)) watcher.wake();
+  }
+
+  /** A failed transaction takes with it what was checked against it: all that came after. */
+  #abandon(changes: readonly Pending[], error: unknown): void {
+    this.#logger.error("writes were lost and refused", { writes: changes.length, error: messageOf(error) });
+    this.#newest.clear();
+    this.#revision = this.#history.revision;
+    for (const change of changes) change.reject(error);
+  }
+
+  #trim(retention: Retention): void {
+    const revision = this.#history.excess(retention, this.#clock.now());
+    if (revision === undefined) return;
+    this.compact(revision).catch((error: unknown) => {
+      this.#logger.warn("the history could not be compacted", { error: messageOf(error) });
+    });
+  }
+}
+
+function check(key: ObjectKey, before: Stored | undefined, expect: Expectation): void {
+  switch (expect.kind) {
+    case "any":
+      return;
+    case "absent":
+      if (before !== undefined) throw new WeftError("AlreadyExists", `${describe(key)} already exists`);
+      return;
+    case "revision":
+      if (before === undefined) throw new WeftError("NotFound", `${describe(key)} does not exist`);
+      if (before.revision !== expect.revision) {
+        throw new WeftError("Conflict", `${describe(key)} is at revision ${before.revision}, not ${expect.revision}`);
+      }
+  }
+}
+
+function rowOf(change: Pending): Row {
+  const { key, revision, text, time } = change;
+  return { ...key, revision, text, time };
+}
