@@ -1,0 +1,155 @@
+import type { EncodedResource } from "#proto/encoded.ts";
+import type { Base } from "./base.ts";
+import { differenceOf, type Difference } from "./difference.ts";
+import { emptyResource, type Content, type Encoder, type Message, type Variant } from "./message.ts";
+import type { NameSet, NameSets } from "./names.ts";
+import type { Refusals } from "./refusal.ts";
+import type { ScopeStore } from "./store.ts";
+import { isWholeType } from "./subscription.ts";
+import type { View } from "./view.ts";
+
+/** Where a client stands, and what it may be sent. */
+export interface Standing {
+  readonly view: View;
+  readonly base: Base;
+  /** Names that go out even if unchanged. */
+  readonly forced: NameSet;
+  /** Resources that the client must keep for now though the view lacks them; by name, as far as bytes are known. */
+  readonly kept: ReadonlyMap<string, EncodedResource | undefined>;
+  /** Serial of the message that the stream got last. */
+  readonly after: number;
+  /** Whether removed resources may go now. */
+  readonly removals: boolean;
+  /** Whether an answer is due even if there is nothing to say. */
+  readonly mustAnswer: boolean;
+  readonly refusals: Refusals;
+  /** Refused names that are tried once more. */
+  readonly tried: ReadonlySet<string>;
+}
+
+/** What a client gets; without a message where there is nothing to say. */
+export interface News {
+  readonly message: Message | undefined;
+  /** The resources in it that are news to the client. */
+  readonly news: readonly EncodedResource[];
+  readonly difference: Difference;
+}
+
+/** Differences and messages remembered for each view until it changes. */
+const mostRemembered = 64;
+
+/** Makes what goes out, once for all clients that stand at the same point. */
+export class Pushes {
+  readonly store: ScopeStore;
+  readonly encoder: Encoder;
+
+  constructor(store: ScopeStore, encoder: Encoder) {
+    this.store = store;
+    this.encoder = encoder;
+  }
+
+  get sets(): NameSets {
+    return this.store.sets;
+  }
+
+  /** Brings a client up to its view. */
+  news(variant: Variant, standing: Standing): News {
+    const difference = this.#difference(standing);
+    const { refusals, tried } = standing;
+    const blocked = refusals.size > 0;
+    const news = blocked
+      ? difference.upserts.filter((resource) => tried.has(resource.name) || !refusals.against(resource))
+      : difference.upserts;
+    const silent = !standing.mustAnswer && !this.#speaks(variant, standing, difference, news);
+    if (silent) return { message: undefined, news, difference };
+    const message =
+      variant === "sotw" && isWholeType(standing.view.type)
+        ? this.#whole(standing, difference)
+        : this.#partial(variant, standing, difference, news);
+    return { message, news, difference };
+  }
+
+  /** Takes away names that the client was left with. Only of the delta variant. */
+  cleanup(view: View, gone: NameSet, after: number): Message {
+    return this.#message(view, `cleanup ${gone.id}`, after, "delta", () => ({
+      type: view.type,
+      resources: [],
+      removed: gone,
+    }));
+  }
+
+  #speaks(variant: Variant, { view, removals }: Standing, difference: Difference, news: readonly unknown[]): boolean {
+    if (news.length > 0) return true;
+    const gone = removals && difference.removed.size > 0;
+    if (variant === "delta") return gone || difference.unknown.length > 0;
+    return isWholeType(view.type) ? gone : difference.unknown.length > 0;
+  }
+
+  #difference({ view, base, forced }: Standing): Difference {
+    return this.#remembered(view, `difference ${base.key} ${forced.id}`, () =>
+      differenceOf(base, view, forced, this.sets),
+    );
+  }
+
+  /** Only what changed. */
+  #partial(
+    variant: Variant,
+    { view, base, forced, removals, after }: Standing,
+    difference: Difference,
+    news: readonly EncodedResource[],
+  ): Message {
+    const content = (): Content => {
+      const gone = removals ? difference.removed : this.sets.empty;
+      if (variant === "delta") {
+        return { type: view.type, resources: news, removed: [...gone, ...difference.unknown] };
+      }
+      const empty = difference.unknown.flatMap((name) => emptyResource(view.type, name) ?? []);
+      return { type: view.type, resources: [...news, ...empty], removed: [] };
+    };
+    if (news !== difference.upserts) return this.encoder.encode(variant, content(), view.revision);
+    return this.#message(view, `${variant} ${base.key} ${forced.id} ${removals}`, after, variant, content);
+  }
+
+  /** Everything, as the state-of-the-world variant wants it of types that are asked for as a whole. */
+  #whole(standing: Standing, difference: Difference): Message {
+    const { view, after, refusals, tried, removals } = standing;
+    const kept = new Map(standing.kept);
+    if (!removals) {
+      for (const name of difference.removed) {
+        const before = difference.past.get(name);
+        if (before) kept.set(name, before);
+      }
+    }
+    const content = (): Content => {
+      const resources = [...view.resources()].flatMap((resource) => {
+        kept.delete(resource.name);
+        const refusal = tried.has(resource.name) ? undefined : refusals.against(resource);
+        return refusal ? (refusal.lastGood ?? []) : resource;
+      });
+      return {
+        type: view.type,
+        resources: [...resources, ...[...kept.values()].flatMap((resource) => resource ?? [])],
+        removed: [],
+      };
+    };
+    if (kept.size > 0 || refusals.size > 0) return this.encoder.encode("sotw", content(), view.revision);
+    return this.#message(view, "whole", after, "sotw", content);
+  }
+
+  /** A message remembered, or encoded anew where the stream already got this one or a later one. */
+  #message(view: View, key: string, after: number, variant: Variant, content: () => Content): Message {
+    const known = view.encoded.get(key) as Message | undefined;
+    if (known && known.serial > after) return known;
+    view.encoded.delete(key);
+    return this.#remembered(view, key, () => this.encoder.encode(variant, content(), view.revision));
+  }
+
+  #remembered<V extends object>(view: View, key: string, make: () => V): V {
+    const known = view.encoded.get(key) as V | undefined;
+    if (known) return known;
+    if (view.encoded.size >= mostRemembered) view.encoded.clear();
+    const made = make();
+    view.encoded.set(key, made);
+    return made;
+  }
+}

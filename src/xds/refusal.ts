@@ -1,0 +1,105 @@
+import type { EncodedResource } from "#proto/encoded.ts";
+
+/** A version of a resource that the client refused. */
+export interface Refusal {
+  readonly version: string;
+  readonly message: string;
+  /** What the client goes on serving, where its bytes are known. */
+  readonly lastGood: EncodedResource | undefined;
+}
+
+const partOfName = /[\w.|/-]/;
+
+/** Whether a name stands in a text on its own, not inside a longer one. */
+function mentions(text: string, name: string): boolean {
+  for (let at = text.indexOf(name); at >= 0; at = text.indexOf(name, at + 1)) {
+    const before = text[at - 1] ?? " ";
+    const after = text[at + name.length] ?? " ";
+    if (!partOfName.test(before) && !(partOfName.test(after) && after !== ".")) return true;
+  }
+  return false;
+}
+
+/**
+ * The resources that a refusal names. Envoy writes `Error adding/updating cluster(s) A: why, B: why` and the like for
+ * listeners, and quotes the message for one that breaks a constraint; other refusals name nothing.
+ */
+export function blamed(message: string, names: readonly string[]): readonly string[] {
+  return names.filter((name) => name !== "" && mentions(message, name));
+}
+
+/** Halves a list of suspects, so that those without guilt still reach the client. */
+export function halves(names: readonly string[]): readonly (readonly string[])[] {
+  const middle = Math.ceil(names.length / 2);
+  return [names.slice(0, middle), names.slice(middle)].filter((half) => half.length > 0);
+}
+
+/** Refusals after which the search for the guilty ends: what is still suspected then waits for its next change. */
+const mostTrials = 128;
+
+/** What one client refuses of one type, and the search for the guilty where it did not say. */
+export class Refusals {
+  readonly #standing = new Map<string, Refusal>();
+  readonly #groups: (readonly string[])[] = [];
+  #trials = 0;
+
+  /** Names refused, in the order of refusal. */
+  get names(): readonly string[] {
+    return [...this.#standing.keys()];
+  }
+
+  get size(): number {
+    return this.#standing.size;
+  }
+
+  /** Text of the last refusal that stands. */
+  get message(): string {
+    return [...this.#standing.values()].at(-1)?.message ?? "";
+  }
+
+  /** The refusal that stands against a resource in this very version. */
+  against(resource: EncodedResource): Refusal | undefined {
+    const refusal = this.#standing.get(resource.name);
+    return refusal?.version === resource.version ? refusal : undefined;
+  }
+
+  /** The client took these, or has no more use for them. */
+  clear(names: Iterable<string>): void {
+    for (const name of names) this.#standing.delete(name);
+    if (this.#standing.size === 0) this.#trials = 0;
+  }
+
+  /**
+   * The client refused a response.
+   * @param sent what it held.
+   * @param lastGood what the client had before of a name.
+   */
+  record(
+    message: string,
+    sent: readonly EncodedResource[],
+    lastGood: (name: string) => EncodedResource | undefined,
+  ): void {
+    const names = sent.map((resource) => resource.name);
+    const guilty = new Set(blamed(message, names));
+    for (const { name, version } of sent) {
+      const before = this.#standing.get(name);
+      const good = before ? before.lastGood : lastGood(name);
+      this.#standing.set(name, { version, message, lastGood: good });
+    }
+    if (names.length < 2 || this.#trials >= mostTrials) return;
+    // Envoy applies nothing of a response that it cannot decode: the innocent go out again, without the guilty.
+    const innocent = names.filter((name) => !guilty.has(name));
+    const groups = guilty.size === 0 ? halves(names) : [innocent].filter((group) => group.length > 0);
+    this.#groups.push(...groups);
+    this.#trials += groups.length;
+  }
+
+  /** Names to try again, apart from others that are suspected. */
+  nextTrial(): readonly string[] | undefined {
+    return this.#groups.shift();
+  }
+
+  get trying(): boolean {
+    return this.#groups.length > 0;
+  }
+}

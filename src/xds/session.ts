@@ -1,0 +1,255 @@
+import { WeftError } from "#base/errors.ts";
+import type { Clock } from "#base/clock.ts";
+import type { Logger } from "#base/logger.ts";
+import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
+import { nothing, told } from "./base.ts";
+import type { ProxyClass } from "./classes.ts";
+import { RateLimit, checkNames, type XdsLimits } from "./limits.ts";
+import type { Variant } from "./message.ts";
+import type { ProxyNode, ProxyStatus, TypeState } from "./port.ts";
+import { PushOrder } from "./order.ts";
+import type { Pushes } from "./pushes.ts";
+import type { Request } from "./request.ts";
+import type { SendBudget } from "./budget.ts";
+import { deltaStep, sotwStep } from "./subscription.ts";
+import { Watch, type Push } from "./watch.ts";
+
+/** The stream under a session. */
+export interface Transport {
+  /** Sends a response; `taken` is called once the peer's flow control let all of it through. */
+  send(bytes: Buffer, taken: () => void): void;
+  /** Ends the stream, with a status when something is wrong. Nothing is sent afterwards. */
+  end(reason?: WeftError): void;
+}
+
+/** What sessions share. */
+export interface SessionContext {
+  readonly pushes: Pushes;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly limits: XdsLimits;
+  readonly budget: SendBudget;
+  /** Finds the class of a proxy and enters the session in it. */
+  readonly join: (session: Session, node: ProxyNode) => ProxyClass;
+  /** The session ended. */
+  readonly left: (session: Session) => void;
+  /** The session has something to send at the next flush. */
+  readonly due: (session: Session) => void;
+  /** What status tells of the session became other. */
+  readonly changed: () => void;
+}
+
+const servedTypes: ReadonlySet<string> = new Set(Object.values(typeUrls));
+
+/** Types in the order in which a change goes out, so that nothing names what the proxy lacks. */
+const pushOrder: readonly TypeUrl[] = [
+  typeUrls.cluster,
+  typeUrls.endpoints,
+  typeUrls.listener,
+  typeUrls.route,
+  typeUrls.nameTable,
+];
+
+/** One proxy's stream. */
+export class Session {
+  readonly connectedAt: number;
+  readonly #variant: Variant;
+  readonly #transport: Transport;
+  readonly #context: SessionContext;
+  readonly #watches = new Map<TypeUrl, Watch>();
+  readonly #order: PushOrder;
+  readonly #rate: RateLimit;
+  #node: ProxyNode | undefined;
+  #class: ProxyClass | undefined;
+  /** A response waits for room, or for the peer to take it. */
+  #sending = false;
+  #taken: (() => void) | undefined;
+  #ended = false;
+
+  constructor(variant: Variant, transport: Transport, context: SessionContext) {
+    const { clock, limits } = context;
+    this.#variant = variant;
+    this.#transport = transport;
+    this.#context = context;
+    this.connectedAt = clock.now();
+    this.#order = new PushOrder({
+      watch: (type) => this.#watches.get(type),
+      sets: context.pushes.sets,
+      clock,
+      timeoutMs: limits.orderTimeoutMs,
+      expired: () => this.pump(),
+    });
+    this.#rate = new RateLimit(limits.requestsPerSecond, limits.requestBurst, () => clock.monotonic());
+  }
+
+  /** What the proxy says of itself; undefined before its first request. */
+  get node(): ProxyNode | undefined {
+    return this.#node;
+  }
+
+  /**
+   * Takes a request in; one that cannot be served ends the stream.
+   * @param read decodes the request, or throws.
+   */
+  receive(read: () => Request): void {
+    if (this.#ended) return;
+    try {
+      this.#receive(read);
+    } catch (fault) {
+      this.end(fault instanceof WeftError ? fault : new WeftError("Internal", "the request failed", fault));
+    }
+  }
+
+  /** Sends what is due, as far as order, acknowledgements and flow control allow. */
+  pump(): void {
+    if (this.#ended || this.#sending) return;
+    for (const type of pushOrder) {
+      const watch = this.#watches.get(type);
+      if (!watch || watch.outstanding || !(watch.pending || watch.keeping)) continue;
+      if (watch.lost) {
+        this.end(new WeftError("Unavailable", "the proxy fell too far behind; it gets the difference on reconnecting"));
+        return;
+      }
+      if (watch.pending && !this.#order.mayPush(type)) continue;
+      const push = watch.next(this.#order.mayRemove(type));
+      if (!push) continue;
+      this.#send(watch, push);
+      return;
+    }
+  }
+
+  /** The class's scopes changed. */
+  rescope(): void {
+    for (const watch of this.#watches.values()) watch.scope(this.#class?.scopes[watch.type] ?? []);
+  }
+
+  /** How the proxy stands; undefined before its first request. */
+  status(): ProxyStatus | undefined {
+    if (!this.#node) return undefined;
+    const types: Partial<Record<TypeUrl, TypeState>> = {};
+    for (const type of pushOrder) {
+      const state = this.#watches.get(type)?.status();
+      if (state) types[type] = state;
+    }
+    return { node: this.#node, connectedAt: this.connectedAt, types };
+  }
+
+  /** Ends the stream and lets go of everything. */
+  end(reason?: WeftError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#order[Symbol.dispose]();
+    for (const watch of this.#watches.values()) watch.dispose();
+    this.#taken?.();
+    this.#context.left(this);
+    this.#transport.end(reason);
+    if (reason) {
+      const fields = { node: this.#node?.id ?? "", code: reason.code, reason: reason.message };
+      this.#context.logger.warn("an xDS stream was ended", fields);
+    }
+  }
+
+  #receive(read: () => Request): void {
+    if (!this.#rate.take()) {
+      throw new WeftError("ResourceExhausted", "the proxy sends more requests than it may");
+    }
+    const request = read();
+    if (!this.#class) this.#enter(request.node);
+    if (!servedTypes.has(request.typeUrl)) {
+      this.#context.logger.debug("a type was asked for that is not served", { type: request.typeUrl });
+      return;
+    }
+    const watch = this.#watch(request.typeUrl as TypeUrl);
+    this.#answered(watch, request);
+    this.#asked(watch, request);
+    this.pump();
+  }
+
+  #enter(node: ProxyNode | undefined): void {
+    if (!node) throw new WeftError("InvalidArgument", "the first request of a stream must hold the node");
+    this.#class = this.#context.join(this, node);
+    this.#node = node;
+    this.#context.changed();
+  }
+
+  #watch(type: TypeUrl): Watch {
+    let watch = this.#watches.get(type);
+    if (!watch) {
+      const { pushes, clock } = this.#context;
+      const due = (): void => this.#context.due(this);
+      watch = new Watch(type, { pushes, variant: this.#variant, now: () => clock.now(), due });
+      watch.scope(this.#class?.scopes[type] ?? []);
+      this.#watches.set(type, watch);
+    }
+    return watch;
+  }
+
+  #answered(watch: Watch, request: Request): void {
+    if (request.nonce === "") return;
+    const refusedBefore = watch.refused;
+    const answer = watch.answered(request.nonce, request.refusal);
+    if (answer.kind === "stale") return;
+    this.#order.answered(watch.type, answer.names);
+    if (answer.kind === "nack") {
+      const { id } = this.#node ?? { id: "" };
+      this.#context.logger.warn("a proxy refused configuration", { node: id, type: watch.type, why: request.refusal });
+    }
+    if (answer.kind === "nack" || refusedBefore !== watch.refused) this.#context.changed();
+  }
+
+  #asked(watch: Watch, request: Request): void {
+    const { sets } = this.#context.pushes;
+    const { limits } = this.#context;
+    const before = watch.subscription;
+    if (request.kind === "delta") {
+      const { subscribe, unsubscribe } = request;
+      if (before && subscribe.length === 0 && unsubscribe.length === 0) return;
+      checkNames(subscribe, limits);
+      const asked = deltaStep(watch.type, before, request, sets);
+      checkCount(asked.subscription.names.size, limits);
+      watch.ask(asked, before ? nothing : told(request.versions));
+      return;
+    }
+    // A request that answers an older response does not know the newest names either: the next one repeats its own.
+    if (before && request.nonce !== watch.nonce) return;
+    checkNames(request.names, limits);
+    watch.ask(sotwStep(watch.type, before, request.names, sets));
+  }
+
+  #send(watch: Watch, push: Push): void {
+    const { budget } = this.#context;
+    const bytes = push.message.bytes;
+    watch.sent(push);
+    this.#order.sent(watch.type, push.difference.awaits);
+    this.#followUp(watch.type, push);
+    this.#sending = true;
+    budget.ask(bytes.length, {
+      granted: (taken) => {
+        this.#taken = taken;
+        if (this.#ended) taken();
+        else this.#transport.send(bytes, () => this.#wasTaken());
+      },
+      timedOut: () => this.end(new WeftError("Unavailable", "the proxy takes nothing of what it is sent")),
+    });
+  }
+
+  #wasTaken(): void {
+    this.#taken?.();
+    this.#taken = undefined;
+    this.#sending = false;
+    this.pump();
+  }
+
+  /** Envoy warms a changed cluster until it has endpoints, a changed listener until it has routes: they follow. */
+  #followUp(type: TypeUrl, push: Push): void {
+    const { awaits } = push.difference;
+    if (awaits.size === 0) return;
+    if (type === typeUrls.cluster) this.#watch(typeUrls.endpoints).force(awaits);
+    if (type === typeUrls.listener) this.#watch(typeUrls.route).force(awaits);
+  }
+}
+
+function checkCount(names: number, limits: XdsLimits): void {
+  if (names <= limits.namesPerType) return;
+  throw new WeftError("ResourceExhausted", `${names} names are asked for; the limit is ${limits.namesPerType}`);
+}

@@ -1,0 +1,104 @@
+import { create } from "@bufbuild/protobuf";
+import { anyPack, DurationSchema } from "@bufbuild/protobuf/wkt";
+import { encodeResource, type EncodedResource } from "#proto/encoded.ts";
+import { ClusterSchema, Cluster_DiscoveryType } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { AddressSchema } from "#proto/gen/envoy/config/core/v3/address_pb.js";
+import { ApiVersion, ConfigSourceSchema } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
+import { ClusterLoadAssignmentSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { RouterSchema } from "#proto/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
+import { HttpConnectionManagerSchema } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+
+const ads = () =>
+  create(ConfigSourceSchema, {
+    resourceApiVersion: ApiVersion.V3,
+    configSourceSpecifier: { case: "ads", value: {} },
+    initialFetchTimeout: create(DurationSchema, { seconds: 60n }),
+  });
+
+const loopback = (port: number) =>
+  create(AddressSchema, {
+    address: {
+      case: "socketAddress",
+      value: { address: "127.0.0.1", portSpecifier: { case: "portValue", value: port } },
+    },
+  });
+
+/** A cluster whose endpoints come over ADS. Other timeouts make it another cluster. */
+export function cluster(name: string, timeoutMs = 1000): EncodedResource {
+  const message = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
+    edsClusterConfig: { edsConfig: ads() },
+    connectTimeout: create(DurationSchema, {
+      seconds: BigInt(Math.trunc(timeoutMs / 1000)),
+      nanos: (timeoutMs % 1000) * 1e6,
+    }),
+  });
+  return encodeResource(ClusterSchema, message, name, [name]);
+}
+
+/** Endpoints on loopback ports. */
+export function endpoints(name: string, ports: readonly number[]): EncodedResource {
+  const message = create(ClusterLoadAssignmentSchema, {
+    clusterName: name,
+    endpoints: [
+      {
+        lbEndpoints: ports.map((port) => ({
+          hostIdentifier: { case: "endpoint" as const, value: { address: loopback(port) } },
+        })),
+      },
+    ],
+  });
+  return encodeResource(ClusterLoadAssignmentSchema, message, name);
+}
+
+/** An HTTP listener on a loopback port whose routes come over ADS. Another stat prefix makes it another listener. */
+export function listener(name: string, port: number, route: string, statPrefix = name): EncodedResource {
+  const manager = create(HttpConnectionManagerSchema, {
+    statPrefix,
+    routeSpecifier: { case: "rds", value: { routeConfigName: route, configSource: ads() } },
+    httpFilters: [
+      {
+        name: "envoy.filters.http.router",
+        configType: { case: "typedConfig", value: anyPack(RouterSchema, create(RouterSchema)) },
+      },
+    ],
+  });
+  const message = create(ListenerSchema, {
+    name,
+    address: loopback(port),
+    filterChains: [
+      {
+        filters: [
+          {
+            name: "envoy.filters.network.http_connection_manager",
+            configType: { case: "typedConfig", value: anyPack(HttpConnectionManagerSchema, manager) },
+          },
+        ],
+      },
+    ],
+  });
+  return encodeResource(ListenerSchema, message, name, [route]);
+}
+
+/** Routes of everything to one cluster. */
+export function route(name: string, to: string): EncodedResource {
+  const message = create(RouteConfigurationSchema, {
+    name,
+    virtualHosts: [
+      {
+        name: "all",
+        domains: ["*"],
+        routes: [
+          {
+            match: { pathSpecifier: { case: "prefix", value: "/" } },
+            action: { case: "route", value: { clusterSpecifier: { case: "cluster", value: to } } },
+          },
+        ],
+      },
+    ],
+  });
+  return encodeResource(RouteConfigurationSchema, message, name);
+}

@@ -1,0 +1,267 @@
+import type { EncodedResource, TypeUrl } from "#proto/encoded.ts";
+import { At, nothing, type Base } from "./base.ts";
+import type { Difference } from "./difference.ts";
+import type { Message, Variant } from "./message.ts";
+import type { NameSet } from "./names.ts";
+import type { ScopeKey, TypeState } from "./port.ts";
+import type { Pushes } from "./pushes.ts";
+import { Refusals } from "./refusal.ts";
+import { isWholeType, type Asked } from "./subscription.ts";
+import type { Subscription, View, ViewUser } from "./view.ts";
+
+/** What goes out next for a type. */
+export interface Push {
+  readonly message: Message;
+  /** Resources in it that are news to the client. */
+  readonly news: readonly EncodedResource[];
+  readonly difference: Difference;
+}
+
+const nothingNew = { upserts: [], past: new Map<string, EncodedResource>(), unknown: [] };
+
+/** How a client answered: `stale` is an answer to anything but the response that waits for one. */
+export type Answer = { readonly kind: "ack" | "nack"; readonly names: NameSet } | { readonly kind: "stale" };
+
+/** What a stream's watches share. */
+export interface WatchContext {
+  readonly pushes: Pushes;
+  readonly variant: Variant;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Something can go out. */
+  readonly due: () => void;
+}
+
+/**
+ * One type on one stream. All it keeps is what is asked for (interned), a position (a view and a revision), the answer
+ * that is outstanding, and refusals while they stand; all else is shared.
+ */
+export class Watch implements ViewUser {
+  readonly type: TypeUrl;
+  readonly #context: WatchContext;
+  #scopes: readonly ScopeKey[] = [];
+  #subscription: Subscription | undefined;
+  #view: View | undefined;
+  #base: Base = nothing;
+  /** Names that go out next even if unchanged. */
+  #forced: NameSet;
+  /** What the client holds and the view no longer shows; it is taken away when nothing uses it any more. */
+  readonly #kept = new Map<string, EncodedResource | undefined>();
+  #outstanding: Push | undefined;
+  #due = false;
+  #mustAnswer = false;
+  #lastSerial = 0;
+  #lastNonce = "";
+  #acknowledged = "";
+  readonly #refusals = new Refusals();
+  #state: TypeState["state"] = "NEVER";
+  #since: number;
+
+  constructor(type: TypeUrl, context: WatchContext) {
+    this.type = type;
+    this.#context = context;
+    this.#forced = context.pushes.sets.empty;
+    this.#since = context.now();
+  }
+
+  /** What is asked for; undefined before the first request. */
+  get subscription(): Subscription | undefined {
+    return this.#subscription;
+  }
+
+  /** Whether a response waits for its answer. */
+  get outstanding(): boolean {
+    return this.#outstanding !== undefined;
+  }
+
+  /** Whether something that may be new waits to go out. */
+  get pending(): boolean {
+    return this.#subscription !== undefined && (this.#due || this.#refusals.trying);
+  }
+
+  /** Whether the client still holds what it should lose. */
+  get keeping(): boolean {
+    return this.#kept.size > 0;
+  }
+
+  /** The nonce that was sent last. */
+  get nonce(): string {
+    return this.#lastNonce;
+  }
+
+  get refused(): boolean {
+    return this.#refusals.size > 0;
+  }
+
+  position(view: View): number | undefined {
+    return this.#base instanceof At && this.#base.view === view ? this.#base.revision : undefined;
+  }
+
+  due(): void {
+    if (this.#subscription === undefined) return;
+    this.#due = true;
+    this.#context.due();
+  }
+
+  /** The client lags so far behind that what it holds is not known any more. */
+  get lost(): boolean {
+    return this.#base instanceof At && this.#base.revision < this.#base.view.floor;
+  }
+
+  /** The proxy's scopes for this type are these from now on. */
+  scope(scopes: readonly ScopeKey[]): void {
+    this.#scopes = scopes;
+    this.#aim();
+  }
+
+  /** Takes in what a request asks for. `base` is what the client told that it holds, on its first request. */
+  ask(asked: Asked, base: Base = nothing): void {
+    const { sets } = this.#context.pushes;
+    const first = this.#subscription === undefined;
+    this.#subscription = asked.subscription;
+    if (first) this.#base = base;
+    const answer = first ? sets.filter(asked.answer, (name) => base.versionOf(name) === undefined) : asked.answer;
+    const { wildcard, names } = asked.subscription;
+    this.#refusals.clear(answer);
+    if (!wildcard) this.#refusals.clear(this.#refusals.names.filter((name) => !names.has(name)));
+    this.#forced = sets.plus(this.#forced, answer);
+    if (asked.whole && (base === nothing || !first)) this.#mustAnswer = true;
+    this.#aim();
+    if (answer.size > 0 || asked.whole) this.due();
+  }
+
+  /** Envoy waits for these: they go out again. They are remembered until the type is asked for. */
+  force(names: NameSet): void {
+    if (names.size === 0) return;
+    this.#forced = this.#context.pushes.sets.plus(this.#forced, names);
+    this.due();
+  }
+
+  /**
+   * What to send now, if anything.
+   * @param removals whether resources may be taken away already.
+   */
+  next(removals: boolean): Push | undefined {
+    const view = this.#view;
+    if (!view || this.#outstanding) return undefined;
+    const tried = this.#due ? undefined : this.#refusals.nextTrial();
+    const news = this.#due || tried ? this.#news(view, removals, new Set(tried)) : undefined;
+    return news ?? (removals && this.keeping ? this.#cleanup(view) : undefined);
+  }
+
+  /** A push went out. */
+  sent(push: Push): void {
+    this.#outstanding = push;
+    this.#lastSerial = push.message.serial;
+    this.#lastNonce = push.message.nonce;
+  }
+
+  /** The client answered a response. */
+  answered(nonce: string, refusal: string | undefined): Answer {
+    const push = this.#outstanding;
+    if (!push || push.message.nonce !== nonce) return { kind: "stale" };
+    this.#outstanding = undefined;
+    this.#acknowledged = push.message.version;
+    const { names } = push.difference;
+    if (refusal === undefined) {
+      this.#refusals.clear(names);
+      return { kind: "ack", names };
+    }
+    this.#refusals.record(refusal, push.news, (name) => push.difference.past.get(name));
+    return { kind: "nack", names };
+  }
+
+  /** How the type stands. */
+  status(): TypeState {
+    const state = this.#standing();
+    if (state !== this.#state) {
+      this.#state = state;
+      this.#since = this.#context.now();
+    }
+    const { names: resources, message } = this.#refusals;
+    const version = this.#acknowledged;
+    return { state, version, since: this.#since, ...(state === "NACKED" && { refused: { resources, message } }) };
+  }
+
+  /** Lets go of everything shared. */
+  dispose(): void {
+    const { store } = this.#context.pushes;
+    if (this.#view) store.release(this.#view, this);
+    if (this.#base instanceof At && this.#base.view !== this.#view) store.release(this.#base.view, this);
+    this.#view = undefined;
+    this.#base = nothing;
+  }
+
+  #standing(): TypeState["state"] {
+    if (!this.#subscription) return "NEVER";
+    if (this.#refusals.size > 0) return "NACKED";
+    const behind = this.#view !== undefined && this.position(this.#view) !== this.#view.revision;
+    return this.#outstanding || this.#due || behind || this.keeping ? "STALE" : "SYNCED";
+  }
+
+  /** Holds the view for the scopes and subscription of now. */
+  #aim(): void {
+    if (!this.#subscription) return;
+    const { store } = this.#context.pushes;
+    const before = this.#view;
+    const view = store.hold(this.type, this.#scopes, this.#subscription, this);
+    if (view === before) return;
+    this.#view = view;
+    const based = this.#base instanceof At ? this.#base.view : undefined;
+    if (before && before !== based) store.release(before, this);
+    this.due();
+  }
+
+  #news(view: View, removals: boolean, tried: ReadonlySet<string>): Push | undefined {
+    const { pushes, variant } = this.#context;
+    const now = this.#takesAwayAtOnce || (removals && !this.keeping);
+    const news = pushes.news(variant, {
+      view,
+      base: this.#base,
+      forced: pushes.sets.plus(this.#forced, tried),
+      kept: this.#kept,
+      after: this.#lastSerial,
+      removals: now,
+      mustAnswer: this.#mustAnswer,
+      refusals: this.#refusals,
+      tried,
+    });
+    const { difference, message } = news;
+    if (!now) for (const name of difference.removed) this.#kept.set(name, difference.past.get(name));
+    this.#move(view);
+    if (message) return { ...news, message };
+    this.#acknowledged = pushes.encoder.versionOf(view.revision);
+    return undefined;
+  }
+
+  /** Whether this variant and type have no way to take something away, or no need to wait with it. */
+  get #takesAwayAtOnce(): boolean {
+    return this.#context.variant === "sotw" && !isWholeType(this.type);
+  }
+
+  #cleanup(view: View): Push | undefined {
+    const { pushes, variant } = this.#context;
+    const gone = [...this.#kept.keys()].filter((name) => view.asksFor(name) && !view.get(name));
+    this.#kept.clear();
+    if (gone.length === 0) return undefined;
+    if (variant === "sotw") {
+      this.#mustAnswer = true;
+      return this.#news(view, true, new Set());
+    }
+    const names = pushes.sets.of(gone);
+    const message = pushes.cleanup(view, names, this.#lastSerial);
+    const { empty } = pushes.sets;
+    return { message, news: [], difference: { ...nothingNew, removed: names, names, awaits: empty } };
+  }
+
+  /** The client holds, or will hold with what is sent now, all of the view. */
+  #move(view: View): void {
+    const { store, sets } = this.#context.pushes;
+    const before = this.#base;
+    this.#base = new At(view, view.revision);
+    this.#forced = sets.empty;
+    this.#due = false;
+    this.#mustAnswer = false;
+    if (before instanceof At && before.view !== view) store.release(before.view, this);
+  }
+}
