@@ -64,9 +64,13 @@ export interface VirtualServiceQueries {
   readonly sourceLabels: Query<Client, readonly StringMap[]>;
 }
 
-/** A Gateway's name as VirtualServices write it, in full. */
+/** A Gateway's name as VirtualServices write it, in full: `./edge`, `edge` and the old `edge.shop.svc.cluster.local`. */
 export function resolveGateway(name: string, namespace: string): string {
-  return name === meshGateway || name.includes("/") ? name : `${namespace}/${name}`;
+  if (name === meshGateway) return name;
+  if (name.startsWith("./")) return `${namespace}/${name.slice(2)}`;
+  if (name.includes("/")) return name;
+  const [first = "", second] = name.split(".");
+  return second === undefined ? `${namespace}/${name}` : `${second}/${first}`;
 }
 
 function sourceLabelsOf(spec: VirtualServiceSpec): readonly StringMap[] {
@@ -145,7 +149,11 @@ export function virtualServiceQueries(
 
   const labelsIn = engine.stringQuery("source-labels-in", (key) => {
     const row = rows.get(key);
-    return row ? sourceLabelsOf(row.spec) : [];
+    if (!row) return [];
+    const delegates = (row.spec.http ?? []).flatMap(({ delegate }) =>
+      delegate ? (rows.get(`${delegate.namespace ?? row.namespace}/${delegate.name ?? ""}`) ?? []) : [],
+    );
+    return [row, ...delegates].flatMap(({ spec }) => sourceLabelsOf(spec));
   });
 
   const sourceLabels = engine.query<Client, readonly StringMap[]>({

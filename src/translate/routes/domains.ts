@@ -1,9 +1,9 @@
 import { isIP } from "node:net";
 import { clusterDomain, parseServiceHost } from "#model/hosts.ts";
 
-/** A host as it stands in a `Host` header: an IPv6 address in brackets. */
+/** A host as it stands in a `Host` header: an IPv6 address in brackets. Case makes no difference to Envoy. */
 function inHeader(host: string): string {
-  return isIP(host) === 6 ? `[${host}]` : host;
+  return isIP(host) === 6 ? `[${host}]` : host.toLowerCase();
 }
 
 /**

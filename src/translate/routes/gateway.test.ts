@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { type GatewayServer, gatewayRoutes, gatewayVirtualHost, planGatewayHosts } from "./gateway.ts";
+import type { HTTPRoute } from "#api/istio/http-route.ts";
+import { type BoundRule, type GatewayServer, gatewayRoutes, gatewayVirtualHost, planGatewayHosts } from "./gateway.ts";
 import { ruleRoutes } from "./route.ts";
-import type { RoutingRule } from "./rule.ts";
 
 const server: GatewayServer = {
   gateway: "edge/shop",
@@ -10,23 +10,12 @@ const server: GatewayServer = {
   tls: false,
   httpsRedirect: false,
 };
-const source = { namespace: "edge", labels: {} };
-
-function rule(name: string, hosts: readonly string[], more: Partial<RoutingRule> = {}): RoutingRule {
-  return {
-    namespace: "shop",
-    name,
-    created: "2026-01-01T00:00:00Z",
-    hosts,
-    gateways: ["edge/shop"],
-    exportTo: ["*"],
-    http: [{ route: [{ destination: { host: "page.shop.svc.cluster.local" } }] }],
-    ...more,
-  };
+function rule(name: string, hosts: readonly string[], namespace = "shop"): BoundRule {
+  return { key: `${namespace}/${name}`, namespace, hosts };
 }
 
-function plan(servers: readonly GatewayServer[], rules: readonly RoutingRule[]) {
-  return planGatewayHosts({ servers, source, rulesOf: (name) => rules.filter((each) => each.gateways.includes(name)) });
+function plan(servers: readonly GatewayServer[], rules: readonly BoundRule[]) {
+  return planGatewayHosts({ servers, rulesOf: () => rules });
 }
 
 test("the narrower of a server's and a rule's host is served", () => {
@@ -40,19 +29,26 @@ test("the narrower of a server's and a rule's host is served", () => {
 test("a host of a server may be open to one namespace's rules only", () => {
   const closed = { ...server, hosts: ["bank/*", "./*"] };
   expect(plan([closed], [rule("page", ["page.example.com"])])).toEqual([]);
-  expect(plan([closed], [rule("page", ["page.example.com"], { namespace: "bank" })])).toHaveLength(1);
-  expect(plan([closed], [rule("page", ["page.example.com"], { namespace: "edge" })])).toHaveLength(1);
+  expect(plan([closed], [rule("page", ["page.example.com"], "bank")])).toHaveLength(1);
+  expect(plan([closed], [rule("page", ["page.example.com"], "edge")])).toHaveLength(1);
 });
 
 test("rules of one host are joined, and what takes every request comes last", () => {
-  const all = rule("all", ["page.example.com"]);
-  const some = rule("some", ["page.example.com"], {
-    http: [{ name: "api", match: [{ uri: { prefix: "/api" } }], directResponse: { status: 204 } }],
-  });
-  const [joined] = plan([server], [all, some]);
+  const [joined] = plan([server], [rule("all", ["page.example.com"]), rule("some", ["page.example.com"])]);
+  const source = { namespace: "edge", labels: {} };
   const destinations = { service: () => undefined, rule: () => undefined };
+  const http: Readonly<Record<string, HTTPRoute>> = {
+    "shop/all": { directResponse: { status: 404 } },
+    "shop/some": { match: [{ uri: { prefix: "/api" } }], directResponse: { status: 204 } },
+  };
   const made = gatewayVirtualHost(joined!, ({ rule: key, gateway, port, tls }) =>
-    ruleRoutes(key === "shop/all" ? all : some, { place: { source, gateway, port }, tls, destinations, defaults: {} }),
+    ruleRoutes(
+      {
+        ref: { group: "networking.istio.io", kind: "VirtualService", namespace: "shop", name: key },
+        http: [http[key]!],
+      },
+      { place: { source, gateway, port }, tls, destinations, defaults: {} },
+    ),
   );
   expect(made.routes.map(({ match }) => match?.pathSpecifier.value)).toEqual(["/api", "/"]);
 });

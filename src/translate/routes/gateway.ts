@@ -9,9 +9,6 @@ import {
 import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { matchesEverything } from "./match.ts";
 import { routeConfiguration } from "./outbound.ts";
-import { appliesAt } from "./route.ts";
-import { type RoutingRule, ruleKey } from "./rule.ts";
-import type { RouteSource } from "./source.ts";
 import { virtualHost, virtualHostName } from "./virtual-host.ts";
 
 /** A server of a Gateway object, one of those that share a route configuration. */
@@ -28,9 +25,17 @@ export interface GatewayServer {
   readonly httpsRedirect: boolean;
 }
 
+/** A VirtualService bound to a gateway, as far as its place there depends on it. */
+export interface BoundRule {
+  readonly key: string;
+  readonly namespace: string;
+  /** Full host names; may begin with a wildcard. */
+  readonly hosts: readonly string[];
+}
+
 /** Where a gateway's virtual host gets some of its routes. */
 export interface RouteOrigin {
-  /** The rule (`ruleKey`). */
+  /** The rule's key. */
   readonly rule: string;
   readonly gateway: string;
   readonly port: number;
@@ -49,10 +54,8 @@ export interface GatewayHostPlan {
 export interface GatewayHosts {
   /** In the order of the Gateways' age. */
   readonly servers: readonly GatewayServer[];
-  /** The gateway's own namespace and labels, which rules may match on. */
-  readonly source: RouteSource;
-  /** The rules bound to a gateway that the gateway's namespace sees, in the order of precedence. */
-  readonly rulesOf: (gateway: string) => readonly RoutingRule[];
+  /** The rules bound to a gateway that its proxies see and that have a route for the port, in the order of precedence. */
+  readonly rulesOf: (gateway: string, port: number) => readonly BoundRule[];
 }
 
 /** The namespace (`*` for any) and the host in lower case of a server's host. */
@@ -65,7 +68,7 @@ function serverHost(text: string, gateway: string): { readonly namespace: string
 }
 
 /** The hosts that both a server and a rule name; of a name and a wildcard over it, the narrower one. */
-export function commonHosts(server: GatewayServer, rule: RoutingRule): readonly string[] {
+export function commonHosts(server: GatewayServer, rule: BoundRule): readonly string[] {
   const common = new Set<string>();
   for (const text of server.hosts) {
     const { namespace, host } = serverHost(text, server.gateway);
@@ -82,7 +85,7 @@ export function commonHosts(server: GatewayServer, rule: RoutingRule): readonly 
 class Plans {
   readonly #plans = new Map<string, GatewayHostPlan>();
 
-  add(host: string, server: GatewayServer, rule?: RoutingRule): void {
+  add(host: string, server: GatewayServer, rule?: BoundRule): void {
     const { gateway, port, tls, httpsRedirect } = server;
     const plan = this.#plans.get(host) ?? {
       name: virtualHostName(host, port),
@@ -90,7 +93,7 @@ class Plans {
       origins: [],
       httpsRedirect: false,
     };
-    const origin = rule && { rule: ruleKey(rule), gateway, port, tls };
+    const origin = rule && { rule: rule.key, gateway, port, tls };
     const known = plan.origins.some((each) => each.rule === origin?.rule && each.gateway === gateway);
     this.#plans.set(host, {
       ...plan,
@@ -105,14 +108,11 @@ class Plans {
 }
 
 /** The virtual hosts of a gateway's port, by name: one for each host that a server and a rule have in common. */
-export function planGatewayHosts({ servers, source, rulesOf }: GatewayHosts): readonly GatewayHostPlan[] {
+export function planGatewayHosts({ servers, rulesOf }: GatewayHosts): readonly GatewayHostPlan[] {
   const plans = new Plans();
   for (const server of servers) {
-    const place = { source, port: server.port, gateway: server.gateway };
-    for (const rule of rulesOf(server.gateway)) {
-      if (!appliesAt(rule, place)) continue;
+    for (const rule of rulesOf(server.gateway, server.port))
       for (const host of commonHosts(server, rule)) plans.add(host, server, rule);
-    }
     if (!server.httpsRedirect) continue;
     // Callers of a host that has no rule are sent to HTTPS all the same.
     for (const text of server.hosts) plans.add(serverHost(text, server.gateway).host, server);

@@ -3,23 +3,29 @@ import { hostMatches, isWildcard } from "#model/hosts.ts";
 import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { type RouteConfiguration, RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { type Domain, hostDomains, type NamedService, serviceDomains } from "./domains.ts";
-import { type RouteContext, appliesAt, ruleRoutes } from "./route.ts";
-import { type RoutingRule, ruleKey, RulesByHost } from "./rule.ts";
-import type { RoutePlace } from "./source.ts";
-import { catchAll, defaultRoute, type UnknownHosts, virtualHost, virtualHostName } from "./virtual-host.ts";
+import { catchAll, type UnknownHosts, virtualHostName } from "./virtual-host.ts";
 
-/** On this port rules also serve hosts when no service on the port has a rule of theirs, as in Istio. */
+/** On this port rules also serve their hosts where no service on the port is among them, as in Istio. */
 const plainHttpPort = 80;
+
+/** A host with VirtualServices for it, by their keys in the order of precedence. */
+export interface HostWithRules {
+  /** In full; may begin with a wildcard. */
+  readonly host: string;
+  readonly rules: readonly string[];
+}
 
 /** What the virtual hosts of a sidecar's port are planned from. */
 export interface OutboundHosts {
-  readonly place: RoutePlace;
+  readonly port: number;
   /** The caller's namespace, in which short names are meant. */
   readonly namespace: string;
-  /** The services that the caller sees with an HTTP or a sniffed port of the place's number. */
+  /** The services that the caller sees with an HTTP or a sniffed port of that number. */
   readonly services: readonly NamedService[];
-  /** The rules of the mesh that the caller sees, in the order of precedence (`compareRules`). */
-  readonly rules: readonly RoutingRule[];
+  /** Hosts with rules that the caller sees, the most specific first. */
+  readonly hosts: readonly HostWithRules[];
+  /** Whether a rule has any route for the caller on the port (`appliesAt`). */
+  readonly applies: (rule: string) => boolean;
 }
 
 /** A virtual host before its routes are made. */
@@ -28,7 +34,7 @@ export interface VirtualHostPlan {
   readonly name: string;
   readonly host: string;
   readonly domains: readonly string[];
-  /** The rule that gives the routes (`ruleKey`); absent for the service's default route. */
+  /** The rule that gives the routes; absent for the service's default route. */
   readonly rule?: string;
 }
 
@@ -38,44 +44,35 @@ interface Candidate {
   readonly rule?: string;
 }
 
-/** The rule for each service of the port that has one which applies, by the service's host. */
-function rulesOfServices(hosts: OutboundHosts): ReadonlyMap<string, RoutingRule> {
-  const byHost = new RulesByHost(hosts.rules);
-  return new Map(
-    hosts.services.flatMap(({ host }) => {
-      const rule = byHost.for(host).find((each) => appliesAt(each, hosts.place));
-      return rule ? [[host, rule] as const] : [];
-    }),
-  );
-}
-
-/** The hosts of a rule that are no services of the port. */
-function otherHosts(rule: RoutingRule, services: ReadonlySet<string>): readonly string[] {
-  return rule.hosts.filter((host) =>
-    isWildcard(host) ? ![...services].some((service) => hostMatches(host, service)) : !services.has(host),
-  );
+/**
+ * The rules that may serve a service: all that name it in full; only where there is none, the first with the narrowest
+ * wildcard that fits.
+ */
+function rulesFor(service: string, exact: ReadonlyMap<string, readonly string[]>, wildcards: readonly HostWithRules[]) {
+  const named = exact.get(service);
+  if (named) return named;
+  return wildcards.find(({ host }) => hostMatches(host, service))?.rules.slice(0, 1) ?? [];
 }
 
 /** Virtual hosts before names and domains are made unique, in the order in which they may claim them. */
-function candidates(hosts: OutboundHosts): readonly Candidate[] {
-  const { services, rules, place, namespace } = hosts;
-  const ruleOf = rulesOfServices(hosts);
+function candidates({ port, namespace, services, hosts, applies }: OutboundHosts): readonly Candidate[] {
+  const exact = new Map(hosts.map(({ host, rules }) => [host, rules]));
+  const wildcards = hosts.filter(({ host }) => isWildcard(host));
   const known = new Set(services.map(({ host }) => host));
-  const ofService = (service: NamedService, rule?: string): Candidate => ({
-    host: service.host,
-    domains: serviceDomains(service, namespace),
-    ...(rule !== undefined && { rule }),
+  const onPort = new Set<string>();
+  const ofServices = services.map((service): Candidate => {
+    const rules = rulesFor(service.host, exact, wildcards).filter(applies);
+    for (const rule of rules) onPort.add(rule);
+    const [rule] = rules;
+    return { host: service.host, domains: serviceDomains(service, namespace), ...(rule !== undefined && { rule }) };
   });
-  const servedBy = Map.groupBy(services, ({ host }) => ruleOf.get(host));
-  const ofRule = (rule: RoutingRule): readonly Candidate[] => {
-    const served = servedBy.get(rule) ?? [];
-    if (!appliesAt(rule, place) || (served.length === 0 && place.port !== plainHttpPort)) return [];
-    const key = ruleKey(rule);
-    const others = otherHosts(rule, known).map((host) => ({ host, domains: hostDomains(host), rule: key }));
-    return [...others, ...served.map((service) => ofService(service, key))];
-  };
-  const withoutRule = (servedBy.get(undefined) ?? []).toSorted((a, b) => (a.host < b.host ? -1 : 1));
-  return [...rules.flatMap(ofRule), ...withoutRule.map((service) => ofService(service))];
+  const isKnown = (host: string): boolean =>
+    isWildcard(host) ? services.some((service) => hostMatches(host, service.host)) : known.has(host);
+  const others = hosts.flatMap(({ host, rules }): readonly Candidate[] => {
+    const rule = rules.find((each) => (port === plainHttpPort || onPort.has(each)) && applies(each));
+    return rule === undefined || isKnown(host) ? [] : [{ host, domains: hostDomains(host), rule }];
+  });
+  return [...others, ...ofServices.filter(({ rule }) => rule !== undefined), ...ofServices];
 }
 
 /**
@@ -87,7 +84,7 @@ export function planVirtualHosts(hosts: OutboundHosts): readonly VirtualHostPlan
   const taken = new Set<string>();
   const plans = new Map<string, VirtualHostPlan>();
   for (const { host, domains, rule } of candidates(hosts)) {
-    const name = virtualHostName(host, hosts.place.port);
+    const name = virtualHostName(host, hosts.port);
     if (plans.has(name)) continue;
     const free = domains.filter(({ domain, derived }) => !taken.has(domain) && !(derived && full.has(domain)));
     const unique = [...new Set(free.map(({ domain }) => domain))];
@@ -96,19 +93,6 @@ export function planVirtualHosts(hosts: OutboundHosts): readonly VirtualHostPlan
     plans.set(name, { name, host, domains: unique, ...(rule !== undefined && { rule }) });
   }
   return [...plans.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-/**
- * A planned virtual host with its routes.
- * @param rule the one that the plan names; undefined where it names none.
- */
-export function outboundVirtualHost(
-  plan: VirtualHostPlan,
-  rule: RoutingRule | undefined,
-  context: RouteContext,
-): VirtualHost {
-  const routes = rule ? ruleRoutes(rule, context) : [defaultRoute(plan.host, context)];
-  return virtualHost(plan.name, plan.domains, routes);
 }
 
 /** The largest body of a direct response, as Istio allows; Envoy's own limit is 4 KiB. */

@@ -1,34 +1,35 @@
 import { describe, expect, test } from "vitest";
 import type { HTTPRoute } from "#api/istio/http-route.ts";
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
-import { resolveGateway, routingRule, type VirtualServiceConfig } from "./resolve.ts";
+import { resolveGateway } from "#model/virtualservices.ts";
+import { routingRule, type VirtualServiceRow } from "./resolve.ts";
 
-function config(name: string, spec: VirtualServiceSpec, namespace = "shop"): VirtualServiceConfig {
+function config(name: string, spec: VirtualServiceSpec, namespace = "shop"): VirtualServiceRow {
   const ref = { group: "networking.istio.io", kind: "VirtualService", namespace, name };
-  return { ref, namespace, name, created: "2026-01-01T00:00:00Z", spec };
+  return { ref, namespace, name, created: "2026-01-01T00:00:00Z", labels: {}, annotations: {}, spec };
 }
 
-function resolve(root: VirtualServiceConfig, others: readonly VirtualServiceConfig[] = []) {
-  return routingRule(root, (namespace, name) =>
-    others.find((each) => each.namespace === namespace && each.name === name),
-  );
+function resolve(root: VirtualServiceRow, others: readonly VirtualServiceRow[] = []) {
+  return routingRule(root, {
+    find: (namespace, name) => others.find((each) => each.namespace === namespace && each.name === name),
+    exportTo: ({ spec }) => spec.exportTo ?? ["*"],
+  });
 }
 
 /** A root that delegates what it matches. */
-function root(delegate: { name: string; namespace?: string }): VirtualServiceConfig {
+function root(delegate: { name: string; namespace?: string }): VirtualServiceRow {
   const match = [{ uri: { prefix: "/api" }, method: { exact: "GET" } }];
   return config("root", { hosts: ["www.example.com"], http: [{ name: "root", match, timeout: "3s", delegate }] });
 }
 
-function findingsOf(others: readonly VirtualServiceConfig[], namespace = "shop"): readonly string[] {
+function findingsOf(others: readonly VirtualServiceRow[], namespace = "shop"): readonly string[] {
   return resolve(root({ name: "leaf", namespace }), others).findings.map(({ code }) => code);
 }
 
 test("short names are of the rule's own namespace, wherever they stand", () => {
   const { rule } = resolve(
     config("rule", {
-      hosts: ["Reviews", "www.Example.com"],
-      gateways: ["edge", "mesh"],
+      hosts: ["reviews"],
       http: [
         {
           match: [{ gateways: ["./edge"] }],
@@ -40,9 +41,6 @@ test("short names are of the rule's own namespace, wherever they stand", () => {
     }),
   );
   expect(rule).toMatchObject({
-    hosts: ["reviews.shop.svc.cluster.local", "www.example.com"],
-    gateways: ["shop/edge", "mesh"],
-    exportTo: ["*"],
     http: [
       {
         match: [{ gateways: ["shop/edge"] }],
@@ -52,10 +50,6 @@ test("short names are of the rule's own namespace, wherever they stand", () => {
       },
     ],
   });
-});
-
-test("a rule without gateways is the sidecars'", () => {
-  expect(resolve(config("rule", { hosts: ["reviews"], http: [] })).rule?.gateways).toEqual(["mesh"]);
 });
 
 test.each([
@@ -80,7 +74,7 @@ describe("delegates", () => {
       config("leaf", { http: [leaf] }, "bank"),
     ]);
     expect(findings).toEqual([]);
-    expect(rule?.http).toMatchObject([
+    expect(rule.http).toMatchObject([
       {
         name: "root-leaf",
         timeout: "3s",
@@ -88,13 +82,13 @@ describe("delegates", () => {
         route: [{ destination: { host: "reviews.bank.svc.cluster.local" } }],
       },
     ]);
-    expect(rule?.http[0]).not.toHaveProperty("delegate");
+    expect(rule.http[0]).not.toHaveProperty("delegate");
   });
 
   test("that match what their root does not are dropped, and said", () => {
     const outside: HTTPRoute = { ...leaf, match: [{ uri: { prefix: "/other" } }] };
     const { rule, findings } = resolve(root({ name: "leaf" }), [config("leaf", { http: [outside, leaf] })]);
-    expect(rule?.http).toHaveLength(1);
+    expect(rule.http).toHaveLength(1);
     expect(findings).toMatchObject([{ code: "DelegateConflict", field: "spec.http[0].delegate" }]);
   });
 

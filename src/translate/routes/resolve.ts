@@ -3,31 +3,21 @@ import type { HTTPMatchRequest } from "#api/istio/http-match.ts";
 import type { HTTPRoute } from "#api/istio/http-route.ts";
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import type { Finding } from "#api/finding.ts";
-import type { ObjectRef } from "#api/meta.ts";
+import { isExportedTo } from "#model/exports.ts";
 import { resolveHost } from "#model/hosts.ts";
+import type { Config } from "#model/rows.ts";
+import { resolveGateway } from "#model/virtualservices.ts";
 import { mergeDelegate } from "./delegate.ts";
-import { isVisible, meshGateway, type RoutingRule } from "./rule.ts";
+import type { RoutingRule } from "./rule.ts";
 
-/** A VirtualService object, as far as routing reads it. */
-export interface VirtualServiceConfig {
-  readonly ref: ObjectRef;
-  readonly namespace: string;
-  readonly name: string;
-  /** RFC 3339. */
-  readonly created: string;
-  readonly spec: VirtualServiceSpec;
-}
+/** A VirtualService object. */
+export type VirtualServiceRow = Config<VirtualServiceSpec>;
 
-/** Looks a VirtualService up by name. */
-export type FindVirtualService = (namespace: string, name: string) => VirtualServiceConfig | undefined;
-
-/** A gateway's name in full: `./gw`, `gw` and the old `gw.ns.svc.cluster.local` are `namespace/gw`. */
-export function resolveGateway(name: string, namespace: string): string {
-  if (name === meshGateway) return name;
-  if (name.startsWith("./")) return `${namespace}/${name.slice(2)}`;
-  if (name.includes("/")) return name;
-  const [first = "", second] = name.split(".");
-  return second === undefined ? `${namespace}/${name}` : `${second}/${first}`;
+/** What delegates are looked up with. */
+export interface Delegates {
+  readonly find: (namespace: string, name: string) => VirtualServiceRow | undefined;
+  /** Whom a delegate is exported to, the mesh's default filled in. */
+  readonly exportTo: (delegate: VirtualServiceRow) => readonly string[];
 }
 
 function resolveDestination(destination: Destination, namespace: string): Destination {
@@ -51,19 +41,13 @@ function resolveRoute(route: HTTPRoute, namespace: string): HTTPRoute {
   };
 }
 
-/** Namespaces that see an object; `.` is its own, and all do unless told. */
-function exportedTo(exportTo: readonly string[] | undefined, namespace: string): readonly string[] {
-  if (!exportTo || exportTo.length === 0) return ["*"];
-  return [...new Set(exportTo.map((each) => (each === "." ? namespace : each)))];
-}
-
 interface Expansion {
   readonly routes: readonly HTTPRoute[];
   readonly findings: readonly Finding[];
 }
 
 /** The routes that stand for one that delegates; none, and a finding, when the delegate cannot be had. */
-function expand(route: HTTPRoute, at: number, config: VirtualServiceConfig, find: FindVirtualService): Expansion {
+function expand(route: HTTPRoute, at: number, config: VirtualServiceRow, delegates: Delegates): Expansion {
   const resolved = resolveRoute(route, config.namespace);
   if (!route.delegate) return { routes: [resolved], findings: [] };
   const { name = "", namespace = "" } = route.delegate;
@@ -75,12 +59,12 @@ function expand(route: HTTPRoute, at: number, config: VirtualServiceConfig, find
     field: `spec.http[${at}].delegate`,
     message,
   });
-  const delegate = find(owner, name);
+  const delegate = delegates.find(owner, name);
   if (!delegate || (delegate.spec.hosts ?? []).length > 0) {
     const message = `There is no VirtualService ${owner}/${name} without hosts to delegate to; the route is left out.`;
     return { routes: [], findings: [problem("UnknownDelegate", message)] };
   }
-  if (!isVisible({ exportTo: exportedTo(delegate.spec.exportTo, owner) }, config.namespace)) {
+  if (!isExportedTo(delegates.exportTo(delegate), owner, config.namespace)) {
     const message = `VirtualService ${owner}/${name} is not exported to ${config.namespace}; the route is left out.`;
     return { routes: [], findings: [problem("DelegateNotVisible", message)] };
   }
@@ -90,27 +74,15 @@ function expand(route: HTTPRoute, at: number, config: VirtualServiceConfig, find
   return { routes, findings: dropped > 0 ? [problem("DelegateConflict", message)] : [] };
 }
 
-/**
- * A VirtualService as routing reads it, and what is wrong with its delegates.
- * @returns undefined as rule for one without hosts, which only others delegate to.
- */
+/** A VirtualService as routing reads it, and what is wrong with its delegates. */
 export function routingRule(
-  config: VirtualServiceConfig,
-  find: FindVirtualService,
-): { readonly rule: RoutingRule | undefined; readonly findings: readonly Finding[] } {
-  const { namespace, name, created, spec } = config;
-  const hosts = (spec.hosts ?? []).map((host) => resolveHost(host, namespace).toLowerCase());
-  if (hosts.length === 0) return { rule: undefined, findings: [] };
-  const expansions = (spec.http ?? []).map((route, at) => expand(route, at, config, find));
-  const gateways = (spec.gateways ?? []).map((gateway) => resolveGateway(gateway, namespace));
-  const rule: RoutingRule = {
-    namespace,
-    name,
-    created,
-    hosts: [...new Set(hosts)],
-    gateways: gateways.length > 0 ? gateways : [meshGateway],
-    exportTo: exportedTo(spec.exportTo, namespace),
-    http: expansions.flatMap(({ routes }) => routes),
+  config: VirtualServiceRow,
+  delegates: Delegates,
+): { readonly rule: RoutingRule; readonly findings: readonly Finding[] } {
+  const { ref, spec } = config;
+  const expansions = (spec.http ?? []).map((route, at) => expand(route, at, config, delegates));
+  return {
+    rule: { ref, http: expansions.flatMap(({ routes }) => routes) },
+    findings: expansions.flatMap(({ findings }) => findings),
   };
-  return { rule, findings: expansions.flatMap(({ findings }) => findings) };
 }

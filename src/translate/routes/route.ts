@@ -2,7 +2,7 @@ import type { HTTPMatchRequest } from "#api/istio/http-match.ts";
 import type { HTTPRoute } from "#api/istio/http-route.ts";
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { type Metadata, MetadataSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import { MetadataSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
   type Route,
   type RouteAction,
@@ -12,6 +12,7 @@ import {
 } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { CorsPolicySchema } from "#proto/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
 import { HTTPFaultSchema } from "#proto/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { configPath, istioMetadata } from "../metadata.ts";
 import { parseClusterName } from "../names.ts";
 import { corsPolicy } from "./cors.ts";
 import { type Destinations, routeTarget } from "./destination.ts";
@@ -38,12 +39,6 @@ export interface RouteContext {
 
 /** Names of Envoy's filters as listeners have them, under which a route's settings for them stand. */
 const filterNames = { fault: "envoy.filters.http.fault", cors: "envoy.filters.http.cors" } as const;
-
-/** Says in the route which object made it, in Istio's form. */
-function origin(rule: RoutingRule): Metadata {
-  const config = `/apis/networking.istio.io/v1/namespaces/${rule.namespace}/virtual-service/${rule.name}`;
-  return create(MetadataSchema, { filterMetadata: { istio: { config } } });
-}
 
 function filterSettings(route: HTTPRoute): Route["typedPerFilterConfig"] {
   const fault = route.fault && httpFault(route.fault);
@@ -88,7 +83,7 @@ function pathText({ pathSpecifier }: RouteMatch): string {
 function operation(made: Pick<Route, "action">, match: RouteMatch, rule: RoutingRule, port: number): string {
   const specifier = made.action.case === "route" ? made.action.value.clusterSpecifier : undefined;
   const cluster = specifier?.case === "cluster" ? parseClusterName(specifier.value) : undefined;
-  return `${cluster ? `${cluster.host}:${cluster.port}` : `${rule.name}:${port}`}${pathText(match)}`;
+  return `${cluster ? `${cluster.host}:${cluster.port}` : `${rule.ref.name}:${port}`}${pathText(match)}`;
 }
 
 function oneRoute(
@@ -105,7 +100,7 @@ function oneRoute(
     name: `${route.name ?? ""}${suffix}`,
     match: of,
     action: does,
-    metadata: origin(rule),
+    metadata: create(MetadataSchema, istioMetadata({ config: configPath(rule.ref) })),
     decorator: { operation: operation({ action: does }, of, rule, context.place.port) },
     statPrefix: match?.statPrefix ?? "",
     typedPerFilterConfig: filterSettings(route),

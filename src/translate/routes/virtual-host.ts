@@ -10,9 +10,9 @@ import { clusterName, passthroughCluster } from "../names.ts";
 import { hashPolicies } from "./hash-policy.ts";
 import { routeMatch } from "./match.ts";
 import { directResponseAction } from "./direct-response.ts";
-import { destinationHash } from "./destination.ts";
+import { type Destinations, destinationHash } from "./destination.ts";
 import { retryPolicy } from "./retry.ts";
-import type { RouteContext } from "./route.ts";
+import type { RouteDefaults } from "./rule.ts";
 import { timeouts } from "./timeout.ts";
 
 /** `reviews.shop.svc.cluster.local:9080`. */
@@ -21,9 +21,8 @@ export function virtualHostName(host: string, port: number): string {
 }
 
 /** The route of a service without a VirtualService: everything, to all of its endpoints. */
-export function defaultRoute(host: string, context: RouteContext): Route {
-  const { port } = context.place;
-  const hashPolicy = hashPolicies(destinationHash({ host, port: { number: port } }, port, context.destinations));
+export function defaultRoute(host: string, port: number, known: Destinations, defaults: RouteDefaults): Route {
+  const hashPolicy = hashPolicies(destinationHash({ host, port: { number: port } }, port, known));
   return create(RouteSchema, {
     name: "default",
     match: routeMatch(undefined),
@@ -32,7 +31,7 @@ export function defaultRoute(host: string, context: RouteContext): Route {
       value: {
         clusterSpecifier: { case: "cluster", value: clusterName("outbound", port, "", host) },
         ...timeouts(undefined),
-        retryPolicy: retryPolicy(context.defaults.retries, hashPolicy.length > 0),
+        retryPolicy: retryPolicy(defaults.retries, hashPolicy.length > 0),
         hashPolicy,
       },
     },
@@ -72,4 +71,9 @@ export function catchAll(policy: UnknownHosts): VirtualHost {
       : { case: "directResponse", value: directResponseAction({ status: 502 }) },
   });
   return virtualHost(name, ["*"], [route]);
+}
+
+/** Plans of virtual hosts by their names, in their order. */
+export function byName<Plan extends { readonly name: string }>(plans: readonly Plan[]): ReadonlyMap<string, Plan> {
+  return new Map(plans.map((plan) => [plan.name, plan]));
 }

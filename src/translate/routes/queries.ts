@@ -1,0 +1,32 @@
+import type { Finding } from "#api/finding.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Model } from "#model/model.ts";
+import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import type { RouteView } from "../view.ts";
+import { type GatewayRouteQueries, gatewayRouteQueries } from "./gateway-queries.ts";
+import { routingRuleQueries } from "./rule-queries.ts";
+import { type SidecarRouteQueries, sidecarRouteQueries } from "./sidecar-queries.ts";
+
+/** HTTP routes of sidecars and gateways. */
+export interface RouteQueries {
+  readonly sidecars: SidecarRouteQueries;
+  readonly gateways: GatewayRouteQueries;
+  /** A route configuration by its name (`parseRouteName`), or undefined for a name of another form. */
+  readonly configuration: (view: RouteView, name: string) => RouteConfiguration | undefined;
+  /** What routing cannot do of a VirtualService, by `namespace/name`. */
+  readonly findings: (virtualService: string) => readonly Finding[];
+}
+
+/** Declares the queries about HTTP routes. */
+export function routeQueries(engine: Engine, model: Model): RouteQueries {
+  const rules = routingRuleQueries(engine, model);
+  const sidecars = sidecarRouteQueries(engine, model, rules);
+  const gateways = gatewayRouteQueries(engine, model, rules);
+  return {
+    sidecars,
+    gateways,
+    configuration: (view, name) =>
+      view.kind === "sidecar" ? sidecars.configuration.get({ view, name }) : gateways.configuration.get({ view, name }),
+    findings: rules.findings,
+  };
+}

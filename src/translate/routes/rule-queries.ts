@@ -1,0 +1,120 @@
+import { canonical } from "#base/canonical.ts";
+import type { Finding } from "#api/finding.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
+import { type Client, clientKey } from "#model/client.ts";
+import { exportsOf } from "#model/exports.ts";
+import type { Model } from "#model/model.ts";
+import { only } from "#model/services.ts";
+import type { Route } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
+import type { Destinations, DestinationService } from "./destination.ts";
+import { routingRule } from "./resolve.ts";
+import { appliesAt, ruleRoutes } from "./route.ts";
+import type { RoutingRule } from "./rule.ts";
+import { type RoutePlace, sourceProjection } from "./source.ts";
+import { defaultRoute } from "./virtual-host.ts";
+
+/** A rule's routes at a place, for a client. */
+export interface PlacedRule {
+  /** `namespace/name`. */
+  readonly rule: string;
+  readonly client: Client;
+  readonly place: RoutePlace;
+  /** Whether the listener terminates TLS. */
+  readonly tls: boolean;
+}
+
+/** A service's port as a client sees it. */
+export interface ServicePortView {
+  readonly client: Client;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Routes of VirtualServices as queries, each shared by all callers for whom it comes out the same. */
+export interface RoutingRuleQueries {
+  /** Whether a rule has any route at a place. */
+  readonly applies: (rule: string, place: RoutePlace) => boolean;
+  /** The routes of a rule at a place; empty where it has none. */
+  readonly routes: (placed: PlacedRule) => readonly Route[];
+  /** The route of a service that no rule serves. */
+  readonly defaultRoute: Query<ServicePortView, Route>;
+  /** What is wrong with the rule of a VirtualService. */
+  readonly findings: (rule: string) => readonly Finding[];
+}
+
+interface AtPlace {
+  readonly rule: string;
+  readonly place: RoutePlace;
+}
+
+/** Declares the queries about rules and their routes. */
+export function routingRuleQueries(engine: Engine, model: Model): RoutingRuleQueries {
+  const { virtualService } = model.virtualServices;
+
+  const resolved = engine.stringQuery("routing-rule", (key) => {
+    const row = virtualService.get(key);
+    if (!row) return undefined;
+    return routingRule(row, {
+      find: (namespace, name) => virtualService.get(`${namespace}/${name}`),
+      exportTo: ({ spec }) => exportsOf(spec.exportTo, model.services.mesh.get(only).defaultVirtualServiceExportTo),
+    });
+  });
+  const ruleOf = (key: string): RoutingRule | undefined => resolved.get(key)?.rule;
+
+  /** The place with only that of its source which the rule looks at, so that callers share what they can. */
+  const narrowed = (rule: string, place: RoutePlace): RoutePlace => ({
+    ...place,
+    source: sourceProjection(ruleOf(rule)?.http ?? [], place.source),
+  });
+
+  const applies = engine.query<AtPlace, boolean>({
+    name: "routing-rule-applies",
+    key: canonical,
+    compute: ({ rule, place }) => {
+      const found = ruleOf(rule);
+      return found !== undefined && appliesAt(found, place);
+    },
+  });
+
+  const destinationService = engine.query<
+    { readonly client: Client; readonly host: string },
+    DestinationService | undefined
+  >({
+    name: "destination-service",
+    key: ({ client, host }) => `${clientKey(client)}|${host}`,
+    compute: ({ client, host }) => {
+      const key = model.clients.serviceForHost.get({ client, host });
+      const service = key === undefined ? undefined : model.services.service.get(key);
+      return service && { ports: service.ports.map((port) => port.number) };
+    },
+  });
+
+  const destinations = (client: Client): Destinations => ({
+    service: (host) => destinationService.get({ client, host }),
+    rule: (host) => {
+      const service = model.clients.serviceForHost.get({ client, host });
+      return service === undefined ? undefined : model.rules.rule({ viewer: client.namespace, service })?.spec;
+    },
+  });
+
+  const routes = engine.query<PlacedRule, readonly Route[]>({
+    name: "routes",
+    key: canonical,
+    compute: ({ rule, client, place, tls }) => {
+      const found = ruleOf(rule);
+      return found ? ruleRoutes(found, { place, tls, destinations: destinations(client), defaults: {} }) : [];
+    },
+  });
+
+  return {
+    applies: (rule, place) => applies.get({ rule, place: narrowed(rule, place) }),
+    routes: (placed) => routes.get({ ...placed, place: narrowed(placed.rule, placed.place) }),
+    defaultRoute: engine.query({
+      name: "default-route",
+      key: ({ client, host, port }) => `${clientKey(client)}|${host}|${port}`,
+      compute: ({ client, host, port }) => defaultRoute(host, port, destinations(client), {}),
+    }),
+    findings: (rule) => resolved.get(rule)?.findings ?? [],
+  };
+}
