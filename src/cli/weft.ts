@@ -12,7 +12,9 @@ function completionCommands(program: Command): void {
     .summary("print a completion script for a shell")
     .addHelpText("after", "\nExamples:\n  source <(weft completion bash)\n  weft completion fish | source")
     .addArgument(program.createArgument("<shell>", "shell").choices(shells))
-    .action((shell: Shell) => process.stdout.write(completionScript(shell)));
+    .action((shell: Shell) => {
+      process.stdout.write(completionScript(shell));
+    });
   program
     .command("__complete", { hidden: true })
     .argument("[words...]")

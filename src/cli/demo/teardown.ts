@@ -1,0 +1,32 @@
+import { rmSync } from "node:fs";
+import { processesIn } from "#runtime/namespace.ts";
+import { fabricName, removeFabric } from "#runtime/fabric.ts";
+import { identityOf, signalProcess } from "#runtime/identity.ts";
+import { cleanUpAgents } from "#agent/cleanup.ts";
+import type { Layout } from "./layout.ts";
+import { endServices, readRecord, removeRecord } from "./record.ts";
+
+/** What stays of an instance. */
+export interface Leftovers {
+  /** Keep the store, logs and kubeconfigs. */
+  readonly keepState: boolean;
+}
+
+/**
+ * Removes everything of an instance, in whatever state it is: its processes by their recorded identity, Pods, Envoys,
+ * namespaces, sockets, and state unless kept. Nothing there is no error, so it also mends what a kill left.
+ */
+export async function tearDown(layout: Layout, { keepState }: Leftovers): Promise<void> {
+  const record = readRecord(layout);
+  if (record) endServices(record);
+  await cleanUpAgents({ instance: layout.name, stateDir: layout.state, runDir: layout.run });
+  // Whatever still lives in the fabric was started by this instance: only its agents are.
+  for (const pid of processesIn(fabricName(layout.name))) {
+    const identity = identityOf(pid);
+    if (identity) signalProcess(identity, "SIGKILL");
+  }
+  await removeFabric(layout.name);
+  removeRecord(layout);
+  rmSync(layout.run, { recursive: true, force: true });
+  if (!keepState) rmSync(layout.state, { recursive: true, force: true });
+}

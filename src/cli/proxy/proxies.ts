@@ -1,0 +1,82 @@
+import { WeftError } from "#base/errors.ts";
+import type { Client } from "#kube/client.ts";
+
+/** A connected proxy as the API tells of it (`status.mesh.weft.dev`, kind `Proxy`). */
+export interface ProxyObject {
+  readonly metadata: { readonly name: string; readonly namespace: string };
+  readonly spec: {
+    readonly pod: string;
+    readonly cluster: string;
+    readonly type: string;
+    readonly envoyVersion: string;
+  };
+  readonly status: {
+    readonly connectedAt: string;
+    readonly types: Readonly<Record<string, ProxyTypeStatus>>;
+  };
+}
+
+/** Where a proxy stands with one type of resource. */
+export interface ProxyTypeStatus {
+  readonly state: "SYNCED" | "STALE" | "NACKED";
+  readonly version: string;
+  /** RFC 3339. */
+  readonly since: string;
+  /** Why the proxy refuses the newest, when it does. */
+  readonly message?: string;
+  readonly refused?: readonly string[];
+}
+
+/** Root of the API of proxies. */
+export const proxiesPath = "/apis/status.mesh.weft.dev/v1alpha1";
+
+/** Every connected proxy, by name. */
+export async function listProxies(client: Client): Promise<readonly ProxyObject[]> {
+  const { items } = await client.json<{ readonly items: readonly ProxyObject[] }>({
+    method: "GET",
+    path: `${proxiesPath}/proxies`,
+  });
+  return items.toSorted((a, b) => proxyName(a).localeCompare(proxyName(b)));
+}
+
+/** `pod.namespace`, as operators of Istio write it. */
+export function proxyName({ metadata, spec }: ProxyObject): string {
+  return `${spec.pod}.${metadata.namespace}`;
+}
+
+/**
+ * The proxy that a word names: `pod.namespace`, a Pod, or the beginning of a Pod's name such as its workload.
+ * Of several Pods of one workload any will do, and the first is taken.
+ * @throws WeftError `NotFound` or, where different workloads fit, `InvalidArgument`.
+ */
+export function proxyNamed(proxies: readonly ProxyObject[], word: string): ProxyObject {
+  const exact = proxies.find((one) =>
+    [proxyName(one), one.spec.pod, `${one.spec.pod}.${one.spec.cluster}`].includes(word),
+  );
+  if (exact) return exact;
+  const [first, ...others] = proxies.filter((one) => proxyName(one).startsWith(`${word}-`));
+  if (!first) {
+    const known = proxies.map(proxyName).join(", ");
+    throw new WeftError(
+      "NotFound",
+      `no connected proxy is named ${word}; connected are: ${known === "" ? "none" : known}`,
+    );
+  }
+  const namespaces = new Set([first, ...others].map((one) => one.metadata.namespace));
+  if (namespaces.size > 1) {
+    throw new WeftError(
+      "InvalidArgument",
+      `${word} fits ${[first, ...others].map(proxyName).join(", ")}: write one of them`,
+    );
+  }
+  return first;
+}
+
+/** What a proxy's Envoy answers on its admin interface, as JSON. */
+export async function adminJson<T>(client: Client, proxy: ProxyObject, path: string): Promise<T> {
+  const { namespace, name } = proxy.metadata;
+  return client.json<T>({
+    method: "GET",
+    path: `${proxiesPath}/namespaces/${namespace}/proxies/${name}/admin/${path}`,
+  });
+}

@@ -1,0 +1,56 @@
+import type { Command } from "commander";
+import { systemClock } from "#base/clock.ts";
+import { formatAge } from "#base/duration.ts";
+import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
+import { type OutputFormat, outputOption, serialize } from "../output.ts";
+import { table } from "../table.ts";
+import { type ProxyObject, listProxies, proxyName } from "./proxies.ts";
+
+/** Types in the order in which Envoy takes them. */
+const types = ["CDS", "EDS", "LDS", "RDS", "NDS"] as const;
+
+/** Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}}`. */
+export function statusData(proxies: readonly ProxyObject[]): readonly object[] {
+  return proxies.map((one) => ({ proxy: proxyName(one), cluster: one.spec.cluster, types: one.status.types }));
+}
+
+/** Proxies as a table: a state for each type with its age, and below what is refused and why. */
+export function statusTable(proxies: readonly ProxyObject[], now: number): string {
+  const rows = proxies.map((one) => [
+    proxyName(one),
+    one.spec.cluster,
+    ...types.map((type) => {
+      const found = one.status.types[type];
+      return found ? `${found.state} (${formatAge(now - Date.parse(found.since))})` : "-";
+    }),
+    one.spec.envoyVersion,
+  ]);
+  const refusals = proxies.flatMap((one) =>
+    Object.entries(one.status.types).flatMap(([type, { state, message }]) =>
+      state === "NACKED" ? [`${proxyName(one)} refuses ${type}: ${message ?? "without a reason"}\n`] : [],
+    ),
+  );
+  const listed = table(["PROXY", "CLUSTER", ...types, "ENVOY"], rows);
+  return refusals.length === 0 ? listed : `${listed}\n${refusals.join("")}`;
+}
+
+/** `weft proxy-status`. */
+export function proxyStatusCommand(program: Command): void {
+  withApiFlags(program.command("proxy-status").alias("ps"))
+    .summary("show which proxies have the configuration that they should have")
+    .description(
+      "Shows each connected proxy and where it stands with each type of resource: SYNCED has the newest, STALE has been sent it and has not answered yet, NACKED refuses it.",
+    )
+    .addOption(outputOption(["table", "json", "yaml"]))
+    .addHelpText("after", "\nExamples:\n  weft proxy-status\n  weft proxy-status -o json")
+    .action(async (flags: ApiFlags & { readonly output: OutputFormat }) => {
+      using api = await openApi(flags);
+      const proxies = await listProxies(api.client);
+      const { output } = flags;
+      process.stdout.write(
+        output === "json" || output === "yaml"
+          ? serialize(statusData(proxies), output)
+          : statusTable(proxies, systemClock.now()),
+      );
+    });
+}

@@ -1,0 +1,90 @@
+import type { ResourceObject } from "#api/meta.ts";
+import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
+import { messageOf } from "#base/errors.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import type { Model } from "#model/model.ts";
+import { followCluster } from "./cluster.ts";
+import { type Feed, type Source, type SourceContext, follow } from "./feed.ts";
+
+interface Member {
+  readonly specification: Cluster["spec"];
+  readonly client: Client;
+  readonly end: AbortController;
+  readonly synced: Promise<void>;
+  readonly done: Promise<void>;
+}
+
+/** The clusters of a mesh, each followed for as long as its `Cluster` object exists. */
+export class Members implements Source {
+  readonly synced: Promise<void>;
+  readonly done: Promise<void>;
+  readonly #members = new Map<string, Member>();
+  readonly #model: Model;
+  readonly #context: SourceContext;
+  readonly #signal: AbortSignal;
+
+  /** @param client the mesh's API, where the `Cluster` objects are. */
+  constructor(client: Client, model: Model, context: SourceContext, signal: AbortSignal) {
+    this.#model = model;
+    this.#context = context;
+    this.#signal = signal;
+    const feed: Feed = {
+      kind: clusterKind,
+      put: (object) => this.#join(object),
+      remove: (object) => this.#leave(object.metadata.name),
+    };
+    const clusters = follow(client, [feed], context, signal);
+    this.synced = this.#allSynced(clusters.synced);
+    this.done = this.#allDone(clusters.done);
+  }
+
+  async #allSynced(clusters: Promise<void>): Promise<void> {
+    await clusters;
+    await Promise.all([...this.#members.values()].map(async (member) => member.synced));
+  }
+
+  async #allDone(clusters: Promise<void>): Promise<void> {
+    await clusters;
+    await Promise.all([...this.#members.values()].map(async (member) => member.done));
+  }
+
+  /** A member's API, or undefined for a cluster that is none. */
+  client(name: string): Client | undefined {
+    return this.#members.get(name)?.client;
+  }
+
+  #join(object: ResourceObject): void {
+    const { metadata, spec } = object as unknown as Cluster;
+    const { name } = metadata;
+    const known = this.#members.get(name);
+    if (known?.specification.server === spec.server && known?.specification.network === spec.network) return;
+    this.#leave(name);
+    if (this.#signal.aborted) return;
+    const { logger, clock } = this.#context;
+    if (spec.server === undefined) {
+      logger.warn("this cluster has no server and cannot be followed yet", { cluster: name });
+      return;
+    }
+    try {
+      const client = new Client(new Connection({ url: spec.server }, { clock }));
+      const end = new AbortController();
+      const signal = AbortSignal.any([this.#signal, end.signal]);
+      const source = followCluster({ name, network: spec.network ?? "" }, client, this.#model, this.#context, signal);
+      this.#members.set(name, { specification: spec, client, end, ...source });
+      logger.info("following a cluster", { cluster: name, server: spec.server });
+    } catch (error) {
+      logger.warn("this cluster cannot be followed", { cluster: name, error: messageOf(error) });
+    }
+  }
+
+  #leave(name: string): void {
+    const member = this.#members.get(name);
+    if (!member) return;
+    this.#members.delete(name);
+    member.end.abort();
+    this.#model.inputs.removeCluster(name);
+    member.client.connection[Symbol.dispose]();
+    this.#context.logger.info("a cluster has left", { cluster: name });
+  }
+}

@@ -1,0 +1,51 @@
+import type { ResourceObject } from "#api/meta.ts";
+import { destinationRule } from "#api/istio/destination-rule.ts";
+import { gateway } from "#api/istio/gateway.ts";
+import { serviceEntry } from "#api/istio/service-entry.ts";
+import { sidecar } from "#api/istio/sidecar.ts";
+import { virtualService } from "#api/istio/virtual-service.ts";
+import { workloadEntry } from "#api/istio/workload-entry.ts";
+import type { KindRef, Client } from "#kube/client.ts";
+import type { MeshConfig } from "#model/mesh.ts";
+import { type Mesh, mesh } from "#api/weft/mesh.ts";
+import type { Model } from "#model/model.ts";
+import { type Feed, type Source, type SourceContext, follow } from "./feed.ts";
+
+/** A kind whose objects enter the model as they are. */
+export function modelFeed(kind: KindRef, model: Model, cluster = ""): Feed {
+  return {
+    kind,
+    put: (object) => void model.inputs.put(object, cluster),
+    remove: ({ metadata: { namespace = "", name } }) =>
+      void model.inputs.remove(kind.kind, { namespace, name }, cluster),
+  };
+}
+
+/** The mesh's own object: its settings, which the model has as Istio's MeshConfig. */
+function settingsFeed(model: Model, name: string): Feed {
+  const set = (object: ResourceObject, config: MeshConfig): void => {
+    if (object.metadata.name === name) model.inputs.setMesh(config);
+  };
+  return {
+    kind: mesh,
+    put: (object) => set(object, (object as unknown as Mesh).spec),
+    remove: (object) => set(object, {}),
+  };
+}
+
+const istioKinds = [virtualService, destinationRule, gateway, serviceEntry, sidecar, workloadEntry];
+
+/**
+ * Follows the mesh's own objects: Istio's resources and the mesh's settings.
+ * @param name the `Mesh` object's name.
+ */
+export function followMesh(
+  client: Client,
+  model: Model,
+  name: string,
+  context: SourceContext,
+  signal: AbortSignal,
+): Source {
+  const feeds = [...istioKinds.map((kind) => modelFeed(kind, model)), settingsFeed(model, name)];
+  return follow(client, feeds, context, signal);
+}
