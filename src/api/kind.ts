@@ -37,6 +37,11 @@ export interface FieldError {
 }
 
 /**
+ * What names of a kind look like: a DNS name of several labels, one label, or one label that begins with a letter.
+ */
+export type NameForm = "subdomain" | "label" | "letterLabel";
+
+/**
  * Where objects of a kind live: in each member cluster, or once in the mesh, readable and writable through
  * every cluster's endpoint.
  */
@@ -61,6 +66,8 @@ export interface Kind {
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
   readonly namespaced: boolean;
+  /** `subdomain` unless told. */
+  readonly nameForm?: NameForm;
   readonly home: Home;
   readonly description: string;
   /** The whole object but `apiVersion`, `kind` and `metadata`. */

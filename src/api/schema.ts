@@ -36,7 +36,7 @@ export type Value<Schema extends TSchema> = Immutable<Static<Schema>>;
 export const keyword = {
   /** Groups of fields of an object, of each of which at most one may be set: `[["exact", "prefix", "regex"]]`. */
   oneOf: "x-weft-one-of",
-  /** Name of a schema that OpenAPI documents hold once and refer to: `io.k8s.api.core.v1.Container`. */
+  /** Name and description of a schema that is held once and referred to: `{name: "io.k8s.api.core.v1.Container", ...}`. */
   definition: "x-weft-definition",
   intOrString: "x-kubernetes-int-or-string",
   preserveUnknown: "x-kubernetes-preserve-unknown-fields",
@@ -149,7 +149,7 @@ export function intOrString(
   options: { readonly default?: number | string } = {},
 ): TUnsafe<number | string> {
   return Type.Unsafe<number | string>({
-    anyOf: [{ type: "integer" }, { type: "string" }],
+    type: ["integer", "string"],
     [keyword.intOrString]: true,
     description,
     ...options,
@@ -243,7 +243,8 @@ export function patched<Schema extends TSchema>(strategy: "retainKeys" | "merge,
   return { ...schema, [keyword.patchStrategy]: strategy };
 }
 
-/** A schema that OpenAPI documents hold once under a name. */
+/** A schema that OpenAPI documents and validation hold once under a name, however often it is used. */
 export function definition<Schema extends TSchema>(name: string, schema: Schema): Schema {
-  return { ...schema, [keyword.definition]: name };
+  const { description } = schema as { readonly description?: string };
+  return { ...schema, [keyword.definition]: { name, description } };
 }

@@ -55,6 +55,7 @@ export const namespace: Kind = kubernetesKind({
   plural: "namespaces",
   shortNames: ["ns"],
   namespaced: false,
+  nameForm: "label",
   home: "both",
   description,
   schema: object(description, { spec: NamespaceSpec }, { status: NamespaceStatus }),

@@ -138,6 +138,7 @@ export const service: Kind = kubernetesKind({
   plural: "services",
   shortNames: ["svc"],
   categories: ["all"],
+  nameForm: "letterLabel",
   description,
   schema: object(description, { spec: ServiceSpec }, { status: ServiceStatus }),
   columns: serviceColumns,
