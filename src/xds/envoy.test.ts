@@ -7,7 +7,7 @@ import { typeUrls } from "#proto/encoded.ts";
 import type { ListenAddress } from "./listen.ts";
 import { createXdsServer, type XdsServer } from "./server.ts";
 import { TestEnvoy, eventually, freePort } from "./testing/envoy.ts";
-import { cluster, endpoints, listener, route } from "./testing/resources.ts";
+import { badCluster, cluster, endpoints, listener, route } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";
 
 const scopes = {
@@ -84,17 +84,161 @@ describe.each([
     for (const cleanup of cleanups.toReversed()) await cleanup();
   });
 
-  test("serves traffic by what it is sent", async () => {
-    const a = await startBackend("a");
+  /** One cluster with one backend behind one listener, and an Envoy that serves it. */
+  const walking = async (): Promise<{ envoy: TestEnvoy; backendPort: number }> => {
+    const backendPort = await startBackend("a");
     source.change(() => {
       source.set("clusters", cluster("one"));
-      source.set("endpoints", endpoints("one", [a]));
+      source.set("endpoints", endpoints("one", [backendPort]));
       source.set("listeners", listener("in", port, "routes-in"));
       source.set("routes", route("routes-in", "one"));
     });
     const envoy = await start();
     expect(await eventually("a request is served", get)).toBe("200 a");
     await synced();
+    return { envoy, backendPort };
+  };
+
+  test("serves traffic by what it is sent, and leaves nothing warming", async () => {
+    const { envoy } = await walking();
     expect(await envoy.stat("cluster_manager.warming_clusters")).toBe(0);
+    expect(await envoy.stat("listener_manager.total_listeners_warming")).toBe(0);
+    const info = await envoy.adminJson<{ state: string }>("/server_info");
+    expect(info.state).toBe("LIVE");
+    expect(server.proxies()).toMatchObject([
+      { node: { id: "sidecar~test", cluster: "test", metadata: { NAMESPACE: "shop" }, version } },
+    ]);
+  });
+
+  test("a changed cluster is followed by its endpoints, though they are the same", async () => {
+    const { envoy } = await walking();
+    source.set("clusters", cluster("one", 2500));
+    await eventually("the new cluster is active", async () => {
+      const dump = await envoy.admin("/config_dump?resource=dynamic_active_clusters");
+      return dump.includes('"2.500s"') || undefined;
+    });
+    expect(await envoy.stat("cluster_manager.warming_clusters")).toBe(0);
+    expect(await envoy.admin("/config_dump?resource=dynamic_warming_clusters")).not.toContain("one");
+    expect(await envoy.admin("/clusters")).toMatch(/one::127\.0\.0\.1:\d+::health_flags::healthy/);
+    expect(await get()).toBe("200 a");
+  });
+
+  test("a second cluster over the same endpoints gets them, though the name was asked for already", async () => {
+    const { envoy } = await walking();
+    source.set("clusters", cluster("two", 1000, "one"));
+    await eventually(
+      "the second cluster is active",
+      async () => (await envoy.admin("/config_dump?resource=dynamic_active_clusters")).includes('"two"') || undefined,
+    );
+    expect(await envoy.stat("cluster_manager.warming_clusters")).toBe(0);
+  });
+
+  test("a replaced listener is followed by its routes, though they are the same", async () => {
+    const { envoy } = await walking();
+    source.set("listeners", listener("in", port, "routes-in", "replaced"));
+    await eventually("the new listener is active", async () => {
+      const dump = await envoy.admin("/config_dump?resource=dynamic_listeners");
+      return (dump.includes('"replaced"') && !dump.includes("warming_state")) || undefined;
+    });
+    expect(await get()).toBe("200 a");
+    expect(await envoy.stat("listener_manager.total_listeners_warming")).toBe(0);
+  });
+
+  test("traffic moves to a new cluster without a failed request, and the old one goes", async () => {
+    const { envoy } = await walking();
+    const b = await startBackend("b");
+    const answers = new Set<string>();
+    const load = new AbortController();
+    const loading = (async () => {
+      while (!load.signal.aborted) answers.add(await get());
+    })();
+    source.change(() => {
+      source.set("clusters", cluster("two"));
+      source.set("endpoints", endpoints("two", [b]));
+      source.set("routes", route("routes-in", "two"));
+      source.delete("clusters", "one");
+      source.delete("endpoints", "one");
+    });
+    await eventually("the old cluster is gone", async () =>
+      /^one::/m.test(await envoy.admin("/clusters")) ? undefined : true,
+    );
+    load.abort();
+    await loading;
+    expect(await get()).toBe("200 b");
+    expect([...answers].filter((answer) => answer !== "200 a" && answer !== "200 b")).toEqual([]);
+    await synced();
+  });
+
+  test("endpoints follow a change", async () => {
+    await walking();
+    source.set("endpoints", endpoints("one", [await startBackend("b")]));
+    await eventually("the new backend answers", async () => (await get()) === "200 b" || undefined);
+  });
+
+  test("a refused cluster keeps the last good one, is reported, and hinders nothing else", async () => {
+    const { envoy } = await walking();
+    source.change(() => {
+      source.set("clusters", badCluster("one"));
+      source.set("clusters", cluster("good"));
+      source.set("endpoints", endpoints("good", [1]));
+    });
+    const refused = await eventually("the refusal is known", () => {
+      const state = server.proxies()[0]?.types[typeUrls.cluster];
+      return state?.state === "NACKED" && state.refused?.resources.length === 1 ? state.refused : undefined;
+    });
+    expect(refused.resources).toEqual(["one"]);
+    expect(refused.message).not.toBe("");
+    await eventually(
+      "the innocent cluster is there",
+      async () => (await envoy.admin("/clusters")).includes("good::") || undefined,
+    );
+    expect(await get()).toBe("200 a");
+    source.set("clusters", cluster("one", 3000));
+    await synced();
+    expect(await get()).toBe("200 a");
+  });
+
+  test("after a restart of the server, Envoy goes on and gets only what changed", async () => {
+    const { envoy, backendPort } = await walking();
+    const [address] = server.addresses;
+    await server[Symbol.asyncDispose]();
+    expect(await get()).toBe("200 a");
+    const b = await startBackend("b");
+    source.set("endpoints", endpoints("one", [b, backendPort]));
+    server = await serve(address);
+    const replacement = server;
+    cleanups.push(() => replacement[Symbol.asyncDispose]());
+    await eventually("the new backend answers", async () => (await get()) === "200 b" || undefined);
+    await synced();
+    expect(await envoy.stat("cluster_manager.warming_clusters")).toBe(0);
+    expect(await envoy.stat("listener_manager.listener_modified")).toBe(0);
+    expect(await envoy.stat("cluster_manager.cluster_modified")).toBe(0);
+    if (variant === "delta") expect(server.figures().messagesSent).toBe(1);
+  });
+
+  test("a cluster that changed while the server was away does not stay warming", async () => {
+    const { envoy } = await walking();
+    const [address] = server.addresses;
+    await server[Symbol.asyncDispose]();
+    source.set("clusters", cluster("one", 2500));
+    server = await serve(address);
+    const replacement = server;
+    cleanups.push(() => replacement[Symbol.asyncDispose]());
+    await eventually(
+      "the new cluster is active",
+      async () =>
+        (await envoy.admin("/config_dump?resource=dynamic_active_clusters")).includes('"2.500s"') || undefined,
+    );
+    expect(await get()).toBe("200 a");
+  });
+
+  test("endpoints that do not exist keep no cluster waiting", async () => {
+    const { envoy } = await walking();
+    source.set("clusters", cluster("lonely"));
+    await eventually(
+      "the cluster is active without endpoints",
+      async () =>
+        (await envoy.admin("/config_dump?resource=dynamic_active_clusters")).includes('"lonely"') || undefined,
+    );
   });
 });

@@ -84,12 +84,19 @@ export class PushOrder implements Disposable {
   /** Whether what is gone of a type may be taken away. */
   mayRemove(type: TypeUrl): boolean {
     if (type !== typeUrls.cluster && type !== typeUrls.endpoints) return true;
-    return this.#break.open(this.#settled(typeUrls.listener) && this.#settled(typeUrls.route));
+    if (!this.#break.open(this.#settled(typeUrls.listener) && this.#settled(typeUrls.route))) return false;
+    // Envoy drops the endpoints of a cluster that went by itself; there is nothing to take away when it has answered.
+    return type === typeUrls.cluster || !this.#leaving(typeUrls.cluster);
   }
 
   [Symbol.dispose](): void {
     this.#make[Symbol.dispose]();
     this.#break[Symbol.dispose]();
+  }
+
+  #leaving(type: TypeUrl): boolean {
+    const watch = this.#options.watch(type);
+    return watch !== undefined && (watch.outstanding || watch.keeping);
   }
 
   #settled(type: TypeUrl): boolean {

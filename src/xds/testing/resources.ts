@@ -25,18 +25,34 @@ const loopback = (port: number) =>
     },
   });
 
+/** A cluster that Envoy refuses: its discovery lacks what it needs. */
+export function badCluster(name: string): EncodedResource {
+  const message = create(ClusterSchema, {
+    name,
+    clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
+    edsClusterConfig: { edsConfig: ads() },
+  });
+  return encodeResource(ClusterSchema, message, name);
+}
+
+/** A cluster that breaks a constraint of the API, so that Envoy decodes nothing of the response that holds it. */
+export function undecodableCluster(name: string): EncodedResource {
+  const message = create(ClusterSchema, { name, connectTimeout: create(DurationSchema, { seconds: -1n }) });
+  return encodeResource(ClusterSchema, message, name);
+}
+
 /** A cluster whose endpoints come over ADS. Other timeouts make it another cluster. */
-export function cluster(name: string, timeoutMs = 1000): EncodedResource {
+export function cluster(name: string, timeoutMs = 1000, endpointsName = name): EncodedResource {
   const message = create(ClusterSchema, {
     name,
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.EDS },
-    edsClusterConfig: { edsConfig: ads() },
+    edsClusterConfig: { edsConfig: ads(), serviceName: endpointsName === name ? "" : endpointsName },
     connectTimeout: create(DurationSchema, {
       seconds: BigInt(Math.trunc(timeoutMs / 1000)),
       nanos: (timeoutMs % 1000) * 1e6,
     }),
   });
-  return encodeResource(ClusterSchema, message, name, [name]);
+  return encodeResource(ClusterSchema, message, name, [endpointsName]);
 }
 
 /** Endpoints on loopback ports. */
