@@ -78,6 +78,8 @@ export interface Kind {
   /** Has a `status` that only the `/status` subresource writes. */
   readonly status: boolean;
   readonly scale?: ScaleFields;
+  /** Takes strategic merge patches, as Kubernetes' own kinds do; custom resources take the other forms only. */
+  readonly strategicMerge?: boolean;
   /** Checks that a schema cannot say; called with a body that fits the schema, defaults filled in. */
   readonly validate?: (object: ResourceObject) => readonly FieldError[];
   /** What the user should know about an object that is accepted all the same; called as `validate` is. */

@@ -14,13 +14,13 @@ interface Definition {
 }
 
 /** Keywords that speak of one use of a part: they stay beside the reference. */
-const ofUse = new Set<string>(["description", "default", keyword.patchStrategy, keyword.patchMergeKey]);
+const useKeywords = new Set<string>(["description", "default", keyword.patchStrategy, keyword.patchMergeKey]);
 
 function split(node: SchemaNode): readonly [use: SchemaNode, structure: SchemaNode] {
   const entries = Object.entries(node);
   return [
-    Object.fromEntries(entries.filter(([name]) => ofUse.has(name))),
-    Object.fromEntries(entries.filter(([name]) => !ofUse.has(name) && name !== keyword.definition)),
+    Object.fromEntries(entries.filter(([name]) => useKeywords.has(name))),
+    Object.fromEntries(entries.filter(([name]) => !useKeywords.has(name) && name !== keyword.definition)),
   ];
 }
 
@@ -36,17 +36,20 @@ export function takeOutDefinitions(schema: SchemaNode, reference: (name: string)
   const definitions = new Map<string, SchemaNode>();
   const inner = (node: SchemaNode): SchemaNode => ({
     ...node,
-    ...(node.items === undefined ? {} : { items: outer(node.items) }),
-    ...(node.additionalProperties === undefined ? {} : { additionalProperties: outer(node.additionalProperties) }),
-    ...(node.properties === undefined ? {} : { properties: mapValues(node.properties, outer) }),
+    ...(node.items === undefined ? {} : { items: outer(node.items, false) }),
+    ...(node.additionalProperties === undefined
+      ? {}
+      : { additionalProperties: outer(node.additionalProperties, false) }),
+    ...(node.properties === undefined ? {} : { properties: mapValues(node.properties, (field) => outer(field, true)) }),
   });
-  const outer = (node: SchemaNode): SchemaNode => {
+  const outer = (node: SchemaNode, field: boolean): SchemaNode => {
     const known = node[keyword.definition] as Definition | undefined;
     if (known === undefined) return inner(node);
     const { name, description } = known;
-    const [use, structure] = split(node);
+    const [{ description: ofUse, ...use }, structure] = split(node);
     if (!definitions.has(name)) definitions.set(name, { description, ...inner(structure) });
-    return { $ref: reference(name), ...use };
+    // A field needs a description of its own; an item of a list that only repeats the part's does not.
+    return { $ref: reference(name), ...(ofUse === description && !field ? {} : { description: ofUse }), ...use };
   };
-  return { root: outer(schema), definitions };
+  return { root: outer(schema, true), definitions };
 }

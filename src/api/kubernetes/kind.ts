@@ -11,6 +11,7 @@ export function kubernetesKind(parts: KubernetesKind): Kind {
     categories: [],
     namespaced: true,
     home: "cluster",
+    strategicMerge: true,
     ...parts,
     versions: [{ name: "v1" }],
     singular: parts.kind.toLowerCase(),

@@ -14,6 +14,7 @@ import {
   string,
   type Value,
 } from "../schema.ts";
+import { Affinity } from "./affinity.ts";
 import { Container, EphemeralContainer, ResourceList, ResourceRequirements } from "./container.ts";
 import { coreName, LabelSelector, LocalObjectReference, ObjectMeta } from "./meta.ts";
 import { PodSecurityContext } from "./security-context.ts";
@@ -50,7 +51,7 @@ const TopologySpreadConstraint = object(
 const placement = {
   nodeName: string("The node that runs the Pod; set by the scheduler."),
   nodeSelector: described("Labels that the node must have, all of them.", map("Labels.", string("The label's value."))),
-  affinity: anyObject("Finer wishes about nodes. Carried, not used by embedded clusters."),
+  affinity: Affinity,
   tolerations: list("Taints of nodes that the Pod bears.", Toleration),
   topologySpreadConstraints: mergeList("How Pods spread over nodes.", TopologySpreadConstraint, "topologyKey", {
     keys: ["topologyKey", "whenUnsatisfiable"],

@@ -6,12 +6,13 @@ import {
   int32,
   int64,
   list,
+  map,
   object,
   quantity,
   string,
   type Value,
 } from "../schema.ts";
-import { coreName } from "./meta.ts";
+import { coreName, LocalObjectReference, ObjectMeta } from "./meta.ts";
 
 /** Kubernetes' `core/v1.ObjectFieldSelector`. */
 export const ObjectFieldSelector = object(
@@ -90,8 +91,6 @@ const carried = [
   "azureFile",
   "cephfs",
   "cinder",
-  "csi",
-  "ephemeral",
   "fc",
   "flexVolume",
   "flocker",
@@ -154,6 +153,27 @@ export const Volume = definition(
         "A persistent volume.",
         { claimName: string("The claim's name.") },
         { readOnly: boolean("Whether it is mounted read-only.") },
+      ),
+      csi: object(
+        "A volume that a driver provides.",
+        { driver: string("The driver's name.") },
+        {
+          readOnly: boolean("Whether it is mounted read-only."),
+          fsType: string("The file system."),
+          volumeAttributes: map("Settings of the driver.", string("A value.")),
+          nodePublishSecretRef: LocalObjectReference,
+        },
+      ),
+      ephemeral: object(
+        "A persistent volume that goes with the Pod.",
+        {},
+        {
+          volumeClaimTemplate: object(
+            "The claim that is made.",
+            { spec: anyObject("Its specification.") },
+            { metadata: ObjectMeta },
+          ),
+        },
       ),
       ...carriedSources,
     },
