@@ -58,13 +58,15 @@ function mergeRules(rules: readonly Config<DestinationRuleSpec>[]): MergedRule |
   };
 }
 
+/** Rules for chosen workloads only are not part of what a whole namespace sees. */
+function usable(rule: Config<DestinationRuleSpec>): boolean {
+  return rule.spec.workloadSelector === undefined;
+}
+
 /** Declares the queries about DestinationRules. */
 export function ruleQueries(engine: Engine, tables: Tables, services: ServiceQueries): RuleQueries {
   const exportTo = (rule: Config<DestinationRuleSpec>): readonly string[] =>
     exportsOf(rule.spec.exportTo, services.mesh.get(only).defaultDestinationRuleExportTo);
-
-  /** Rules for chosen workloads only are not part of what a whole namespace sees. */
-  const usable = (rule: Config<DestinationRuleSpec>): boolean => rule.spec.workloadSelector === undefined;
 
   /** Only its own namespace sees it. */
   const isPrivate = (rule: Config<DestinationRuleSpec>): boolean => {

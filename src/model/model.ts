@@ -27,15 +27,16 @@ export function createModel(engine: Engine): Model {
   const tables = declareTables(engine);
   const services = serviceQueries(engine, tables);
   const clients = clientQueries(engine, tables, services);
+  const endpoints = endpointQueries(engine, tables, services);
   return {
     inputs: modelInputs(engine, tables),
     tables,
     services,
-    endpoints: endpointQueries(engine, tables, services),
+    endpoints,
     rules: ruleQueries(engine, tables, services),
     clients,
     virtualServices: virtualServiceQueries(engine, tables, services, clients),
     gateways: gatewayQueries(engine, tables),
-    workloads: workloadQueries(engine, tables, services),
+    workloads: workloadQueries(engine, tables, services, endpoints),
   };
 }

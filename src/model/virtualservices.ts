@@ -62,6 +62,8 @@ export interface VirtualServiceQueries {
   readonly forGateway: Query<GatewayClient, readonly string[]>;
   /** Every set of labels that a `sourceLabels` match of the client's VirtualServices asks for. */
   readonly sourceLabels: Query<Client, readonly StringMap[]>;
+  /** The same for one VirtualService and what it delegates to. */
+  readonly sourceLabelsIn: Query<string, readonly StringMap[]>;
 }
 
 /** A Gateway's name as VirtualServices write it, in full: `./edge`, `edge` and the old `edge.shop.svc.cluster.local`. */
@@ -147,7 +149,7 @@ export function virtualServiceQueries(
     compute: ({ viewer, gateway }) => visible(viewer, gateway).map((each) => each.key),
   });
 
-  const labelsIn = engine.stringQuery("source-labels-in", (key) => {
+  const labelsIn = engine.stringQuery("source-labels-in", (key): readonly StringMap[] => {
     const row = rows.get(key);
     if (!row) return [];
     const delegates = (row.spec.http ?? []).flatMap(({ delegate }) =>
@@ -165,5 +167,5 @@ export function virtualServiceQueries(
     },
   });
 
-  return { virtualService, exposure, meshHosts, forHost, forGateway, sourceLabels };
+  return { virtualService, exposure, meshHosts, forHost, forGateway, sourceLabels, sourceLabelsIn: labelsIn };
 }

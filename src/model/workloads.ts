@@ -2,6 +2,7 @@ import type { StringMap } from "#api/meta.ts";
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
+import type { EndpointQueries } from "./endpoints.ts";
 import { labelsMatch } from "./labels.ts";
 import type { Protocol } from "./protocol.ts";
 import type { Service, ServicePort } from "./service.ts";
@@ -50,6 +51,8 @@ export interface WorkloadQueries {
   readonly servicesOf: Query<ServingWorkload, readonly string[]>;
   /** Names of target ports that services use in place of numbers, sorted. */
   readonly portNames: (services: readonly string[]) => readonly string[];
+  /** The number of such a port, as the endpoints of the services have it; undefined while there are none. */
+  readonly portByName: (services: readonly string[], name: string) => number | undefined;
   /** The ports of a workload that serves these services, by number. */
   readonly inboundPorts: Query<InboundKey, readonly InboundPort[]>;
 }
@@ -71,7 +74,12 @@ function older(a: Service, b: Service): number {
 }
 
 /** Declares the queries about workloads. */
-export function workloadQueries(engine: Engine, tables: Tables, services: ServiceQueries): WorkloadQueries {
+export function workloadQueries(
+  engine: Engine,
+  tables: Tables,
+  services: ServiceQueries,
+  endpoints: EndpointQueries,
+): WorkloadQueries {
   const selectorsIn = engine.stringQuery("selectors-in", (namespace): readonly Selector[] => {
     const kubernetes = services.keysIn.get(namespace).flatMap((key) => {
       const selectors = services.service.get(key)?.selectors ?? {};
@@ -133,5 +141,17 @@ export function workloadQueries(engine: Engine, tables: Tables, services: Servic
     return [...new Set(names)].toSorted();
   };
 
-  return { servicesOf, portNames, inboundPorts };
+  const portByName = (keys: readonly string[], name: string): number | undefined => {
+    for (const service of found(keys)) {
+      const named = service.ports.filter((port) => port.targetPort === name);
+      const numbers = named.map(
+        (port) => endpoints.endpoints.get({ service: service.key, port: port.number })[0]?.port,
+      );
+      const number = numbers.find((each) => each !== undefined);
+      if (number !== undefined) return number;
+    }
+    return undefined;
+  };
+
+  return { servicesOf, portNames, portByName, inboundPorts };
 }

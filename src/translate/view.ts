@@ -51,6 +51,16 @@ export interface GatewayRouteView {
   readonly sourceLabels: StringMap;
   /** The Gateway objects that select this proxy, as `namespace/name`, oldest first. */
   readonly gateways: readonly string[];
+  /**
+   * Ports of the proxy by the port that its Service has for them. A Gateway's server says the Service's port, the
+   * listener has the proxy's.
+   */
+  readonly targetPorts: Readonly<Record<string, number>>;
+}
+
+/** The port on which a gateway's proxies listen for a server of a Gateway. */
+export function listenPort({ targetPorts }: GatewayRouteView, serverPort: number): number {
+  return targetPorts[serverPort] ?? serverPort;
 }
 
 /** What routes read of a proxy. */

@@ -5,7 +5,7 @@ import { isHttp, parseProtocol } from "#model/protocol.ts";
 import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { parseRouteName } from "../names.ts";
-import { type GatewayRouteView, routeViewKey } from "../view.ts";
+import { type GatewayRouteView, listenPort, routeViewKey } from "../view.ts";
 import {
   type BoundRule,
   type GatewayHostPlan,
@@ -52,13 +52,13 @@ function placeOf(view: GatewayRouteView, gateway: string, port: number): RoutePl
 
 /** Declares the queries about gateways' routes. */
 export function gatewayRouteQueries(engine: Engine, model: Model, rules: RoutingRuleQueries): GatewayRouteQueries {
-  /** The HTTP servers of a Gateway on a port. */
-  const serversOf = (gateway: string, port: number): readonly GatewayServer[] =>
+  /** The HTTP servers of a Gateway that a port of the proxies is for. */
+  const serversOf = (view: GatewayRouteView, gateway: string, port: number): readonly GatewayServer[] =>
     (model.gateways.gateway.get(gateway)?.spec.servers ?? []).flatMap((server) => {
       const protocol = parseProtocol(server.port.protocol);
-      if (server.port.number !== port || protocol === undefined || !isHttp(protocol)) return [];
+      if (listenPort(view, server.port.number) !== port || protocol === undefined || !isHttp(protocol)) return [];
       const httpsRedirect = server.tls?.httpsRedirect ?? false;
-      return [{ gateway, port, hosts: server.hosts, tls: server.tls !== undefined, httpsRedirect }];
+      return [{ gateway, port: server.port.number, hosts: server.hosts, tls: server.tls !== undefined, httpsRedirect }];
     });
 
   const rulesOf = (view: GatewayRouteView, gateway: string, port: number): readonly BoundRule[] =>
@@ -73,8 +73,8 @@ export function gatewayRouteQueries(engine: Engine, model: Model, rules: Routing
     compute: ({ view, port }) =>
       byName(
         planGatewayHosts({
-          servers: view.gateways.flatMap((gateway) => serversOf(gateway, port)),
-          rulesOf: (gateway) => rulesOf(view, gateway, port),
+          servers: view.gateways.flatMap((gateway) => serversOf(view, gateway, port)),
+          rulesOf: (gateway, serverPort) => rulesOf(view, gateway, serverPort),
         }),
       ),
   });
@@ -86,8 +86,8 @@ export function gatewayRouteQueries(engine: Engine, model: Model, rules: Routing
       const plan = plans.get({ view, port }).get(name);
       if (!plan) return undefined;
       const { client } = view;
-      return gatewayVirtualHost(plan, ({ rule, gateway, tls }) =>
-        rules.routes({ rule, client, tls, place: placeOf(view, gateway, port) }),
+      return gatewayVirtualHost(plan, ({ rule, gateway, port: serverPort, tls }) =>
+        rules.routes({ rule, client, tls, place: placeOf(view, gateway, serverPort) }),
       );
     },
   });

@@ -1,0 +1,25 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type Address,
+  AddressSchema,
+  type BindConfig,
+  BindConfigSchema,
+} from "#proto/gen/envoy/config/core/v3/address_pb.js";
+
+/** A TCP address. */
+export function socketAddress(address: string, port: number): Address {
+  return create(AddressSchema, {
+    address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } },
+  });
+}
+
+/**
+ * Connections to the application of the proxy's own Pod come from this address: iptables lets it pass, so that they are
+ * not caught again.
+ */
+export const inboundSource = "127.0.0.6";
+
+/** Makes a cluster's connections come from `inboundSource`. */
+export const inboundBind: BindConfig = create(BindConfigSchema, {
+  sourceAddress: { address: inboundSource, portSpecifier: { case: "portValue", value: 0 } },
+});

@@ -1,0 +1,169 @@
+import type { Engine } from "#incremental/engine.ts";
+import type { Bucket } from "#model/clients.ts";
+import { type Client, clientKey } from "#model/client.ts";
+import type { Model } from "#model/model.ts";
+import { only } from "#model/services.ts";
+import { serviceKey } from "#model/tables.ts";
+import type { InboundKey } from "#model/workloads.ts";
+import { type Cluster, ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { Cluster_DiscoveryType as DiscoveryType } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
+import { blackHole, inboundPassthrough, passthrough } from "./clusters/fixed.ts";
+import { inboundCluster } from "./clusters/inbound.ts";
+import { outboundCluster } from "./clusters/outbound.ts";
+import { loadAssignment } from "./endpoints/assignment.ts";
+import { groupByLocality } from "./endpoints/locality.ts";
+import {
+  blackHoleCluster,
+  type ClusterName,
+  clusterName,
+  inboundPassthroughCluster,
+  parseClusterName,
+  passthroughCluster,
+} from "./names.ts";
+
+/** Clusters as queries, each computed once for all proxies for which it comes out the same. */
+export interface ClusterQueries {
+  /** Names of a bucket's clusters. */
+  readonly outboundNames: (bucket: Bucket) => readonly string[];
+  /** A cluster of a bucket. */
+  readonly outbound: (bucket: Bucket, proxy: "sidecar" | "router", name: string) => EncodedResource | undefined;
+  readonly fixedNames: (proxy: "sidecar" | "router") => readonly string[];
+  readonly fixed: (name: string) => EncodedResource | undefined;
+  readonly inboundNames: (inbound: InboundKey) => readonly string[];
+  readonly inbound: (inbound: InboundKey, client: Client, name: string) => EncodedResource | undefined;
+}
+
+interface Leaf {
+  readonly service: string;
+  readonly port: number;
+  readonly subset: string;
+  /** Keys of the DestinationRules, joined with commas. */
+  readonly rules: string;
+  readonly proxy: "sidecar" | "router";
+}
+
+/** Envoy asks for one endpoint, by name, where it takes the answers of DNS one at a time. */
+function fitsDns(cluster: Cluster): Cluster {
+  const { clusterDiscoveryType, loadAssignment: assignment } = cluster;
+  if (clusterDiscoveryType.case !== "type" || clusterDiscoveryType.value !== DiscoveryType.LOGICAL_DNS) return cluster;
+  const [locality] = assignment?.endpoints ?? [];
+  const [endpoint] = locality?.lbEndpoints ?? [];
+  if (!assignment || !locality || !endpoint) {
+    clusterDiscoveryType.value = DiscoveryType.STRICT_DNS;
+    return cluster;
+  }
+  locality.lbEndpoints = [endpoint];
+  assignment.endpoints = [locality];
+  return cluster;
+}
+
+function encodeCluster(cluster: Cluster): EncodedResource {
+  const { clusterDiscoveryType: type, name } = cluster;
+  const warmsByEds = type.case === "type" && type.value === DiscoveryType.EDS;
+  return encodeResource(ClusterSchema, cluster, name, warmsByEds ? [name] : []);
+}
+
+/** The service that a cluster's name means in a namespace; hosts of ServiceEntries are in that of the bucket. */
+function keyIn(bucket: Bucket, { host }: ClusterName): string {
+  return serviceKey(bucket.namespace, host);
+}
+
+/** Declares the queries about clusters. */
+export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
+  const mesh = () => model.services.mesh.get(only);
+
+  const rulesFor = (viewer: string, service: string): string => model.rules.ruleKeys.get({ viewer, service }).join(",");
+
+  const leaf = engine.query<Leaf, EncodedResource | undefined>({
+    name: "cluster",
+    key: ({ service, port, subset, rules, proxy }) => `${service}|${port}|${subset}|${rules}|${proxy}`,
+    equal: sameResource,
+    compute: ({ service: key, port: number, subset, rules, proxy }) => {
+      const service = model.services.service.get(key);
+      const port = service?.ports.find((each) => each.number === number);
+      const rule = model.rules.merged.get(rules);
+      if (!service || !port) return undefined;
+      const labels = rule?.spec.subsets?.find((each) => each.name === subset);
+      if (subset !== "" && !labels) return undefined;
+      const byDns = service.resolution === "DNS" || service.resolution === "DNS_ROUND_ROBIN";
+      const name = clusterName("outbound", number, subset, service.host);
+      const endpoints = byDns ? model.endpoints.endpoints.get({ service: key, port: number }) : [];
+      const wanted = Object.entries(labels?.labels ?? {});
+      const members = endpoints.filter((each) => wanted.every(([label, value]) => each.labels[label] === value));
+      const assignment = byDns ? loadAssignment(name, groupByLocality(members)) : undefined;
+      return encodeCluster(fitsDns(outboundCluster({ service, port, subset, rule, mesh: mesh(), proxy }, assignment)));
+    },
+  });
+
+  const namesOf = engine.query<{ readonly service: string; readonly rules: string }, readonly string[]>({
+    name: "cluster-names",
+    key: ({ service, rules }) => `${service}|${rules}`,
+    compute: ({ service: key, rules }) => {
+      const service = model.services.service.get(key);
+      const subsets = ["", ...(model.rules.merged.get(rules)?.spec.subsets ?? []).map((subset) => subset.name)];
+      const ports = service?.ports.filter((port) => port.protocol !== "UDP") ?? [];
+      return ports.flatMap((port) =>
+        subsets.map((subset) => clusterName("outbound", port.number, subset, service?.host ?? "")),
+      );
+    },
+  });
+
+  const fixed = engine.stringQuery(
+    "fixed-cluster",
+    (name): EncodedResource | undefined => {
+      if (name === blackHoleCluster) return encodeCluster(blackHole(mesh()));
+      if (name === passthroughCluster) return encodeCluster(passthrough(mesh()));
+      return name === inboundPassthroughCluster ? encodeCluster(inboundPassthrough(mesh())) : undefined;
+    },
+    sameResource,
+  );
+
+  const inbound = engine.query<
+    { readonly inbound: InboundKey; readonly client: Client; readonly port: number },
+    EncodedResource | undefined
+  >({
+    name: "inbound-cluster",
+    key: ({ inbound: { services, namedPorts }, client, port }) =>
+      `${port}|${services.join(",")}|${JSON.stringify(namedPorts)}|${clientKey(client)}`,
+    equal: sameResource,
+    compute: ({ inbound: workload, client, port: number }) => {
+      const port = model.workloads.inboundPorts.get(workload).find((each) => each.port === number);
+      if (!port) return undefined;
+      const rule = model.rules.rule({ viewer: client.namespace, service: port.targets[0].service });
+      const pool = model.clients.sidecar(client)?.spec.inboundConnectionPool;
+      return encodeCluster(inboundCluster({ port, rule, pool, mesh: mesh() }));
+    },
+  });
+
+  return {
+    outboundNames: (bucket) =>
+      model.clients.servicesIn
+        .get(bucket)
+        .flatMap((service) => namesOf.get({ service, rules: rulesFor(bucket.viewer, service) })),
+    outbound: (bucket, proxy, name) => {
+      const parsed = parseClusterName(name);
+      if (parsed?.direction !== "outbound") return undefined;
+      const service = keyIn(bucket, parsed);
+      return leaf.get({
+        service,
+        port: parsed.port,
+        subset: parsed.subset,
+        rules: rulesFor(bucket.viewer, service),
+        proxy,
+      });
+    },
+    // Gateways have no redirected connections that could be passed on.
+    fixedNames: (proxy) =>
+      proxy === "router" ? [blackHoleCluster] : [blackHoleCluster, inboundPassthroughCluster, passthroughCluster],
+    fixed: (name) => fixed.get(name),
+    inboundNames: (workload) =>
+      model.workloads.inboundPorts.get(workload).map((port) => clusterName("inbound", port.port)),
+    inbound: (workload, client, name) => {
+      const parsed = parseClusterName(name);
+      return parsed?.direction === "inbound"
+        ? inbound.get({ inbound: workload, client, port: parsed.port })
+        : undefined;
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import { create } from "@bufbuild/protobuf";
+import type { MeshSettings } from "#model/mesh.ts";
+import {
+  type Cluster,
+  Cluster_DiscoveryType as DiscoveryType,
+  Cluster_LbPolicy as LbPolicy,
+  ClusterSchema,
+} from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { inboundBind } from "../address.ts";
+import { protoDuration } from "../duration.ts";
+import { blackHoleCluster, inboundPassthroughCluster, passthroughCluster } from "../names.ts";
+import { connectionMembers } from "./outbound.ts";
+import { passthroughOptions } from "./protocol.ts";
+
+/** The cluster without endpoints. */
+export function blackHole(mesh: MeshSettings): Cluster {
+  return create(ClusterSchema, {
+    name: blackHoleCluster,
+    altStatName: `${blackHoleCluster};`,
+    clusterDiscoveryType: { case: "type", value: DiscoveryType.STATIC },
+    connectTimeout: protoDuration(mesh.connectTimeout),
+    lbPolicy: LbPolicy.ROUND_ROBIN,
+  });
+}
+
+function passthroughTo(name: string, mesh: MeshSettings): Cluster {
+  return create(ClusterSchema, {
+    name,
+    altStatName: `${name};`,
+    clusterDiscoveryType: { case: "type", value: DiscoveryType.ORIGINAL_DST },
+    lbPolicy: LbPolicy.CLUSTER_PROVIDED,
+    ...connectionMembers(undefined, mesh),
+    typedExtensionProtocolOptions: passthroughOptions(),
+  });
+}
+
+/** The cluster that connects to where the client wanted to go. */
+export function passthrough(mesh: MeshSettings): Cluster {
+  return passthroughTo(passthroughCluster, mesh);
+}
+
+/** The cluster for connections to ports of the workload that no service names. */
+export function inboundPassthrough(mesh: MeshSettings): Cluster {
+  const cluster = passthroughTo(inboundPassthroughCluster, mesh);
+  cluster.upstreamBindConfig = inboundBind;
+  return cluster;
+}

@@ -1,0 +1,58 @@
+import { create } from "@bufbuild/protobuf";
+import type { ConnectionPoolSettings } from "#api/istio/common.ts";
+import type { MergedRule } from "#model/destinationrules.ts";
+import type { MeshSettings } from "#model/mesh.ts";
+import type { InboundPort } from "#model/workloads.ts";
+import {
+  type Cluster,
+  Cluster_DiscoveryType as DiscoveryType,
+  Cluster_LbPolicy as LbPolicy,
+  ClusterSchema,
+} from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { inboundBind } from "../address.ts";
+import { protoMilliseconds } from "../duration.ts";
+import { istioMetadata } from "../metadata.ts";
+import { clusterName } from "../names.ts";
+import { connectionMembers } from "./outbound.ts";
+import { policyFor } from "./policy.ts";
+import { httpOptions } from "./protocol.ts";
+
+/** As long as Envoy can say: the one host of the cluster is never cleaned up while idle. */
+const forever = protoMilliseconds(315_576_000_000 * 1000);
+
+/** What the cluster of a workload's own port is made from. */
+export interface InboundCluster {
+  readonly port: InboundPort;
+  /** What applies to the leading service: its limits hold on the receiving side too. */
+  readonly rule: MergedRule | undefined;
+  /** Limits of the Sidecar, which win over the rule's. */
+  readonly pool: ConnectionPoolSettings | undefined;
+  readonly mesh: MeshSettings;
+}
+
+/** The cluster that leads to a port of the application, at the address that the caller used. */
+export function inboundCluster({ port, rule, pool, mesh }: InboundCluster): Cluster {
+  const name = clusterName("inbound", port.port);
+  const [first] = port.targets;
+  const limits = pool ?? policyFor(rule?.spec, "", first.port).connectionPool;
+  const services = port.targets
+    .filter((target) => target.port === first.port)
+    .map(({ host, name: short, namespace }) => ({ host, name: short, namespace }));
+  return create(ClusterSchema, {
+    name,
+    altStatName: `${name};`,
+    clusterDiscoveryType: { case: "type", value: DiscoveryType.ORIGINAL_DST },
+    lbPolicy: LbPolicy.CLUSTER_PROVIDED,
+    cleanupInterval: forever,
+    ...connectionMembers(limits, mesh),
+    upstreamBindConfig: inboundBind,
+    typedExtensionProtocolOptions: httpOptions({
+      protocol: port.protocol,
+      // The application speaks what its port says, whatever callers were asked to upgrade to.
+      pool: { ...limits, http: { ...limits?.http, h2UpgradePolicy: "DO_NOT_UPGRADE" } },
+      h2Upgrade: "DO_NOT_UPGRADE",
+      sniffing: true,
+    }),
+    metadata: istioMetadata({ services }),
+  });
+}

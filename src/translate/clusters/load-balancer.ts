@@ -1,0 +1,73 @@
+import type { LoadBalancerSettings } from "#api/istio/traffic-policy.ts";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import {
+  type Cluster_SlowStartConfigSchema,
+  Cluster_LbPolicy as LbPolicy,
+  type ClusterSchema,
+} from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { protoDuration } from "../duration.ts";
+
+/** How a cluster picks endpoints: members of the cluster's message. */
+type Balancing = Pick<MessageInitShape<typeof ClusterSchema>, "lbPolicy" | "lbConfig">;
+
+/** Points on a hash ring at least, Istio's default. */
+const ringSize = 1024;
+
+function slowStart(settings: LoadBalancerSettings): MessageInitShape<typeof Cluster_SlowStartConfigSchema> | undefined {
+  const { warmup, warmupDurationSecs } = settings;
+  if (warmup) {
+    return {
+      slowStartWindow: protoDuration(warmup.duration),
+      // Envoy insists on a runtime key; this one is never set.
+      aggression: { defaultValue: warmup.aggression ?? 1, runtimeKey: "weft.unset" },
+      minWeightPercent: { value: warmup.minimumPercent ?? 10 },
+    };
+  }
+  return warmupDurationSecs === undefined ? undefined : { slowStartWindow: protoDuration(warmupDurationSecs) };
+}
+
+function ring(minimum: number): Balancing {
+  return {
+    lbPolicy: LbPolicy.RING_HASH,
+    lbConfig: { case: "ringHashLbConfig", value: { minimumRingSize: BigInt(minimum) } },
+  };
+}
+
+function hashing(hash: NonNullable<LoadBalancerSettings["consistentHash"]>): Balancing {
+  const { maglev, ringHash, minimumRingSize = 0 } = hash;
+  if (maglev) {
+    const { tableSize = 0 } = maglev;
+    if (tableSize === 0) return { lbPolicy: LbPolicy.MAGLEV };
+    return { lbPolicy: LbPolicy.MAGLEV, lbConfig: { case: "maglevLbConfig", value: { tableSize: BigInt(tableSize) } } };
+  }
+  if (!ringHash) return ring(minimumRingSize === 0 ? ringSize : minimumRingSize);
+  const size = ringHash.minimumRingSize ?? 0;
+  return size === 0 ? { lbPolicy: LbPolicy.RING_HASH } : ring(size);
+}
+
+/** Whether clients choose the endpoint themselves: the address that they called. */
+export function isPassthrough(settings: LoadBalancerSettings | undefined): boolean {
+  return settings?.simple === "PASSTHROUGH";
+}
+
+/** How a cluster whose endpoints Envoy knows picks one of them; fewest active requests unless told. */
+export function loadBalancing(settings: LoadBalancerSettings = {}): Balancing {
+  if (settings.consistentHash) return hashing(settings.consistentHash);
+  const slowStartConfig = slowStart(settings);
+  switch (settings.simple) {
+    case "RANDOM":
+      return { lbPolicy: LbPolicy.RANDOM };
+    case "ROUND_ROBIN":
+      return {
+        lbPolicy: LbPolicy.ROUND_ROBIN,
+        ...(slowStartConfig && { lbConfig: { case: "roundRobinLbConfig", value: { slowStartConfig } } }),
+      };
+    case "PASSTHROUGH":
+      return { lbPolicy: LbPolicy.CLUSTER_PROVIDED };
+    default:
+      return {
+        lbPolicy: LbPolicy.LEAST_REQUEST,
+        ...(slowStartConfig && { lbConfig: { case: "leastRequestLbConfig", value: { slowStartConfig } } }),
+      };
+  }
+}

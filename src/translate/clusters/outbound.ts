@@ -1,0 +1,149 @@
+import { create } from "@bufbuild/protobuf";
+import type { ConnectionPoolSettings } from "#api/istio/common.ts";
+import type { LocalityLoadBalancerSetting } from "#api/istio/traffic-policy.ts";
+import type { MergedRule } from "#model/destinationrules.ts";
+import type { MeshSettings } from "#model/mesh.ts";
+import type { Service, ServicePort } from "#model/service.ts";
+import {
+  type Cluster,
+  Cluster_DiscoveryType as DiscoveryType,
+  Cluster_DnsLookupFamily as DnsLookupFamily,
+  Cluster_LbPolicy as LbPolicy,
+  ClusterSchema,
+} from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
+import type { ClusterLoadAssignment } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { noDuration, protoDuration } from "../duration.ts";
+import { configPath, istioMetadata } from "../metadata.ts";
+import { clusterName } from "../names.ts";
+import { circuitBreakers, tcpKeepalive } from "./connection-pool.ts";
+import { isPassthrough, loadBalancing } from "./load-balancer.ts";
+import { outlierDetection, panicThreshold } from "./outliers.ts";
+import { policyFor, type PortPolicy } from "./policy.ts";
+import { httpOptions } from "./protocol.ts";
+import { transport } from "./transport.ts";
+
+/** What an outbound cluster is made from. */
+export interface OutboundCluster {
+  readonly service: Service;
+  readonly port: ServicePort;
+  /** Empty for all endpoints. */
+  readonly subset: string;
+  readonly rule: MergedRule | undefined;
+  readonly mesh: MeshSettings;
+  readonly proxy: "sidecar" | "router";
+}
+
+/** How Envoy finds the endpoints of a service. */
+export function discoveryType(
+  { resolution }: Service,
+  policy: PortPolicy,
+  proxy: OutboundCluster["proxy"],
+): DiscoveryType {
+  // A gateway's caller has not chosen one of our addresses, so it always picks an endpoint itself.
+  if (proxy === "sidecar" && (isPassthrough(policy.loadBalancer) || resolution === "NONE")) {
+    return DiscoveryType.ORIGINAL_DST;
+  }
+  if (resolution === "DNS") return DiscoveryType.STRICT_DNS;
+  return resolution === "DNS_ROUND_ROBIN" ? DiscoveryType.LOGICAL_DNS : DiscoveryType.EDS;
+}
+
+/** Settings of locality load balancing that hold for a policy; undefined where it is off. */
+export function localitySetting(policy: PortPolicy, mesh: MeshSettings): LocalityLoadBalancerSetting | undefined {
+  const setting = policy.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting;
+  return setting.enabled === false ? undefined : setting;
+}
+
+/** Whether localities have weights of their own; without, their endpoints are balanced as one set. */
+function weighsLocalities(policy: PortPolicy, mesh: MeshSettings): boolean {
+  const setting = localitySetting(policy, mesh);
+  if (setting?.distribute) return true;
+  // Without outlier detection Envoy would never fail over.
+  return policy.outlierDetection !== undefined && (setting?.failover ?? setting?.failoverPriority) !== undefined;
+}
+
+function metadata({ service, subset, rule }: OutboundCluster) {
+  const { host, name, namespace } = service;
+  const [origin] = rule?.origins ?? [];
+  return istioMetadata({
+    services: [{ host, name, namespace }],
+    ...(service.external && { external: true }),
+    ...(origin && { config: configPath(origin) }),
+    ...(subset !== "" && { subset }),
+  });
+}
+
+function discovery(type: DiscoveryType, name: string, mesh: MeshSettings, assignment?: ClusterLoadAssignment) {
+  if (type === DiscoveryType.EDS) {
+    return {
+      edsClusterConfig: {
+        serviceName: name,
+        edsConfig: {
+          configSourceSpecifier: { case: "ads" as const, value: {} },
+          initialFetchTimeout: noDuration,
+          resourceApiVersion: ApiVersion.V3,
+        },
+      },
+    };
+  }
+  if (type === DiscoveryType.ORIGINAL_DST) return {};
+  return {
+    dnsLookupFamily: DnsLookupFamily.V4_ONLY,
+    dnsRefreshRate: protoDuration(mesh.dnsRefreshRate),
+    respectDnsTtl: true,
+    ...(assignment && { loadAssignment: assignment }),
+  };
+}
+
+/** A connect timeout, keepalive and limits. */
+export function connectionMembers(
+  pool: ConnectionPoolSettings | undefined,
+  mesh: MeshSettings,
+  budget?: PortPolicy["retryBudget"],
+) {
+  const keepalive = tcpKeepalive(mesh.tcpKeepalive, pool?.tcp?.tcpKeepalive);
+  return {
+    connectTimeout: protoDuration(pool?.tcp?.connectTimeout ?? mesh.connectTimeout),
+    circuitBreakers: circuitBreakers(pool, budget),
+    ...(keepalive && { upstreamConnectionOptions: { tcpKeepalive: keepalive } }),
+  };
+}
+
+/**
+ * The cluster of a service's port or of a subset of it.
+ * @param assignment endpoints of a service that is resolved by DNS; others come by EDS.
+ */
+export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoadAssignment): Cluster {
+  const { service, port, subset, rule, mesh, proxy } = input;
+  const name = clusterName("outbound", port.number, subset, service.host);
+  const policy = policyFor(rule?.spec, subset, port.number);
+  const type = discoveryType(service, policy, proxy);
+  const balancing =
+    type === DiscoveryType.ORIGINAL_DST
+      ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED }
+      : loadBalancing(isPassthrough(policy.loadBalancer) ? {} : policy.loadBalancer);
+  const pool = policy.connectionPool;
+  return create(ClusterSchema, {
+    name,
+    altStatName: `${name};`,
+    clusterDiscoveryType: { case: "type", value: type },
+    ...discovery(type, name, mesh, assignment),
+    ...connectionMembers(pool, mesh, policy.retryBudget),
+    ...balancing,
+    commonLbConfig: {
+      healthyPanicThreshold: { value: panicThreshold(policy.outlierDetection) },
+      ...(weighsLocalities(policy, mesh) && {
+        localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} },
+      }),
+    },
+    ...(policy.outlierDetection && { outlierDetection: outlierDetection(policy.outlierDetection) }),
+    typedExtensionProtocolOptions: httpOptions({
+      protocol: port.protocol,
+      pool,
+      h2Upgrade: mesh.h2UpgradePolicy,
+      sniffing: proxy === "sidecar",
+    }),
+    metadata: metadata(input),
+    ...transport({ tls: policy.tls }),
+  });
+}

@@ -1,0 +1,39 @@
+import type { DestinationRuleSpec, Subset } from "#api/istio/destination-rule.ts";
+import type { PortTrafficPolicy, TrafficPolicy } from "#api/istio/traffic-policy.ts";
+
+/** A traffic policy after ports are resolved. */
+export type PortPolicy = Omit<TrafficPolicy, "portLevelSettings">;
+
+function atPort(policy: TrafficPolicy, port: number): PortTrafficPolicy | undefined {
+  return policy.portLevelSettings?.find((each) => each.port?.number === port);
+}
+
+/**
+ * What a policy says for one port. Settings of the port replace those of the policy as a whole: what they leave out is
+ * default, not inherited. Tunnels, the PROXY protocol and retry budgets exist for the whole policy only.
+ */
+function policyForPort(policy: TrafficPolicy | undefined, port: number): PortPolicy {
+  if (!policy) return {};
+  const { portLevelSettings: _, ...whole } = policy;
+  const own = atPort(policy, port);
+  if (!own) return whole;
+  const { loadBalancer: _lb, connectionPool: _pool, outlierDetection: _outliers, tls: _tls, ...kept } = whole;
+  const { port: _port, ...settings } = own;
+  return { ...kept, ...settings };
+}
+
+/** What a rule says for a port of a subset: the subset's own settings before those of the rule. */
+export function policyFor(rule: DestinationRuleSpec | undefined, subset: string, port: number): PortPolicy {
+  const policy = policyForPort(rule?.trafficPolicy, port);
+  const own = subsetOf(rule, subset)?.trafficPolicy;
+  if (!own) return policy;
+  const merged = policyForPort(own, port);
+  if (!atPort(own, port)) return { ...policy, ...merged };
+  const { loadBalancer: _lb, connectionPool: _pool, outlierDetection: _outliers, tls: _tls, ...kept } = policy;
+  return { ...kept, ...merged };
+}
+
+/** The subset of a name; undefined for no name. */
+export function subsetOf(rule: DestinationRuleSpec | undefined, name: string): Subset | undefined {
+  return name === "" ? undefined : rule?.subsets?.find((subset) => subset.name === name);
+}

@@ -1,0 +1,109 @@
+import type { ConnectionPoolSettings } from "#api/istio/common.ts";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
+import { isHttp, isHttp2, type Protocol } from "#model/protocol.ts";
+import type {
+  Http2ProtocolOptionsSchema,
+  HttpProtocolOptionsSchema as CommonOptionsSchema,
+} from "#proto/gen/envoy/config/core/v3/protocol_pb.js";
+import {
+  type HttpProtocolOptions,
+  HttpProtocolOptionsSchema,
+} from "#proto/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import { protoDuration } from "../duration.ts";
+
+/** The key under which a cluster holds its HTTP options. */
+const optionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/** Which HTTP a cluster speaks to its endpoints: what the caller spoke, always HTTP/2, or HTTP/1.1. */
+type Upstream = "downstream" | "http2" | "http1";
+
+/** What decides the HTTP options of a cluster. */
+export interface UpstreamProtocol {
+  readonly protocol: Protocol;
+  readonly pool: ConnectionPoolSettings | undefined;
+  /** The mesh's policy for sending HTTP/1.1 requests as HTTP/2. */
+  readonly h2Upgrade: string;
+  /** Gateways do not sniff, and their callers negotiate HTTP/2 whatever the backend speaks. */
+  readonly sniffing: boolean;
+}
+
+function upgrades({ protocol, pool, h2Upgrade }: UpstreamProtocol): boolean {
+  const own = pool?.http?.h2UpgradePolicy;
+  if (own === "UPGRADE" || own === "DO_NOT_UPGRADE") return own === "UPGRADE";
+  return isHttp(protocol) && h2Upgrade === "UPGRADE";
+}
+
+function upstreamOf(upstream: UpstreamProtocol): Upstream {
+  const { protocol, pool, sniffing } = upstream;
+  if (pool?.http?.useClientProtocol === true) return "downstream";
+  if (isHttp2(protocol) || upgrades(upstream)) return "http2";
+  return protocol === "Auto" && sniffing ? "downstream" : "http1";
+}
+
+function commonOptions(
+  pool: ConnectionPoolSettings | undefined,
+): MessageInitShape<typeof CommonOptionsSchema> | undefined {
+  const idleTimeout = pool?.http?.idleTimeout ?? pool?.tcp?.idleTimeout;
+  const maxConnectionDuration = pool?.tcp?.maxConnectionDuration;
+  const maxRequestsPerConnection = Math.max(0, pool?.http?.maxRequestsPerConnection ?? 0);
+  if (idleTimeout === undefined && maxConnectionDuration === undefined && maxRequestsPerConnection === 0)
+    return undefined;
+  return {
+    ...(idleTimeout !== undefined && { idleTimeout: protoDuration(idleTimeout) }),
+    ...(maxConnectionDuration !== undefined && { maxConnectionDuration: protoDuration(maxConnectionDuration) }),
+    ...(maxRequestsPerConnection > 0 && { maxRequestsPerConnection }),
+  };
+}
+
+function http2Options(pool: ConnectionPoolSettings | undefined): MessageInitShape<typeof Http2ProtocolOptionsSchema> {
+  const streams = pool?.http?.maxConcurrentStreams ?? 0;
+  const { interval, timeout } = pool?.http?.http2KeepAlive ?? {};
+  return {
+    ...(streams > 0 && { maxConcurrentStreams: streams }),
+    ...(interval !== undefined &&
+      timeout !== undefined && {
+        connectionKeepalive: { interval: protoDuration(interval), timeout: protoDuration(timeout) },
+      }),
+  };
+}
+
+function upstreamOptions(
+  upstream: Upstream,
+  pool: ConnectionPoolSettings | undefined,
+): HttpProtocolOptions["upstreamProtocolOptions"] {
+  const http2ProtocolOptions = http2Options(pool);
+  const made = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions:
+      upstream === "downstream"
+        ? { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }
+        : {
+            case: "explicitHttpConfig",
+            value: {
+              protocolConfig:
+                upstream === "http2"
+                  ? { case: "http2ProtocolOptions", value: http2ProtocolOptions }
+                  : { case: "httpProtocolOptions", value: {} },
+            },
+          },
+  });
+  return made.upstreamProtocolOptions;
+}
+
+/** The HTTP options of a cluster, where it needs any: plain HTTP/1.1 without limits is what Envoy does by itself. */
+export function httpOptions(upstream: UpstreamProtocol): Record<string, Any> {
+  const chosen = upstreamOf(upstream);
+  const common = commonOptions(upstream.pool);
+  if (chosen === "http1" && !common) return {};
+  const options = create(HttpProtocolOptionsSchema, {
+    upstreamProtocolOptions: upstreamOptions(chosen, upstream.pool),
+    ...(common && { commonHttpProtocolOptions: common }),
+  });
+  return { [optionsKey]: anyPack(HttpProtocolOptionsSchema, options) };
+}
+
+/** HTTP options of the clusters that pass connections through: whatever the caller speaks, closed after idling. */
+export function passthroughOptions(): Record<string, Any> {
+  const pool: ConnectionPoolSettings = { http: { useClientProtocol: true, idleTimeout: "5m" } };
+  return httpOptions({ protocol: "Auto", pool, h2Upgrade: "DO_NOT_UPGRADE", sniffing: true });
+}

@@ -1,0 +1,57 @@
+import { isIP } from "node:net";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Endpoint } from "#model/endpoint.ts";
+import { HealthStatus } from "#proto/gen/envoy/config/core/v3/health_check_pb.js";
+import {
+  type ClusterLoadAssignment,
+  ClusterLoadAssignmentSchema,
+} from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import type { LbEndpointSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
+import { socketAddress } from "../address.ts";
+import { istioMetadata } from "../metadata.ts";
+import type { EndpointGroup } from "./locality.ts";
+
+/** The first label of those that is set. */
+function firstLabel(endpoint: Endpoint, names: readonly string[]): string | undefined {
+  return names.map((name) => endpoint.labels[name]).find((value) => value !== undefined);
+}
+
+/** Who serves, for telemetry, in Istio's form: `workload;namespace;service;revision;cluster`. */
+function workloadText(endpoint: Endpoint): string {
+  const service =
+    firstLabel(endpoint, ["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"]) ?? endpoint.workload;
+  const revision = firstLabel(endpoint, [
+    "service.istio.io/canonical-revision",
+    "app.kubernetes.io/version",
+    "version",
+  ]);
+  const told = revision === undefined || revision === "latest" ? "" : revision;
+  return [endpoint.workload, endpoint.namespace, service, told, endpoint.cluster].join(";");
+}
+
+function lbEndpoint(endpoint: Endpoint): MessageInitShape<typeof LbEndpointSchema> {
+  return {
+    hostIdentifier: { case: "endpoint", value: { address: socketAddress(endpoint.address, endpoint.port) } },
+    healthStatus: endpoint.healthy ? HealthStatus.HEALTHY : HealthStatus.UNHEALTHY,
+    loadBalancingWeight: endpoint.weight,
+    metadata: istioMetadata({ workload: workloadText(endpoint) }),
+  };
+}
+
+/** The endpoints of a cluster, as EDS has them or as the cluster itself does. */
+export function loadAssignment(clusterName: string, groups: readonly EndpointGroup[]): ClusterLoadAssignment {
+  return create(ClusterLoadAssignmentSchema, {
+    clusterName,
+    endpoints: groups.map(({ locality: { region, zone, subzone }, priority, weight, endpoints }) => ({
+      ...(region !== "" && { locality: { region, zone, subZone: subzone } }),
+      priority,
+      loadBalancingWeight: weight,
+      lbEndpoints: endpoints.map(lbEndpoint),
+    })),
+  });
+}
+
+/** Whether an address is one that EDS may hold; host names are for DNS. */
+export function isAddress({ address }: Endpoint): boolean {
+  return isIP(address) === 4;
+}

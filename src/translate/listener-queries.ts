@@ -1,0 +1,161 @@
+import { canonical } from "#base/canonical.ts";
+import type { Engine } from "#incremental/engine.ts";
+import { type Client, clientKey } from "#model/client.ts";
+import { resolveHost } from "#model/hosts.ts";
+import type { Model } from "#model/model.ts";
+import { only } from "#model/services.ts";
+import type { InboundKey } from "#model/workloads.ts";
+import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
+import { gatewayListener, type GatewayListenerPlan, planGatewayListeners } from "./listeners/gateway.ts";
+import { virtualInboundListener } from "./listeners/inbound.ts";
+import {
+  outboundListener,
+  unclaimedTraffic,
+  type UnclaimedTraffic,
+  virtualOutboundListener,
+} from "./listeners/outbound.ts";
+import { type ListenerPlan, planListeners } from "./listeners/plan.ts";
+import { serviceSlots, type Slot } from "./listeners/slots.ts";
+import { clusterName, routeName } from "./names.ts";
+import { type GatewayRouteView, listenPort, routeViewKey } from "./view.ts";
+
+/** Who calls, and from which member cluster, whose service addresses the listeners have. */
+export interface OutboundView {
+  readonly client: Client;
+  readonly cluster: string;
+}
+
+/** Listeners as queries, each computed once for all proxies for which it comes out the same. */
+export interface ListenerQueries {
+  readonly outboundNames: (view: OutboundView) => readonly string[];
+  readonly outbound: (view: OutboundView, name: string) => EncodedResource | undefined;
+  readonly virtualOutbound: (client: Client, transparent: boolean) => EncodedResource;
+  readonly virtualInbound: (inbound: InboundKey, transparent: boolean) => EncodedResource;
+  readonly gatewayNames: (view: GatewayRouteView) => readonly string[];
+  readonly gateway: (view: GatewayRouteView, name: string) => EncodedResource | undefined;
+}
+
+function viewKey({ client, cluster }: OutboundView): string {
+  return `${cluster}|${clientKey(client)}`;
+}
+
+function encodeListener(listener: Listener, routes: readonly string[] = []): EncodedResource {
+  return encodeResource(ListenerSchema, listener, listener.name, routes);
+}
+
+/** Declares the queries about listeners. */
+export function listenerQueries(engine: Engine, model: Model): ListenerQueries {
+  const mesh = () => model.services.mesh.get(only);
+
+  const slots = engine.query<
+    { readonly service: string; readonly rules: string; readonly cluster: string },
+    readonly Slot[]
+  >({
+    name: "listener-slots",
+    key: ({ service, rules, cluster }) => `${service}|${rules}|${cluster}`,
+    compute: ({ service: key, rules, cluster }) => {
+      const service = model.services.service.get(key);
+      if (!service) return [];
+      const endpointAddresses = (port: number): readonly string[] =>
+        model.endpoints.endpoints.get({ service: key, port }).map((endpoint) => endpoint.address);
+      return serviceSlots({ service, cluster, rule: model.rules.merged.get(rules), endpointAddresses });
+    },
+  });
+
+  /** Older services first: they win where two want the same. */
+  const byAge = (keys: readonly string[]): readonly string[] =>
+    keys
+      .map((key) => ({ key, created: model.services.service.get(key)?.created ?? "" }))
+      .toSorted((a, b) => (`${a.created} ${a.key}` < `${b.created} ${b.key}` ? -1 : 1))
+      .map(({ key }) => key);
+
+  const plans = engine.query<OutboundView, ReadonlyMap<string, ListenerPlan>>({
+    name: "listener-plans",
+    key: viewKey,
+    compute: ({ client, cluster }) =>
+      planListeners(
+        byAge(model.clients.services.get(client)).flatMap((service) => {
+          const rules = model.rules.ruleKeys.get({ viewer: client.namespace, service }).join(",");
+          return slots.get({ service, rules, cluster });
+        }),
+      ),
+  });
+
+  const unclaimed = engine.query<Client, UnclaimedTraffic>({
+    name: "unclaimed-traffic",
+    key: clientKey,
+    compute: (client) => {
+      const row = model.clients.sidecar(client);
+      const policy = row?.spec.outboundTrafficPolicy;
+      const mode = policy?.mode ?? mesh().outboundTrafficPolicy.mode;
+      const proxy = policy?.egressProxy;
+      if (!row || !proxy || mode === "REGISTRY_ONLY") return unclaimedTraffic(mode);
+      const { host, subset = "", port } = proxy;
+      return { cluster: clusterName("outbound", port?.number ?? 0, subset, resolveHost(host, row.namespace)) };
+    },
+  });
+
+  const outbound = engine.query<{ readonly plan: ListenerPlan; readonly unclaimed: UnclaimedTraffic }, EncodedResource>(
+    {
+      name: "outbound-listener",
+      key: canonical,
+      equal: sameResource,
+      compute: ({ plan, unclaimed: rest }) =>
+        encodeListener(outboundListener(plan, rest, mesh()), plan.route === undefined ? [] : [plan.route]),
+    },
+  );
+
+  const virtualOutbound = engine.query<
+    { readonly unclaimed: UnclaimedTraffic; readonly transparent: boolean },
+    EncodedResource
+  >({
+    name: "virtual-outbound",
+    key: canonical,
+    equal: sameResource,
+    compute: ({ unclaimed: rest, transparent }) => encodeListener(virtualOutboundListener(rest, mesh(), transparent)),
+  });
+
+  const virtualInbound = engine.query<{ readonly inbound: InboundKey; readonly transparent: boolean }, EncodedResource>(
+    {
+      name: "virtual-inbound",
+      key: canonical,
+      equal: sameResource,
+      compute: ({ inbound, transparent }) =>
+        encodeListener(virtualInboundListener(model.workloads.inboundPorts.get(inbound), mesh(), transparent)),
+    },
+  );
+
+  const gatewayPlans = engine.query<GatewayRouteView, ReadonlyMap<string, GatewayListenerPlan>>({
+    name: "gateway-listener-plans",
+    key: routeViewKey,
+    compute: (view) =>
+      planGatewayListeners(
+        view.gateways
+          .flatMap((key) => model.gateways.gateway.get(key)?.spec.servers ?? [])
+          .map((server) => ({ server, port: listenPort(view, server.port.number) })),
+      ),
+  });
+
+  const gateway = engine.query<GatewayListenerPlan, EncodedResource>({
+    name: "gateway-listener",
+    key: canonical,
+    equal: sameResource,
+    compute: (plan) => encodeListener(gatewayListener(plan, mesh()), [routeName({ kind: "gateway", port: plan.port })]),
+  });
+
+  return {
+    outboundNames: (view) => [...plans.get(view).keys()],
+    outbound: (view, name) => {
+      const plan = plans.get(view).get(name);
+      return plan && outbound.get({ plan, unclaimed: unclaimed.get(view.client) });
+    },
+    virtualOutbound: (client, transparent) => virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent }),
+    virtualInbound: (inbound, transparent) => virtualInbound.get({ inbound, transparent }),
+    gatewayNames: (view) => [...gatewayPlans.get(view).keys()],
+    gateway: (view, name) => {
+      const plan = gatewayPlans.get(view).get(name);
+      return plan && gateway.get(plan);
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { CorsSchema } from "#proto/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
+import { HTTPFaultSchema } from "#proto/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { FilterConfigSchema as GrpcStatsSchema } from "#proto/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
+import { GrpcWebSchema } from "#proto/gen/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js";
+import { RouterSchema } from "#proto/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
+import {
+  type HttpFilter,
+  HttpFilterSchema,
+} from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+
+function filter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): HttpFilter {
+  return create(HttpFilterSchema, {
+    name,
+    configType: { case: "typedConfig", value: anyPack(schema, create(schema, config)) },
+  });
+}
+
+/** What decides which filters requests pass. */
+export interface HttpFilterChoice {
+  /** Callers are browsers that speak gRPC-Web. */
+  readonly grpcWeb: boolean;
+}
+
+/**
+ * The filters that each request passes, in order. Later policies find their places here: what rejects a caller stands
+ * before what counts or delays, and nothing stands after the router.
+ */
+export function httpFilters({ grpcWeb }: HttpFilterChoice): HttpFilter[] {
+  return [
+    // Makes gRPC of gRPC-Web, so that all others see one protocol.
+    ...(grpcWeb ? [filter("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
+    // Counts gRPC calls; before faults, so that an aborted call is counted too.
+    filter("envoy.filters.http.grpc_stats", GrpcStatsSchema, {
+      emitFilterState: true,
+      perMethodStatSpecifier: { case: "statsForAllMethods", value: { value: false } },
+    }),
+    // Off until a route says which faults; before CORS, as in Istio, so that a browser's preflight can be delayed too.
+    filter("envoy.filters.http.fault", HTTPFaultSchema, {}),
+    // Answers preflights by itself; off until a route says for which origins.
+    filter("envoy.filters.http.cors", CorsSchema, {}),
+    // Sends the request on; it ends the chain.
+    filter("envoy.filters.http.router", RouterSchema, {}),
+  ];
+}

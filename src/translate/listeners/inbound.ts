@@ -1,0 +1,149 @@
+import { create } from "@bufbuild/protobuf";
+import type { MeshSettings } from "#model/mesh.ts";
+import { listenerProtocol, type Protocol } from "#model/protocol.ts";
+import type { InboundPort } from "#model/workloads.ts";
+import { TrafficDirection } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import {
+  type FilterChain,
+  FilterChainSchema,
+  type ListenerFilter,
+} from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
+import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { socketAddress } from "../address.ts";
+import { protoDuration } from "../duration.ts";
+import {
+  blackHoleCluster,
+  clusterName,
+  inboundPassthroughCluster,
+  inboundPort,
+  listenerName,
+  virtualInbound,
+} from "../names.ts";
+import { inboundRoutes } from "../routes/inbound.ts";
+import { listenerAccessLog } from "./access-log.ts";
+import { httpInspector, httpManager, originalDestination, plainHttp, tcpProxy } from "./network.ts";
+import { wildcardAddress } from "./slots.ts";
+
+/** What inbound chains of one port are made from; the port is absent where it is any that no service names. */
+interface InboundChains {
+  readonly protocol: Protocol;
+  readonly cluster: string;
+  readonly port?: number;
+  readonly httpName: string;
+  readonly tcpName: string;
+  readonly statPrefix: string;
+  readonly routes: RouteConfiguration;
+}
+
+/**
+ * How callers' connections are told apart, the one place that decides it: by what the port speaks. Callers are plain
+ * until proxies have certificates; chains for those of the mesh will stand beside these.
+ */
+function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChain[] {
+  const { protocol, cluster, port, httpName, tcpName, statPrefix, routes } = input;
+  const match = { transportProtocol: "raw_buffer", ...(port !== undefined && { destinationPort: port }) };
+  const http = (applicationProtocols: readonly string[]): FilterChain =>
+    create(FilterChainSchema, {
+      name: httpName,
+      filterChainMatch: { ...match, applicationProtocols: [...applicationProtocols] },
+      filters: [httpManager({ statPrefix, routes: { kind: "inline", routes }, side: "inbound" }, mesh)],
+    });
+  const tcp = (): FilterChain =>
+    create(FilterChainSchema, {
+      name: tcpName,
+      filterChainMatch: match,
+      filters: [tcpProxy({ cluster, statPrefix: cluster }, mesh)],
+    });
+  switch (listenerProtocol(protocol)) {
+    case "http":
+      return [http([])];
+    case "auto":
+      return [http(plainHttp), tcp()];
+    case "tcp":
+      return [tcp()];
+    case "none":
+      return [];
+  }
+}
+
+function portChains(port: InboundPort, mesh: MeshSettings): readonly FilterChain[] {
+  const name = listenerName(wildcardAddress, port.port);
+  const [first] = port.targets;
+  const grpc = port.protocol === "GRPC" || port.protocol === "GRPC-Web";
+  return chainsOf(
+    {
+      protocol: port.protocol,
+      cluster: clusterName("inbound", port.port),
+      port: port.port,
+      httpName: name,
+      tcpName: name,
+      statPrefix: `inbound_${name};`,
+      routes: inboundRoutes({ port: port.port, host: first.host, servicePort: first.port, grpc }),
+    },
+    mesh,
+  );
+}
+
+/** Chains for ports that no service names. */
+function passthroughChains(mesh: MeshSettings): readonly FilterChain[] {
+  const routes = inboundRoutes({ port: 0, host: "", servicePort: 0, grpc: false });
+  routes.name = inboundPassthroughCluster;
+  for (const host of routes.virtualHosts) {
+    for (const { action } of host.routes) {
+      if (action.case === "route") {
+        action.value.clusterSpecifier = { case: "cluster", value: inboundPassthroughCluster };
+      }
+    }
+  }
+  return chainsOf(
+    {
+      protocol: "Auto",
+      cluster: inboundPassthroughCluster,
+      httpName: "virtualInbound-catchall-http",
+      tcpName: virtualInbound,
+      statPrefix: `${inboundPassthroughCluster};`,
+      routes,
+    },
+    mesh,
+  );
+}
+
+function blackHoleChain(mesh: MeshSettings): FilterChain {
+  return create(FilterChainSchema, {
+    name: "virtualInbound-blackhole",
+    // Connections to the listener's own port would come back to it for ever.
+    filterChainMatch: { destinationPort: inboundPort },
+    filters: [tcpProxy({ cluster: blackHoleCluster, statPrefix: blackHoleCluster }, mesh)],
+  });
+}
+
+/** Ports whose protocol is known are not sniffed: a server that talks first would wait for ever. */
+function inspectors(ports: readonly InboundPort[]): ListenerFilter[] {
+  const known = ports.filter(({ protocol }) => listenerProtocol(protocol) !== "auto").map(({ port }) => port);
+  return [originalDestination(), httpInspector([...new Set([inboundPort, ...known])].toSorted((a, b) => a - b))];
+}
+
+/** The listener that takes connections redirected to the workload. */
+export function virtualInboundListener(
+  ports: readonly InboundPort[],
+  mesh: MeshSettings,
+  transparent: boolean,
+): Listener {
+  return create(ListenerSchema, {
+    name: virtualInbound,
+    address: socketAddress(wildcardAddress, inboundPort),
+    trafficDirection: TrafficDirection.INBOUND,
+    continueOnListenerFiltersTimeout: true,
+    maxConnectionsToAcceptPerSocketEvent: 1,
+    listenerFilters: inspectors(ports),
+    listenerFiltersTimeout: protoDuration(mesh.protocolDetectionTimeout),
+    filterChains: [
+      blackHoleChain(mesh),
+      ...passthroughChains(mesh),
+      ...ports.flatMap((port) => portChains(port, mesh)),
+    ],
+    accessLog: listenerAccessLog(mesh),
+    ...(transparent && { transparent }),
+  });
+}

@@ -1,0 +1,163 @@
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import type { MeshSettings } from "#model/mesh.ts";
+import { ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
+import {
+  type Filter,
+  FilterSchema,
+  type ListenerFilter,
+  ListenerFilterSchema,
+  type ListenerFilterChainMatchPredicate,
+  ListenerFilterChainMatchPredicateSchema,
+} from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
+import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { HttpInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
+import { OriginalDstSchema } from "#proto/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
+import { TlsInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
+import {
+  HttpConnectionManagerSchema,
+  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
+} from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { TcpProxySchema } from "#proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
+import { UuidRequestIdConfigSchema } from "#proto/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
+import { noDuration, protoDuration } from "../duration.ts";
+import { accessLog } from "./access-log.ts";
+import { httpFilters } from "./http-filters.ts";
+
+function networkFilter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): Filter {
+  return create(FilterSchema, {
+    name,
+    configType: { case: "typedConfig", value: anyPack(schema, create(schema, config)) },
+  });
+}
+
+/** Where a TCP proxy sends connections. */
+export interface TcpTarget {
+  readonly cluster: string;
+  readonly statPrefix: string;
+  /** How long a connection may be idle; Envoy's hour where it is not said. */
+  readonly idleTimeout?: string | undefined;
+  readonly maxConnectionDuration?: string | undefined;
+  /** Connections of one caller go to one endpoint. */
+  readonly hashSourceIp?: boolean | undefined;
+}
+
+/** The filter that passes bytes on to a cluster. */
+export function tcpProxy(target: TcpTarget, mesh: MeshSettings): Filter {
+  const { cluster, statPrefix, idleTimeout, maxConnectionDuration, hashSourceIp } = target;
+  return networkFilter("envoy.filters.network.tcp_proxy", TcpProxySchema, {
+    statPrefix,
+    clusterSpecifier: { case: "cluster", value: cluster },
+    accessLog: accessLog(mesh),
+    ...(idleTimeout !== undefined && { idleTimeout: protoDuration(idleTimeout) }),
+    ...(maxConnectionDuration !== undefined && {
+      maxDownstreamConnectionDuration: protoDuration(maxConnectionDuration),
+    }),
+    ...(hashSourceIp === true && { hashPolicy: [{ policySpecifier: { case: "sourceIp", value: {} } }] }),
+  });
+}
+
+/** Where requests on a listener get their routes. */
+export type HttpRoutes =
+  | { readonly kind: "rds"; readonly name: string }
+  | { readonly kind: "inline"; readonly routes: RouteConfiguration };
+
+/** What an HTTP connection manager is made from. */
+export interface HttpManager {
+  readonly statPrefix: string;
+  readonly routes: HttpRoutes;
+  readonly side: "inbound" | "outbound" | "gateway";
+  readonly grpcWeb?: boolean;
+}
+
+function routeSpecifier(routes: HttpRoutes) {
+  if (routes.kind === "inline") return { case: "routeConfig" as const, value: routes.routes };
+  const configSource = {
+    configSourceSpecifier: { case: "ads" as const, value: {} },
+    // Wait for as long as it takes rather than begin without routes.
+    initialFetchTimeout: noDuration,
+    resourceApiVersion: ApiVersion.V3,
+  };
+  return { case: "rds" as const, value: { routeConfigName: routes.name, configSource } };
+}
+
+/** What is done with a client certificate's data, and whose word is taken for the caller's address. */
+function callers(side: HttpManager["side"]) {
+  if (side === "outbound") return { useRemoteAddress: false };
+  if (side === "gateway") {
+    return { useRemoteAddress: true, forwardClientCertDetails: ForwardClientCert.SANITIZE_SET };
+  }
+  return {
+    useRemoteAddress: false,
+    forwardClientCertDetails: ForwardClientCert.APPEND_FORWARD,
+    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
+  };
+}
+
+/** The filter that speaks HTTP. */
+export function httpManager({ statPrefix, routes, side, grpcWeb = false }: HttpManager, mesh: MeshSettings): Filter {
+  return networkFilter("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
+    statPrefix,
+    routeSpecifier: routeSpecifier(routes),
+    httpFilters: httpFilters({ grpcWeb }),
+    accessLog: accessLog(mesh),
+    serverName: "istio-envoy",
+    normalizePath: true,
+    // Streams may be silent for as long as they like; routes limit requests.
+    streamIdleTimeout: noDuration,
+    upgradeConfigs: [{ upgradeType: "websocket" }],
+    proxy100Continue: true,
+    requestIdExtension: {
+      typedConfig: anyPack(
+        UuidRequestIdConfigSchema,
+        create(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: true }),
+      ),
+    },
+    ...callers(side),
+  });
+}
+
+function listenerFilter<D extends DescMessage>(
+  name: string,
+  schema: D,
+  disabled?: ListenerFilterChainMatchPredicate,
+): ListenerFilter {
+  return create(ListenerFilterSchema, {
+    name,
+    configType: { case: "typedConfig", value: anyPack(schema, create(schema)) },
+    ...(disabled && { filterDisabled: disabled }),
+  });
+}
+
+/** Finds the address that a redirected connection was meant for. */
+export function originalDestination(): ListenerFilter {
+  return listenerFilter("envoy.filters.listener.original_dst", OriginalDstSchema);
+}
+
+/** Reads the server name from a TLS greeting. */
+export function tlsInspector(): ListenerFilter {
+  return listenerFilter("envoy.filters.listener.tls_inspector", TlsInspectorSchema);
+}
+
+function portRange(port: number): ListenerFilterChainMatchPredicate {
+  return create(ListenerFilterChainMatchPredicateSchema, {
+    rule: { case: "destinationPortRange", value: { start: port, end: port + 1 } },
+  });
+}
+
+/**
+ * Tells HTTP from other protocols by the first bytes.
+ * @param except ports on which it does not look, since their protocol is known: a server that talks first would wait.
+ */
+export function httpInspector(except: readonly number[] = []): ListenerFilter {
+  const rules = except.map(portRange);
+  const [first] = rules;
+  const disabled =
+    rules.length > 1
+      ? create(ListenerFilterChainMatchPredicateSchema, { rule: { case: "orMatch", value: { rules } } })
+      : first;
+  return listenerFilter("envoy.filters.listener.http_inspector", HttpInspectorSchema, disabled);
+}
+
+/** What the HTTP inspector calls plain HTTP. */
+export const plainHttp: readonly string[] = ["http/1.1", "h2c"];

@@ -1,0 +1,122 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MeshSettings } from "#model/mesh.ts";
+import { TrafficDirection } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import {
+  type FilterChain,
+  FilterChainSchema,
+  type FilterChainMatchSchema,
+  type ListenerFilter,
+} from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
+import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { socketAddress } from "../address.ts";
+import { noDuration, protoDuration } from "../duration.ts";
+import { blackHoleCluster, listenerName, outboundPort, passthroughCluster, virtualOutbound } from "../names.ts";
+import { listenerAccessLog } from "./access-log.ts";
+import { httpInspector, httpManager, plainHttp, tcpProxy, tlsInspector } from "./network.ts";
+import type { ListenerPlan } from "./plan.ts";
+import { type TcpChain, wildcardAddress } from "./slots.ts";
+
+/** What becomes of connections that no service claims. */
+export interface UnclaimedTraffic {
+  /** Name of the cluster that takes them. */
+  readonly cluster: string;
+}
+
+/** What becomes of connections to where the mesh knows nothing, by `outboundTrafficPolicy.mode`. */
+export function unclaimedTraffic(mode: string): UnclaimedTraffic {
+  return { cluster: mode === "REGISTRY_ONLY" ? blackHoleCluster : passthroughCluster };
+}
+
+function unclaimedChain(name: string, { cluster }: UnclaimedTraffic, mesh: MeshSettings) {
+  return create(FilterChainSchema, { name, filters: [tcpProxy({ cluster, statPrefix: cluster }, mesh)] });
+}
+
+/** An address or a network as Envoy has it. */
+function cidr(text: string) {
+  const [addressPrefix = "", bits = "32"] = text.split("/");
+  return { addressPrefix, prefixLen: Number(bits) };
+}
+
+function tcpMatch({
+  serverNames,
+  destinations,
+}: TcpChain): MessageInitShape<typeof FilterChainMatchSchema> | undefined {
+  if (serverNames.length === 0 && destinations.length === 0) return undefined;
+  return { serverNames: [...serverNames], prefixRanges: destinations.map(cidr) };
+}
+
+function httpChain(plan: ListenerPlan, route: string, mesh: MeshSettings): FilterChain {
+  const statPrefix = `outbound_${listenerName(plan.address, plan.port)};`;
+  return create(FilterChainSchema, {
+    // Anything else on the port is not for the HTTP services there, such as TLS to a host outside of the mesh.
+    filterChainMatch: { applicationProtocols: [...plainHttp], transportProtocol: "raw_buffer" },
+    filters: [httpManager({ statPrefix, routes: { kind: "rds", name: route }, side: "outbound" }, mesh)],
+  });
+}
+
+function inspectors(plan: ListenerPlan): ListenerFilter[] {
+  return [
+    ...(plan.tcp.some((chain) => chain.serverNames.length > 0) ? [tlsInspector()] : []),
+    ...(plan.route === undefined ? [] : [httpInspector()]),
+  ];
+}
+
+/** The chains of a listener: those with a match, and the one that takes the rest. */
+function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings) {
+  const matching: FilterChain[] = [];
+  let rest: FilterChain | undefined;
+  for (const chain of plan.tcp) {
+    const filterChainMatch = tcpMatch(chain);
+    const made = create(FilterChainSchema, {
+      ...(filterChainMatch && { filterChainMatch }),
+      filters: [tcpProxy(chain.target, mesh)],
+    });
+    if (filterChainMatch) matching.push(made);
+    else rest = made;
+  }
+  if (plan.route !== undefined) matching.push(httpChain(plan, plan.route, mesh));
+  if (matching.length === 0 && rest) return { filterChains: [rest] };
+  return {
+    filterChains: matching,
+    defaultFilterChain: rest ?? unclaimedChain("PassthroughFilterChain", unclaimed, mesh),
+  };
+}
+
+/** A listener for redirected connections to some address and port: `10.110.0.7_9080`, `0.0.0.0_9080`. */
+export function outboundListener(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings): Listener {
+  return create(ListenerSchema, {
+    name: listenerName(plan.address, plan.port),
+    address: socketAddress(plan.address, plan.port),
+    bindToPort: false,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    continueOnListenerFiltersTimeout: true,
+    listenerFilters: inspectors(plan),
+    listenerFiltersTimeout: plan.route === undefined ? noDuration : protoDuration(mesh.protocolDetectionTimeout),
+    accessLog: listenerAccessLog(mesh),
+    ...chains(plan, unclaimed, mesh),
+  });
+}
+
+/** The listener that takes redirected connections and hands them to the others; what none claims it passes on. */
+export function virtualOutboundListener(
+  unclaimed: UnclaimedTraffic,
+  mesh: MeshSettings,
+  transparent: boolean,
+): Listener {
+  const blackHole = create(FilterChainSchema, {
+    name: "virtualOutbound-blackhole",
+    // Connections to the listener's own port would come back to it for ever.
+    filterChainMatch: { destinationPort: outboundPort },
+    filters: [tcpProxy({ cluster: blackHoleCluster, statPrefix: blackHoleCluster }, mesh)],
+  });
+  return create(ListenerSchema, {
+    name: virtualOutbound,
+    address: socketAddress(wildcardAddress, outboundPort),
+    useOriginalDst: true,
+    trafficDirection: TrafficDirection.OUTBOUND,
+    maxConnectionsToAcceptPerSocketEvent: 1,
+    filterChains: [blackHole, unclaimedChain("virtualOutbound-catchall-tcp", unclaimed, mesh)],
+    accessLog: listenerAccessLog(mesh),
+    ...(transparent && { transparent }),
+  });
+}

@@ -1,0 +1,58 @@
+import { equal } from "#base/canonical.ts";
+import type { Protocol } from "#model/protocol.ts";
+import { listenerName } from "../names.ts";
+import type { Slot, TcpChain } from "./slots.ts";
+
+/** An outbound listener before it is made: all that its message says of services. */
+export interface ListenerPlan {
+  readonly address: string;
+  readonly port: number;
+  /** Name of the route configuration; absent where no HTTP is spoken. */
+  readonly route?: string;
+  readonly tcp: readonly TcpChain[];
+}
+
+/** Filters of these protocols read the bytes of the server, so that telling HTTP apart first would break them. */
+const aloneProtocols: ReadonlySet<Protocol> = new Set(["Mongo", "MySQL"]);
+
+interface Draft {
+  readonly plan: ListenerPlan;
+  readonly protocols: ReadonlySet<Protocol>;
+}
+
+function conflicts(draft: Draft, slot: Slot): boolean {
+  return [...draft.protocols].some(
+    (protocol) => protocol !== slot.protocol && (aloneProtocols.has(protocol) || aloneProtocols.has(slot.protocol)),
+  );
+}
+
+function sameMatch(a: TcpChain, b: TcpChain): boolean {
+  return equal(a.serverNames, b.serverNames) && equal(a.destinations, b.destinations);
+}
+
+function add(draft: Draft, slot: Slot): Draft {
+  if (conflicts(draft, slot)) return draft;
+  const { plan, protocols } = draft;
+  const { tcp } = slot;
+  const taken = tcp === undefined || plan.tcp.some((chain) => sameMatch(chain, tcp));
+  const route = plan.route ?? slot.route;
+  return {
+    plan: { ...plan, tcp: taken ? plan.tcp : [...plan.tcp, tcp], ...(route !== undefined && { route }) },
+    protocols: new Set([...protocols, slot.protocol]),
+  };
+}
+
+/**
+ * Listeners by name from what services need. HTTP services of a port share one listener; for bytes the first service
+ * that matches a connection gets it.
+ */
+export function planListeners(slots: Iterable<Slot>): ReadonlyMap<string, ListenerPlan> {
+  const drafts = new Map<string, Draft>();
+  for (const slot of slots) {
+    const { address, port } = slot;
+    const name = listenerName(address, port);
+    const draft = drafts.get(name) ?? { plan: { address, port, tcp: [] }, protocols: new Set<Protocol>() };
+    drafts.set(name, add(draft, slot));
+  }
+  return new Map([...drafts].map(([name, { plan }]) => [name, plan]));
+}

@@ -1,0 +1,121 @@
+import type { MergedRule } from "#model/destinationrules.ts";
+import { isTls, listenerProtocol, type Protocol } from "#model/protocol.ts";
+import { addressesIn, type Service, type ServicePort } from "#model/service.ts";
+import { clusterName, routeName } from "../names.ts";
+import { policyFor } from "../clusters/policy.ts";
+import type { TcpTarget } from "./network.ts";
+
+/** Listens on every address. */
+export const wildcardAddress = "0.0.0.0";
+
+/** A chain that passes bytes on. */
+export interface TcpChain {
+  /** Server names of TLS greetings; empty for all. */
+  readonly serverNames: readonly string[];
+  /** Networks that the connection is meant for; empty for all. */
+  readonly destinations: readonly string[];
+  readonly target: TcpTarget;
+}
+
+/** What one port of a service needs of a listener. Slots of one address and port share a listener. */
+export interface Slot {
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+  /** Name of the route configuration for HTTP. */
+  readonly route?: string;
+  readonly tcp?: TcpChain;
+}
+
+/** An address to listen on, and the network that it stands for where that is more than one address. */
+interface Place {
+  readonly address: string;
+  readonly destinations: readonly string[];
+}
+
+function places(service: Service, cluster: string): readonly Place[] {
+  return addressesIn(service, cluster).map((address) => {
+    if (!address.includes("/")) return { address, destinations: [] };
+    const [base = "", bits] = address.split("/");
+    return bits === "32" ? { address: base, destinations: [] } : { address: wildcardAddress, destinations: [address] };
+  });
+}
+
+/** Where bytes of a service's port go, and how long such a connection may last. */
+function tcpTarget(service: Service, port: ServicePort, rule: MergedRule | undefined): TcpTarget {
+  const cluster = clusterName("outbound", port.number, "", service.host);
+  const { connectionPool, loadBalancer } = policyFor(rule?.spec, "", port.number);
+  return {
+    cluster,
+    statPrefix: cluster,
+    idleTimeout: connectionPool?.tcp?.idleTimeout,
+    maxConnectionDuration: connectionPool?.tcp?.maxConnectionDuration,
+    hashSourceIp: loadBalancer?.consistentHash?.useSourceIp,
+  };
+}
+
+function tcpChain(service: Service, port: ServicePort, place: Place, rule: MergedRule | undefined): TcpChain {
+  // Where the address does not tell the service, the server name has to.
+  const bySni = isTls(port.protocol) && place.address === wildcardAddress;
+  return {
+    serverNames: bySni ? [service.host] : [],
+    destinations: place.destinations,
+    target: tcpTarget(service, port, rule),
+  };
+}
+
+/** What a service's ports need of listeners, as a client's rule for it has it. */
+export interface SlotInput {
+  readonly service: Service;
+  /** The member cluster of the proxies. */
+  readonly cluster: string;
+  readonly rule: MergedRule | undefined;
+  /** Addresses of the service's endpoints on a port; read for headless services only. */
+  readonly endpointAddresses: (port: number) => readonly string[];
+}
+
+/** Headless services are called by their endpoints' own addresses, which their listeners therefore have. */
+function tcpPlaces({ service, cluster, endpointAddresses }: SlotInput, port: ServicePort): readonly Place[] {
+  const own = places(service, cluster);
+  if (service.resolution !== "NONE" || own[0]?.address !== wildcardAddress || own[0].destinations.length > 0)
+    return own;
+  const addresses = endpointAddresses(port.number);
+  // A ServiceEntry without any endpoint stands for whatever its port is called on.
+  if (addresses.length === 0 && service.registry === "External" && Object.keys(service.selectors).length === 0)
+    return own;
+  return addresses.map((address) => ({ address, destinations: [] }));
+}
+
+function portSlots(input: SlotInput, port: ServicePort): readonly Slot[] {
+  const { service, rule } = input;
+  const { number, protocol } = port;
+  switch (listenerProtocol(protocol)) {
+    case "http":
+      return [{ address: wildcardAddress, port: number, protocol, route: routeName({ kind: "port", port: number }) }];
+    case "tcp":
+      return tcpPlaces(input, port).map((place) => ({
+        address: place.address,
+        port: number,
+        protocol,
+        tcp: tcpChain(service, port, place, rule),
+      }));
+    case "auto":
+      return tcpPlaces(input, port).map((place) => ({
+        address: place.address,
+        port: number,
+        protocol,
+        tcp: tcpChain(service, port, place, rule),
+        route:
+          place.address === wildcardAddress
+            ? routeName({ kind: "port", port: number })
+            : routeName({ kind: "service", host: service.host, port: number }),
+      }));
+    case "none":
+      return [];
+  }
+}
+
+/** What a service needs of listeners. */
+export function serviceSlots(input: SlotInput): readonly Slot[] {
+  return input.service.ports.flatMap((port) => portSlots(input, port));
+}

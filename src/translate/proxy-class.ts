@@ -1,0 +1,94 @@
+import { canonical } from "#base/canonical.ts";
+import { WeftError } from "#base/errors.ts";
+import type { StringMap } from "#api/meta.ts";
+import type { Locality, ProxyView, WorkloadPort } from "./view.ts";
+
+/** What translation reads of an Envoy node; the xDS server's `ProxyNode` is one. */
+export interface NodeInfo {
+  /** `type~address~name.namespace~domain`. */
+  readonly id: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly locality: Locality;
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+function stringMap(value: unknown): StringMap {
+  if (typeof value !== "object" || value === null) return {};
+  const entries = Object.entries(value).filter(([, member]) => typeof member === "string");
+  return Object.fromEntries(entries) as StringMap;
+}
+
+/** `POD_PORTS` as Istio's agent sends it: a JSON list of container ports, as text. */
+function podPorts(value: unknown): readonly WorkloadPort[] {
+  const parsed = typeof value === "string" ? parseList(value) : value;
+  if (!Array.isArray(parsed)) return [];
+  return parsed.flatMap((each: unknown) => {
+    const { name, containerPort } = each as { readonly name?: unknown; readonly containerPort?: unknown };
+    return typeof name === "string" && typeof containerPort === "number" ? [{ name, port: containerPort }] : [];
+  });
+}
+
+function parseList(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+const topology = "topology.kubernetes.io";
+
+/** The node's own word, else what the workload's labels tell. */
+function localityOf(locality: Locality, labels: StringMap): Locality {
+  if (locality.region !== "") return locality;
+  const [region, zone = "", subzone = ""] = (labels["istio-locality"] ?? "").split(".");
+  if (region !== undefined && region !== "") return { region, zone, subzone };
+  return {
+    region: labels[`${topology}/region`] ?? "",
+    zone: labels[`${topology}/zone`] ?? "",
+    subzone: labels["topology.istio.io/subzone"] ?? "",
+  };
+}
+
+function interceptionOf(mode: string): ProxyView["interception"] {
+  return mode === "TPROXY" || mode === "NONE" ? mode : "REDIRECT";
+}
+
+/**
+ * What an Envoy is to translation, from its node as Istio's agent sends it.
+ * @throws WeftError `InvalidArgument` when the type or the namespace is missing.
+ */
+export function proxyView({ id, metadata, locality }: NodeInfo): ProxyView {
+  const [type = "", , name = "", domain = ""] = id.split("~");
+  if (type !== "sidecar" && type !== "router") {
+    throw new WeftError("InvalidArgument", `node id "${id}" does not begin with sidecar~ or router~`);
+  }
+  const namespace = text(metadata["NAMESPACE"]) || (domain.split(".")[0] ?? "");
+  if (namespace === "" || name === "") {
+    throw new WeftError("InvalidArgument", `node id "${id}" and metadata NAMESPACE name no namespace`);
+  }
+  const labels = stringMap(metadata["LABELS"]);
+  return {
+    type,
+    namespace,
+    cluster: text(metadata["CLUSTER_ID"]),
+    network: text(metadata["NETWORK"]),
+    locality: localityOf(locality, labels),
+    labels,
+    workloadPorts: podPorts(metadata["POD_PORTS"]),
+    interception: interceptionOf(text(metadata["INTERCEPTION_MODE"])),
+  };
+}
+
+/** A view as the name of its class: proxies with equal views are one class. */
+export function classKey(view: ProxyView): string {
+  return canonical(view);
+}
+
+/** The view that a class stands for. */
+export function parseClass(key: string): ProxyView {
+  return JSON.parse(key) as ProxyView;
+}

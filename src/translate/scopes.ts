@@ -1,0 +1,41 @@
+import { canonical } from "#base/canonical.ts";
+import type { Client } from "#model/client.ts";
+import type { Bucket } from "#model/clients.ts";
+import type { InboundKey } from "#model/workloads.ts";
+import type { Place } from "./endpoints/locality.ts";
+import type { GatewayRouteView, RouteView } from "./view.ts";
+
+/**
+ * A set of resources of one type that proxies share. Each kind holds just what its resources are made from, so that
+ * proxies that agree in it share the set.
+ */
+export type Scope =
+  /** Clusters of a bucket's services. */
+  | { readonly kind: "outbound-clusters"; readonly bucket: Bucket; readonly proxy: "sidecar" | "router" }
+  /** Clusters that every proxy of a type has. */
+  | { readonly kind: "fixed-clusters"; readonly proxy: "sidecar" | "router" }
+  /** Clusters of a workload's own ports. */
+  | { readonly kind: "inbound-clusters"; readonly inbound: InboundKey; readonly client: Client }
+  /** Endpoints of the services that a client sees, as seen from a place. */
+  | { readonly kind: "endpoints"; readonly client: Client; readonly place: Place }
+  /** Listeners for what a client calls. */
+  | { readonly kind: "outbound-listeners"; readonly client: Client; readonly cluster: string }
+  /** The listener that takes all that a workload calls. */
+  | { readonly kind: "virtual-outbound"; readonly client: Client; readonly transparent: boolean }
+  /** The listener that takes all calls of a workload. */
+  | { readonly kind: "virtual-inbound"; readonly inbound: InboundKey; readonly transparent: boolean }
+  /** Listeners of gateways. */
+  | { readonly kind: "gateway-listeners"; readonly view: GatewayRouteView }
+  | { readonly kind: "routes"; readonly view: RouteView }
+  /** Names that a proxy's DNS answers. */
+  | { readonly kind: "name-table"; readonly client: Client; readonly cluster: string; readonly network: string };
+
+/** A scope as a key: equal scopes, equal keys. */
+export function scopeKey(scope: Scope): string {
+  return canonical(scope);
+}
+
+/** The scope that a key stands for. */
+export function parseScope(key: string): Scope {
+  return JSON.parse(key) as Scope;
+}
