@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Engine } from "./engine.ts";
+import type { Query } from "./query.ts";
 
 describe("tables", () => {
   test("a query follows the rows that it reads, those that are not there yet included", () => {
@@ -227,7 +228,7 @@ test("after any edits every observed query equals recomputation from scratch", (
       const engine = new Engine();
       const rows = engine.table<number>("rows");
       const byParity = rows.index("parity", (row) => [String(row % 2)]);
-      const query = engine.query<{ layer: number; at: number }, number>({
+      const query: Query<{ layer: number; at: number }, number> = engine.query({
         name: "cell",
         key: ({ layer, at }) => `${layer}/${at}`,
         compute: ({ layer, at }) =>

@@ -1,0 +1,66 @@
+import type { Command } from "commander";
+import { systemClock } from "#base/clock.ts";
+import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
+import { wholeNumber } from "./output.ts";
+
+interface LogFlags {
+  readonly logLevel: LogLevel;
+}
+
+/** A signal that aborts when the system asks the process to end. */
+function terminated(): AbortSignal {
+  const end = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => end.abort());
+  return end.signal;
+}
+
+function stderrLogger(flags: LogFlags): Logger {
+  return jsonLogger({
+    level: flags.logLevel,
+    write: (line) => process.stderr.write(`${line}\n`),
+    now: () => systemClock.now(),
+  });
+}
+
+function withLogFlag(command: Command): Command {
+  return command.addOption(
+    command.createOption("--log-level <level>", "least important messages to log").choices(logLevels).default("info"),
+  );
+}
+
+interface DiscoveryFlags extends LogFlags {
+  readonly meshApi: string;
+  readonly mesh: string;
+  readonly xdsSocket?: string;
+  readonly xdsPort?: number;
+  readonly statusSocket: string;
+}
+
+/** `weft discovery`. */
+export function discoveryCommand(program: Command): void {
+  withLogFlag(program.command("discovery"))
+    .summary("run a mesh's control plane")
+    .description(
+      "Runs one revision of a mesh's control plane: follows the mesh's API and its clusters, and serves xDS.",
+    )
+    .requiredOption("--mesh-api <url>", "URL of the mesh's API, http:// or unix://")
+    .requiredOption("--status-socket <path>", "Unix socket of the API of proxies")
+    .option("--mesh <name>", "name of the Mesh object", "default")
+    .option("--xds-socket <path>", "Unix socket that xDS is served on")
+    .option("--xds-port <port>", "loopback port that xDS is served on", wholeNumber(0, 65_535))
+    .addHelpText(
+      "after",
+      "\nExample:\n  weft discovery --mesh-api unix:///run/weft/demo/api-mesh.sock --xds-port 15010 --status-socket /run/weft/demo/discovery.sock",
+    )
+    .action(async (flags: DiscoveryFlags) => {
+      const { runDiscovery } = await import("#discovery/discovery.ts");
+      const { xdsSocket, xdsPort, mesh, meshApi, statusSocket } = flags;
+      const xds = [
+        // Agents' relays run as root; proxies have sockets of their own.
+        ...(xdsSocket === undefined ? [] : [{ socketPath: xdsSocket }]),
+        ...(xdsPort === undefined ? [] : [{ host: "127.0.0.1", port: xdsPort }]),
+      ];
+      const options = { meshApi, mesh, xds, statusSocket, startLimitMs: 30_000 };
+      await runDiscovery(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
+    });
+}

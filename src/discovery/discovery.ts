@@ -1,0 +1,78 @@
+import type { Clock } from "#base/clock.ts";
+import type { Logger } from "#base/logger.ts";
+import { Engine } from "#incremental/engine.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import { createModel } from "#model/model.ts";
+import { Members } from "#sources/members.ts";
+import { followMesh } from "#sources/mesh.ts";
+import { createTranslator } from "#translate/translator.ts";
+import { type ListenAddress } from "#xds/listen.ts";
+import { createXdsServer } from "#xds/server.ts";
+import { ProxyApi } from "./proxy-api.ts";
+
+/** What a control plane is told. */
+export interface DiscoveryOptions {
+  /** URL of the mesh's API. */
+  readonly meshApi: string;
+  /** Name of the `Mesh` object. */
+  readonly mesh: string;
+  /** Where xDS is served: Unix sockets and loopback addresses. */
+  readonly xds: readonly ListenAddress[];
+  /** Unix socket of the API of proxies. */
+  readonly statusSocket: string;
+  /** Milliseconds to wait at the start for clusters that are away, before their proxies are served without them. */
+  readonly startLimitMs: number;
+}
+
+/** What it needs of the machine. */
+export interface DiscoveryContext {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Waits for the whole state, or as long as the limit allows. */
+async function synced(
+  states: readonly Promise<void>[],
+  limitMs: number,
+  { clock, logger }: DiscoveryContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const limit = clock.sleep(limitMs, signal).then(() => {
+    logger.warn("not everything has been read yet; serving what is known", { afterMs: limitMs });
+    return [];
+  });
+  await Promise.race([Promise.all(states), limit]);
+}
+
+/**
+ * Runs a mesh's control plane until the signal aborts: sources, model, translation, xDS, and the API of proxies.
+ * Nothing is served before the state has been read: a proxy that reconnects would lose what is not known yet.
+ */
+export async function runDiscovery(
+  options: DiscoveryOptions,
+  context: DiscoveryContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, logger } = context;
+  const engine = new Engine();
+  const model = createModel(engine);
+  const source = createTranslator(engine, model);
+  const sourceContext = { engine, clock, logger };
+  using connection = new Connection({ url: options.meshApi }, { clock });
+  const client = new Client(connection);
+  const mesh = followMesh(client, model, options.mesh, sourceContext, signal);
+  const members = new Members(client, model, sourceContext, signal);
+  await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
+  signal.throwIfAborted();
+  await using xds = await createXdsServer({ source, engine, clock, logger, listen: options.xds });
+  await using _api = await ProxyApi.listen({
+    socketPath: options.statusSocket,
+    proxies: xds,
+    clusterClient: (name) => members.client(name),
+    clock,
+    metrics: () => ({ ...xds.figures() }),
+  });
+  logger.info("serving proxies", { listen: xds.addresses });
+  await Promise.all([mesh.done, members.done]);
+}

@@ -1,0 +1,168 @@
+import { rmSync } from "node:fs";
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import type { Clock } from "#base/clock.ts";
+import { formatAge } from "#base/duration.ts";
+import { WeftError, codeOf, messageOf } from "#base/errors.ts";
+import type { Client } from "#kube/client.ts";
+import type { ProxyStatusSource } from "#xds/port.ts";
+import { type ProxyObject, proxyGroup, proxyObject, proxyTable, proxyVersion } from "./proxy-object.ts";
+
+/** What the API of proxies is made of. */
+export interface ProxyApiOptions {
+  readonly socketPath: string;
+  readonly proxies: ProxyStatusSource;
+  /** The API of a member cluster, through which its Pods are reached. */
+  readonly clusterClient: (cluster: string) => Client | undefined;
+  readonly clock: Clock;
+  /** Further plain figures, served at `/metrics`. */
+  readonly metrics: () => Readonly<Record<string, number>>;
+}
+
+const root = `/apis/${proxyGroup}/${proxyVersion}`;
+/** Envoy's administration port, on the Pod's loopback. */
+const adminPort = 15000;
+/** What may be read there: nothing that changes an Envoy. */
+const adminPaths = new Set([
+  "config_dump",
+  "clusters",
+  "listeners",
+  "server_info",
+  "stats",
+  "stats/prometheus",
+  "certs",
+  "memory",
+  "ready",
+]);
+
+interface Answer {
+  readonly type: string;
+  readonly body: string | Buffer;
+}
+
+function json(body: object): Answer {
+  return { type: "application/json", body: JSON.stringify(body) };
+}
+
+const statuses: Readonly<Partial<Record<ReturnType<typeof codeOf>, readonly [number, string]>>> = {
+  NotFound: [404, "NotFound"],
+  InvalidArgument: [400, "BadRequest"],
+  Unsupported: [405, "MethodNotAllowed"],
+  Unavailable: [503, "ServiceUnavailable"],
+  DeadlineExceeded: [504, "Timeout"],
+};
+
+function failure(error: unknown): { readonly status: number; readonly body: string } {
+  const [code, reason] = statuses[codeOf(error)] ?? [500, "InternalError"];
+  const body = {
+    kind: "Status",
+    apiVersion: "v1",
+    metadata: {},
+    status: "Failure",
+    message: messageOf(error),
+    reason,
+    code,
+  };
+  return { status: code, body: JSON.stringify(body) };
+}
+
+/**
+ * The API group that tells of connected proxies, as an aggregated API server: list and get with tables, and reading
+ * a proxy's administration interface (`proxies/NAME/admin/PATH`). On a Unix socket for this machine's API server.
+ */
+export class ProxyApi implements AsyncDisposable {
+  readonly #options: ProxyApiOptions;
+  readonly #server: Server;
+
+  private constructor(options: ProxyApiOptions) {
+    this.#options = options;
+    this.#server = createServer((request, response) => void this.#serve(request, response));
+  }
+
+  /** Opens the API. */
+  static async listen(options: ProxyApiOptions): Promise<ProxyApi> {
+    const api = new ProxyApi(options);
+    // A killed process leaves its socket; only one discovery of an instance runs at a time.
+    rmSync(options.socketPath, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      api.#server.once("error", reject);
+      api.#server.listen({ path: options.socketPath, readableAll: false, writableAll: false }, resolve);
+    });
+    return api;
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const { type, body } = await this.#answer(request);
+      response.writeHead(200, { "content-type": type }).end(body);
+    } catch (error) {
+      const { status, body } = failure(error);
+      response.writeHead(status, { "content-type": "application/json" }).end(body);
+    }
+  }
+
+  async #answer(request: IncomingMessage): Promise<Answer> {
+    const { pathname: path, search } = new URL(request.url ?? "/", "http://localhost");
+    if (request.method !== "GET") throw new WeftError("Unsupported", `proxies can only be read, not ${request.method}`);
+    if (path === "/metrics") return { type: "text/plain", body: this.#metrics() };
+    if (path === root) return json(resourceList);
+    const found = new RegExp(`^${root}(?:/namespaces/([^/]+))?/proxies(?:/([^/]+)(?:/admin/(.+))?)?$`).exec(path);
+    if (!found) throw new WeftError("NotFound", `no such path: ${path}`);
+    const [, namespace, name, admin] = found.map((part) => (part === undefined ? undefined : decodeURIComponent(part)));
+    if (admin !== undefined) return this.#admin(this.#proxy(namespace, name), admin, search);
+    const asTable = request.headers.accept?.includes("as=Table") === true;
+    const listed = name === undefined ? this.#list(namespace) : [this.#proxy(namespace, name)];
+    if (asTable) return json(proxyTable(listed, this.#options.clock.now(), formatAge));
+    if (name !== undefined) return json(listed[0] ?? {});
+    return json({
+      kind: "ProxyList",
+      apiVersion: `${proxyGroup}/${proxyVersion}`,
+      metadata: { resourceVersion: "" },
+      items: listed,
+    });
+  }
+
+  #list(namespace: string | undefined): readonly ProxyObject[] {
+    const all = this.#options.proxies.proxies().map(proxyObject);
+    return namespace === undefined ? all : all.filter((proxy) => proxy.metadata.namespace === namespace);
+  }
+
+  #proxy(namespace: string | undefined, name: string | undefined): ProxyObject {
+    const found = this.#list(namespace).find((proxy) => proxy.metadata.name === name);
+    if (!found) throw new WeftError("NotFound", `proxies.${proxyGroup} "${name}" not found`);
+    return found;
+  }
+
+  async #admin(proxy: ProxyObject, path: string, search: string): Promise<Answer> {
+    if (!adminPaths.has(path)) throw new WeftError("NotFound", `${path} is none of ${[...adminPaths].join(", ")}`);
+    const { cluster, pod } = proxy.spec;
+    const client = this.#options.clusterClient(cluster);
+    if (!client) throw new WeftError("Unavailable", `the API of cluster ${cluster} is not known`);
+    const query = Object.fromEntries(new URLSearchParams(search));
+    const body = await client.bytes({
+      method: "GET",
+      path: `/api/v1/namespaces/${proxy.metadata.namespace}/pods/${pod}:${adminPort}/proxy/${path}`,
+      query,
+    });
+    return { type: path.startsWith("stats") ? "text/plain" : "application/json", body };
+  }
+
+  #metrics(): string {
+    return Object.entries(this.#options.metrics())
+      .map(([name, value]) => `weft_${name} ${value}\n`)
+      .join("");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+const resourceList = {
+  kind: "APIResourceList",
+  apiVersion: "v1",
+  groupVersion: `${proxyGroup}/${proxyVersion}`,
+  resources: [
+    { name: "proxies", singularName: "proxy", namespaced: true, kind: "Proxy", verbs: ["get", "list"], shortNames: [] },
+  ],
+};
