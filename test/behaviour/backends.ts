@@ -1,0 +1,156 @@
+import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createHttp2, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import type { Server, Socket } from "node:net";
+import { namespacePath } from "#runtime/namespace.ts";
+import { listenInside } from "#runtime/namespace-socket.ts";
+
+/** Ports that every Pod listens on. */
+export const podPorts = { http: 8080, h2c: 8081, tcp: 9000 } as const;
+
+/** A request as a backend saw it. */
+export interface Seen {
+  /** Name of the Pod. */
+  readonly pod: string;
+  readonly method: string;
+  readonly path: string;
+  readonly host: string;
+  readonly protocol: "1.1" | "2.0";
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** How a backend answers; 200 at once unless told. */
+export interface Answer {
+  readonly status?: number;
+  readonly delayMs?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Trailers, over HTTP/2 only. */
+  readonly trailers?: Readonly<Record<string, string>>;
+  /** Breaks the connection in place of an answer. */
+  readonly reset?: boolean;
+}
+
+/** Decides on an answer by the request. */
+export type Behaviour = (request: Seen) => Answer;
+
+type Request = IncomingMessage | Http2ServerRequest;
+type Response = ServerResponse | Http2ServerResponse;
+
+function headersOf(request: Request): Readonly<Record<string, string>> {
+  const entries = Object.entries(request.headers).map(([name, value]) => [name, [value].flat().join(",")]);
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
+async function bodyOf(request: Request): Promise<string> {
+  let text = "";
+  for await (const chunk of request) text += String(chunk);
+  return text;
+}
+
+/**
+ * Servers of many Pods, told apart by the address that is called: HTTP/1.1, HTTP/2 in clear text, and TCP that sends back
+ * the Pod's name and what it gets. HTTP answers say as JSON what was seen.
+ */
+export class Backends implements AsyncDisposable {
+  /** Every request, in the order of arrival. */
+  readonly seen: Seen[] = [];
+  readonly #podOf: ReadonlyMap<string, string>;
+  readonly #behaviours = new Map<string, Behaviour>();
+  readonly #servers: Server[] = [];
+  readonly #sockets = new Set<Socket>();
+
+  /** @param podOf Pods' names by their addresses. */
+  constructor(podOf: ReadonlyMap<string, string>) {
+    this.#podOf = podOf;
+  }
+
+  /** Opens the ports of all addresses of a host. */
+  async listen(namespace: string): Promise<void> {
+    const http = createHttp((request, response) => void this.#answer(request, response));
+    const h2c = createHttp2((request, response) => void this.#answer(request, response));
+    const accept: Readonly<Record<keyof typeof podPorts, (socket: Socket) => void>> = {
+      http: (socket) => http.emit("connection", socket),
+      h2c: (socket) => h2c.emit("connection", socket),
+      tcp: (socket) => this.#echo(socket),
+    };
+    const open = Object.entries(podPorts).map(async ([kind, port]) => {
+      const server = await listenInside(namespacePath(namespace), { host: "0.0.0.0", port });
+      server.on("connection", (socket: Socket) => {
+        this.#sockets.add(socket);
+        socket.once("close", () => this.#sockets.delete(socket));
+        // Proxies break connections as they please.
+        socket.on("error", () => undefined);
+        accept[kind as keyof typeof podPorts](socket);
+      });
+      this.#servers.push(server);
+    });
+    await Promise.all(open);
+  }
+
+  /** Makes Pods whose names begin with a prefix answer otherwise, until disposed. */
+  behave(prefix: string, behaviour: Behaviour): Disposable {
+    this.#behaviours.set(prefix, behaviour);
+    return { [Symbol.dispose]: () => this.#behaviours.delete(prefix) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(
+      this.#servers.map(
+        (server) =>
+          new Promise((resolve) => {
+            server.close(resolve);
+          }),
+      ),
+    );
+  }
+
+  #podAt(socket: Socket | undefined): string {
+    return this.#podOf.get(socket?.localAddress ?? "") ?? "unknown";
+  }
+
+  #echo(socket: Socket): void {
+    socket.write(`${this.#podAt(socket)}\n`);
+    socket.pipe(socket);
+  }
+
+  async #answer(request: Request, response: Response): Promise<void> {
+    const { socket } = request;
+    const seen: Seen = {
+      pod: this.#podAt(socket),
+      method: request.method ?? "",
+      path: request.url ?? "",
+      host: request.headers.host ?? String(request.headers[":authority"] ?? ""),
+      protocol: request.httpVersion === "2.0" ? "2.0" : "1.1",
+      headers: headersOf(request),
+      body: await bodyOf(request),
+    };
+    this.seen.push(seen);
+    const behaviour = [...this.#behaviours].find(([prefix]) => seen.pod.startsWith(prefix))?.[1];
+    const { status = 200, delayMs = 0, headers = {}, trailers, reset = false } = behaviour?.(seen) ?? {};
+    if (delayMs > 0) {
+      await new Promise((resolve) => {
+        setTimeout(resolve, delayMs);
+      });
+    }
+    if (reset) {
+      socket.destroy();
+      return;
+    }
+    this.#write(response, status, { "content-type": "application/json", ...headers }, trailers, JSON.stringify(seen));
+  }
+
+  #write(
+    response: Response,
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    trailers: Readonly<Record<string, string>> | undefined,
+    body: string,
+  ): void {
+    if (response.destroyed) return;
+    response.statusCode = status;
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+    if (trailers) response.addTrailers({ ...trailers });
+    response.end(body);
+  }
+}

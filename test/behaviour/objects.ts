@@ -1,0 +1,168 @@
+import { parseAllDocuments } from "yaml";
+import { kindOfObject } from "#api/kinds.ts";
+import type { ResourceObject } from "#api/meta.ts";
+import { Validator } from "#api/validation.ts";
+import { podPorts } from "./backends.ts";
+
+/** A port of a service, by the name of the Pods' port behind it. */
+export interface PortSpec {
+  readonly name: string;
+  readonly port: number;
+  readonly to: keyof typeof podPorts;
+}
+
+/** A service with Pods: what a user's Service and Deployments come to. */
+export interface ServiceSpec {
+  readonly name: string;
+  readonly namespace?: string;
+  /** How many Pods have each value of the label `version`; one of `v1` unless told. */
+  readonly pods?: Readonly<Record<string, number>>;
+  /** `http` on 9080 unless told. */
+  readonly ports?: readonly PortSpec[];
+  /** Without an address of its own. */
+  readonly headless?: boolean;
+}
+
+/** A Pod of a service. */
+export interface PodSpec {
+  readonly name: string;
+  readonly address: string;
+  readonly version: string;
+}
+
+/** A service with the addresses that it was given. */
+export interface PlacedService {
+  readonly spec: ServiceSpec;
+  readonly namespace: string;
+  readonly host: string;
+  /** Its virtual address; `None` for a headless one. */
+  readonly address: string;
+  readonly pods: readonly PodSpec[];
+}
+
+/** When everything was made unless a test says otherwise. */
+const created = "2026-01-01T00:00:00Z";
+
+const httpPort: PortSpec = { name: "http", port: 9080, to: "http" };
+
+/** Gives services and their Pods addresses: services in 10.110.0.0/16, Pods in 10.10.1.0/24 and after. */
+export function place(specs: readonly ServiceSpec[]): readonly PlacedService[] {
+  const pods = { next: 0 };
+  const address = (): string => {
+    pods.next += 1;
+    return `10.10.${1 + Math.floor(pods.next / 250)}.${pods.next % 250}`;
+  };
+  return specs.map((spec, at) => {
+    const { name, namespace = "shop", headless = false } = spec;
+    return {
+      spec,
+      namespace,
+      host: `${name}.${namespace}.svc.cluster.local`,
+      address: headless ? "None" : `10.110.${Math.floor(at / 250)}.${(at % 250) + 1}`,
+      pods: Object.entries(spec.pods ?? { v1: 1 }).flatMap(([version, count]) =>
+        Array.from({ length: count }, (_, index) => ({
+          name: `${name}-${version}-${index}`,
+          address: address(),
+          version,
+        })),
+      ),
+    };
+  });
+}
+
+function meta(name: string, namespace: string, labels: Readonly<Record<string, string>> = {}) {
+  return {
+    name,
+    namespace,
+    uid: `${namespace}/${name}`,
+    resourceVersion: "1",
+    generation: 1,
+    creationTimestamp: created,
+    labels,
+  };
+}
+
+/** The Kubernetes objects of a service: itself, its Pods, and its EndpointSlice. */
+export function serviceObjects({ spec, namespace, address, pods }: PlacedService): readonly ResourceObject[] {
+  const { name, ports = [httpPort] } = spec;
+  const service: ResourceObject = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: meta(name, namespace),
+    spec: {
+      clusterIP: address,
+      clusterIPs: [address],
+      selector: { app: name },
+      ports: ports.map((port) => ({
+        name: port.name,
+        port: port.port,
+        protocol: "TCP",
+        targetPort: podPorts[port.to],
+      })),
+    },
+  };
+  const slice: ResourceObject = {
+    apiVersion: "discovery.k8s.io/v1",
+    kind: "EndpointSlice",
+    metadata: meta(`${name}-1`, namespace, { "kubernetes.io/service-name": name }),
+    addressType: "IPv4",
+    ports: ports.map((port) => ({ name: port.name, port: podPorts[port.to], protocol: "TCP" })),
+    endpoints: pods.map((pod) => ({
+      addresses: [pod.address],
+      conditions: { ready: true, serving: true, terminating: false },
+      targetRef: { kind: "Pod", name: pod.name, namespace },
+    })),
+  };
+  const podObjects = pods.map((pod) =>
+    podObject(pod.name, namespace, pod.address, { app: name, version: pod.version }),
+  );
+  return [service, slice, ...podObjects];
+}
+
+/** A Pod that is ready. */
+export function podObject(
+  name: string,
+  namespace: string,
+  address: string,
+  labels: Readonly<Record<string, string>>,
+): ResourceObject {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: meta(name, namespace, labels),
+    spec: { containers: [], serviceAccountName: "default" },
+    status: { podIP: address, phase: "Running", conditions: [{ type: "Ready", status: "True" }] },
+  };
+}
+
+const validator = new Validator();
+
+/** An object as the API would take it. */
+function admitted(submitted: unknown, at: number): ResourceObject {
+  const head = submitted as { apiVersion: string; kind: string; metadata: { name: string; namespace?: string } };
+  const kind = kindOfObject(head);
+  if (!kind) throw new Error(`there is no kind ${head.apiVersion} ${head.kind}`);
+  const { namespace = "shop" } = head.metadata;
+  // Written one after the other, a second apart.
+  const creationTimestamp = new Date(Date.parse(created) + at * 1000).toISOString().replace(".000Z", "Z");
+  const { object, unknown, errors } = validator.admit(kind, { ...head, metadata: { ...head.metadata, namespace } });
+  if (unknown.length > 0 || errors.length > 0) {
+    const problems = [
+      ...unknown.map((path) => `unknown field ${path}`),
+      ...errors.map((each) => `${each.field}: ${each.message}`),
+    ];
+    throw new Error(`${head.kind} ${head.metadata.name} is refused: ${problems.join("; ")}`);
+  }
+  return { ...object, metadata: { ...meta(head.metadata.name, namespace), ...object.metadata, creationTimestamp } };
+}
+
+/**
+ * The objects of a YAML text, checked as the API would check them, in the namespace `shop` unless they name another. Each
+ * is younger than the one before.
+ */
+export function objectsOf(yaml: string): readonly ResourceObject[] {
+  return parseAllDocuments(yaml)
+    .map((document): unknown => document.toJS())
+    .filter((value) => value !== null && value !== undefined)
+    .map(admitted);
+}

@@ -1,0 +1,217 @@
+import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ResourceObject } from "#api/meta.ts";
+import { systemClock } from "#base/clock.ts";
+import { silentLogger } from "#base/logger.ts";
+import { Engine } from "#incremental/engine.ts";
+import type { MeshConfig } from "#model/mesh.ts";
+import { createModel, type Model } from "#model/model.ts";
+import { applyCapture, defaultCapture } from "#runtime/capture.ts";
+import { createTranslator } from "#translate/translator.ts";
+import { createXdsServer, type XdsServer } from "#xds/server.ts";
+import { NetworkEnvoy } from "../support/envoy.ts";
+import { eventually } from "../support/eventually.ts";
+import { TestNetwork } from "../support/network.ts";
+import { Backends } from "./backends.ts";
+import { Caller } from "./caller.ts";
+import { objectsOf, place, type PlacedService, podObject, serviceObjects, type ServiceSpec } from "./objects.ts";
+
+/** A workload with a proxy of its own, or a gateway. */
+export interface ProxySpec {
+  readonly name: string;
+  readonly type?: "sidecar" | "router";
+  readonly namespace?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** Runs the servers of `Backends`, so that what reaches its ports goes through its inbound listener. */
+  readonly serves?: boolean;
+}
+
+/** A mesh for one file of tests. */
+export interface WorldSpec {
+  readonly services: readonly ServiceSpec[];
+  /** Istio objects, as YAML texts. */
+  readonly istio: readonly string[];
+  readonly proxies: readonly ProxySpec[];
+  readonly mesh?: MeshConfig;
+}
+
+/** An address of the Pods' network that no object tells of; the backends answer there as `stranger`. */
+export const strangerAddress = "10.10.14.1";
+
+interface Proxy {
+  readonly spec: ProxySpec;
+  readonly address: string;
+  readonly namespace: string;
+  readonly network: string;
+}
+
+function nodeOf({ spec, address, namespace }: Proxy) {
+  const { name, type = "sidecar", labels = {} } = spec;
+  return {
+    id: `${type}~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
+    cluster: `${name}.${namespace}`,
+    metadata: {
+      NAME: name,
+      NAMESPACE: namespace,
+      CLUSTER_ID: "east",
+      LABELS: labels,
+      INSTANCE_IPS: address,
+      INTERCEPTION_MODE: "REDIRECT",
+      ISTIO_VERSION: "1.31.0",
+    },
+  };
+}
+
+/**
+ * A small mesh: the model and the translation of given objects, served over ADS to real Envoys, one in each workload's
+ * network namespace behind Istio's capture rules; backends on addresses of the same network.
+ */
+export class World implements AsyncDisposable {
+  readonly model: Model;
+  readonly backends: Backends;
+  readonly #engine = new Engine();
+  readonly #services: readonly PlacedService[];
+  readonly #stack = new AsyncDisposableStack();
+  readonly #callers = new Map<string, Caller>();
+  readonly #envoys = new Map<string, NetworkEnvoy>();
+  readonly #proxies: Proxy[] = [];
+
+  private constructor(spec: WorldSpec) {
+    this.model = createModel(this.#engine);
+    this.#services = place(spec.services);
+    const pods = this.#services.flatMap((service) => service.pods.map((pod) => [pod.address, pod.name] as const));
+    this.backends = new Backends(new Map([...pods, [strangerAddress, "stranger"]]));
+  }
+
+  /** @param name tells worlds of one process apart. */
+  static async start(name: string, spec: WorldSpec): Promise<World> {
+    const world = new World(spec);
+    try {
+      await world.#start(name, spec);
+      return world;
+    } catch (fault) {
+      await world[Symbol.asyncDispose]();
+      throw fault;
+    }
+  }
+
+  /** The program of a workload. */
+  caller(name: string): Caller {
+    const caller = this.#callers.get(name);
+    if (!caller) throw new Error(`no proxy is called ${name}`);
+    return caller;
+  }
+
+  /** The Envoy of a workload. */
+  envoy(name: string): NetworkEnvoy {
+    const envoy = this.#envoys.get(name);
+    if (!envoy) throw new Error(`no proxy is called ${name}`);
+    return envoy;
+  }
+
+  /** The address of a workload with a proxy. */
+  addressOf(name: string): string {
+    const proxy = this.#proxies.find(({ spec }) => spec.name === name);
+    if (!proxy) throw new Error(`no proxy is called ${name}`);
+    return proxy.address;
+  }
+
+  /** Edits objects as one change. */
+  apply(yaml: string): void {
+    this.#put(objectsOf(yaml), "");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync();
+  }
+
+  async #start(name: string, spec: WorldSpec): Promise<void> {
+    this.#fill(spec);
+    const network = this.#stack.use(await TestNetwork.create(name));
+    this.#stack.use(this.backends);
+    const podAddresses = this.#services.flatMap((service) => service.pods.map((pod) => pod.address));
+    const backends = await network.add("backends", "10.10.0.2", [strangerAddress, ...podAddresses]);
+    await this.backends.listen(backends);
+    const folder = mkdtempSync(join(tmpdir(), "weft-behaviour-"));
+    chmodSync(folder, 0o755);
+    this.#stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+    const socketPath = join(folder, "ads.sock");
+    const source = createTranslator(this.#engine, this.model);
+    const xds = this.#stack.use(
+      await createXdsServer({
+        source,
+        engine: this.#engine,
+        clock: systemClock,
+        logger: silentLogger,
+        listen: [{ socketPath, mode: 0o666 }],
+        drainMs: 0,
+      }),
+    );
+    await Promise.all(
+      spec.proxies.map((proxy, at) => this.#startProxy(network, proxy, `10.10.15.${at + 1}`, socketPath)),
+    );
+    await this.#inSync(xds);
+  }
+
+  #fill({ istio, mesh, proxies }: WorldSpec): void {
+    this.#engine.change(() => {
+      this.model.inputs.putCluster("east", "");
+      if (mesh) this.model.inputs.setMesh(mesh);
+      this.#put(this.#services.flatMap(serviceObjects), "east");
+      this.#put(objectsOf(istio.join("\n---\n")), "");
+      const pods = proxies.map(({ name, namespace = "shop", labels = {} }, at) =>
+        podObject(name, namespace, `10.10.15.${at + 1}`, labels),
+      );
+      this.#put(pods, "east");
+    });
+  }
+
+  #put(objects: readonly ResourceObject[], cluster: string): void {
+    this.#engine.change(() => {
+      for (const object of objects) this.model.inputs.put(object, cluster);
+    });
+  }
+
+  async #startProxy(network: TestNetwork, spec: ProxySpec, address: string, ads: string): Promise<void> {
+    const proxy = {
+      spec,
+      address,
+      namespace: spec.namespace ?? "shop",
+      network: await network.add(spec.name, address),
+    };
+    this.#proxies.push(proxy);
+    if (spec.serves) await this.backends.listen(proxy.network);
+    if (spec.type !== "router") await applyCapture(proxy.network, defaultCapture);
+    const envoy = await NetworkEnvoy.start({ namespace: proxy.network, node: nodeOf(proxy), ads });
+    this.#envoys.set(spec.name, this.#stack.use(envoy));
+    const resolve = (host: string): string => this.#resolve(host, proxy.namespace);
+    this.#callers.set(spec.name, this.#stack.use(new Caller(proxy.network, resolve)));
+  }
+
+  /** What a workload's DNS says: services by their names, short ones of the workload's namespace too. */
+  #resolve(host: string, namespace: string): string {
+    const names = new Set([
+      host,
+      `${host}.svc.cluster.local`,
+      `${host}.${namespace}.svc.cluster.local`,
+      `${host}.cluster.local`,
+    ]);
+    const service = this.#services.find((each) => names.has(each.host));
+    if (service?.address === "None") return service.pods[0]?.address ?? host;
+    if (service) return service.address;
+    return /^[\d.]+$/.test(host) ? host : strangerAddress;
+  }
+
+  async #inSync(xds: XdsServer): Promise<void> {
+    await eventually("every proxy is in sync", () => {
+      const states = xds.proxies().flatMap(({ types }) => Object.values(types));
+      const refused = states.find(({ state }) => state === "NACKED")?.refused;
+      if (refused) throw new Error(`Envoy refuses ${refused.resources.join(", ")}: ${refused.message}`);
+      return (
+        xds.proxies().length === this.#proxies.length &&
+        states.every(({ state }) => state === "SYNCED" || state === "NEVER")
+      );
+    });
+  }
+}

@@ -1,0 +1,135 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inside, namespacePath } from "#runtime/namespace.ts";
+import { eventually } from "./eventually.ts";
+
+/** The proxy's user and group, by which capture rules know it. */
+export const proxyId = 1337;
+
+/** An Envoy in a network namespace that gets everything over ADS. */
+export interface EnvoyOptions {
+  /** Name of the network namespace. */
+  readonly namespace: string;
+  /** `envoy.config.core.v3.Node`. */
+  readonly node: Readonly<Record<string, unknown>>;
+  /** Unix socket of the ADS server. */
+  readonly ads: string;
+}
+
+function bootstrap({ node, ads }: EnvoyOptions, admin: string): unknown {
+  const source = { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" };
+  return {
+    node,
+    admin: { address: { pipe: { path: admin, mode: 0o600 } } },
+    dynamic_resources: {
+      ads_config: {
+        api_type: "DELTA_GRPC",
+        transport_api_version: "V3",
+        set_node_on_first_message_only: true,
+        grpc_services: [{ envoy_grpc: { cluster_name: "xds-grpc" } }],
+      },
+      cds_config: source,
+      lds_config: source,
+    },
+    static_resources: {
+      clusters: [
+        {
+          name: "xds-grpc",
+          type: "STATIC",
+          connect_timeout: "1s",
+          typed_extension_protocol_options: {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+              "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+              explicit_http_config: { http2_protocol_options: {} },
+            },
+          },
+          load_assignment: {
+            cluster_name: "xds-grpc",
+            endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: ads } } } }] }],
+          },
+        },
+      ],
+    },
+  };
+}
+
+function programPath(): string {
+  return execFileSync(process.execPath, ["setup/program.ts", "envoy"], { encoding: "utf8" }).trim();
+}
+
+/** A real Envoy as the proxy's user in a network namespace; its admin interface is a Unix socket. */
+export class NetworkEnvoy implements AsyncDisposable {
+  readonly #folder: string;
+  readonly #process: ChildProcess;
+  readonly #log: string[] = [];
+
+  private constructor(options: EnvoyOptions) {
+    this.#folder = mkdtempSync(join(tmpdir(), "weft-envoy-"));
+    const file = join(this.#folder, "bootstrap.json");
+    writeFileSync(file, JSON.stringify(bootstrap(options, this.#admin)));
+    chmodSync(this.#folder, 0o777);
+    // The program lies in a folder of root's: the capability lets the proxy's user read it, and nothing more.
+    const user = [`--reuid=${proxyId}`, `--regid=${proxyId}`, "--clear-groups"];
+    const capability = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
+    const flags = ["-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"];
+    const argv = ["setpriv", ...user, ...capability, programPath(), ...flags];
+    const [program, ...args] = inside(namespacePath(options.namespace), argv);
+    this.#process = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
+    this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => this.#log.push(text));
+  }
+
+  get #admin(): string {
+    return join(this.#folder, "admin.sock");
+  }
+
+  /** Starts one and waits until it has its whole configuration. */
+  static async start(options: EnvoyOptions): Promise<NetworkEnvoy> {
+    const envoy = new NetworkEnvoy(options);
+    try {
+      await eventually("Envoy is ready", async () => (await envoy.admin("GET", "/ready")).startsWith("LIVE"));
+      return envoy;
+    } catch (fault) {
+      const { log } = envoy;
+      await envoy[Symbol.asyncDispose]();
+      throw new Error(`Envoy did not become ready: ${log.slice(-4000)}`, { cause: fault });
+    }
+  }
+
+  /** What it wrote: warnings and worse, such as configuration that it refused. */
+  get log(): string {
+    return this.#log.join("");
+  }
+
+  /** Asks the admin interface. */
+  admin(method: "GET" | "POST", path: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const call = request({ socketPath: this.#admin, method, path }, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+        response.on("end", () => resolve(text));
+      });
+      call.on("error", reject).end();
+    });
+  }
+
+  /** A counter or gauge; 0 for one that was never touched. */
+  async stat(name: string): Promise<number> {
+    const text = await this.admin("GET", "/stats?format=json");
+    const { stats } = JSON.parse(text) as { stats: { name?: string; value?: number }[] };
+    return stats.find((each) => each.name === name)?.value ?? 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      const ended = new Promise((resolve) => {
+        this.#process.once("exit", resolve);
+      });
+      this.#process.kill("SIGKILL");
+      await ended;
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

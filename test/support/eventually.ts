@@ -1,0 +1,23 @@
+/** Milliseconds after which something that should come true has failed to. */
+const patience = 15_000;
+
+/**
+ * Asks again and again until a check gives something other than undefined and false.
+ * @throws Error with the check's last failure as cause.
+ */
+export async function eventually<V>(what: string, check: () => V | Promise<V>): Promise<NonNullable<V>> {
+  const until = Date.now() + patience;
+  let last: unknown;
+  while (Date.now() < until) {
+    try {
+      const value = await check();
+      if (value !== undefined && value !== null && value !== false) return value;
+    } catch (fault) {
+      last = fault;
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+  throw new Error(`never came true: ${what}`, { cause: last });
+}
