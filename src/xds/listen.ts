@@ -1,6 +1,5 @@
 import { chmodSync, rmSync, statSync } from "node:fs";
-import { isIP } from "node:net";
-import { createConnection } from "node:net";
+import { createConnection, isIP } from "node:net";
 import { ServerCredentials, type Server } from "@grpc/grpc-js";
 import { WeftError } from "#base/errors.ts";
 
@@ -35,6 +34,12 @@ async function clearStale(socketPath: string): Promise<void> {
   rmSync(socketPath, { force: true });
 }
 
+/** The address as gRPC writes it. */
+export function targetOf(address: ListenAddress): string {
+  if ("socketPath" in address) return `unix:${address.socketPath}`;
+  return `${isIP(address.host) === 6 ? `[${address.host}]` : address.host}:${address.port}`;
+}
+
 function bind(server: Server, target: string): Promise<number> {
   return new Promise((resolve, reject) => {
     server.bindAsync(target, ServerCredentials.createInsecure(), (error, port) => {
@@ -52,13 +57,12 @@ function bind(server: Server, target: string): Promise<number> {
 export async function listenOn(server: Server, address: ListenAddress): Promise<ListenAddress> {
   if ("socketPath" in address) {
     await clearStale(address.socketPath);
-    await bind(server, `unix:${address.socketPath}`);
+    await bind(server, targetOf(address));
     chmodSync(address.socketPath, address.mode ?? 0o600);
     return address;
   }
   if (!isLoopback(address.host)) {
     throw new WeftError("InvalidArgument", `xDS in plain text is served on loopback only, not on ${address.host}`);
   }
-  const host = isIP(address.host) === 6 ? `[${address.host}]` : address.host;
-  return { host: address.host, port: await bind(server, `${host}:${address.port}`) };
+  return { host: address.host, port: await bind(server, targetOf(address)) };
 }

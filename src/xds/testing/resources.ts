@@ -10,10 +10,12 @@ import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route
 import { RouterSchema } from "#proto/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { HttpConnectionManagerSchema } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 
-const ads = () =>
+/** Envoy would end its waiting after 15 s by itself; no test shall pass by that. */
+const ads = (authority?: string) =>
   create(ConfigSourceSchema, {
     resourceApiVersion: ApiVersion.V3,
     configSourceSpecifier: { case: "ads", value: {} },
+    authorities: authority === undefined ? [] : [{ name: authority }],
     initialFetchTimeout: create(DurationSchema, { seconds: 60n }),
   });
 
@@ -70,11 +72,14 @@ export function endpoints(name: string, ports: readonly number[]): EncodedResour
   return encodeResource(ClusterLoadAssignmentSchema, message, name);
 }
 
-/** An HTTP listener on a loopback port whose routes come over ADS. Another stat prefix makes it another listener. */
-export function listener(name: string, port: number, route: string, statPrefix = name): EncodedResource {
+/**
+ * An HTTP listener on a loopback port whose routes come over ADS.
+ * @param authority makes another listener of it, one that shares no routes with the first.
+ */
+export function listener(name: string, port: number, route: string, authority?: string): EncodedResource {
   const manager = create(HttpConnectionManagerSchema, {
-    statPrefix,
-    routeSpecifier: { case: "rds", value: { routeConfigName: route, configSource: ads() } },
+    statPrefix: name,
+    routeSpecifier: { case: "rds", value: { routeConfigName: route, configSource: ads(authority) } },
     httpFilters: [
       {
         name: "envoy.filters.http.router",

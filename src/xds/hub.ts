@@ -1,0 +1,180 @@
+import type { Clock } from "#base/clock.ts";
+import { WeftError } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
+import type { Engine } from "#incremental/engine.ts";
+import { SendBudget } from "./budget.ts";
+import { ProxyClasses } from "./classes.ts";
+import { defaultLimits, type XdsLimits } from "./limits.ts";
+import { Encoder, type Variant } from "./message.ts";
+import type { ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
+import { Pushes } from "./pushes.ts";
+import { BatchSchedule, TurnQueue, type BatchOptions } from "./schedule.ts";
+import { Session, type SessionContext, type Transport } from "./session.ts";
+import { StatusFeed } from "./status.ts";
+import { ScopeStore } from "./store.ts";
+import type { View } from "./view.ts";
+
+/** What serving xDS needs, whatever carries it. */
+export interface HubOptions {
+  readonly source: ResourceSource;
+  /** The engine of the source's queries. */
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly limits?: Partial<XdsLimits>;
+  readonly batch?: Partial<BatchOptions>;
+}
+
+/** Figures of what was done and is held. */
+export interface XdsFigures {
+  readonly streams: number;
+  readonly scopes: number;
+  readonly views: number;
+  /** Responses encoded: each is shared by all streams at the same point. */
+  readonly messagesEncoded: number;
+  readonly bytesEncoded: number;
+  readonly messagesSent: number;
+  readonly bytesSent: number;
+  /** Bytes that peers have not taken yet. */
+  readonly bytesUnsent: number;
+}
+
+const defaultBatch: BatchOptions = { quietMs: 20, longestMs: 200 };
+
+/** All proxies of one server and what they share. Streams of any transport are opened into it. */
+export class XdsHub implements ProxyStatusSource, Disposable {
+  readonly limits: XdsLimits;
+  readonly #options: HubOptions;
+  readonly #sessions = new Set<Session>();
+  readonly #store: ScopeStore;
+  readonly #encoder: Encoder;
+  readonly #classes: ProxyClasses;
+  readonly #budget: SendBudget;
+  readonly #turns: TurnQueue<Session>;
+  readonly #batches: BatchSchedule;
+  readonly #dirty = new Set<View>();
+  readonly #feed: StatusFeed;
+  readonly #context: SessionContext;
+  #messagesSent = 0;
+  #bytesSent = 0;
+  #closing = false;
+
+  constructor(options: HubOptions) {
+    const { engine, source, logger, clock } = options;
+    this.#options = options;
+    this.limits = { ...defaultLimits, ...options.limits };
+    this.#turns = new TurnQueue(
+      (session: Session) => session.pump(),
+      () => clock.monotonic(),
+    );
+    this.#batches = new BatchSchedule({ ...defaultBatch, ...options.batch }, clock, () => this.#flush());
+    this.#store = new ScopeStore({ engine, source, logger, changed: (views) => this.#changed(views) });
+    this.#classes = new ProxyClasses(engine, source, logger);
+    this.#encoder = new Encoder(new Date(clock.now()).toISOString());
+    this.#budget = new SendBudget(this.limits, clock);
+    this.#feed = new StatusFeed(clock);
+    this.#context = this.#sessionContext();
+  }
+
+  /** Takes a new stream in; its requests are given to the session that is returned. */
+  open(variant: Variant, transport: Transport): Session {
+    const session = new Session(variant, this.#counted(transport), this.#context);
+    this.#sessions.add(session);
+    if (this.#closing) session.end(new WeftError("Unavailable", "the server is shutting down"));
+    return session;
+  }
+
+  proxies(): readonly ProxyStatus[] {
+    const byId = new Map<string, ProxyStatus>();
+    for (const session of this.#sessions) {
+      const status = session.status();
+      if (status) byId.set(status.node.id, status);
+    }
+    return [...byId.values()].toSorted((a, b) => (a.node.id < b.node.id ? -1 : 1));
+  }
+
+  onChange(callback: () => void): Disposable {
+    return this.#feed.onChange(callback);
+  }
+
+  figures(): XdsFigures {
+    const { scopes, views } = this.#store.size;
+    const { messages, bytes } = this.#encoder.encoded;
+    return {
+      streams: this.#sessions.size,
+      scopes,
+      views,
+      messagesEncoded: messages,
+      bytesEncoded: bytes,
+      messagesSent: this.#messagesSent,
+      bytesSent: this.#bytesSent,
+      bytesUnsent: this.#budget.unsent,
+    };
+  }
+
+  /**
+   * Ends the streams spread over time, so that the proxies do not all connect elsewhere at once. New ones are refused.
+   * @param overMs milliseconds.
+   */
+  async drain(overMs: number): Promise<void> {
+    this.#closing = true;
+    const { clock } = this.#options;
+    const started = clock.monotonic();
+    const sessions = [...this.#sessions];
+    for (const [at, session] of sessions.entries()) {
+      const wait = (overMs * at) / sessions.length - (clock.monotonic() - started);
+      if (wait > shortestWaitMs) await clock.sleep(wait);
+      session.end();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#closing = true;
+    for (const session of this.#sessions) session.end();
+    for (const part of [this.#batches, this.#budget, this.#classes, this.#store, this.#feed]) part[Symbol.dispose]();
+  }
+
+  #counted(transport: Transport): Transport {
+    return {
+      send: (bytes, taken) => {
+        this.#messagesSent += 1;
+        this.#bytesSent += bytes.length;
+        transport.send(bytes, taken);
+      },
+      end: (reason) => transport.end(reason),
+    };
+  }
+
+  #sessionContext(): SessionContext {
+    const { clock, logger } = this.#options;
+    return {
+      pushes: new Pushes(this.#store, this.#encoder),
+      clock,
+      logger,
+      limits: this.limits,
+      budget: this.#budget,
+      join: (session, node) => this.#classes.join(session, node),
+      due: (session) => this.#turns.add(session),
+      changed: () => this.#feed.changed(),
+      left: (session) => {
+        this.#sessions.delete(session);
+        this.#turns.remove(session);
+        this.#classes.leave(session);
+        this.#feed.changed();
+      },
+    };
+  }
+
+  #changed(views: readonly View[]): void {
+    for (const view of views) this.#dirty.add(view);
+    this.#batches.changed();
+  }
+
+  #flush(): void {
+    for (const view of this.#dirty) for (const user of view.users) user.due();
+    this.#dirty.clear();
+  }
+}
+
+/** Milliseconds below which it is not worth to wait. */
+const shortestWaitMs = 5;
