@@ -39,6 +39,11 @@ export interface Translator {
   readonly resource: Query<ScopedName, EncodedResource | undefined>;
 }
 
+/** Those of a proxy's labels that selectors name which it fits. */
+function selectedLabels(labels: StringMap, selectors: readonly StringMap[]): StringMap {
+  return Object.assign({}, ...selectors.filter((selector) => labelsMatch(selector, labels))) as StringMap;
+}
+
 /** Declares translation on a model's engine. */
 export function createTranslator(engine: Engine, model: Model): Translator {
   const clusters = clusterQueries(engine, model);
@@ -63,10 +68,6 @@ export function createTranslator(engine: Engine, model: Model): Translator {
     return { services, namedPorts: Object.fromEntries(named) };
   };
 
-  /** Those of a proxy's labels that selectors name which it fits. */
-  const selected = (labels: StringMap, selectors: readonly StringMap[]): StringMap =>
-    Object.assign({}, ...selectors.filter((selector) => labelsMatch(selector, labels))) as StringMap;
-
   const sidecarScopes = (view: ProxyView): Readonly<Record<TypeUrl, readonly Scope[]>> => {
     const { namespace, cluster, network, labels, interception } = view;
     const client = clients.sidecarClient({ namespace, labels });
@@ -77,7 +78,7 @@ export function createTranslator(engine: Engine, model: Model): Translator {
       client,
       namespace,
       cluster,
-      sourceLabels: selected(labels, virtualServices.sourceLabels.get(client)),
+      sourceLabels: selectedLabels(labels, virtualServices.sourceLabels.get(client)),
     };
     return {
       [typeUrls.cluster]: [
@@ -115,7 +116,7 @@ export function createTranslator(engine: Engine, model: Model): Translator {
       client,
       namespace,
       cluster,
-      sourceLabels: selected(
+      sourceLabels: selectedLabels(
         labels,
         [...new Set(bound)].flatMap((key) => virtualServices.sourceLabelsIn.get(key)),
       ),

@@ -17,8 +17,8 @@ import { connectionMembers } from "./outbound.ts";
 import { policyFor } from "./policy.ts";
 import { httpOptions } from "./protocol.ts";
 
-/** As long as Envoy can say: the one host of the cluster is never cleaned up while idle. */
-const forever = protoMilliseconds(315_576_000_000 * 1000);
+/** As long as Envoy takes: the one host of the cluster is never cleaned up while idle. */
+const forever = protoMilliseconds(9_223_372_035_000);
 
 /** What the cluster of a workload's own port is made from. */
 export interface InboundCluster {

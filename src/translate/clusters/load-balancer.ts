@@ -52,22 +52,19 @@ export function isPassthrough(settings: LoadBalancerSettings | undefined): boole
 
 /** How a cluster whose endpoints Envoy knows picks one of them; fewest active requests unless told. */
 export function loadBalancing(settings: LoadBalancerSettings = {}): Balancing {
-  if (settings.consistentHash) return hashing(settings.consistentHash);
+  const { consistentHash, simple } = settings;
+  if (consistentHash) return hashing(consistentHash);
+  if (simple === "RANDOM") return { lbPolicy: LbPolicy.RANDOM };
+  if (simple === "PASSTHROUGH") return { lbPolicy: LbPolicy.CLUSTER_PROVIDED };
   const slowStartConfig = slowStart(settings);
-  switch (settings.simple) {
-    case "RANDOM":
-      return { lbPolicy: LbPolicy.RANDOM };
-    case "ROUND_ROBIN":
-      return {
-        lbPolicy: LbPolicy.ROUND_ROBIN,
-        ...(slowStartConfig && { lbConfig: { case: "roundRobinLbConfig", value: { slowStartConfig } } }),
-      };
-    case "PASSTHROUGH":
-      return { lbPolicy: LbPolicy.CLUSTER_PROVIDED };
-    default:
-      return {
-        lbPolicy: LbPolicy.LEAST_REQUEST,
-        ...(slowStartConfig && { lbConfig: { case: "leastRequestLbConfig", value: { slowStartConfig } } }),
-      };
+  if (simple === "ROUND_ROBIN") {
+    return {
+      lbPolicy: LbPolicy.ROUND_ROBIN,
+      ...(slowStartConfig && { lbConfig: { case: "roundRobinLbConfig", value: { slowStartConfig } } }),
+    };
   }
+  return {
+    lbPolicy: LbPolicy.LEAST_REQUEST,
+    ...(slowStartConfig && { lbConfig: { case: "leastRequestLbConfig", value: { slowStartConfig } } }),
+  };
 }

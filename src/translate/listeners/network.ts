@@ -117,9 +117,9 @@ export function httpManager({ statPrefix, routes, side, grpcWeb = false }: HttpM
   });
 }
 
-function listenerFilter<D extends DescMessage>(
+function listenerFilter(
   name: string,
-  schema: D,
+  schema: DescMessage,
   disabled?: ListenerFilterChainMatchPredicate,
 ): ListenerFilter {
   return create(ListenerFilterSchema, {

@@ -1,0 +1,124 @@
+import { parseAllDocuments } from "yaml";
+import { type JsonObject, fromBinary, toJson } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import type { ResourceObject } from "#api/meta.ts";
+import { Engine } from "#incremental/engine.ts";
+import { createModel, type Model } from "#model/model.ts";
+import type { MeshConfig } from "#model/mesh.ts";
+import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import type { NodeInfo } from "../proxy-class.ts";
+import { createTranslator, type Translator } from "../translator.ts";
+import { registry } from "./registry.ts";
+
+/** A mesh that a test has made. */
+export interface TestMesh {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly translator: Translator;
+}
+
+/** An object as tests write it: what the API server would fill in may be absent. */
+export interface ObjectInput {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string; readonly [member: string]: unknown };
+  readonly [member: string]: unknown;
+}
+
+/** An empty mesh. */
+export function emptyMesh(): TestMesh {
+  const engine = new Engine();
+  const model = createModel(engine);
+  return { engine, model, translator: createTranslator(engine, model) };
+}
+
+const networkingKinds = new Set([
+  "VirtualService",
+  "DestinationRule",
+  "Gateway",
+  "ServiceEntry",
+  "Sidecar",
+  "WorkloadEntry",
+]);
+
+/** An object with what the API server fills in. */
+export function complete(input: ObjectInput): ResourceObject {
+  const { metadata, ...body } = input;
+  return {
+    apiVersion: networkingKinds.has(input.kind) ? "networking.istio.io/v1" : "v1",
+    ...body,
+    metadata: {
+      uid: `${input.kind}/${metadata.namespace ?? ""}/${metadata.name}`,
+      resourceVersion: "1",
+      generation: 1,
+      creationTimestamp: "2026-01-01T00:00:00Z",
+      ...metadata,
+    },
+  };
+}
+
+/** A document of a case's input. */
+interface CaseDocument {
+  readonly proxy?: Partial<NodeInfo> & Pick<NodeInfo, "id">;
+  readonly mesh?: MeshConfig;
+  readonly clusters?: readonly { readonly name: string; readonly network: string }[];
+  readonly cluster?: string;
+  readonly objects?: readonly ObjectInput[];
+}
+
+/** A mesh from the documents of a YAML text, and the proxy that it names. */
+export function meshOf(text: string): TestMesh & { readonly node: NodeInfo } {
+  const documents = parseAllDocuments(text).map((document) => document.toJS() as CaseDocument);
+  const mesh = emptyMesh();
+  const { inputs } = mesh.model;
+  mesh.engine.change(() => {
+    for (const document of documents) {
+      if (document.mesh) inputs.setMesh(document.mesh);
+      for (const { name, network } of document.clusters ?? []) inputs.putCluster(name, network);
+      for (const object of document.objects ?? []) inputs.put(complete(object), document.cluster);
+    }
+  });
+  const proxy = documents.find((document) => document.proxy)?.proxy;
+  if (!proxy) throw new Error("the case names no proxy");
+  return { ...mesh, node: { metadata: {}, locality: { region: "", zone: "", subzone: "" }, ...proxy } };
+}
+
+/** Everything that a proxy gets, by type and name. */
+export type ProxyResources = Readonly<Record<keyof typeof typeUrls, ReadonlyMap<string, EncodedResource>>>;
+
+function awaited(resources: ReadonlyMap<string, EncodedResource>): readonly string[] {
+  return [...resources.values()].flatMap((resource) => resource.awaits);
+}
+
+/** What a proxy gets: clusters, listeners and names as a whole, endpoints and routes that these ask for. */
+export function resourcesOf({ translator }: Pick<TestMesh, "translator">, node: NodeInfo): ProxyResources {
+  const scopes = translator.scopes.get(translator.classOf(node));
+  const all = (type: TypeUrl): ReadonlyMap<string, EncodedResource> => {
+    const found = scopes[type].flatMap((scope) =>
+      translator.names.get(scope).map((name) => [name, translator.resource.get({ scope, name })] as const),
+    );
+    return new Map(found.flatMap(([name, resource]) => (resource ? [[name, resource] as const] : [])));
+  };
+  const named = (type: TypeUrl, names: readonly string[]): ReadonlyMap<string, EncodedResource> => {
+    const found = [...new Set(names)].toSorted().flatMap((name) => {
+      const resource = scopes[type]
+        .map((scope) => translator.resource.get({ scope, name }))
+        .find((each) => each !== undefined);
+      return resource ? [[name, resource] as const] : [];
+    });
+    return new Map(found);
+  };
+  const cluster = all(typeUrls.cluster);
+  const listener = all(typeUrls.listener);
+  return {
+    cluster,
+    listener,
+    endpoints: named(typeUrls.endpoints, awaited(cluster)),
+    route: named(typeUrls.route, awaited(listener)),
+    nameTable: all(typeUrls.nameTable),
+  };
+}
+
+/** A resource as JSON. */
+export function resourceJson({ any }: EncodedResource): JsonObject {
+  return toJson(AnySchema, fromBinary(AnySchema, any), { registry }) as JsonObject;
+}

@@ -1,0 +1,73 @@
+import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { EncodedResource } from "#proto/encoded.ts";
+import { type ProxyResources, resourceJson } from "./mesh.ts";
+
+const run = promisify(execFile);
+
+/** The pinned Envoy, fetched first where needed. */
+function envoyProgram(): string {
+  return execFileSync(process.execPath, ["setup/program.ts", "envoy"], { encoding: "utf8" }).trim();
+}
+
+function body(resource: EncodedResource): JsonObject {
+  const { "@type": _type, ...rest } = resourceJson(resource);
+  return rest;
+}
+
+/** A cluster with its endpoints in it, so that Envoy checks these too. */
+function withEndpoints(cluster: JsonObject, endpoints: ReadonlyMap<string, EncodedResource>): JsonObject {
+  const { edsClusterConfig, ...rest } = cluster;
+  if (edsClusterConfig === undefined) return cluster;
+  const assignment = endpoints.get(cluster["name"] as string);
+  return { ...rest, type: "STATIC", ...(assignment && { loadAssignment: body(assignment) }) };
+}
+
+/** The same with every reference to a route configuration replaced by the configuration itself. */
+function withRoutes(value: JsonValue, routes: ReadonlyMap<string, EncodedResource>): JsonValue {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((each) => withRoutes(each, routes));
+  const { rds, ...rest } = value;
+  const copied = Object.fromEntries(Object.entries(rest).map(([name, member]) => [name, withRoutes(member, routes)]));
+  if (rds === undefined) return copied;
+  const name = (rds as JsonObject)["routeConfigName"] as string;
+  const route = routes.get(name);
+  if (!route) throw new Error(`a listener asks for routes ${name}, which nothing serves`);
+  return { ...copied, routeConfig: body(route) };
+}
+
+function bootstrap(resources: ProxyResources): JsonObject {
+  return {
+    node: { id: "validate", cluster: "validate" },
+    staticResources: {
+      clusters: [...resources.cluster.values()].map((cluster) => withEndpoints(body(cluster), resources.endpoints)),
+      listeners: [...resources.listener.values()].map((listener) => withRoutes(body(listener), resources.route)),
+    },
+  };
+}
+
+/**
+ * Whether a real Envoy takes everything that a proxy gets.
+ * @throws with Envoy's complaint when it does not.
+ */
+export async function validate(resources: ProxyResources): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "weft-validate-"));
+  try {
+    const file = join(folder, "bootstrap.json");
+    writeFileSync(file, JSON.stringify(bootstrap(resources)));
+    await run(envoyProgram(), ["--mode", "validate", "--config-path", file, "--log-level", "warning"], {
+      timeout: 20_000,
+    });
+  } catch (error) {
+    const { stderr = "" } = error as { readonly stderr?: string };
+    throw new Error(`Envoy refuses the configuration: ${stderr.trim().split("\n").slice(-4).join("\n")}`, {
+      cause: error,
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
