@@ -40,13 +40,11 @@ export function differenceOf(base: Base, view: View, forced: NameSet, sets: Name
   const past = new Map<string, EncodedResource>();
   const removed: string[] = [];
   const unknown: string[] = [];
-  const awaits = new Set<string>();
   for (const name of candidates(base, view, forced)) {
     const resource = view.get(name);
     const held = base.versionOf(name);
     if (resource && (held !== resource.version || forced.has(name))) {
       upserts.push(resource);
-      for (const other of resource.awaits) awaits.add(other);
     } else if (!resource && view.asksFor(name)) {
       if (held !== undefined) removed.push(name);
       else if (forced.has(name)) unknown.push(name);
@@ -54,6 +52,22 @@ export function differenceOf(base: Base, view: View, forced: NameSet, sets: Name
     const before = held === undefined ? undefined : base.resourceOf(name);
     if (before && before !== resource) past.set(name, before);
   }
+  return finished({ upserts, past, removed: sets.of(removed), unknown }, sets);
+}
+
+/** The same difference for a client that refuses some of it. */
+export function withoutRefused(
+  difference: Difference,
+  refused: (resource: EncodedResource) => boolean,
+  sets: NameSets,
+): Difference {
+  const upserts = difference.upserts.filter((resource) => !refused(resource));
+  return upserts.length === difference.upserts.length ? difference : finished({ ...difference, upserts }, sets);
+}
+
+function finished(parts: Omit<Difference, "awaits" | "names">, sets: NameSets): Difference {
+  const { upserts, removed, unknown } = parts;
+  const awaits = sets.of(upserts.flatMap((resource) => resource.awaits));
   const names = sets.of([...upserts.map((resource) => resource.name), ...removed, ...unknown]);
-  return { upserts, past, removed: sets.of(removed), unknown, awaits: sets.of(awaits), names };
+  return { ...parts, awaits, names };
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "#base/clock.ts";
 import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
+import type { Difference } from "./difference.ts";
 import type { NameSet, NameSets } from "./names.ts";
 import type { Watch } from "./watch.ts";
 
@@ -70,9 +71,11 @@ export class PushOrder implements Disposable {
     if (type === typeUrls.cluster) this.#warming = this.#options.sets.plus(this.#warming, awaits);
   }
 
-  /** A response with these names was answered. */
-  answered(type: TypeUrl, names: NameSet): void {
-    if (type === typeUrls.endpoints) this.#warming = this.#options.sets.minus(this.#warming, names);
+  /** A response was answered. A refused cluster does not come to wait for endpoints. */
+  answered(type: TypeUrl, { names, awaits }: Difference, refused: boolean): void {
+    const { sets } = this.#options;
+    if (type === typeUrls.endpoints) this.#warming = sets.minus(this.#warming, names);
+    if (type === typeUrls.cluster && refused) this.#warming = sets.minus(this.#warming, awaits);
   }
 
   /** Whether what is new of a type may go out. */

@@ -1,6 +1,6 @@
 import type { EncodedResource } from "#proto/encoded.ts";
 import type { Base } from "./base.ts";
-import { differenceOf, type Difference } from "./difference.ts";
+import { differenceOf, withoutRefused, type Difference } from "./difference.ts";
 import { emptyResource, type Content, type Encoder, type Message, type Variant } from "./message.ts";
 import type { NameSet, NameSets } from "./names.ts";
 import type { Refusals } from "./refusal.ts";
@@ -30,8 +30,7 @@ export interface Standing {
 /** What a client gets; without a message where there is nothing to say. */
 export interface News {
   readonly message: Message | undefined;
-  /** The resources in it that are news to the client. */
-  readonly news: readonly EncodedResource[];
+  /** What is news in it. */
   readonly difference: Difference;
 }
 
@@ -54,19 +53,19 @@ export class Pushes {
 
   /** Brings a client up to its view. */
   news(variant: Variant, standing: Standing): News {
-    const difference = this.#difference(standing);
     const { refusals, tried } = standing;
-    const blocked = refusals.size > 0;
-    const news = blocked
-      ? difference.upserts.filter((resource) => tried.has(resource.name) || !refusals.against(resource))
-      : difference.upserts;
-    const silent = !standing.mustAnswer && !this.#speaks(variant, standing, difference, news);
-    if (silent) return { message: undefined, news, difference };
+    const whole = this.#difference(standing);
+    const refused = (resource: EncodedResource): boolean =>
+      !tried.has(resource.name) && refusals.against(resource) !== undefined;
+    const difference = refusals.size > 0 ? withoutRefused(whole, refused, this.sets) : whole;
+    if (!standing.mustAnswer && !this.#speaks(variant, standing, difference)) {
+      return { message: undefined, difference };
+    }
     const message =
       variant === "sotw" && isWholeType(standing.view.type)
         ? this.#whole(standing, difference)
-        : this.#partial(variant, standing, difference, news);
-    return { message, news, difference };
+        : this.#partial(variant, standing, difference, difference === whole);
+    return { message, difference };
   }
 
   /** Takes away names that the client was left with. Only of the delta variant. */
@@ -78,8 +77,8 @@ export class Pushes {
     }));
   }
 
-  #speaks(variant: Variant, { view, removals }: Standing, difference: Difference, news: readonly unknown[]): boolean {
-    if (news.length > 0) return true;
+  #speaks(variant: Variant, { view, removals }: Standing, difference: Difference): boolean {
+    if (difference.upserts.length > 0) return true;
     const gone = removals && difference.removed.size > 0;
     if (variant === "delta") return gone || difference.unknown.length > 0;
     return isWholeType(view.type) ? gone : difference.unknown.length > 0;
@@ -96,17 +95,18 @@ export class Pushes {
     variant: Variant,
     { view, base, forced, removals, after }: Standing,
     difference: Difference,
-    news: readonly EncodedResource[],
+    shared: boolean,
   ): Message {
+    const { upserts } = difference;
     const content = (): Content => {
       const gone = removals ? difference.removed : this.sets.empty;
       if (variant === "delta") {
-        return { type: view.type, resources: news, removed: [...gone, ...difference.unknown] };
+        return { type: view.type, resources: upserts, removed: [...gone, ...difference.unknown] };
       }
       const empty = difference.unknown.flatMap((name) => emptyResource(view.type, name) ?? []);
-      return { type: view.type, resources: [...news, ...empty], removed: [] };
+      return { type: view.type, resources: [...upserts, ...empty], removed: [] };
     };
-    if (news !== difference.upserts) return this.encoder.encode(variant, content(), view.revision);
+    if (!shared) return this.encoder.encode(variant, content(), view.revision);
     return this.#message(view, `${variant} ${base.key} ${forced.id} ${removals}`, after, variant, content);
   }
 
@@ -115,16 +115,12 @@ export class Pushes {
     const { view, after, refusals, tried, removals } = standing;
     const kept = new Map(standing.kept);
     if (!removals) {
-      for (const name of difference.removed) {
-        const before = difference.past.get(name);
-        if (before) kept.set(name, before);
-      }
+      for (const name of difference.removed) kept.set(name, refusals.takenOf(difference.past.get(name)));
     }
     const content = (): Content => {
       const resources = [...view.resources()].flatMap((resource) => {
         kept.delete(resource.name);
-        const refusal = tried.has(resource.name) ? undefined : refusals.against(resource);
-        return refusal ? (refusal.lastGood ?? []) : resource;
+        return (tried.has(resource.name) ? resource : refusals.takenOf(resource)) ?? [];
       });
       return {
         type: view.type,

@@ -63,6 +63,12 @@ export class Refusals {
     return refusal?.version === resource.version ? refusal : undefined;
   }
 
+  /** What the client holds instead of a resource that it was sent: that one, or the last before it that it took. */
+  takenOf(resource: EncodedResource | undefined): EncodedResource | undefined {
+    const refusal = resource && this.against(resource);
+    return refusal ? refusal.lastGood : resource;
+  }
+
   /** The client took these, or has no more use for them. */
   clear(names: Iterable<string>): void {
     for (const name of names) this.#standing.delete(name);

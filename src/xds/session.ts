@@ -189,7 +189,7 @@ export class Session {
     const refusedBefore = watch.refused;
     const answer = watch.answered(request.nonce, request.refusal);
     if (answer.kind === "stale") return;
-    this.#order.answered(watch.type, answer.names);
+    this.#order.answered(watch.type, answer.difference, answer.kind === "nack");
     if (answer.kind === "nack") {
       const { id } = this.#node ?? { id: "" };
       this.#context.logger.warn("a proxy refused configuration", { node: id, type: watch.type, why: request.refusal });

@@ -12,15 +12,14 @@ import type { Subscription, View, ViewUser } from "./view.ts";
 /** What goes out next for a type. */
 export interface Push {
   readonly message: Message;
-  /** Resources in it that are news to the client. */
-  readonly news: readonly EncodedResource[];
+  /** What is news in it. */
   readonly difference: Difference;
 }
 
 const nothingNew = { upserts: [], past: new Map<string, EncodedResource>(), unknown: [] };
 
 /** How a client answered: `stale` is an answer to anything but the response that waits for one. */
-export type Answer = { readonly kind: "ack" | "nack"; readonly names: NameSet } | { readonly kind: "stale" };
+export type Answer = { readonly kind: "ack" | "nack"; readonly difference: Difference } | { readonly kind: "stale" };
 
 /** What a stream's watches share. */
 export interface WatchContext {
@@ -121,9 +120,7 @@ export class Watch implements ViewUser {
     this.#subscription = asked.subscription;
     if (first) this.#base = base;
     const answer = first ? sets.filter(asked.answer, (name) => base.versionOf(name) === undefined) : asked.answer;
-    const { wildcard, names } = asked.subscription;
     this.#refusals.clear(answer);
-    if (!wildcard) this.#refusals.clear(this.#refusals.names.filter((name) => !names.has(name)));
     this.#forced = sets.plus(this.#forced, answer);
     if (asked.whole && (base === nothing || !first)) this.#mustAnswer = true;
     this.#aim();
@@ -162,13 +159,20 @@ export class Watch implements ViewUser {
     if (!push || push.message.nonce !== nonce) return { kind: "stale" };
     this.#outstanding = undefined;
     this.#acknowledged = push.message.version;
-    const { names } = push.difference;
+    const { difference } = push;
     if (refusal === undefined) {
-      this.#refusals.clear(names);
-      return { kind: "ack", names };
+      this.#refusals.clear(difference.names);
+      return { kind: "ack", difference };
     }
-    this.#refusals.record(refusal, push.news, (name) => push.difference.past.get(name));
-    return { kind: "nack", names };
+    this.#refusals.record(refusal, difference.upserts, (name) => difference.past.get(name));
+    if (difference.upserts.length > 0) this.#sayAgain(difference);
+    return { kind: "nack", difference };
+  }
+
+  /** A refused response may not have been applied at all: what it said besides goes out again, apart. */
+  #sayAgain(difference: Difference): void {
+    this.#keep(difference);
+    this.force(this.#context.pushes.sets.of(difference.unknown));
   }
 
   /** How the type stands. */
@@ -199,6 +203,11 @@ export class Watch implements ViewUser {
     return this.#outstanding || this.#due || behind || this.keeping ? "STALE" : "SYNCED";
   }
 
+  /** What is no more, or no longer asked for, is not refused either. */
+  #forgetGone(): void {
+    if (this.#refusals.size > 0) this.#refusals.clear(this.#refusals.names.filter((name) => !this.#view?.get(name)));
+  }
+
   /** Holds the view for the scopes and subscription of now. */
   #aim(): void {
     if (!this.#subscription) return;
@@ -227,11 +236,15 @@ export class Watch implements ViewUser {
       tried,
     });
     const { difference, message } = news;
-    if (!now) for (const name of difference.removed) this.#kept.set(name, difference.past.get(name));
+    if (!now) this.#keep(difference);
     this.#move(view);
     if (message) return { ...news, message };
     this.#acknowledged = pushes.encoder.versionOf(view.revision);
     return undefined;
+  }
+
+  #keep({ removed, past }: Difference): void {
+    for (const name of removed) this.#kept.set(name, this.#refusals.takenOf(past.get(name)));
   }
 
   /** Whether this variant and type have no way to take something away, or no need to wait with it. */
@@ -251,7 +264,7 @@ export class Watch implements ViewUser {
     const names = pushes.sets.of(gone);
     const message = pushes.cleanup(view, names, this.#lastSerial);
     const { empty } = pushes.sets;
-    return { message, news: [], difference: { ...nothingNew, removed: names, names, awaits: empty } };
+    return { message, difference: { ...nothingNew, removed: names, names, awaits: empty } };
   }
 
   /** The client holds, or will hold with what is sent now, all of the view. */
@@ -262,6 +275,7 @@ export class Watch implements ViewUser {
     this.#forced = sets.empty;
     this.#due = false;
     this.#mustAnswer = false;
+    this.#forgetGone();
     if (before instanceof At && before.view !== view) store.release(before.view, this);
   }
 }

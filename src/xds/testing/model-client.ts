@@ -1,0 +1,338 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import type { WeftError } from "#base/errors.ts";
+import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
+import { ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { ClusterLoadAssignmentSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
+import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { HttpConnectionManagerSchema } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+} from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
+import type { XdsHub } from "../hub.ts";
+import type { Variant } from "../message.ts";
+import { readDelta, readSotw } from "../request.ts";
+import type { Session } from "../session.ts";
+
+/** A resource as a client holds it. */
+export interface Held {
+  readonly version: string;
+  /** The bytes, as text. */
+  readonly content: string;
+  /** Names of other resources that it waits for when it is new. */
+  readonly awaits: readonly string[];
+  /** Clusters that a route names. */
+  readonly clusters: readonly string[];
+  readonly bad: boolean;
+}
+
+/** How a client says no: by the names of what it refuses, taking the rest, or to a response as a whole. */
+export type Manner = "names" | "whole";
+
+/** Connect timeout, and port, of what clients refuse. */
+export const badNumber = 13;
+
+type Read = (value: Uint8Array) => Pick<Held, "awaits" | "clusters" | "bad"> & { readonly name: string };
+
+const readers: Readonly<Partial<Record<TypeUrl, Read>>> = {
+  [typeUrls.cluster]: (value) => {
+    const cluster = fromBinary(ClusterSchema, value);
+    const awaits = cluster.edsClusterConfig?.serviceName || cluster.name;
+    return {
+      name: cluster.name,
+      awaits: [awaits],
+      clusters: [],
+      bad: cluster.connectTimeout?.nanos === badNumber * 1e6,
+    };
+  },
+  [typeUrls.endpoints]: (value) => {
+    const assignment = fromBinary(ClusterLoadAssignmentSchema, value);
+    const [first] = assignment.endpoints.flatMap((locality) => locality.lbEndpoints);
+    const address = first?.hostIdentifier.case === "endpoint" ? first.hostIdentifier.value.address?.address : undefined;
+    const port = address?.case === "socketAddress" ? address.value.portSpecifier.value : 0;
+    return { name: assignment.clusterName, awaits: [], clusters: [], bad: port === badNumber };
+  },
+  [typeUrls.listener]: (value) => {
+    const listener = fromBinary(ListenerSchema, value);
+    const filter = listener.filterChains[0]?.filters[0]?.configType;
+    const manager = fromBinary(
+      HttpConnectionManagerSchema,
+      filter?.case === "typedConfig" ? filter.value.value : new Uint8Array(),
+    );
+    const route = manager.routeSpecifier.case === "rds" ? manager.routeSpecifier.value.routeConfigName : "";
+    return { name: listener.name, awaits: [route], clusters: [], bad: false };
+  },
+  [typeUrls.route]: (value) => {
+    const route = fromBinary(RouteConfigurationSchema, value);
+    const action = route.virtualHosts[0]?.routes[0]?.action;
+    const target = action?.case === "route" ? action.value.clusterSpecifier : undefined;
+    return { name: route.name, awaits: [], clusters: target?.case === "cluster" ? [target.value] : [], bad: false };
+  },
+};
+
+interface Response {
+  readonly type: TypeUrl;
+  readonly nonce: string;
+  readonly version: string;
+  readonly upserts: ReadonlyMap<string, Held>;
+  readonly removed: readonly string[];
+}
+
+/** Types in the order in which Envoy asks for them. */
+export const modelTypes = [typeUrls.cluster, typeUrls.endpoints, typeUrls.listener, typeUrls.route] as const;
+
+const awaitedType: Readonly<Partial<Record<TypeUrl, TypeUrl>>> = {
+  [typeUrls.cluster]: typeUrls.endpoints,
+  [typeUrls.listener]: typeUrls.route,
+};
+
+/** A client that behaves as Envoy does, as far as the protocol goes, without a network. */
+export class ModelClient {
+  readonly variant: Variant;
+  readonly id: string;
+  readonly manner: Manner;
+  readonly held = new Map<TypeUrl, Map<string, Held>>(modelTypes.map((type) => [type, new Map()]));
+  readonly asked = new Map<TypeUrl, Set<string>>(modelTypes.map((type) => [type, new Set()]));
+  /** Names of endpoints and routes that something waits for to become active. */
+  readonly warming = new Map<TypeUrl, Set<string>>(modelTypes.map((type) => [type, new Set()]));
+  /** Names asked for again that were not answered yet. */
+  readonly unanswered = new Set<string>();
+  /** Responses held a resource that the client had in the same version, without need. */
+  readonly needless: string[] = [];
+  /** Buffers as they came. */
+  readonly buffers: Buffer[] = [];
+  ended: WeftError | "clean" | undefined;
+  #session: Session | undefined;
+  #inbox: { bytes: Buffer; taken: () => void }[] = [];
+  readonly #answeredNonce = new Map<TypeUrl, { nonce: string; version: string }>();
+  readonly #repeated = new Set<string>();
+  #refusedSomething = false;
+
+  constructor(variant: Variant, id: string, manner: Manner) {
+    this.variant = variant;
+    this.id = id;
+    this.manner = manner;
+  }
+
+  get connected(): boolean {
+    return this.#session !== undefined && this.ended === undefined;
+  }
+
+  get waiting(): number {
+    return this.#inbox.length;
+  }
+
+  /** Opens a stream and asks for everything, telling what is held. */
+  connect(hub: XdsHub): void {
+    this.ended = undefined;
+    this.#inbox = [];
+    this.#answeredNonce.clear();
+    this.unanswered.clear();
+    // State of the world has no way to tell what is held: all comes again.
+    if (this.variant === "sotw")
+      for (const type of modelTypes)
+        for (const name of this.#of(this.asked, type)) this.unanswered.add(`${type} ${name}`);
+    const inbox = this.#inbox;
+    this.#session = hub.open(this.variant, {
+      send: (bytes, taken) => {
+        inbox.push({ bytes, taken });
+      },
+      end: (reason) => {
+        this.ended = reason ?? "clean";
+      },
+    });
+    for (const type of modelTypes) this.#first(type);
+  }
+
+  /** Drops the stream and what is on the way. */
+  disconnect(): void {
+    this.#session?.end();
+    this.#session = undefined;
+    this.#inbox = [];
+  }
+
+  /** Takes the oldest response. Returns whether there was one. */
+  deliver(): boolean {
+    const next = this.#inbox.shift();
+    if (!next || !this.connected) return false;
+    this.buffers.push(next.bytes);
+    const response = this.variant === "delta" ? readDeltaResponse(next.bytes) : readSotwResponse(next.bytes);
+    next.taken();
+    this.#take(response);
+    return true;
+  }
+
+  /** Asks again for a name that is asked for already. */
+  askAgain(type: TypeUrl, name: string): void {
+    if (this.variant !== "delta" || !this.connected || !this.asked.get(type)?.has(name)) return;
+    this.unanswered.add(`${type} ${name}`);
+    this.#repeated.add(`${type} ${name}`);
+    this.#request(type, { subscribe: [name] });
+  }
+
+  #first(type: TypeUrl): void {
+    const names = [...this.#of(this.asked, type)];
+    const whole = awaitedType[type] !== undefined;
+    if (!whole && names.length === 0) return;
+    const versions = Object.fromEntries([...this.#of(this.held, type)].map(([name, { version }]) => [name, version]));
+    this.#request(type, { subscribe: whole ? [] : names, versions, node: true });
+  }
+
+  #take(response: Response): void {
+    const { type, upserts, removed } = response;
+    const bad = [...upserts].filter(([, resource]) => resource.bad).map(([name]) => name);
+    if (bad.length > 0) this.#refusedSomething = true;
+    if (bad.length === 0 || this.manner === "names") {
+      this.#apply(type, new Map([...upserts].filter(([name]) => !bad.includes(name))), removed, bad);
+    }
+    const error = this.manner === "names" ? `Error adding/updating: ${bad.join(": no, ")}: no` : "cannot decode";
+    for (const name of bad) this.unanswered.delete(`${type} ${name}`);
+    this.#answeredNonce.set(type, { nonce: response.nonce, version: response.version });
+    // What the new clusters and listeners need is asked for before the answer leaves, as Envoy does.
+    const awaited = awaitedType[type];
+    if (awaited)
+      this.#subscribe(awaited, new Set([...this.#of(this.held, type).values()].flatMap((held) => held.awaits)));
+    this.#request(type, { nonce: response.nonce, ...(bad.length > 0 && { error }) });
+  }
+
+  #apply(type: TypeUrl, upserts: ReadonlyMap<string, Held>, removed: readonly string[], bad: readonly string[]): void {
+    const held = this.#of(this.held, type);
+    const waitedFor = this.#of(this.warming, type);
+    const awaited = awaitedType[type];
+    for (const [name, resource] of upserts) {
+      if (!awaited && !this.#of(this.asked, type).has(name)) continue;
+      const known = held.get(name);
+      const wanted = waitedFor.delete(name);
+      const answered = this.unanswered.delete(`${type} ${name}`) || this.#repeated.has(`${type} ${name}`);
+      const same = known?.content === resource.content;
+      const whole = this.variant === "sotw" && awaited !== undefined;
+      if (same && !wanted && !answered && !whole) this.needless.push(`${type} ${name}`);
+      held.set(name, resource);
+      if (awaited && !same) for (const other of resource.awaits) this.#of(this.warming, awaited).add(other);
+    }
+    for (const name of removed) {
+      held.delete(name);
+      waitedFor.delete(name);
+      this.unanswered.delete(`${type} ${name}`);
+    }
+    if (this.variant === "sotw" && awaited) {
+      for (const name of held.keys()) if (!upserts.has(name) && !bad.includes(name)) held.delete(name);
+    }
+  }
+
+  #subscribe(type: TypeUrl, names: ReadonlySet<string>): void {
+    const asked = this.#of(this.asked, type);
+    const more = [...names].filter((name) => !asked.has(name));
+    const fewer = [...asked].filter((name) => !names.has(name));
+    if (more.length === 0 && fewer.length === 0) return;
+    const first = asked.size === 0 && !this.#answeredNonce.has(type);
+    this.asked.set(type, new Set(names));
+    for (const name of fewer) {
+      this.#of(this.held, type).delete(name);
+      this.#of(this.warming, type).delete(name);
+      this.unanswered.delete(`${type} ${name}`);
+    }
+    this.#request(type, first ? { subscribe: more } : { subscribe: more, unsubscribe: fewer });
+  }
+
+  /** Whether something was refused, after which resources come again to find the guilty. */
+  get refusedSomething(): boolean {
+    return this.#refusedSomething;
+  }
+
+  #of<V>(map: ReadonlyMap<TypeUrl, V>, type: TypeUrl): V {
+    return map.get(type) as V;
+  }
+
+  #request(
+    type: TypeUrl,
+    parts: {
+      subscribe?: readonly string[];
+      unsubscribe?: readonly string[];
+      versions?: Readonly<Record<string, string>>;
+      nonce?: string;
+      error?: string;
+      node?: boolean;
+    },
+  ): void {
+    const common = {
+      typeUrl: type,
+      node: { id: this.id, metadata: {} },
+      ...(parts.error !== undefined && { errorDetail: { code: 13, message: parts.error } }),
+    };
+    if (this.variant === "delta") {
+      const bytes = toBinary(
+        DeltaDiscoveryRequestSchema,
+        create(DeltaDiscoveryRequestSchema, {
+          ...common,
+          responseNonce: parts.nonce ?? "",
+          resourceNamesSubscribe: [...(parts.subscribe ?? [])],
+          resourceNamesUnsubscribe: [...(parts.unsubscribe ?? [])],
+          initialResourceVersions: { ...parts.versions },
+        }),
+      );
+      this.#session?.receive(() => readDelta(bytes));
+      return;
+    }
+    const last = this.#answeredNonce.get(type);
+    const bytes = toBinary(
+      DiscoveryRequestSchema,
+      create(DiscoveryRequestSchema, {
+        ...common,
+        responseNonce: last?.nonce ?? "",
+        versionInfo: last?.version ?? "",
+        resourceNames: awaitedType[type] ? [] : [...this.#of(this.asked, type)],
+      }),
+    );
+    this.#session?.receive(() => readSotw(bytes));
+  }
+}
+
+function heldOf(type: TypeUrl, version: string, value: Uint8Array): [string, Held] {
+  const read = readers[type];
+  if (!read) throw new Error(`a response of type ${type}`);
+  const { name, ...rest } = read(value);
+  return [name, { version, content: Buffer.from(value).toString("base64"), ...rest }];
+}
+
+function readDeltaResponse(bytes: Buffer): Response {
+  const response = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+  const type = response.typeUrl as TypeUrl;
+  const upserts = response.resources.map((resource) => {
+    const [name, held] = heldOf(type, resource.version, resource.resource?.value ?? new Uint8Array());
+    if (name !== resource.name) throw new Error(`resource ${resource.name} holds ${name}`);
+    return [name, held] as const;
+  });
+  const names = [...upserts.map(([name]) => name), ...response.removedResources];
+  if (new Set(names).size !== names.length) throw new Error(`a name stands twice in ${names.join()}`);
+  return {
+    type,
+    nonce: response.nonce,
+    version: response.systemVersionInfo,
+    upserts: new Map(upserts),
+    removed: response.removedResources,
+  };
+}
+
+function readSotwResponse(bytes: Buffer): Response {
+  const response = fromBinary(DiscoveryResponseSchema, bytes);
+  const type = response.typeUrl as TypeUrl;
+  const upserts = response.resources.map((any) => heldOf(type, response.versionInfo, any.value));
+  if (new Map(upserts).size !== upserts.length) throw new Error("a name stands twice");
+  return {
+    type,
+    nonce: response.nonce,
+    version: response.versionInfo,
+    upserts: new Map(upserts),
+    removed: [],
+  };
+}
+
+/** What a client would hold of an encoded resource, given the `Any` in it. */
+export function contentOf(type: TypeUrl, any: Uint8Array): Held {
+  return heldOf(type, "", fromBinary(AnySchema, any).value)[1];
+}
