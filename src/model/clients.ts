@@ -125,22 +125,22 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
       .filter((target) => target !== namespace),
   );
 
-  /** Namespaces that have a service of a host that this namespace has too. */
-  const rivals = engine.stringQuery("rival-services", (namespace): readonly string[] =>
-    tables.serviceEntries.byNamespace
-      .rows(namespace)
-      .flatMap((row) => row.spec.hosts)
-      .map((host) => services.keysOfHost.get(host))
-      .filter((keys) => keys.length > 1)
-      .flatMap((keys) => keys.map((key) => parseServiceKey(key).namespace)),
-  );
+  /** Namespaces that have services of the same hosts as this one. */
+  const rivals = engine.stringQuery("rival-services", (namespace): readonly string[] => {
+    const shared = services.keysIn
+      .get(namespace)
+      .map((key) => services.keysOfHost.get(parseServiceKey(key).host))
+      .filter((keys) => keys.length > 1);
+    return [...new Set(shared.flat().map((key) => parseServiceKey(key).namespace))].toSorted();
+  });
 
   /** Namespaces whose services a namespace sees otherwise than everyone does; `*` for all. */
-  const special = engine.stringQuery("special-namespaces", (namespace): readonly string[] =>
-    [
-      ...new Set([...(exporters.get(only)[namespace] ?? []), ...foreignRules.get(namespace), ...rivals.get(namespace)]),
-    ].toSorted(),
-  );
+  const special = engine.stringQuery("special-namespaces", (namespace): readonly string[] => {
+    const owners = exporters.get(only)[namespace] ?? [];
+    // What is shown to this namespace alone may win over a service of the same host elsewhere.
+    const contested = [namespace, ...owners].flatMap((owner) => rivals.get(owner));
+    return [...new Set([...owners, ...contested, ...foreignRules.get(namespace)])].toSorted();
+  });
 
   const viewerFor = (viewer: string, namespace: string): string => {
     if (viewer === everyone) return everyone;

@@ -85,7 +85,8 @@ export function meshOf(text: string): TestMesh & { readonly node: NodeInfo } {
 /** Everything that a proxy gets, by type and name. */
 export type ProxyResources = Readonly<Record<keyof typeof typeUrls, ReadonlyMap<string, EncodedResource>>>;
 
-function awaited(resources: ReadonlyMap<string, EncodedResource>): readonly string[] {
+/** Names that resources wait for. */
+export function awaited(resources: ReadonlyMap<string, EncodedResource>): readonly string[] {
   return [...resources.values()].flatMap((resource) => resource.awaits);
 }
 

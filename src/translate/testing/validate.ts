@@ -10,9 +10,7 @@ import { type ProxyResources, resourceJson } from "./mesh.ts";
 const run = promisify(execFile);
 
 /** The pinned Envoy, fetched first where needed. */
-function envoyProgram(): string {
-  return execFileSync(process.execPath, ["setup/program.ts", "envoy"], { encoding: "utf8" }).trim();
-}
+const program = execFileSync(process.execPath, ["setup/program.ts", "envoy"], { encoding: "utf8" }).trim();
 
 function body(resource: EncodedResource): JsonObject {
   const { "@type": _type, ...rest } = resourceJson(resource);
@@ -59,7 +57,7 @@ export async function validate(resources: ProxyResources): Promise<void> {
   try {
     const file = join(folder, "bootstrap.json");
     writeFileSync(file, JSON.stringify(bootstrap(resources)));
-    await run(envoyProgram(), ["--mode", "validate", "--config-path", file, "--log-level", "warning"], {
+    await run(program, ["--mode", "validate", "--config-path", file, "--log-level", "warning"], {
       timeout: 20_000,
     });
   } catch (error) {

@@ -1,0 +1,229 @@
+import fc from "fast-check";
+import type { NodeInfo } from "../proxy-class.ts";
+import { complete, emptyMesh, type ObjectInput, type TestMesh } from "./mesh.ts";
+
+/** An edit of a mesh: an object put or taken away. */
+export interface Edit {
+  readonly object: ObjectInput;
+  readonly cluster: string;
+  readonly remove: boolean;
+}
+
+/** Few names, so that objects meet. */
+const namespace = fc.constantFrom("shop", "bank", "istio-system");
+const name = fc.constantFrom("a", "b", "c");
+const cluster = fc.constantFrom("east", "west");
+const label = fc.constantFrom("x", "y");
+const created = fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+const exportTo = fc.constantFrom(undefined, ["*"], ["."], ["shop"], ["shop", "bank"], ["~"]);
+const host = fc.constantFrom(
+  "a",
+  "b",
+  "a.shop.svc.cluster.local",
+  "b.bank.svc.cluster.local",
+  "*.shop.svc.cluster.local",
+  "*.cluster.local",
+  "api.example.com",
+  "*.example.com",
+);
+const fullHost = fc.constantFrom("a.shop.svc.cluster.local", "b.bank.svc.cluster.local", "api.example.com");
+
+function metadata(labels: fc.Arbitrary<Record<string, string>> = fc.constant({})) {
+  return fc.record({ name, namespace, creationTimestamp: created, labels });
+}
+
+const port = fc.constantFrom(
+  { name: "http", port: 80 },
+  { name: "http-alt", port: 8080, targetPort: 80 },
+  { name: "grpc", port: 7070 },
+  { name: "tcp", port: 5432, targetPort: "data" },
+  { name: "any", port: 9999 },
+  { name: "https", port: 443 },
+  { name: "mysql", port: 3306 },
+);
+
+const service = fc.record({
+  kind: fc.constant("Service"),
+  metadata: metadata(),
+  spec: fc.record({
+    clusterIP: fc.constantFrom("10.0.0.1", "10.0.0.2", "10.0.0.3", "None"),
+    selector: fc.constantFrom(undefined, { app: "x" }, { app: "y" }),
+    ports: fc.uniqueArray(port, { maxLength: 3, selector: (each) => each.port }),
+  }),
+});
+
+const pod = fc.record({
+  kind: fc.constant("Pod"),
+  metadata: metadata(fc.record({ app: label, version: label })),
+  spec: fc.record({ nodeName: fc.constantFrom("n1", "n2"), serviceAccountName: label }),
+  status: fc.record({ podIP: fc.constantFrom("10.1.0.1", "10.1.0.2", "") }),
+});
+
+const slice = fc.record({
+  kind: fc.constant("EndpointSlice"),
+  addressType: fc.constant("IPv4"),
+  metadata: metadata(name.map((each) => ({ "kubernetes.io/service-name": each }))),
+  ports: fc.constantFrom(
+    [{ name: "http", port: 80 }],
+    [
+      { name: "tcp", port: 5433 },
+      { name: "any", port: 99 },
+    ],
+  ),
+  endpoints: fc.array(
+    fc.record({
+      addresses: fc.constantFrom(["10.1.0.1"], ["10.1.0.2"], ["10.1.0.3"]),
+      conditions: fc.record({ ready: fc.boolean(), terminating: fc.boolean() }),
+      nodeName: fc.constantFrom("n1", "n2"),
+      targetRef: name.map((each) => ({ kind: "Pod", name: each })),
+    }),
+    { maxLength: 2 },
+  ),
+});
+
+const node = fc.record({
+  kind: fc.constant("Node"),
+  metadata: fc.record({
+    name: fc.constantFrom("n1", "n2"),
+    labels: fc.constantFrom({}, { "topology.kubernetes.io/region": "eu", "topology.kubernetes.io/zone": "eu-a" }),
+  }),
+});
+
+const trafficPolicy = fc.constantFrom(
+  {},
+  { connectionPool: { tcp: { maxConnections: 7, idleTimeout: "30s" } } },
+  { outlierDetection: { consecutive5xxErrors: 3 } },
+  {
+    outlierDetection: { consecutive5xxErrors: 3, minHealthPercent: 20 },
+    loadBalancer: { localityLbSetting: { failoverPriority: ["app", "version=x"] } },
+  },
+  { loadBalancer: { simple: "PASSTHROUGH" } },
+  { loadBalancer: { consistentHash: { useSourceIp: true } } },
+  { portLevelSettings: [{ port: { number: 80 }, loadBalancer: { simple: "RANDOM" } }] },
+);
+
+const destinationRule = fc.record({
+  kind: fc.constant("DestinationRule"),
+  metadata: metadata(),
+  spec: fc.record({
+    host,
+    exportTo,
+    trafficPolicy,
+    subsets: fc.uniqueArray(
+      fc.record({ name: fc.constantFrom("s1", "s2"), labels: label.map((version) => ({ version })) }),
+      { maxLength: 2, selector: (each) => each.name },
+    ),
+  }),
+});
+
+const virtualService = fc.record({
+  kind: fc.constant("VirtualService"),
+  metadata: metadata(),
+  spec: fc.record({
+    hosts: fc.uniqueArray(host, { minLength: 1, maxLength: 2 }),
+    exportTo,
+    gateways: fc.constantFrom(undefined, ["mesh"], ["shop/a"], ["a", "mesh"]),
+    http: fc.array(
+      fc.record({
+        match: fc.constantFrom(undefined, [{ sourceLabels: { app: "x" } }], [{ sourceNamespace: "bank" }]),
+        timeout: fc.constantFrom("1s", "2s"),
+        route: fc
+          .tuple(fullHost, fc.constantFrom("", "s1"))
+          .map(([to, subset]) => [{ destination: { host: to, ...(subset !== "" && { subset }) } }]),
+      }),
+      { minLength: 1, maxLength: 2 },
+    ),
+  }),
+});
+
+const serviceEntry = fc.record({
+  kind: fc.constant("ServiceEntry"),
+  metadata: metadata(),
+  spec: fc.record({
+    hosts: fc.constantFrom(["api.example.com"], ["*.example.com"], ["api.example.com", "a.shop.svc.cluster.local"]),
+    addresses: fc.constantFrom(undefined, ["10.9.0.1"], ["10.9.0.0/16"]),
+    exportTo,
+    ports: fc.constantFrom(
+      [{ number: 80, name: "http", protocol: "HTTP" }],
+      [{ number: 443, name: "tls", protocol: "TLS" }],
+      [{ number: 5432, name: "tcp", protocol: "TCP" }],
+    ),
+    resolution: fc.constantFrom("NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"),
+    endpoints: fc.constantFrom(undefined, [{ address: "10.8.0.1" }], [{ address: "backend.example.org" }]),
+  }),
+});
+
+const sidecar = fc.record({
+  kind: fc.constant("Sidecar"),
+  metadata: metadata(),
+  spec: fc.record({
+    workloadSelector: fc.constantFrom(undefined, { labels: { app: "x" } }),
+    egress: fc.constantFrom(
+      undefined,
+      [{ hosts: ["./*"] }],
+      [{ hosts: ["shop/*", "*/api.example.com"] }],
+      [{ hosts: ["bank/b.bank.svc.cluster.local"] }],
+      [{ hosts: ["~/*"] }],
+    ),
+    outboundTrafficPolicy: fc.constantFrom(undefined, { mode: "REGISTRY_ONLY" }),
+  }),
+});
+
+const gateway = fc.record({
+  kind: fc.constant("Gateway"),
+  metadata: metadata(),
+  spec: fc.record({
+    selector: fc.constantFrom({ app: "edge" }, { app: "x" }),
+    servers: fc.constantFrom(
+      [{ port: { number: 80, name: "http", protocol: "HTTP" }, hosts: ["*"] }],
+      [{ port: { number: 8080, name: "http", protocol: "HTTP" }, hosts: ["api.example.com", "shop/*"] }],
+    ),
+  }),
+});
+
+const rarely = fc.constantFrom(false, false, false, true);
+const clusterObject = fc.oneof({ weight: 3, arbitrary: service }, pod, slice, node);
+const meshObject = fc.oneof(destinationRule, virtualService, serviceEntry, sidecar, gateway);
+
+/** Edits of a small mesh in which objects often concern one another. */
+export const edit: fc.Arbitrary<Edit> = fc.oneof(
+  fc.record({ object: clusterObject as fc.Arbitrary<ObjectInput>, cluster, remove: rarely }),
+  fc.record({
+    object: meshObject as fc.Arbitrary<ObjectInput>,
+    cluster: fc.constant(""),
+    remove: rarely,
+  }),
+);
+
+/** A proxy of the small mesh. */
+function proxyNode(type: string, namespace: string, cluster: string, labels: Record<string, string>): NodeInfo {
+  return {
+    id: `${type}~10.0.0.9~p.${namespace}~${namespace}.svc.cluster.local`,
+    metadata: { NAMESPACE: namespace, CLUSTER_ID: cluster, LABELS: labels },
+    locality: { region: "eu", zone: "eu-a", subzone: "" },
+  };
+}
+
+/** Proxies of the small mesh, one in a namespace without any object. */
+export const nodes: readonly NodeInfo[] = [
+  proxyNode("sidecar", "shop", "east", { app: "x", version: "x" }),
+  proxyNode("sidecar", "shop", "west", { app: "y" }),
+  proxyNode("sidecar", "bank", "east", { app: "y" }),
+  proxyNode("sidecar", "other", "east", {}),
+  proxyNode("router", "istio-system", "east", { app: "edge" }),
+];
+
+/** Makes an edit. */
+export function apply({ model }: TestMesh, { object, cluster: home, remove }: Edit): void {
+  const { name: called, namespace: owner = "" } = object.metadata;
+  if (remove) model.inputs.remove(object.kind, { namespace: owner, name: called }, home);
+  else model.inputs.put(complete(object), home);
+}
+
+/** The small mesh before any edit. */
+export function withClusters(): TestMesh {
+  const mesh = emptyMesh();
+  mesh.model.inputs.putCluster("east", "main");
+  mesh.model.inputs.putCluster("west", "main");
+  return mesh;
+}
