@@ -80,3 +80,8 @@ export function duplicate(path: FieldPath, value: unknown): FieldError {
 export function forbidden(path: FieldPath, detail: string): FieldError {
   return { field: path.toString(), reason: "FieldValueForbidden", message: `Forbidden: ${detail}` };
 }
+
+/** Something that the user should know about a field of an object that is accepted. */
+export function warning(path: FieldPath, text: string): string {
+  return `${path.toString()}: ${text}`;
+}

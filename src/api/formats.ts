@@ -20,8 +20,10 @@ interface NumberFormat {
 export const textFormats: Readonly<Record<string, TextFormat>> = {
   duration: { accepts: isDuration, message: "must be a duration, such as 250ms, 10s or 1h30m" },
   "positive-duration": {
-    accepts: (text) => isDuration(text) && parseDuration(text) >= 1,
-    message: "must be a duration of 1ms or more, such as 250ms, 10s or 1h30m",
+    // Rounded to nanoseconds, since a fraction of a second has no exact number.
+    accepts: (text) =>
+      isDuration(text) && parseDuration(text) >= 1 && Math.round(parseDuration(text) * 1e6) % 1e6 === 0,
+    message: "must be a duration of whole milliseconds, 1ms or more, such as 250ms, 10s or 1h30m",
   },
   "date-time": {
     accepts: (text) => dateTime.test(text) && !Number.isNaN(Date.parse(text)),

@@ -6,6 +6,8 @@ import { istioName } from "./common.ts";
 import { networkingKind } from "./kind.ts";
 import type { IstioStatus } from "./status.ts";
 import { TrafficPolicy } from "./traffic-policy.ts";
+import { validateDestinationRule } from "./destination-rule-validation.ts";
+import { destinationRuleWarnings } from "./warnings.ts";
 
 export const Subset = object(
   "A named part of a service's endpoints, such as one version.",
@@ -59,4 +61,6 @@ export const destinationRule: Kind = networkingKind({
   description: "What happens to requests for a service after routing: load balancing, pools, outliers, TLS, subsets.",
   spec: DestinationRuleSpec,
   columns: [fieldColumn("Host", ["spec", "host"], "The service that the rule is for.")],
+  validate: (object) => validateDestinationRule(object as DestinationRule),
+  warnings: (object) => destinationRuleWarnings(object as DestinationRule),
 });

@@ -4,6 +4,8 @@ import { definition, list, map, object, string, uint32, type Value } from "../sc
 import { istioName, ServerTLSSettings } from "./common.ts";
 import { networkingKind } from "./kind.ts";
 import type { IstioStatus } from "./status.ts";
+import { validateGateway } from "./gateway-validation.ts";
+import { gatewayWarnings } from "./warnings.ts";
 
 export const Server = object(
   "A port that the gateway listens on, and the hosts it serves there.",
@@ -56,4 +58,6 @@ export const gateway: Kind = networkingKind({
   description: "Ports and hosts at the mesh's edge, served by the proxies that the selector names.",
   spec: GatewaySpec,
   columns: [],
+  validate: (object) => validateGateway(object as Gateway),
+  warnings: (object) => gatewayWarnings(object as Gateway),
 });

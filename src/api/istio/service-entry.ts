@@ -6,6 +6,8 @@ import { istioName, WorkloadSelector } from "./common.ts";
 import { networkingKind } from "./kind.ts";
 import type { IstioStatus } from "./status.ts";
 import { WorkloadEntrySpec } from "./workload-entry.ts";
+import { validateServiceEntry } from "./service-entry-validation.ts";
+import { serviceEntryWarnings } from "./warnings.ts";
 
 export const ServicePort = object(
   "A port of the service.",
@@ -80,4 +82,6 @@ export const serviceEntry: Kind = networkingKind({
     fieldColumn("Location", ["spec", "location"], "Whether the workloads belong to the mesh."),
     fieldColumn("Resolution", ["spec", "resolution"], "How endpoints are found."),
   ],
+  validate: (object) => validateServiceEntry(object as ServiceEntry),
+  warnings: (object) => serviceEntryWarnings(object as ServiceEntry),
 });

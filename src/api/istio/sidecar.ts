@@ -11,6 +11,8 @@ import {
 } from "./common.ts";
 import { networkingKind } from "./kind.ts";
 import type { IstioStatus } from "./status.ts";
+import { validateSidecar } from "./sidecar-validation.ts";
+import { sidecarWarnings } from "./warnings.ts";
 
 const captureMode = choice("How traffic gets to the listener. IPTABLES unless set; NONE where callers connect to it.", [
   "DEFAULT",
@@ -91,4 +93,6 @@ export const sidecar: Kind = networkingKind({
   description: "Narrows what the proxies of some workloads take and reach.",
   spec: SidecarSpec,
   columns: [],
+  validate: (object) => validateSidecar(object as Sidecar),
+  warnings: (object) => sidecarWarnings(object as Sidecar),
 });

@@ -6,6 +6,8 @@ import { Destination, istioName } from "./common.ts";
 import { HTTPRoute } from "./http-route.ts";
 import { networkingKind } from "./kind.ts";
 import type { IstioStatus } from "./status.ts";
+import { validateVirtualService } from "./virtual-service-validation.ts";
+import { virtualServiceWarnings } from "./virtual-service-warnings.ts";
 
 const RouteDestination = object(
   "A destination with its share of the connections.",
@@ -108,4 +110,6 @@ export const virtualService: Kind = networkingKind({
     fieldColumn("Gateways", ["spec", "gateways"], "Gateways and sidecars that get the rules."),
     fieldColumn("Hosts", ["spec", "hosts"], "Hosts that the rules are for."),
   ],
+  validate: (object) => validateVirtualService(object as VirtualService),
+  warnings: (object) => virtualServiceWarnings(object as VirtualService),
 });

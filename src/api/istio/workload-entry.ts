@@ -5,6 +5,8 @@ import { definition, map, object, string, uint32, type Value } from "../schema.t
 import { istioName } from "./common.ts";
 import { networkingKind } from "./kind.ts";
 import type { IstioStatus } from "./status.ts";
+import { validateWorkloadEntry } from "./workload-validation.ts";
+import { workloadEntryWarnings } from "./warnings.ts";
 
 export const WorkloadEntrySpec = definition(
   istioName("WorkloadEntrySpec"),
@@ -42,4 +44,6 @@ export const workloadEntry: Kind = networkingKind({
   description: "One workload outside Kubernetes, with what a Pod would tell about itself.",
   spec: WorkloadEntrySpec,
   columns: [fieldColumn("Address", ["spec", "address"], "Where the workload is reached.")],
+  validate: (object) => validateWorkloadEntry(object as WorkloadEntry),
+  warnings: (object) => workloadEntryWarnings(object as WorkloadEntry),
 });

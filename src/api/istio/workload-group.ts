@@ -5,6 +5,7 @@ import { istioName } from "./common.ts";
 import { networkingKind } from "./kind.ts";
 import type { IstioStatus } from "./status.ts";
 import { WorkloadEntrySpec } from "./workload-entry.ts";
+import { validateWorkloadGroup } from "./workload-validation.ts";
 
 const ReadinessProbe = object(
   "How the agent finds out whether the workload is ready.",
@@ -81,4 +82,5 @@ export const workloadGroup: Kind = networkingKind({
   description: "Many workloads outside Kubernetes that are alike, as a Deployment is for Pods.",
   spec: WorkloadGroupSpec,
   columns: [],
+  validate: (object) => validateWorkloadGroup(object as WorkloadGroup),
 });
