@@ -17,12 +17,16 @@ export interface Seen {
   readonly protocol: "1.1" | "2.0";
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  /** Tells the connections of a caller apart. */
+  readonly connection: number;
 }
 
 /** How a backend answers; 200 at once unless told. */
 export interface Answer {
   readonly status?: number;
   readonly delayMs?: number;
+  /** Answers no sooner than this. */
+  readonly after?: Promise<void>;
   readonly headers?: Readonly<Record<string, string>>;
   /** Trailers, over HTTP/2 only. */
   readonly trailers?: Readonly<Record<string, string>>;
@@ -124,10 +128,12 @@ export class Backends implements AsyncDisposable {
       protocol: request.httpVersion === "2.0" ? "2.0" : "1.1",
       headers: headersOf(request),
       body: await bodyOf(request),
+      connection: socket.remotePort ?? 0,
     };
     this.seen.push(seen);
     const behaviour = [...this.#behaviours].find(([prefix]) => seen.pod.startsWith(prefix))?.[1];
-    const { status = 200, delayMs = 0, headers = {}, trailers, reset = false } = behaviour?.(seen) ?? {};
+    const { status = 200, delayMs = 0, after, headers = {}, trailers, reset = false } = behaviour?.(seen) ?? {};
+    await after;
     if (delayMs > 0) {
       await new Promise((resolve) => {
         setTimeout(resolve, delayMs);

@@ -2,8 +2,7 @@ import { Agent, request as httpRequest } from "node:http";
 import { connect as connectHttp2, type ClientHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { namespacePath } from "#runtime/namespace.ts";
-import { connectInside } from "#runtime/namespace-socket.ts";
+import { Connector } from "../support/connector.ts";
 import type { Seen } from "./backends.ts";
 
 /** A request that a workload sends. */
@@ -41,20 +40,20 @@ function seenIn(text: string): Seen | undefined {
 
 /** A program in a workload's network namespace that sends requests. Connections are kept and used again. */
 export class Caller implements Disposable {
-  readonly #network: string;
+  readonly #connector: Connector;
   readonly #resolve: (host: string) => string;
   readonly #agents = new Map<string, Agent>();
   readonly #sessions = new Map<string, Promise<ClientHttp2Session>>();
 
   /** @param resolve what the workload's DNS would say. */
   constructor(namespace: string, resolve: (host: string) => string) {
-    this.#network = namespacePath(namespace);
+    this.#connector = new Connector(namespace);
     this.#resolve = resolve;
   }
 
   /** A TCP connection. */
   connect(host: string, port: number): Promise<Socket> {
-    return connectInside(this.#network, { host: this.#resolve(host), port });
+    return this.#connector.connect(this.#resolve(host), port);
   }
 
   /** Sends a request to `http://host:port/path`. */
@@ -70,6 +69,7 @@ export class Caller implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#connector[Symbol.dispose]();
     for (const agent of this.#agents.values()) agent.destroy();
     for (const session of this.#sessions.values()) void session.then((each) => each.destroy());
   }
@@ -120,12 +120,15 @@ export class Caller implements Disposable {
   async #http2(host: string, port: number, path: string, authority: string, call: Call) {
     const session = await this.#session(host, port);
     const { method = "GET", headers = {}, body = "" } = call;
-    const stream = session.request({
-      ":method": method,
-      ":path": path,
-      ":authority": call.host ?? authority,
-      ...headers,
-    });
+    const stream = session.request(
+      {
+        ":method": method,
+        ":path": path,
+        ":authority": call.host ?? authority,
+        ...headers,
+      },
+      { endStream: body === "" },
+    );
     return new Promise<{ status: number; headers: Record<string, string>; text: string }>((resolve, reject) => {
       let text = "";
       let got: Record<string, string> = {};
@@ -134,7 +137,7 @@ export class Caller implements Disposable {
       stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
       stream.on("error", reject);
       stream.on("end", () => resolve({ status: Number(got[":status"]), headers: got, text }));
-      stream.end(body);
+      if (body !== "") stream.end(body);
     });
   }
 

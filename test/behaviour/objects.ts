@@ -21,6 +21,8 @@ export interface ServiceSpec {
   readonly ports?: readonly PortSpec[];
   /** Without an address of its own. */
   readonly headless?: boolean;
+  /** Names of proxies whose workloads serve it, in place of Pods. */
+  readonly servedBy?: readonly string[];
 }
 
 /** A Pod of a service. */
@@ -40,13 +42,19 @@ export interface PlacedService {
   readonly pods: readonly PodSpec[];
 }
 
+/** Pods of this version have addresses at which nobody is. */
+export const absent = "absent";
+
 /** When everything was made unless a test says otherwise. */
 const created = "2026-01-01T00:00:00Z";
 
 const httpPort: PortSpec = { name: "http", port: 9080, to: "http" };
 
-/** Gives services and their Pods addresses: services in 10.110.0.0/16, Pods in 10.10.1.0/24 and after. */
-export function place(specs: readonly ServiceSpec[]): readonly PlacedService[] {
+/**
+ * Gives services and their Pods addresses: services in 10.110.0.0/16, Pods in 10.10.1.0/24 and after.
+ * @param proxies addresses of workloads with proxies, by their names.
+ */
+export function place(specs: readonly ServiceSpec[], proxies: ReadonlyMap<string, string>): readonly PlacedService[] {
   const pods = { next: 0 };
   const address = (): string => {
     pods.next += 1;
@@ -59,13 +67,15 @@ export function place(specs: readonly ServiceSpec[]): readonly PlacedService[] {
       namespace,
       host: `${name}.${namespace}.svc.cluster.local`,
       address: headless ? "None" : `10.110.${Math.floor(at / 250)}.${(at % 250) + 1}`,
-      pods: Object.entries(spec.pods ?? { v1: 1 }).flatMap(([version, count]) =>
-        Array.from({ length: count }, (_, index) => ({
-          name: `${name}-${version}-${index}`,
-          address: address(),
-          version,
-        })),
-      ),
+      pods: spec.servedBy
+        ? spec.servedBy.map((proxy) => ({ name: proxy, address: proxies.get(proxy) ?? "", version: "v1" }))
+        : Object.entries(spec.pods ?? { v1: 1 }).flatMap(([version, count]) =>
+            Array.from({ length: count }, (_, index) => ({
+              name: `${name}-${version}-${index}`,
+              address: address(),
+              version,
+            })),
+          ),
     };
   });
 }
@@ -113,7 +123,7 @@ export function serviceObjects({ spec, namespace, address, pods }: PlacedService
       targetRef: { kind: "Pod", name: pod.name, namespace },
     })),
   };
-  const podObjects = pods.map((pod) =>
+  const podObjects = (spec.servedBy ? [] : pods).map((pod) =>
     podObject(pod.name, namespace, pod.address, { app: name, version: pod.version }),
   );
   return [service, slice, ...podObjects];

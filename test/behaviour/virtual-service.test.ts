@@ -413,11 +413,11 @@ describe("HTTPDirectResponse", () => {
 
 describe("HTTPRoute timeout", () => {
   test("a slow backend gives 504 at about the time", async () => {
-    using _slow = world.backends.behave("timeouts", () => ({ delayMs: 2000 }));
+    using _slow = world.backends.behave("timeouts", () => ({ delayMs: 5000 }));
     const { status, ms } = await send("timeouts:9080/slow");
     expect(status).toBe(504);
     expect(ms).toBeGreaterThan(290);
-    expect(ms).toBeLessThan(1200);
+    expect(ms).toBeLessThan(3000);
     // A backend may give up on a request that timed out; it is not tried again.
     expect(asked("timeouts", "/slow")).toBe(1);
   });
@@ -466,13 +466,13 @@ describe("HTTPRetry", () => {
   test("perTryTimeout ends an attempt", async () => {
     let first = true;
     using _slow = world.backends.behave("retries", () => {
-      const delayMs = first ? 2000 : 0;
+      const delayMs = first ? 5000 : 0;
       first = false;
       return { delayMs };
     });
     const { status, ms } = await send("retries:9080/each");
     expect(status).toBe(200);
-    expect(ms).toBeLessThan(1500);
+    expect(ms).toBeLessThan(3000);
     expect(asked("retries", "/each")).toBe(2);
   });
 
@@ -483,7 +483,7 @@ describe("HTTPRetry", () => {
   });
 
   test("by default gRPC's UNAVAILABLE is", async () => {
-    const grpc = { http2: false, headers: { "content-type": "application/grpc" } };
+    const grpc = { headers: { "content-type": "application/grpc" } };
     const before = world.backends.seen.length;
     let count = 0;
     using _failing = world.backends.behave("retries", () => {
@@ -495,6 +495,10 @@ describe("HTTPRetry", () => {
     expect(world.backends.seen.length - before).toBe(3);
   });
 });
+
+function injectedDelays(): Promise<number> {
+  return world.envoy("caller").sumOf(/fault\.delays_injected$/);
+}
 
 describe("HTTPFaultInjection", () => {
   test("Abort", async () => {
@@ -525,12 +529,13 @@ describe("HTTPFaultInjection", () => {
     const { status, ms } = await send("faults:9080/delay");
     expect(status).toBe(200);
     expect(ms).toBeGreaterThan(295);
-    expect(ms).toBeLessThan(1200);
+    expect(ms).toBeLessThan(3000);
   });
 
   test("Delay percentage", async () => {
-    const results = await inParallel(200, 20, () => send("faults:9080/slow-some"));
-    const delayed = results.filter(({ ms }) => ms > 145).length;
+    const before = await injectedDelays();
+    await inParallel(200, 20, () => send("faults:9080/slow-some"));
+    const delayed = (await injectedDelays()) - before;
     // 50 are expected; five standard deviations are 31.
     expect(delayed).toBeGreaterThan(19);
     expect(delayed).toBeLessThan(81);
@@ -539,10 +544,10 @@ describe("HTTPFaultInjection", () => {
 
 describe("HTTPRoute mirror", () => {
   test("the mirror gets a copy, and the client does not notice", async () => {
-    using _failing = world.backends.behave("shadow", () => ({ status: 500, delayMs: 500 }));
+    using _failing = world.backends.behave("shadow", () => ({ status: 500, delayMs: 5000 }));
     const { status, ms, seen } = await send("mirrored:9080/all", { method: "POST", body: "order" });
     expect({ status, pod: seen?.pod }).toEqual({ status: 200, pod: "mirrored-v1-0" });
-    expect(ms).toBeLessThan(450);
+    expect(ms).toBeLessThan(3000);
     await expect.poll(() => asked("shadow", "/all")).toBe(1);
     const copy = world.backends.seen.find(({ pod, path }) => pod === "shadow-v1-0" && path === "/all");
     expect(copy).toMatchObject({ method: "POST", body: "order", host: "mirrored:9080" });

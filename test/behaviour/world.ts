@@ -15,7 +15,16 @@ import { eventually } from "../support/eventually.ts";
 import { TestNetwork } from "../support/network.ts";
 import { Backends } from "./backends.ts";
 import { Caller } from "./caller.ts";
-import { objectsOf, place, type PlacedService, podObject, serviceObjects, type ServiceSpec } from "./objects.ts";
+import {
+  absent,
+  objectsOf,
+  place,
+  type PlacedService,
+  podObject,
+  type PodSpec,
+  serviceObjects,
+  type ServiceSpec,
+} from "./objects.ts";
 
 /** A workload with a proxy of its own, or a gateway. */
 export interface ProxySpec {
@@ -30,7 +39,7 @@ export interface ProxySpec {
 /** A mesh for one file of tests. */
 export interface WorldSpec {
   readonly services: readonly ServiceSpec[];
-  /** Istio objects, as YAML texts. */
+  /** Istio objects, as YAML texts; `@reviews-v1-0` stands for the address of that Pod. */
   readonly istio: readonly string[];
   readonly proxies: readonly ProxySpec[];
   readonly mesh?: MeshConfig;
@@ -38,6 +47,10 @@ export interface WorldSpec {
 
 /** An address of the Pods' network that no object tells of; the backends answer there as `stranger`. */
 export const strangerAddress = "10.10.14.1";
+
+function proxyAddress(at: number): string {
+  return `10.10.15.${at + 1}`;
+}
 
 interface Proxy {
   readonly spec: ProxySpec;
@@ -79,8 +92,8 @@ export class World implements AsyncDisposable {
 
   private constructor(spec: WorldSpec) {
     this.model = createModel(this.#engine);
-    this.#services = place(spec.services);
-    const pods = this.#services.flatMap((service) => service.pods.map((pod) => [pod.address, pod.name] as const));
+    this.#services = place(spec.services, new Map(spec.proxies.map(({ name }, at) => [name, proxyAddress(at)])));
+    const pods = this.#pods().map((pod) => [pod.address, pod.name] as const);
     this.backends = new Backends(new Map([...pods, [strangerAddress, "stranger"]]));
   }
 
@@ -110,11 +123,18 @@ export class World implements AsyncDisposable {
     return envoy;
   }
 
-  /** The address of a workload with a proxy. */
+  /** A program outside of every workload, as callers of a gateway are. */
+  get outside(): Caller {
+    return this.caller("");
+  }
+
+  /** The address of a Pod, or of a workload with a proxy. */
   addressOf(name: string): string {
-    const proxy = this.#proxies.find(({ spec }) => spec.name === name);
-    if (!proxy) throw new Error(`no proxy is called ${name}`);
-    return proxy.address;
+    const address =
+      this.#pods().find((pod) => pod.name === name)?.address ??
+      this.#proxies.find(({ spec }) => spec.name === name)?.address;
+    if (address === undefined) throw new Error(`no Pod is called ${name}`);
+    return address;
   }
 
   /** Edits objects as one change. */
@@ -130,8 +150,10 @@ export class World implements AsyncDisposable {
     this.#fill(spec);
     const network = this.#stack.use(await TestNetwork.create(name));
     this.#stack.use(this.backends);
-    const podAddresses = this.#services.flatMap((service) => service.pods.map((pod) => pod.address));
-    const backends = await network.add("backends", "10.10.0.2", [strangerAddress, ...podAddresses]);
+    const served = this.#services.filter((service) => !service.spec.servedBy).flatMap((service) => service.pods);
+    const addresses = served.filter(({ version }) => version !== absent).map(({ address }) => address);
+    const backends = await network.add("backends", "10.10.0.2", [strangerAddress, ...addresses]);
+    this.#callers.set("", this.#stack.use(new Caller(network.outside, (host) => this.#resolve(host, ""))));
     await this.backends.listen(backends);
     const folder = mkdtempSync(join(tmpdir(), "weft-behaviour-"));
     chmodSync(folder, 0o755);
@@ -148,9 +170,7 @@ export class World implements AsyncDisposable {
         drainMs: 0,
       }),
     );
-    await Promise.all(
-      spec.proxies.map((proxy, at) => this.#startProxy(network, proxy, `10.10.15.${at + 1}`, socketPath)),
-    );
+    await Promise.all(spec.proxies.map((proxy, at) => this.#startProxy(network, proxy, proxyAddress(at), socketPath)));
     await this.#inSync(xds);
   }
 
@@ -159,12 +179,20 @@ export class World implements AsyncDisposable {
       this.model.inputs.putCluster("east", "");
       if (mesh) this.model.inputs.setMesh(mesh);
       this.#put(this.#services.flatMap(serviceObjects), "east");
-      this.#put(objectsOf(istio.join("\n---\n")), "");
+      this.#put(objectsOf(this.#withAddresses(istio.join("\n---\n"))), "");
       const pods = proxies.map(({ name, namespace = "shop", labels = {} }, at) =>
-        podObject(name, namespace, `10.10.15.${at + 1}`, labels),
+        podObject(name, namespace, proxyAddress(at), labels),
       );
       this.#put(pods, "east");
     });
+  }
+
+  #pods(): readonly PodSpec[] {
+    return this.#services.flatMap((service) => service.pods);
+  }
+
+  #withAddresses(yaml: string): string {
+    return yaml.replaceAll(/@([a-z0-9-]+)/g, (_whole, name: string) => this.addressOf(name));
   }
 
   #put(objects: readonly ResourceObject[], cluster: string): void {

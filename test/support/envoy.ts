@@ -115,11 +115,13 @@ export class NetworkEnvoy implements AsyncDisposable {
     });
   }
 
-  /** A counter or gauge; 0 for one that was never touched. */
-  async stat(name: string): Promise<number> {
+  /** The sum of the counters and gauges with such names. */
+  async sumOf(names: RegExp): Promise<number> {
     const text = await this.admin("GET", "/stats?format=json");
     const { stats } = JSON.parse(text) as { stats: { name?: string; value?: number }[] };
-    return stats.find((each) => each.name === name)?.value ?? 0;
+    return stats
+      .filter(({ name }) => name !== undefined && names.test(name))
+      .reduce((sum, { value = 0 }) => sum + value, 0);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,5 @@
 import { ensureBridge, ensureFabric, fabricName, removeFabric } from "#runtime/fabric.ts";
-import { ipBatch, namespacePath } from "#runtime/namespace.ts";
+import { ipBatch } from "#runtime/namespace.ts";
 import { createSandbox, killSandbox, removeSandbox, type Sandbox, sandboxName } from "#runtime/sandbox.ts";
 
 const cluster = "east";
@@ -48,8 +48,8 @@ export class TestNetwork implements AsyncDisposable {
     await removeFabric(this.#instance);
   }
 
-  /** The file of the namespace that joins the hosts: a client there is outside of every host. */
+  /** Name of the namespace that joins the hosts: a client there is outside of every host. */
   get outside(): string {
-    return namespacePath(fabricName(this.#instance));
+    return fabricName(this.#instance);
   }
 }
