@@ -82,7 +82,8 @@ export class Validator {
     const known = this.#prepared.get(kind);
     if (known !== undefined) return known;
     const node = schemaNode(kind);
-    const own = kind.schema.required;
+    // A schema without required fields has no such keyword, whatever its type says.
+    const own = (kind.schema.required as readonly string[] | undefined) ?? [];
     const prepared: Prepared = {
       shape: shaper(node),
       specification: this.#checks.of(
