@@ -1,0 +1,46 @@
+import type { ResourceObject } from "#api/meta.ts";
+import { valueAt } from "#api/columns.ts";
+import type { Context } from "../context.ts";
+import type { Target } from "../registry/target.ts";
+import { forbidden, notFound } from "../status.ts";
+
+/** The finalizer in a namespace's specification that stands for the objects in it. Kubernetes' name. */
+export const namespaceFinalizer = "kubernetes";
+
+/**
+ * New objects need their namespace, and that it stays.
+ * @throws ApiError `NotFound`, or `Forbidden` while the namespace is being deleted.
+ */
+export async function requireNamespace(context: Context, target: Target, name: string): Promise<void> {
+  const { kind, namespace } = target;
+  if (!kind.namespaced || namespace === undefined) return;
+  const key = { partition: context.partition, resource: "namespaces", namespace: "", name: namespace };
+  const stored = await context.store.get(key);
+  if (stored === undefined) throw notFound({ group: "", plural: "namespaces" }, namespace);
+  if (stored.object.metadata.deletionTimestamp === undefined) return;
+  throw forbidden(kind, name, `unable to create new content in namespace ${namespace} because it is being terminated`, [
+    {
+      reason: "NamespaceTerminating",
+      message: `namespace ${namespace} is being terminated`,
+      field: "metadata.namespace",
+    },
+  ]);
+}
+
+/** A new namespace is active, and stays until its objects are gone. */
+export function completeNamespace(object: ResourceObject): ResourceObject {
+  return { ...object, spec: { finalizers: [namespaceFinalizer] }, status: { phase: "Active" } };
+}
+
+/** The finalizers of a namespace's specification are the server's. */
+export function keepFinalizers(
+  submitted: Readonly<Record<string, unknown>>,
+  before: ResourceObject,
+): Readonly<Record<string, unknown>> {
+  const finalizers = valueAt(before, "spec", "finalizers");
+  const spec = submitted["spec"];
+  return {
+    ...submitted,
+    spec: { ...(typeof spec === "object" ? spec : {}), ...(finalizers === undefined ? {} : { finalizers }) },
+  };
+}

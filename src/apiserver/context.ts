@@ -1,0 +1,48 @@
+import type { Clock } from "#base/clock.ts";
+import type { Logger } from "#base/logger.ts";
+import type { Kind } from "#api/kind.ts";
+import { resourceName } from "#api/kind.ts";
+import type { Validator } from "#api/validation.ts";
+import type { ObjectKey, Partition, ResourceStore, Selection } from "#store/port.ts";
+import type { ServiceAddresses } from "./admission/service-addresses.ts";
+import type { ServedKinds } from "./served-kinds.ts";
+
+/** Which resources an endpoint shows: a member cluster's and the mesh's, or the mesh's alone. */
+export type EndpointView = "mesh" | "cluster";
+
+/** What a request's handlers share: one endpoint's view of the store. */
+export interface Context {
+  readonly store: ResourceStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly validator: Validator;
+  readonly endpoint: string;
+  readonly view: EndpointView;
+  /** Where the endpoint's own objects are kept. */
+  readonly partition: Partition;
+  readonly kinds: ServedKinds;
+  /** Gives addresses to Services; absent where the endpoint has no range. */
+  readonly addresses: ServiceAddresses | undefined;
+}
+
+/** The partition of the mesh's own objects. */
+export const meshPartition: Partition = "mesh";
+
+/** Where an endpoint keeps objects of a kind. */
+export function partitionOf(context: Pick<Context, "partition">, kind: Kind): Partition {
+  return kind.home === "mesh" ? meshPartition : context.partition;
+}
+
+/** The key of an object as an endpoint sees it. */
+export function keyOf(context: Context, kind: Kind, namespace: string | undefined, name: string): ObjectKey {
+  return { partition: partitionOf(context, kind), resource: resourceName(kind), namespace: namespace ?? "", name };
+}
+
+/** Objects of a kind as an endpoint sees them, in one namespace or in all. */
+export function selectionOf(context: Context, kind: Kind, namespace: string | undefined): Selection {
+  return {
+    partition: partitionOf(context, kind),
+    resource: resourceName(kind),
+    ...(namespace === undefined ? {} : { namespace }),
+  };
+}

@@ -1,0 +1,130 @@
+import type { ResourceObject } from "#api/meta.ts";
+import { contentType } from "../media.ts";
+import { parseObject, readBody, type JsonObject } from "../body.ts";
+import { parseDeleteOptions, parseWriteOptions } from "../options.ts";
+import { renderList, renderObject, type View } from "../output/render.ts";
+import { parseShape, type Shape } from "../output/shape.ts";
+import { parseInclude } from "../output/table.ts";
+import { parsePatch } from "../patch/patch.ts";
+import { create } from "../registry/create.ts";
+import { remove, type Deletion } from "../registry/delete.ts";
+import { list } from "../registry/list.ts";
+import type { Target } from "../registry/target.ts";
+import { getStored, update, type Update } from "../registry/update.ts";
+import { parseWatchOptions, watch } from "../registry/watch.ts";
+import type { Reply } from "../reply.ts";
+import { parseSelector } from "../selectors/selector.ts";
+import { codeOf } from "#base/errors.ts";
+import { notReached, parseRevision } from "../registry/resource-version.ts";
+import { success } from "../status.ts";
+import type { Call } from "./call.ts";
+
+function viewOf(call: Call, target: Target, shape: Shape): View {
+  const { kind, version } = target;
+  return { kind, version, shape, include: parseInclude(call.query), now: call.context.clock.now() };
+}
+
+/** One object, in the shape that the client wants. */
+export function objectReply(call: Call, target: Target, object: ResourceObject, code = 200): Reply {
+  const shape = parseShape(call.request.headers.accept, false);
+  return { kind: "value", code, body: renderObject(viewOf(call, target, shape), object), encoding: shape.encoding };
+}
+
+/** GET of one object. */
+export async function handleGet(call: Call, target: Target, name: string): Promise<Reply> {
+  const wanted = parseRevision(call.query.get("resourceVersion") ?? "");
+  const newest = await call.context.store.revision();
+  if (wanted > newest) throw notReached(wanted, newest);
+  return objectReply(call, target, (await getStored(call.context, target, name)).object);
+}
+
+/** GET of a collection. */
+export async function handleList(call: Call, target: Target): Promise<Reply> {
+  const shape = parseShape(call.request.headers.accept, true);
+  const selector = parseSelector(target.kind, target.version, call.query);
+  const { objects, metadata } = await list(call.context, target, selector, call.query);
+  const body = renderList(viewOf(call, target, shape), objects, metadata);
+  return { kind: "value", code: 200, body, encoding: shape.encoding };
+}
+
+/** GET with `watch=true`, of a collection or of one object. */
+export function handleWatch(call: Call, target: Target, name: string | undefined): Reply {
+  const shape = parseShape(call.request.headers.accept, false);
+  const selector = parseSelector(target.kind, target.version, call.query, name);
+  const options = parseWatchOptions(call.query);
+  const signal = AbortSignal.any([call.gone, call.draining]);
+  const view = (): View => viewOf(call, target, shape);
+  return {
+    kind: "stream",
+    type: "application/json",
+    chunks: watch(call.context, target, selector, options, view, signal),
+  };
+}
+
+/** POST to a collection. */
+export async function handleCreate(call: Call, target: Target): Promise<Reply> {
+  const options = parseWriteOptions(call.query, call.warn);
+  const body = parseObject(await readBody(call.request), contentType(call.request.headers["content-type"]));
+  return objectReply(call, target, await create(call.context, target, body, options), 201);
+}
+
+/** A change of one object, or of its status, by PUT or PATCH. */
+export async function handleChange(
+  call: Call,
+  target: Target,
+  name: string,
+  part: Update["part"] = "specification",
+): Promise<Reply> {
+  const options = parseWriteOptions(call.query, call.warn);
+  const change = await readChange(call, target);
+  return objectReply(call, target, await update(call.context, { target, name, part, change }, options));
+}
+
+/** The change that a PUT or PATCH asks for. */
+export async function readChange(call: Call, target: Target): Promise<(object: JsonObject) => JsonObject> {
+  const type = contentType(call.request.headers["content-type"]);
+  if (call.method === "PATCH") {
+    return parsePatch(target.kind, type, await readBody(call.request));
+  }
+  const wanted = parseObject(await readBody(call.request), type);
+  return () => wanted;
+}
+
+async function readDeleteOptions(call: Call): Promise<ReturnType<typeof parseDeleteOptions>> {
+  const body = await readBody(call.request);
+  const options = body.length === 0 ? {} : parseObject(body, contentType(call.request.headers["content-type"]));
+  return parseDeleteOptions(call.query, options);
+}
+
+function deletionReply(call: Call, target: Target, { object, gone }: Deletion): Reply {
+  if (!gone) return objectReply(call, target, object);
+  const { name, uid } = object.metadata;
+  const { group, plural } = target.kind;
+  const status = success({ name, ...(group === "" ? {} : { group }), kind: plural, uid });
+  const { encoding } = parseShape(call.request.headers.accept, false);
+  return { kind: "value", code: 200, body: { value: status }, encoding };
+}
+
+/** DELETE of one object. */
+export async function handleDelete(call: Call, target: Target, name: string): Promise<Reply> {
+  const options = await readDeleteOptions(call);
+  return deletionReply(call, target, await remove(call.context, target, name, options));
+}
+
+/** DELETE of a collection: of what the selectors mean. Answers the objects as they were. */
+export async function handleDeleteCollection(call: Call, target: Target): Promise<Reply> {
+  const shape = parseShape(call.request.headers.accept, true);
+  const options = await readDeleteOptions(call);
+  const selector = parseSelector(target.kind, target.version, call.query);
+  const { objects, metadata } = await list(call.context, target, selector, call.query);
+  for (const { metadata } of objects) {
+    const own = { ...target, namespace: metadata.namespace };
+    await remove(call.context, own, metadata.name, { ...options, uid: metadata.uid }).catch((error: unknown) => {
+      // Somebody else removed it, or made another of that name.
+      const code = codeOf(error);
+      if (code !== "NotFound" && code !== "Conflict") throw error;
+    });
+  }
+  const body = renderList(viewOf(call, target, shape), objects, metadata);
+  return { kind: "value", code: 200, body, encoding: shape.encoding };
+}

@@ -1,0 +1,43 @@
+import type { DiscoveryDocuments } from "../discovery/documents.ts";
+import { parseResourcePath } from "../path.ts";
+import { json, type Reply } from "../reply.ts";
+import { methodNotAllowed, noSuchPath } from "../status.ts";
+import { relayAggregated, type Aggregation } from "./aggregated.ts";
+import type { Call } from "./call.ts";
+import { handleDiscovery } from "./discovery.ts";
+import { handleHealth, type VersionInfo } from "./health.ts";
+import type { OpenApiDocuments } from "./openapi.ts";
+import { handleResource } from "./resources.ts";
+
+/** What an endpoint serves beside its resources. */
+export interface Routes {
+  readonly discovery: DiscoveryDocuments;
+  readonly openapi: OpenApiDocuments;
+  readonly version: VersionInfo;
+  readonly aggregated: readonly Aggregation[];
+}
+
+/** Paths that are not resources; they are only read. */
+function handleDocument(call: Call, routes: Routes): Reply | undefined {
+  return (
+    handleHealth(call, routes.version) ??
+    handleDiscovery(call, routes.discovery) ??
+    routes.openapi.handle(call) ??
+    (call.pathname === "/"
+      ? json({ paths: ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"] })
+      : undefined)
+  );
+}
+
+/** Finds who answers a request. @throws ApiError `NotFound`, `MethodNotAllowed`, and what the handlers throw. */
+export async function route(call: Call, routes: Routes): Promise<Reply> {
+  const document = handleDocument(call, routes);
+  if (document !== undefined) {
+    if (call.method !== "GET" && call.method !== "HEAD") throw methodNotAllowed();
+    return document;
+  }
+  if (await relayAggregated(call, routes.aggregated)) return { kind: "relayed" };
+  const path = parseResourcePath(call.pathname);
+  if (path === undefined) throw noSuchPath();
+  return handleResource(call, path);
+}

@@ -1,0 +1,46 @@
+import type { Kind } from "#api/kind.ts";
+import { isObject, parseJson, type JsonObject } from "../body.ts";
+import { ApiError } from "../status.ts";
+import { applyJsonPatch } from "./json-patch.ts";
+import { applyMergePatch } from "./merge-patch.ts";
+import { applyStrategicPatch } from "./strategic/merge.ts";
+
+/** A patch that has been read: gives the changed object. */
+export type Patch = (object: JsonObject) => JsonObject;
+
+function asObject(value: unknown): JsonObject {
+  if (isObject(value)) return value;
+  throw new ApiError("BadRequest", "the patch leaves no object");
+}
+
+/**
+ * Reads a patch.
+ * @throws ApiError `UnsupportedMediaType` for types that are not patches, `BadRequest`.
+ */
+export function parsePatch(kind: Kind, type: string, body: Buffer): Patch {
+  switch (type) {
+    case "application/json-patch+json": {
+      const patch = parseJson(body);
+      return (object) => asObject(applyJsonPatch(object, patch));
+    }
+    case "application/merge-patch+json": {
+      const patch = parseJson(body);
+      return (object) => asObject(applyMergePatch(object, asObject(patch)));
+    }
+    case "application/strategic-merge-patch+json": {
+      const patch = parseJson(body);
+      return (object) => applyStrategicPatch(kind, object, patch);
+    }
+    case "application/apply-patch+yaml":
+    case "application/apply-patch+cbor":
+      throw new ApiError(
+        "UnsupportedMediaType",
+        "server-side apply is not supported: apply without --server-side, or send a JSON, merge or strategic merge patch",
+      );
+    default:
+      throw new ApiError(
+        "UnsupportedMediaType",
+        `the body of the request was in an unknown format (${type || "none"}) - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json`,
+      );
+  }
+}

@@ -1,0 +1,146 @@
+import { canonical } from "#base/canonical.ts";
+import { codeOf } from "#base/errors.ts";
+import type { ObjectMeta, ResourceObject } from "#api/meta.ts";
+import type { Stored } from "#store/port.ts";
+import { carryOver, admitUpdate } from "../admission/admission.ts";
+import type { JsonObject } from "../body.ts";
+import { keyOf, type Context } from "../context.ts";
+import { asVersion } from "../output/json.ts";
+import { apiVersionOf } from "#api/meta.ts";
+import { conflict, invalid, notFound } from "../status.ts";
+import { checked } from "./checked.ts";
+import { identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
+
+/** How often a change that is not bound to a version is made again when another write came first. */
+const updateAttempts = 10;
+
+/** A change of one object. */
+export interface Update {
+  readonly target: Target;
+  readonly name: string;
+  /** `status` writes the status alone, and nothing else writes it. */
+  readonly part: "specification" | "status";
+  /** The wanted object, from the stored one in the version asked for. */
+  readonly change: (current: ResourceObject) => JsonObject;
+}
+
+/** The object of a name. @throws ApiError `NotFound`. */
+export async function getStored(context: Context, target: Target, name: string): Promise<Stored> {
+  const stored = await context.store.get(keyOf(context, target.kind, target.namespace, name));
+  if (stored === undefined) throw notFound(target.kind, name);
+  return stored;
+}
+
+function checkVersion(target: Target, name: string, submitted: Submitted, current: ResourceObject): void {
+  const { uid, resourceVersion } = submitted.metadata;
+  if (uid !== undefined && uid !== "" && uid !== current.metadata.uid) {
+    const problem = `Precondition failed: UID in precondition: ${JSON.stringify(uid)}, UID in object meta: ${current.metadata.uid}`;
+    throw conflict(target.kind, name, problem);
+  }
+  const bound = resourceVersion !== undefined && resourceVersion !== "" && resourceVersion !== "0";
+  if (bound && resourceVersion !== current.metadata.resourceVersion) throw conflict(target.kind, name);
+}
+
+function bodyText(object: ResourceObject): string {
+  const { apiVersion: _, kind: __, metadata: ___, status: ____, ...body } = object;
+  return canonical(body);
+}
+
+/** The server's own fields stay; the generation counts changes of what is neither metadata nor status. */
+function updatedMetadata(before: ResourceObject, after: ResourceObject): ObjectMeta {
+  const { labels, annotations, finalizers, ownerReferences } = after.metadata;
+  const { labels: _, annotations: __, finalizers: ___, ownerReferences: ____, ...own } = before.metadata;
+  return {
+    ...own,
+    generation: own.generation + (bodyText(before) === bodyText(after) ? 0 : 1),
+    ...(labels === undefined || Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(annotations === undefined || Object.keys(annotations).length === 0 ? {} : { annotations }),
+    ...(finalizers === undefined || finalizers.length === 0 ? {} : { finalizers }),
+    ...(ownerReferences === undefined || ownerReferences.length === 0 ? {} : { ownerReferences }),
+  };
+}
+
+/** An object that is going away gets no new finalizers. */
+function checkFinalizers(target: Target, before: ResourceObject, after: ResourceObject): void {
+  if (before.metadata.deletionTimestamp === undefined) return;
+  const known = new Set(before.metadata.finalizers);
+  const added = (after.metadata.finalizers ?? []).filter((finalizer) => !known.has(finalizer));
+  if (added.length === 0) return;
+  throw invalid(target.kind, before.metadata.name, [
+    {
+      field: "metadata.finalizers",
+      reason: "FieldValueForbidden",
+      message: `Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}`,
+    },
+  ]);
+}
+
+function desired(
+  context: Context,
+  { target, name, part, change }: Update,
+  before: ResourceObject,
+  options: WriteOptions,
+): ResourceObject {
+  const { kind, version } = target;
+  const wanted = change(asVersion(before, apiVersionOf(kind.group, version)));
+  const submitted = identify(target, wanted, name);
+  checkVersion(target, name, submitted, before);
+  if (part === "status") {
+    // Only the status is taken, so only the status is checked.
+    const { status } = checked(context, target, submitted, options, { part, before });
+    const { status: _, ...rest } = before;
+    return status === undefined ? rest : { ...rest, status };
+  }
+  const shaped = checked(context, target, carryOver(kind, submitted, before), options, { before });
+  const status = kind.status ? before["status"] : shaped["status"];
+  const after = { ...shaped, ...(status === undefined ? {} : { status }) };
+  checkFinalizers(target, before, after);
+  return { ...after, metadata: updatedMetadata(before, after) };
+}
+
+/** Whether nothing keeps an object that was deleted. */
+export function mayGo({ metadata }: ResourceObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = metadata;
+  return deletionTimestamp !== undefined && deletionGracePeriodSeconds === 0 && finalizers.length === 0;
+}
+
+async function write(
+  context: Context,
+  update: Update,
+  current: Stored,
+  options: WriteOptions,
+): Promise<ResourceObject | undefined> {
+  const next = desired(context, update, current.object, options);
+  const admitted = await admitUpdate(context, update.target.kind, next, current.object);
+  try {
+    const object = ordered(admitted.object);
+    if (options.dryRun || canonical(object) === canonical(current.object)) {
+      return options.dryRun ? object : current.object;
+    }
+    const expect = { kind: "revision", revision: current.revision } as const;
+    if (!mayGo(object)) return (await context.store.put(current.key, object, expect)).object;
+    // Its last finalizer went: so does the object.
+    await context.store.delete(current.key, expect);
+    return object;
+  } catch (error) {
+    if (codeOf(error) === "Conflict") return undefined;
+    if (codeOf(error) === "NotFound") throw notFound(update.target.kind, update.name);
+    throw error;
+  } finally {
+    admitted.release();
+  }
+}
+
+/**
+ * Changes an object. A change that names no version is made again from the newest object when another write came first.
+ * @returns the object as it is stored, or for a dry run as it would be.
+ * @throws ApiError `NotFound`, `Conflict`, `Invalid`, `BadRequest`.
+ */
+export async function update(context: Context, change: Update, options: WriteOptions): Promise<ResourceObject> {
+  for (let attempt = 1; attempt <= updateAttempts; attempt += 1) {
+    const current = await getStored(context, change.target, change.name);
+    const written = await write(context, change, current, options);
+    if (written !== undefined) return written;
+  }
+  throw conflict(change.target.kind, change.name);
+}

@@ -1,0 +1,129 @@
+import type { Clock } from "#base/clock.ts";
+import { codeOf } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
+import type { Kind } from "#api/kind.ts";
+import { Validator } from "#api/validation.ts";
+import type { Partition, ResourceStore } from "#store/port.ts";
+import { ServiceAddresses } from "./admission/service-addresses.ts";
+import type { Context, EndpointView } from "./context.ts";
+import { DiscoveryDocuments } from "./discovery/documents.ts";
+import { Endpoint } from "./endpoint.ts";
+import type { Aggregation } from "./handlers/aggregated.ts";
+import type { VersionInfo } from "./handlers/health.ts";
+import { OpenApiDocuments } from "./handlers/openapi.ts";
+import type { ListenAddress } from "./listener.ts";
+import { create } from "./registry/create.ts";
+import { ServedKinds } from "./served-kinds.ts";
+
+/** An endpoint of the API server: a view of the store with addresses of its own. */
+export interface EndpointOptions {
+  /** `mesh`, or the cluster's name; for logs and for `ApiServer.endpoints`. */
+  readonly name: string;
+  readonly view: EndpointView;
+  /** Where its own objects are kept: `mesh`, or `cluster/NAME`. */
+  readonly partition: Partition;
+  /** Loopback addresses and Unix sockets. */
+  readonly listen: readonly ListenAddress[];
+  /** The range of its Services' addresses, such as `10.110.0.0/16`. Without one, Services get none. */
+  readonly serviceRange?: string;
+  /** Namespaces that are made if they are not there; `default` and `kube-system` unless told. */
+  readonly namespaces?: readonly string[];
+}
+
+/** What an API server is made of. */
+export interface ApiServerOptions {
+  /** Closed by its owner, after the server. */
+  readonly store: ResourceStore;
+  readonly kinds: readonly Kind[];
+  readonly endpoints: readonly EndpointOptions[];
+  /** Groups that other servers serve; every endpoint passes their requests on. */
+  readonly aggregated?: readonly Aggregation[];
+  /** What `/version` says. */
+  readonly version: VersionInfo;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** A running API server. Disposing ends watches, lets requests finish, and takes the listeners away. */
+export interface ApiServer extends AsyncDisposable {
+  /** Where each endpoint listens, by name, with real ports. */
+  readonly endpoints: ReadonlyMap<string, readonly ListenAddress[]>;
+}
+
+function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, validator: Validator): Context {
+  const { store, clock, logger, kinds } = options;
+  const { name, view, partition, serviceRange } = endpoint;
+  return {
+    store,
+    clock,
+    logger,
+    validator,
+    endpoint: name,
+    view,
+    partition,
+    kinds: new ServedKinds(kinds, view),
+    addresses: serviceRange === undefined ? undefined : new ServiceAddresses(store, partition, serviceRange),
+  };
+}
+
+/**
+ * Serves a store as Kubernetes-style APIs over HTTP, one for each endpoint, and runs what such an API does by itself:
+ * namespaces come and go with what is in them, and objects go with their owners.
+ *
+ * Requests are not authenticated, so endpoints listen only where no other machine and no other user can reach them.
+ *
+ * ```ts
+ * await using store = await openSqliteStore({ path, clock: systemClock, logger });
+ * await using server = await createApiServer({
+ *   store,
+ *   kinds,
+ *   endpoints: [
+ *     { name: "mesh", view: "mesh", partition: "mesh", listen: [{ host: "127.0.0.1", port: 0 }] },
+ *     {
+ *       name: "east",
+ *       view: "cluster",
+ *       partition: "cluster/east",
+ *       listen: [{ socketPath: "/run/weft/demo/api-east.sock" }],
+ *       serviceRange: "10.110.0.0/16",
+ *     },
+ *   ],
+ *   version,
+ *   clock: systemClock,
+ *   logger,
+ * });
+ * ```
+ * @throws WeftError `PermissionDenied` for an address that others can reach, `Unavailable` for one that is taken,
+ * `InvalidArgument` for a service range that is none.
+ */
+export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
+  const { aggregated = [], version } = options;
+  const validator = new Validator();
+  await using started = new AsyncDisposableStack();
+  const addresses = new Map<string, readonly ListenAddress[]>();
+  for (const endpoint of options.endpoints) {
+    const context = contextOf(options, endpoint, validator);
+    await ensureNamespaces(context, endpoint.namespaces ?? ["default", "kube-system"]);
+    const routes = {
+      discovery: new DiscoveryDocuments(context.kinds, aggregated),
+      openapi: new OpenApiDocuments(context.kinds),
+      version,
+      aggregated,
+    };
+    const running = started.use(await Endpoint.start(context, routes, endpoint.listen));
+    addresses.set(endpoint.name, running.addresses);
+  }
+  const owned = started.move();
+  return { endpoints: addresses, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+async function ensureNamespaces(context: Context, names: readonly string[]): Promise<void> {
+  const kind = context.kinds.named("", "Namespace");
+  if (kind === undefined) return;
+  const target = { kind, version: kind.versions[0].name, namespace: undefined };
+  const options = { dryRun: false, fieldValidation: "Strict", warn: () => undefined } as const;
+  for (const name of names) {
+    await create(context, target, { metadata: { name } }, options).catch((error: unknown) => {
+      if (codeOf(error) !== "AlreadyExists") throw error;
+    });
+  }
+}
