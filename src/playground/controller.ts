@@ -1,7 +1,7 @@
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
-import { WorkQueue } from "#kube/workqueue.ts";
+import { WorkQueue } from "#base/workqueue.ts";
 
 /** Brings a cluster's actual state to the wanted one, object by object. */
 export interface Controller {

@@ -1,6 +1,6 @@
-import { Backoff } from "#base/backoff.ts";
-import type { BackoffOptions } from "#base/backoff.ts";
-import type { Clock } from "#base/clock.ts";
+import { Backoff } from "./backoff.ts";
+import type { BackoffOptions } from "./backoff.ts";
+import type { Clock } from "./clock.ts";
 
 /** How a queue works. */
 export interface WorkQueueOptions {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
-import { systemClock } from "#base/clock.ts";
+import { systemClock } from "./clock.ts";
 import { WorkQueue } from "./workqueue.ts";
 import type { WorkQueueOptions } from "./workqueue.ts";
 
