@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { apply, type Edit, edit, nodes, withClusters } from "./testing/arbitrary.ts";
+import { apply, edit, nodes, withClusters } from "./testing/arbitrary.ts";
 import { Follower, type Holdings } from "./testing/follower.ts";
 import type { TestMesh } from "./testing/mesh.ts";
 

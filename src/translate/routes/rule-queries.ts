@@ -33,6 +33,8 @@ export interface ServicePortView {
 
 /** Routes of VirtualServices as queries, each shared by all callers for whom it comes out the same. */
 export interface RoutingRuleQueries {
+  /** A place with only that of its source which the rule looks at, so that callers share what they can. */
+  readonly narrowed: (rule: string, place: RoutePlace) => RoutePlace;
   /** Whether a rule has any route at a place. */
   readonly applies: (rule: string, place: RoutePlace) => boolean;
   /** The routes of a rule at a place; empty where it has none. */
@@ -62,7 +64,6 @@ export function routingRuleQueries(engine: Engine, model: Model): RoutingRuleQue
   });
   const ruleOf = (key: string): RoutingRule | undefined => resolved.get(key)?.rule;
 
-  /** The place with only that of its source which the rule looks at, so that callers share what they can. */
   const narrowed = (rule: string, place: RoutePlace): RoutePlace => ({
     ...place,
     source: sourceProjection(ruleOf(rule)?.http ?? [], place.source),
@@ -108,6 +109,7 @@ export function routingRuleQueries(engine: Engine, model: Model): RoutingRuleQue
   });
 
   return {
+    narrowed,
     applies: (rule, place) => applies.get({ rule, place: narrowed(rule, place) }),
     routes: (placed) => routes.get({ ...placed, place: narrowed(placed.rule, placed.place) }),
     defaultRoute: engine.query({

@@ -1,3 +1,4 @@
+import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { type Bucket, bucketKey } from "#model/clients.ts";
@@ -33,12 +34,20 @@ export interface SidecarRouteQueries {
   /** The virtual hosts of a port without their routes, sorted by their names. */
   readonly plans: Query<SidecarPort, ReadonlyMap<string, VirtualHostPlan>>;
   /** One virtual host with its routes. */
-  readonly virtualHost: Query<SidecarHost, VirtualHost | undefined>;
+  readonly virtualHost: (host: SidecarHost) => VirtualHost | undefined;
   /** A route configuration by its name: of a port, or of a sniffed port of one service. */
   readonly configuration: Query<
     { readonly view: SidecarRouteView; readonly name: string },
     RouteConfiguration | undefined
   >;
+}
+
+/** A virtual host before its routes are made, for all callers for whom it comes out the same. */
+interface PlannedHost {
+  readonly plan: VirtualHostPlan;
+  readonly client: Client;
+  /** With only that of the caller which the plan's rule looks at. */
+  readonly place: RoutePlace;
 }
 
 function portKey({ view, port }: SidecarPort): string {
@@ -108,20 +117,31 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
       ),
   });
 
-  const hostQuery = engine.query<SidecarHost, VirtualHost | undefined>({
+  const madeHost = engine.query<PlannedHost, VirtualHost>({
     name: "virtual-host",
-    key: (host) => `${host.name}|${portKey(host)}`,
-    compute: ({ view, port, name }) => {
-      const plan = plans.get({ view, port }).get(name);
-      if (!plan) return undefined;
-      const { client } = view;
+    key: canonical,
+    compute: ({ plan, client, place }) => {
+      const { port } = place;
       const routes =
         plan.rule === undefined
           ? [rules.defaultRoute.get({ client, host: plan.host, port })]
-          : rules.routes({ rule: plan.rule, client, place: placeOf({ view, port }), tls: false });
+          : rules.routes({ rule: plan.rule, client, place, tls: false });
       return virtualHost(plan.name, plan.domains, routes);
     },
   });
+
+  const hostOf = ({ view, port }: SidecarPort, plan: VirtualHostPlan): VirtualHost => {
+    const place =
+      plan.rule === undefined
+        ? { source: { namespace: "", labels: {} }, port, gateway: meshGateway }
+        : rules.narrowed(plan.rule, placeOf({ view, port }));
+    return madeHost.get({ plan, client: view.client, place });
+  };
+
+  const hostByName = (asked: SidecarHost): VirtualHost | undefined => {
+    const plan = plans.get(asked).get(asked.name);
+    return plan && hostOf(asked, plan);
+  };
 
   const unknownHosts = (client: Client): UnknownHosts => {
     const own = model.clients.sidecar(client)?.spec.outboundTrafficPolicy?.mode;
@@ -140,14 +160,12 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
       if (!asked || asked.kind === "gateway") return undefined;
       const { port } = asked;
       if (asked.kind === "service") {
-        return serviceRoutes(name, hostQuery.get({ view, port, name: virtualHostName(asked.host, port) }));
+        return serviceRoutes(name, hostByName({ view, port, name: virtualHostName(asked.host, port) }));
       }
-      const hosts = [...plans.get({ view, port }).keys()].flatMap(
-        (each) => hostQuery.get({ view, port, name: each }) ?? [],
-      );
+      const hosts = [...plans.get({ view, port }).values()].map((plan) => hostOf({ view, port }, plan));
       return portRoutes(name, hosts, unknownHosts(view.client));
     },
   });
 
-  return { plans, virtualHost: hostQuery, configuration };
+  return { plans, virtualHost: hostByName, configuration };
 }

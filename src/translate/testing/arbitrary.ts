@@ -182,14 +182,14 @@ const gateway = fc.record({
 });
 
 const rarely = fc.constantFrom(false, false, false, true);
-const clusterObject = fc.oneof({ weight: 3, arbitrary: service }, pod, slice, node);
-const meshObject = fc.oneof(destinationRule, virtualService, serviceEntry, sidecar, gateway);
+const clusterObject: fc.Arbitrary<ObjectInput> = fc.oneof({ weight: 3, arbitrary: service }, pod, slice, node);
+const meshObject: fc.Arbitrary<ObjectInput> = fc.oneof(destinationRule, virtualService, serviceEntry, sidecar, gateway);
 
 /** Edits of a small mesh in which objects often concern one another. */
 export const edit: fc.Arbitrary<Edit> = fc.oneof(
-  fc.record({ object: clusterObject as fc.Arbitrary<ObjectInput>, cluster, remove: rarely }),
+  fc.record({ object: clusterObject, cluster, remove: rarely }),
   fc.record({
-    object: meshObject as fc.Arbitrary<ObjectInput>,
+    object: meshObject,
     cluster: fc.constant(""),
     remove: rarely,
   }),

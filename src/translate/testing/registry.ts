@@ -16,6 +16,7 @@ import { HttpConnectionManagerSchema } from "#proto/gen/envoy/extensions/filters
 import { TcpProxySchema } from "#proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { UuidRequestIdConfigSchema } from "#proto/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 import { HttpProtocolOptionsSchema } from "#proto/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
+import { PreviousPrioritiesConfigSchema } from "#proto/gen/envoy/extensions/retry/priority/previous_priorities/v3/previous_priorities_config_pb.js";
 import { PreviousHostsPredicateSchema } from "#proto/gen/envoy/extensions/retry/host/previous_hosts/v3/previous_hosts_pb.js";
 import { NameTableSchema } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
 
@@ -41,4 +42,5 @@ export const registry: Registry = createRegistry(
   UuidRequestIdConfigSchema,
   HttpProtocolOptionsSchema,
   PreviousHostsPredicateSchema,
+  PreviousPrioritiesConfigSchema,
 );

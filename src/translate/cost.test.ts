@@ -1,0 +1,96 @@
+import { describe, expect, it } from "vitest";
+import type { Engine } from "#incremental/engine.ts";
+import { Follower } from "./testing/follower.ts";
+import type { TestMesh } from "./testing/mesh.ts";
+import {
+  destinationRule,
+  put,
+  type Scale,
+  scaleMesh,
+  scaleNode,
+  serviceObjects,
+  virtualService,
+} from "./testing/scale.ts";
+
+/** Queries whose result is a message for proxies: what a translation is. */
+const translations = ["cluster", "endpoints", "outbound-listener", "virtual-outbound", "virtual-inbound", "resource"];
+
+function counts({ computations }: Engine): ReadonlyMap<string, number> {
+  return new Map(computations);
+}
+
+/** How often each query ran during an edit. */
+function during({ engine }: TestMesh, follower: Follower, edit: () => void): ReadonlyMap<string, number> {
+  const before = counts(engine);
+  edit();
+  follower.refresh();
+  const ran = [...counts(engine)].map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const);
+  return new Map(ran.filter(([, count]) => count > 0));
+}
+
+function followed(scale: Scale, proxies: number): { readonly mesh: TestMesh; readonly follower: Follower } {
+  const mesh = scaleMesh(scale);
+  put(mesh, virtualService(0, scale, 0));
+  put(mesh, destinationRule(0, scale, 0));
+  const follower = new Follower(mesh.engine, mesh.translator);
+  follower.follow(Array.from({ length: proxies }, (_, index) => mesh.translator.classOf(scaleNode(index, scale))));
+  return { mesh, follower };
+}
+
+function pick(ran: ReadonlyMap<string, number>, names: readonly string[]): readonly (readonly [string, number])[] {
+  return names.flatMap((name) => (ran.has(name) ? [[name, ran.get(name) ?? 0] as const] : []));
+}
+
+const scale: Scale = { services: 60, namespaces: 6, sidecars: 0 };
+
+describe("the cost of a change", () => {
+  it.each([6, 60])("of endpoints is one endpoint set, with %i proxies", (proxies) => {
+    const { mesh, follower } = followed(scale, proxies);
+    const ran = during(mesh, follower, () => {
+      mesh.engine.change(() => {
+        for (const object of serviceObjects(7, scale, 1)) put(mesh, object);
+      });
+    });
+    // The set itself, and the scope of all these proxies that has it.
+    expect(pick(ran, translations)).toEqual([
+      ["endpoints", 1],
+      ["resource", 1],
+    ]);
+  });
+
+  it.each([6, 60])("of a DestinationRule is its service's cluster and endpoints, with %i proxies", (proxies) => {
+    const { mesh, follower } = followed(scale, proxies);
+    const ran = during(mesh, follower, () => put(mesh, destinationRule(0, scale, 1)));
+    expect(ran.get("cluster")).toBe(1);
+    expect(ran.get("endpoints")).toBe(1);
+    expect(ran.get("outbound-listener")).toBeUndefined();
+  });
+
+  it("of a VirtualService is one set of routes, and a virtual host for its namespace and one for all others", () => {
+    const { mesh, follower } = followed(scale, 60);
+    const ran = during(mesh, follower, () => put(mesh, virtualService(0, scale, 1)));
+    expect(ran.get("routes")).toBe(1);
+    expect(ran.get("virtual-host")).toBe(2);
+    expect(ran.get("sidecar-routes")).toBe(6);
+    expect(ran.get("cluster")).toBeUndefined();
+    expect(ran.get("endpoints")).toBeUndefined();
+    expect(ran.get("outbound-listener")).toBeUndefined();
+  });
+
+  it("is nothing for proxies behind a Sidecar that leaves the service out", () => {
+    const behind = { ...scale, sidecars: 3 };
+    const { mesh, follower } = followed(behind, 60);
+    const ran = during(mesh, follower, () => put(mesh, virtualService(5, behind, 1)));
+    // ns-5 and the two others without a Sidecar.
+    expect(ran.get("virtual-host")).toBe(2);
+    expect(ran.get("sidecar-routes")).toBe(3);
+  });
+
+  it("does not grow with proxies of one namespace", () => {
+    const [few, many] = [6, 60].map((proxies) => {
+      const { mesh, follower } = followed(scale, proxies);
+      return during(mesh, follower, () => put(mesh, virtualService(0, scale, 1)));
+    });
+    expect(many).toEqual(few);
+  });
+});
