@@ -14,7 +14,7 @@ const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 type Json = Readonly<Record<string, unknown>>;
 
 /** An object to be applied, as a file has it. */
-interface Manifest extends Json {
+export interface Manifest extends Json {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: Json & { readonly name: string; readonly namespace?: string };

@@ -1,7 +1,9 @@
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import { systemClock } from "#base/clock.ts";
 import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
+import type { EmbeddedCluster } from "#server/server.ts";
 import { wholeNumber } from "./output.ts";
+import { weftVersion } from "./version.ts";
 
 interface LogFlags {
   readonly logLevel: LogLevel;
@@ -62,5 +64,50 @@ export function discoveryCommand(program: Command): void {
       ];
       const options = { meshApi, mesh, xds, statusSocket, startLimitMs: 30_000 };
       await runDiscovery(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
+    });
+}
+
+interface ServerFlags extends LogFlags {
+  readonly store: string;
+  readonly runDir: string;
+  readonly meshPort: number;
+  readonly embedded: readonly EmbeddedCluster[];
+}
+
+const embeddedForm = /^([a-z0-9-]+),pods=([0-9./]+),services=([0-9./]+),port=([0-9]+)$/;
+
+/** Reads `--embedded`, which may be given several times. */
+function embeddedCluster(text: string, before: readonly EmbeddedCluster[]): readonly EmbeddedCluster[] {
+  const [, name, podRange, serviceRange, port] = embeddedForm.exec(text) ?? [];
+  if (name === undefined || podRange === undefined || serviceRange === undefined) {
+    throw new InvalidArgumentError("write it as east,pods=10.10.0.0/16,services=10.110.0.0/16,port=16441.");
+  }
+  return [...before, { name, podRange, serviceRange, port: Number(port) }];
+}
+
+/** `weft server`. */
+export function serverCommand(program: Command): void {
+  const port = wholeNumber(0, 65_535);
+  withLogFlag(program.command("server"))
+    .summary("run the API servers and the embedded clusters' controllers")
+    .description("Runs the store, the mesh's API, and the API and controllers of each embedded cluster.")
+    .requiredOption("--store <file>", "file of the store's database; made if it is not there")
+    .requiredOption("--run-dir <folder>", "folder of its Unix sockets, api-mesh.sock and api-CLUSTER.sock")
+    .requiredOption("--mesh-port <port>", "loopback port of the mesh's API", port)
+    .option(
+      "--embedded <cluster>",
+      "an embedded cluster: NAME,pods=CIDR,services=CIDR,port=PORT; may be repeated",
+      embeddedCluster,
+      [],
+    )
+    .addHelpText(
+      "after",
+      "\nExample:\n  weft server --store store.db --run-dir /run/weft/own --mesh-port 16440 --embedded east,pods=10.10.0.0/16,services=10.110.0.0/16,port=16441",
+    )
+    .action(async (flags: ServerFlags) => {
+      const { runServer } = await import("#server/server.ts");
+      const { store, runDir, meshPort, embedded } = flags;
+      const options = { store, runDir, meshPort, embedded, version: weftVersion() };
+      await runServer(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
     });
 }

@@ -2,7 +2,11 @@ import { Command, CommanderError } from "commander";
 import { codeOf, messageOf } from "#base/errors.ts";
 import { applyCommand, deleteCommand } from "./apply.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
+import { demoCommand } from "./demo/command.ts";
 import { getCommand } from "./get.ts";
+import { discoveryCommand, serverCommand } from "./processes.ts";
+import { proxyConfigCommand } from "./proxy/config.ts";
+import { proxyStatusCommand } from "./proxy/status.ts";
 import { versionCommand } from "./version.ts";
 
 /** `weft completion SHELL`, and the hidden command that its scripts call. */
@@ -30,10 +34,15 @@ function build(): Command {
     .configureHelp({ showGlobalOptions: true })
     .showSuggestionAfterError()
     .exitOverride();
+  demoCommand(program);
+  proxyStatusCommand(program);
+  proxyConfigCommand(program);
   getCommand(program);
   applyCommand(program);
   deleteCommand(program);
   versionCommand(program);
+  serverCommand(program);
+  discoveryCommand(program);
   completionCommands(program);
   return program;
 }

@@ -1,0 +1,91 @@
+import type { Finding } from "#api/finding.ts";
+
+/** A refusal of a resource by proxies, put down to the object that the resource came from. */
+export interface Refusal {
+  /** Proxies that refuse, such as `page-7d4b9.shop (east)`. */
+  readonly proxies: readonly string[];
+  /** Envoy's own words. */
+  readonly message: string;
+}
+
+/** A condition of an object's status, as Istio and Kubernetes write it. */
+export interface Condition {
+  readonly type: string;
+  readonly status: "True" | "False";
+  readonly reason: string;
+  readonly message: string;
+  /** RFC 3339. */
+  readonly lastTransitionTime: string;
+}
+
+/** The members of an object's status that are written here. */
+export interface ObjectStatus {
+  readonly observedGeneration: number;
+  readonly conditions: readonly Condition[];
+  /** As Istio's analysis writes them: `level`, and `type` with a stable name and code. */
+  readonly validationMessages: readonly object[];
+}
+
+/** Condition types that are written here; others on an object belong to others. The names are Gateway API's. */
+export const ownTypes = ["Accepted", "Programmed"] as const;
+
+const levels = { error: "ERROR", warning: "WARNING", info: "INFO" } as const;
+/** Longest message of a condition; Kubernetes' own limit is 32 KiB. */
+const longest = 4096;
+
+function line({ field, message }: Finding): string {
+  return field === undefined ? message : `${field}: ${message}`;
+}
+
+function clipped(text: string): string {
+  return text.length > longest ? `${text.slice(0, longest - 1)}…` : text;
+}
+
+function accepted(findings: readonly Finding[], now: string): Condition {
+  const [worst] = findings.toSorted((a, b) => Number(b.severity === "error") - Number(a.severity === "error"));
+  return {
+    type: "Accepted",
+    status: worst?.severity === "error" ? "False" : "True",
+    reason: worst?.code ?? "Accepted",
+    message: clipped(findings.map(line).join("; ")),
+    lastTransitionTime: now,
+  };
+}
+
+function programmed(refusals: readonly Refusal[], now: string): Condition {
+  const text = refusals.map(({ proxies, message }) => `refused by ${proxies.join(", ")}: ${message}`);
+  return {
+    type: "Programmed",
+    status: "False",
+    reason: "Refused",
+    message: clipped(text.join("; ")),
+    lastTransitionTime: now,
+  };
+}
+
+/** The status of an object with findings or refusals; undefined where there is nothing to say. */
+export function statusOf(
+  findings: readonly Finding[],
+  refusals: readonly Refusal[],
+  generation: number,
+  now: string,
+): ObjectStatus | undefined {
+  if (findings.length === 0 && refusals.length === 0) return undefined;
+  return {
+    observedGeneration: generation,
+    conditions: [
+      ...(findings.length > 0 ? [accepted(findings, now)] : []),
+      ...(refusals.length > 0 ? [programmed(refusals, now)] : []),
+    ],
+    validationMessages: findings.map(({ code, severity }) => ({ type: { name: code, code }, level: levels[severity] })),
+  };
+}
+
+/** Whether two statuses say the same, times apart. */
+export function saysTheSame(a: ObjectStatus | undefined, b: ObjectStatus | undefined): boolean {
+  const text = (status: ObjectStatus | undefined): string =>
+    JSON.stringify(
+      status && { ...status, conditions: status.conditions.map(({ lastTransitionTime: _time, ...rest }) => rest) },
+    );
+  return text(a) === text(b);
+}
