@@ -1,4 +1,5 @@
 import type { ConnectionPoolSettings } from "#api/istio/common.ts";
+import type { HTTPRetry } from "#api/istio/http-route.ts";
 import type { LocalityLoadBalancerSetting } from "#api/istio/traffic-policy.ts";
 
 /** When idle connections are probed. */
@@ -17,14 +18,19 @@ export interface MeshConfig {
   readonly h2UpgradePolicy?: string;
   readonly tcpKeepalive?: TcpKeepalive;
   readonly localityLbSetting?: LocalityLoadBalancerSetting;
+  /** Retries of routes that say nothing of them. */
+  readonly defaultHttpRetryPolicy?: HTTPRetry;
   readonly defaultServiceExportTo?: readonly string[];
   readonly defaultVirtualServiceExportTo?: readonly string[];
   readonly defaultDestinationRuleExportTo?: readonly string[];
 }
 
 /** The mesh's configuration with Istio's defaults filled in. */
-export type MeshSettings = Required<Omit<MeshConfig, "tcpKeepalive" | "outboundTrafficPolicy">> & {
+export type MeshSettings = Required<
+  Omit<MeshConfig, "tcpKeepalive" | "outboundTrafficPolicy" | "defaultHttpRetryPolicy">
+> & {
   readonly tcpKeepalive?: TcpKeepalive;
+  readonly defaultHttpRetryPolicy?: HTTPRetry;
   readonly outboundTrafficPolicy: { readonly mode: string };
 };
 

@@ -2,7 +2,7 @@ import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
-import { type Client, clientKey } from "./client.ts";
+import { type Client, clientKey, everyone } from "./client.ts";
 import type { ClientQueries } from "./clients.ts";
 import { exportsOf, isExportedTo } from "./exports.ts";
 import { compareHosts, hostMatches, resolveHost } from "./hosts.ts";
@@ -30,7 +30,7 @@ export interface Exposure {
 export interface VirtualHostRules {
   /** A full host name, possibly a wildcard. */
   readonly host: string;
-  /** Keys of the VirtualServices, the oldest first. */
+  /** Keys of the VirtualServices: the more private ones first, then the older ones. */
   readonly virtualServices: readonly string[];
 }
 
@@ -82,6 +82,12 @@ function sourceLabelsOf(spec: VirtualServiceSpec): readonly StringMap[] {
     .flatMap((match) => (match.sourceLabels ? [match.sourceLabels] : []));
 }
 
+/** What only its own namespace sees goes before what some namespaces see, and that before what all see; Istio's order. */
+function breadth({ exportTo, namespace }: Exposure): number {
+  if (exportTo.includes(everyone)) return 2;
+  return exportTo.every((each) => each === "." || each === namespace) ? 0 : 1;
+}
+
 /** Declares the queries about VirtualServices. */
 export function virtualServiceQueries(
   engine: Engine,
@@ -99,7 +105,7 @@ export function virtualServiceQueries(
     return {
       key,
       namespace: row.namespace,
-      hosts: hosts.map((host) => resolveHost(host, row.namespace)),
+      hosts: hosts.map((host) => resolveHost(host, row.namespace).toLowerCase()),
       gateways:
         gateways.length === 0 ? [meshGateway] : gateways.map((gateway) => resolveGateway(gateway, row.namespace)),
       exportTo: exportsOf(exportTo, services.mesh.get(only).defaultVirtualServiceExportTo),
@@ -118,7 +124,8 @@ export function virtualServiceQueries(
     oldestFirst
       .get(only)
       .flatMap((key) => exposure.get(key) ?? [])
-      .filter((each) => each.gateways.includes(gateway) && isExportedTo(each.exportTo, each.namespace, viewer));
+      .filter((each) => each.gateways.includes(gateway) && isExportedTo(each.exportTo, each.namespace, viewer))
+      .toSorted((a, b) => breadth(a) - breadth(b));
 
   const meshHosts = engine.query<Client, readonly VirtualHostRules[]>({
     name: "virtual-hosts",

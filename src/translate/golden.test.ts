@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { EncodedResource } from "#proto/encoded.ts";
-import { expectGolden, inputFile, yamlOf } from "./testing/golden.ts";
+import { goldenFiles, inputFile, yamlOf } from "./testing/golden.ts";
 import { meshOf, type ProxyResources, resourcesOf } from "./testing/mesh.ts";
 import { refusal } from "./testing/validate.ts";
 
@@ -27,7 +27,8 @@ describe("golden cases", () => {
     const directory = join(folder, name);
     const mesh = meshOf(readFileSync(join(directory, inputFile), "utf8"));
     const resources = resourcesOf(mesh, mesh.node);
-    expectGolden(directory, outputs(resources));
+    const files = outputs(resources);
+    expect(files).toEqual(goldenFiles(directory, files));
     expect(await refusal(resources)).toBe("");
   });
 });

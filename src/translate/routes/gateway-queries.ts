@@ -3,7 +3,8 @@ import type { Query } from "#incremental/query.ts";
 import type { Model } from "#model/model.ts";
 import { isHttp, parseProtocol } from "#model/protocol.ts";
 import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
-import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
+import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { parseRouteName } from "../names.ts";
 import { type GatewayRouteView, listenPort, routeViewKey } from "../view.ts";
 import {
@@ -38,7 +39,7 @@ export interface GatewayRouteQueries {
   /** A route configuration by its name (`http.8080`). */
   readonly configuration: Query<
     { readonly view: GatewayRouteView; readonly name: string },
-    RouteConfiguration | undefined
+    EncodedResource | undefined
   >;
 }
 
@@ -94,10 +95,11 @@ export function gatewayRouteQueries(engine: Engine, model: Model, rules: Routing
 
   const configuration = engine.query<
     { readonly view: GatewayRouteView; readonly name: string },
-    RouteConfiguration | undefined
+    EncodedResource | undefined
   >({
     name: "gateway-routes",
     key: ({ view, name }) => `${name}|${routeViewKey(view)}`,
+    equal: sameResource,
     compute: ({ view, name }) => {
       const asked = parseRouteName(name);
       if (asked?.kind !== "gateway") return undefined;
@@ -105,7 +107,7 @@ export function gatewayRouteQueries(engine: Engine, model: Model, rules: Routing
       const hosts = [...plans.get({ view, port }).keys()].flatMap(
         (each) => virtualHost.get({ view, port, name: each }) ?? [],
       );
-      return gatewayRoutes(name, port, hosts);
+      return encodeResource(RouteConfigurationSchema, gatewayRoutes(name, port, hosts), name);
     },
   });
 

@@ -109,20 +109,3 @@ export function routeConfiguration(name: string, virtualHosts: readonly VirtualH
     ignorePortInHostMatching: true,
   });
 }
-
-/** The route configuration of a sidecar's port (`9080`). */
-export function portRoutes(
-  name: string,
-  virtualHosts: readonly VirtualHost[],
-  others: UnknownHosts,
-): RouteConfiguration {
-  return routeConfiguration(name, [...virtualHosts, catchAll(others)]);
-}
-
-/**
- * The route configuration of one service's port whose protocol is sniffed (`reviews.shop.svc.cluster.local:9080`). Its
- * listener has the service's address, so every `Host` is meant for the service.
- */
-export function serviceRoutes(name: string, service: VirtualHost | undefined): RouteConfiguration {
-  return routeConfiguration(name, service ? [{ ...service, domains: ["*"] }] : []);
-}

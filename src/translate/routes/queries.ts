@@ -1,7 +1,7 @@
 import type { Finding } from "#api/finding.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Model } from "#model/model.ts";
-import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import type { EncodedResource } from "#proto/encoded.ts";
 import type { RouteView } from "../view.ts";
 import { type GatewayRouteQueries, gatewayRouteQueries } from "./gateway-queries.ts";
 import { routingRuleQueries } from "./rule-queries.ts";
@@ -12,7 +12,7 @@ export interface RouteQueries {
   readonly sidecars: SidecarRouteQueries;
   readonly gateways: GatewayRouteQueries;
   /** A route configuration by its name (`parseRouteName`), or undefined for a name of another form. */
-  readonly configuration: (view: RouteView, name: string) => RouteConfiguration | undefined;
+  readonly configuration: (view: RouteView, name: string) => EncodedResource | undefined;
   /** What routing cannot do of a VirtualService, by `namespace/name`. */
   readonly findings: (virtualService: string) => readonly Finding[];
 }

@@ -10,7 +10,7 @@ import type { Route } from "#proto/gen/envoy/config/route/v3/route_components_pb
 import type { Destinations, DestinationService } from "./destination.ts";
 import { routingRule } from "./resolve.ts";
 import { appliesAt, ruleRoutes } from "./route.ts";
-import type { RoutingRule } from "./rule.ts";
+import type { RouteDefaults, RoutingRule } from "./rule.ts";
 import { type RoutePlace, sourceProjection } from "./source.ts";
 import { defaultRoute } from "./virtual-host.ts";
 
@@ -99,12 +99,17 @@ export function routingRuleQueries(engine: Engine, model: Model): RoutingRuleQue
     },
   });
 
+  const defaults = (): RouteDefaults => {
+    const retries = model.services.mesh.get(only).defaultHttpRetryPolicy;
+    return retries ? { retries } : {};
+  };
+
   const routes = engine.query<PlacedRule, readonly Route[]>({
     name: "routes",
     key: canonical,
     compute: ({ rule, client, place, tls }) => {
       const found = ruleOf(rule);
-      return found ? ruleRoutes(found, { place, tls, destinations: destinations(client), defaults: {} }) : [];
+      return found ? ruleRoutes(found, { place, tls, destinations: destinations(client), defaults: defaults() }) : [];
     },
   });
 
@@ -115,7 +120,7 @@ export function routingRuleQueries(engine: Engine, model: Model): RoutingRuleQue
     defaultRoute: engine.query({
       name: "default-route",
       key: ({ client, host, port }) => `${clientKey(client)}|${host}|${port}`,
-      compute: ({ client, host, port }) => defaultRoute(host, port, destinations(client), {}),
+      compute: ({ client, host, port }) => defaultRoute(host, port, destinations(client), defaults()),
     }),
     findings: (rule) => resolved.get(rule)?.findings ?? [],
   };

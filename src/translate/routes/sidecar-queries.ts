@@ -2,21 +2,21 @@ import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { type Bucket, bucketKey } from "#model/clients.ts";
-import type { Client } from "#model/client.ts";
+import { type Client, clientKey } from "#model/client.ts";
 import type { Model } from "#model/model.ts";
 import { listenerProtocol } from "#model/protocol.ts";
 import { addressesIn, noAddress } from "#model/service.ts";
 import { only } from "#model/services.ts";
 import { meshGateway } from "#model/virtualservices.ts";
-import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
-import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { type EncodedResource, sameResource } from "#proto/encoded.ts";
 import { parseRouteName } from "../names.ts";
 import { routeViewKey, type SidecarRouteView } from "../view.ts";
 import type { NamedService } from "./domains.ts";
-import { planVirtualHosts, portRoutes, serviceRoutes, type VirtualHostPlan } from "./outbound.ts";
+import { encodeRoutes, encodeVirtualHost } from "./encoded.ts";
+import { planVirtualHosts, type VirtualHostPlan } from "./outbound.ts";
 import type { RoutingRuleQueries } from "./rule-queries.ts";
-import type { RoutePlace } from "./source.ts";
-import { byName, type UnknownHosts, virtualHost, virtualHostName } from "./virtual-host.ts";
+import type { RoutePlace, RouteSource } from "./source.ts";
+import { byName, catchAll, type UnknownHosts, virtualHost, virtualHostName } from "./virtual-host.ts";
 
 /** A port of the mesh as a sidecar sees it. */
 export interface SidecarPort {
@@ -24,8 +24,9 @@ export interface SidecarPort {
   readonly port: number;
 }
 
-/** A virtual host of a port by its name. */
-export interface SidecarHost extends SidecarPort {
+/** A route configuration of a sidecar by its name. */
+export interface SidecarRoutes {
+  readonly view: SidecarRouteView;
   readonly name: string;
 }
 
@@ -33,13 +34,8 @@ export interface SidecarHost extends SidecarPort {
 export interface SidecarRouteQueries {
   /** The virtual hosts of a port without their routes, sorted by their names. */
   readonly plans: Query<SidecarPort, ReadonlyMap<string, VirtualHostPlan>>;
-  /** One virtual host with its routes. */
-  readonly virtualHost: (host: SidecarHost) => VirtualHost | undefined;
-  /** A route configuration by its name: of a port, or of a sniffed port of one service. */
-  readonly configuration: Query<
-    { readonly view: SidecarRouteView; readonly name: string },
-    RouteConfiguration | undefined
-  >;
+  /** A route configuration: of a port, or of a sniffed port of one service. */
+  readonly configuration: Query<SidecarRoutes, EncodedResource | undefined>;
 }
 
 /** A virtual host before its routes are made, for all callers for whom it comes out the same. */
@@ -48,6 +44,15 @@ interface PlannedHost {
   readonly client: Client;
   /** With only that of the caller which the plan's rule looks at. */
   readonly place: RoutePlace;
+}
+
+/** Where routes of services without rules stand: they look at nothing of the caller. */
+const nobody: RouteSource = { namespace: "", labels: {} };
+
+function plannedHostKey({ plan, client, place }: PlannedHost): string {
+  const { name, domains, rule } = plan;
+  const ruled = rule === undefined ? "" : `${rule}|${canonical(place)}`;
+  return `${name}|${domains.join(" ")}|${clientKey(client)}|${ruled}`;
 }
 
 function portKey({ view, port }: SidecarPort): string {
@@ -117,30 +122,25 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
       ),
   });
 
-  const madeHost = engine.query<PlannedHost, VirtualHost>({
+  const encodedHost = engine.query<PlannedHost, Uint8Array>({
     name: "virtual-host",
-    key: canonical,
+    key: plannedHostKey,
     compute: ({ plan, client, place }) => {
       const { port } = place;
       const routes =
         plan.rule === undefined
           ? [rules.defaultRoute.get({ client, host: plan.host, port })]
           : rules.routes({ rule: plan.rule, client, place, tls: false });
-      return virtualHost(plan.name, plan.domains, routes);
+      return encodeVirtualHost(virtualHost(plan.name, plan.domains, routes));
     },
   });
 
-  const hostOf = ({ view, port }: SidecarPort, plan: VirtualHostPlan): VirtualHost => {
+  const hostOf = ({ view, port }: SidecarPort, plan: VirtualHostPlan): Uint8Array => {
     const place =
       plan.rule === undefined
-        ? { source: { namespace: "", labels: {} }, port, gateway: meshGateway }
+        ? { source: nobody, port, gateway: meshGateway }
         : rules.narrowed(plan.rule, placeOf({ view, port }));
-    return madeHost.get({ plan, client: view.client, place });
-  };
-
-  const hostByName = (asked: SidecarHost): VirtualHost | undefined => {
-    const plan = plans.get(asked).get(asked.name);
-    return plan && hostOf(asked, plan);
+    return encodedHost.get({ plan, client: view.client, place });
   };
 
   const unknownHosts = (client: Client): UnknownHosts => {
@@ -149,23 +149,24 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
     return mode === "REGISTRY_ONLY" ? "REGISTRY_ONLY" : "ALLOW_ANY";
   };
 
-  const configuration = engine.query<
-    { readonly view: SidecarRouteView; readonly name: string },
-    RouteConfiguration | undefined
-  >({
+  const configuration = engine.query<SidecarRoutes, EncodedResource | undefined>({
     name: "sidecar-routes",
     key: ({ view, name }) => `${name}|${routeViewKey(view)}`,
+    equal: sameResource,
     compute: ({ view, name }) => {
       const asked = parseRouteName(name);
       if (!asked || asked.kind === "gateway") return undefined;
       const { port } = asked;
+      const planned = plans.get({ view, port });
       if (asked.kind === "service") {
-        return serviceRoutes(name, hostByName({ view, port, name: virtualHostName(asked.host, port) }));
+        const plan = planned.get(virtualHostName(asked.host, port));
+        // The listener has the service's address, so every `Host` is meant for the service.
+        return encodeRoutes(name, plan ? [hostOf({ view, port }, { ...plan, domains: ["*"] })] : []);
       }
-      const hosts = [...plans.get({ view, port }).values()].map((plan) => hostOf({ view, port }, plan));
-      return portRoutes(name, hosts, unknownHosts(view.client));
+      const hosts = [...planned.values()].map((plan) => hostOf({ view, port }, plan));
+      return encodeRoutes(name, [...hosts, encodeVirtualHost(catchAll(unknownHosts(view.client)))]);
     },
   });
 
-  return { plans, virtualHost: hostByName, configuration };
+  return { plans, configuration };
 }

@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect } from "vitest";
 import { stringify } from "yaml";
 import type { EncodedResource } from "#proto/encoded.ts";
 import { resourceJson } from "./mesh.ts";
@@ -19,17 +18,14 @@ export function yamlOf(resources: ReadonlyMap<string, EncodedResource>): string 
 }
 
 /**
- * Asserts that the files of a case's folder are these, and no others. With `WEFT_GOLDEN=write` in the environment the
- * files are written first and stale ones removed.
+ * The output files of a case's folder, by name. With `WEFT_GOLDEN=write` in the environment the folder is given these
+ * files first, and stale ones are removed.
  */
-export function expectGolden(directory: string, files: ReadonlyMap<string, string>): void {
+export function goldenFiles(directory: string, made: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const outputs = (): readonly string[] => readdirSync(directory).filter((file) => file !== inputFile);
   if (process.env["WEFT_GOLDEN"] === "write") {
-    for (const file of readdirSync(directory)) {
-      if (file !== inputFile && !files.has(file)) rmSync(join(directory, file));
-    }
-    for (const [file, text] of files) writeFileSync(join(directory, file), text);
+    for (const file of outputs()) if (!made.has(file)) rmSync(join(directory, file));
+    for (const [file, text] of made) writeFileSync(join(directory, file), text);
   }
-  const expected = readdirSync(directory).filter((file) => file !== inputFile);
-  expect([...files.keys()].toSorted()).toEqual(expected.toSorted());
-  for (const [file, text] of files) expect(text).toBe(readFileSync(join(directory, file), "utf8"));
+  return new Map(outputs().map((file) => [file, readFileSync(join(directory, file), "utf8")]));
 }
