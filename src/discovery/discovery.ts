@@ -6,6 +6,7 @@ import { Connection } from "#kube/connection.ts";
 import { createModel } from "#model/model.ts";
 import { Members } from "#sources/members.ts";
 import { followMesh } from "#sources/mesh.ts";
+import { ClusterStatusWriter } from "#status/cluster.ts";
 import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#xds/listen.ts";
 import { createXdsServer } from "#xds/server.ts";
@@ -62,7 +63,8 @@ export async function runDiscovery(
   using connection = new Connection({ url: options.meshApi }, { clock });
   const client = new Client(connection);
   const mesh = followMesh(client, model, options.mesh, sourceContext, signal);
-  const members = new Members(client, model, sourceContext, signal);
+  const clusterStatus = new ClusterStatusWriter({ client, member: (name) => members.client(name), clock, logger });
+  const members = new Members(client, model, sourceContext, (name) => clusterStatus.watch(name), signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
   signal.throwIfAborted();
   await using xds = await createXdsServer({ source, engine, clock, logger, listen: options.xds });
@@ -74,5 +76,5 @@ export async function runDiscovery(
     metrics: () => ({ ...xds.figures() }),
   });
   logger.info("serving proxies", { listen: xds.addresses });
-  await Promise.all([mesh.done, members.done]);
+  await Promise.all([mesh.done, members.done, clusterStatus.run(signal)]);
 }

@@ -18,6 +18,14 @@ export interface SourceContext {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of each object as it is stored, status included, and of its end; for whoever writes statuses. */
+  readonly audience?: Audience;
+}
+
+/** Somebody who follows the mesh's objects beside the model. */
+export interface Audience {
+  seen(object: ResourceObject): void;
+  gone(object: ResourceObject): void;
 }
 
 /** A running source. */
@@ -34,12 +42,19 @@ function withoutManagedFields(object: ResourceObject): ResourceObject {
   return { ...object, metadata };
 }
 
-function enter(engine: Engine, feed: Feed, change: Change): void {
+function enter({ engine, audience }: SourceContext, feed: Feed, change: Change): void {
+  const [put, removed] =
+    change.kind === "sync"
+      ? [change.objects, []]
+      : change.kind === "put"
+        ? [[change.object], []]
+        : [[], [change.object]];
   engine.change(() => {
-    if (change.kind === "sync") for (const object of change.objects) feed.put(object);
-    else if (change.kind === "put") feed.put(change.object);
-    else feed.remove(change.object);
+    for (const object of put) feed.put(object);
+    for (const object of removed) feed.remove(object);
   });
+  for (const object of put) audience?.seen(object);
+  for (const object of removed) audience?.gone(object);
 }
 
 async function all(promises: readonly Promise<void>[]): Promise<void> {
@@ -53,7 +68,7 @@ export function follow(client: Client, feeds: readonly Feed[], context: SourceCo
     const reflector = new Reflector(
       { client: client.of(feed.kind), clock: context.clock, logger: context.logger, trim: withoutManagedFields },
       (change) => {
-        enter(context.engine, feed, change);
+        enter(context, feed, change);
         if (change.kind === "sync") resolve();
       },
     );

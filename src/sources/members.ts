@@ -23,12 +23,23 @@ export class Members implements Source {
   readonly #model: Model;
   readonly #context: SourceContext;
   readonly #signal: AbortSignal;
+  readonly #joined: (name: string) => void;
 
-  /** @param client the mesh's API, where the `Cluster` objects are. */
-  constructor(client: Client, model: Model, context: SourceContext, signal: AbortSignal) {
+  /**
+   * @param client the mesh's API, where the `Cluster` objects are.
+   * @param joined called with the name of each cluster whose object is new or was changed.
+   */
+  constructor(
+    client: Client,
+    model: Model,
+    context: SourceContext,
+    joined: (name: string) => void,
+    signal: AbortSignal,
+  ) {
     this.#model = model;
     this.#context = context;
     this.#signal = signal;
+    this.#joined = joined;
     const feed: Feed = {
       kind: clusterKind,
       put: (object) => this.#join(object),
@@ -61,6 +72,7 @@ export class Members implements Source {
     if (known?.specification.server === spec.server && known?.specification.network === spec.network) return;
     this.#leave(name);
     if (this.#signal.aborted) return;
+    this.#joined(name);
     const { logger, clock } = this.#context;
     if (spec.server === undefined) {
       logger.warn("this cluster has no server and cannot be followed yet", { cluster: name });

@@ -33,7 +33,8 @@ function settingsFeed(model: Model, name: string): Feed {
   };
 }
 
-const istioKinds = [virtualService, destinationRule, gateway, serviceEntry, sidecar, workloadEntry];
+/** Istio's kinds that enter the model. */
+export const istioKinds = [virtualService, destinationRule, gateway, serviceEntry, sidecar, workloadEntry];
 
 /**
  * Follows the mesh's own objects: Istio's resources and the mesh's settings.

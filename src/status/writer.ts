@@ -3,6 +3,7 @@ import type { ObjectRef, ResourceObject } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import { timestamp } from "#base/timestamp.ts";
 import type { Client, KindRef } from "#kube/client.ts";
 import { WorkQueue } from "#base/workqueue.ts";
 import { type Condition, type ObjectStatus, type Refusal, ownTypes, saysTheSame, statusOf } from "./conditions.ts";
@@ -119,7 +120,7 @@ export class StatusWriter {
     const kind = known && this.#kinds.get(known.ref.kind);
     if (!known || !kind) return;
     const { findings, refusals } = this.#options.verdict(known.ref);
-    const now = new Date(this.#options.clock.now()).toISOString();
+    const now = timestamp(this.#options.clock.now());
     const wanted = statusOf(findings, refusals, known.generation, now);
     if (saysTheSame(wanted, known.status)) return;
     const conditions = [...known.others, ...(wanted?.conditions ?? []).map((one) => sinceBefore(one, known.status))];
