@@ -7,7 +7,7 @@ import { inside, namespacePath } from "#runtime/namespace.ts";
 import { eventually } from "./eventually.ts";
 
 /** The proxy's user and group, by which capture rules know it. */
-export const proxyId = 1337;
+const proxyId = 1337;
 
 /** An Envoy in a network namespace that gets everything over ADS. */
 export interface EnvoyOptions {

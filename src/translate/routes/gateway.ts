@@ -68,7 +68,7 @@ function serverHost(text: string, gateway: string): { readonly namespace: string
 }
 
 /** The hosts that both a server and a rule name; of a name and a wildcard over it, the narrower one. */
-export function commonHosts(server: GatewayServer, rule: BoundRule): readonly string[] {
+function commonHosts(server: GatewayServer, rule: BoundRule): readonly string[] {
   const common = new Set<string>();
   for (const text of server.hosts) {
     const { namespace, host } = serverHost(text, server.gateway);

@@ -3,7 +3,7 @@ import { hostMatches, isWildcard } from "#model/hosts.ts";
 import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { type RouteConfiguration, RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { type Domain, hostDomains, type NamedService, serviceDomains } from "./domains.ts";
-import { catchAll, type UnknownHosts, virtualHostName } from "./virtual-host.ts";
+import { virtualHostName } from "./virtual-host.ts";
 
 /** On this port rules also serve their hosts where no service on the port is among them, as in Istio. */
 const plainHttpPort = 80;

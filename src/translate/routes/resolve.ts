@@ -8,6 +8,7 @@ import { resolveHost } from "#model/hosts.ts";
 import type { Config } from "#model/rows.ts";
 import { resolveGateway } from "#model/virtualservices.ts";
 import { mergeDelegate } from "./delegate.ts";
+import { ruleFindings } from "./findings.ts";
 import type { RoutingRule } from "./rule.ts";
 
 /** A VirtualService object. */
@@ -74,7 +75,7 @@ function expand(route: HTTPRoute, at: number, config: VirtualServiceRow, delegat
   return { routes, findings: dropped > 0 ? [problem("DelegateConflict", message)] : [] };
 }
 
-/** A VirtualService as routing reads it, and what is wrong with its delegates. */
+/** A VirtualService as routing reads it, and what it says to no effect. */
 export function routingRule(
   config: VirtualServiceRow,
   delegates: Delegates,
@@ -83,6 +84,6 @@ export function routingRule(
   const expansions = (spec.http ?? []).map((route, at) => expand(route, at, config, delegates));
   return {
     rule: { ref, http: expansions.flatMap(({ routes }) => routes) },
-    findings: expansions.flatMap(({ findings }) => findings),
+    findings: [...expansions.flatMap(({ findings }) => findings), ...ruleFindings(ref, spec)],
   };
 }
