@@ -1,7 +1,7 @@
 import { isDuration, parseDuration } from "#base/duration.ts";
+import { quantityValue } from "./quantity.ts";
 
 const dateTime = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[-+]\d{2}:\d{2})$/;
-const quantity = /^[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[KMGTPE]i|[numkMGTPE]|[eE][-+]?\d+)?$/;
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** A format of a text: whether a text has it, and what a user reads who wrote another. */
@@ -30,7 +30,7 @@ export const textFormats: Readonly<Record<string, TextFormat>> = {
     message: "must be a time of RFC 3339, such as 2026-01-31T12:00:00Z",
   },
   quantity: {
-    accepts: (text) => quantity.test(text),
+    accepts: (text) => !Number.isNaN(quantityValue(text)),
     message: "must be a quantity: a number with or without a unit, such as 500m, 2 or 1Gi",
   },
   byte: {

@@ -57,6 +57,12 @@ export function labelValueProblem(value: string): string | undefined {
   return "must be empty, or letters, digits, '-', '_' and '.', with a letter or digit at both ends, at most 63 characters";
 }
 
+/** Checks a value that must be a name of a form. */
+export function* validateNamed(form: NameForm, name: string, path: FieldPath): Generator<FieldError> {
+  const problem = nameProblem(form, name);
+  if (problem !== undefined) yield invalid(path, name, problem);
+}
+
 /** Checks labels as Kubernetes does. */
 export function* validateLabels(labels: StringMap | undefined, path: FieldPath): Generator<FieldError> {
   for (const [key, value] of Object.entries(labels ?? {})) {

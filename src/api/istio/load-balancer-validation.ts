@@ -94,7 +94,8 @@ function* validateFailover(failovers: Failovers | undefined, path: FieldPath): E
   }
 }
 
-function* validateLocality(lb: LocalityLoadBalancerSetting, path: FieldPath): Errors {
+/** Checks how localities share requests, of a destination or of the mesh. */
+export function* validateLocality(lb: LocalityLoadBalancerSetting, path: FieldPath): Errors {
   if (lb.distribute?.length && lb.failover?.length) {
     yield forbidden(path.field("failover"), "only one of distribute, failover may be set");
     return;

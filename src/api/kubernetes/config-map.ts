@@ -3,6 +3,7 @@ import type { Resource } from "../meta.ts";
 import { ageColumn } from "../columns.ts";
 import { boolean, map, object, string, type Value } from "../schema.ts";
 import { kubernetesKind } from "./kind.ts";
+import { validateConfigMap, validateDataUpdate } from "./data-validation.ts";
 
 const description = "Texts and files for programs.";
 
@@ -39,4 +40,6 @@ export const configMap: Kind = kubernetesKind({
     ageColumn,
   ],
   status: false,
+  validate: (object) => [...validateConfigMap(object)],
+  validateUpdate: (object, before) => [...validateDataUpdate(object as ConfigMap, before as ConfigMap)],
 });

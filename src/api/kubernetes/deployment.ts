@@ -20,6 +20,8 @@ import { LabelSelector } from "./meta.ts";
 import { PodTemplateSpec } from "./pod-spec.ts";
 import { selectorText } from "./selector.ts";
 import { workloadColumns } from "./workload-columns.ts";
+import { completeTemplate } from "./pod-defaults.ts";
+import { validateDeployment, validateSelectorUpdate } from "./workload-validation.ts";
 
 /** Name of a schema of Kubernetes' apps group in OpenAPI documents. */
 export function appsName(type: string): string {
@@ -110,12 +112,13 @@ export type DeploymentStatus = Value<typeof DeploymentStatus>;
 /** Kubernetes' `apps/v1.Deployment`. */
 export type Deployment = Resource<{ readonly spec: DeploymentSpec; readonly status?: DeploymentStatus }>;
 
-/** Fills in the settings of the strategy, which depend on its type. */
+/** Fills in the settings of the strategy, which depend on its type, and of the template. */
 function complete(object: ResourceObject): ResourceObject {
   const { spec } = object as Deployment;
-  if (spec.strategy.type !== "RollingUpdate" || spec.strategy.rollingUpdate !== undefined) return object;
-  const rollingUpdate = { maxUnavailable: "25%", maxSurge: "25%" };
-  return { ...object, spec: { ...spec, strategy: { ...spec.strategy, rollingUpdate } } };
+  const rolling = spec.strategy.type === "RollingUpdate";
+  const rollingUpdate = spec.strategy.rollingUpdate ?? { maxUnavailable: "25%", maxSurge: "25%" };
+  const strategy = rolling ? { ...spec.strategy, rollingUpdate } : spec.strategy;
+  return { ...object, spec: { ...spec, strategy, template: completeTemplate(spec.template) } };
 }
 
 function column(name: string, description: string, cell: (deployment: Deployment) => string | number): Column {
@@ -149,4 +152,6 @@ export const deployment: Kind = kubernetesKind({
   status: true,
   scale: { selector: (object) => selectorText((object as Deployment).spec.selector) },
   complete,
+  validate: (object) => [...validateDeployment(object as Deployment)],
+  validateUpdate: (object, before) => [...validateSelectorUpdate(object as Deployment, before as Deployment)],
 });

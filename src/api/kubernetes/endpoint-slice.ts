@@ -4,6 +4,7 @@ import { ageColumn } from "../columns.ts";
 import { boolean, choice, definition, described, int32, list, map, object, string, type Value } from "../schema.ts";
 import { kubernetesKind } from "./kind.ts";
 import { ObjectReference, protocols } from "./meta.ts";
+import { validateEndpointSlice, validateEndpointSliceUpdate } from "./endpoint-slice-validation.ts";
 
 const discoveryName = (type: string): string => `io.k8s.api.discovery.v1.${type}`;
 
@@ -118,4 +119,8 @@ export const endpointSlice: Kind = kubernetesKind({
     ageColumn,
   ],
   status: false,
+  validate: (object) => [...validateEndpointSlice(object as EndpointSlice)],
+  validateUpdate: (object, before) => [
+    ...validateEndpointSliceUpdate(object as EndpointSlice, before as EndpointSlice),
+  ],
 });

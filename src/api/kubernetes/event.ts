@@ -1,6 +1,7 @@
 import { formatAge } from "#base/duration.ts";
-import type { Column, Kind } from "../kind.ts";
+import type { Column, FieldError, Kind } from "../kind.ts";
 import type { Resource } from "../meta.ts";
+import { FieldPath, invalid } from "../field.ts";
 import { described, int32, object, string, time, type Value } from "../schema.ts";
 import { kubernetesKind } from "./kind.ts";
 import { ObjectReference } from "./meta.ts";
@@ -64,6 +65,17 @@ function column(
   return { name, type: "string", wide, description, cell: (object, now) => cell(object as Event, now) };
 }
 
+/** Where events of objects stand that have no namespace. */
+const clusterWide = new Set(["default", "kube-system"]);
+
+/** An event stands beside the object that it is about. */
+function* validateEvent({ metadata, involvedObject }: Event): Generator<FieldError> {
+  const { namespace = "" } = involvedObject;
+  const own = metadata.namespace ?? "";
+  if (namespace === "" ? clusterWide.has(own) : namespace === own) return;
+  yield invalid(FieldPath.root.field("involvedObject", "namespace"), namespace, "does not match event.namespace");
+}
+
 export const event: Kind = kubernetesKind({
   kind: "Event",
   plural: "events",
@@ -91,4 +103,5 @@ export const event: Kind = kubernetesKind({
     column("Name", "The event's name.", ({ metadata }) => metadata.name, true),
   ],
   status: false,
+  validate: (object) => [...validateEvent(object as Event)],
 });

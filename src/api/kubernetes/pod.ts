@@ -5,6 +5,8 @@ import { kubernetesKind } from "./kind.ts";
 import { podColumns } from "./pod-columns.ts";
 import { PodSpec } from "./pod-spec.ts";
 import { PodStatus } from "./pod-status.ts";
+import { completePod } from "./pod-defaults.ts";
+import { validatePod, validatePodUpdate } from "./pod-validation.ts";
 
 /** Kubernetes' `core/v1.Pod`. */
 export type Pod = Resource<{ readonly spec: PodSpec; readonly status?: PodStatus }>;
@@ -20,4 +22,7 @@ export const pod: Kind = kubernetesKind({
   schema: object(description, { spec: PodSpec }, { status: PodStatus }),
   columns: podColumns,
   status: true,
+  complete: completePod,
+  validate: (object) => [...validatePod(object as Pod)],
+  validateUpdate: (object, before) => [...validatePodUpdate(object as Pod, before as Pod)],
 });

@@ -1,5 +1,5 @@
 import type { Column, Kind } from "../kind.ts";
-import type { Resource } from "../meta.ts";
+import type { Resource, ResourceObject } from "../meta.ts";
 import { ageColumn } from "../columns.ts";
 import { definition, int32, int64, mergeList, object, string, time, type Value } from "../schema.ts";
 import { appsName } from "./deployment.ts";
@@ -8,6 +8,8 @@ import { LabelSelector } from "./meta.ts";
 import { PodTemplateSpec } from "./pod-spec.ts";
 import { selectorText } from "./selector.ts";
 import { workloadColumns } from "./workload-columns.ts";
+import { completeTemplate } from "./pod-defaults.ts";
+import { validateReplicaSet, validateSelectorUpdate } from "./workload-validation.ts";
 
 /** Kubernetes' `apps/v1.ReplicaSetSpec`. */
 export const ReplicaSetSpec = definition(
@@ -57,6 +59,12 @@ export type ReplicaSetStatus = Value<typeof ReplicaSetStatus>;
 /** Kubernetes' `apps/v1.ReplicaSet`. */
 export type ReplicaSet = Resource<{ readonly spec: ReplicaSetSpec; readonly status?: ReplicaSetStatus }>;
 
+/** Fills in the template. */
+function complete(object: ResourceObject): ResourceObject {
+  const { spec } = object as ReplicaSet;
+  return { ...object, spec: { ...spec, template: completeTemplate(spec.template) } };
+}
+
 function column(name: string, description: string, cell: (set: ReplicaSet) => number): Column {
   return { name, type: "integer", description, cell: (object) => cell(object as ReplicaSet) };
 }
@@ -80,4 +88,7 @@ export const replicaSet: Kind = kubernetesKind({
   ],
   status: true,
   scale: { selector: (object) => selectorText((object as ReplicaSet).spec.selector) },
+  complete,
+  validate: (object) => [...validateReplicaSet(object as ReplicaSet)],
+  validateUpdate: (object, before) => [...validateSelectorUpdate(object as ReplicaSet, before as ReplicaSet)],
 });

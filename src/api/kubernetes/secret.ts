@@ -3,6 +3,7 @@ import type { Resource, ResourceObject } from "../meta.ts";
 import { ageColumn } from "../columns.ts";
 import { boolean, map, object, string, type Value } from "../schema.ts";
 import { kubernetesKind } from "./kind.ts";
+import { validateDataUpdate, validateSecret } from "./data-validation.ts";
 
 const description = "Passwords, keys and certificates for programs.";
 
@@ -46,4 +47,6 @@ export const secret: Kind = kubernetesKind({
   ],
   status: false,
   complete,
+  validate: (object) => [...validateSecret(object as Secret)],
+  validateUpdate: (object, before) => [...validateDataUpdate(object as Secret, before as Secret)],
 });

@@ -18,6 +18,7 @@ import { kubernetesKind } from "./kind.ts";
 import { Condition, coreName, protocols } from "./meta.ts";
 import { serviceColumns } from "./service-columns.ts";
 import { completeService } from "./service-defaults.ts";
+import { validateService, validateServiceUpdate } from "./service-validation.ts";
 
 /** Kubernetes' `core/v1.ServicePort`. */
 export const ServicePort = definition(
@@ -144,4 +145,6 @@ export const service: Kind = kubernetesKind({
   columns: serviceColumns,
   status: true,
   complete: completeService,
+  validate: (object) => [...validateService(object as Service)],
+  validateUpdate: (object, before) => [...validateServiceUpdate(object as Service, before as Service)],
 });

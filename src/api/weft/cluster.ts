@@ -1,6 +1,8 @@
-import type { Kind } from "../kind.ts";
+import type { FieldError, Kind } from "../kind.ts";
 import type { Resource } from "../meta.ts";
 import { ageColumn, fieldColumn, valueAt } from "../columns.ts";
+import { FieldPath, invalid } from "../field.ts";
+import { validateNamed } from "../metadata.ts";
 import { Condition } from "../kubernetes/meta.ts";
 import { definition, int32, int64, mergeList, object, string, type Value } from "../schema.ts";
 import { readyColumn, weftKind, weftName } from "./kind.ts";
@@ -45,6 +47,20 @@ export type ClusterStatus = Value<typeof ClusterStatus>;
 /** Weft's `mesh.weft.dev/v1alpha1.Cluster`. Its name is the cluster's id in Istio's sense. */
 export type Cluster = Resource<{ readonly spec: ClusterSpec; readonly status?: ClusterStatus }>;
 
+/** URLs of APIs: over TLS, or over a Unix socket. */
+const serverUrl = /^(?:https:\/\/[^/\s]+(?:\/\S*)?|unix:\/\/\/\S*[^/\s])$/;
+
+function* validateCluster({ spec }: Cluster): Generator<FieldError> {
+  const path = FieldPath.root.field("spec");
+  const { server, kubeconfigSecret } = spec;
+  if (server !== undefined && !serverUrl.test(server)) {
+    yield invalid(path.field("server"), server, "must be https:// and a host, or unix:// and an absolute path");
+  }
+  if (kubeconfigSecret === undefined) return;
+  yield* validateNamed("label", kubeconfigSecret.namespace, path.field("kubeconfigSecret", "namespace"));
+  yield* validateNamed("subdomain", kubeconfigSecret.name, path.field("kubeconfigSecret", "name"));
+}
+
 const description = "A Kubernetes cluster that belongs to the mesh.";
 
 export const cluster: Kind = weftKind({
@@ -66,4 +82,6 @@ export const cluster: Kind = weftKind({
     readyColumn,
     ageColumn,
   ],
+  nameForm: "label",
+  validate: (object) => [...validateCluster(object as Cluster)],
 });

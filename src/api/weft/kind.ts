@@ -9,7 +9,7 @@ export function weftName(type: string): string {
 
 /** A kind of the group `mesh.weft.dev`: cluster-wide, and kept once in the mesh. */
 export function weftKind(
-  parts: Pick<Kind, "kind" | "plural" | "shortNames" | "description" | "schema" | "columns" | "validate">,
+  parts: Pick<Kind, "kind" | "plural" | "shortNames" | "description" | "schema" | "columns" | "nameForm" | "validate">,
 ): Kind {
   return {
     ...parts,

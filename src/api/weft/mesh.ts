@@ -1,8 +1,12 @@
-import type { Kind } from "../kind.ts";
+import type { FieldError, Kind } from "../kind.ts";
 import type { Resource } from "../meta.ts";
 import { ageColumn, fieldColumn } from "../columns.ts";
 import { TcpKeepalive } from "../istio/common.ts";
 import { LocalityLoadBalancerSetting } from "../istio/traffic-policy.ts";
+import { duplicate, FieldPath } from "../field.ts";
+import { validateLocality } from "../istio/load-balancer-validation.ts";
+import { validateExportTo } from "../istio/names.ts";
+import { validateNamed } from "../metadata.ts";
 import { Condition } from "../kubernetes/meta.ts";
 import {
   choice,
@@ -78,6 +82,25 @@ export type MeshStatus = Value<typeof MeshStatus>;
 /** Weft's `mesh.weft.dev/v1alpha1.Mesh`. */
 export type Mesh = Resource<{ readonly spec: MeshSpec; readonly status?: MeshStatus }>;
 
+const exportLists = [
+  "defaultServiceExportTo",
+  "defaultVirtualServiceExportTo",
+  "defaultDestinationRuleExportTo",
+] as const;
+
+function* validateMesh({ spec }: Mesh): Generator<FieldError> {
+  const path = FieldPath.root.field("spec");
+  yield* validateNamed("subdomain", spec.trustDomain, path.field("trustDomain"));
+  if (spec.rootNamespace) yield* validateNamed("label", spec.rootNamespace, path.field("rootNamespace"));
+  for (const [index, name] of (spec.clusters ?? []).entries()) {
+    const at = path.field("clusters").item(index);
+    yield* validateNamed("label", name, at);
+    if (spec.clusters?.indexOf(name) !== index) yield duplicate(at, name);
+  }
+  for (const name of exportLists) yield* validateExportTo(spec[name], undefined, path.field(name), { nobody: true });
+  if (spec.localityLbSetting) yield* validateLocality(spec.localityLbSetting, path.field("localityLbSetting"));
+}
+
 const description = "A mesh: its settings, and the clusters that belong to it.";
 
 export const mesh: Kind = weftKind({
@@ -92,4 +115,5 @@ export const mesh: Kind = weftKind({
     readyColumn,
     ageColumn,
   ],
+  validate: (object) => [...validateMesh(object as Mesh)],
 });
