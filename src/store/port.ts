@@ -65,7 +65,7 @@ export type StoreEvent =
 
 /**
  * The versioned store of objects. A write is acknowledged only when a crash of the process or of the machine can
- * no longer lose it.
+ * no longer lose it; one that is refused because of another write is refused only when that can be read.
  */
 export interface ResourceStore extends AsyncDisposable {
   /** The newest revision. */

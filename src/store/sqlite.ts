@@ -43,6 +43,8 @@ interface Pending {
   readonly time: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
+  /** Settles, without an error, when the change is on disk or lost. */
+  readonly settled: Promise<void>;
 }
 
 /**
@@ -183,23 +185,43 @@ class SqliteStore implements ResourceStore {
       const place = keyText(key);
       const pending = this.#newest.get(place);
       const before = pending === undefined ? this.#history.get(key) : pending.stored;
-      check(key, before, expect);
+      try {
+        check(key, before, expect);
+      } catch (error) {
+        // The refusal rests on a change that nobody can read yet: whoever reads again because of it must see that change.
+        if (pending === undefined) throw error;
+        void this.#refuse(pending, () => reject(error));
+        return;
+      }
       const revision = this.#revision + 1;
       const { stored, text, result } = make(revision, before);
       this.#revision = revision;
+      const settled = Promise.withResolvers<void>();
       const change: Pending = {
         key: stored?.key ?? Object.freeze({ ...key }),
         revision,
         stored,
         text,
         time: this.#clock.now(),
-        resolve: () => resolve(result),
-        reject,
+        resolve: () => {
+          resolve(result);
+          settled.resolve();
+        },
+        reject: (error) => {
+          reject(error);
+          settled.resolve();
+        },
+        settled: settled.promise,
       };
       this.#pending.push(change);
       this.#newest.set(place, change);
       this.#flushing ??= this.#flush();
     });
+  }
+
+  async #refuse(pending: Pending, reject: () => void): Promise<void> {
+    await pending.settled;
+    reject();
   }
 
   /** Writes what is pending, a transaction at a time, until nothing is. */

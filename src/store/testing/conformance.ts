@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ResourceObject } from "#api/meta.ts";
+import { WeftError } from "#base/errors.ts";
 import type { Expectation, ObjectKey, ResourceStore, Selection, StoreEvent } from "../port.ts";
 import { modelProperty } from "./model.ts";
 import { collect } from "./reader.ts";
@@ -95,6 +96,24 @@ export function storeConformance(name: string, open: () => Promise<ResourceStore
         );
         expect(outcomes.filter((outcome) => outcome.status === "fulfilled")).toHaveLength(1);
         expect(await store.revision()).toBe(2);
+      });
+
+      test("who is refused because of another write can read that write", async () => {
+        const { revision } = await put("a", 0, absent);
+        const expected: Expectation = { kind: "revision", revision };
+        const refused = async (write: Promise<unknown>): Promise<unknown> => {
+          await expect(write).rejects.toBeInstanceOf(WeftError);
+          return (await store.get(keyOf("a")))?.object["spec"];
+        };
+        const won = put("a", 1, expected);
+        expect(await refused(put("a", 2, expected))).toEqual({ value: 1 });
+        await won;
+        const removed = store.delete(keyOf("a"), any);
+        expect(await refused(put("a", 3, expected))).toBeUndefined();
+        await removed;
+        const made = put("a", 4, absent);
+        expect(await refused(put("a", 5, absent))).toEqual({ value: 4 });
+        await made;
       });
 
       test("objects are copies, and frozen", async () => {
