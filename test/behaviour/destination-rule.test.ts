@@ -237,7 +237,9 @@ describe("OutlierDetection", () => {
     using _failing = world.backends.behave("ailing-v1-0", () => ({ status: 500 }));
     await inParallel(40, 1, () => send("ailing:9080/first"));
     const failed = world.backends.seen.filter(({ pod, path }) => pod === "ailing-v1-0" && path === "/first");
-    expect(failed).toHaveLength(2);
+    // Two failures eject it; a request or two may be under way before every worker knows. Its fair share were 13.
+    expect(failed.length).toBeGreaterThanOrEqual(2);
+    expect(failed.length).toBeLessThan(7);
     const after = await inParallel(40, 4, () => send("ailing:9080/after"));
     expect(new Set(after.map(({ status }) => status))).toEqual(new Set([200]));
   });
