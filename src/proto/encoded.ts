@@ -64,8 +64,18 @@ export function encodeResource<D extends DescMessage>(
   name: string,
   awaits: readonly string[] = [],
 ): EncodedResource {
+  return encodeResourceBytes(schema, toBinary(schema, message), name, awaits);
+}
+
+/** The same for a message that is encoded already. */
+export function encodeResourceBytes(
+  schema: DescMessage,
+  message: Uint8Array,
+  name: string,
+  awaits: readonly string[] = [],
+): EncodedResource {
   const typeUrl = `type.googleapis.com/${schema.typeName}` as TypeUrl;
-  const inner = encodeAny(typeUrl, toBinary(schema, message));
+  const inner = encodeAny(typeUrl, message);
   const version = createHash("sha256").update(inner).digest("base64url").slice(0, 16);
   const resource = encodeEnvelope(name, version, inner);
   return { name, typeUrl, version, resource, any: resource.subarray(resource.length - inner.length), awaits };

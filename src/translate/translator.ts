@@ -5,8 +5,7 @@ import { placedLabels } from "#model/endpoint.ts";
 import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
 import type { InboundKey } from "#model/workloads.ts";
-import { type EncodedResource, encodeResource, sameResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
-import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { type EncodedResource, sameResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { clusterQueries } from "./cluster-queries.ts";
 import { endpointSetQueries } from "./endpoint-queries.ts";
 import type { Place } from "./endpoints/locality.ts";
@@ -187,10 +186,8 @@ export function createTranslator(engine: Engine, model: Model): Translator {
         return name === virtualInbound ? listeners.virtualInbound(scope.inbound, scope.transparent) : undefined;
       case "gateway-listeners":
         return listeners.gateway(scope.view, name);
-      case "routes": {
-        const configuration = routes.configuration(scope.view, name);
-        return configuration && encodeResource(RouteConfigurationSchema, configuration, name);
-      }
+      case "routes":
+        return routes.configuration(scope.view, name);
       case "name-table":
         return name === nameTableName ? nameTables.table(scope) : undefined;
     }

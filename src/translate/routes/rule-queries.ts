@@ -11,7 +11,7 @@ import type { Destinations, DestinationService } from "./destination.ts";
 import { routingRule } from "./resolve.ts";
 import { appliesAt, ruleRoutes } from "./route.ts";
 import type { RouteDefaults, RoutingRule } from "./rule.ts";
-import { type RoutePlace, sourceProjection } from "./source.ts";
+import { projectSource, type RoutePlace, sourceReads } from "./source.ts";
 import { defaultRoute } from "./virtual-host.ts";
 
 /** A rule's routes at a place, for a client. */
@@ -64,9 +64,11 @@ export function routingRuleQueries(engine: Engine, model: Model): RoutingRuleQue
   });
   const ruleOf = (key: string): RoutingRule | undefined => resolved.get(key)?.rule;
 
+  const reads = engine.stringQuery("routing-rule-reads", (rule) => sourceReads(ruleOf(rule)?.http ?? []));
+
   const narrowed = (rule: string, place: RoutePlace): RoutePlace => ({
     ...place,
-    source: sourceProjection(ruleOf(rule)?.http ?? [], place.source),
+    source: projectSource(reads.get(rule), place.source),
   });
 
   const applies = engine.query<AtPlace, boolean>({

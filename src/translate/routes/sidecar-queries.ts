@@ -33,14 +33,19 @@ export interface SidecarRoutes {
 /** Outbound routes of sidecars. */
 export interface SidecarRouteQueries {
   /** The virtual hosts of a port without their routes, sorted by their names. */
-  readonly plans: Query<SidecarPort, ReadonlyMap<string, VirtualHostPlan>>;
+  readonly plans: Query<SidecarPort, ReadonlyMap<string, IdentifiedPlan>>;
   /** A route configuration: of a port, or of a sniffed port of one service. */
   readonly configuration: Query<SidecarRoutes, EncodedResource | undefined>;
 }
 
+/** A plan with all of its words as one. */
+export interface IdentifiedPlan extends VirtualHostPlan {
+  readonly id: string;
+}
+
 /** A virtual host before its routes are made, for all callers for whom it comes out the same. */
 interface PlannedHost {
-  readonly plan: VirtualHostPlan;
+  readonly plan: IdentifiedPlan;
   readonly client: Client;
   /** With only that of the caller which the plan's rule looks at. */
   readonly place: RoutePlace;
@@ -49,10 +54,17 @@ interface PlannedHost {
 /** Where routes of services without rules stand: they look at nothing of the caller. */
 const nobody: RouteSource = { namespace: "", labels: {} };
 
+/** Every word of a plan, made once with it since each change of routes asks for all. */
+function planId({ name, domains, rule = "" }: VirtualHostPlan): string {
+  return `${name}|${domains.join(" ")}|${rule}`;
+}
+
+function identified(plan: VirtualHostPlan): IdentifiedPlan {
+  return { ...plan, id: planId(plan) };
+}
+
 function plannedHostKey({ plan, client, place }: PlannedHost): string {
-  const { name, domains, rule } = plan;
-  const ruled = rule === undefined ? "" : `${rule}|${canonical(place)}`;
-  return `${name}|${domains.join(" ")}|${clientKey(client)}|${ruled}`;
+  return `${plan.id}|${clientKey(client)}|${plan.rule === undefined ? "" : canonical(place)}`;
 }
 
 function portKey({ view, port }: SidecarPort): string {
@@ -105,7 +117,7 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
     gateway: meshGateway,
   });
 
-  const plans = engine.query<SidecarPort, ReadonlyMap<string, VirtualHostPlan>>({
+  const plans = engine.query<SidecarPort, ReadonlyMap<string, IdentifiedPlan>>({
     name: "virtual-host-plans",
     key: portKey,
     compute: ({ view, port }) =>
@@ -118,7 +130,7 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
             .get(view.client)
             .map(({ host, virtualServices }) => ({ host, rules: virtualServices })),
           applies: (rule) => rules.applies(rule, placeOf({ view, port })),
-        }),
+        }).map(identified),
       ),
   });
 
@@ -135,7 +147,7 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
     },
   });
 
-  const hostOf = ({ view, port }: SidecarPort, plan: VirtualHostPlan): Uint8Array => {
+  const hostOf = ({ view, port }: SidecarPort, plan: IdentifiedPlan): Uint8Array => {
     const place =
       plan.rule === undefined
         ? { source: nobody, port, gateway: meshGateway }
@@ -161,7 +173,7 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
       if (asked.kind === "service") {
         const plan = planned.get(virtualHostName(asked.host, port));
         // The listener has the service's address, so every `Host` is meant for the service.
-        return encodeRoutes(name, plan ? [hostOf({ view, port }, { ...plan, domains: ["*"] })] : []);
+        return encodeRoutes(name, plan ? [hostOf({ view, port }, identified({ ...plan, domains: ["*"] }))] : []);
       }
       const hosts = [...planned.values()].map((plan) => hostOf({ view, port }, plan));
       return encodeRoutes(name, [...hosts, encodeVirtualHost(catchAll(unknownHosts(view.client)))]);

@@ -28,15 +28,27 @@ export function matchesPlace(match: HTTPMatchRequest | undefined, place: RoutePl
   return (match.sourceNamespace ?? "") === "" || match.sourceNamespace === place.source.namespace;
 }
 
-/**
- * The part of a source that some match of these routes looks at. Callers who differ only in the rest share their routes.
- */
-export function sourceProjection(routes: readonly HTTPRoute[], source: RouteSource): RouteSource {
+/** What the matches of routes look at in a source. */
+export interface SourceReads {
+  readonly namespace: boolean;
+  /** Names of labels, sorted. */
+  readonly labels: readonly string[];
+}
+
+/** What the matches of these routes look at in a source. */
+export function sourceReads(routes: readonly HTTPRoute[]): SourceReads {
   const matches = routes.flatMap((route) => route.match ?? []);
-  const keys = new Set(matches.flatMap((match) => Object.keys(match.sourceLabels ?? {})));
-  const labels = Object.entries(source.labels).filter(([key]) => keys.has(key));
   return {
-    namespace: matches.some((match) => (match.sourceNamespace ?? "") !== "") ? source.namespace : "",
-    labels: Object.fromEntries(labels.toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    namespace: matches.some((match) => (match.sourceNamespace ?? "") !== ""),
+    labels: [...new Set(matches.flatMap((match) => Object.keys(match.sourceLabels ?? {})))].toSorted(),
   };
+}
+
+/** The part of a source that is looked at. Callers who differ only in the rest share their routes. */
+export function projectSource(reads: SourceReads, source: RouteSource): RouteSource {
+  const labels = reads.labels.flatMap((name) => {
+    const value = source.labels[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { namespace: reads.namespace ? source.namespace : "", labels: Object.fromEntries(labels) };
 }
