@@ -1,10 +1,12 @@
 import type { Clock } from "#base/clock.ts";
-import { codeOf } from "#base/errors.ts";
+import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Kind } from "#api/kind.ts";
 import { Validator } from "#api/validation.ts";
 import type { Partition, ResourceStore } from "#store/port.ts";
 import { ServiceAddresses } from "./admission/service-addresses.ts";
+import { Collector } from "./collector/collector.ts";
+import { NamespaceController } from "./collector/namespaces.ts";
 import type { Context, EndpointView } from "./context.ts";
 import { DiscoveryDocuments } from "./discovery/documents.ts";
 import { Endpoint } from "./endpoint.ts";
@@ -100,6 +102,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const validator = new Validator();
   await using started = new AsyncDisposableStack();
   const addresses = new Map<string, readonly ListenAddress[]>();
+  const contexts = new Map<Partition, Context>();
   for (const endpoint of options.endpoints) {
     const context = contextOf(options, endpoint, validator);
     await ensureNamespaces(context, endpoint.namespaces ?? ["default", "kube-system"]);
@@ -111,7 +114,10 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     };
     const running = started.use(await Endpoint.start(context, routes, endpoint.listen));
     addresses.set(endpoint.name, running.addresses);
+    // Endpoints of one partition share its controllers.
+    if (!contexts.has(context.partition)) contexts.set(context.partition, context);
   }
+  for (const context of contexts.values()) started.use(runControllers(context));
   const owned = started.move();
   return { endpoints: addresses, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
@@ -126,4 +132,22 @@ async function ensureNamespaces(context: Context, names: readonly string[]): Pro
       if (codeOf(error) !== "AlreadyExists") throw error;
     });
   }
+}
+
+/** Runs what a partition's API does by itself, until disposed. */
+function runControllers(context: Context): AsyncDisposable {
+  const stop = new AbortController();
+  const report = (error: unknown): void => {
+    if (stop.signal.aborted) return;
+    context.logger.error("a controller ended", { endpoint: context.endpoint, error: messageOf(error) });
+  };
+  const running = [new NamespaceController(context), new Collector(context)].map((controller) =>
+    controller.run(stop.signal).catch(report),
+  );
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await Promise.all(running);
+    },
+  };
 }

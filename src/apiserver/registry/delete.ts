@@ -100,16 +100,10 @@ function terminating(object: ResourceObject): ResourceObject {
   return { ...object, status: { ...(typeof status === "object" ? status : {}), phase: "Terminating" } };
 }
 
-/** Whether something in the object's specification still keeps it. */
-function held(kind: Kind, object: ResourceObject): boolean {
-  const finalizers = valueAt(object, "spec", "finalizers");
-  return resourceName(kind) === "namespaces" && Array.isArray(finalizers) && finalizers.length > 0;
-}
-
 async function deleteStored(context: Context, kind: Kind, current: Stored, options: DeleteOptions): Promise<Deletion> {
   checkPreconditions(kind, current.object, options);
   const next = marked(context, kind, current.object, options);
-  const gone = mayGo(next) && !held(kind, next);
+  const gone = mayGo(kind, next);
   if (options.dryRun) return { object: next, gone };
   const expect = { kind: "revision", revision: current.revision } as const;
   if (gone) {

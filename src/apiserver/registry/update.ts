@@ -1,12 +1,13 @@
 import { canonical } from "#base/canonical.ts";
 import { codeOf } from "#base/errors.ts";
-import type { ObjectMeta, ResourceObject } from "#api/meta.ts";
+import { valueAt } from "#api/columns.ts";
+import { resourceName, type Kind } from "#api/kind.ts";
+import { apiVersionOf, type ObjectMeta, type ResourceObject } from "#api/meta.ts";
 import type { Stored } from "#store/port.ts";
 import { carryOver, admitUpdate } from "../admission/admission.ts";
 import type { JsonObject } from "../body.ts";
 import { keyOf, type Context } from "../context.ts";
 import { asVersion } from "../output/json.ts";
-import { apiVersionOf } from "#api/meta.ts";
 import { conflict, invalid, notFound } from "../status.ts";
 import { checked } from "./checked.ts";
 import { identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
@@ -98,10 +99,12 @@ function desired(
   return { ...after, metadata: updatedMetadata(before, after) };
 }
 
-/** Whether nothing keeps an object that was deleted. */
-export function mayGo({ metadata }: ResourceObject): boolean {
-  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = metadata;
-  return deletionTimestamp !== undefined && deletionGracePeriodSeconds === 0 && finalizers.length === 0;
+/** Whether nothing keeps an object that was deleted: no finalizer, no grace period, nothing inside a namespace. */
+export function mayGo(kind: Kind, object: ResourceObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
+  const inside = resourceName(kind) === "namespaces" ? valueAt(object, "spec", "finalizers") : undefined;
+  const held = finalizers.length > 0 || (Array.isArray(inside) && inside.length > 0);
+  return deletionTimestamp !== undefined && deletionGracePeriodSeconds === 0 && !held;
 }
 
 async function write(
@@ -118,7 +121,7 @@ async function write(
       return options.dryRun ? object : current.object;
     }
     const expect = { kind: "revision", revision: current.revision } as const;
-    if (!mayGo(object)) return (await context.store.put(current.key, object, expect)).object;
+    if (!mayGo(update.target.kind, object)) return (await context.store.put(current.key, object, expect)).object;
     // Its last finalizer went: so does the object.
     await context.store.delete(current.key, expect);
     return object;

@@ -19,8 +19,6 @@ export function parseSelector(kind: Kind, version: string, query: URLSearchParam
   return {
     everything: labels === "" && fields === "" && name === undefined,
     matches: (object) =>
-      (name === undefined || object.metadata.name === name) &&
-      byLabel(object.metadata.labels) &&
-      byField(object),
+      (name === undefined || object.metadata.name === name) && byLabel(object.metadata.labels) && byField(object),
   };
 }

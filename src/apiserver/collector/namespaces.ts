@@ -1,0 +1,109 @@
+import { codeOf, messageOf } from "#base/errors.ts";
+import { WorkQueue } from "#base/workqueue.ts";
+import { resourceName, type Kind } from "#api/kind.ts";
+import { valueAt } from "#api/columns.ts";
+import type { Stored } from "#store/port.ts";
+import { namespaceFinalizer } from "../admission/namespace.ts";
+import { keyOf, partitionOf, type Context } from "../context.ts";
+import { create } from "../registry/create.ts";
+import { remove } from "../registry/delete.ts";
+import { ordered } from "../registry/target.ts";
+import { mayGo } from "../registry/update.ts";
+import { follow } from "./follow.ts";
+
+/** Milliseconds after which a namespace whose objects take their time is looked at again. */
+const lookAgainMs = 500;
+
+/** The account that Pods of a namespace have unless they name another. */
+const defaultAccount = "default";
+
+/**
+ * Sees to the namespaces of one partition: a new one gets its default account, a deleted one loses its objects and then
+ * goes itself.
+ */
+export class NamespaceController {
+  readonly #context: Context;
+  readonly #queue: WorkQueue;
+
+  constructor(context: Context) {
+    this.#context = context;
+    this.#queue = new WorkQueue({
+      clock: context.clock,
+      work: async (name) => this.#work(name),
+      failed: (name, error) => {
+        context.logger.warn("namespace failed; trying again", { namespace: name, error: messageOf(error) });
+      },
+    });
+  }
+
+  /** Works until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { store, partition } = this.#context;
+    const namespaces = async (): Promise<void> => {
+      for await (const { stored } of follow(store, { partition, resource: "namespaces" }, signal)) {
+        this.#queue.add(stored.key.name);
+      }
+    };
+    const accounts = async (): Promise<void> => {
+      for await (const { kind, stored } of follow(store, { partition, resource: "serviceaccounts" }, signal)) {
+        if (kind === "delete") this.#queue.add(stored.key.namespace);
+      }
+    };
+    await Promise.all([namespaces(), accounts(), this.#queue.run(signal)]);
+  }
+
+  async #work(name: string): Promise<number | void> {
+    const kind = this.#context.kinds.named("", "Namespace");
+    if (kind === undefined) return undefined;
+    const stored = await this.#context.store.get(keyOf(this.#context, kind, undefined, name));
+    if (stored === undefined) return undefined;
+    if (stored.object.metadata.deletionTimestamp === undefined) return this.#ensureAccount(name);
+    if (await this.#empty(name)) return this.#finalize(kind, stored);
+    return lookAgainMs;
+  }
+
+  async #ensureAccount(namespace: string): Promise<void> {
+    const kind = this.#context.kinds.named("", "ServiceAccount");
+    if (kind === undefined) return;
+    const key = { partition: this.#context.partition, resource: resourceName(kind), namespace, name: defaultAccount };
+    if ((await this.#context.store.get(key)) !== undefined) return;
+    const target = { kind, version: kind.versions[0].name, namespace };
+    const options = { dryRun: false, fieldValidation: "Strict", warn: () => undefined } as const;
+    await create(this.#context, target, { metadata: { name: defaultAccount } }, options).catch((error: unknown) => {
+      if (codeOf(error) !== "AlreadyExists") throw error;
+    });
+  }
+
+  /** Deletes what is in the namespace; tells whether nothing was left. */
+  async #empty(namespace: string): Promise<boolean> {
+    const context = this.#context;
+    let left = 0;
+    for (const kind of context.kinds.all) {
+      if (!kind.namespaced || partitionOf(context, kind) !== context.partition) continue;
+      const selection = { partition: context.partition, resource: resourceName(kind), namespace };
+      const { items } = await context.store.list(selection);
+      left += items.length;
+      const target = { kind, version: kind.versions[0].name, namespace };
+      for (const { object } of items) {
+        if (object.metadata.deletionTimestamp !== undefined) continue;
+        await remove(context, target, object.metadata.name, { dryRun: false, propagation: "Background" }).catch(
+          (error: unknown) => {
+            if (codeOf(error) !== "NotFound") throw error;
+          },
+        );
+      }
+    }
+    return left === 0;
+  }
+
+  /** Takes the finalizer that stood for the objects; other finalizers may still keep the namespace. */
+  async #finalize(kind: Kind, { key, object, revision }: Stored): Promise<void> {
+    const expect = { kind: "revision", revision } as const;
+    const finalizers = valueAt(object, "spec", "finalizers");
+    const others = Array.isArray(finalizers) ? finalizers.filter((finalizer) => finalizer !== namespaceFinalizer) : [];
+    const next = ordered({ ...object, spec: others.length === 0 ? {} : { finalizers: others } });
+    if (mayGo(kind, next)) await this.#context.store.delete(key, expect);
+    else if (Array.isArray(finalizers) && others.length < finalizers.length)
+      await this.#context.store.put(key, next, expect);
+  }
+}

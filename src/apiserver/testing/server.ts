@@ -1,0 +1,194 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { systemClock, type Clock } from "#base/clock.ts";
+import { jsonLogger, type Logger } from "#base/logger.ts";
+import { kinds } from "#api/kinds.ts";
+import type { ResourceStore } from "#store/port.ts";
+import { openSqliteStore } from "#store/sqlite.ts";
+import { createApiServer, type ApiServer, type ApiServerOptions } from "../server.ts";
+
+/** What `/version` says in tests. */
+export const version = {
+  major: "1",
+  minor: "36",
+  gitVersion: "v1.36.0+weft",
+  gitCommit: "",
+  gitTreeState: "clean",
+  buildDate: "2026-01-01T00:00:00Z",
+  goVersion: "",
+  compiler: "",
+  platform: "linux/amd64",
+} as const;
+
+/** An answer, read whole. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+  /** The body as JSON. */
+  readonly json: Json;
+}
+
+/** JSON of an answer, to be picked apart by tests. */
+// oxlint-disable-next-line typescript/no-explicit-any -- a test asserts what it reads; a type for every answer would only repeat it.
+export type Json = any;
+
+/** A request of a test. */
+export interface Ask {
+  readonly method?: string;
+  /** An object becomes JSON. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** A stream of JSON lines: a watch, as it comes. */
+export interface Lines extends Disposable {
+  readonly status: number;
+  /** The next line; undefined when the stream has ended. */
+  next(): Promise<Json>;
+}
+
+/**
+ * A server over a store in a directory of its own, with three endpoints: `mesh`, `east` and `west`. Disposing it throws
+ * if it logged anything at warn or above.
+ */
+export interface TestServer extends AsyncDisposable {
+  readonly store: ResourceStore;
+  readonly server: ApiServer;
+  readonly directory: string;
+  /** The base URL of an endpoint. */
+  url(endpoint: string): string;
+  ask(endpoint: string, path: string, ask?: Ask): Promise<Answer>;
+  watch(endpoint: string, path: string, headers?: Readonly<Record<string, string>>): Promise<Lines>;
+  /** Stops and starts it again over the same database. */
+  restart(): Promise<void>;
+}
+
+const endpoints: ApiServerOptions["endpoints"] = [
+  { name: "mesh", view: "mesh", partition: "mesh", listen: [{ host: "127.0.0.1", port: 0 }] },
+  {
+    name: "east",
+    view: "cluster",
+    partition: "cluster/east",
+    listen: [{ host: "127.0.0.1", port: 0 }],
+    serviceRange: "10.110.0.0/16",
+  },
+  {
+    name: "west",
+    view: "cluster",
+    partition: "cluster/west",
+    listen: [{ host: "127.0.0.1", port: 0 }],
+    serviceRange: "10.120.0.0/28",
+  },
+];
+
+interface Running {
+  readonly store: ResourceStore;
+  readonly server: ApiServer;
+}
+
+async function run(
+  directory: string,
+  clock: Clock,
+  logger: Logger,
+  options: Partial<ApiServerOptions>,
+): Promise<Running> {
+  const store = await openSqliteStore({ path: join(directory, "store.db"), clock, logger });
+  try {
+    return { store, server: await createApiServer({ store, kinds, endpoints, version, clock, logger, ...options }) };
+  } catch (error) {
+    await store[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+function send(url: string, { method = "GET", body, headers = {} }: Ask): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  const plain = typeof body === "string" || Buffer.isBuffer(body);
+  const type = body === undefined || plain ? {} : { "Content-Type": "application/json" };
+  const content = body === undefined || plain ? body : JSON.stringify(body);
+  // Node gives a DELETE's body no length by itself.
+  const length = content === undefined ? {} : { "Content-Length": Buffer.byteLength(content) };
+  const request = httpRequest(url, { method, headers: { ...type, ...length, ...headers }, agent: false }, resolve);
+  request.on("error", reject);
+  request.end(content);
+  return promise;
+}
+
+async function readAnswer(url: string, ask: Ask): Promise<Answer> {
+  const response = await send(url, ask);
+  const chunks: Buffer[] = [];
+  for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
+  const text = Buffer.concat(chunks).toString();
+  return {
+    status: response.statusCode ?? 0,
+    headers: response.headers,
+    text,
+    get json() {
+      return JSON.parse(text);
+    },
+  };
+}
+
+async function openLines(url: string, headers: Readonly<Record<string, string>>): Promise<Lines> {
+  const response = await send(url, { headers });
+  const lines = createInterface({ input: response })[Symbol.asyncIterator]();
+  return {
+    status: response.statusCode ?? 0,
+    async next() {
+      const { value, done } = await lines.next().catch(() => ({ value: undefined, done: true }));
+      return done === true ? undefined : JSON.parse(value as string);
+    },
+    [Symbol.dispose]: () => response.destroy(),
+  };
+}
+
+/** Starts a test server. */
+export async function startTestServer(
+  options: Partial<ApiServerOptions> & { readonly clock?: Clock } = {},
+): Promise<TestServer> {
+  const directory = mkdtempSync(join(tmpdir(), "weft-apiserver-"));
+  const complaints: string[] = [];
+  const clock = options.clock ?? systemClock;
+  const logger = jsonLogger({ level: "warn", write: (line) => complaints.push(line), now: () => clock.now() });
+  let running: Running;
+  try {
+    running = await run(directory, clock, logger, options);
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true });
+    throw error;
+  }
+  const stop = async (): Promise<void> => {
+    await running.server[Symbol.asyncDispose]();
+    await running.store[Symbol.asyncDispose]();
+  };
+  const url = (endpoint: string): string => {
+    const [address] = running.server.endpoints.get(endpoint) ?? [];
+    if (address === undefined || !("port" in address)) throw new Error(`no TCP endpoint ${endpoint}`);
+    return `http://127.0.0.1:${address.port}`;
+  };
+  return {
+    get store() {
+      return running.store;
+    },
+    get server() {
+      return running.server;
+    },
+    directory,
+    url,
+    ask: (endpoint, path, ask = {}) => readAnswer(url(endpoint) + path, ask),
+    watch: (endpoint, path, headers = {}) => openLines(url(endpoint) + path, headers),
+    async restart() {
+      await stop();
+      running = await run(directory, clock, logger, options);
+    },
+    async [Symbol.asyncDispose]() {
+      await stop();
+      rmSync(directory, { recursive: true, force: true });
+      if (complaints.length > 0) throw new Error(`the server complained:\n${complaints.join("\n")}`);
+    },
+  };
+}
