@@ -232,14 +232,14 @@ export class World implements AsyncDisposable {
   }
 
   async #inSync(xds: XdsServer): Promise<void> {
-    await eventually("every proxy is in sync", () => {
+    const outcome = await eventually("every proxy is in sync", () => {
       const states = xds.proxies().flatMap(({ types }) => Object.values(types));
       const refused = states.find(({ state }) => state === "NACKED")?.refused;
-      if (refused) throw new Error(`Envoy refuses ${refused.resources.join(", ")}: ${refused.message}`);
-      return (
-        xds.proxies().length === this.#proxies.length &&
-        states.every(({ state }) => state === "SYNCED" || state === "NEVER")
-      );
+      if (refused) return { refused };
+      const settled = states.every(({ state }) => state === "SYNCED" || state === "NEVER");
+      return settled && xds.proxies().length === this.#proxies.length ? { refused: undefined } : undefined;
     });
+    const { refused } = outcome;
+    if (refused) throw new Error(`Envoy refuses ${refused.resources.join(", ")}: ${refused.message}`);
   }
 }
