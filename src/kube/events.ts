@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { ResourceObject } from "#api/meta.ts";
 import { event as eventKind } from "#api/kubernetes/event.ts";
 import type { Event } from "#api/kubernetes/event.ts";
@@ -90,7 +91,8 @@ export class EventRecorder {
     const { apiVersion, kind } = object;
     const of = { apiVersion, kind, name, uid, resourceVersion, ...(namespace === undefined ? {} : { namespace }) };
     const written = await this.#events.create({
-      metadata: { generateName: `${name}.`, namespace: namespace ?? "default" },
+      // As Kubernetes names them; a generated name could not end in a dot.
+      metadata: { name: `${name}.${randomBytes(8).toString("hex")}`, namespace: namespace ?? "default" },
       involvedObject: of,
       type,
       reason,
