@@ -1,0 +1,309 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { LoadGenerator } from "../../samples/load/generator.ts";
+import { Demo, traces } from "./demo.ts";
+
+/** What must be the same after a demonstration as before it. */
+function hostState(): string {
+  const commands = [["ip", "-o", "link"], ["ip", "-o", "address"], ["ip", "route"], ["iptables-save"]] as const;
+  const text = commands.map(([program, ...args]) => {
+    // Counters and times change by themselves.
+    return execFileSync(program, args, { encoding: "utf8" }).replaceAll(/\[\d+:\d+\]|^#.*$/gm, "");
+  });
+  return [
+    ...text,
+    readFileSync("/etc/resolv.conf", "utf8"),
+    readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8"),
+  ].join("\n");
+}
+
+interface ProxyStatus {
+  readonly proxy: string;
+  readonly cluster: string;
+  readonly types: Readonly<
+    Record<string, { readonly state: string; readonly version: string; readonly since: string }>
+  >;
+}
+
+const name = `test${process.pid}`;
+const before = hostState();
+let demo: Demo;
+
+beforeAll(async () => {
+  demo = await Demo.start(name, 28_080, 26_540);
+}, 180_000);
+
+afterAll(async () => {
+  await demo[Symbol.asyncDispose]();
+}, 60_000);
+
+/** Sets the routes of reviews; several versions are told apart by a DestinationRule. */
+function reviewsRule(http: string): string {
+  return `
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: reviews, namespace: shop }
+spec:
+  host: reviews
+  subsets:
+    - { name: v1, labels: { version: v1 } }
+    - { name: v2, labels: { version: v2 } }
+    - { name: v3, labels: { version: v3 } }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: reviews, namespace: shop }
+spec:
+  hosts: [reviews]
+  http:
+${http
+  .trim()
+  .split("\n")
+  .map((line) => `    ${line}`)
+  .join("\n")}
+`;
+}
+
+async function forgetRules(): Promise<void> {
+  await demo.kubectl("mesh", [
+    "-n",
+    "shop",
+    "delete",
+    "virtualservice,destinationrule",
+    "reviews",
+    "--ignore-not-found",
+  ]);
+}
+
+function tally(values: readonly (string | undefined)[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const value of values) counts[value ?? "none"] = (counts[value ?? "none"] ?? 0) + 1;
+  return counts;
+}
+
+test("the page holds what all services answer, from both clusters", async () => {
+  const page = await demo.page();
+  expect(page.details.error).toBeUndefined();
+  const versions = tally((await demo.pages(60)).map((one) => one.reviews.version));
+  expect(Object.keys(versions).toSorted()).toEqual(["v1", "v2", "v3"]);
+});
+
+test("every proxy is in sync, and proxy-status says so", async () => {
+  const statuses = JSON.parse(await demo.weft("proxy-status", "-o", "json")) as readonly ProxyStatus[];
+  expect(new Set(statuses.map((one) => one.cluster))).toEqual(new Set(["east", "west"]));
+  expect(statuses.length).toBeGreaterThanOrEqual(8);
+  await eventually("all are SYNCED", async () => {
+    const now = JSON.parse(await demo.weft("proxy-status", "-o", "json")) as readonly ProxyStatus[];
+    return now.every((one) => Object.values(one.types).every((type) => type.state === "SYNCED"));
+  });
+  for (const { types } of statuses)
+    expect(Object.keys(types)).toEqual(expect.arrayContaining(["CDS", "EDS", "LDS", "RDS"]));
+});
+
+test("proxy-config shows what an Envoy holds", async () => {
+  expect(await demo.weft("proxy-config", "listeners", "page")).toContain("virtualInbound");
+  expect(await demo.weft("proxy-config", "routes", "page")).toContain("reviews.shop.svc.cluster.local");
+  expect(await demo.weft("proxy-config", "endpoints", "page")).toContain(
+    "outbound|9080||reviews.shop.svc.cluster.local",
+  );
+  const clusters = JSON.parse(await demo.weft("proxy-config", "clusters", "page", "-o", "json")) as readonly {
+    readonly name: string;
+  }[];
+  expect(clusters.map((one) => one.name)).toContain("outbound|9080||reviews.shop.svc.cluster.local");
+  expect(await demo.weft("proxy-config", "bootstrap", "page")).toContain("admin");
+});
+
+describe("rules written through a cluster", () => {
+  test("90/10: a thousand requests are shared as the VirtualService says, and the rule is the mesh's", async () => {
+    await demo.apply(
+      "west",
+      reviewsRule(`
+- route:
+    - { destination: { host: reviews, subset: v1 }, weight: 90 }
+    - { destination: { host: reviews, subset: v3 }, weight: 10 }`),
+    );
+    expect(await demo.kubectl("east", ["-n", "shop", "get", "vs", "reviews", "-o", "name"])).toContain("reviews");
+    expect(await demo.kubectl("mesh", ["-n", "shop", "get", "vs", "reviews", "-o", "name"])).toContain("reviews");
+    await eventually("the rule is in force", async () => {
+      return (await demo.pages(30)).every((one) => one.reviews.version !== "v2");
+    });
+    const { v1 = 0, v3 = 0, ...others } = tally((await demo.pages(1000, 20)).map((one) => one.reviews.version));
+    expect(others).toEqual({});
+    expect(v1 + v3).toBe(1000);
+    // Five standard deviations of a binomial with p = 0.1 and n = 1000 are 47.
+    expect(Math.abs(v3 - 100)).toBeLessThan(47);
+  }, 60_000);
+
+  test("a fault reaches the page as an error of its part", async () => {
+    await demo.apply(
+      "east",
+      reviewsRule(`
+- fault: { abort: { httpStatus: 418, percentage: { value: 100 } } }
+  route:
+    - { destination: { host: reviews } }`),
+    );
+    await eventually("reviews answer 418", async () => (await demo.page()).reviews.status === 418);
+  });
+
+  test("a timeout cuts a slow answer short", async () => {
+    await demo.apply(
+      "mesh",
+      `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: ratings, namespace: shop }
+spec:
+  hosts: [ratings]
+  http:
+    - fault: { delay: { fixedDelay: 3s, percentage: { value: 100 } } }
+      route: [{ destination: { host: ratings } }]
+${reviewsRule(`
+- timeout: 0.3s
+  route:
+    - { destination: { host: reviews, subset: v2 } }`).replace(/^/, "---")}`,
+    );
+    await eventually("reviews are cut short with 504", async () => (await demo.page()).reviews.status === 504);
+    await demo.kubectl("mesh", ["-n", "shop", "delete", "virtualservice", "ratings"]);
+    await forgetRules();
+    await eventually("all is well again", async () => (await demo.page()).reviews.error === undefined);
+  });
+
+  test("a mirror sees the requests, and the client none of it", async () => {
+    await demo.apply(
+      "east",
+      reviewsRule(`
+- route:
+    - { destination: { host: reviews, subset: v1 } }
+  mirrors:
+    - { destination: { host: reviews, subset: v3 } }`),
+    );
+    await eventually("only v1 answers", async () =>
+      (await demo.pages(20)).every((one) => one.reviews.version === "v1"),
+    );
+    const logged = async (): Promise<number> => {
+      const log = await demo.kubectl("west", ["-n", "shop", "logs", "deployment/reviews-v3", "-c", "reviews"]);
+      return log.split("\n").filter((line) => line.includes("-shadow")).length;
+    };
+    const had = await logged();
+    const pages = await demo.pages(50);
+    expect(tally(pages.map((one) => one.reviews.version))).toEqual({ v1: 50 });
+    await eventually("v3 has seen them", async () => (await logged()) >= had + 50);
+    await forgetRules();
+  });
+
+  test("an unknown host is a finding on the object, and nothing else changes", async () => {
+    await demo.apply(
+      "east",
+      reviewsRule(`
+- match: [{ headers: { x-test: { exact: "1" } } }]
+  route:
+    - { destination: { host: no-such-service } }
+- route:
+    - { destination: { host: reviews, subset: v1 } }`),
+    );
+    const status = await eventually("a condition stands in the status", async () => {
+      const text = await demo.kubectl("west", [
+        "-n",
+        "shop",
+        "get",
+        "vs",
+        "reviews",
+        "-o",
+        "jsonpath={.status.conditions[0]}",
+      ]);
+      return text === "" ? undefined : text;
+    });
+    expect(status).toContain("no-such-service");
+    expect((await demo.page()).reviews.version).toBe("v1");
+    await forgetRules();
+  });
+
+  test("an invalid object is refused with the field's path", async () => {
+    const bad = reviewsRule("- timeout: soon\n  route: [{ destination: { host: reviews } }]");
+    await expect(demo.apply("east", bad)).rejects.toThrow(/spec\.http\[0\]\.timeout/);
+  });
+});
+
+/** Sends steady requests to the page for as long as an action takes; gives every failure. */
+async function under(
+  rps: number,
+  action: () => Promise<void>,
+): Promise<{ readonly requests: number; readonly failures: readonly string[] }> {
+  const stop = new AbortController();
+  const failures: string[] = [];
+  let requests = 0;
+  const target = { url: `${demo.info.gateway}/api/page`, rps };
+  const generator = new LoadGenerator(target, {
+    done: ({ outcome }) => {
+      requests += 1;
+      if (outcome.kind !== "response") failures.push(outcome.kind);
+      else if (outcome.status !== 200) failures.push(String(outcome.status));
+    },
+    skipped: () => failures.push("skipped"),
+  });
+  const running = generator.run(stop.signal);
+  await action();
+  stop.abort();
+  await running;
+  return { requests, failures };
+}
+
+/** The demonstration's own processes, as its supervisor records them. */
+function servicePid(service: string): number | undefined {
+  const record = JSON.parse(readFileSync(`/run/weft/${name}/supervisor.json`, "utf8")) as {
+    readonly services: Readonly<Record<string, { readonly pid: number }>>;
+  };
+  return record.services[service]?.pid;
+}
+
+async function pids(cluster: "east" | "west", pattern: string): Promise<readonly number[]> {
+  const text = execFileSync("pgrep", ["-f", pattern], { encoding: "utf8" });
+  expect(cluster).toBeTruthy();
+  return text.trim().split("\n").map(Number);
+}
+
+describe("while requests flow", () => {
+  test("scaling up and down loses none", async () => {
+    const { requests, failures } = await under(30, async () => {
+      await demo.kubectl("east", ["-n", "shop", "scale", "deployment", "details-v1", "--replicas", "3"]);
+      await demo.kubectl("east", ["-n", "shop", "rollout", "status", "deployment/details-v1", "--timeout=60s"]);
+      await eventually(
+        "three answer",
+        async () => new Set((await demo.pages(30)).map((one) => one.details.pod)).size === 3,
+      );
+      await demo.kubectl("east", ["-n", "shop", "scale", "deployment", "details-v1", "--replicas", "1"]);
+      await eventually(
+        "one answers",
+        async () => new Set((await demo.pages(30)).map((one) => one.details.pod)).size === 1,
+      );
+    });
+    expect(failures).toEqual([]);
+    expect(requests).toBeGreaterThan(60);
+  }, 120_000);
+
+  test.each(["server", "discovery", "agent-east-1"])(
+    "a killed %s is back, and no request fails",
+    async (service) => {
+      const { failures, requests } = await under(30, async () => {
+        const pid = servicePid(service)!;
+        process.kill(pid, "SIGKILL");
+        await eventually("it runs again", () => servicePid(service) !== undefined && servicePid(service) !== pid);
+
+  test("a killed Envoy is back within two seconds", async () => {
+    const [pid] = await pids("west", `/weft/${name}/.*ratings.*envoy|envoy.*${name}.*ratings`);
+    process.kill(pid!, "SIGKILL");
+    const from = performance.now();
+    await eventually("the page holds ratings again", async () =>
+      (await demo.pages(5)).every((one) => one.reviews.error === undefined),
+    );
+    expect(performance.now() - from).toBeLessThan(4_000);
+  });
+});
+
+test("when it has ended, everything is as it was", async () => {
+  await demo[Symbol.asyncDispose]();
+  expect(traces(name)).toEqual({ namespaces: [], processes: [], folders: [] });
+  expect(hostState()).toBe(before);
+}, 60_000);

@@ -1,0 +1,128 @@
+import { execFile, execFileSync } from "node:child_process";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const root = join(import.meta.dirname, "..", "..");
+const weftScript = join(root, "weft");
+
+/** Where a running demonstration is. */
+export interface DemoInfo {
+  readonly gateway: string;
+  readonly kubeconfigs: { readonly mesh: string; readonly east: string; readonly west: string };
+  readonly namespace: string;
+  readonly pid: number;
+}
+
+/** What the page answers, as far as tests read it. */
+export interface Page {
+  readonly reviews: {
+    readonly version?: string;
+    readonly pod?: string;
+    readonly cluster?: string;
+    readonly error?: string;
+    readonly status?: number;
+  };
+  readonly details: { readonly error?: string; readonly pod?: string };
+}
+
+/** A demonstration of the test's own: another name and other ports than a user's. */
+export class Demo implements AsyncDisposable {
+  readonly name: string;
+  readonly info: DemoInfo;
+
+  private constructor(name: string, info: DemoInfo) {
+    this.name = name;
+    this.info = info;
+  }
+
+  /** Starts one in the background and returns when it is ready. */
+  static async start(name: string, gatewayPort: number, apiPort: number, load = 0): Promise<Demo> {
+    const args = ["demo", "--name", name, "--detach", "--load", String(load)];
+    await run(weftScript, [...args, "--gateway-port", String(gatewayPort), "--api-port", String(apiPort)]);
+    const { stdout } = await run(weftScript, ["demo", "info", "--name", name, "-o", "json"]);
+    return new Demo(name, JSON.parse(stdout) as DemoInfo);
+  }
+
+  /** Runs kubectl through an endpoint. */
+  async kubectl(endpoint: "mesh" | "east" | "west", args: readonly string[], input = ""): Promise<string> {
+    const child = run(kubectlPath(), ["--kubeconfig", this.info.kubeconfigs[endpoint], ...args], {
+      maxBuffer: 64 << 20,
+    });
+    child.child.stdin?.end(input);
+    return (await child).stdout;
+  }
+
+  /** Applies YAML through an endpoint. */
+  async apply(endpoint: "mesh" | "east" | "west", yaml: string): Promise<void> {
+    await this.kubectl(endpoint, ["apply", "-f", "-"], yaml);
+  }
+
+  /** Runs `weft` against the mesh's API. */
+  async weft(...args: readonly string[]): Promise<string> {
+    const { stdout } = await run(weftScript, [...args, "--kubeconfig", this.info.kubeconfigs.mesh], {
+      maxBuffer: 64 << 20,
+    });
+    return stdout;
+  }
+
+  /** Asks the page once. */
+  async page(): Promise<Page> {
+    const response = await fetch(`${this.info.gateway}/api/page`, { signal: AbortSignal.timeout(10_000) });
+    if (!response.ok) throw new Error(`the page answered ${response.status}: ${await response.text()}`);
+    return (await response.json()) as Page;
+  }
+
+  /** Asks the page many times, some at once; results in the order of their arrival. */
+  async pages(count: number, atOnce = 10): Promise<readonly Page[]> {
+    const results: Page[] = [];
+    let left = count;
+    const worker = async (): Promise<void> => {
+      while (left > 0) {
+        left -= 1;
+        results.push(await this.page());
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, worker));
+    return results;
+  }
+
+  /** Ends and removes it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await run(weftScript, ["demo", "--stop", "--name", this.name]);
+  }
+}
+
+let kubectlFile: string | undefined;
+
+/** The pinned kubectl. */
+export function kubectlPath(): string {
+  kubectlFile ??= execFileSync(process.execPath, [join(root, "setup", "program.ts"), "kubectl"], {
+    encoding: "utf8",
+  }).trim();
+  return kubectlFile;
+}
+
+/** What an instance could leave behind, as lines to be compared. */
+export function traces(name: string): {
+  readonly namespaces: readonly string[];
+  readonly processes: readonly string[];
+  readonly folders: readonly string[];
+} {
+  const namespaces = existsSync("/run/netns")
+    ? readdirSync("/run/netns").filter((one) => one.startsWith(`weft-${name}-`))
+    : [];
+  const processes = readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .flatMap((pid) => {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+        return line.includes(`/weft/${name}/`) || line.includes(`--instance ${name} `) ? [`${pid} ${line}`] : [];
+      } catch {
+        return [];
+      }
+    });
+  const folders = [`/run/weft/${name}`, `/var/lib/weft/${name}`].filter(existsSync);
+  return { namespaces, processes, folders };
+}
