@@ -290,6 +290,17 @@ describe("while requests flow", () => {
         const pid = servicePid(service)!;
         process.kill(pid, "SIGKILL");
         await eventually("it runs again", () => servicePid(service) !== undefined && servicePid(service) !== pid);
+        await eventually("every proxy is in sync again", async () => {
+          const statuses = JSON.parse(await demo.weft("proxy-status", "-o", "json")) as readonly ProxyStatus[];
+          const types = statuses.flatMap((one) => Object.values(one.types));
+          return statuses.length >= 8 && types.every((type) => type.state === "SYNCED");
+        });
+      });
+      expect(failures).toEqual([]);
+      expect(requests).toBeGreaterThan(20);
+    },
+    120_000,
+  );
 
   test("a killed Envoy is back within two seconds", async () => {
     const [pid] = await pids("west", `/weft/${name}/.*ratings.*envoy|envoy.*${name}.*ratings`);
