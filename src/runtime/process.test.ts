@@ -48,7 +48,7 @@ async function logOf(folder: string, wanted: string): Promise<string> {
 
 afterAll(() => {
   for (const folder of folders) killProcess(folder);
-  rmSync(root, { recursive: true, force: true });
+  rmSync(root, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
 });
 
 describe("a detached process", () => {

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
@@ -36,6 +36,8 @@ export interface ProcessSpec {
 /** How a process stands, as far as its folder and the kernel can tell. */
 export type ProcessState =
   | { readonly kind: "absent" }
+  /** Its supervisor is about to run it. */
+  | { readonly kind: "starting" }
   | { readonly kind: "running"; readonly identity: ProcessIdentity; readonly startedAt: number }
   | {
       readonly kind: "exited";
@@ -62,6 +64,13 @@ function readWords(path: string): readonly string[] | undefined {
   }
 }
 
+function readSupervisor(folder: string): ProcessIdentity | undefined {
+  const words = readWords(join(folder, "started"));
+  return words === undefined
+    ? undefined
+    : { pid: Number(words[0]), startTicks: Number(words[1]), boot: words[2] ?? "" };
+}
+
 function readStarted(folder: string): Started | undefined {
   const words = readWords(join(folder, "pid"));
   if (words === undefined) return undefined;
@@ -84,8 +93,10 @@ export function processState(folder: string): ProcessState {
   if (end !== undefined) return { kind: "exited", code: Number(end[0]), finishedAt: Number(end[1]), ...since };
   if (started !== undefined && alive)
     return { kind: "running", identity: started.program, startedAt: started.startedAt };
-  if (started !== undefined || existsSync(join(folder, "started"))) return { kind: "lost", ...since };
-  return { kind: "absent" };
+  if (started !== undefined) return { kind: "lost", ...since };
+  const supervisor = readSupervisor(folder);
+  if (supervisor === undefined) return { kind: "absent" };
+  return { kind: isAlive(supervisor) ? "starting" : "lost" };
 }
 
 /** How long a start may take before it counts as failed. */
@@ -99,7 +110,9 @@ const startTimeoutMs = 10_000;
 export async function startProcess(spec: ProcessSpec, clock: Clock, signal?: AbortSignal): Promise<ProcessState> {
   mkdirSync(spec.folder, { recursive: true, mode: 0o700 });
   const script = join(spec.folder, "run.sh");
-  writeFileSync(script, shellScript(spec), { mode: 0o600 });
+  // Whole or not at all: an earlier start of the same folder may be reading it.
+  writeFileSync(`${script}.new`, shellScript(spec), { mode: 0o600 });
+  renameSync(`${script}.new`, script);
   await launch(spec, script);
   const deadline = clock.monotonic() + startTimeoutMs;
   while (clock.monotonic() < deadline) {
@@ -152,13 +165,13 @@ export interface StopOptions {
 
 /** Stops the process of a folder: the signal, then after the grace SIGKILL to its whole group. Resolves when it has ended. */
 export async function stopProcess(folder: string, options: StopOptions, clock: Clock): Promise<ProcessState> {
-  const state = processState(folder);
+  const state = await waitWhile(folder, "starting", startTimeoutMs, clock);
   if (state.kind !== "running") return state;
   signalProcess(state.identity, options.signal);
-  const ended = await waitForEnd(folder, options.graceMs, clock);
+  const ended = await waitWhile(folder, "running", options.graceMs, clock);
   if (ended.kind !== "running") return ended;
   killProcess(folder);
-  return waitForEnd(folder, 5000, clock);
+  return waitWhile(folder, "running", 5000, clock);
 }
 
 /** Kills the process of a folder with all of its group, at once. */
@@ -167,17 +180,12 @@ export function killProcess(folder: string): void {
   if (state.kind === "running") signalProcess(state.identity, "SIGKILL", true);
 }
 
-async function waitForEnd(folder: string, ms: number, clock: Clock): Promise<ProcessState> {
+async function waitWhile(folder: string, kind: ProcessState["kind"], ms: number, clock: Clock): Promise<ProcessState> {
   const deadline = clock.monotonic() + ms;
   for (let wait = 5; ; wait = Math.min(wait * 2, 100)) {
     const state = processState(folder);
     const left = deadline - clock.monotonic();
-    if (state.kind !== "running" || left <= 0) return state;
+    if (state.kind !== kind || left <= 0) return state;
     await clock.sleep(Math.min(wait, left));
   }
-}
-
-/** Forgets a process that has ended: its state and its log. */
-export function removeProcess(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
 }

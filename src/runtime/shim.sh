@@ -11,8 +11,17 @@
 # that the exit code is known even when nobody else was there, and holds about a megabyte.
 set -u
 
+# The 22nd field of /proc/PID/stat is the start time; the second may hold blanks and brackets.
+start_of() {
+  IFS= read -r stat < "/proc/$1/stat" || return 1
+  set -- ${stat##*) }
+  echo "${20}"
+}
+read -r boot < /proc/sys/kernel/random/boot_id
+me="$$ $(start_of $$)"
+
 # At most one start per folder, however often it is tried.
-( set -C; : > "$folder/started" ) 2> /dev/null || exit 0
+( set -C; echo "$me $boot" > "$folder/started" ) 2> /dev/null || exit 0
 
 finish() {
   echo "$1 $(date +%s%3N)" > "$folder/exit.new"
@@ -30,7 +39,8 @@ fail() {
 mounts || fail "files could not be mounted"
 
 # Every line gets its time; the log is bounded by the program that writes it, so nobody else is needed.
-mkfifo "$folder/output" || fail "the log could not be opened"
+# Also a program of another user may open its output anew, as /dev/stdout.
+mkfifo -m 622 "$folder/output" || fail "the log could not be opened"
 LC_ALL=C awk -W interactive -v log_file="$folder/log" -v limit="$log_bytes" '
   {
     now = systime()
@@ -55,14 +65,7 @@ fi
 pid=$!
 exec 3>&-
 
-# The 22nd field of /proc/PID/stat is the start time; the second may hold blanks and brackets.
-start_of() {
-  IFS= read -r stat < "/proc/$1/stat" || return 1
-  set -- ${stat##*) }
-  echo "${20}"
-}
-read -r boot < /proc/sys/kernel/random/boot_id
-echo "$$ $(start_of $$) $pid $(start_of "$pid") $boot $(date +%s%3N)" > "$folder/pid.new"
+echo "$me $pid $(start_of "$pid") $boot $(date +%s%3N)" > "$folder/pid.new"
 mv "$folder/pid.new" "$folder/pid"
 : > "$notify"
 
