@@ -81,8 +81,6 @@ function handler(
     const warnings: string[] = [];
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    // After a drain has begun a connection is not kept for more requests.
-    if (draining.aborted) response.setHeader("Connection", "close");
     const reply = async (): Promise<Reply> => {
       if (guarded) guardAgainstBrowsers(request);
       // The authority means nothing here; it only makes the target a whole URL.
@@ -101,11 +99,13 @@ function handler(
       return route(call, routes);
     };
     try {
-      await writeReply(response, await reply(), warnings);
+      const answer = await reply();
+      // A server that is about to stop keeps no connection for more requests.
+      if (draining.aborted && !response.headersSent) response.setHeader("Connection", "close");
+      await writeReply(response, answer, warnings);
     } catch (error) {
       await fail(context, request, response, error);
     }
-    if (draining.aborted) request.socket.end();
   };
 }
 

@@ -5,7 +5,7 @@ import type { Submitted } from "../registry/target.ts";
 import { admitted, type Admitted } from "./admitted.ts";
 import { completeNamespace, keepFinalizers } from "./namespace.ts";
 import { completePod } from "./pod.ts";
-import { admitService, keepAddress } from "./service.ts";
+import { admitService, carryOverService } from "./service.ts";
 
 /** What the server adds to a new object of a kind, beside what its schema does. */
 export function admitCreation(context: Context, kind: Kind, object: ResourceObject): Promise<Admitted> {
@@ -36,7 +36,7 @@ export function admitUpdate(
 export function carryOver(kind: Kind, submitted: Submitted, before: ResourceObject): Submitted {
   switch (resourceName(kind)) {
     case "services":
-      return keepAddress(kind, submitted, before) as Submitted;
+      return carryOverService(submitted, before) as Submitted;
     case "namespaces":
       return keepFinalizers(submitted, before) as Submitted;
     default:

@@ -1,8 +1,10 @@
-import { resourceName, type FieldError, type Kind } from "#api/kind.ts";
+import { equal } from "#base/canonical.ts";
+import type { Kind } from "#api/kind.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Service, ServiceSpec } from "#api/kubernetes/service.ts";
+import { isObject, type JsonObject } from "../body.ts";
 import type { Context } from "../context.ts";
-import { ApiError, invalid } from "../status.ts";
+import { forbidden, invalid } from "../status.ts";
 import { admitted, type Admitted } from "./admitted.ts";
 import type { Reservation } from "./service-addresses.ts";
 
@@ -32,22 +34,6 @@ function wanted({ clusterIP, clusterIPs }: ServiceSpec): string {
   return clusterIP || (clusterIPs?.[0] ?? "");
 }
 
-function refuse(kind: Kind, service: Service, error: FieldError): ApiError {
-  return invalid(kind, service.metadata.name, [error]);
-}
-
-function clash(kind: Kind, service: Service): ApiError | undefined {
-  const { clusterIP, clusterIPs } = service.spec;
-  if (!clusterIP || clusterIPs === undefined || clusterIPs.length === 0 || clusterIPs[0] === clusterIP) {
-    return undefined;
-  }
-  return refuse(kind, service, {
-    field: "spec.clusterIPs[0]",
-    reason: "FieldValueInvalid",
-    message: `Invalid value: ${JSON.stringify(clusterIPs)}: must match \`clusterIP\``,
-  });
-}
-
 async function reserve(context: Context, kind: Kind, service: Service): Promise<Reservation | undefined> {
   const { addresses } = context;
   if (addresses === undefined) return undefined;
@@ -56,9 +42,9 @@ async function reserve(context: Context, kind: Kind, service: Service): Promise<
   const reservation =
     explicit === "" ? await addresses.reserve(namespace, name) : await addresses.reserveExplicit(explicit);
   if (reservation === undefined) {
-    throw new ApiError("InternalError", "every address of the Services' range is taken: remove Services or widen it");
+    throw forbidden(kind, name, "every address of the Services' range is taken: remove Services or widen the range");
   }
-  if ("reason" in reservation) throw refuse(kind, service, reservation);
+  if ("reason" in reservation) throw invalid(kind, name, [reservation]);
   return reservation;
 }
 
@@ -71,37 +57,47 @@ export async function admitService(
 ): Promise<Admitted> {
   const service = object as Service;
   if (service.spec.type === "ExternalName") return admitted(withoutAddress(service));
-  const problem = clash(kind, service);
-  if (problem !== undefined) throw problem;
   const address = wanted(service.spec);
   const held = before === undefined ? "" : wanted((before as Service).spec);
   if (address === headless || (held !== "" && address === held)) {
     return admitted(withAddress(service, address));
-  }
-  if (held !== "") {
-    throw refuse(kind, service, {
-      field: "spec.clusterIP",
-      reason: "FieldValueInvalid",
-      message: `Invalid value: ${JSON.stringify(address)}: may not change once set`,
-    });
   }
   const reservation = await reserve(context, kind, service);
   if (reservation === undefined) return admitted(object);
   return { object: withAddress(service, reservation.address), release: reservation.release };
 }
 
-/** An update that does not name the address keeps it, so that a file without it can be applied again. */
-export function keepAddress(
-  kind: Kind,
-  submitted: Readonly<Record<string, unknown>>,
-  before: ResourceObject,
-): Readonly<Record<string, unknown>> {
-  if (resourceName(kind) !== "services") return submitted;
-  const spec = submitted["spec"];
-  if (typeof spec !== "object" || spec === null || Array.isArray(spec)) return submitted;
-  const now = spec as Partial<ServiceSpec>;
-  const { clusterIP, clusterIPs, type } = (before as Service).spec;
-  const external = now.type === "ExternalName" || type === "ExternalName";
-  if (external || clusterIP === undefined || now.clusterIP || (now.clusterIPs ?? []).length > 0) return submitted;
-  return { ...submitted, spec: { ...now, clusterIP, clusterIPs: clusterIPs ?? [clusterIP] } };
+/** Fields that belong to some types of Services; a change of type leaves them behind unless it sets them anew. */
+const typeFields = [
+  "clusterIP",
+  "clusterIPs",
+  "ipFamilies",
+  "ipFamilyPolicy",
+  "internalTrafficPolicy",
+  "externalTrafficPolicy",
+  "healthCheckNodePort",
+  "allocateLoadBalancerNodePorts",
+  "loadBalancerClass",
+] as const;
+
+function withoutTypeFields(spec: Partial<ServiceSpec>, before: ServiceSpec): Partial<ServiceSpec> {
+  const stale = typeFields.filter((name) => name in spec && equal(spec[name], before[name]));
+  return Object.fromEntries(Object.entries(spec).filter(([name]) => !stale.some((other) => other === name)));
+}
+
+/**
+ * Prepares a change of a Service. One that does not name the address keeps it, so that a file without it can be applied
+ * again; one of the type alone, as a patch makes it, leaves behind what the new type cannot have.
+ */
+export function carryOverService(submitted: JsonObject, before: ResourceObject): JsonObject {
+  const given = submitted["spec"];
+  if (!isObject(given)) return submitted;
+  const { spec: old } = before as Service;
+  const typed = given as Partial<ServiceSpec>;
+  const spec = (typed.type ?? "ClusterIP") === old.type ? typed : withoutTypeFields(typed, old);
+  const external = spec.type === "ExternalName" || old.type === "ExternalName";
+  const named = Boolean(spec.clusterIP) || (spec.clusterIPs ?? []).length > 0;
+  if (external || named || old.clusterIP === undefined) return { ...submitted, spec };
+  const { clusterIP, clusterIPs = [clusterIP] } = old;
+  return { ...submitted, spec: { ...spec, clusterIP, clusterIPs } };
 }
