@@ -3,7 +3,8 @@
  * the change affects. `node bench/translate.ts`; the last line is JSON.
  */
 import { Follower } from "#translate/testing/follower.ts";
-import type { ObjectInput, TestMesh } from "#translate/testing/mesh.ts";
+import type { ObjectInput } from "#model/testing/objects.ts";
+import type { TestMesh } from "#translate/testing/mesh.ts";
 import {
   destinationRule,
   put,

@@ -2,6 +2,7 @@ import type { Engine } from "#incremental/engine.ts";
 import { type ClientQueries, clientQueries } from "./clients.ts";
 import { type RuleQueries, ruleQueries } from "./destinationrules.ts";
 import { type EndpointQueries, endpointQueries } from "./endpoints.ts";
+import { findingQuery, type FindingQuery } from "./findings/findings.ts";
 import { type GatewayQueries, gatewayQueries } from "./gateways.ts";
 import { type Inputs, modelInputs } from "./inputs.ts";
 import { type ServiceQueries, serviceQueries } from "./services.ts";
@@ -20,6 +21,7 @@ export interface Model {
   readonly virtualServices: VirtualServiceQueries;
   readonly gateways: GatewayQueries;
   readonly workloads: WorkloadQueries;
+  readonly findings: FindingQuery;
 }
 
 /** Declares the model on an engine. It is empty until objects are put in. */
@@ -28,15 +30,19 @@ export function createModel(engine: Engine): Model {
   const services = serviceQueries(engine, tables);
   const clients = clientQueries(engine, tables, services);
   const endpoints = endpointQueries(engine, tables, services);
+  const rules = ruleQueries(engine, tables, services);
+  const virtualServices = virtualServiceQueries(engine, tables, services, clients);
+  const gateways = gatewayQueries(engine, tables);
   return {
     inputs: modelInputs(engine, tables),
     tables,
     services,
     endpoints,
-    rules: ruleQueries(engine, tables, services),
+    rules,
     clients,
-    virtualServices: virtualServiceQueries(engine, tables, services, clients),
-    gateways: gatewayQueries(engine, tables),
+    virtualServices,
+    gateways,
     workloads: workloadQueries(engine, tables, services, endpoints),
+    findings: findingQuery(engine, { tables, services, endpoints, rules, gateways, virtualServices }),
   };
 }

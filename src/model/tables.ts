@@ -36,6 +36,8 @@ export interface Tables {
   readonly pods: Table<PodRow>;
   /** By `namespace/label=value`, for each label. */
   readonly podsByLabel: Index<PodRow>;
+  /** By `label=value`, for each label. */
+  readonly podsWithLabel: Index<PodRow>;
   readonly services: Table<ServiceRow>;
   /** By service key. */
   readonly servicesByKey: Index<ServiceRow>;
@@ -84,6 +86,9 @@ export function declareTables(engine: Engine): Tables {
     pods,
     podsByLabel: pods.index("label", (row) =>
       Object.entries(row.labels).map(([label, value]) => podLabel(row.namespace, label, value)),
+    ),
+    podsWithLabel: pods.index("any-label", (row) =>
+      Object.entries(row.labels).map(([label, value]) => `${label}=${value}`),
     ),
     services,
     servicesByKey: services.index("key", (row) => [serviceKey(row.namespace, serviceHost(row.name, row.namespace))]),

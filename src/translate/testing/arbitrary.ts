@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import type { NodeInfo } from "../proxy-class.ts";
-import { complete, emptyMesh, type ObjectInput, type TestMesh } from "./mesh.ts";
+import { complete, type ObjectInput } from "#model/testing/objects.ts";
+import { emptyMesh, type TestMesh } from "./mesh.ts";
 
 /** An edit of a mesh: an object put or taken away. */
 export interface Edit {

@@ -1,10 +1,10 @@
 import { parseAllDocuments } from "yaml";
 import { type JsonObject, fromBinary, toJson } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import type { ResourceObject } from "#api/meta.ts";
 import { Engine } from "#incremental/engine.ts";
 import { createModel, type Model } from "#model/model.ts";
 import type { MeshConfig } from "#model/mesh.ts";
+import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import type { NodeInfo } from "../proxy-class.ts";
 import { createTranslator, type Translator } from "../translator.ts";
@@ -17,43 +17,11 @@ export interface TestMesh {
   readonly translator: Translator;
 }
 
-/** An object as tests write it: what the API server would fill in may be absent. */
-export interface ObjectInput {
-  readonly kind: string;
-  readonly metadata: { readonly name: string; readonly namespace?: string; readonly [member: string]: unknown };
-  readonly [member: string]: unknown;
-}
-
 /** An empty mesh. */
 export function emptyMesh(): TestMesh {
   const engine = new Engine();
   const model = createModel(engine);
   return { engine, model, translator: createTranslator(engine, model) };
-}
-
-const networkingKinds = new Set([
-  "VirtualService",
-  "DestinationRule",
-  "Gateway",
-  "ServiceEntry",
-  "Sidecar",
-  "WorkloadEntry",
-]);
-
-/** An object with what the API server fills in. */
-export function complete(input: ObjectInput): ResourceObject {
-  const { metadata, ...body } = input;
-  return {
-    apiVersion: networkingKinds.has(input.kind) ? "networking.istio.io/v1" : "v1",
-    ...body,
-    metadata: {
-      uid: `${input.kind}/${metadata.namespace ?? ""}/${metadata.name}`,
-      resourceVersion: "1",
-      generation: 1,
-      creationTimestamp: "2026-01-01T00:00:00Z",
-      ...metadata,
-    },
-  };
 }
 
 /** A document of a case's input. */

@@ -1,5 +1,6 @@
 import type { NodeInfo } from "../proxy-class.ts";
-import { complete, emptyMesh, type ObjectInput, type TestMesh } from "./mesh.ts";
+import { complete, type ObjectInput } from "#model/testing/objects.ts";
+import { emptyMesh, type TestMesh } from "./mesh.ts";
 
 /** How large a mesh is. */
 export interface Scale {

@@ -1,0 +1,183 @@
+import { describe, expect, it } from "vitest";
+import { modelOf } from "../testing/objects.ts";
+
+const shop = `
+cluster: east
+kind: Service
+metadata: { name: reviews, namespace: shop }
+spec: { clusterIP: 10.0.0.1, selector: { app: reviews }, ports: [{ name: http, port: 80 }] }
+---
+cluster: east
+kind: Pod
+metadata: { name: p, namespace: shop, labels: { app: reviews, version: v1 } }
+status: { podIP: 10.1.0.1 }
+---
+cluster: east
+kind: EndpointSlice
+addressType: IPv4
+metadata: { name: reviews-x, namespace: shop, labels: { kubernetes.io/service-name: reviews } }
+ports: [{ name: http, port: 80 }]
+endpoints: [{ addresses: [10.1.0.1], targetRef: { kind: Pod, name: p } }]
+---
+kind: DestinationRule
+metadata: { name: base, namespace: shop, creationTimestamp: "2025-01-01T00:00:00Z" }
+spec: { host: reviews, subsets: [{ name: v1, labels: { version: v1 } }] }
+---
+kind: Gateway
+metadata: { name: edge, namespace: shop }
+spec: { selector: { app: reviews }, servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: ["shop/*.example.com"] }] }
+`;
+
+/** Findings of an object named \`x\` in namespace shop: code, field and severity. */
+function judge(kind: string, spec: string, more = ""): readonly (readonly [string, string | undefined, string])[] {
+  const model = modelOf(`${shop}${more}
+---
+kind: ${kind}
+metadata: { name: x, namespace: shop }
+spec: ${spec}`);
+  return model.findings
+    .get({ kind, namespace: "shop", name: "x" })
+    .map((each) => [each.code, each.field, each.severity]);
+}
+
+function routeTo(destination: string): string {
+  return `{ hosts: [reviews], http: [{ route: [{ destination: { host: reviews } }, { destination: ${destination} }] }] }`;
+}
+
+describe("findings", () => {
+  it.each([
+    ["UnknownHost", "VirtualService", routeTo("{ host: nobody }"), "spec.http[0].route[1].destination.host"],
+    [
+      "UnknownSubset",
+      "VirtualService",
+      routeTo("{ host: reviews, subset: v9 }"),
+      "spec.http[0].route[1].destination.subset",
+    ],
+    [
+      "UnknownPort",
+      "VirtualService",
+      routeTo("{ host: reviews, port: { number: 81 } }"),
+      "spec.http[0].route[1].destination.port.number",
+    ],
+    [
+      "UnknownHost",
+      "VirtualService",
+      "{ hosts: [reviews], http: [{ mirror: { host: nobody } }] }",
+      "spec.http[0].mirror.host",
+    ],
+    [
+      "UnknownHost",
+      "VirtualService",
+      "{ hosts: [reviews], tcp: [{ route: [{ destination: { host: nobody } }] }] }",
+      "spec.tcp[0].route[0].destination.host",
+    ],
+    ["UnknownGateway", "VirtualService", "{ hosts: [a.example.com], gateways: [edge, other] }", "spec.gateways[1]"],
+    [
+      "HostNotInGateway",
+      "VirtualService",
+      "{ hosts: [a.example.com, a.example.org], gateways: [edge] }",
+      "spec.hosts[1]",
+    ],
+    ["UnknownHost", "DestinationRule", "{ host: nobody }", "spec.host"],
+    [
+      "SubsetWithoutEndpoints",
+      "DestinationRule",
+      "{ host: reviews, subsets: [{ name: a, labels: { version: v1 } }, { name: b, labels: { version: v9 } }] }",
+      "spec.subsets[1]",
+    ],
+    ["GatewayWithoutWorkload", "Gateway", "{ selector: { app: nobody }, servers: [] }", "spec.selector"],
+    ["NoWorkload", "Sidecar", "{ workloadSelector: { labels: { app: nobody } } }", "spec.workloadSelector.labels"],
+    [
+      "UnknownHost",
+      "Sidecar",
+      `{ egress: [{ hosts: ["./*", "./nobody.shop.svc.cluster.local"] }] }`,
+      "spec.egress[0].hosts[1]",
+    ],
+    [
+      "NoWorkload",
+      "ServiceEntry",
+      "{ hosts: [a.b], ports: [], workloadSelector: { labels: { app: nobody } } }",
+      "spec.workloadSelector.labels",
+    ],
+    [
+      "AddressNotIP",
+      "ServiceEntry",
+      "{ hosts: [a.b], ports: [], resolution: STATIC, endpoints: [{ address: 10.0.0.1 }, { address: c.d }] }",
+      "spec.endpoints[1].address",
+    ],
+    [
+      "TooManyEndpoints",
+      "ServiceEntry",
+      "{ hosts: [a.b], ports: [], resolution: DNS_ROUND_ROBIN, endpoints: [{ address: a }, { address: b }] }",
+      "spec.endpoints",
+    ],
+  ])("%s of a %s %s at %s", (code, kind, spec, field) => {
+    expect(judge(kind, spec).map(([each, at]) => [each, at])).toEqual([[code, field]]);
+  });
+
+  it.each([
+    ["VirtualService", routeTo("{ host: reviews, subset: v1, port: { number: 80 } }")],
+    [
+      "VirtualService",
+      "{ hosts: [a.example.com], gateways: [edge, mesh], http: [{ route: [{ destination: { host: reviews } }] }] }",
+    ],
+    ["DestinationRule", "{ host: reviews, subsets: [{ name: v1, labels: { version: v1 } }] }"],
+    ["DestinationRule", `{ host: "*.shop.svc.cluster.local" }`],
+    ["Gateway", "{ selector: { app: reviews }, servers: [] }"],
+    ["Sidecar", `{ egress: [{ hosts: ["./*", "*/reviews.shop.svc.cluster.local", "~/*"] }] }`],
+    ["ServiceEntry", "{ hosts: [a.b], ports: [], resolution: STATIC, endpoints: [{ address: 10.0.0.1 }] }"],
+  ])("nothing is wrong with a %s %s", (kind, spec) => {
+    expect(judge(kind, spec)).toEqual([]);
+  });
+
+  it("tells the younger of two rules for one host that it is not followed", () => {
+    const older = `
+---
+kind: VirtualService
+metadata: { name: first, namespace: shop, creationTimestamp: "2025-01-01T00:00:00Z" }
+spec: { hosts: [reviews.shop.svc.cluster.local] }`;
+    expect(judge("VirtualService", "{ hosts: [reviews] }", older)).toEqual([
+      ["ConflictingHosts", "spec.hosts[0]", "warning"],
+    ]);
+    expect(judge("VirtualService", "{ hosts: [reviews], gateways: [edge] }", older).map(([code]) => code)).toEqual([
+      "HostNotInGateway",
+    ]);
+  });
+
+  it("tells the younger of two default Sidecars", () => {
+    const older = `
+---
+kind: Sidecar
+metadata: { name: first, namespace: shop, creationTimestamp: "2025-01-01T00:00:00Z" }
+spec: {}`;
+    expect(judge("Sidecar", "{}", older)).toEqual([["ConflictingSidecars", "spec.workloadSelector", "warning"]]);
+  });
+
+  it("goes when what was missing comes, and says what to do", () => {
+    const model = modelOf(`${shop}
+---
+kind: VirtualService
+metadata: { name: x, namespace: shop }
+spec: ${routeTo("{ host: later }")}`);
+    const id = { kind: "VirtualService", namespace: "shop", name: "x" };
+    expect(model.findings.get(id)[0]?.message).toContain("later.shop.svc.cluster.local");
+    model.inputs.put(
+      {
+        apiVersion: "v1",
+        kind: "Service",
+        metadata: {
+          name: "later",
+          namespace: "shop",
+          uid: "u",
+          resourceVersion: "1",
+          generation: 1,
+          creationTimestamp: "2026-01-01T00:00:00Z",
+        },
+        spec: { ports: [{ port: 80 }] },
+      },
+      "east",
+    );
+    expect(model.findings.get(id)).toEqual([]);
+    expect(model.findings.get({ ...id, name: "unknown" })).toEqual([]);
+  });
+});

@@ -1,0 +1,133 @@
+import type { Destination } from "#api/istio/common.ts";
+import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
+import type { RuleQueries } from "../destinationrules.ts";
+import type { GatewayQueries } from "../gateways.ts";
+import { hostMatches, isWildcard, resolveHost } from "../hosts.ts";
+import type { Config } from "../rows.ts";
+import type { ServiceQueries } from "../services.ts";
+import { meshGateway, resolveGateway, type VirtualServiceQueries } from "../virtualservices.ts";
+import { listed, type Problem } from "./finding.ts";
+
+/** What is asked to judge a VirtualService. */
+export interface RoutingContext {
+  readonly services: ServiceQueries;
+  readonly rules: RuleQueries;
+  readonly gateways: GatewayQueries;
+  readonly virtualServices: VirtualServiceQueries;
+}
+
+interface PlacedDestination {
+  readonly field: string;
+  readonly destination: Destination;
+}
+
+type Route = NonNullable<VirtualServiceSpec["http"]>[number];
+
+function mirrorsOf({ mirror, mirrors = [] }: Route, at: string): readonly PlacedDestination[] {
+  return [
+    ...(mirror ? [{ field: `${at}.mirror`, destination: mirror }] : []),
+    ...mirrors.map((each, index) => ({ field: `${at}.mirrors[${index}].destination`, destination: each.destination })),
+  ];
+}
+
+interface Routed {
+  readonly route?: readonly { readonly destination: Destination }[];
+}
+
+function routed({ route = [] }: Routed, at: string): readonly PlacedDestination[] {
+  return route.map(({ destination }, index) => ({ field: `${at}.route[${index}].destination`, destination }));
+}
+
+/** Every destination of a VirtualService, with its place. */
+function destinationsOf({ http = [], tls = [], tcp = [] }: VirtualServiceSpec): readonly PlacedDestination[] {
+  return [
+    ...http.flatMap((each, index) => [
+      ...routed(each, `spec.http[${index}]`),
+      ...mirrorsOf(each, `spec.http[${index}]`),
+    ]),
+    ...tls.flatMap((each, index) => routed(each, `spec.tls[${index}]`)),
+    ...tcp.flatMap((each, index) => routed(each, `spec.tcp[${index}]`)),
+  ];
+}
+
+function subsetProblem(viewer: string, key: string, placed: PlacedDestination, context: RoutingContext): Problem[] {
+  const { subset = "", host } = placed.destination;
+  if (subset === "") return [];
+  const known = (context.rules.rule({ viewer, service: key })?.spec.subsets ?? []).map((each) => each.name);
+  if (known.includes(subset)) return [];
+  const message = `No DestinationRule that applies to ${host} has a subset ${subset} (known: ${listed(known)}); requests to it fail with 503.`;
+  return [{ code: "UnknownSubset", severity: "error", field: `${placed.field}.subset`, message }];
+}
+
+function portProblem(key: string, placed: PlacedDestination, { services }: RoutingContext): Problem[] {
+  const { host, port } = placed.destination;
+  const known = services.service.get(key)?.ports.map((each) => each.number) ?? [];
+  const number = port?.number ?? 0;
+  if (number === 0 || known.includes(number)) return [];
+  const message = `${host} has no port ${number} (known: ${listed(known.map(String))}); requests to it fail with 503.`;
+  return [{ code: "UnknownPort", severity: "error", field: `${placed.field}.port.number`, message }];
+}
+
+function destinationProblems(
+  namespace: string,
+  placed: PlacedDestination,
+  context: RoutingContext,
+): readonly Problem[] {
+  const { host } = placed.destination;
+  const full = resolveHost(host, namespace);
+  const key = context.services.keyForHost.get({ viewer: namespace, host: full });
+  if (key !== undefined)
+    return [...subsetProblem(namespace, key, placed, context), ...portProblem(key, placed, context)];
+  const message = `No service or ServiceEntry ${full} is visible in namespace ${namespace}; requests to it fail with 503.`;
+  return [{ code: "UnknownHost", severity: "error", field: `${placed.field}.host`, message }];
+}
+
+function gatewayProblems(row: Config<VirtualServiceSpec>, { gateways }: RoutingContext): readonly Problem[] {
+  return (row.spec.gateways ?? []).flatMap((written, index) => {
+    const name = resolveGateway(written, row.namespace);
+    if (name === meshGateway || gateways.gateway.get(name)) return [];
+    const message = `There is no Gateway ${name}; the VirtualService has no effect there.`;
+    return [{ code: "UnknownGateway", severity: "error", field: `spec.gateways[${index}]`, message } as const];
+  });
+}
+
+/** Hosts for which another VirtualService wins in the sidecars of the namespace. */
+function conflicts(row: Config<VirtualServiceSpec>, { virtualServices }: RoutingContext): readonly Problem[] {
+  const own = `${row.namespace}/${row.name}`;
+  const gateways = virtualServices.exposure.get(own)?.gateways ?? [];
+  if (!gateways.includes(meshGateway)) return [];
+  const client = { namespace: row.namespace, sidecar: "" };
+  return (row.spec.hosts ?? []).flatMap((written, index) => {
+    const host = resolveHost(written, row.namespace);
+    const [first] = virtualServices.meshHosts.get(client).find((each) => each.host === host)?.virtualServices ?? [];
+    if (first === undefined || first === own) return [];
+    const message = `VirtualService ${first} is for the host ${host} too and goes first: sidecars follow one of them only. Merge them.`;
+    return [{ code: "ConflictingHosts", severity: "warning", field: `spec.hosts[${index}]`, message } as const];
+  });
+}
+
+/** Hosts that no server of the gateways lets in. */
+function unboundHosts(row: Config<VirtualServiceSpec>, { gateways }: RoutingContext): readonly Problem[] {
+  const names = (row.spec.gateways ?? []).map((each) => resolveGateway(each, row.namespace));
+  const found = names.flatMap((name) => gateways.gateway.get(name) ?? []);
+  if (found.length === 0 || names.includes(meshGateway)) return [];
+  const open = found.flatMap((gateway) =>
+    (gateway.spec.servers ?? []).flatMap((server) => server.hosts).map((host) => host.slice(host.indexOf("/") + 1)),
+  );
+  return (row.spec.hosts ?? []).flatMap((written, index) => {
+    const host = resolveHost(written, row.namespace);
+    if (open.some((each) => hostMatches(each, host) || (isWildcard(host) && hostMatches(host, each)))) return [];
+    const message = `No server of the gateways takes the host ${host} (they take ${listed(open)}).`;
+    return [{ code: "HostNotInGateway", severity: "warning", field: `spec.hosts[${index}]`, message } as const];
+  });
+}
+
+/** What a VirtualService refers to in vain. */
+export function virtualServiceProblems(row: Config<VirtualServiceSpec>, context: RoutingContext): readonly Problem[] {
+  return [
+    ...destinationsOf(row.spec).flatMap((placed) => destinationProblems(row.namespace, placed, context)),
+    ...gatewayProblems(row, context),
+    ...unboundHosts(row, context),
+    ...conflicts(row, context),
+  ];
+}
