@@ -142,6 +142,7 @@ class Reader {
   }
 
   #escapedCharacter(): number {
+    const start = this.#at;
     const octal = this.#take(/\\(0[0-7]{0,2}|[1-7][0-7]{1,2})/y)?.[1];
     if (octal !== undefined) return Number.parseInt(octal, 8);
     const hex = this.#take(/\\x(?:([0-9A-Fa-f]{2})|\{([0-9A-Fa-f]+)\})/y);
@@ -151,7 +152,7 @@ class Reader {
     if (control !== undefined) return "\u0007\f\n\r\t\v".codePointAt("afnrtv".indexOf(control)) ?? 0;
     const literal = this.#take(/\\([!-/:-@[-`{-~ ])/y)?.[1];
     if (literal !== undefined) return literal.codePointAt(0) ?? 0;
-    const rest = this.#text.slice(this.#at, this.#at + 2);
+    const rest = this.#text.slice(start, start + 2);
     throw new SyntaxProblem(
       rest === "\\" ? "trailing backslash at end of expression" : `invalid escape sequence: ${rest}`,
     );

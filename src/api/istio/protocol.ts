@@ -1,3 +1,5 @@
+import { ownValue } from "../record.ts";
+
 /** What a port's protocol means to the mesh. */
 interface Protocol {
   readonly http?: true;
@@ -28,5 +30,5 @@ export const protocolNames = ["HTTP", "HTTP2", "GRPC", "GRPC-Web", "HTTPS", "TLS
 
 /** The protocol of a name in any case; undefined where Istio knows none of that name. */
 export function protocolOf(name: string): Protocol | undefined {
-  return protocols[name.toLowerCase()];
+  return ownValue(protocols, name.toLowerCase());
 }

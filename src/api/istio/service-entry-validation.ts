@@ -1,4 +1,5 @@
 import { duplicate, FieldPath, forbidden, invalid, required } from "../field.ts";
+import { ownValue } from "../record.ts";
 import { isWildcard } from "./hosts.ts";
 import {
   domainProblem,
@@ -94,7 +95,7 @@ function* validateDynamic({ metadata, spec }: ServiceEntry, path: FieldPath): Er
       yield invalid(at, protocol, "must be HTTP, HTTP2, GRPC or TLS for resolution DYNAMIC_DNS");
     }
   }
-  const waypoint = metadata.labels?.[waypointLabel] ?? "";
+  const waypoint = ownValue(metadata.labels, waypointLabel) ?? "";
   if (location === "MESH_INTERNAL" && waypoint !== "" && waypoint.toLowerCase() !== "none") {
     yield invalid(path.field("location"), location, "must be MESH_EXTERNAL for resolution DYNAMIC_DNS with a waypoint");
   }

@@ -1,5 +1,6 @@
 import { canonical } from "#base/canonical.ts";
 import { type FieldPath, warning } from "../field.ts";
+import { ownValue } from "../record.ts";
 import type { HTTPMatchRequest, StringMatch } from "./http-match.ts";
 import type { HTTPRoute } from "./http-route.ts";
 
@@ -67,7 +68,10 @@ function mapCovered(
 ): boolean {
   const left = Object.entries(a ?? {});
   if (left.length !== Object.keys(b ?? {}).length) return false;
-  return left.every(([name, way]) => b?.[name] !== undefined && covered(wayOf(way), wayOf(b[name])));
+  return left.every(([name, way]) => {
+    const other = ownValue(b, name);
+    return other !== undefined && covered(wayOf(way), wayOf(other));
+  });
 }
 
 /** Whether a match takes all that a later one would, as far as Istio's analysis looks. */

@@ -2,6 +2,7 @@ import type { FieldError } from "../kind.ts";
 import { duplicate, type FieldPath, forbidden, invalid, notSupported, required } from "../field.ts";
 import { validateNamed } from "../metadata.ts";
 import { quantityValue } from "../quantity.ts";
+import { ownValue } from "../record.ts";
 import type { Container, EnvVar } from "./container.ts";
 import { validateHandler, validatePortName, validateProbe } from "./probe-validation.ts";
 
@@ -67,7 +68,7 @@ function* validateResources(
     }
   }
   for (const [resource, amount] of Object.entries(requests)) {
-    const limit = limits[resource];
+    const limit = ownValue(limits, resource);
     if (limit === undefined || quantityValue(amount) <= quantityValue(limit)) continue;
     yield invalid(path.field("requests"), amount, `must be less than or equal to ${resource} limit of ${limit}`);
   }

@@ -1,6 +1,7 @@
 import { equal } from "#base/canonical.ts";
 import type { FieldError } from "../kind.ts";
 import { FieldPath, forbidden, invalid, required } from "../field.ts";
+import { ownValue } from "../record.ts";
 import type { ConfigMap } from "./config-map.ts";
 import type { Secret } from "./secret.ts";
 
@@ -41,7 +42,8 @@ export function* validateConfigMap({ data, binaryData }: ConfigMap): Generator<F
   yield* validateKeys(data, path.field("data"));
   yield* validateKeys(binaryData, path.field("binaryData"));
   for (const key of Object.keys(binaryData ?? {})) {
-    if (data?.[key] !== undefined) yield invalid(path.field("data").key(key), key, "must not be in binaryData too");
+    if (ownValue(data, key) !== undefined)
+      yield invalid(path.field("data").key(key), key, "must not be in binaryData too");
   }
   yield* validateSize(sizeOf(data, "utf8") + sizeOf(binaryData, "base64"), path.field("data"));
 }
@@ -50,7 +52,8 @@ export function* validateConfigMap({ data, binaryData }: ConfigMap): Generator<F
 export function* validateSecret({ data, type }: Secret): Generator<FieldError> {
   const path = FieldPath.root.field("data");
   yield* validateKeys(data, path);
-  for (const key of neededKeys[type] ?? []) if (data?.[key] === undefined) yield required(path.key(key));
+  for (const key of ownValue(neededKeys, type) ?? [])
+    if (ownValue(data, key) === undefined) yield required(path.key(key));
   yield* validateSize(sizeOf(data, "base64"), path);
 }
 

@@ -1,4 +1,5 @@
 import type { StringMap } from "../meta.ts";
+import { ownValue } from "../record.ts";
 import type { LabelSelector } from "./meta.ts";
 
 const operators: Readonly<Record<string, (key: string, values: string) => string>> = {
@@ -19,7 +20,7 @@ export function selectorText(selector: LabelSelector | undefined): string {
   const labels = selector?.matchLabels ?? {};
   const parts = Object.keys(labels).length === 0 ? [] : [labelsText(labels)];
   for (const { key, operator, values = [] } of selector?.matchExpressions ?? []) {
-    const text = operators[operator]?.(key, values.toSorted().join(","));
+    const text = ownValue(operators, operator)?.(key, values.toSorted().join(","));
     if (text !== undefined) parts.push(text);
   }
   return parts.length === 0 ? "<none>" : parts.join(",");
@@ -27,11 +28,11 @@ export function selectorText(selector: LabelSelector | undefined): string {
 
 /** Whether labels fit a selector. An operator that Kubernetes does not know fits nothing. */
 export function selects(selector: LabelSelector, labels: StringMap): boolean {
-  const all = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => labels[key] === value);
+  const all = Object.entries(selector.matchLabels ?? {}).every(([key, value]) => ownValue(labels, key) === value);
   return (
     all &&
     (selector.matchExpressions ?? []).every(({ key, operator, values = [] }) => {
-      const value = labels[key];
+      const value = ownValue(labels, key);
       switch (operator) {
         case "In":
           return value !== undefined && values.includes(value);
