@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -211,6 +212,24 @@ async function resettingServer(): Promise<{ url: string; connections: () => numb
 }
 
 describe("an idle connection that the server closed as it was used again", () => {
+  test("what could not be written is repeated, also a write", async () => {
+    const path = join(folder, "closing.sock");
+    const seen: string[] = [];
+    const server = createHttpServer((request, response) => {
+      seen.push(request.method ?? "");
+      response.end("{}");
+    });
+    await once(server.listen(path), "listening");
+    using connection = connect({ url: `unix://${path}` });
+    await connection.send(get);
+    server.closeAllConnections();
+    // The client has not heard of it yet.
+    expect((await connection.send({ method: "POST", path: "/x", body: {} })).status).toBe(200);
+    expect(seen).toEqual(["GET", "POST"]);
+    server.close();
+    server.closeAllConnections();
+  });
+
   test("a read is repeated once on a new connection, a write is not", async () => {
     using server = await resettingServer();
     using connection = connect({ url: server.url });

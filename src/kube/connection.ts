@@ -109,10 +109,13 @@ function pathOf(prefix: string, request: ApiRequest): string {
   return `${prefix}${request.path}${query.size === 0 ? "" : `?${query.toString()}`}`;
 }
 
-/** The server closed an idle connection just as it was used again: nothing was answered, so a read may be repeated. */
-function wasStale(error: unknown, request: ClientRequest): boolean {
+/**
+ * Whether a request may be repeated because the server closed an idle connection just as it was used again. When writing failed,
+ * the server cannot have had the whole request; when it was reset later, only reading again does no harm.
+ */
+function wasStale(error: unknown, method: ApiRequest["method"], request: ClientRequest): boolean {
   const { code } = error as { readonly code?: string };
-  return request.reusedSocket && (code === "ECONNRESET" || code === "EPIPE");
+  return request.reusedSocket && (code === "EPIPE" || (code === "ECONNRESET" && method === "GET"));
 }
 
 /**
@@ -193,7 +196,7 @@ export class Connection implements Disposable {
       try {
         return { request: started.request, response: await started.response };
       } catch (error) {
-        if (request.method !== "GET" || attempt > 0 || !wasStale(error, started.request)) throw error;
+        if (attempt > 0 || !wasStale(error, request.method, started.request)) throw error;
       }
     }
   }

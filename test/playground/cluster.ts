@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createApiServer } from "#apiserver/server.ts";
+import type { ApiServer } from "#apiserver/server.ts";
 import { kinds } from "#api/kinds.ts";
 import { deployment } from "#api/kubernetes/deployment.ts";
 import type { Deployment } from "#api/kubernetes/deployment.ts";
@@ -27,7 +28,9 @@ import { silentLogger } from "#base/logger.ts";
 import { Client } from "#kube/client.ts";
 import type { Draft, KindClient } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
+import type { ApiRequest, ApiStream } from "#kube/connection.ts";
 import { runPlayground } from "#playground/playground.ts";
+import type { ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
 
 const version = {
@@ -71,18 +74,44 @@ export class Api {
   }
 }
 
+/** A connection on which watches are behind. */
+class SlowNews extends Connection {
+  readonly #ms: number;
+
+  constructor(url: string, ms: number) {
+    super({ url }, { clock: systemClock });
+    this.#ms = ms;
+  }
+
+  override async open(request: ApiRequest): Promise<ApiStream> {
+    const { status, chunks } = await super.open(request);
+    return { status, chunks: this.#late(chunks) };
+  }
+
+  async *#late(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of chunks) {
+      if (this.#ms > 0) await systemClock.sleep(this.#ms);
+      yield chunk;
+    }
+  }
+}
+
 /** A real API server over the real store, with the namespaces of an embedded cluster, and its controllers, which can be stopped. */
 export class TestCluster implements AsyncDisposable {
   readonly api: Api;
   readonly url: string;
   readonly #clock: Clock;
+  readonly #store: ResourceStore;
   readonly #resources: AsyncDisposableStack;
-  #controllers: { readonly stop: AbortController; readonly done: Promise<void> } | undefined;
+  readonly #runs: Promise<void>[] = [];
+  #server: ApiServer | undefined;
+  #controllers: { readonly stop: AbortController; readonly connection: Connection } | undefined;
 
-  private constructor(url: string, clock: Clock, resources: AsyncDisposableStack) {
-    this.url = url;
-    this.api = new Api(url);
+  private constructor(socketPath: string, clock: Clock, store: ResourceStore, resources: AsyncDisposableStack) {
+    this.url = `unix://${socketPath}`;
+    this.api = new Api(this.url);
     this.#clock = clock;
+    this.#store = store;
     this.#resources = resources;
   }
 
@@ -94,49 +123,73 @@ export class TestCluster implements AsyncDisposable {
     const store = resources.use(
       await openSqliteStore({ path: join(folder, "store.db"), clock: systemClock, logger: silentLogger }),
     );
-    const socketPath = join(folder, "api.sock");
-    resources.use(
-      await createApiServer({
-        store,
-        kinds,
-        endpoints: [
-          {
-            name: "east",
-            view: "cluster",
-            partition: "cluster/east",
-            listen: [{ socketPath }],
-            serviceRange: "10.110.0.0/16",
-            namespaces: ["default", "kube-system", "kube-node-lease", "shop"],
-          },
-        ],
-        version,
-        clock: systemClock,
-        logger: silentLogger,
-      }),
-    );
-    return new TestCluster(`unix://${socketPath}`, clock, resources);
+    const cluster = new TestCluster(join(folder, "api.sock"), clock, store, resources);
+    await cluster.startServer();
+    return cluster;
   }
 
-  startControllers(): void {
+  async startServer(): Promise<void> {
+    this.#server = await createApiServer({
+      store: this.#store,
+      kinds,
+      endpoints: [
+        {
+          name: "east",
+          view: "cluster",
+          partition: "cluster/east",
+          listen: [{ socketPath: this.url.slice("unix://".length) }],
+          serviceRange: "10.110.0.0/16",
+          namespaces: ["default", "kube-system", "kube-node-lease", "shop"],
+        },
+      ],
+      version,
+      clock: systemClock,
+      logger: silentLogger,
+    });
+  }
+
+  /** Forgets the past, so that watches cannot be resumed. */
+  async forgetHistory(): Promise<void> {
+    await this.#store.compact(await this.#store.revision());
+  }
+
+  async stopServer(): Promise<void> {
+    await this.#server?.[Symbol.asyncDispose]();
+    this.#server = undefined;
+  }
+
+  /** Ends the API server and starts it again. */
+  async restartServer(): Promise<void> {
+    await this.stopServer();
+    await this.startServer();
+  }
+
+  /** @param newsMs milliseconds by which the controllers hear of every change too late. */
+  startControllers(newsMs = 0): void {
     const stop = new AbortController();
-    const connection = new Connection({ url: this.url }, { clock: systemClock });
+    const connection = new SlowNews(this.url, newsMs);
     const options = { cluster: "east", connection, clock: this.#clock, logger: silentLogger, podRange: "10.10.0.0/16" };
-    const run = async (): Promise<void> => {
-      await runPlayground(options, stop.signal);
-      connection[Symbol.dispose]();
-    };
-    this.#controllers = { stop, done: run() };
+    this.#runs.push(runPlayground(options, stop.signal));
+    this.#controllers = { stop, connection };
+  }
+
+  /** Cuts the controllers off in the middle of whatever they do. */
+  killControllers(): void {
+    this.#controllers?.connection[Symbol.dispose]();
+    this.#controllers?.stop.abort();
+    this.#controllers = undefined;
   }
 
   async stopControllers(): Promise<void> {
     this.#controllers?.stop.abort();
-    await this.#controllers?.done;
-    this.#controllers = undefined;
+    await Promise.all(this.#runs.splice(0));
+    this.killControllers();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stopControllers();
     this.api.connection[Symbol.dispose]();
+    await this.stopServer();
     await this.#resources.disposeAsync();
   }
 }
