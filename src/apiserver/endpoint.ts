@@ -7,7 +7,7 @@ import type { Call } from "./handlers/call.ts";
 import { addressText, listen, type ListenAddress } from "./listener.ts";
 import { plainEncoding } from "./media.ts";
 import { json, writeReply, type Reply } from "./reply.ts";
-import { statusOf } from "./status.ts";
+import { ApiError, statusOf } from "./status.ts";
 
 /** How long requests that are being done may still take when the server stops, in milliseconds. */
 const drainMs = 5_000;
@@ -83,8 +83,7 @@ function handler(
     response.once("close", () => gone.abort());
     const reply = async (): Promise<Reply> => {
       if (guarded) guardAgainstBrowsers(request);
-      // The authority means nothing here; it only makes the target a whole URL.
-      const url = new URL(request.url ?? "/", "http://localhost");
+      const url = targetOf(request);
       const call: Call = {
         context,
         request,
@@ -107,6 +106,13 @@ function handler(
       await fail(context, request, response, error);
     }
   };
+}
+
+/** A request's target (RFC 9112, 3.2) as a URL without dot segments; its authority means nothing here. */
+function targetOf({ url = "/" }: IncomingMessage): URL {
+  const target = URL.parse(url.startsWith("/") ? `http://localhost${url}` : url);
+  if (target === null) throw new ApiError("BadRequest", "the request's target is neither a path nor a URL");
+  return target;
 }
 
 async function fail(
