@@ -1,0 +1,201 @@
+import type { ProxyNode } from "./node-metadata.ts";
+
+/** What a bootstrap is made from. */
+export interface BootstrapOptions {
+  readonly node: ProxyNode;
+  /** Path of the agent's xDS socket, as the proxy sees it. */
+  readonly xdsSocket: string;
+}
+
+/** Ports of a proxy, as Istio has them. */
+export const proxyPorts = { admin: 15000, agent: 15020, status: 15021, prometheus: 15090 } as const;
+
+const router = {
+  name: "envoy.filters.http.router",
+  typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
+};
+
+const http2 = {
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    explicit_http_config: { http2_protocol_options: {} },
+  },
+};
+
+function staticCluster(name: string, timeout: string, address: object): object {
+  return {
+    name,
+    type: "STATIC",
+    connect_timeout: timeout,
+    lb_policy: "ROUND_ROBIN",
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
+  };
+}
+
+function loopback(port: number): object {
+  return { socket_address: { protocol: "TCP", address: "127.0.0.1", port_value: port } };
+}
+
+interface StaticRoute {
+  readonly path: string;
+  /** The path asked of the admin interface. */
+  readonly admin: string;
+}
+
+/** A listener on all addresses that answers a few paths from the admin interface and nothing else. */
+function adminRelay(statPrefix: string, port: number, routes: readonly StaticRoute[]): object {
+  return {
+    name: statPrefix,
+    address: { socket_address: { protocol: "TCP", address: "0.0.0.0", port_value: port } },
+    // Not part of the mesh's traffic: a drain of the proxy leaves it alone.
+    drain_type: "MODIFY_ONLY",
+    filter_chains: [
+      {
+        filters: [
+          {
+            name: "envoy.filters.network.http_connection_manager",
+            typed_config: {
+              "@type":
+                "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+              codec_type: "AUTO",
+              stat_prefix: statPrefix,
+              route_config: {
+                virtual_hosts: [
+                  {
+                    name: "backend",
+                    domains: ["*"],
+                    routes: routes.map(({ path, admin }) => ({
+                      match: { prefix: path },
+                      route: { cluster: "prometheus_stats", prefix_rewrite: admin },
+                    })),
+                  },
+                ],
+              },
+              http_filters: [router],
+            },
+          },
+        ],
+      },
+    ],
+  };
+}
+
+/** Tags that are cut out of statistic names, as Istio's bootstrap has them. */
+const statsTags = [
+  ["cluster_name", String.raw`^cluster\.((.+?(\..+?\.svc\.cluster\.local)?)\.)`],
+  ["tcp_prefix", String.raw`^tcp\.((.*?)\.)\w+?$`],
+  ["response_code", String.raw`_rq(_(\d{3}))$`],
+  ["response_code_class", String.raw`_rq(_(\dxx))$`],
+  [
+    "http_conn_manager_listener_prefix",
+    String.raw`^listener(?=\.).*?\.http\.(((?:[_.[:digit:]]*|[_\[\]aAbBcCdDeEfF[:digit:]]*))\.)`,
+  ],
+  ["http_conn_manager_prefix", String.raw`^http\.(((?:[_.[:digit:]]*|[_\[\]aAbBcCdDeEfF[:digit:]]*))\.)`],
+  ["listener_address", String.raw`^listener\.(((?:[_.[:digit:]]*|[_\[\]aAbBcCdDeEfF[:digit:]]*))\.)`],
+  ["mongo_prefix", String.raw`^mongo\.(.+?)\.(collection|cmd|cx_|op_|delays_|decoding_)(.*?)$`],
+  ["cache", String.raw`(cache\.(.+?)\.)`],
+  ["component", String.raw`(component\.(.+?)\.)`],
+  ["tag", String.raw`(tag\.(.+?);\.)`],
+  ["wasm_filter", String.raw`(wasm_filter\.(.+?)\.)`],
+  ["authz_enforce_result", String.raw`rbac(\.(allowed|denied))`],
+  ["authz_dry_run_action", String.raw`(\.istio_dry_run_(allow|deny)_)`],
+  ["authz_dry_run_result", String.raw`(\.shadow_(allowed|denied))`],
+].map(([tag_name, regex]) => ({ tag_name, regex }));
+
+/** Which statistics a proxy keeps: Istio's default selection. */
+const statsPatterns = [
+  ...[
+    "reporter=",
+    "cluster_manager",
+    "listener_manager",
+    "server",
+    "cluster.xds-grpc",
+    "wasm",
+    "component",
+    "istio",
+  ].map((prefix) => ({ prefix })),
+  ...["rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied"].map((suffix) => ({ suffix })),
+  // Requests per proxy, which the console and the live status read.
+  { safe_regex: { regex: String.raw`^http\.(inbound|outbound)_.*downstream_rq_(total|\dxx)$` } },
+];
+
+const runtime = {
+  "overload.global_downstream_max_connections": "2147483647",
+  "re2.max_program_size.error_level": "32768",
+  "envoy.deprecated_features:envoy.config.listener.v3.Listener.hidden_envoy_deprecated_use_original_dst": true,
+  "envoy.reloadable_features.http_reject_path_with_fragment": false,
+};
+
+const ads = { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" };
+
+const adsConfig = {
+  api_type: "DELTA_GRPC",
+  set_node_on_first_message_only: true,
+  transport_api_version: "V3",
+  grpc_services: [
+    {
+      envoy_grpc: {
+        cluster_name: "xds-grpc",
+        // The agent is on this machine: after it has been away, it is found again at once.
+        retry_policy: { retry_back_off: { base_interval: "0.1s", max_interval: "1s" } },
+      },
+    },
+  ],
+};
+
+function xdsCluster(socket: string): object {
+  const threshold = { max_connections: 100_000, max_pending_requests: 100_000, max_requests: 100_000 };
+  return {
+    ...staticCluster("xds-grpc", "1s", { pipe: { path: socket } }),
+    circuit_breakers: {
+      thresholds: [
+        { priority: "DEFAULT", ...threshold },
+        { priority: "HIGH", ...threshold },
+      ],
+    },
+    max_requests_per_connection: 1,
+    typed_extension_protocol_options: http2,
+  };
+}
+
+/**
+ * A proxy's bootstrap, in the shape of Istio's. Readiness (15021) and metrics (15020, 15090) are answered by the proxy itself
+ * from its admin interface, so that they hold while no agent runs.
+ */
+export function bootstrap({ node, xdsSocket }: BootstrapOptions): object {
+  const ready = { path: "/healthz/ready", admin: "/ready" };
+  const metrics = { path: "/stats/prometheus", admin: "/stats/prometheus" };
+  return {
+    node,
+    layered_runtime: {
+      layers: [
+        { name: "global config", static_layer: runtime },
+        { name: "admin", admin_layer: {} },
+      ],
+    },
+    bootstrap_extensions: [
+      {
+        name: "envoy.bootstrap.internal_listener",
+        typed_config: {
+          "@type": "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener",
+          buffer_size_kb: 64,
+        },
+      },
+    ],
+    stats_config: {
+      use_all_default_tags: false,
+      stats_tags: statsTags,
+      stats_matcher: { inclusion_list: { patterns: statsPatterns } },
+    },
+    admin: { address: { socket_address: { address: "127.0.0.1", port_value: proxyPorts.admin } } },
+    dynamic_resources: { lds_config: ads, cds_config: ads, ads_config: adsConfig },
+    static_resources: {
+      clusters: [staticCluster("prometheus_stats", "0.250s", loopback(proxyPorts.admin)), xdsCluster(xdsSocket)],
+      listeners: [
+        adminRelay("stats", proxyPorts.prometheus, [metrics]),
+        adminRelay("agent", proxyPorts.status, [ready]),
+        adminRelay("merged", proxyPorts.agent, [metrics, ready]),
+      ],
+    },
+  };
+}

@@ -1,0 +1,56 @@
+import { configMap as configMapKind } from "#api/kubernetes/config-map.ts";
+import type { ConfigMap } from "#api/kubernetes/config-map.ts";
+import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
+import type { Namespace } from "#api/kubernetes/namespace.ts";
+import { pod as podKind } from "#api/kubernetes/pod.ts";
+import type { Pod } from "#api/kubernetes/pod.ts";
+import { secret as secretKind } from "#api/kubernetes/secret.ts";
+import type { Secret } from "#api/kubernetes/secret.ts";
+import type { Clock } from "#base/clock.ts";
+import type { Logger } from "#base/logger.ts";
+import type { Client, KindClient } from "#kube/client.ts";
+import { Informer } from "#kube/informer.ts";
+
+/** The objects of the cluster that an agent reads. */
+export class ClusterObjects {
+  /** Pods of this node. */
+  readonly pods: Informer<Pod>;
+  readonly namespaces: Informer<Namespace>;
+  readonly #configMaps: KindClient<ConfigMap>;
+  readonly #secrets: KindClient<Secret>;
+
+  constructor(client: Client, node: string, clock: Clock, logger: Logger) {
+    const backoff = { initialMs: 50, maxMs: 1000 };
+    this.pods = new Informer({
+      client: client.of<Pod>(podKind),
+      selection: { fieldSelector: `spec.nodeName=${node}` },
+      clock,
+      logger,
+      backoff,
+    });
+    this.namespaces = new Informer({ client: client.of<Namespace>(namespaceKind), clock, logger, backoff });
+    this.#configMaps = client.of<ConfigMap>(configMapKind);
+    this.#secrets = client.of<Secret>(secretKind);
+  }
+
+  /** Keeps the local copies up to date until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    await Promise.all([this.pods.run(signal), this.namespaces.run(signal)]);
+  }
+
+  /** The data of a ConfigMap, or undefined when there is none. */
+  async configMap(namespace: string, name: string): Promise<Readonly<Record<string, string>> | undefined> {
+    const found = await this.#configMaps.find({ namespace, name });
+    return found === undefined ? undefined : (found.data ?? {});
+  }
+
+  /** The decoded data of a Secret, or undefined when there is none. */
+  async secret(namespace: string, name: string): Promise<Readonly<Record<string, string>> | undefined> {
+    const found = await this.#secrets.find({ namespace, name });
+    if (found === undefined) return undefined;
+    const decoded = Object.entries(found.data ?? {}).map(
+      ([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")] as const,
+    );
+    return Object.fromEntries(decoded);
+  }
+}

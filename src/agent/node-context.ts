@@ -1,0 +1,49 @@
+import type { Pod } from "#api/kubernetes/pod.ts";
+import type { Clock } from "#base/clock.ts";
+import type { Logger } from "#base/logger.ts";
+import type { EventText } from "#kube/events.ts";
+import type { BaseIds } from "./base-ids.ts";
+import type { Forwarder } from "./dns/server.ts";
+import type { AgentLayout } from "./layout.ts";
+import type { AgentOptions } from "./options.ts";
+import type { Programs } from "./programs.ts";
+import type { PodRecord, PodRecords } from "./records.ts";
+
+/** The node's place in the Pod network. */
+export interface NodeNetwork {
+  /** The node's own address, the gateway of its Pods. */
+  readonly hostIp: string;
+  /** Length of the prefix of the node's Pod network. */
+  readonly prefix: number;
+}
+
+/** What the parts that run Pods share. */
+export interface NodeContext {
+  readonly options: AgentOptions;
+  readonly layout: AgentLayout;
+  readonly network: NodeNetwork;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly programs: Programs;
+  readonly records: PodRecords;
+  readonly baseIds: BaseIds;
+  /** Where Pods' questions about names outside the mesh go. */
+  readonly resolver: Forwarder;
+  /** Path of the agent's own copy of Envoy. */
+  readonly envoy: string;
+  /** Asks for another turn of a Pod. */
+  readonly wake: (uid: string) => void;
+  readonly tell: (pod: Pod, text: EventText) => void;
+  /** Data of a ConfigMap or a Secret, decoded; undefined when there is none. */
+  readonly configMap: (namespace: string, name: string) => Promise<Readonly<Record<string, string>> | undefined>;
+  readonly secret: (namespace: string, name: string) => Promise<Readonly<Record<string, string>> | undefined>;
+}
+
+/** Where a Pod stands on its way out; the caller then forgets it. */
+export type PodPhase = "here" | "gone";
+
+/** Keeps a record on disk and gives its Pod another turn. */
+export function keep(context: NodeContext, record: PodRecord): void {
+  context.records.save(record);
+  context.wake(record.pod.metadata.uid);
+}

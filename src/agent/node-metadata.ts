@@ -1,0 +1,108 @@
+import type { Pod } from "#api/kubernetes/pod.ts";
+import type { AgentOptions } from "./options.ts";
+import type { ProxyRole } from "./injection.ts";
+
+/** What is said of a proxy to the control plane. */
+export interface ProxyNodeOptions {
+  readonly pod: Pod;
+  readonly role: Exclude<ProxyRole, "none">;
+  readonly address: string;
+  readonly agent: Pick<
+    AgentOptions,
+    "cluster" | "node" | "region" | "zone" | "network" | "clusterDomain" | "meshId" | "envoy"
+  >;
+}
+
+/** `envoy.config.core.v3.Node` in its JSON form. */
+export interface ProxyNode {
+  readonly id: string;
+  readonly cluster: string;
+  readonly locality: { readonly region: string; readonly zone: string };
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** The Istio release whose agent this one speaks like; consumers of the metadata compare it. */
+const istioVersion = "1.28.0";
+
+/** The workload behind a Pod: its name and kind, from who owns the Pod. A ReplicaSet of a Deployment stands for that. */
+export function workloadOf(pod: Pod): { readonly name: string; readonly kind: string; readonly apiVersion: string } {
+  const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
+  if (owner === undefined) return { name: pod.metadata.name, kind: "Pod", apiVersion: "v1" };
+  const hash = pod.metadata.labels?.["pod-template-hash"];
+  if (owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`))
+    return { name: owner.name.slice(0, -hash.length - 1), kind: "Deployment", apiVersion: "apps/v1" };
+  return { name: owner.name, kind: owner.kind, apiVersion: owner.apiVersion };
+}
+
+/** The canonical service and revision labels, as Istio's injection adds them where a workload has none. */
+function labelsOf(pod: Pod, workload: string): Readonly<Record<string, string>> {
+  const { labels = {} } = pod.metadata;
+  const service = labels["app.kubernetes.io/name"] ?? labels["app"] ?? workload;
+  const revision = labels["app.kubernetes.io/version"] ?? labels["version"] ?? "latest";
+  return {
+    "service.istio.io/canonical-name": service,
+    "service.istio.io/canonical-revision": revision,
+    ...labels,
+  };
+}
+
+function podPorts(pod: Pod): string {
+  const ports = pod.spec.containers.flatMap((container) => container.ports ?? []);
+  return JSON.stringify(
+    ports.map(({ name, containerPort, protocol }) => ({
+      ...(name === undefined ? {} : { name }),
+      containerPort,
+      protocol,
+    })),
+  );
+}
+
+/** A proxy's node as Istio's agent announces it. */
+export function proxyNode({ pod, role, address, agent }: ProxyNodeOptions): ProxyNode {
+  const { name, namespace = "" } = pod.metadata;
+  const workload = workloadOf(pod);
+  const service = pod.metadata.labels?.["app"] ?? workload.name;
+  const cluster = role === "gateway" ? service : `${service}.${namespace}`;
+  const domain = `${namespace}.svc.${agent.clusterDomain}`;
+  const plural = `${workload.kind.toLowerCase()}s`;
+  const owner = `kubernetes://apis/${workload.apiVersion}/namespaces/${namespace}/${plural}/${workload.name}`;
+  return {
+    id: `${role === "gateway" ? "router" : "sidecar"}~${address}~${name}.${namespace}~${domain}`,
+    cluster,
+    locality: { region: agent.region, zone: agent.zone },
+    metadata: {
+      ANNOTATIONS: pod.metadata.annotations ?? {},
+      APP_CONTAINERS: role === "gateway" ? "" : pod.spec.containers.map((container) => container.name).join(","),
+      CLUSTER_ID: agent.cluster,
+      DNS_CAPTURE: "true",
+      ENVOY_PROMETHEUS_PORT: 15090,
+      ENVOY_STATUS_PORT: 15021,
+      INSTANCE_IPS: address,
+      INTERCEPTION_MODE: "REDIRECT",
+      ISTIO_VERSION: istioVersion,
+      LABELS: labelsOf(pod, workload.name),
+      MESH_ID: agent.meshId,
+      NAME: name,
+      NAMESPACE: namespace,
+      NETWORK: agent.network,
+      NODE_NAME: agent.node,
+      OWNER: owner,
+      POD_PORTS: podPorts(pod),
+      PROXY_CONFIG: {
+        binaryPath: "/usr/local/bin/envoy",
+        concurrency: agent.envoy.concurrency,
+        configPath: "./etc/istio/proxy",
+        controlPlaneAuthPolicy: "NONE",
+        discoveryAddress: "istiod.istio-system.svc:15012",
+        drainDuration: "45s",
+        proxyAdminPort: 15000,
+        serviceCluster: cluster,
+        statNameLength: 189,
+        statusPort: 15020,
+        terminationDrainDuration: "5s",
+      },
+      SERVICE_ACCOUNT: pod.spec.serviceAccountName ?? "default",
+      WORKLOAD_NAME: workload.name,
+    },
+  };
+}

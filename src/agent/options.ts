@@ -1,0 +1,52 @@
+/** What a node agent is told; every value is explicit. */
+export interface AgentOptions {
+  /** The instance that the node belongs to; names of namespaces and of sockets hold it. */
+  readonly instance: string;
+  readonly cluster: string;
+  /** The node's name, and with it the agent's. */
+  readonly node: string;
+  /** Labels `topology.kubernetes.io/region` and `zone` of the node, and the locality of its proxies. */
+  readonly region: string;
+  readonly zone: string;
+  /** The network that the Pods are in, as Istio's `NETWORK`; may be empty. */
+  readonly network: string;
+  /** Kept on disk: what the node's Pods are, so that a later agent goes on with them. Of this agent alone. */
+  readonly stateDir: string;
+  /** Unix sockets of the instance. */
+  readonly runDir: string;
+  /** URL of the cluster's API server. */
+  readonly api: string;
+  /** Where the control plane serves xDS, as gRPC writes addresses: `unix:/run/weft/demo/ads.sock`. */
+  readonly xds: string;
+  /** File of the host's network namespace, such as `/proc/self/fd/3`. */
+  readonly hostNetwork: string;
+  /** The network for Pods until the Node's `spec.podCIDR` is set, and where nobody sets it. */
+  readonly podCidr?: string;
+  readonly programs: ProgramOptions;
+  readonly envoy: EnvoyOptions;
+  /** The name servers of the host, for names that are not the mesh's; may be empty. */
+  readonly resolvers: readonly string[];
+  /** The domain of the cluster's Services. */
+  readonly clusterDomain: string;
+  readonly meshId: string;
+  /** The revision of the control plane, for namespaces that ask for one by `istio.io/rev`. */
+  readonly revision: string;
+  /** What the Node says its agent's version is. */
+  readonly version: string;
+}
+
+/** Where images come from: each is a program of this machine. */
+export interface ProgramOptions {
+  /** A JSON file: command lines by image name, without the tag. */
+  readonly file: string;
+  /** The folder that the programs run in and that their paths are relative to. */
+  readonly folder: string;
+}
+
+/** The proxy that the agent runs beside its Pods. */
+export interface EnvoyOptions {
+  /** Path of the program. */
+  readonly program: string;
+  /** Worker threads of each. */
+  readonly concurrency: number;
+}

@@ -1,0 +1,171 @@
+import { mkdirSync, watch } from "node:fs";
+import type { PodStatus } from "#api/kubernetes/pod-status.ts";
+import type { Pod } from "#api/kubernetes/pod.ts";
+import type { StringMap } from "#api/meta.ts";
+import { codeOf, messageOf } from "#base/errors.ts";
+import { WorkQueue } from "#base/workqueue.ts";
+import type { Addresses } from "./addresses.ts";
+import { proxyRole } from "./injection.ts";
+import type { NodeContext } from "./node-context.ts";
+import { PodRunner } from "./pod-runner.ts";
+import { podStatus } from "./pod-status.ts";
+import type { PodRecord } from "./records.ts";
+
+/** What the manager needs of the API's side. */
+export interface PodReports {
+  /** The status of a Pod may have changed. */
+  changed(uid: string): void;
+  /** Nothing of a Pod is left. */
+  remove(pod: Pod): void;
+  /** Labels of a namespace, as far as known. */
+  namespaceLabels(name: string): StringMap;
+}
+
+/** Pods that take a turn at the same time. */
+const concurrency = 8;
+
+/** Runs the node's Pods: takes over those of an earlier agent, begins and ends them as the API says. */
+export class PodManager implements AsyncDisposable {
+  readonly #context: NodeContext;
+  readonly #addresses: Addresses;
+  readonly #reports: PodReports;
+  readonly #runners = new Map<string, PodRunner>();
+  readonly #queue: WorkQueue;
+
+  constructor(context: Omit<NodeContext, "wake">, addresses: Addresses, reports: PodReports) {
+    this.#context = { ...context, wake: (uid) => this.#wake(uid) };
+    this.#addresses = addresses;
+    this.#reports = reports;
+    this.#queue = new WorkQueue({
+      clock: context.clock,
+      concurrency,
+      work: async (uid) => this.#turn(uid),
+      failed: (uid, error) => {
+        const pod = this.#runners.get(uid)?.record.pod.metadata.name;
+        context.logger.warn("a Pod's turn failed", { pod, uid, error: messageOf(error) });
+      },
+      backoff: { initialMs: 50, maxMs: 5000 },
+    });
+  }
+
+  /** Takes over what an earlier agent left. */
+  adopt(): void {
+    for (const record of this.#context.records.load(this.#context.logger)) {
+      this.#addresses.take(record.address);
+      this.#add(record);
+    }
+    if (this.#runners.size > 0) this.#context.logger.info("took over Pods", { pods: this.#runners.size });
+  }
+
+  /** The Pods as the API has them, all of them: what is not among them has no right to run. */
+  sync(pods: readonly Pod[]): void {
+    const known = new Set(pods.map(({ metadata }) => metadata.uid));
+    for (const pod of pods) this.put(pod);
+    for (const [uid, runner] of this.#runners) {
+      if (known.has(uid)) continue;
+      runner.evict();
+      this.#queue.add(uid);
+    }
+  }
+
+  /** A Pod of this node, new or changed. */
+  put(pod: Pod): void {
+    const { uid } = pod.metadata;
+    const runner = this.#runners.get(uid);
+    if (runner !== undefined) {
+      runner.update(pod);
+      this.#wake(uid);
+      return;
+    }
+    if (pod.metadata.deletionTimestamp !== undefined) this.#reports.remove(pod);
+    else if (pod.status?.phase !== "Succeeded" && pod.status?.phase !== "Failed") this.#begin(pod);
+  }
+
+  /** A Pod that the API no longer has. */
+  drop(pod: Pod): void {
+    this.#runners.get(pod.metadata.uid)?.evict();
+    this.#queue.add(pod.metadata.uid);
+  }
+
+  /** A Pod's status, or undefined for a Pod that is not here. */
+  status(uid: string): { readonly pod: Pod; readonly status: PodStatus } | undefined {
+    const runner = this.#runners.get(uid);
+    return runner === undefined ? undefined : { pod: runner.record.pod, status: podStatus(runner.view()) };
+  }
+
+  /** The record of a Pod by name; the newest where one of an earlier time is still ending. */
+  find(namespace: string, name: string): PodRecord | undefined {
+    return this.records()
+      .filter(({ pod }) => pod.metadata.namespace === namespace && pod.metadata.name === name)
+      .toSorted((a, b) => b.startTime - a.startTime)[0];
+  }
+
+  /** What is known of all Pods. */
+  records(): readonly PodRecord[] {
+    return [...this.#runners.values()].map(({ record }) => record);
+  }
+
+  /** Runs Pods until the signal aborts; then lets go of them. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { layout } = this.#context;
+    mkdirSync(layout.changes, { recursive: true, mode: 0o700 });
+    // Supervisors touch a file of their Pod's UID: an end is seen within milliseconds.
+    const watcher = watch(layout.changes, (_event, uid) => {
+      if (uid !== null && this.#runners.has(uid)) this.#queue.add(uid);
+    });
+    try {
+      await this.#queue.run(signal);
+    } finally {
+      watcher.close();
+    }
+  }
+
+  /** Lets go of all Pods; their processes go on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#runners.values()].map(async (runner) => runner[Symbol.asyncDispose]()));
+    this.#runners.clear();
+  }
+
+  #wake(uid: string): void {
+    this.#queue.add(uid);
+    this.#reports.changed(uid);
+  }
+
+  #begin(pod: Pod): void {
+    const { clock, options, records, tell } = this.#context;
+    const { uid, namespace = "" } = pod.metadata;
+    let address: string;
+    try {
+      address = this.#addresses.next();
+    } catch (error) {
+      if (codeOf(error) !== "ResourceExhausted") throw error;
+      tell(pod, { type: "Warning", reason: "FailedCreatePodSandBox", message: messageOf(error) });
+      return;
+    }
+    const role = proxyRole(pod, this.#reports.namespaceLabels(namespace), options.revision);
+    const record: PodRecord = { pod, address, role, startTime: clock.now(), prepared: false, containers: {} };
+    records.save(record);
+    this.#add(record);
+    this.#reports.changed(uid);
+  }
+
+  #add(record: PodRecord): void {
+    const { uid } = record.pod.metadata;
+    this.#runners.set(uid, new PodRunner(this.#context, record));
+    this.#queue.add(uid);
+  }
+
+  async #turn(uid: string): Promise<number | undefined> {
+    const runner = this.#runners.get(uid);
+    if (runner === undefined) return undefined;
+    const { phase, again } = await runner.run();
+    this.#reports.changed(uid);
+    if (phase === "here") return again;
+    const { pod, address } = runner.record;
+    this.#runners.delete(uid);
+    this.#context.records.remove(uid);
+    this.#addresses.free(address);
+    this.#reports.remove(pod);
+    return undefined;
+  }
+}

@@ -1,0 +1,257 @@
+import { readFileSync } from "node:fs";
+import type { Container } from "#api/kubernetes/container.ts";
+import type { Pod } from "#api/kubernetes/pod.ts";
+import { messageOf } from "#base/errors.ts";
+import type { ProcessState } from "#runtime/process.ts";
+import { ContainerRunner, kubeletRules } from "./container-runner.ts";
+import type { RestartRules } from "./container-runner.ts";
+import { proxyContainer } from "./layout.ts";
+import { keep } from "./node-context.ts";
+import type { NodeContext, PodPhase } from "./node-context.ts";
+import {
+  closeHostPorts,
+  hasHostPorts,
+  hasNetwork,
+  openHostPorts,
+  prepareNetwork,
+  removeNetwork,
+} from "./pod-network.ts";
+import { PodServices } from "./pod-services.ts";
+import { containerStart, proxyStart } from "./pod-start.ts";
+import { isSidecar } from "./pod-status.ts";
+import type { ContainerView, PodView } from "./pod-status.ts";
+import type { ProbeTarget } from "./probe.ts";
+import { proxyReadiness, proxyRules, sidecarContainer } from "./proxy.ts";
+import { newContainer } from "./records.ts";
+import type { PodRecord } from "./records.ts";
+import { PodRemoval } from "./pod-removal.ts";
+
+/** How often a Pod is looked at without any sign of change: forwarders and lost supervisors tell nobody. */
+const lookMs = 2000;
+const hostPortRetryMs = 5000;
+
+/** Runs one Pod: its network, its proxy and its containers. Each turn brings it as far as it can get without waiting. */
+export class PodRunner implements AsyncDisposable {
+  readonly record: PodRecord;
+  readonly #context: NodeContext;
+  readonly #runners = new Map<string, ContainerRunner>();
+  readonly #removal: PodRemoval;
+  #services: PodServices | undefined;
+  #hostPorts: string | undefined;
+
+  constructor(context: NodeContext, record: PodRecord) {
+    this.#context = context;
+    this.record = record;
+    this.#removal = new PodRemoval(context, record, {
+      containers: () => [...this.#init(), ...this.#containers()].filter(({ container }) => !this.#isProxy(container)),
+      proxy: () => this.#proxy(),
+      target: (runner) => this.#target(runner.container, () => runner.state),
+    });
+  }
+
+  /** Takes note of the Pod as the API has it now. */
+  update(pod: Pod): void {
+    this.record.pod = pod;
+    if (pod.metadata.deletionTimestamp !== undefined)
+      this.#removal.begin((pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds) * 1000);
+    this.#context.records.save(this.record);
+  }
+
+  /** The Pod is no longer in the API: nothing of it may stay. */
+  evict(): void {
+    this.#removal.begin(0);
+    this.#context.records.save(this.record);
+  }
+
+  /** One turn. Returns whether the Pod is gone, and else after how many milliseconds it wants another turn. */
+  async run(): Promise<{ readonly phase: PodPhase; readonly again?: number }> {
+    if (this.record.removal !== undefined) return this.#remove();
+    if (this.#isFinished()) {
+      await this.#finish();
+      return { phase: "here" };
+    }
+    if (!(await this.#prepare())) return { phase: "here", again: hostPortRetryMs };
+    const waits = [lookMs, ...(await this.#runContainers())];
+    if (hasHostPorts(this.record)) await this.#openHostPorts();
+    this.#context.records.save(this.record);
+    return { phase: "here", again: Math.min(...waits) };
+  }
+
+  /** The Pod as its status tells of it. */
+  view(): PodView {
+    const { pod, address, startTime, role } = this.record;
+    const proxy = role === "none" ? undefined : this.#proxy();
+    return {
+      pod,
+      address,
+      hostIp: this.#context.network.hostIp,
+      startTime,
+      init: this.#init().map(look),
+      containers: this.#containers().map(look),
+      proxyReady: proxy === undefined ? undefined : proxy.state.kind === "running" && proxy.record.ready,
+      ...(this.#hostPorts === undefined ? {} : { problem: this.#hostPorts }),
+      now: this.#context.clock.now(),
+    };
+  }
+
+  /** Lets go of the Pod; its processes go on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const runner of this.#runners.values()) runner[Symbol.dispose]();
+    this.#removal[Symbol.dispose]();
+    await this.#closeServices();
+  }
+
+  #init(): readonly ContainerRunner[] {
+    return (this.record.pod.spec.initContainers ?? []).map((container) => this.#runner(container));
+  }
+
+  #containers(): readonly ContainerRunner[] {
+    return this.record.pod.spec.containers.map((container) => this.#runner(container));
+  }
+
+  /** A proxy that the Pod's specification names, such as a gateway's, is that container; else it stands beside them. */
+  #proxy(): ContainerRunner | undefined {
+    if (this.record.role === "none") return undefined;
+    const own = this.record.pod.spec.containers.find(({ name }) => name === proxyContainer);
+    return this.#runner(own ?? sidecarContainer);
+  }
+
+  #isProxy({ name }: Container): boolean {
+    return this.record.role !== "none" && name === proxyContainer;
+  }
+
+  #runner(container: Container): ContainerRunner {
+    const known = this.#runners.get(container.name);
+    if (known !== undefined) return known;
+    const { name } = container;
+    const { record } = this;
+    const { pod } = record;
+    const context = this.#context;
+    const proxy = this.#isProxy(container);
+    const layout = context.layout.pod(pod.metadata.uid);
+    record.containers[name] ??= newContainer();
+    const runner = new ContainerRunner({
+      container: proxy ? { readinessProbe: proxyReadiness, ...container } : container,
+      record: record.containers[name],
+      rules: proxy ? proxyRules : this.#rules(container),
+      folder: (attempt) => layout.attempt(name, attempt),
+      prepare: async (folder) =>
+        proxy ? proxyStart(context, record, folder) : containerStart(context, record, container, folder),
+      probes: (state) => this.#target(container, state),
+      graceMs: () => record.pod.spec.terminationGracePeriodSeconds * 1000,
+      clock: context.clock,
+      changed: () => keep(context, record),
+      tell: (text) => context.tell(record.pod, text),
+    });
+    this.#runners.set(name, runner);
+    return runner;
+  }
+
+  #rules(container: Container): RestartRules {
+    const { restartPolicy, initContainers = [] } = this.record.pod.spec;
+    if (!initContainers.includes(container)) return kubeletRules(restartPolicy);
+    if (isSidecar(container)) return kubeletRules("Always");
+    return kubeletRules(restartPolicy === "Never" ? "Never" : "OnFailure");
+  }
+
+  #target(container: Container, state: () => ProcessState): ProbeTarget {
+    return {
+      address: this.record.address,
+      ports: container.ports ?? [],
+      inContainer: (command) => {
+        const now = state();
+        return now.kind === "running" ? insideProcess(now.identity.pid, command) : undefined;
+      },
+    };
+  }
+
+  /** Whether every container has ended for good. */
+  #isFinished(): boolean {
+    const own = this.#containers().filter(({ container }) => !this.#isProxy(container));
+    const failed = this.#init().some((runner) => runner.isDone && runner.record.ended?.code !== 0);
+    return failed || (own.length > 0 && own.every((runner) => runner.isDone));
+  }
+
+  /** Nothing runs any more: the proxy and the network go, logs stay. */
+  async #finish(): Promise<void> {
+    const { record } = this;
+    if (!record.prepared) return;
+    closeHostPorts(this.#context, record);
+    await this.#closeServices();
+    await removeNetwork(this.#context, record);
+    record.prepared = false;
+    this.#context.records.save(record);
+  }
+
+  async #prepare(): Promise<boolean> {
+    const { record } = this;
+    const context = this.#context;
+    const there = record.prepared && hasNetwork(context, record);
+    try {
+      if (!there) {
+        await this.#closeServices();
+        if (record.role !== "none")
+          record.baseId ??= context.baseIds.allocate(context.layout.pod(record.pod.metadata.uid).folder);
+        context.records.save(record);
+        await prepareNetwork(context, record);
+        record.prepared = true;
+        context.records.save(record);
+      }
+    } catch (error) {
+      const message = messageOf(error);
+      context.logger.warn("a Pod's network could not be made", { pod: record.pod.metadata.name, error: message });
+      context.tell(record.pod, { type: "Warning", reason: "FailedCreatePodSandBox", message });
+      return false;
+    }
+    if (record.role !== "none") this.#services ??= await PodServices.open(context, record, context.logger);
+    return true;
+  }
+
+  async #closeServices(): Promise<void> {
+    const services = this.#services;
+    this.#services = undefined;
+    await services?.[Symbol.asyncDispose]();
+  }
+
+  /** Init containers one after another, then the proxy and the others together. */
+  async #runContainers(): Promise<readonly number[]> {
+    for (const runner of this.#init()) {
+      const again = await runner.run();
+      const passed = isSidecar(runner.container) ? runner.record.started : runner.isDone;
+      if (!passed) return again === undefined ? [] : [again];
+    }
+    const proxy = this.#proxy();
+    const others = this.#containers().filter((runner) => runner !== proxy);
+    const waits: number[] = [];
+    for (const runner of [...(proxy === undefined ? [] : [proxy]), ...others]) {
+      const again = await runner.run();
+      if (again !== undefined) waits.push(again);
+    }
+    return waits;
+  }
+
+  async #openHostPorts(): Promise<void> {
+    const problem = await openHostPorts(this.#context, this.record);
+    if (problem !== undefined && problem !== this.#hostPorts)
+      this.#context.tell(this.record.pod, { type: "Warning", reason: "HostPortNotAvailable", message: problem });
+    this.#hostPorts = problem;
+  }
+
+  async #remove(): Promise<{ readonly phase: PodPhase; readonly again?: number }> {
+    const again = await this.#removal.run();
+    this.#context.records.save(this.record);
+    if (again !== undefined) return { phase: "here", again };
+    await this[Symbol.asyncDispose]();
+    return { phase: "gone" };
+  }
+}
+
+function look(runner: ContainerRunner): ContainerView {
+  return { container: runner.container, record: runner.record, state: runner.state, done: runner.isDone };
+}
+
+/** A command line that runs in the namespaces and with the environment of a process. */
+function insideProcess(pid: number, command: readonly string[]): [string, ...string[]] {
+  const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter(Boolean);
+  return ["nsenter", `--target=${pid}`, "--net", "--mount", "--uts", "--", "env", "-i", ...environment, ...command];
+}

@@ -1,0 +1,204 @@
+import type { Container } from "#api/kubernetes/container.ts";
+import type { ContainerStatus, PodStatus } from "#api/kubernetes/pod-status.ts";
+import type { Pod } from "#api/kubernetes/pod.ts";
+import { timestamp } from "#base/timestamp.ts";
+import type { ProcessState } from "#runtime/process.ts";
+import type { ContainerRecord, Ending } from "./records.ts";
+
+/** How one container stands, for the status. */
+export interface ContainerView {
+  readonly container: Container;
+  readonly record: ContainerRecord;
+  readonly state: ProcessState;
+  /** It has ended and is not started again. */
+  readonly done: boolean;
+}
+
+/** Everything that a Pod's status is made from. */
+export interface PodView {
+  readonly pod: Pod;
+  readonly address: string;
+  readonly hostIp: string;
+  readonly startTime: number;
+  readonly init: readonly ContainerView[];
+  readonly containers: readonly ContainerView[];
+  /** Whether the Pod's proxy has its configuration; undefined for a Pod without one. */
+  readonly proxyReady: boolean | undefined;
+  /** What keeps the Pod from being used beside its containers, for people. */
+  readonly problem?: string;
+  /** Milliseconds since the epoch. */
+  readonly now: number;
+}
+
+type Condition = NonNullable<PodStatus["conditions"]>[number];
+type State = NonNullable<ContainerStatus["state"]>;
+
+/** The condition that tells whether the Pod's proxy is ready. */
+export const proxyCondition = "mesh.weft.dev/ProxyReady";
+
+const signals = 128;
+
+function terminated(ended: Ending): State {
+  const code = ended.code ?? 137;
+  const reason = ended.code === undefined ? "ContainerStatusUnknown" : code === 0 ? "Completed" : "Error";
+  return {
+    terminated: {
+      exitCode: code,
+      ...(code > signals ? { signal: code - signals } : {}),
+      reason,
+      ...(ended.startedAt === undefined ? {} : { startedAt: timestamp(ended.startedAt) }),
+      finishedAt: timestamp(ended.finishedAt),
+    },
+  };
+}
+
+function stateOf({ record, state, done }: ContainerView, waitingFor: string): State {
+  if (state.kind === "running") return { running: { startedAt: timestamp(state.startedAt) } };
+  if (record.ended !== undefined && (done || record.waiting === undefined)) return terminated(record.ended);
+  return { waiting: record.waiting ?? { reason: waitingFor } };
+}
+
+function containerStatus(view: ContainerView, waitingFor: string, uid: string): ContainerStatus {
+  const { container, record, state, done } = view;
+  const { name, image = "" } = container;
+  // While it waits for its next start, its last end is the one before.
+  const last = record.waiting !== undefined && !done ? (record.ended ?? record.last) : record.last;
+  const running = state.kind === "running";
+  return {
+    name,
+    image,
+    imageID: image,
+    ready: running && record.ready,
+    started: running && record.started,
+    restartCount: Math.max(record.attempt, 0),
+    state: stateOf(view, waitingFor),
+    lastState: last === undefined ? {} : terminated(last),
+    ...(record.attempt < 0 ? {} : { containerID: `weft://${uid}/${name}/${record.attempt}` }),
+  };
+}
+
+/** Kubernetes' quality of service, by what the containers ask for. */
+export function qosClass(pod: Pod): string {
+  const containers = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
+  const amounts = containers.map(({ resources }) => ({
+    limits: resources.limits ?? {},
+    requests: { ...resources.limits, ...resources.requests },
+  }));
+  if (amounts.every(({ limits, requests }) => Object.keys(limits).length + Object.keys(requests).length === 0))
+    return "BestEffort";
+  const guaranteed = amounts.every(({ limits, requests }) =>
+    ["cpu", "memory"].every((name) => limits[name] !== undefined && limits[name] === requests[name]),
+  );
+  return guaranteed ? "Guaranteed" : "Burstable";
+}
+
+function succeeded({ done, record }: ContainerView): boolean {
+  return done && record.ended?.code === 0;
+}
+
+function phaseOf({ init, containers, pod }: PodView): string {
+  if (init.some(({ done, record }) => done && record.ended?.code !== 0)) return "Failed";
+  if (!init.every((view) => succeeded(view) || isSidecar(view.container))) return "Pending";
+  if (containers.every(({ record }) => record.attempt < 0)) return "Pending";
+  if (containers.every(({ done }) => done) && pod.spec.restartPolicy !== "Always")
+    return containers.every(succeeded) ? "Succeeded" : "Failed";
+  return "Running";
+}
+
+/** Kubernetes' own sidecars: init containers that run beside the others. */
+export function isSidecar(container: Container): boolean {
+  return container.restartPolicy === "Always";
+}
+
+interface Aspect {
+  readonly type: string;
+  readonly ok: boolean;
+  readonly reason?: string;
+  readonly message?: string;
+}
+
+function names(views: readonly ContainerView[]): string {
+  return `[${views.map(({ container }) => container.name).join(" ")}]`;
+}
+
+/** Why a Pod is not ready: its containers, what stands in their way, or its proxy. */
+function whyNot(unready: readonly ContainerView[], problem: string | undefined): Pick<Aspect, "reason" | "message"> {
+  if (unready.length > 0)
+    return { reason: "ContainersNotReady", message: `containers with unready status: ${names(unready)}` };
+  if (problem !== undefined) return { reason: "HostPortNotAvailable", message: problem };
+  return { reason: "ProxyNotReady", message: "the Pod's proxy has no configuration yet" };
+}
+
+function aspects(view: PodView, phase: string): readonly Aspect[] {
+  const { init, containers, proxyReady, pod, problem } = view;
+  const ended = phase === "Succeeded" || phase === "Failed";
+  const finished = phase === "Succeeded" ? { reason: "PodCompleted" } : {};
+  const waiting = init.filter((one) => (isSidecar(one.container) ? !one.record.started : !succeeded(one)));
+  const unready = containers.filter(({ record, state }) => state.kind !== "running" || !record.ready);
+  const why = whyNot(unready, problem);
+  const ready = !ended && unready.length === 0 && proxyReady !== false && problem === undefined;
+  const gates = (pod.spec.readinessGates ?? []).filter(
+    ({ conditionType }) => pod.status?.conditions?.find(({ type }) => type === conditionType)?.status !== "True",
+  );
+  const gate = { reason: "ReadinessGatesNotReady", message: "a condition among the readiness gates is not true" };
+  return [
+    { type: "PodScheduled", ok: true },
+    waiting.length === 0
+      ? { type: "Initialized", ok: true, ...finished }
+      : {
+          type: "Initialized",
+          ok: false,
+          reason: "ContainersNotInitialized",
+          message: `containers with incomplete status: ${names(waiting)}`,
+        },
+    { type: "ContainersReady", ok: ready, ...(ready ? {} : { ...why, ...finished }) },
+    {
+      type: "Ready",
+      ok: ready && gates.length === 0,
+      ...(ready ? (gates.length > 0 ? gate : {}) : { ...why, ...finished }),
+    },
+    ...(proxyReady === undefined ? [] : [{ type: proxyCondition, ok: proxyReady }]),
+  ];
+}
+
+/** Conditions with the time at which each last changed; those of others are kept. */
+function conditionsOf(view: PodView, phase: string): readonly Condition[] {
+  const before = view.pod.status?.conditions ?? [];
+  const own = aspects(view, phase).map(({ type, ok, reason, message }): Condition => {
+    const status = ok ? "True" : "False";
+    const known = before.find((one) => one.type === type);
+    const since = known?.status === status ? known.lastTransitionTime : undefined;
+    return {
+      type,
+      status,
+      lastTransitionTime: since ?? timestamp(view.now),
+      ...(reason === undefined ? {} : { reason }),
+      ...(message === undefined ? {} : { message }),
+    };
+  });
+  const others = before.filter(({ type }) => !own.some((one) => one.type === type));
+  return [...others, ...own];
+}
+
+/** A Pod's status, as a kubelet writes it. */
+export function podStatus(view: PodView): PodStatus {
+  const { pod, address, hostIp, init, containers, startTime } = view;
+  const phase = phaseOf(view);
+  const { uid } = pod.metadata;
+  return {
+    phase,
+    conditions: [...conditionsOf(view, phase)],
+    hostIP: hostIp,
+    hostIPs: [{ ip: hostIp }],
+    podIP: address,
+    podIPs: [{ ip: address }],
+    startTime: timestamp(startTime),
+    qosClass: qosClass(pod),
+    ...(init.length === 0
+      ? {}
+      : { initContainerStatuses: init.map((one) => containerStatus(one, "PodInitializing", uid)) }),
+    containerStatuses: containers.map((one) =>
+      containerStatus(one, init.length > 0 ? "PodInitializing" : "ContainerCreating", uid),
+    ),
+  };
+}

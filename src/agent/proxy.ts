@@ -1,0 +1,169 @@
+import {
+  chownSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import type { Container } from "#api/kubernetes/container.ts";
+import { WeftError } from "#base/errors.ts";
+import { connectInside } from "#runtime/namespace-socket.ts";
+import type { Mount, ProcessSpec } from "#runtime/process.ts";
+import { bootstrap, proxyPorts } from "./bootstrap.ts";
+import type { RestartRules } from "./container-runner.ts";
+import { proxyContainer, proxyUid } from "./layout.ts";
+import type { ProxyNode } from "./node-metadata.ts";
+
+/** A proxy that ended comes back at once, and also one that keeps ending is tried again soon. */
+export const proxyRules: RestartRules = {
+  again: () => true,
+  delay: (failures) => (failures === 0 ? 0 : Math.min(250 * 2 ** (failures - 1), 10_000)),
+  forgetMs: 60_000,
+};
+
+/** A proxy is ready when it has its listeners and clusters: then Envoy's `/ready` answers 200. */
+export const proxyReadiness: NonNullable<Container["readinessProbe"]> = {
+  httpGet: { path: "/healthz/ready", port: proxyPorts.status, scheme: "HTTP" },
+  timeoutSeconds: 3,
+  periodSeconds: 2,
+  successThreshold: 1,
+  failureThreshold: 4,
+};
+
+/** The container that stands for a sidecar, which no Pod's specification has. */
+export const sidecarContainer: Container = {
+  name: proxyContainer,
+  image: "auto",
+  resources: {},
+  readinessProbe: proxyReadiness,
+  terminationMessagePath: "/dev/termination-log",
+  terminationMessagePolicy: "File",
+};
+
+/**
+ * Keeps a program where it stays when its origin is removed, such as a cache of downloads.
+ * @returns the copy's path, of which there is one for each build of the program.
+ */
+export function keptProgram(program: string, folder: string): string {
+  const { size, mtimeMs } = statSync(program);
+  const kept = join(folder, `${size}-${Math.floor(mtimeMs)}`);
+  if (existsSync(kept)) return kept;
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const draft = `${kept}.${process.pid}`;
+  try {
+    linkSync(program, draft);
+  } catch {
+    // Another file system, or one without links.
+    copyFileSync(program, draft);
+  }
+  renameSync(draft, kept);
+  return kept;
+}
+
+/** What a proxy is started with. */
+export interface ProxyStart {
+  readonly folder: string;
+  readonly notify: string;
+  /** File of the Pod's network namespace. */
+  readonly network: string;
+  /** The proxy's own folder. */
+  readonly proxyFolder: string;
+  /** Path of the program. */
+  readonly program: string;
+  readonly node: ProxyNode;
+  readonly baseId: number;
+  readonly concurrency: number;
+  readonly hostname: string;
+  readonly mounts: readonly Mount[];
+  readonly logBytes: number;
+}
+
+/** All that a proxy sees of the instance's sockets: its own folder in their place. */
+const seenAt = "/run/weft";
+
+/** The name of the xDS socket in the proxy's folder. */
+export const xdsSocketName = "xds.sock";
+
+/** Writes a proxy's files and says how it is started. Hot restart stays possible: nothing else of the machine has its base id. */
+export function proxyProcess(start: ProxyStart): ProcessSpec {
+  const { proxyFolder, program } = start;
+  mkdirSync(proxyFolder, { recursive: true, mode: 0o700 });
+  chownSync(proxyFolder, proxyUid, proxyUid);
+  const config = join(proxyFolder, "bootstrap.json");
+  const options = { node: start.node, xdsSocket: join(seenAt, xdsSocketName) };
+  writeFileSync(config, JSON.stringify(bootstrap(options), undefined, 1), { mode: 0o600 });
+  chownSync(config, proxyUid, proxyUid);
+  // The program's own place may be closed to the proxy's user; this name is where it is mounted.
+  const place = join(proxyFolder, "envoy");
+  rmSync(place, { force: true });
+  writeFileSync(place, "", { mode: 0o755 });
+  const flags = {
+    "-c": join(seenAt, "bootstrap.json"),
+    "--base-id": start.baseId,
+    "--restart-epoch": 0,
+    "--drain-time-s": 45,
+    "--drain-strategy": "immediate",
+    "--parent-shutdown-time-s": 60,
+    "--local-address-ip-version": "v4",
+    "--file-flush-interval-msec": 1000,
+    "--concurrency": start.concurrency,
+    "--log-level": "warning",
+    "--component-log-level": "misc:error",
+  };
+  const words = Object.entries(flags).flatMap(([flag, value]) => [flag, String(value)]);
+  return {
+    folder: start.folder,
+    notify: start.notify,
+    argv: [join(seenAt, "envoy"), ...words, "--allow-unknown-static-fields"],
+    env: {},
+    cwd: "/",
+    uid: proxyUid,
+    network: start.network,
+    hostname: start.hostname,
+    mounts: [
+      ...start.mounts,
+      { source: proxyFolder, target: seenAt },
+      { source: program, target: join(seenAt, "envoy") },
+    ],
+    logBytes: start.logBytes,
+  };
+}
+
+/**
+ * Asks the admin interface of a Pod's proxy.
+ * @throws WeftError `Unavailable` when it does not answer with 200.
+ */
+export async function askAdmin(network: string, method: "GET" | "POST", path: string): Promise<string> {
+  const socket = await connectInside(network, { host: "127.0.0.1", port: proxyPorts.admin });
+  return new Promise((resolve, reject) => {
+    const call = request({
+      createConnection: () => socket,
+      method,
+      path,
+      headers: { connection: "close" },
+      timeout: 5000,
+    });
+    call.once("timeout", () => call.destroy(new Error("no answer in time")));
+    call.once("error", (error) => reject(new WeftError("Unavailable", `the proxy's ${path}`, error)));
+    call.once("response", (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+      response.once("end", () => {
+        if (response.statusCode === 200) resolve(text);
+        else reject(new WeftError("Unavailable", `the proxy answered ${response.statusCode} to ${path}: ${text}`));
+      });
+    });
+    call.end();
+  });
+}
+
+/** Makes a proxy tell its peers to go: inbound listeners close once their connections have ended. */
+export async function drainProxy(network: string): Promise<void> {
+  await askAdmin(network, "POST", "/drain_listeners?inboundonly&graceful&skip_exit");
+}

@@ -1,0 +1,78 @@
+import { fromBinary, toBinary, create } from "@bufbuild/protobuf";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  DiscoveryRequestSchema,
+  DiscoveryResponseSchema,
+} from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { NameTableSchema } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
+import type { NameTable } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
+import { typeUrls } from "#proto/encoded.ts";
+
+/** The two forms of ADS: changes only, or the state of the world. */
+export type Variant = "delta" | "sotw";
+
+/** Field of `type_url` in both kinds of responses. */
+const typeUrlField = 4;
+
+/**
+ * The `type_url` of a discovery response, without decoding the rest; empty when there is none.
+ * @throws RangeError when the bytes are no message.
+ */
+export function responseType(bytes: Uint8Array): string {
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const [field, type] = reader.tag();
+    if (field === typeUrlField && type === WireType.LengthDelimited) return reader.string();
+    reader.skip(type, field);
+  }
+  return "";
+}
+
+/** The node id in the first request of a stream; empty when there is none. Both kinds of requests are understood. */
+export function requestNodeId(variant: Variant, bytes: Uint8Array): string {
+  const request =
+    variant === "delta" ? fromBinary(DeltaDiscoveryRequestSchema, bytes) : fromBinary(DiscoveryRequestSchema, bytes);
+  return request.node?.id ?? "";
+}
+
+/** The request that subscribes a stream to its name table. */
+export function nameTableRequest(variant: Variant): Uint8Array {
+  const typeUrl = typeUrls.nameTable;
+  return variant === "delta"
+    ? toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl }))
+    : toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { typeUrl }));
+}
+
+/** A response with a name table, and the request that acknowledges it. */
+export interface NameTableResponse {
+  /** Undefined when the response holds none: nothing changed. */
+  readonly table: NameTable | undefined;
+  readonly acknowledgement: Uint8Array;
+}
+
+/** Reads a response of the name table's type. */
+export function readNameTable(variant: Variant, bytes: Uint8Array): NameTableResponse {
+  const typeUrl = typeUrls.nameTable;
+  if (variant === "delta") {
+    const response = fromBinary(DeltaDiscoveryResponseSchema, bytes);
+    const value = response.resources.at(-1)?.resource?.value;
+    const request = create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: response.nonce });
+    return { table: tableOf(value), acknowledgement: toBinary(DeltaDiscoveryRequestSchema, request) };
+  }
+  const response = fromBinary(DiscoveryResponseSchema, bytes);
+  const request = create(DiscoveryRequestSchema, {
+    typeUrl,
+    responseNonce: response.nonce,
+    versionInfo: response.versionInfo,
+  });
+  return {
+    table: tableOf(response.resources.at(-1)?.value),
+    acknowledgement: toBinary(DiscoveryRequestSchema, request),
+  };
+}
+
+function tableOf(value: Uint8Array | undefined): NameTable | undefined {
+  return value === undefined ? undefined : fromBinary(NameTableSchema, value);
+}
