@@ -1,10 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import type { Deployment } from "#api/kubernetes/deployment.ts";
 import { selects } from "#api/kubernetes/selector.ts";
 import type { Service } from "#api/kubernetes/service.ts";
+import type { Kind } from "#api/kind.ts";
 import { kinds } from "#api/kinds.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { Validator } from "#api/validation.ts";
@@ -12,8 +13,8 @@ import { Validator } from "#api/validation.ts";
 const root = join(import.meta.dirname, "..", "..");
 const programs = JSON.parse(readFileSync(join(root, "samples", "programs.json"), "utf8")) as Record<string, string[]>;
 
-function objectsOf(name: string): readonly ResourceObject[] {
-  const text = readFileSync(join(import.meta.dirname, "manifests", `${name}.yaml`), "utf8");
+function objectsOf(name: string, folder = "manifests"): readonly ResourceObject[] {
+  const text = readFileSync(join(import.meta.dirname, folder, `${name}.yaml`), "utf8");
   return parseAllDocuments(text).map((document) => document.toJS() as ResourceObject);
 }
 
@@ -28,11 +29,33 @@ function deploymentsOf(objects: readonly ResourceObject[]): readonly Deployment[
   return ofKind(objects, "Deployment") as unknown as readonly Deployment[];
 }
 
+function kindOf({ kind, apiVersion }: ResourceObject): Kind | undefined {
+  return kinds.find((one) => one.kind === kind && apiVersion.startsWith(one.group));
+}
+
+test.each(readdirSync(join(import.meta.dirname, "rules")))(
+  "the rule %s is accepted, and names services and versions that there are",
+  (file) => {
+    const deployments = [...deploymentsOf(clusters.east), ...deploymentsOf(clusters.west)].map(
+      ({ metadata }) => metadata.name,
+    );
+    for (const object of objectsOf(file.replace(".yaml", ""), "rules")) {
+      expect(validator.admit(kindOf(object)!, object)).toMatchObject({ errors: [], unknown: [], warnings: [] });
+      const text = JSON.stringify(object);
+      const named = [...text.matchAll(/"host":"([a-z]+)","subset":"(v\d)"/g)].map(
+        ([, host, subset]) => `${host}-${subset}`,
+      );
+      expect(deployments).toEqual(expect.arrayContaining(named));
+      expect(object.metadata.namespace).toBe("shop");
+    }
+  },
+);
+
 describe.each(Object.entries(clusters))("the manifests of %s", (_name, objects) => {
   test("are objects that the API accepts, without unknown fields, in namespaces that they make", () => {
     const namespaces = ofKind(objects, "Namespace").map(({ metadata }) => metadata.name);
     for (const object of objects) {
-      const kind = kinds.find((one) => one.kind === object.kind && object.apiVersion.startsWith(one.group));
+      const kind = kindOf(object);
       expect(validator.admit(kind!, object)).toMatchObject({ errors: [], unknown: [], warnings: [] });
       if (kind?.namespaced === true) expect(namespaces).toContain(object.metadata.namespace);
     }

@@ -19,7 +19,7 @@ export interface ObjectName {
 }
 
 /** Metadata of an object to be created: a name, or a prefix for one. */
-export type DraftMeta = Partial<ObjectMeta> & ({ readonly name: string } | { readonly generateName: string });
+type DraftMeta = Partial<ObjectMeta> & ({ readonly name: string } | { readonly generateName: string });
 
 /** An object to be created; `apiVersion` and `kind` are filled in. */
 export type Draft<T extends ResourceObject> = {

@@ -18,7 +18,7 @@ function nth(range: Cidr, index: number): string {
  * The first part of the range that is not taken.
  * @throws WeftError `ResourceExhausted` when all are.
  */
-export function freePart(range: Cidr, taken: ReadonlySet<string>): string {
+function freePart(range: Cidr, taken: ReadonlySet<string>): string {
   const parts = cidrSize(range) / 2 ** (32 - nodePrefix);
   for (let index = 0; index < parts; index += 1) if (!taken.has(nth(range, index))) return nth(range, index);
   throw new WeftError("ResourceExhausted", `all ${parts} parts of the Pod range are taken by nodes`);

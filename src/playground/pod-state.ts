@@ -1,7 +1,7 @@
 import type { Pod } from "#api/kubernetes/pod.ts";
 
 /** When the Pod became ready (milliseconds since the epoch), or undefined while it is not. */
-export function readySince(pod: Pod): number | undefined {
+function readySince(pod: Pod): number | undefined {
   const condition = pod.status?.conditions?.find(({ type }) => type === "Ready");
   if (condition?.status !== "True") return undefined;
   const at = Date.parse(condition.lastTransitionTime ?? "");
