@@ -51,13 +51,15 @@ function onPod(
   return { name: `${name} ${at}`, run };
 }
 
-const kill: Step = {
-  name: "kill the controllers",
-  run: ({ cluster }) => {
+/** @param newsMs by how much the next controllers hear of every change too late. */
+function kill(newsMs: number): Step {
+  const run = ({ cluster }: Scene): void => {
     cluster.killControllers();
-    cluster.startControllers();
-  },
-};
+    cluster.startControllers(newsMs);
+  };
+  return { name: `kill the controllers, news ${newsMs} ms late`, run };
+}
+
 const restart: Step = { name: "restart the API server", run: async ({ cluster }) => cluster.restartServer() };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -70,7 +72,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       .map((at) => onPod("delete Pod", at, async ({ cluster }, { metadata }) => cluster.api.pods.delete(metadata))),
   },
   { weight: 1, arbitrary: fc.nat(5).map((at) => onPod("break Pod", at, ({ node }, pod) => node.breakPod(pod))) },
-  { weight: 4, arbitrary: fc.constant(kill) },
+  { weight: 4, arbitrary: fc.constantFrom(0, 30).map(kill) },
   { weight: 1, arbitrary: fc.constant(restart) },
   {
     weight: 3,
@@ -131,7 +133,7 @@ test(
       {
         numRuns: 6,
         endOnFailure: true,
-        examples: [[[scale(6), kill, rollOut(2), kill, kill, scale(2), restart, kill]]],
+        examples: [[[scale(6), kill(0), rollOut(2), kill(30), kill(0), scale(2), restart, kill(30)]]],
       },
     );
   },
