@@ -1,7 +1,6 @@
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { type Client, clientKey } from "#model/client.ts";
-import { resolveHost } from "#model/hosts.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import type { InboundKey } from "#model/workloads.ts";
@@ -9,15 +8,11 @@ import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import { gatewayListener, type GatewayListenerPlan, planGatewayListeners } from "./listeners/gateway.ts";
 import { virtualInboundListener } from "./listeners/inbound.ts";
-import {
-  outboundListener,
-  unclaimedTraffic,
-  type UnclaimedTraffic,
-  virtualOutboundListener,
-} from "./listeners/outbound.ts";
+import { outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
 import { type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
-import { clusterName, routeName } from "./names.ts";
+import { listenerName, routeName } from "./names.ts";
+import type { UnclaimedQuery, UnclaimedTraffic } from "./unclaimed.ts";
 import { type GatewayRouteView, listenPort, routeViewKey } from "./view.ts";
 
 /** Who calls, and from which member cluster, whose service addresses the listeners have. */
@@ -30,6 +25,8 @@ export interface OutboundView {
 export interface ListenerQueries {
   readonly outboundNames: (view: OutboundView) => readonly string[];
   readonly outbound: (view: OutboundView, name: string) => EncodedResource | undefined;
+  /** Keys of the services that a listener is for. */
+  readonly servicesAt: (view: OutboundView, name: string) => readonly string[];
   readonly virtualOutbound: (client: Client, transparent: boolean) => EncodedResource;
   readonly virtualInbound: (inbound: InboundKey, transparent: boolean) => EncodedResource;
   readonly gatewayNames: (view: GatewayRouteView) => readonly string[];
@@ -45,7 +42,7 @@ function encodeListener(listener: Listener, routes: readonly string[] = []): Enc
 }
 
 /** Declares the queries about listeners. */
-export function listenerQueries(engine: Engine, model: Model): ListenerQueries {
+export function listenerQueries(engine: Engine, model: Model, unclaimed: UnclaimedQuery): ListenerQueries {
   const mesh = () => model.services.mesh.get(only);
 
   const slots = engine.query<
@@ -70,30 +67,16 @@ export function listenerQueries(engine: Engine, model: Model): ListenerQueries {
       .toSorted((a, b) => (`${a.created} ${a.key}` < `${b.created} ${b.key}` ? -1 : 1))
       .map(({ key }) => key);
 
+  const slotsOf = ({ client, cluster }: OutboundView, service: string): readonly Slot[] => {
+    const rules = model.rules.ruleKeys.get({ viewer: client.namespace, service }).join(",");
+    return slots.get({ service, rules, cluster });
+  };
+
   const plans = engine.query<OutboundView, ReadonlyMap<string, ListenerPlan>>({
     name: "listener-plans",
     key: viewKey,
-    compute: ({ client, cluster }) =>
-      planListeners(
-        byAge(model.clients.services.get(client)).flatMap((service) => {
-          const rules = model.rules.ruleKeys.get({ viewer: client.namespace, service }).join(",");
-          return slots.get({ service, rules, cluster });
-        }),
-      ),
-  });
-
-  const unclaimed = engine.query<Client, UnclaimedTraffic>({
-    name: "unclaimed-traffic",
-    key: clientKey,
-    compute: (client) => {
-      const row = model.clients.sidecar(client);
-      const policy = row?.spec.outboundTrafficPolicy;
-      const mode = policy?.mode ?? mesh().outboundTrafficPolicy.mode;
-      const proxy = policy?.egressProxy;
-      if (!row || !proxy || mode === "REGISTRY_ONLY") return unclaimedTraffic(mode);
-      const { host, subset = "", port } = proxy;
-      return { cluster: clusterName("outbound", port?.number ?? 0, subset, resolveHost(host, row.namespace)) };
-    },
+    compute: (view) =>
+      planListeners(byAge(model.clients.services.get(view.client)).flatMap((service) => slotsOf(view, service))),
   });
 
   const outbound = engine.query<{ readonly plan: ListenerPlan; readonly unclaimed: UnclaimedTraffic }, EncodedResource>(
@@ -150,6 +133,10 @@ export function listenerQueries(engine: Engine, model: Model): ListenerQueries {
       const plan = plans.get(view).get(name);
       return plan && outbound.get({ plan, unclaimed: unclaimed.get(view.client) });
     },
+    servicesAt: (view, name) =>
+      model.clients.services
+        .get(view.client)
+        .filter((service) => slotsOf(view, service).some(({ address, port }) => listenerName(address, port) === name)),
     virtualOutbound: (client, transparent) => virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent }),
     virtualInbound: (inbound, transparent) => virtualInbound.get({ inbound, transparent }),
     gatewayNames: (view) => [...gatewayPlans.get(view).keys()],

@@ -44,13 +44,18 @@ function entry(service: Service, ips: readonly string[]): readonly Entry[] {
   ];
 }
 
+/** Networks that nobody has named are one. */
+function sameNetwork(a: string, b: string): boolean {
+  return a === b || a === "" || b === "";
+}
+
 /**
  * Names of a headless service: its own, which means its endpoints in the caller's cluster, and one for each endpoint
  * that has a name, where those of the caller's cluster win over others.
  */
 function headlessEntries(service: Service, endpoints: readonly Endpoint[], view: NameTableView): readonly Entry[] {
   const reachable = endpoints.filter(
-    ({ healthy, network, address }) => healthy && isIP(address) === 4 && (network === view.network || network === ""),
+    ({ healthy, network, address }) => healthy && isIP(address) === 4 && sameNetwork(network, view.network),
   );
   const local = reachable.filter(({ cluster }) => cluster === view.cluster || cluster === "");
   const named = reachable.filter(({ hostname }) => hostname !== "");

@@ -10,22 +10,12 @@ import {
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { socketAddress } from "../address.ts";
 import { noDuration, protoDuration } from "../duration.ts";
-import { blackHoleCluster, listenerName, outboundPort, passthroughCluster, virtualOutbound } from "../names.ts";
+import { blackHoleCluster, listenerName, outboundPort, virtualOutbound } from "../names.ts";
+import type { UnclaimedTraffic } from "../unclaimed.ts";
 import { listenerAccessLog } from "./access-log.ts";
 import { httpInspector, httpManager, plainHttp, tcpProxy, tlsInspector } from "./network.ts";
 import type { ListenerPlan } from "./plan.ts";
 import { type TcpChain, wildcardAddress } from "./slots.ts";
-
-/** What becomes of connections that no service claims. */
-export interface UnclaimedTraffic {
-  /** Name of the cluster that takes them. */
-  readonly cluster: string;
-}
-
-/** What becomes of connections to where the mesh knows nothing, by `outboundTrafficPolicy.mode`. */
-export function unclaimedTraffic(mode: string): UnclaimedTraffic {
-  return { cluster: mode === "REGISTRY_ONLY" ? blackHoleCluster : passthroughCluster };
-}
 
 function unclaimedChain(name: string, { cluster }: UnclaimedTraffic, mesh: MeshSettings) {
   return create(FilterChainSchema, { name, filters: [tcpProxy({ cluster, statPrefix: cluster }, mesh)] });

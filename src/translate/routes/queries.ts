@@ -2,6 +2,7 @@ import type { Finding } from "#api/finding.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Model } from "#model/model.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
+import type { UnclaimedQuery } from "../unclaimed.ts";
 import type { RouteView } from "../view.ts";
 import { type GatewayRouteQueries, gatewayRouteQueries } from "./gateway-queries.ts";
 import { routingRuleQueries } from "./rule-queries.ts";
@@ -18,9 +19,9 @@ export interface RouteQueries {
 }
 
 /** Declares the queries about HTTP routes. */
-export function routeQueries(engine: Engine, model: Model): RouteQueries {
+export function routeQueries(engine: Engine, model: Model, unclaimed: UnclaimedQuery): RouteQueries {
   const rules = routingRuleQueries(engine, model);
-  const sidecars = sidecarRouteQueries(engine, model, rules);
+  const sidecars = sidecarRouteQueries(engine, model, rules, unclaimed);
   const gateways = gatewayRouteQueries(engine, model, rules);
   return {
     sidecars,

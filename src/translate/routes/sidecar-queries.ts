@@ -6,17 +6,17 @@ import { type Client, clientKey } from "#model/client.ts";
 import type { Model } from "#model/model.ts";
 import { listenerProtocol } from "#model/protocol.ts";
 import { addressesIn, noAddress } from "#model/service.ts";
-import { only } from "#model/services.ts";
 import { meshGateway } from "#model/virtualservices.ts";
 import { type EncodedResource, sameResource } from "#proto/encoded.ts";
 import { parseRouteName } from "../names.ts";
+import type { UnclaimedQuery } from "../unclaimed.ts";
 import { routeViewKey, type SidecarRouteView } from "../view.ts";
 import type { NamedService } from "./domains.ts";
 import { encodeRoutes, encodeVirtualHost } from "./encoded.ts";
 import { planVirtualHosts, type VirtualHostPlan } from "./outbound.ts";
 import type { RoutingRuleQueries } from "./rule-queries.ts";
 import type { RoutePlace, RouteSource } from "./source.ts";
-import { byName, catchAll, type UnknownHosts, virtualHost, virtualHostName } from "./virtual-host.ts";
+import { byName, catchAll, virtualHost, virtualHostName } from "./virtual-host.ts";
 
 /** A port of the mesh as a sidecar sees it. */
 export interface SidecarPort {
@@ -72,7 +72,12 @@ function portKey({ view, port }: SidecarPort): string {
 }
 
 /** Declares the queries about sidecars' outbound routes. */
-export function sidecarRouteQueries(engine: Engine, model: Model, rules: RoutingRuleQueries): SidecarRouteQueries {
+export function sidecarRouteQueries(
+  engine: Engine,
+  model: Model,
+  rules: RoutingRuleQueries,
+  unclaimed: UnclaimedQuery,
+): SidecarRouteQueries {
   const namedService = engine.query<{ readonly key: string; readonly cluster: string }, NamedService | undefined>({
     name: "named-service",
     key: ({ key, cluster }) => `${key}|${cluster}`,
@@ -155,12 +160,6 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
     return encodedHost.get({ plan, client: view.client, place });
   };
 
-  const unknownHosts = (client: Client): UnknownHosts => {
-    const own = model.clients.sidecar(client)?.spec.outboundTrafficPolicy?.mode;
-    const mode = own ?? model.services.mesh.get(only).outboundTrafficPolicy.mode;
-    return mode === "REGISTRY_ONLY" ? "REGISTRY_ONLY" : "ALLOW_ANY";
-  };
-
   const configuration = engine.query<SidecarRoutes, EncodedResource | undefined>({
     name: "sidecar-routes",
     key: ({ view, name }) => `${name}|${routeViewKey(view)}`,
@@ -176,7 +175,7 @@ export function sidecarRouteQueries(engine: Engine, model: Model, rules: Routing
         return encodeRoutes(name, plan ? [hostOf({ view, port }, identified({ ...plan, domains: ["*"] }))] : []);
       }
       const hosts = [...planned.values()].map((plan) => hostOf({ view, port }, plan));
-      return encodeRoutes(name, [...hosts, encodeVirtualHost(catchAll(unknownHosts(view.client)))]);
+      return encodeRoutes(name, [...hosts, encodeVirtualHost(catchAll(unclaimed.get(view.client)))]);
     },
   });
 

@@ -6,7 +6,8 @@ import {
   VirtualHostSchema,
 } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { noDuration } from "../duration.ts";
-import { clusterName, passthroughCluster } from "../names.ts";
+import { clusterName } from "../names.ts";
+import { isDropped, type UnclaimedTraffic } from "../unclaimed.ts";
 import { hashPolicies } from "./hash-policy.ts";
 import { routeMatch } from "./match.ts";
 import { directResponseAction } from "./direct-response.ts";
@@ -49,12 +50,9 @@ export function virtualHost(name: string, domains: readonly string[], routes: re
   });
 }
 
-/** What becomes of requests to hosts that the mesh does not know: Istio's `outboundTrafficPolicy`. */
-export type UnknownHosts = "ALLOW_ANY" | "REGISTRY_ONLY";
-
 /** The last virtual host of an outbound route configuration: on to where the client wanted to go, or 502. */
-export function catchAll(policy: UnknownHosts): VirtualHost {
-  const allowed = policy === "ALLOW_ANY";
+export function catchAll(unclaimed: UnclaimedTraffic): VirtualHost {
+  const allowed = !isDropped(unclaimed);
   const name = allowed ? "allow_any" : "block_all";
   const route = create(RouteSchema, {
     name,
@@ -63,7 +61,7 @@ export function catchAll(policy: UnknownHosts): VirtualHost {
       ? {
           case: "route",
           value: {
-            clusterSpecifier: { case: "cluster", value: passthroughCluster },
+            clusterSpecifier: { case: "cluster", value: unclaimed.cluster },
             timeout: noDuration,
             maxGrpcTimeout: noDuration,
           },

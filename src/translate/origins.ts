@@ -1,0 +1,105 @@
+import { type ObjectRef, refText } from "#api/meta.ts";
+import type { Client } from "#model/client.ts";
+import type { Model } from "#model/model.ts";
+import type { ListenerQueries } from "./listener-queries.ts";
+import { clusterName, parseClusterName, parseRouteName } from "./names.ts";
+import type { RouteQueries } from "./routes/queries.ts";
+import type { Scope } from "./scopes.ts";
+import { type GatewayRouteView, listenPort, type RouteView } from "./view.ts";
+
+/** Says which objects made a resource of a scope. */
+export type Origins = (scope: Scope, name: string) => readonly ObjectRef[];
+
+/** What origins are found with. */
+export interface OriginContext {
+  readonly model: Model;
+  readonly listeners: ListenerQueries;
+  readonly routes: RouteQueries;
+}
+
+function distinct(refs: readonly ObjectRef[]): readonly ObjectRef[] {
+  return [...new Map(refs.map((ref) => [refText(ref), ref])).values()];
+}
+
+/** Which objects made a resource; asked for status and by people, so it is worked out each time and kept nowhere. */
+export function originsOf({ model, listeners, routes }: OriginContext): Origins {
+  const sidecar = (client: Client): readonly ObjectRef[] => {
+    const row = model.clients.sidecar(client);
+    return row ? [row.ref] : [];
+  };
+
+  const ofService = (viewer: string, key: string): readonly ObjectRef[] => [
+    ...(model.services.service.get(key)?.origins ?? []),
+    ...(model.rules.rule({ viewer, service: key })?.origins ?? []),
+  ];
+
+  const ofCluster = (client: Client, name: string): readonly ObjectRef[] => {
+    const host = parseClusterName(name)?.host ?? "";
+    const key = model.clients.serviceForHost.get({ client, host });
+    return key === undefined ? [] : [...ofService(client.namespace, key), ...sidecar(client)];
+  };
+
+  const ofBucket = (viewer: string, namespace: string, name: string): readonly ObjectRef[] =>
+    ofService(viewer, `${namespace}/${parseClusterName(name)?.host ?? ""}`);
+
+  const ofInbound = (services: readonly string[], client: Client): readonly ObjectRef[] => [
+    ...services.flatMap((key) => ofService(client.namespace, key)),
+    ...sidecar(client),
+  ];
+
+  const ofGateways = (view: GatewayRouteView, listens: (port: number) => boolean): readonly ObjectRef[] =>
+    view.gateways
+      .flatMap((key) => model.gateways.gateway.get(key) ?? [])
+      .filter((row) => (row.spec.servers ?? []).some((server) => listens(listenPort(view, server.port.number))))
+      .map((row) => row.ref);
+
+  const ofRules = (keys: readonly string[]): readonly ObjectRef[] =>
+    keys.flatMap((key) => model.virtualServices.virtualService.get(key)?.ref ?? []);
+
+  const ofRoutes = (view: RouteView, name: string): readonly ObjectRef[] => {
+    const asked = parseRouteName(name);
+    if (!asked) return [];
+    const { port } = asked;
+    if (view.kind === "gateway") {
+      const plans = [...routes.gateways.plans.get({ view, port }).values()];
+      return [
+        ...ofGateways(view, (each) => each === port),
+        ...ofRules(plans.flatMap((plan) => plan.origins.map((origin) => origin.rule))),
+      ];
+    }
+    const plans = [...routes.sidecars.plans.get({ view, port }).values()];
+    const hosts = plans.filter(
+      (plan) => asked.kind === "port" || (asked.kind === "service" && plan.host === asked.host),
+    );
+    const services = hosts.flatMap((plan) => ofCluster(view.client, clusterName("outbound", port, "", plan.host)));
+    return [...ofRules(hosts.flatMap((plan) => plan.rule ?? [])), ...services, ...sidecar(view.client)];
+  };
+
+  const find: Origins = (scope, name) => {
+    switch (scope.kind) {
+      case "outbound-clusters":
+        return ofBucket(scope.bucket.viewer, scope.bucket.namespace, name);
+      case "inbound-clusters":
+        return ofInbound(scope.inbound.services, scope.client);
+      case "endpoints":
+        return ofCluster(scope.client, name);
+      case "outbound-listeners":
+        return [
+          ...listeners.servicesAt(scope, name).flatMap((key) => ofService(scope.client.namespace, key)),
+          ...sidecar(scope.client),
+        ];
+      case "virtual-outbound":
+        return sidecar(scope.client);
+      case "virtual-inbound":
+        return scope.inbound.services.flatMap((key) => model.services.service.get(key)?.origins ?? []);
+      case "gateway-listeners":
+        return ofGateways(scope.view, (port) => name.endsWith(`_${port}`));
+      case "routes":
+        return ofRoutes(scope.view, name);
+      case "fixed-clusters":
+      case "name-table":
+        return [];
+    }
+  };
+  return (scope, name) => distinct(find(scope, name));
+}
