@@ -20,7 +20,7 @@ type ObjectFields<Required extends Fields, Optional extends Fields> = Required &
 };
 
 /** A value of the API as code may hold it: nobody changes it in place. */
-export type Immutable<T> = T extends (infer Item)[]
+type Immutable<T> = T extends (infer Item)[]
   ? readonly Immutable<Item>[]
   : T extends object
     ? { readonly [Member in keyof T]: Immutable<T[Member]> }
@@ -154,11 +154,6 @@ export function intOrString(
     description,
     ...options,
   });
-}
-
-/** Any JSON value, kept as it is. */
-export function anything(description: string): TUnsafe {
-  return Type.Unsafe({ [keyword.preserveUnknown]: true, description });
 }
 
 /** Any JSON object, kept as it is: for parts of Kubernetes' API that Weft only carries. */

@@ -9,7 +9,7 @@ import { WorkloadEntrySpec } from "./workload-entry.ts";
 import { validateServiceEntry } from "./service-entry-validation.ts";
 import { serviceEntryWarnings } from "./warnings.ts";
 
-export const ServicePort = object(
+const ServicePort = object(
   "A port of the service.",
   {
     number: uint32("The port's number."),
@@ -20,7 +20,6 @@ export const ServicePort = object(
     targetPort: uint32("The endpoints' port. The same number unless set."),
   },
 );
-export type ServicePort = Value<typeof ServicePort>;
 
 export const ServiceEntrySpec = definition(
   istioName("ServiceEntrySpec"),

@@ -14,7 +14,7 @@ const RouteDestination = object(
   { destination: Destination },
   { weight: int32("Share of the connections: the weight divided by the sum of all weights.") },
 );
-export type RouteDestination = Value<typeof RouteDestination>;
+type RouteDestination = Value<typeof RouteDestination>;
 
 const subnets = list(
   "Addresses of which the connection must be for one.",

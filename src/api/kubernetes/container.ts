@@ -19,7 +19,7 @@ import { SecurityContext } from "./security-context.ts";
 import { keySelector, ObjectFieldSelector, ResourceFieldSelector, VolumeMount } from "./volume.ts";
 
 /** Kubernetes' `core/v1.ContainerPort`. */
-export const ContainerPort = definition(
+const ContainerPort = definition(
   coreName("ContainerPort"),
   object(
     "A port that the container listens on.",
@@ -34,7 +34,6 @@ export const ContainerPort = definition(
     },
   ),
 );
-export type ContainerPort = Value<typeof ContainerPort>;
 
 /** Kubernetes' `core/v1.EnvVar`. */
 export const EnvVar = definition(

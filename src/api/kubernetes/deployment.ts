@@ -52,7 +52,7 @@ const DeploymentStrategy = definition(
 );
 
 /** Kubernetes' `apps/v1.DeploymentSpec`. */
-export const DeploymentSpec = definition(
+const DeploymentSpec = definition(
   appsName("DeploymentSpec"),
   object(
     "Which Pods, how many, and how they are replaced.",
@@ -73,7 +73,7 @@ export const DeploymentSpec = definition(
     },
   ),
 );
-export type DeploymentSpec = Value<typeof DeploymentSpec>;
+type DeploymentSpec = Value<typeof DeploymentSpec>;
 
 /** Kubernetes' `apps/v1.DeploymentStatus`. */
 export const DeploymentStatus = definition(

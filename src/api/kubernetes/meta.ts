@@ -22,7 +22,7 @@ export function coreName(type: string): string {
 }
 
 /** Name of a schema of Kubernetes' general types in OpenAPI documents. */
-export function metaName(type: string): string {
+function metaName(type: string): string {
   return `io.k8s.apimachinery.pkg.apis.meta.v1.${type}`;
 }
 
@@ -71,7 +71,6 @@ export const ObjectMeta = definition(
     },
   ),
 );
-export type ObjectMetaInput = Value<typeof ObjectMeta>;
 
 const LabelSelectorRequirement = object(
   "A condition on one label.",

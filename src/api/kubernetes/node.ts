@@ -44,7 +44,7 @@ const NodeSpec = definition(
     { default: {} },
   ),
 );
-export type NodeSpec = Value<typeof NodeSpec>;
+type NodeSpec = Value<typeof NodeSpec>;
 
 const NodeCondition = object(
   "One aspect of the node's state.",

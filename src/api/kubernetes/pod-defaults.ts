@@ -22,7 +22,7 @@ function completeVolume(volume: Volume): Volume {
 }
 
 /** Fills in what Kubernetes fills in of a Pod's specification beside constants. */
-export function completePodSpec(spec: PodSpec): PodSpec {
+function completePodSpec(spec: PodSpec): PodSpec {
   const account = spec.serviceAccountName || spec.serviceAccount;
   return {
     ...spec,

@@ -23,7 +23,7 @@ function* validateVolumes(volumes: readonly Volume[], path: FieldPath): Generato
 }
 
 /** Checks what a Pod runs. */
-export function* validatePodSpec(spec: PodSpec, path: FieldPath): Generator<FieldError> {
+function* validatePodSpec(spec: PodSpec, path: FieldPath): Generator<FieldError> {
   const { volumes = [], terminationGracePeriodSeconds, activeDeadlineSeconds, dnsPolicy, dnsConfig } = spec;
   yield* validateVolumes(volumes, path.field("volumes"));
   const names = new Set(volumes.map(({ name }) => name));

@@ -12,7 +12,7 @@ import { completeTemplate } from "./pod-defaults.ts";
 import { validateReplicaSet, validateSelectorUpdate } from "./workload-validation.ts";
 
 /** Kubernetes' `apps/v1.ReplicaSetSpec`. */
-export const ReplicaSetSpec = definition(
+const ReplicaSetSpec = definition(
   appsName("ReplicaSetSpec"),
   object(
     "Which Pods, and how many.",
@@ -24,7 +24,7 @@ export const ReplicaSetSpec = definition(
     { minReadySeconds: int32("Seconds that a new Pod must be ready to count as available.", { minimum: 0 }) },
   ),
 );
-export type ReplicaSetSpec = Value<typeof ReplicaSetSpec>;
+type ReplicaSetSpec = Value<typeof ReplicaSetSpec>;
 
 /** Kubernetes' `apps/v1.ReplicaSetStatus`. */
 export const ReplicaSetStatus = definition(

@@ -18,7 +18,7 @@ const schema = object(
 );
 
 /** Kubernetes' `core/v1.ServiceAccount`. */
-export type ServiceAccount = Resource<Value<typeof schema>>;
+type ServiceAccount = Resource<Value<typeof schema>>;
 
 export const serviceAccount: Kind = kubernetesKind({
   kind: "ServiceAccount",

@@ -127,7 +127,7 @@ const ServiceStatus = definition(
     },
   ),
 );
-export type ServiceStatus = Value<typeof ServiceStatus>;
+type ServiceStatus = Value<typeof ServiceStatus>;
 
 /** Kubernetes' `core/v1.Service`. */
 export type Service = Resource<{ readonly spec: ServiceSpec; readonly status?: ServiceStatus }>;

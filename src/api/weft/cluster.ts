@@ -7,7 +7,7 @@ import { Condition } from "../kubernetes/meta.ts";
 import { definition, int32, int64, mergeList, object, string, type Value } from "../schema.ts";
 import { readyColumn, weftKind, weftName } from "./kind.ts";
 
-export const ClusterSpec = definition(
+const ClusterSpec = definition(
   weftName("ClusterSpec"),
   object(
     "Where the cluster stands, and how its API is reached.",
@@ -27,7 +27,7 @@ export const ClusterSpec = definition(
     { default: {}, oneOf: [["server", "kubeconfigSecret"]] },
   ),
 );
-export type ClusterSpec = Value<typeof ClusterSpec>;
+type ClusterSpec = Value<typeof ClusterSpec>;
 
 const ClusterStatus = definition(
   weftName("ClusterStatus"),
@@ -42,7 +42,7 @@ const ClusterStatus = definition(
     },
   ),
 );
-export type ClusterStatus = Value<typeof ClusterStatus>;
+type ClusterStatus = Value<typeof ClusterStatus>;
 
 /** Weft's `mesh.weft.dev/v1alpha1.Cluster`. Its name is the cluster's id in Istio's sense. */
 export type Cluster = Resource<{ readonly spec: ClusterSpec; readonly status?: ClusterStatus }>;

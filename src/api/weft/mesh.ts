@@ -30,7 +30,7 @@ const exportTo = (what: string) =>
   );
 
 /** What Istio keeps in its MeshConfig has the same name and meaning here. */
-export const MeshSpec = definition(
+const MeshSpec = definition(
   weftName("MeshSpec"),
   object(
     "Settings of the whole mesh. Those that Istio's MeshConfig has are called and work as there.",
@@ -64,7 +64,7 @@ export const MeshSpec = definition(
     { default: {} },
   ),
 );
-export type MeshSpec = Value<typeof MeshSpec>;
+type MeshSpec = Value<typeof MeshSpec>;
 
 const MeshStatus = definition(
   weftName("MeshStatus"),
@@ -77,7 +77,7 @@ const MeshStatus = definition(
     },
   ),
 );
-export type MeshStatus = Value<typeof MeshStatus>;
+type MeshStatus = Value<typeof MeshStatus>;
 
 /** Weft's `mesh.weft.dev/v1alpha1.Mesh`. */
 export type Mesh = Resource<{ readonly spec: MeshSpec; readonly status?: MeshStatus }>;
