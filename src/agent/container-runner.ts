@@ -67,6 +67,8 @@ export class StartRefusal extends WeftError {
 export class ContainerRunner implements Disposable {
   readonly #context: ContainerContext;
   #prober: Prober | undefined;
+  /** What a start lacked is not looked for again before this time, on the clock that never runs backwards. */
+  #lackUntil = 0;
 
   constructor(context: ContainerContext) {
     this.#context = context;
@@ -100,6 +102,8 @@ export class ContainerRunner implements Disposable {
     if (state.kind === "running") return this.#awaitKill();
     if (this.isDone) return undefined;
     const { record, rules, clock } = this.#context;
+    const lack = this.#lackUntil - clock.monotonic();
+    if (lack > 0) return lack;
     if (record.ended !== undefined) {
       const due = record.ended.finishedAt + rules.delay(record.failures) - clock.now();
       if (due > 0) {
@@ -174,18 +178,25 @@ export class ContainerRunner implements Disposable {
       rmSync(folder(next - 2), { recursive: true, force: true });
     } catch (error) {
       if (!(error instanceof StartRefusal)) throw error;
-      const { reason, message } = error;
-      if (record.waiting?.message !== message)
-        tell({ type: "Warning", reason: "Failed", message: `${reason}: ${message}` });
-      record.waiting = { reason, message };
-      changed();
-      return lackMs;
+      return this.#refuse(error);
     }
     tell({ type: "Normal", reason: "Created", message: `Created container: ${name}` });
     tell({ type: "Normal", reason: "Started", message: `Started container ${name}` });
     this.observe();
     changed();
     return undefined;
+  }
+
+  /** Waits for what the start lacks. */
+  #refuse({ reason, message }: StartRefusal): number {
+    const { record, clock, tell, changed } = this.#context;
+    this.#lackUntil = clock.monotonic() + lackMs;
+    if (record.waiting?.reason !== reason || record.waiting.message !== message) {
+      tell({ type: "Warning", reason: "Failed", message: `${reason}: ${message}` });
+      record.waiting = { reason, message };
+      changed();
+    }
+    return lackMs;
   }
 
   async #launch(spec: ProcessSpec): Promise<void> {

@@ -1,0 +1,263 @@
+import { readFileSync } from "node:fs";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Pod } from "#api/kubernetes/pod.ts";
+import { sandboxesOf } from "#runtime/sandbox.ts";
+import { eventually } from "../support/eventually.ts";
+import { NodeWorld, isReady } from "./node-world.ts";
+
+let world: NodeWorld;
+
+interface Entry {
+  readonly namespace?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly container?: Readonly<Record<string, unknown>>;
+  readonly spec?: Readonly<Record<string, unknown>>;
+}
+
+function podManifest(
+  name: string,
+  { namespace = "plain", labels = {}, annotations = {}, container = {}, spec = {} }: Entry,
+) {
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace, labels: { app: name, ...labels }, annotations },
+    spec: {
+      nodeName: world.node,
+      terminationGracePeriodSeconds: 3,
+      containers: [
+        {
+          name: "app",
+          image: "test/program:v1",
+          env: [{ name: "POD_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }],
+          readinessProbe: { httpGet: { path: "/ready", port: 8080 }, periodSeconds: 1 },
+          ...container,
+        },
+      ],
+      ...spec,
+    },
+  };
+}
+
+function serviceManifest(name: string) {
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace: "shop" },
+    spec: { selector: { app: name }, ports: [{ name: "http", port: 80, targetPort: 8080 }] },
+  };
+}
+
+const run = async (name: string, entry: Entry = {}): Promise<void> => world.create(podManifest(name, entry));
+
+function containerOf(pod: Pod) {
+  return pod.status!.containerStatuses![0]!;
+}
+
+async function remove(namespace: string, name: string): Promise<void> {
+  await world.pods.delete({ namespace, name });
+  await eventually(`${name} is gone`, async () => (await world.pods.find({ namespace, name })) === undefined);
+}
+
+beforeAll(async () => {
+  world = await NodeWorld.start();
+  world.startAgent();
+});
+
+afterEach(({ task }) => {
+  if (task.result?.state === "fail") console.error(readFileSync(world.agentLog, "utf8").split("\n").slice(-25).join("\n"));
+});
+
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+});
+
+describe("a node's agent", () => {
+  it("registers the node with its network, its addresses and its lease", async () => {
+    const node = await eventually("the node is ready", async () => {
+      const found = await world.nodes.find({ name: world.node });
+      return found?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True")
+        ? found
+        : undefined;
+    });
+    expect(node.spec.podCIDR).toBe("10.10.0.0/24");
+    expect(node.status!.addresses).toContainEqual({ type: "InternalIP", address: "10.10.0.1" });
+    expect(node.metadata.labels).toMatchObject({
+      "topology.kubernetes.io/region": "r",
+      "topology.kubernetes.io/zone": "z",
+    });
+    expect(node.metadata.annotations!["mesh.weft.dev/agent-socket"]).toBe(`${world.runDir}/node-node-1.sock`);
+    const path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/node-1";
+    const lease = await eventually("the lease is renewed", async () =>
+      world.client.json<{ spec: { renewTime: string } }>({ method: "GET", path }),
+    );
+    expect(Math.abs(Date.parse(lease.spec.renewTime) - Date.now())).toBeLessThan(15_000);
+  });
+
+  it("runs a Pod: network, environment, probes, status, events, logs", async () => {
+    await run("first", {
+      container: {
+        args: ["$(GREETING)", "$$(X)"],
+        env: [
+          { name: "GREETING", value: "hello" },
+          { name: "TWICE", value: "$(GREETING) $(GREETING) $(NONE)" },
+          { name: "IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
+        ],
+      },
+    });
+    const pod = await world.ready("plain", "first");
+    const { status } = pod;
+    expect(status).toMatchObject({ phase: "Running", hostIP: "10.10.0.1", qosClass: "BestEffort" });
+    expect(status!.podIP).toMatch(/^10\.10\.0\.\d+$/);
+    expect(containerOf(pod)).toMatchObject({ ready: true, started: true, restartCount: 0 });
+    const { env } = await world.inPod<{ env: Record<string, string> }>("plain", "first", 8080, "/");
+    expect(env).toMatchObject({ TWICE: "hello hello $(NONE)", IP: status!.podIP, HOSTNAME: "first" });
+    expect((await world.ask("/containerLogs/plain/first/app")).text).toBe("listening on 8080\n");
+    expect((await world.ask("/containerLogs/plain/first/app?timestamps=true")).text).toMatch(/^2\S+Z listening/);
+    await expect
+      .poll(async () => (await world.events.list({ namespace: "plain" })).items.map(({ reason }) => reason))
+      .toEqual(expect.arrayContaining(["Created", "Started"]));
+    await remove("plain", "first");
+  });
+
+  it("says what is wrong with a Pod that cannot run", async () => {
+    await run("unknown", { container: { image: "nobody/has:this" } });
+    const unknown = await world.pod(
+      "plain",
+      "unknown",
+      "waits",
+      (pod) => containerOf(pod)?.state?.waiting?.reason === "ErrImagePull",
+    );
+    expect(containerOf(unknown).state!.waiting!.message).toContain('no program for the image "nobody/has:this"');
+    await run("lacking", {
+      container: { env: [{ name: "A", valueFrom: { configMapKeyRef: { name: "settings", key: "a" } } }] },
+    });
+    const lacking = await world.pod(
+      "plain",
+      "lacking",
+      "waits",
+      (pod) => containerOf(pod)?.state?.waiting?.reason === "CreateContainerConfigError",
+    );
+    expect(containerOf(lacking).state!.waiting!.message).toBe("there is no ConfigMap settings");
+    await Promise.all([remove("plain", "unknown"), remove("plain", "lacking")]);
+  });
+
+  it("notices an end at once, starts again, and backs off from a program that keeps ending", async () => {
+    await run("restarting");
+    await world.ready("plain", "restarting");
+    const before = performance.now();
+    await world.ask("/proxy/plain/restarting/8080/exit/3");
+    await world.pod("plain", "restarting", "is not ready", (pod) => !isReady(pod));
+    expect(performance.now() - before).toBeLessThan(1000);
+    const again = await world.pod(
+      "plain",
+      "restarting",
+      "is ready again",
+      (pod) => isReady(pod) && containerOf(pod).restartCount === 1,
+    );
+    expect(containerOf(again).lastState!.terminated).toMatchObject({ exitCode: 3, reason: "Error" });
+    expect((await world.ask("/containerLogs/plain/restarting/app?previous=true")).text).toContain("listening");
+    await world.ask("/proxy/plain/restarting/8080/exit/0");
+    const waiting = await world.pod(
+      "plain",
+      "restarting",
+      "backs off",
+      (pod) => containerOf(pod).state?.waiting !== undefined,
+    );
+    expect(containerOf(waiting).state!.waiting!.reason).toBe("CrashLoopBackOff");
+    await remove("plain", "restarting");
+  });
+
+  it("runs to the end what is to end, init containers first", async () => {
+    const shell = (script: string, name: string) => ({ name, image: "test/sh", args: [script] });
+    await run("job", {
+      spec: {
+        restartPolicy: "Never",
+        initContainers: [shell("echo prepared; sleep 0.2", "prepare")],
+        containers: [shell("echo worked", "work")],
+      },
+    });
+    const done = await world.pod("plain", "job", "has ended", (pod) => pod.status?.phase === "Succeeded");
+    expect(done.status!.containerStatuses![0]!.state!.terminated).toMatchObject({ exitCode: 0, reason: "Completed" });
+    const [first] = done.status!.initContainerStatuses!;
+    expect(first!.state!.terminated!.finishedAt! <= containerOf(done).state!.terminated!.startedAt!).toBe(true);
+    expect((await world.ask("/containerLogs/plain/job/work")).text).toBe("worked\n");
+    await run("failing", { spec: { restartPolicy: "Never", containers: [shell("exit 5", "work")] } });
+    await world.pod("plain", "failing", "has failed", (pod) => pod.status?.phase === "Failed");
+    await Promise.all([remove("plain", "job"), remove("plain", "failing")]);
+  });
+
+  it("takes traffic away from a Pod whose readiness fails, and restarts one whose liveness does", async () => {
+    await run("unready", {
+      container: { readinessProbe: { httpGet: { path: "/ready", port: 8080 }, periodSeconds: 1, failureThreshold: 1 } },
+    });
+    await world.ready("plain", "unready");
+    await world.ask("/proxy/plain/unready/8080/unready");
+    await world.pod("plain", "unready", "is not ready", (pod) => !isReady(pod));
+    await run("dying", {
+      container: {
+        readinessProbe: { exec: { command: ["sh", "-c", "test $POD_NAME = dying"] }, periodSeconds: 1 },
+        livenessProbe: { tcpSocket: { port: 8081 }, periodSeconds: 1, failureThreshold: 2 },
+      },
+    });
+    await world.pod("plain", "dying", "is restarted", (pod) => containerOf(pod)?.restartCount === 1);
+    await Promise.all([remove("plain", "unready"), remove("plain", "dying")]);
+  });
+
+  it("leaves nothing of the Pods that were removed", async () => {
+    await expect.poll(() => sandboxesOf(world.instance)).toEqual([]);
+  });
+});
+
+interface Calls {
+  readonly ok: number;
+  readonly failed: number;
+  readonly last: string;
+  readonly problems: readonly string[];
+}
+
+describe("Pods with sidecars", () => {
+  const calls = async (): Promise<Calls> => world.inPod<Calls>("shop", "client", 8080, "/calls");
+
+  it("call each other by name through their proxies", async () => {
+    await world.create(serviceManifest("server"));
+    await run("server", { namespace: "shop" });
+    await run("client", { namespace: "shop", container: { args: ["--call", "http://server/hello"] } });
+    const [server] = await Promise.all([world.ready("shop", "server"), world.ready("shop", "client")]);
+    expect(server.status!.conditions).toContainEqual(
+      expect.objectContaining({ type: "mesh.weft.dev/ProxyReady", status: "True" }),
+    );
+    await eventually("calls succeed", async () => (await calls()).ok > 5);
+    const { env } = JSON.parse((await calls()).last) as { env: Record<string, string> };
+    expect(env["POD_NAME"]).toBe("server");
+    const stats = (await world.ask("/proxy/shop/server/15000/stats?filter=inbound.*rq_total")).text;
+    expect(stats).toMatch(/http\.inbound_.*downstream_rq_total: [1-9]/);
+    const info = await world.inPod<{ node: { id: string } }>("shop", "server", 15000, "/server_info");
+    expect(info.node.id).toBe(`sidecar~${server.status!.podIP}~server.shop~shop.svc.cluster.local`);
+  });
+
+  it("go on while the agent is killed and replaced, without a failed request", async () => {
+    const pids = async (): Promise<unknown> => {
+      const { items } = JSON.parse((await world.ask("/pods")).text) as { items: { containers: unknown }[] };
+      return [
+        items.map(({ containers }) => containers),
+        await world.inPod("shop", "server", 8080, "/").then((at) => (at as { pid: number }).pid),
+      ];
+    };
+    const before = await calls();
+    const known = await pids();
+    await world.endAgent("SIGKILL");
+    await new Promise((resolve) => {
+      setTimeout(resolve, 1500);
+    });
+    world.startAgent();
+    await eventually("the next agent answers", async () => (await world.ask("/healthz")).text === "ok");
+    await eventually("calls go on", async () => (await calls()).ok > before.ok + 100);
+    const after = await calls();
+    expect(after.problems.slice(before.problems.length)).toEqual([]);
+    expect(after.failed).toBe(before.failed);
+    expect(await pids()).toEqual(known);
+    expect(isReady(await world.pods.get({ namespace: "shop", name: "server" }))).toBe(true);
+  });
+});
