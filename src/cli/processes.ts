@@ -1,3 +1,6 @@
+import { getServers } from "node:dns";
+import { isIPv4 } from "node:net";
+import { dirname, resolve } from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
 import { systemClock } from "#base/clock.ts";
 import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
@@ -109,5 +112,78 @@ export function serverCommand(program: Command): void {
       const { store, runDir, meshPort, embedded } = flags;
       const options = { store, runDir, meshPort, embedded, version: weftVersion() };
       await runServer(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
+    });
+}
+
+interface AgentFlags extends LogFlags {
+  readonly instance: string;
+  readonly cluster: string;
+  readonly node: string;
+  readonly region: string;
+  readonly zone: string;
+  readonly network: string;
+  readonly stateDir: string;
+  readonly runDir: string;
+  readonly api: string;
+  readonly xds: string;
+  readonly hostNetworkFd: number;
+  readonly programs: string;
+  readonly envoy: string;
+  readonly envoyConcurrency: number;
+}
+
+/** `weft agent`. */
+export function agentCommand(program: Command): void {
+  withLogFlag(program.command("agent"))
+    .summary("run a node's agent")
+    .description(
+      "Runs the Pods of a node and an Envoy beside each. It lives in the network namespace of the node. Pods and Envoys outlive it.",
+    )
+    .requiredOption("--instance <name>", "name of the instance; namespaces and sockets hold it")
+    .requiredOption("--cluster <name>", "the member cluster")
+    .requiredOption("--node <name>", "the node's name")
+    .requiredOption("--state-dir <folder>", "where it keeps what a later agent goes on with")
+    .requiredOption("--run-dir <folder>", "folder of the instance's Unix sockets")
+    .requiredOption("--api <url>", "URL of the cluster's API")
+    .requiredOption("--xds <address>", "where xDS is served, such as unix:/run/weft/demo/ads.sock")
+    .requiredOption(
+      "--programs <file>",
+      "JSON file of command lines by image name; they run in the folder above the file's",
+    )
+    .requiredOption("--envoy <path>", "the Envoy to run")
+    .option("--region <name>", "the node's region", "")
+    .option("--zone <name>", "the node's zone", "")
+    .option("--network <name>", "the network of its Pods", "")
+    .option("--envoy-concurrency <threads>", "worker threads of each Envoy", wholeNumber(1, 64), 1)
+    .option("--host-network-fd <number>", "open descriptor of the host's network namespace", wholeNumber(3, 1023), 3)
+    .addHelpText(
+      "after",
+      "\nExample:\n  nsenter --net=/run/netns/weft-own-fabric weft agent --instance own --cluster east --node east-1 ... 3</proc/self/ns/net",
+    )
+    .action(async (flags: AgentFlags) => {
+      const { runAgent } = await import("#agent/agent.ts");
+      const { instance, cluster, node, region, zone, network, stateDir, runDir, api, xds } = flags;
+      const options = {
+        instance,
+        cluster,
+        node,
+        region,
+        zone,
+        network,
+        stateDir,
+        runDir,
+        api,
+        xds,
+        // Named by this process: children open it, and have other descriptors.
+        hostNetwork: `/proc/${process.pid}/fd/${flags.hostNetworkFd}`,
+        programs: { file: flags.programs, folder: dirname(dirname(resolve(flags.programs))) },
+        envoy: { program: flags.envoy, concurrency: flags.envoyConcurrency },
+        resolvers: getServers().filter((address) => isIPv4(address)),
+        clusterDomain: "cluster.local",
+        meshId: "default",
+        revision: "default",
+        version: weftVersion(),
+      };
+      await runAgent(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
     });
 }

@@ -4,7 +4,7 @@ import { applyCommand, deleteCommand } from "./apply.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
 import { demoCommand } from "./demo/command.ts";
 import { getCommand } from "./get.ts";
-import { discoveryCommand, serverCommand } from "./processes.ts";
+import { agentCommand, discoveryCommand, serverCommand } from "./processes.ts";
 import { proxyConfigCommand } from "./proxy/config.ts";
 import { proxyStatusCommand } from "./proxy/status.ts";
 import { versionCommand } from "./version.ts";
@@ -43,6 +43,7 @@ function build(): Command {
   versionCommand(program);
   serverCommand(program);
   discoveryCommand(program);
+  agentCommand(program);
   completionCommands(program);
   return program;
 }

@@ -5,12 +5,15 @@ import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { createModel } from "#model/model.ts";
 import { Members } from "#sources/members.ts";
-import { followMesh } from "#sources/mesh.ts";
+import type { Audience } from "#sources/feed.ts";
+import { followMesh, istioKinds } from "#sources/mesh.ts";
 import { ClusterStatusWriter } from "#status/cluster.ts";
+import { StatusWriter } from "#status/writer.ts";
 import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#xds/listen.ts";
 import { createXdsServer } from "#xds/server.ts";
 import { ProxyApi } from "./proxy-api.ts";
+import { Verdicts } from "./verdicts.ts";
 
 /** What a control plane is told. */
 export interface DiscoveryOptions {
@@ -59,10 +62,22 @@ export async function runDiscovery(
   const engine = new Engine();
   const model = createModel(engine);
   const source = createTranslator(engine, model);
-  const sourceContext = { engine, clock, logger };
+  const verdicts: Verdicts = new Verdicts(engine, source, (keys) => statuses.recheck(keys));
   using connection = new Connection({ url: options.meshApi }, { clock });
   const client = new Client(connection);
-  const mesh = followMesh(client, model, options.mesh, sourceContext, signal);
+  const statuses = new StatusWriter({ client, kinds: istioKinds, verdict: (ref) => verdicts.of(ref), clock, logger });
+  const audience: Audience = {
+    seen: (object) => {
+      verdicts.seen(object);
+      statuses.seen(object);
+    },
+    gone: (object) => {
+      verdicts.gone(object);
+      statuses.gone(object);
+    },
+  };
+  const sourceContext = { engine, clock, logger };
+  const mesh = followMesh(client, model, options.mesh, { ...sourceContext, audience }, signal);
   const clusterStatus = new ClusterStatusWriter({ client, member: (name) => members.client(name), clock, logger });
   const members = new Members(client, model, sourceContext, (name) => clusterStatus.watch(name), signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
@@ -75,6 +90,7 @@ export async function runDiscovery(
     clock,
     metrics: () => ({ ...xds.figures() }),
   });
+  using _refusals = verdicts.follow(xds, source);
   logger.info("serving proxies", { listen: xds.addresses });
-  await Promise.all([mesh.done, members.done, clusterStatus.run(signal)]);
+  await Promise.all([mesh.done, members.done, clusterStatus.run(signal), statuses.run(signal)]);
 }

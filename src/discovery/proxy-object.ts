@@ -1,5 +1,5 @@
 import { typeUrls } from "#proto/encoded.ts";
-import type { ProxyStatus, TypeState } from "#xds/port.ts";
+import type { ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
 
 /** Group of the API that tells of proxies. */
 export const proxyGroup = "status.mesh.weft.dev";
@@ -61,11 +61,22 @@ function nodeParts(id: string): {
   return { type, address, pod: name.slice(0, dot), namespace: name.slice(dot + 1) };
 }
 
+function clusterOf({ metadata }: ProxyNode): string {
+  const { CLUSTER_ID: id } = metadata;
+  return typeof id === "string" ? id : "";
+}
+
+/** A proxy as people name it: `page-7d4b9.shop (east)`. */
+export function proxyLabel(node: ProxyNode): string {
+  const { pod, namespace } = nodeParts(node.id);
+  return `${pod}.${namespace} (${clusterOf(node)})`;
+}
+
 /** A proxy as an object; its name is its Pod's with the cluster's, since Pods of two clusters may have one name. */
 export function proxyObject(proxy: ProxyStatus): ProxyObject {
   const { type, address, pod, namespace } = nodeParts(proxy.node.id);
-  const { CLUSTER_ID: id, LABELS: labels } = proxy.node.metadata;
-  const cluster = typeof id === "string" ? id : "";
+  const { LABELS: labels } = proxy.node.metadata;
+  const cluster = clusterOf(proxy.node);
   const types = Object.entries(proxy.types).filter(([, state]) => state.state !== "NEVER");
   return {
     apiVersion: `${proxyGroup}/${proxyVersion}`,

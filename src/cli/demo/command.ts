@@ -147,7 +147,7 @@ async function stop(layout: Layout, flags: DemoFlags): Promise<void> {
     while (isAlive(record.supervisor) && systemClock.monotonic() < limit) await systemClock.sleep(100);
     signalProcess(record.supervisor, "SIGKILL");
   }
-  await tearDown(layout, { keepState: flags.keep === true });
+  await tearDown(layout, flags.keep === true ? "all" : "nothing");
   console.log(goodbye(layout, flags.keep === true));
 }
 

@@ -72,7 +72,7 @@ export class DemoSupervisor {
   async start(signal: AbortSignal): Promise<void> {
     const { layout, ports } = this.#options;
     await this.#during("removing what an earlier run left", async () =>
-      tearDown(layout, { keepState: this.#options.keep }),
+      tearDown(layout, this.#options.keep ? "all" : "logs"),
     );
     await requireFreePorts([
       { port: ports.gateway, flag: "--gateway-port", use: "the ingress gateway" },
@@ -159,7 +159,7 @@ export class DemoSupervisor {
     // The load first, so that it does not see the others go; the server last, since agents report to it.
     for (const service of this.#services.toReversed()) await service.stop(5_000);
     this.#watcher[Symbol.dispose]();
-    await tearDown(this.#options.layout, { keepState: this.#options.keep });
+    await tearDown(this.#options.layout, this.#options.keep ? "all" : "nothing");
   }
 
   async #prepare(): Promise<void> {

@@ -1,4 +1,5 @@
-import { rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { processesIn } from "#runtime/namespace.ts";
 import { fabricName, removeFabric } from "#runtime/fabric.ts";
 import { identityOf, signalProcess } from "#runtime/identity.ts";
@@ -6,17 +7,23 @@ import { cleanUpAgents } from "#agent/cleanup.ts";
 import type { Layout } from "./layout.ts";
 import { endServices, readRecord, removeRecord } from "./record.ts";
 
-/** What stays of an instance. */
-export interface Leftovers {
-  /** Keep the store, logs and kubeconfigs. */
-  readonly keepState: boolean;
+/** What stays of an instance's state: all of it, only the logs (a start writes there already), or nothing. */
+export type Kept = "all" | "logs" | "nothing";
+
+function removeState(layout: Layout, kept: Kept): void {
+  if (kept === "all" || !existsSync(layout.state)) return;
+  for (const entry of readdirSync(layout.state)) {
+    const path = join(layout.state, entry);
+    if (kept === "nothing" || path !== layout.logs) rmSync(path, { recursive: true, force: true });
+  }
+  if (kept === "nothing") rmSync(layout.state, { recursive: true, force: true });
 }
 
 /**
  * Removes everything of an instance, in whatever state it is: its processes by their recorded identity, Pods, Envoys,
  * namespaces, sockets, and state unless kept. Nothing there is no error, so it also mends what a kill left.
  */
-export async function tearDown(layout: Layout, { keepState }: Leftovers): Promise<void> {
+export async function tearDown(layout: Layout, kept: Kept): Promise<void> {
   const record = readRecord(layout);
   if (record) endServices(record);
   await cleanUpAgents({ instance: layout.name, stateDir: layout.state, runDir: layout.run });
@@ -28,5 +35,5 @@ export async function tearDown(layout: Layout, { keepState }: Leftovers): Promis
   await removeFabric(layout.name);
   removeRecord(layout);
   rmSync(layout.run, { recursive: true, force: true });
-  if (!keepState) rmSync(layout.state, { recursive: true, force: true });
+  removeState(layout, kept);
 }

@@ -1,0 +1,102 @@
+import type { Finding } from "#api/finding.ts";
+import type { ObjectRef, ResourceObject } from "#api/meta.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
+import type { TypeUrl } from "#proto/encoded.ts";
+import type { Audience } from "#sources/feed.ts";
+import type { Refusal } from "#status/conditions.ts";
+import { type Verdict, statusKey } from "#status/writer.ts";
+import type { Translator } from "#translate/translator.ts";
+import type { ProxyNode, ProxyStatusSource } from "#xds/port.ts";
+import { proxyLabel } from "./proxy-object.ts";
+
+interface ObjectId {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** Who is told that what is known against an object may have changed. */
+type Changed = (keys: Iterable<string>) => void;
+
+/** Refusals by the key of the object that is to blame. */
+function refusalsOf(proxies: ProxyStatusSource, translator: Translator): ReadonlyMap<string, readonly Refusal[]> {
+  const byObject = new Map<string, Map<string, Set<string>>>();
+  const blame = (node: ProxyNode, type: TypeUrl, name: string, message: string): void => {
+    for (const origin of translator.origins(node, type, name)) {
+      // Objects of clusters have statuses of their own masters; only the mesh's are written.
+      if (origin.cluster !== undefined) continue;
+      const key = statusKey(origin);
+      const messages = byObject.get(key) ?? new Map<string, Set<string>>();
+      messages.set(message, (messages.get(message) ?? new Set()).add(proxyLabel(node)));
+      byObject.set(key, messages);
+    }
+  };
+  for (const { node, types } of proxies.proxies()) {
+    for (const [type, { refused }] of Object.entries(types)) {
+      for (const name of refused?.resources ?? []) blame(node, type as TypeUrl, name, refused?.message ?? "");
+    }
+  }
+  return new Map(
+    [...byObject].map(([key, messages]) => [
+      key,
+      [...messages].map(([message, labels]) => ({ message, proxies: [...labels].toSorted() })),
+    ]),
+  );
+}
+
+/**
+ * What is known against each of the mesh's objects: findings, kept up to date by the engine for as long as the object
+ * exists, and proxies' refusals, put down to the objects that the refused resource came from.
+ */
+export class Verdicts implements Audience {
+  readonly #findings: Query<ObjectId, readonly Finding[]>;
+  readonly #engine: Engine;
+  readonly #observed = new Map<string, Disposable>();
+  readonly #changed: Changed;
+  #refusals: ReadonlyMap<string, readonly Refusal[]> = new Map();
+
+  constructor(engine: Engine, translator: Translator, changed: Changed) {
+    this.#engine = engine;
+    this.#changed = changed;
+    this.#findings = engine.query<ObjectId, readonly Finding[]>({
+      name: "object-findings",
+      key: (id) => statusKey(id),
+      compute: (id) => translator.findings(id),
+    });
+  }
+
+  seen(object: ResourceObject): void {
+    const { namespace = "", name } = object.metadata;
+    const id = { kind: object.kind, namespace, name };
+    const key = statusKey(id);
+    if (this.#observed.has(key)) return;
+    this.#observed.set(
+      key,
+      this.#engine.observe(this.#findings, id, () => this.#changed([key])),
+    );
+  }
+
+  gone(object: ResourceObject): void {
+    const key = statusKey({ kind: object.kind, ...object.metadata });
+    this.#observed.get(key)?.[Symbol.dispose]();
+    this.#observed.delete(key);
+  }
+
+  /** Follows what proxies refuse, until disposed. */
+  follow(proxies: ProxyStatusSource, translator: Translator): Disposable {
+    return proxies.onChange(() => {
+      const before = this.#refusals;
+      this.#refusals = refusalsOf(proxies, translator);
+      this.#changed(new Set([...before.keys(), ...this.#refusals.keys()]));
+    });
+  }
+
+  /** What is known against an object now. */
+  of({ kind, namespace = "", name }: ObjectRef): Verdict {
+    return {
+      findings: this.#findings.get({ kind, namespace, name }),
+      refusals: this.#refusals.get(statusKey({ kind, namespace, name })) ?? [],
+    };
+  }
+}
