@@ -31,7 +31,7 @@ export function bucketKey(bucket: Bucket): string {
 }
 
 /** A workload, as far as it decides which Sidecar applies. */
-export interface Workload {
+interface Workload {
   readonly namespace: string;
   readonly labels: StringMap;
 }

@@ -12,7 +12,7 @@ import { only, type ServiceQueries } from "./services.ts";
 import { parseServiceKey, serviceKey, type Tables } from "./tables.ts";
 
 /** A service as a viewer sees it. */
-export interface ServiceView {
+interface ServiceView {
   /** A namespace, or `everyone`. */
   readonly viewer: string;
   /** The service's key. */

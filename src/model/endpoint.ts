@@ -97,7 +97,7 @@ export function sliceEndpoints(entry: SliceEndpoint, port: number, context: Slic
 }
 
 /** The three parts of a locality such as `region/zone/subzone`. */
-export function parseLocality(text: string): { region: string; zone: string; subzone: string } {
+function parseLocality(text: string): { region: string; zone: string; subzone: string } {
   const [region = "", zone = "", ...rest] = text.split("/");
   return { region, zone, subzone: rest.join("/") };
 }

@@ -10,7 +10,7 @@ import type { ServiceQueries } from "./services.ts";
 import { podLabel, type Tables } from "./tables.ts";
 
 /** A port of a service. */
-export interface ServicePortKey {
+interface ServicePortKey {
   /** The service's key. */
   readonly service: string;
   readonly port: number;

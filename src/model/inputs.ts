@@ -6,7 +6,7 @@ import { type Config, configRow, nodeRow, podRow, rowKey, serviceRow, sliceRow }
 import type { Tables } from "./tables.ts";
 
 /** Names an object among those of its kind. */
-export interface ObjectName {
+interface ObjectName {
   /** Empty for cluster-wide kinds. */
   readonly namespace: string;
   readonly name: string;

@@ -25,7 +25,7 @@ export interface ServiceRow {
 }
 
 /** The members of a Service's specification that translation reads. */
-export interface ServiceSpec {
+interface ServiceSpec {
   readonly type?: string | undefined;
   readonly clusterIP?: string | undefined;
   readonly clusterIPs?: readonly string[] | undefined;
@@ -36,7 +36,7 @@ export interface ServiceSpec {
 }
 
 /** A port of a Service. */
-export interface ServicePortSpec {
+interface ServicePortSpec {
   readonly name?: string | undefined;
   readonly port: number;
   readonly protocol?: string | undefined;

@@ -17,7 +17,7 @@ export interface ServicePort {
  * How a service's endpoints are found: they are known; by DNS, all answers or one at a time; or the client has chosen
  * the address already (headless services).
  */
-export type Resolution = "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "NONE";
+type Resolution = "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "NONE";
 
 /** A service of the mesh: the Services of one name and namespace in all clusters, or a host of a ServiceEntry. */
 export interface Service {

@@ -1,6 +1,5 @@
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
-import { everyone } from "./client.ts";
 import { isExportedTo } from "./exports.ts";
 import { parseServiceHost, serviceHost } from "./hosts.ts";
 import { meshSettings, type MeshSettings } from "./mesh.ts";
@@ -8,7 +7,7 @@ import { mergeEntries, mergeServices, type Service } from "./service.ts";
 import { parseServiceKey, serviceKey, type Tables } from "./tables.ts";
 
 /** A host name as a namespace sees it. */
-export interface HostView {
+interface HostView {
   /** A namespace, or `everyone`. */
   readonly viewer: string;
   readonly host: string;
@@ -90,9 +89,4 @@ export function serviceQueries(engine: Engine, tables: Tables): ServiceQueries {
   });
 
   return { mesh, service, keysIn, namespaces, keysOfHost, keyForHost };
-}
-
-/** Whether a viewer is a namespace, not everyone. */
-export function isNamespace(viewer: string): boolean {
-  return viewer !== everyone;
 }

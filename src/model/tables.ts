@@ -22,7 +22,7 @@ export function parseServiceKey(key: string): { readonly namespace: string; read
 }
 
 /** A table of Istio objects, and the ways into it. */
-export interface ConfigTable<Spec> {
+interface ConfigTable<Spec> {
   readonly rows: Table<Config<Spec>>;
   readonly byNamespace: Index<Config<Spec>>;
 }

@@ -15,7 +15,7 @@ import type { Tables } from "./tables.ts";
 export const meshGateway = "mesh";
 
 /** A VirtualService without its routes: who gets it. */
-export interface Exposure {
+interface Exposure {
   /** `namespace/name`. */
   readonly key: string;
   readonly namespace: string;
@@ -27,7 +27,7 @@ export interface Exposure {
 }
 
 /** A host that VirtualServices are about, as a client sees it. */
-export interface VirtualHostRules {
+interface VirtualHostRules {
   /** A full host name, possibly a wildcard. */
   readonly host: string;
   /** Keys of the VirtualServices: the more private ones first, then the older ones. */
@@ -35,13 +35,13 @@ export interface VirtualHostRules {
 }
 
 /** A host asked for by a client. */
-export interface ClientHost {
+interface ClientHost {
   readonly client: Client;
   readonly host: string;
 }
 
 /** A Gateway as the proxies of a namespace see the VirtualServices bound to it. */
-export interface GatewayClient {
+interface GatewayClient {
   /** Namespace of the gateway's proxies. */
   readonly viewer: string;
   /** `namespace/name` of the Gateway. */

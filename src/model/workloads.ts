@@ -10,14 +10,14 @@ import type { ServiceQueries } from "./services.ts";
 import type { Tables } from "./tables.ts";
 
 /** A workload, as far as it decides which services it serves. */
-export interface ServingWorkload {
+interface ServingWorkload {
   readonly namespace: string;
   readonly cluster: string;
   readonly labels: StringMap;
 }
 
 /** A service that a workload serves, and how. */
-export interface InboundTarget {
+interface InboundTarget {
   /** The service's key. */
   readonly service: string;
   readonly host: string;

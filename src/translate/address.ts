@@ -17,7 +17,7 @@ export function socketAddress(address: string, port: number): Address {
  * Connections to the application of the proxy's own Pod come from this address: iptables lets it pass, so that they are
  * not caught again.
  */
-export const inboundSource = "127.0.0.6";
+const inboundSource = "127.0.0.6";
 
 /** Makes a cluster's connections come from `inboundSource`. */
 export const inboundBind: BindConfig = create(BindConfigSchema, {

@@ -1,4 +1,6 @@
 import type { StringMap } from "#api/meta.ts";
+import type { Engine } from "#incremental/engine.ts";
+import { type Client, clientKey } from "#model/client.ts";
 import { placedLabels } from "#model/endpoint.ts";
 import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
@@ -6,11 +8,11 @@ import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import type { EndpointSetQueries } from "./endpoint-queries.ts";
 import type { Place } from "./endpoints/locality.ts";
-import type { Scope } from "./scopes.ts";
+import { scopeKey } from "./scopes.ts";
 import type { GatewayRouteView, ProxyView, SidecarRouteView } from "./view.ts";
 
-/** The scopes of a class of proxies, by type. */
-export type ClassScopes = Readonly<Record<TypeUrl, readonly Scope[]>>;
+/** Keys of the scopes of a class of proxies, by type. */
+export type ClassScopes = Readonly<Record<TypeUrl, readonly string[]>>;
 
 /** Those of a proxy's labels that selectors name which it fits. */
 function selectedLabels(labels: StringMap, selectors: readonly StringMap[]): StringMap {
@@ -18,8 +20,23 @@ function selectedLabels(labels: StringMap, selectors: readonly StringMap[]): Str
 }
 
 /** Works out which sets of resources a class of proxies shares with which others; read it inside of a query. */
-export function classScopes(model: Model, endpointSets: EndpointSetQueries): (view: ProxyView) => ClassScopes {
+export function classScopes(
+  engine: Engine,
+  model: Model,
+  endpointSets: EndpointSetQueries,
+): (view: ProxyView) => ClassScopes {
   const { clients, workloads, gateways, virtualServices } = model;
+
+  /** Many, and the same for all classes of a client: worked out once, and one text each in memory. */
+  const outboundClusters = engine.query<
+    { readonly client: Client; readonly proxy: ProxyView["type"] },
+    readonly string[]
+  >({
+    name: "outbound-cluster-scopes",
+    key: ({ client, proxy }) => `${proxy}|${clientKey(client)}`,
+    compute: ({ client, proxy }) =>
+      clients.buckets.get(client).map((bucket) => scopeKey({ kind: "outbound-clusters", bucket, proxy })),
+  });
 
   const placeOf = ({ locality, labels, cluster, network }: ProxyView): Place => {
     const all = placedLabels(labels, { ...locality, cluster, network, node: "" });
@@ -50,20 +67,18 @@ export function classScopes(model: Model, endpointSets: EndpointSetQueries): (vi
     };
     return {
       [typeUrls.cluster]: [
-        ...clients.buckets
-          .get(client)
-          .map((bucket) => ({ kind: "outbound-clusters", bucket, proxy: "sidecar" }) as const),
-        { kind: "fixed-clusters", proxy: "sidecar" },
-        { kind: "inbound-clusters", inbound, client },
+        ...outboundClusters.get({ client, proxy: "sidecar" }),
+        scopeKey({ kind: "fixed-clusters", proxy: "sidecar" }),
+        scopeKey({ kind: "inbound-clusters", inbound, client }),
       ],
-      [typeUrls.endpoints]: [{ kind: "endpoints", client, place: placeOf(view) }],
+      [typeUrls.endpoints]: [scopeKey({ kind: "endpoints", client, place: placeOf(view) })],
       [typeUrls.listener]: [
-        { kind: "outbound-listeners", client, cluster },
-        { kind: "virtual-outbound", client, transparent },
-        { kind: "virtual-inbound", inbound, transparent },
+        scopeKey({ kind: "outbound-listeners", client, cluster }),
+        scopeKey({ kind: "virtual-outbound", client, transparent }),
+        scopeKey({ kind: "virtual-inbound", inbound, transparent }),
       ],
-      [typeUrls.route]: [{ kind: "routes", view: routeView }],
-      [typeUrls.nameTable]: [{ kind: "name-table", client, cluster, network }],
+      [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
+      [typeUrls.nameTable]: [scopeKey({ kind: "name-table", client, cluster, network })],
     };
   };
 
@@ -93,15 +108,13 @@ export function classScopes(model: Model, endpointSets: EndpointSetQueries): (vi
     };
     return {
       [typeUrls.cluster]: [
-        ...clients.buckets
-          .get(client)
-          .map((bucket) => ({ kind: "outbound-clusters", bucket, proxy: "router" }) as const),
-        { kind: "fixed-clusters", proxy: "router" },
+        ...outboundClusters.get({ client, proxy: "router" }),
+        scopeKey({ kind: "fixed-clusters", proxy: "router" }),
       ],
-      [typeUrls.endpoints]: [{ kind: "endpoints", client, place: placeOf(view) }],
-      [typeUrls.listener]: [{ kind: "gateway-listeners", view: routeView }],
-      [typeUrls.route]: [{ kind: "routes", view: routeView }],
-      [typeUrls.nameTable]: [{ kind: "name-table", client, cluster, network }],
+      [typeUrls.endpoints]: [scopeKey({ kind: "endpoints", client, place: placeOf(view) })],
+      [typeUrls.listener]: [scopeKey({ kind: "gateway-listeners", view: routeView })],
+      [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
+      [typeUrls.nameTable]: [scopeKey({ kind: "name-table", client, cluster, network })],
     };
   };
 

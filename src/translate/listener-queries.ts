@@ -16,7 +16,7 @@ import type { UnclaimedQuery, UnclaimedTraffic } from "./unclaimed.ts";
 import { type GatewayRouteView, listenPort, routeViewKey } from "./view.ts";
 
 /** Who calls, and from which member cluster, whose service addresses the listeners have. */
-export interface OutboundView {
+interface OutboundView {
   readonly client: Client;
   readonly cluster: string;
 }

@@ -16,7 +16,7 @@ import { type EncodedResource, encodeResource, sameResource } from "#proto/encod
 export const nameTableName = "name-table";
 
 /** Who asks for names, and from where. */
-export interface NameTableView {
+interface NameTableView {
   readonly client: Client;
   readonly cluster: string;
   readonly network: string;

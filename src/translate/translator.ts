@@ -4,8 +4,8 @@ import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { ObjectId } from "#model/findings/findings.ts";
 import type { Model } from "#model/model.ts";
-import { type EncodedResource, sameResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
-import { classScopes } from "./class-scopes.ts";
+import { type EncodedResource, sameResource, type TypeUrl } from "#proto/encoded.ts";
+import { type ClassScopes, classScopes } from "./class-scopes.ts";
 import { clusterQueries } from "./cluster-queries.ts";
 import { endpointSetQueries } from "./endpoint-queries.ts";
 import { listenerQueries } from "./listener-queries.ts";
@@ -14,12 +14,12 @@ import { virtualInbound, virtualOutbound } from "./names.ts";
 import { originsOf } from "./origins.ts";
 import { classKey, type NodeInfo, parseClass, proxyView } from "./proxy-class.ts";
 import { routeQueries } from "./routes/queries.ts";
-import { parseScope, type Scope, scopeKey } from "./scopes.ts";
+import { parseScope, type Scope } from "./scopes.ts";
 import { unclaimedQuery } from "./unclaimed.ts";
 import { unsupported } from "./unsupported.ts";
 
 /** A resource's place: a scope's key and a name in it. */
-export interface ScopedName {
+interface ScopedName {
   readonly scope: string;
   readonly name: string;
 }
@@ -32,7 +32,7 @@ export interface Translator {
    */
   classOf(node: NodeInfo): string;
   /** A class's scopes, by type. */
-  readonly scopes: Query<string, Readonly<Record<TypeUrl, readonly string[]>>>;
+  readonly scopes: Query<string, ClassScopes>;
   /** Names of a scope of clusters, of listeners or of a name table, sorted. */
   readonly names: Query<string, readonly string[]>;
   /** A resource, or undefined where the scope has none of that name. */
@@ -51,13 +51,9 @@ export function createTranslator(engine: Engine, model: Model): Translator {
   const listeners = listenerQueries(engine, model, unclaimed);
   const routes = routeQueries(engine, model, unclaimed);
   const nameTables = nameTableQueries(engine, model);
-  const scopesFor = classScopes(model, endpointSets);
+  const scopesFor = classScopes(engine, model, endpointSets);
 
-  const scopes = engine.stringQuery("scopes", (key): Readonly<Record<TypeUrl, readonly string[]>> => {
-    const made = scopesFor(parseClass(key));
-    const entries = Object.values(typeUrls).map((type) => [type, made[type].map(scopeKey)] as const);
-    return Object.fromEntries(entries) as unknown as Record<TypeUrl, readonly string[]>;
-  });
+  const scopes = engine.stringQuery("scopes", (key) => scopesFor(parseClass(key)));
 
   const namesIn = (scope: Scope): readonly string[] => {
     switch (scope.kind) {

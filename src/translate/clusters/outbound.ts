@@ -35,11 +35,7 @@ export interface OutboundCluster {
 }
 
 /** How Envoy finds the endpoints of a service. */
-export function discoveryType(
-  { resolution }: Service,
-  policy: PortPolicy,
-  proxy: OutboundCluster["proxy"],
-): DiscoveryType {
+function discoveryType({ resolution }: Service, policy: PortPolicy, proxy: OutboundCluster["proxy"]): DiscoveryType {
   // A gateway's caller has not chosen one of our addresses, so it always picks an endpoint itself.
   if (proxy === "sidecar" && (isPassthrough(policy.loadBalancer) || resolution === "NONE")) {
     return DiscoveryType.ORIGINAL_DST;

@@ -24,7 +24,7 @@ function totalWeight(endpoints: readonly Endpoint[]): number {
 }
 
 /** A locality as `region/zone/subzone`, less what is empty at its end. */
-export function localityText({ region, zone, subzone }: Locality): string {
+function localityText({ region, zone, subzone }: Locality): string {
   return [region, zone, subzone].join("/").replace(/\/+$/, "");
 }
 
@@ -42,7 +42,7 @@ export function groupByLocality(endpoints: readonly Endpoint[]): readonly Endpoi
 }
 
 /** Whether a locality is one that a pattern such as `eu/a` or `eu/*` means; what the pattern leaves out may be anything. */
-export function localityMatches({ region, zone, subzone }: Locality, pattern: string): boolean {
+function localityMatches({ region, zone, subzone }: Locality, pattern: string): boolean {
   const wanted = pattern.split("/");
   return [region, zone, subzone].every((part, at) => ["", "*", part].includes(wanted[at] ?? ""));
 }

@@ -58,7 +58,7 @@ export function tcpProxy(target: TcpTarget, mesh: MeshSettings): Filter {
 }
 
 /** Where requests on a listener get their routes. */
-export type HttpRoutes =
+type HttpRoutes =
   | { readonly kind: "rds"; readonly name: string }
   | { readonly kind: "inline"; readonly routes: RouteConfiguration };
 

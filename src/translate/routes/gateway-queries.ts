@@ -20,13 +20,13 @@ import type { RoutePlace } from "./source.ts";
 import { byName } from "./virtual-host.ts";
 
 /** A port of a gateway's proxies. */
-export interface GatewayPort {
+interface GatewayPort {
   readonly view: GatewayRouteView;
   readonly port: number;
 }
 
 /** A virtual host of a gateway's port by its name. */
-export interface GatewayHost extends GatewayPort {
+interface GatewayHost extends GatewayPort {
   readonly name: string;
 }
 

@@ -9,7 +9,7 @@ import { virtualHostName } from "./virtual-host.ts";
 const plainHttpPort = 80;
 
 /** A host with VirtualServices for it, by their keys in the order of precedence. */
-export interface HostWithRules {
+interface HostWithRules {
   /** In full; may begin with a wildcard. */
   readonly host: string;
   readonly rules: readonly string[];

@@ -15,7 +15,7 @@ import { projectSource, type RoutePlace, sourceReads } from "./source.ts";
 import { defaultRoute } from "./virtual-host.ts";
 
 /** A rule's routes at a place, for a client. */
-export interface PlacedRule {
+interface PlacedRule {
   /** `namespace/name`. */
   readonly rule: string;
   readonly client: Client;
@@ -25,7 +25,7 @@ export interface PlacedRule {
 }
 
 /** A service's port as a client sees it. */
-export interface ServicePortView {
+interface ServicePortView {
   readonly client: Client;
   readonly host: string;
   readonly port: number;

@@ -19,13 +19,13 @@ import type { RoutePlace, RouteSource } from "./source.ts";
 import { byName, catchAll, virtualHost, virtualHostName } from "./virtual-host.ts";
 
 /** A port of the mesh as a sidecar sees it. */
-export interface SidecarPort {
+interface SidecarPort {
   readonly view: SidecarRouteView;
   readonly port: number;
 }
 
 /** A route configuration of a sidecar by its name. */
-export interface SidecarRoutes {
+interface SidecarRoutes {
   readonly view: SidecarRouteView;
   readonly name: string;
 }
@@ -39,7 +39,7 @@ export interface SidecarRouteQueries {
 }
 
 /** A plan with all of its words as one. */
-export interface IdentifiedPlan extends VirtualHostPlan {
+interface IdentifiedPlan extends VirtualHostPlan {
   readonly id: string;
 }
 

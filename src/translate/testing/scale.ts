@@ -11,7 +11,7 @@ export interface Scale {
 }
 
 /** `ns-0`, `ns-1`, ... */
-export function namespaceOf(index: number, { namespaces }: Pick<Scale, "namespaces">): string {
+function namespaceOf(index: number, { namespaces }: Pick<Scale, "namespaces">): string {
   return `ns-${index % namespaces}`;
 }
 
