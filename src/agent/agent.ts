@@ -10,8 +10,9 @@ import { Addresses } from "./addresses.ts";
 import { AgentApi } from "./api.ts";
 import { BaseIds } from "./base-ids.ts";
 import { ClusterObjects } from "./cluster-objects.ts";
-import { HostForwarder } from "./dns/forwarder.ts";
+import { NameFiles } from "./dns/name-files.ts";
 import { AgentLayout, baseIdFolder } from "./layout.ts";
+import { NameServer } from "./name-server.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import type { AgentOptions } from "./options.ts";
 import { PodManager } from "./pod-manager.ts";
@@ -30,8 +31,11 @@ export interface AgentContext {
  * Runs a node's agent until the signal aborts. It must run in the instance's fabric. Pods and proxies outlive it: when it ends, or is
  * killed, they go on, and the next agent with the same state folder takes them over.
  */
-export async function runAgent(options: AgentOptions, context: AgentContext, signal: AbortSignal): Promise<void> {
+export async function runAgent(told: AgentOptions, context: AgentContext, signal: AbortSignal): Promise<void> {
   const { clock, logger } = context;
+  // Children enter it too, and to them `self` is another process.
+  const hostNetwork = told.hostNetwork.replace(/^\/proc\/self\//, `/proc/${process.pid}/`);
+  const options: AgentOptions = { ...told, hostNetwork };
   const layout = new AgentLayout(options);
   mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
   using connection = new Connection({ url: options.api }, { clock });
@@ -42,7 +46,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext, sig
   const hostIp = gatewayOf(cidr);
   await ensureFabric(options.instance);
   await ensureBridge({ instance: options.instance, cluster: options.cluster, podCidr });
-  using resolver = new HostForwarder(options.hostNetwork, options.resolvers, clock);
+  using nameServer = new NameServer(options, layout, clock, logger);
   const events = new EventRecorder(client, `weft-agent, ${options.node}`, clock, logger);
   const objects = new ClusterObjects(client, options.node, clock, logger);
   const writer = new StatusWriter(client, { status: (uid) => manager.status(uid) }, clock, logger);
@@ -57,7 +61,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext, sig
       programs: new Programs(options.programs),
       records,
       baseIds: new BaseIds(baseIdFolder),
-      resolver,
+      names: new NameFiles(layout.names),
       envoy: keptProgram(options.envoy.program, layout.programs),
       tell: (pod, text) => events.record(pod, text),
       configMap: async (namespace, name) => objects.configMap(namespace, name),
@@ -81,6 +85,7 @@ export async function runAgent(options: AgentOptions, context: AgentContext, sig
   });
   logger.info("running the node's Pods", { node: options.node, podCidr });
   await Promise.all([
+    nameServer.run(signal),
     manager.run(signal),
     writer.run(signal),
     objects.run(signal),

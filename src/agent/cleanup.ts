@@ -30,14 +30,17 @@ function readRecord(folder: string): PodRecord | undefined {
   }
 }
 
-/** Ends the processes of one Pod by their recorded identity, and gives back what it had of the machine. */
-function endPod(folder: string): void {
-  for (const container of folders(join(folder, "containers"))) {
-    for (const attempt of folders(container)) {
-      const state = processState(attempt);
-      if (state.kind === "running") signalProcess(state.identity, "SIGKILL", true);
-    }
+/** Kills the processes that were started with these folders, by their recorded identity. */
+function endProcesses(starts: readonly string[]): void {
+  for (const start of starts) {
+    const state = processState(start);
+    if (state.kind === "running") signalProcess(state.identity, "SIGKILL", true);
   }
+}
+
+/** Ends the processes of one Pod, and gives back what it had of the machine. */
+function endPod(folder: string): void {
+  for (const container of folders(join(folder, "containers"))) endProcesses(folders(container));
   for (const forwarder of folders(join(folder, "forwarders"))) stopForwarder(forwarder);
   const baseId = readRecord(folder)?.baseId;
   if (baseId !== undefined) new BaseIds(baseIdFolder).free(baseId);
@@ -49,7 +52,10 @@ function endPod(folder: string): void {
  */
 export async function cleanUpAgents(options: CleanupOptions): Promise<void> {
   const agents = join(options.stateDir, "agents");
-  for (const agent of folders(agents)) for (const pod of folders(join(agent, "pods"))) endPod(pod);
+  for (const agent of folders(agents)) {
+    for (const pod of folders(join(agent, "pods"))) endPod(pod);
+    endProcesses(folders(join(agent, "name-server")));
+  }
   for (const name of sandboxesOf(options.instance)) {
     killSandbox(name);
     await removeNamespace(name);

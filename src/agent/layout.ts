@@ -49,6 +49,16 @@ export class AgentLayout {
     return join(this.#stateDir, "pods");
   }
 
+  /** What the node's name server is told: a file for each Pod. */
+  get names(): string {
+    return join(this.#stateDir, "names");
+  }
+
+  /** The name server's own state and log. */
+  get nameServer(): string {
+    return join(this.#stateDir, "name-server");
+  }
+
   /** Copies of the programs that must outlive their origin. */
   get programs(): string {
     return join(this.#stateDir, "programs");

@@ -3,7 +3,7 @@ import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import type { EventText } from "#kube/events.ts";
 import type { BaseIds } from "./base-ids.ts";
-import type { Forwarder } from "./dns/server.ts";
+import type { NameFiles } from "./dns/name-files.ts";
 import type { AgentLayout } from "./layout.ts";
 import type { AgentOptions } from "./options.ts";
 import type { Programs } from "./programs.ts";
@@ -27,8 +27,8 @@ export interface NodeContext {
   readonly programs: Programs;
   readonly records: PodRecords;
   readonly baseIds: BaseIds;
-  /** Where Pods' questions about names outside the mesh go. */
-  readonly resolver: Forwarder;
+  /** What the node's name server is told. */
+  readonly names: NameFiles;
   /** Path of the agent's own copy of Envoy. */
   readonly envoy: string;
   /** Asks for another turn of a Pod. */

@@ -1,10 +1,10 @@
-import { mkdirSync, watch } from "node:fs";
 import type { PodStatus } from "#api/kubernetes/pod-status.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { StringMap } from "#api/meta.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import { WorkQueue } from "#base/workqueue.ts";
 import type { Addresses } from "./addresses.ts";
+import { watchTouches } from "./changes.ts";
 import { proxyRole } from "./injection.ts";
 import type { NodeContext } from "./node-context.ts";
 import { PodRunner } from "./pod-runner.ts";
@@ -107,17 +107,11 @@ export class PodManager implements AsyncDisposable {
 
   /** Runs Pods until the signal aborts; then lets go of them. */
   async run(signal: AbortSignal): Promise<void> {
-    const { layout } = this.#context;
-    mkdirSync(layout.changes, { recursive: true, mode: 0o700 });
     // Supervisors touch a file of their Pod's UID: an end is seen within milliseconds.
-    const watcher = watch(layout.changes, (_event, uid) => {
-      if (uid !== null && this.#runners.has(uid)) this.#queue.add(uid);
+    using _watch = watchTouches(this.#context.layout.changes, (uid) => {
+      if (this.#runners.has(uid)) this.#queue.add(uid);
     });
-    try {
-      await this.#queue.run(signal);
-    } finally {
-      watcher.close();
-    }
+    await this.#queue.run(signal);
   }
 
   /** Lets go of all Pods; their processes go on. */

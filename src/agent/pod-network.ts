@@ -10,7 +10,7 @@ import { captureOptions } from "./capture-annotations.ts";
 import { dnsAddress, hostsFile, resolvConf } from "./files.ts";
 import { proxyUid } from "./layout.ts";
 import type { NodeContext } from "./node-context.ts";
-import { dnsPort } from "./pod-services.ts";
+import { dnsPort } from "./dns/service.ts";
 import type { PodRecord } from "./records.ts";
 
 function sandboxId(context: NodeContext, { pod }: PodRecord): { readonly instance: string; readonly pod: string } {
@@ -43,6 +43,7 @@ export async function prepareNetwork(context: NodeContext, record: PodRecord): P
 /** Ends whatever still runs in a Pod's network and removes it. */
 export async function removeNetwork(context: NodeContext, record: PodRecord): Promise<void> {
   const id = sandboxId(context, record);
+  context.names.remove(id.pod);
   killSandbox(sandboxName(id));
   await removeSandbox(id);
 }

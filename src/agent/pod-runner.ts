@@ -16,7 +16,8 @@ import {
   prepareNetwork,
   removeNetwork,
 } from "./pod-network.ts";
-import { PodServices } from "./pod-services.ts";
+import { openRelay } from "./pod-services.ts";
+import type { Relay } from "./relay.ts";
 import { containerStart, proxyStart } from "./pod-start.ts";
 import { isSidecar } from "./pod-status.ts";
 import type { ContainerView, PodView } from "./pod-status.ts";
@@ -36,7 +37,7 @@ export class PodRunner implements AsyncDisposable {
   readonly #context: NodeContext;
   readonly #runners = new Map<string, ContainerRunner>();
   readonly #removal: PodRemoval;
-  #services: PodServices | undefined;
+  #relay: Relay | undefined;
   #hostPorts: string | undefined;
 
   constructor(context: NodeContext, record: PodRecord) {
@@ -98,7 +99,7 @@ export class PodRunner implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const runner of this.#runners.values()) runner[Symbol.dispose]();
     this.#removal[Symbol.dispose]();
-    await this.#closeServices();
+    await this.#closeRelay();
   }
 
   #init(): readonly ContainerRunner[] {
@@ -177,7 +178,7 @@ export class PodRunner implements AsyncDisposable {
     const { record } = this;
     if (!record.prepared) return;
     closeHostPorts(this.#context, record);
-    await this.#closeServices();
+    await this.#closeRelay();
     await removeNetwork(this.#context, record);
     record.prepared = false;
     this.#context.records.save(record);
@@ -189,7 +190,7 @@ export class PodRunner implements AsyncDisposable {
     const there = record.prepared && hasNetwork(context, record);
     try {
       if (!there) {
-        await this.#closeServices();
+        await this.#closeRelay();
         if (record.role !== "none")
           record.baseId ??= context.baseIds.allocate(context.layout.pod(record.pod.metadata.uid).folder);
         context.records.save(record);
@@ -203,14 +204,14 @@ export class PodRunner implements AsyncDisposable {
       context.tell(record.pod, { type: "Warning", reason: "FailedCreatePodSandBox", message });
       return false;
     }
-    if (record.role !== "none") this.#services ??= await PodServices.open(context, record, context.logger);
+    if (record.role !== "none") this.#relay ??= await openRelay(context, record);
     return true;
   }
 
-  async #closeServices(): Promise<void> {
-    const services = this.#services;
-    this.#services = undefined;
-    await services?.[Symbol.asyncDispose]();
+  async #closeRelay(): Promise<void> {
+    const relay = this.#relay;
+    this.#relay = undefined;
+    await relay?.[Symbol.asyncDispose]();
   }
 
   /** Init containers one after another, then the proxy and the others together. */

@@ -47,64 +47,93 @@ function problem(request: SocketRequest, reply: SocketReply & { readonly ok: fal
   return new WeftError("Unavailable", `${at}: ${reply.message}`);
 }
 
-/** Gets one socket made inside a network namespace; the child that makes it has ended when this resolves. */
-function socketInside(network: string, request: SocketRequest, signal?: AbortSignal): Promise<SendHandle> {
+/** Gets sockets made inside a network namespace, in order; the child that makes them has ended when this resolves. */
+function socketsInside(
+  network: string,
+  requests: readonly SocketRequest[],
+  signal?: AbortSignal,
+): Promise<readonly SendHandle[]> {
   const maker = spawnInside(network, child, [], { detached: false, output: "ignore" });
+  const handles: SendHandle[] = [];
   return new Promise((resolve, reject) => {
+    const fail = (error: Error): void => {
+      for (const handle of handles) discard(handle);
+      handles.length = 0;
+      reject(error);
+    };
     const stop = (): void => {
       maker.kill("SIGKILL");
-      reject(signal?.reason as Error);
+      fail(signal?.reason as Error);
     };
     signal?.addEventListener("abort", stop, { once: true });
-    maker.once("message", (reply: SocketReply, handle) => {
-      if (reply.ok && handle !== undefined) resolve(handle);
-      else reject(reply.ok ? new WeftError("Internal", "the socket was lost on its way") : problem(request, reply));
+    maker.on("message", (reply: SocketReply, handle) => {
+      const request = requests[handles.length];
+      if (request === undefined) return;
+      if (!reply.ok) fail(problem(request, reply));
+      else if (handle === undefined) fail(new WeftError("Internal", "the socket was lost on its way"));
+      else handles.push(handle);
+      if (handles.length === requests.length) resolve(handles);
     });
-    maker.once("error", (error) => reject(new WeftError("FailedPrecondition", "nsenter could not be run", error)));
+    maker.once("error", (error) => fail(new WeftError("FailedPrecondition", "nsenter could not be run", error)));
     maker.once("close", (code) => {
       signal?.removeEventListener("abort", stop);
       // Comes after any message; settles only what has not been.
-      reject(new WeftError("Unavailable", `no socket in ${network}: the helper ended with code ${code}`));
+      if (handles.length < requests.length)
+        fail(new WeftError("Unavailable", `no socket in ${network}: the helper ended with code ${code}`));
     });
-    maker.send(request);
+    maker.send(requests);
   });
+}
+
+function discard(handle: SendHandle): void {
+  if (handle instanceof Socket) handle.destroy();
+  else if (handle instanceof Server || handle instanceof UdpSocket) handle.close();
+}
+
+type Place = Omit<SocketRequest, "kind">;
+
+function wrongHandle(): WeftError {
+  return new WeftError("Internal", "the helper sent another kind of socket");
 }
 
 /**
  * A TCP server that listens inside a network namespace and is served by this process.
  * @throws WeftError `AlreadyExists` when the address is taken, `Unavailable` otherwise.
  */
-export async function listenInside(
-  network: string,
-  at: Omit<SocketRequest, "kind">,
-  signal?: AbortSignal,
-): Promise<Server> {
-  const handle = await socketInside(network, { ...at, kind: "listen" }, signal);
+export async function listenInside(network: string, at: Place, signal?: AbortSignal): Promise<Server> {
+  const [handle] = await socketsInside(network, [{ ...at, kind: "listen" }], signal);
   if (handle instanceof Server) return handle;
-  throw new WeftError("Internal", "the helper sent something else than a server");
+  throw wrongHandle();
 }
 
 /** A UDP socket that is bound inside a network namespace. Fails as `listenInside` does. */
-export async function bindInside(
-  network: string,
-  at: Omit<SocketRequest, "kind">,
-  signal?: AbortSignal,
-): Promise<UdpSocket> {
-  const handle = await socketInside(network, { ...at, kind: "udp" }, signal);
+export async function bindInside(network: string, at: Place, signal?: AbortSignal): Promise<UdpSocket> {
+  const [handle] = await socketsInside(network, [{ ...at, kind: "udp" }], signal);
   if (handle instanceof UdpSocket) return handle;
-  throw new WeftError("Internal", "the helper sent something else than a UDP socket");
+  throw wrongHandle();
 }
 
 /**
  * A TCP connection that is opened inside a network namespace.
  * @throws WeftError `Unavailable` when nothing listens there.
  */
-export async function connectInside(
-  network: string,
-  at: Omit<SocketRequest, "kind">,
-  signal?: AbortSignal,
-): Promise<Socket> {
-  const handle = await socketInside(network, { ...at, kind: "connect" }, signal);
+export async function connectInside(network: string, at: Place, signal?: AbortSignal): Promise<Socket> {
+  const [handle] = await socketsInside(network, [{ ...at, kind: "connect" }], signal);
   if (handle instanceof Socket) return handle;
-  throw new WeftError("Internal", "the helper sent something else than a connection");
+  throw wrongHandle();
+}
+
+/** One address of a network namespace over UDP and TCP, such as a name server's. Fails as `listenInside` does. */
+export async function serveInside(
+  network: string,
+  at: Place,
+  signal?: AbortSignal,
+): Promise<{ readonly udp: UdpSocket; readonly tcp: Server }> {
+  const requests = [
+    { ...at, kind: "udp" },
+    { ...at, kind: "listen" },
+  ] as const;
+  const [udp, tcp] = await socketsInside(network, requests, signal);
+  if (udp instanceof UdpSocket && tcp instanceof Server) return { udp, tcp };
+  throw wrongHandle();
 }

@@ -29,6 +29,8 @@ export interface ProcessSpec {
   readonly network: string;
   readonly mounts: readonly Mount[];
   readonly hostname?: string;
+  /** A file that the process gets open, as its file 3. */
+  readonly inherit?: string;
   /** Size in bytes at which the log is put aside (`log.1`) and begun anew; so at most twice that is kept. */
   readonly logBytes: number;
 }
@@ -141,8 +143,10 @@ function launch(spec: ProcessSpec, script: string): Promise<void> {
   ];
   // What goes wrong before the supervisor runs, and what its shell says, goes to a file: a pipe would end with us.
   const errors = openSync(join(spec.folder, "errors"), "a", 0o600);
-  const child = spawn("setsid", argv, { stdio: ["ignore", "ignore", errors], cwd: "/" });
+  const third = spec.inherit === undefined ? undefined : openSync(spec.inherit, "r");
+  const child = spawn("setsid", argv, { stdio: ["ignore", "ignore", errors, third ?? "ignore"], cwd: "/" });
   closeSync(errors);
+  if (third !== undefined) closeSync(third);
   return new Promise((resolve, reject) => {
     child.once("error", (error) => reject(new WeftError("FailedPrecondition", "setsid could not be run", error)));
     child.once("exit", (code) => {

@@ -230,7 +230,8 @@ export class NodeWorld implements AsyncDisposable {
   async pod(namespace: string, name: string, what: string, check: (pod: Pod) => boolean): Promise<Pod> {
     return eventually(`${name}: ${what}`, async () => {
       const found = await this.pods.get({ namespace, name });
-      if (!check(found)) throw new Error(JSON.stringify(found.status)); return found;
+      if (!check(found)) throw new Error(JSON.stringify(found.status));
+      return found;
     });
   }
 

@@ -6,19 +6,22 @@ import { Agent, createServer, get } from "node:http";
 
 const port = Number(process.env["PORT"] ?? 8080);
 const [flag, url = ""] = process.argv.slice(2);
-const calls = { ok: 0, failed: 0, last: "", problems: [] as string[] };
+let calls = { ok: 0, failed: 0, last: "", problems: [] as string[] };
 let ready = true;
 
 const server = createServer((request, response) => {
   const path = request.url ?? "/";
   if (path.startsWith("/exit/")) process.exit(Number(path.slice("/exit/".length)));
   if (path === "/unready") ready = false;
+  if (path === "/calls?forget") calls = { ok: 0, failed: 0, last: "", problems: [] };
   if (path === "/ready") {
     response.writeHead(ready ? 200 : 503).end();
     return;
   }
   response.setHeader("content-type", "application/json");
-  const body = path === "/calls" ? calls : { pod: process.env["POD_NAME"], pid: process.pid, path, env: process.env };
+  const body = path.startsWith("/calls")
+    ? calls
+    : { pod: process.env["POD_NAME"], pid: process.pid, path, env: process.env };
   response.end(JSON.stringify(body));
 });
 server.listen(port, "0.0.0.0", () => console.log(`listening on ${port}`));
