@@ -1,15 +1,12 @@
 import { createHash } from "node:crypto";
-import type { EncodedResource } from "#proto/encoded.ts";
 import type { Past, View } from "./view.ts";
 
 /** What a client is known to hold of a type: the starting point of a difference. */
 export interface Base {
   /** Equal bases, equal keys. */
   readonly key: string;
-  /** Version held of a resource. */
-  versionOf(name: string): string | undefined;
-  /** The resource held, where its bytes are known. */
-  resourceOf(name: string): EncodedResource | undefined;
+  /** What is held of a resource. */
+  held(name: string): Past | undefined;
   /** Names held. */
   names(): Iterable<string>;
 }
@@ -17,8 +14,7 @@ export interface Base {
 /** A client that holds nothing. */
 export const nothing: Base = {
   key: "nothing",
-  versionOf: () => undefined,
-  resourceOf: () => undefined,
+  held: () => undefined,
   names: () => [],
 };
 
@@ -26,13 +22,12 @@ export const nothing: Base = {
 export function told(versions: Readonly<Record<string, string>>): Base {
   const names = Object.keys(versions).toSorted();
   if (names.length === 0) return nothing;
-  const held = new Map(names.map((name) => [name, versions[name] ?? ""]));
+  const held = new Map(names.map((name) => [name, { version: versions[name] ?? "", resource: undefined }]));
   const hash = createHash("sha1");
-  for (const [name, version] of held) hash.update(`${name}\n${version}\n`);
+  for (const [name, { version }] of held) hash.update(`${name}\n${version}\n`);
   return {
     key: `told ${hash.digest("base64url")}`,
-    versionOf: (name) => held.get(name),
-    resourceOf: () => undefined,
+    held: (name) => held.get(name),
     names: () => names,
   };
 }
@@ -54,12 +49,11 @@ export class At implements Base {
     return this.view.changedSince(this.revision);
   }
 
-  versionOf(name: string): string | undefined {
-    return this.#past(name)?.version;
-  }
-
-  resourceOf(name: string): EncodedResource | undefined {
-    return this.#past(name)?.resource;
+  held(name: string): Past | undefined {
+    const changes = this.#since();
+    if (changes.has(name)) return changes.get(name);
+    const resource = this.view.get(name);
+    return resource && { version: resource.version, resource };
   }
 
   *names(): Generator<string> {
@@ -75,11 +69,30 @@ export class At implements Base {
     if (this.#memo?.at !== at) this.#memo = { at, changes: this.changes() };
     return this.#memo.changes;
   }
+}
 
-  #past(name: string): Past | undefined {
-    const changes = this.#since();
-    if (changes.has(name)) return changes.get(name);
-    const resource = this.view.get(name);
-    return resource && { version: resource.version, resource };
+/** What a client was left with for now, by name; undefined where it is not known whether it holds it. */
+export type Kept = ReadonlyMap<string, Past | undefined>;
+
+/** A client that also holds what was to be taken away from it later. */
+export class Keeping implements Base {
+  readonly key: string;
+  readonly base: Base;
+  readonly #kept: Kept;
+
+  constructor(base: Base, kept: Kept) {
+    const versions = [...kept].map(([name, past]) => [name, past?.version]);
+    this.key = `${base.key} and ${JSON.stringify(versions)}`;
+    this.base = base;
+    this.#kept = kept;
+  }
+
+  held(name: string): Past | undefined {
+    return this.#kept.has(name) ? this.#kept.get(name) : this.base.held(name);
+  }
+
+  *names(): Generator<string> {
+    yield* this.base.names();
+    yield* this.#kept.keys();
   }
 }

@@ -1,17 +1,18 @@
 import type { EncodedResource } from "#proto/encoded.ts";
-import { At, type Base } from "./base.ts";
+import { At, Keeping, type Base } from "./base.ts";
 import type { NameSet, NameSets } from "./names.ts";
-import type { View } from "./view.ts";
+import type { Refusals } from "./refusal.ts";
+import type { Past, View } from "./view.ts";
 
 /** What must be sent to bring a client from what it holds to what its view shows. Shared by all clients at that point. */
 export interface Difference {
   /** Resources that are new or other, or that must be sent again. */
   readonly upserts: readonly EncodedResource[];
-  /** What the client held of the upserts and the removed, by name, where its bytes are known. */
-  readonly past: ReadonlyMap<string, EncodedResource>;
-  /** Names that the client holds and that are no more. */
+  /** What the client held of the upserts and the removed, by name. */
+  readonly past: ReadonlyMap<string, Past>;
+  /** Other names that the client holds and that are no more. */
   readonly removed: NameSet;
-  /** Names that the client asked for, never held, and that do not exist. */
+  /** Names that do not exist though the client asked for them just now, or waits for them. */
   readonly unknown: readonly string[];
   /** Names of other resources that Envoy will wait for, because of the upserts. */
   readonly awaits: NameSet;
@@ -21,8 +22,9 @@ export interface Difference {
 
 function candidates(base: Base, view: View, forced: NameSet): Iterable<string> {
   const names = new Set<string>();
-  if (base instanceof At && base.view === view) {
-    for (const name of base.changes().keys()) names.add(name);
+  const held = base instanceof Keeping ? base.base : base;
+  if (held instanceof At && held.view === view) {
+    for (const name of held.changes().keys()) names.add(name);
   } else {
     for (const resource of view.resources()) names.add(resource.name);
     for (const name of base.names()) names.add(name);
@@ -37,32 +39,47 @@ function candidates(base: Base, view: View, forced: NameSet): Iterable<string> {
  */
 export function differenceOf(base: Base, view: View, forced: NameSet, sets: NameSets): Difference {
   const upserts: EncodedResource[] = [];
-  const past = new Map<string, EncodedResource>();
+  const past = new Map<string, Past>();
   const removed: string[] = [];
   const unknown: string[] = [];
   for (const name of candidates(base, view, forced)) {
     const resource = view.get(name);
-    const held = base.versionOf(name);
-    if (resource && (held !== resource.version || forced.has(name))) {
+    const held = base.held(name);
+    if (resource && (held?.version !== resource.version || forced.has(name))) {
       upserts.push(resource);
     } else if (!resource && view.asksFor(name)) {
-      if (held !== undefined) removed.push(name);
-      else if (forced.has(name)) unknown.push(name);
+      // Who asked, or waits, is told at once; to be taken away can wait for its turn.
+      if (forced.has(name)) unknown.push(name);
+      else if (held) removed.push(name);
     }
-    const before = held === undefined ? undefined : base.resourceOf(name);
-    if (before && before !== resource) past.set(name, before);
+    if (held) past.set(name, held);
   }
   return finished({ upserts, past, removed: sets.of(removed), unknown }, sets);
 }
 
-/** The same difference for a client that refuses some of it. */
+/**
+ * The same difference for a client that refuses some resources: without those, and with what it holds in their stead.
+ * @param tried refused resources that go out all the same.
+ * @param whole whether the type is asked for as a whole, so that what is taken away must be named.
+ */
 export function withoutRefused(
   difference: Difference,
-  refused: (resource: EncodedResource) => boolean,
+  refusals: Refusals,
+  tried: ReadonlySet<string>,
+  whole: boolean,
   sets: NameSets,
 ): Difference {
-  const upserts = difference.upserts.filter((resource) => !refused(resource));
-  return upserts.length === difference.upserts.length ? difference : finished({ ...difference, upserts }, sets);
+  const upserts = difference.upserts.filter((resource) => tried.has(resource.name) || !refusals.against(resource));
+  const past = new Map<string, Past>();
+  const never: string[] = [];
+  for (const [name, sent] of difference.past) {
+    const taken = refusals.takenOf(name, sent);
+    if (taken) past.set(name, taken);
+    // What was never taken cannot be taken away; but the client may still wait for it.
+    if (difference.removed.has(name) && refusals.neverTaken(name, sent, whole)) never.push(name);
+  }
+  const unknown = [...difference.unknown, ...never];
+  return finished({ upserts, past, removed: sets.minus(difference.removed, never), unknown }, sets);
 }
 
 function finished(parts: Omit<Difference, "awaits" | "names">, sets: NameSets): Difference {

@@ -6,6 +6,7 @@ import { SendBudget } from "./budget.ts";
 import { ProxyClasses } from "./classes.ts";
 import { defaultLimits, type XdsLimits } from "./limits.ts";
 import { Encoder, type Variant } from "./message.ts";
+import { OwedStore } from "./owed.ts";
 import type { ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
 import { BatchSchedule, TurnQueue, type BatchOptions } from "./schedule.ts";
@@ -153,6 +154,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       logger,
       limits: this.limits,
       budget: this.#budget,
+      owed: new OwedStore(),
       join: (session, node) => this.#classes.join(session, node),
       due: (session) => this.#turns.add(session),
       changed: () => this.#feed.changed(),

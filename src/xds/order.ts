@@ -56,6 +56,8 @@ export class PushOrder implements Disposable {
   readonly #options: OrderOptions;
   readonly #make: Gate;
   readonly #break: Gate;
+  /** Types that a proxy which came back will ask for, going by what else it holds. */
+  readonly #expected = new Set<TypeUrl>();
   /** Endpoints that Envoy waits for since it got their clusters. */
   #warming: NameSet;
 
@@ -66,28 +68,41 @@ export class PushOrder implements Disposable {
     this.#warming = options.sets.empty;
   }
 
-  /** A response went out whose resources wait for others. */
-  sent(type: TypeUrl, awaits: NameSet): void {
-    if (type === typeUrls.cluster) this.#warming = this.#options.sets.plus(this.#warming, awaits);
+  /** The proxy told on connecting that it holds resources of a type. */
+  returned(type: TypeUrl): void {
+    if (type === typeUrls.cluster) this.#expected.add(typeUrls.listener);
+    if (type === typeUrls.listener) this.#expected.add(typeUrls.route);
   }
 
-  /** A response was answered. A refused cluster does not come to wait for endpoints. */
-  answered(type: TypeUrl, { names, awaits }: Difference, refused: boolean): void {
+  /** A response went out. What the stream carries in order, Envoy takes in order: nothing need be waited for twice. */
+  sent(type: TypeUrl, { awaits, names }: Difference): void {
     const { sets } = this.#options;
+    if (type === typeUrls.cluster) this.#warming = sets.plus(this.#warming, awaits);
     if (type === typeUrls.endpoints) this.#warming = sets.minus(this.#warming, names);
-    if (type === typeUrls.cluster && refused) this.#warming = sets.minus(this.#warming, awaits);
+  }
+
+  /** A response was refused. A refused cluster does not come to wait for endpoints. */
+  refused(type: TypeUrl, { awaits }: Difference): void {
+    if (type === typeUrls.cluster) this.#warming = this.#options.sets.minus(this.#warming, awaits);
   }
 
   /** Whether what is new of a type may go out. */
   mayPush(type: TypeUrl): boolean {
     if (type !== typeUrls.listener && type !== typeUrls.route) return true;
-    return this.#make.open(this.#settled(typeUrls.cluster) && this.#warming.size === 0);
+    const makers = [this.#options.watch(typeUrls.cluster), this.#options.watch(typeUrls.endpoints)];
+    // Routes of now may name clusters of now, even while these wait for their batch.
+    for (const watch of makers) if (watch?.behind && !watch.pending) watch.due();
+    return this.#make.open(makers.every((watch) => !watch?.behind) && this.#warming.size === 0);
   }
 
   /** Whether what is gone of a type may be taken away. */
   mayRemove(type: TypeUrl): boolean {
     if (type !== typeUrls.cluster && type !== typeUrls.endpoints) return true;
-    if (!this.#break.open(this.#settled(typeUrls.listener) && this.#settled(typeUrls.route))) return false;
+    const users = [typeUrls.listener, typeUrls.route] as const;
+    // Who refuses new routes goes on with the old ones, and with the clusters that those name.
+    if (users.some((user) => this.#options.watch(user)?.refused)) return false;
+    if (!this.#break.open(users.every((user) => this.#unused(user)))) return false;
+    this.#expected.clear();
     // Envoy drops the endpoints of a cluster that went by itself; there is nothing to take away when it has answered.
     return type === typeUrls.cluster || !this.#leaving(typeUrls.cluster);
   }
@@ -102,8 +117,10 @@ export class PushOrder implements Disposable {
     return watch !== undefined && (watch.outstanding || watch.keeping);
   }
 
-  #settled(type: TypeUrl): boolean {
+  /** Whether nothing of a type, as the proxy holds it, may name what is gone. */
+  #unused(type: TypeUrl): boolean {
     const watch = this.#options.watch(type);
-    return !watch || !(watch.pending || watch.outstanding);
+    if (watch?.subscription === undefined) return !this.#expected.has(type);
+    return !watch.behind && !watch.outstanding;
   }
 }

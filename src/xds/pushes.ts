@@ -1,6 +1,6 @@
-import type { EncodedResource } from "#proto/encoded.ts";
-import type { Base } from "./base.ts";
+import type { Base, Kept } from "./base.ts";
 import { differenceOf, withoutRefused, type Difference } from "./difference.ts";
+import type { EncodedResource } from "#proto/encoded.ts";
 import { emptyResource, type Content, type Encoder, type Message, type Variant } from "./message.ts";
 import type { NameSet, NameSets } from "./names.ts";
 import type { Refusals } from "./refusal.ts";
@@ -14,8 +14,8 @@ export interface Standing {
   readonly base: Base;
   /** Names that go out even if unchanged. */
   readonly forced: NameSet;
-  /** Resources that the client must keep for now though the view lacks them; by name, as far as bytes are known. */
-  readonly kept: ReadonlyMap<string, EncodedResource | undefined>;
+  /** Resources that the client must keep for now though the view lacks them. */
+  readonly kept: Kept;
   /** Serial of the message that the stream got last. */
   readonly after: number;
   /** Whether removed resources may go now. */
@@ -54,18 +54,14 @@ export class Pushes {
   /** Brings a client up to its view. */
   news(variant: Variant, standing: Standing): News {
     const { refusals, tried } = standing;
-    const whole = this.#difference(standing);
-    const refused = (resource: EncodedResource): boolean =>
-      !tried.has(resource.name) && refusals.against(resource) !== undefined;
-    const difference = refusals.size > 0 ? withoutRefused(whole, refused, this.sets) : whole;
+    const all = this.#difference(standing);
+    const isWhole = isWholeType(standing.view.type);
+    const difference = refusals.size > 0 ? withoutRefused(all, refusals, tried, isWhole, this.sets) : all;
     if (!standing.mustAnswer && !this.#speaks(variant, standing, difference)) {
       return { message: undefined, difference };
     }
-    const message =
-      variant === "sotw" && isWholeType(standing.view.type)
-        ? this.#whole(standing, difference)
-        : this.#partial(variant, standing, difference, difference === whole);
-    return { message, difference };
+    if (variant === "sotw" && isWhole) return this.#whole(standing, difference);
+    return { message: this.#partial(variant, standing, difference, refusals.size === 0), difference };
   }
 
   /** Takes away names that the client was left with. Only of the delta variant. */
@@ -111,25 +107,34 @@ export class Pushes {
   }
 
   /** Everything, as the state-of-the-world variant wants it of types that are asked for as a whole. */
-  #whole(standing: Standing, difference: Difference): Message {
-    const { view, after, refusals, tried, removals } = standing;
+  #whole(standing: Standing, difference: Difference): News {
+    const { view, after, refusals, removals } = standing;
     const kept = new Map(standing.kept);
-    if (!removals) {
-      for (const name of difference.removed) kept.set(name, refusals.takenOf(difference.past.get(name)));
+    if (!removals) for (const name of difference.removed) kept.set(name, difference.past.get(name));
+    for (const name of kept.keys()) if (view.get(name)) kept.delete(name);
+    const content = (resources: readonly EncodedResource[]): Content => ({ type: view.type, resources, removed: [] });
+    if (kept.size === 0 && refusals.size === 0) {
+      const message = this.#message(view, "whole", after, "sotw", () => content([...view.resources()]));
+      return { message, difference };
     }
-    const content = (): Content => {
-      const resources = [...view.resources()].flatMap((resource) => {
-        kept.delete(resource.name);
-        return (tried.has(resource.name) ? resource : refusals.takenOf(resource)) ?? [];
-      });
-      return {
-        type: view.type,
-        resources: [...resources, ...[...kept.values()].flatMap((resource) => resource ?? [])],
-        removed: [],
-      };
-    };
-    if (kept.size > 0 || refusals.size > 0) return this.encoder.encode("sotw", content(), view.revision);
-    return this.#message(view, "whole", after, "sotw", content);
+    const { current, instead } = this.#taken(standing);
+    const left = [...kept.values()].flatMap((past) => past?.resource ?? []);
+    const message = this.encoder.encode("sotw", content([...current, ...instead, ...left]), view.revision);
+    // What stands in for a refused resource may be news, too: it is not certain which version the client serves.
+    const awaits = this.sets.plus(difference.awaits, new Set(instead.flatMap((resource) => resource.awaits)));
+    return { message, difference: { ...difference, awaits } };
+  }
+
+  /** What a client that refuses some resources gets of a view: the others, and what it took last instead of those. */
+  #taken({ view, refusals, tried }: Standing): Record<"current" | "instead", readonly EncodedResource[]> {
+    const current: EncodedResource[] = [];
+    const instead: EncodedResource[] = [];
+    for (const resource of view.resources()) {
+      const refusal = tried.has(resource.name) ? undefined : refusals.against(resource);
+      if (!refusal) current.push(resource);
+      else if (refusal.lastGood?.resource) instead.push(refusal.lastGood.resource);
+    }
+    return { current, instead };
   }
 
   /** A message remembered, or encoded anew where the stream already got this one or a later one. */

@@ -1,11 +1,14 @@
 import type { EncodedResource } from "#proto/encoded.ts";
+import type { Past } from "./view.ts";
 
 /** A version of a resource that the client refused. */
 export interface Refusal {
   readonly version: string;
   readonly message: string;
-  /** What the client goes on serving, where its bytes are known. */
-  readonly lastGood: EncodedResource | undefined;
+  /** Whether the client named it, or it stood alone; else it is only suspected. */
+  readonly certain: boolean;
+  /** What the client goes on serving. */
+  readonly lastGood: Past | undefined;
 }
 
 const partOfName = /[\w.|/-]/;
@@ -63,10 +66,17 @@ export class Refusals {
     return refusal?.version === resource.version ? refusal : undefined;
   }
 
-  /** What the client holds instead of a resource that it was sent: that one, or the last before it that it took. */
-  takenOf(resource: EncodedResource | undefined): EncodedResource | undefined {
-    const refusal = resource && this.against(resource);
-    return refusal ? refusal.lastGood : resource;
+  /** What the client holds of a name instead of what it was sent: that, or the last before it that it took. */
+  takenOf(name: string, sent: Past): Past | undefined {
+    const refusal = this.#standing.get(name);
+    return refusal?.version === sent.version ? refusal.lastGood : sent;
+  }
+
+  /** Whether the client never took any version of a name, for certain or as far as one may suspect. */
+  neverTaken(name: string, sent: Past, forCertain: boolean): boolean {
+    const refusal = this.#standing.get(name);
+    if (refusal?.version !== sent.version || refusal.lastGood !== undefined) return false;
+    return refusal.certain || !forCertain;
   }
 
   /** The client took these, or has no more use for them. */
@@ -80,17 +90,14 @@ export class Refusals {
    * @param sent what it held.
    * @param lastGood what the client had before of a name.
    */
-  record(
-    message: string,
-    sent: readonly EncodedResource[],
-    lastGood: (name: string) => EncodedResource | undefined,
-  ): void {
+  record(message: string, sent: readonly EncodedResource[], lastGood: (name: string) => Past | undefined): void {
     const names = sent.map((resource) => resource.name);
     const guilty = new Set(blamed(message, names));
     for (const { name, version } of sent) {
       const before = this.#standing.get(name);
       const good = before ? before.lastGood : lastGood(name);
-      this.#standing.set(name, { version, message, lastGood: good });
+      const certain = names.length === 1 || guilty.has(name);
+      this.#standing.set(name, { version, message, certain, lastGood: good });
     }
     if (names.length < 2 || this.#trials >= mostTrials) return;
     // Envoy applies nothing of a response that it cannot decode: the innocent go out again, without the guilty.

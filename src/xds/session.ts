@@ -8,6 +8,8 @@ import { RateLimit, checkNames, type XdsLimits } from "./limits.ts";
 import type { Variant } from "./message.ts";
 import type { ProxyNode, ProxyStatus, TypeState } from "./port.ts";
 import { PushOrder } from "./order.ts";
+import type { NameSet } from "./names.ts";
+import type { OwedNames, OwedStore } from "./owed.ts";
 import type { Pushes } from "./pushes.ts";
 import type { Request } from "./request.ts";
 import type { SendBudget } from "./budget.ts";
@@ -33,6 +35,7 @@ export interface SessionContext {
   readonly join: (session: Session, node: ProxyNode) => ProxyClass;
   /** The session ended. */
   readonly left: (session: Session) => void;
+  readonly owed: OwedStore;
   /** The session has something to send at the next flush. */
   readonly due: (session: Session) => void;
   /** What status tells of the session became other. */
@@ -105,17 +108,23 @@ export class Session {
     if (this.#ended || this.#sending) return;
     for (const type of pushOrder) {
       const watch = this.#watches.get(type);
-      if (!watch || watch.outstanding || !(watch.pending || watch.keeping)) continue;
-      if (watch.lost) {
-        this.end(new WeftError("Unavailable", "the proxy fell too far behind; it gets the difference on reconnecting"));
-        return;
-      }
-      if (watch.pending && !this.#order.mayPush(type)) continue;
-      const push = watch.next(this.#order.mayRemove(type));
-      if (!push) continue;
-      this.#send(watch, push);
-      return;
+      if (watch && watch.pending && !watch.outstanding && this.#order.mayPush(type) && this.#push(watch)) return;
     }
+    // Last what may be taken away now that nothing waits for its turn before it.
+    for (const watch of this.#watches.values()) {
+      if (watch.keeping && !watch.outstanding && this.#order.mayRemove(watch.type) && this.#push(watch)) return;
+    }
+  }
+
+  /** Sends a watch's next response. Returns whether there was one, or the stream ended. */
+  #push(watch: Watch): boolean {
+    if (watch.lost) {
+      this.end(new WeftError("Unavailable", "the proxy fell too far behind; it gets the difference on reconnecting"));
+      return true;
+    }
+    const push = watch.next(this.#order.mayRemove(watch.type));
+    if (push) this.#send(watch, push);
+    return push !== undefined;
   }
 
   /** The class's scopes changed. */
@@ -139,6 +148,7 @@ export class Session {
     if (this.#ended) return;
     this.#ended = true;
     this.#order[Symbol.dispose]();
+    if (this.#node) this.#context.owed.keep(this.#node.id, this.#debts());
     for (const watch of this.#watches.values()) watch.dispose();
     this.#taken?.();
     this.#context.left(this);
@@ -169,6 +179,7 @@ export class Session {
     if (!node) throw new WeftError("InvalidArgument", "the first request of a stream must hold the node");
     this.#class = this.#context.join(this, node);
     this.#node = node;
+    for (const [type, names] of this.#context.owed.take(node.id)) this.#watch(type).force(names);
     this.#context.changed();
   }
 
@@ -189,8 +200,8 @@ export class Session {
     const refusedBefore = watch.refused;
     const answer = watch.answered(request.nonce, request.refusal);
     if (answer.kind === "stale") return;
-    this.#order.answered(watch.type, answer.difference, answer.kind === "nack");
     if (answer.kind === "nack") {
+      this.#order.refused(watch.type, answer.difference);
       const { id } = this.#node ?? { id: "" };
       this.#context.logger.warn("a proxy refused configuration", { node: id, type: watch.type, why: request.refusal });
     }
@@ -207,7 +218,9 @@ export class Session {
       checkNames(subscribe, limits);
       const asked = deltaStep(watch.type, before, request, sets);
       checkCount(asked.subscription.names.size, limits);
-      watch.ask(asked, before ? nothing : told(request.versions));
+      const base = before ? nothing : told(request.versions);
+      if (base !== nothing) this.#order.returned(watch.type);
+      watch.ask(asked, base);
       return;
     }
     // A request that answers an older response does not know the newest names either: the next one repeats its own.
@@ -220,7 +233,7 @@ export class Session {
     const { budget } = this.#context;
     const bytes = push.message.bytes;
     watch.sent(push);
-    this.#order.sent(watch.type, push.difference.awaits);
+    this.#order.sent(watch.type, push.difference);
     this.#followUp(watch.type, push);
     this.#sending = true;
     budget.ask(bytes.length, {
@@ -238,6 +251,15 @@ export class Session {
     this.#taken = undefined;
     this.#sending = false;
     this.pump();
+  }
+
+  #debts(): OwedNames {
+    const debts = new Map<TypeUrl, NameSet>();
+    for (const type of [typeUrls.endpoints, typeUrls.route]) {
+      const owed = this.#watches.get(type)?.owed;
+      if (owed && owed.size > 0) debts.set(type, owed);
+    }
+    return debts;
   }
 
   /** Envoy warms a changed cluster until it has endpoints, a changed listener until it has routes: they follow. */

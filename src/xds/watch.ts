@@ -1,5 +1,5 @@
-import type { EncodedResource, TypeUrl } from "#proto/encoded.ts";
-import { At, nothing, type Base } from "./base.ts";
+import type { TypeUrl } from "#proto/encoded.ts";
+import { At, Keeping, nothing, type Base } from "./base.ts";
 import type { Difference } from "./difference.ts";
 import type { Message, Variant } from "./message.ts";
 import type { NameSet } from "./names.ts";
@@ -7,7 +7,7 @@ import type { ScopeKey, TypeState } from "./port.ts";
 import type { Pushes } from "./pushes.ts";
 import { Refusals } from "./refusal.ts";
 import { isWholeType, type Asked } from "./subscription.ts";
-import type { Subscription, View, ViewUser } from "./view.ts";
+import type { Past, Subscription, View, ViewUser } from "./view.ts";
 
 /** What goes out next for a type. */
 export interface Push {
@@ -16,7 +16,8 @@ export interface Push {
   readonly difference: Difference;
 }
 
-const nothingNew = { upserts: [], past: new Map<string, EncodedResource>(), unknown: [] };
+const untried: ReadonlySet<string> = new Set();
+const nothingNew = { upserts: [], past: new Map<string, Past>(), unknown: [] };
 
 /** How a client answered: `stale` is an answer to anything but the response that waits for one. */
 export type Answer = { readonly kind: "ack" | "nack"; readonly difference: Difference } | { readonly kind: "stale" };
@@ -44,8 +45,10 @@ export class Watch implements ViewUser {
   #base: Base = nothing;
   /** Names that go out next even if unchanged. */
   #forced: NameSet;
+  /** Those that went out with the response that is outstanding. */
+  #forcedBefore: NameSet;
   /** What the client holds and the view no longer shows; it is taken away when nothing uses it any more. */
-  readonly #kept = new Map<string, EncodedResource | undefined>();
+  readonly #kept = new Map<string, Past | undefined>();
   #outstanding: Push | undefined;
   #due = false;
   #mustAnswer = false;
@@ -60,6 +63,7 @@ export class Watch implements ViewUser {
     this.type = type;
     this.#context = context;
     this.#forced = context.pushes.sets.empty;
+    this.#forcedBefore = context.pushes.sets.empty;
     this.#since = context.now();
   }
 
@@ -78,9 +82,19 @@ export class Watch implements ViewUser {
     return this.#subscription !== undefined && (this.#due || this.#refusals.trying);
   }
 
+  /** Whether the client lacks what is in the view now, be it due already or not. */
+  get behind(): boolean {
+    return this.#view !== undefined && (this.pending || this.position(this.#view) !== this.#view.revision);
+  }
+
   /** Whether the client still holds what it should lose. */
   get keeping(): boolean {
     return this.#kept.size > 0;
+  }
+
+  /** Names that went out, or were to go out, because something waits for them, and whose answer is missing. */
+  get owed(): NameSet {
+    return this.#outstanding ? this.#context.pushes.sets.plus(this.#forced, this.#forcedBefore) : this.#forced;
   }
 
   /** The nonce that was sent last. */
@@ -119,7 +133,7 @@ export class Watch implements ViewUser {
     const first = this.#subscription === undefined;
     this.#subscription = asked.subscription;
     if (first) this.#base = base;
-    const answer = first ? sets.filter(asked.answer, (name) => base.versionOf(name) === undefined) : asked.answer;
+    const answer = first ? sets.filter(asked.answer, (name) => !base.held(name)) : asked.answer;
     this.#refusals.clear(answer);
     this.#forced = sets.plus(this.#forced, answer);
     if (asked.whole && (base === nothing || !first)) this.#mustAnswer = true;
@@ -141,9 +155,8 @@ export class Watch implements ViewUser {
   next(removals: boolean): Push | undefined {
     const view = this.#view;
     if (!view || this.#outstanding) return undefined;
-    const tried = this.#due ? undefined : this.#refusals.nextTrial();
-    const news = this.#due || tried ? this.#news(view, removals, new Set(tried)) : undefined;
-    return news ?? (removals && this.keeping ? this.#cleanup(view) : undefined);
+    const push = this.#trial(view, removals) ?? (this.#due ? this.#news(view, removals, untried) : undefined);
+    return push ?? (removals && this.keeping ? this.#cleanup(view) : undefined);
   }
 
   /** A push went out. */
@@ -171,7 +184,13 @@ export class Watch implements ViewUser {
 
   /** A refused response may not have been applied at all: what it said besides goes out again, apart. */
   #sayAgain(difference: Difference): void {
-    this.#keep(difference);
+    // Whether it was taken away is not known: it is taken away once more, and sent anew if it comes back.
+    for (const name of difference.removed) if (!this.#kept.has(name)) this.#kept.set(name, undefined);
+    // A trial holds everything else, too.
+    if (this.#context.variant === "sotw" && isWholeType(this.type) && !this.#refusals.trying) {
+      this.#mustAnswer = true;
+      this.due();
+    }
     this.force(this.#context.pushes.sets.of(difference.unknown));
   }
 
@@ -199,8 +218,7 @@ export class Watch implements ViewUser {
   #standing(): TypeState["state"] {
     if (!this.#subscription) return "NEVER";
     if (this.#refusals.size > 0) return "NACKED";
-    const behind = this.#view !== undefined && this.position(this.#view) !== this.#view.revision;
-    return this.#outstanding || this.#due || behind || this.keeping ? "STALE" : "SYNCED";
+    return this.outstanding || this.behind || this.keeping ? "STALE" : "SYNCED";
   }
 
   /** What is no more, or no longer asked for, is not refused either. */
@@ -226,7 +244,7 @@ export class Watch implements ViewUser {
     const now = this.#takesAwayAtOnce || (removals && !this.keeping);
     const news = pushes.news(variant, {
       view,
-      base: this.#base,
+      base: this.keeping ? new Keeping(this.#base, this.#kept) : this.#base,
       forced: pushes.sets.plus(this.#forced, tried),
       kept: this.#kept,
       after: this.#lastSerial,
@@ -243,8 +261,17 @@ export class Watch implements ViewUser {
     return undefined;
   }
 
+  /** Sends again what was refused together with others, to find which of them the client does not take. */
+  #trial(view: View, removals: boolean): Push | undefined {
+    for (let tried = this.#refusals.nextTrial(); tried; tried = this.#refusals.nextTrial()) {
+      const push = this.#news(view, removals, new Set(tried.filter((name) => view.get(name))));
+      if (push) return push;
+    }
+    return undefined;
+  }
+
   #keep({ removed, past }: Difference): void {
-    for (const name of removed) this.#kept.set(name, this.#refusals.takenOf(past.get(name)));
+    for (const name of removed) this.#kept.set(name, past.get(name));
   }
 
   /** Whether this variant and type have no way to take something away, or no need to wait with it. */
@@ -254,14 +281,16 @@ export class Watch implements ViewUser {
 
   #cleanup(view: View): Push | undefined {
     const { pushes, variant } = this.#context;
-    const gone = [...this.#kept.keys()].filter((name) => view.asksFor(name) && !view.get(name));
-    this.#kept.clear();
-    if (gone.length === 0) return undefined;
+    // What came back is told from what is gone by the next news.
+    const gone = [...this.#kept.keys()].filter((name) => !view.get(name));
+    for (const name of gone) this.#kept.delete(name);
+    const said = gone.filter((name) => view.asksFor(name));
+    if (said.length === 0) return undefined;
     if (variant === "sotw") {
       this.#mustAnswer = true;
-      return this.#news(view, true, new Set());
+      return this.#news(view, true, untried);
     }
-    const names = pushes.sets.of(gone);
+    const names = pushes.sets.of(said);
     const message = pushes.cleanup(view, names, this.#lastSerial);
     const { empty } = pushes.sets;
     return { message, difference: { ...nothingNew, removed: names, names, awaits: empty } };
@@ -272,10 +301,12 @@ export class Watch implements ViewUser {
     const { store, sets } = this.#context.pushes;
     const before = this.#base;
     this.#base = new At(view, view.revision);
+    this.#forcedBefore = this.#forced;
     this.#forced = sets.empty;
     this.#due = false;
     this.#mustAnswer = false;
     this.#forgetGone();
+    for (const name of this.#kept.keys()) if (view.get(name)) this.#kept.delete(name);
     if (before instanceof At && before.view !== view) store.release(before.view, this);
   }
 }

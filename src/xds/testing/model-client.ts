@@ -101,6 +101,10 @@ export class ModelClient {
   readonly warming = new Map<TypeUrl, Set<string>>(modelTypes.map((type) => [type, new Set()]));
   /** Names asked for again that were not answered yet. */
   readonly unanswered = new Set<string>();
+  /** What was ever refused, by type and name. */
+  readonly refused = new Set<string>();
+  /** Endpoints and routes that Envoy goes on with though the server took them away. */
+  readonly stale = new Set<string>();
   /** Responses held a resource that the client had in the same version, without need. */
   readonly needless: string[] = [];
   /** Buffers as they came. */
@@ -110,7 +114,7 @@ export class ModelClient {
   #inbox: { bytes: Buffer; taken: () => void }[] = [];
   readonly #answeredNonce = new Map<TypeUrl, { nonce: string; version: string }>();
   readonly #repeated = new Set<string>();
-  #refusedSomething = false;
+  #wasCut = false;
 
   constructor(variant: Variant, id: string, manner: Manner) {
     this.variant = variant;
@@ -151,6 +155,7 @@ export class ModelClient {
   /** Drops the stream and what is on the way. */
   disconnect(): void {
     this.#session?.end();
+    this.#wasCut = true;
     this.#session = undefined;
     this.#inbox = [];
   }
@@ -185,7 +190,7 @@ export class ModelClient {
   #take(response: Response): void {
     const { type, upserts, removed } = response;
     const bad = [...upserts].filter(([, resource]) => resource.bad).map(([name]) => name);
-    if (bad.length > 0) this.#refusedSomething = true;
+    for (const name of bad) this.refused.add(`${type} ${name}`);
     if (bad.length === 0 || this.manner === "names") {
       this.#apply(type, new Map([...upserts].filter(([name]) => !bad.includes(name))), removed, bad);
     }
@@ -210,12 +215,14 @@ export class ModelClient {
       const answered = this.unanswered.delete(`${type} ${name}`) || this.#repeated.has(`${type} ${name}`);
       const same = known?.content === resource.content;
       const whole = this.variant === "sotw" && awaited !== undefined;
-      if (same && !wanted && !answered && !whole) this.needless.push(`${type} ${name}`);
+      // Whoever was cut off may get again what the server owed then.
+      const owed = this.#wasCut && !awaited;
+      if (same && !wanted && !answered && !whole && !owed) this.needless.push(`${type} ${name}`);
       held.set(name, resource);
       if (awaited && !same) for (const other of resource.awaits) this.#of(this.warming, awaited).add(other);
     }
     for (const name of removed) {
-      held.delete(name);
+      if (held.delete(name)) this.stale.add(`${type} ${name}`);
       waitedFor.delete(name);
       this.unanswered.delete(`${type} ${name}`);
     }
@@ -234,14 +241,10 @@ export class ModelClient {
     for (const name of fewer) {
       this.#of(this.held, type).delete(name);
       this.#of(this.warming, type).delete(name);
+      this.stale.delete(`${type} ${name}`);
       this.unanswered.delete(`${type} ${name}`);
     }
     this.#request(type, first ? { subscribe: more } : { subscribe: more, unsubscribe: fewer });
-  }
-
-  /** Whether something was refused, after which resources come again to find the guilty. */
-  get refusedSomething(): boolean {
-    return this.#refusedSomething;
   }
 
   #of<V>(map: ReadonlyMap<TypeUrl, V>, type: TypeUrl): V {
