@@ -64,6 +64,8 @@ export interface SliceContext {
   readonly cluster: string;
   readonly network: string;
   readonly namespace: string;
+  /** Short name of the service. */
+  readonly service: string;
   readonly pod: PodRow | undefined;
   readonly node: NodeRow | undefined;
   readonly publishNotReady: boolean;
@@ -81,7 +83,9 @@ export function sliceEndpoints(entry: SliceEndpoint, port: number, context: Slic
     network: pod?.labels[topology.network] ?? network,
     node: entry.node,
   };
-  const hostname = pod?.hostname === undefined || pod.hostname === "" ? entry.hostname : pod.hostname;
+  // A Pod's own name counts below the service that it names as its subdomain only.
+  const named = pod !== undefined && pod.hostname !== "" && pod.subdomain === context.service;
+  const hostname = named ? pod.hostname : entry.hostname;
   return entry.addresses.map((address) => ({
     address,
     port,

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { compareHosts, hostMatches, hostsOverlap, parseServiceHost, resolveHost, serviceHost } from "./hosts.ts";
+import { hostMatches } from "#api/istio/hosts.ts";
+import { compareHosts, parseServiceHost, resolveHost, serviceHost } from "./hosts.ts";
 
 describe("host names", () => {
   it.each([
@@ -38,7 +39,5 @@ describe("host names", () => {
   it("sort from the most specific", () => {
     const sorted = ["*", "b.c", "*.c", "a.c", "*.b.c"].toSorted(compareHosts);
     expect(sorted).toEqual(["a.c", "b.c", "*.b.c", "*.c", "*"]);
-    expect(hostsOverlap("*.c", "a.c") && hostsOverlap("a.c", "*.c")).toBe(true);
-    expect(hostsOverlap("a.c", "b.c")).toBe(false);
   });
 });

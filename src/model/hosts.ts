@@ -1,3 +1,5 @@
+import { isWildcard } from "#api/istio/hosts.ts";
+
 /** The DNS suffix of Kubernetes services. */
 export const clusterDomain = "cluster.local";
 
@@ -20,23 +22,6 @@ export function parseServiceHost(host: string): { readonly name: string; readonl
 export function resolveHost(host: string, namespace: string): string {
   if (host === "" || host === "*" || host.includes(".") || host.includes(":")) return host;
   return serviceHost(host, namespace);
-}
-
-/** Whether a host name begins with a wildcard. */
-export function isWildcard(host: string): boolean {
-  return host.startsWith("*");
-}
-
-/** Whether every name that `host` stands for is also one that `pattern` stands for. Both may be wildcards. */
-export function hostMatches(pattern: string, host: string): boolean {
-  if (!isWildcard(pattern)) return pattern === host;
-  const suffix = pattern.slice(1);
-  return isWildcard(host) ? host.slice(1).endsWith(suffix) : host.length >= suffix.length && host.endsWith(suffix);
-}
-
-/** Whether some name fits both. Both may be wildcards. */
-export function hostsOverlap(a: string, b: string): boolean {
-  return hostMatches(a, b) || hostMatches(b, a);
 }
 
 /** Order of specificity: full names before wildcards, longer wildcards before shorter ones, then by text. */

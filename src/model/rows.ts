@@ -7,8 +7,6 @@ export interface Config<Spec> {
   readonly name: string;
   /** RFC 3339. Older objects win where two say different things. */
   readonly created: string;
-  readonly labels: StringMap;
-  readonly annotations: StringMap;
   readonly spec: Spec;
 }
 
@@ -19,8 +17,8 @@ export interface ServiceRow {
   readonly namespace: string;
   readonly name: string;
   readonly created: string;
-  readonly labels: StringMap;
-  readonly annotations: StringMap;
+  /** The annotation `networking.istio.io/exportTo`; empty where there is none. */
+  readonly exportTo: string;
   readonly spec: ServiceSpec;
 }
 
@@ -130,27 +128,22 @@ function refOf(object: ResourceObject, cluster: string): ObjectRef {
 
 /** An Istio object, its specification taken as it is: the API has checked it. */
 export function configRow<Spec>(object: ResourceObject): Config<Spec> {
-  const { name, namespace = "", creationTimestamp, labels = {}, annotations = {} } = object.metadata;
+  const { name, namespace = "", creationTimestamp } = object.metadata;
   const spec = record(object["spec"]) as unknown as Spec;
-  return { ref: refOf(object, ""), namespace, name, created: creationTimestamp, labels, annotations, spec };
+  return { ref: refOf(object, ""), namespace, name, created: creationTimestamp, spec };
 }
-
-/** Annotations that translation reads; others come and go without meaning. */
-const serviceAnnotations = ["networking.istio.io/exportTo", "networking.istio.io/traffic-distribution"] as const;
 
 /** A Service. */
 export function serviceRow(object: ResourceObject, cluster: string): ServiceRow {
-  const { name, namespace = "", creationTimestamp, labels = {}, annotations = {} } = object.metadata;
+  const { name, namespace = "", creationTimestamp, annotations = {} } = object.metadata;
   const spec = record(object["spec"]) as unknown as ServiceSpec;
-  const kept = serviceAnnotations.flatMap((key) => (annotations[key] === undefined ? [] : [[key, annotations[key]]]));
   return {
     ref: refOf(object, cluster),
     cluster,
     namespace,
     name,
     created: creationTimestamp,
-    labels,
-    annotations: Object.fromEntries(kept) as StringMap,
+    exportTo: annotations["networking.istio.io/exportTo"] ?? "",
     spec: {
       type: spec.type,
       clusterIP: spec.clusterIP,

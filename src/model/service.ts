@@ -38,7 +38,6 @@ export interface Service {
   readonly exportTo: readonly string[];
   /** Not part of the mesh: its workloads have no proxies. */
   readonly external: boolean;
-  readonly labels: StringMap;
   /** Labels of the workloads that serve it, by cluster; absent where endpoints are written by hand. */
   readonly selectors: Readonly<Record<string, StringMap>>;
   /** Endpoints count before they are ready. */
@@ -77,9 +76,8 @@ export function byAge(a: Dated, b: Dated): number {
 
 /** Which namespaces an annotation exports to, such as `.,team-a`. */
 function exportedTo(row: ServiceRow, otherwise: readonly string[]): readonly string[] {
-  const annotation = row.annotations["networking.istio.io/exportTo"];
-  if (annotation === undefined || annotation.trim() === "") return otherwise;
-  return annotation.split(",").map((namespace) => namespace.trim());
+  if (row.exportTo.trim() === "") return otherwise;
+  return row.exportTo.split(",").map((namespace) => namespace.trim());
 }
 
 function portsOf(row: ServiceRow): readonly ServicePort[] {
@@ -139,7 +137,6 @@ export function mergeServices(rows: readonly ServiceRow[], exportDefault: readon
     defaultAddresses: virtualAddresses(oldest),
     exportTo: exportedTo(oldest, exportDefault),
     external: oldest.spec.type === "ExternalName",
-    labels: oldest.labels,
     selectors: Object.fromEntries(selectors),
     publishNotReady: oldest.spec.publishNotReadyAddresses === true,
     ...(oldest.spec.type === "ExternalName" && { externalName: oldest.spec.externalName ?? "" }),
@@ -189,7 +186,6 @@ export function mergeEntries(
     defaultAddresses: addresses.length === 0 ? [noAddress] : addresses,
     exportTo: exportTo.length === 0 ? exportDefault : exportTo,
     external: (oldest.spec.location ?? "MESH_EXTERNAL") === "MESH_EXTERNAL",
-    labels: oldest.labels,
     selectors: {},
     publishNotReady: false,
     created: oldest.created,

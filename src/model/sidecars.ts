@@ -1,7 +1,7 @@
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
 import type { StringMap } from "#api/meta.ts";
 import { everyone } from "./client.ts";
-import { hostMatches } from "./hosts.ts";
+import { hostMatches } from "#api/istio/hosts.ts";
 import { labelsMatch } from "./labels.ts";
 import type { Config } from "./rows.ts";
 import { byAge } from "./service.ts";

@@ -5,7 +5,7 @@ import type { Query } from "#incremental/query.ts";
 import { type Client, clientKey, everyone } from "./client.ts";
 import type { ClientQueries } from "./clients.ts";
 import { exportsOf, isExportedTo } from "./exports.ts";
-import { compareHosts, hostMatches, resolveHost } from "./hosts.ts";
+import { compareHosts, resolveHost } from "./hosts.ts";
 import type { Config } from "./rows.ts";
 import { byAge } from "./service.ts";
 import { only, type ServiceQueries } from "./services.ts";
@@ -34,12 +34,6 @@ interface VirtualHostRules {
   readonly virtualServices: readonly string[];
 }
 
-/** A host asked for by a client. */
-interface ClientHost {
-  readonly client: Client;
-  readonly host: string;
-}
-
 /** A Gateway as the proxies of a namespace see the VirtualServices bound to it. */
 interface GatewayClient {
   /** Namespace of the gateway's proxies. */
@@ -56,8 +50,6 @@ export interface VirtualServiceQueries {
   readonly exposure: Query<string, Exposure | undefined>;
   /** Hosts with VirtualServices that a client's sidecars follow, the most specific first. */
   readonly meshHosts: Query<Client, readonly VirtualHostRules[]>;
-  /** VirtualServices for the most specific host that fits, oldest first; empty where none does. */
-  readonly forHost: Query<ClientHost, readonly string[]>;
   /** VirtualServices bound to a Gateway, oldest first. */
   readonly forGateway: Query<GatewayClient, readonly string[]>;
   /** Every set of labels that a `sourceLabels` match of the client's VirtualServices asks for. */
@@ -143,13 +135,6 @@ export function virtualServiceQueries(
     },
   });
 
-  const forHost = engine.query<ClientHost, readonly string[]>({
-    name: "virtual-services-for-host",
-    key: ({ client, host }) => `${clientKey(client)}|${host}`,
-    compute: ({ client, host }) =>
-      meshHosts.get(client).find((each) => hostMatches(each.host, host))?.virtualServices ?? [],
-  });
-
   const forGateway = engine.query<GatewayClient, readonly string[]>({
     name: "virtual-services-for-gateway",
     key: ({ viewer, gateway }) => `${viewer}|${gateway}`,
@@ -174,5 +159,5 @@ export function virtualServiceQueries(
     },
   });
 
-  return { virtualService, exposure, meshHosts, forHost, forGateway, sourceLabels, sourceLabelsIn: labelsIn };
+  return { virtualService, exposure, meshHosts, forGateway, sourceLabels, sourceLabelsIn: labelsIn };
 }

@@ -26,7 +26,6 @@ interface InboundTarget {
   readonly namespace: string;
   /** The service's port. */
   readonly port: number;
-  readonly portName: string;
 }
 
 /** A port that a workload listens on, by its services. */
@@ -122,7 +121,6 @@ export function workloadQueries(
             name: service.name,
             namespace: service.namespace,
             port: port.number,
-            portName: port.name,
           };
           return [{ number, protocol: port.protocol, target }];
         }),

@@ -41,7 +41,7 @@ describe("translation", () => {
           }
         },
       ),
-      { numRuns: 80 },
+      { numRuns: 40 },
     );
   });
 });

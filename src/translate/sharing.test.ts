@@ -47,7 +47,7 @@ describe("sharing between proxies", () => {
           model.virtualServices.meshHosts.get({ namespace, sidecar: "" }),
         );
       }),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
   });
 
@@ -64,12 +64,12 @@ describe("sharing between proxies", () => {
           }
         }
       }),
-      { numRuns: 50 },
+      { numRuns: 30 },
     );
   });
 
   it("gives every proxy of any mesh what a real Envoy takes", async () => {
-    const meshes = fc.sample(edits, { numRuns: 5, seed: 20_261 });
+    const meshes = fc.sample(edits, { numRuns: 4, seed: 20_261 });
     for (const all of meshes) {
       const mesh = meshAfter(all);
       const refusals = await Promise.all(nodes.map((node) => refusal(resourcesOf(mesh, node))));

@@ -1,6 +1,7 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { EndpointQueries } from "../endpoints.ts";
-import { hostMatches, isWildcard, resolveHost } from "../hosts.ts";
+import { hostMatches, isWildcard } from "#api/istio/hosts.ts";
+import { resolveHost } from "../hosts.ts";
 import { labelsMatch } from "../labels.ts";
 import type { Config } from "../rows.ts";
 import { only, type ServiceQueries } from "../services.ts";

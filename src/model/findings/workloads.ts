@@ -6,7 +6,7 @@ import { isIP } from "node:net";
 import { labelsMatch } from "../labels.ts";
 import type { Config } from "../rows.ts";
 import { byAge } from "../service.ts";
-import { hostMatches } from "../hosts.ts";
+import { hostMatches } from "#api/istio/hosts.ts";
 import { only, type ServiceQueries } from "../services.ts";
 import { egressHosts, ownNamespace } from "../sidecars.ts";
 import { parseServiceKey, podLabel, type Tables } from "../tables.ts";

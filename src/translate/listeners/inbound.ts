@@ -22,7 +22,7 @@ import {
 } from "../names.ts";
 import { inboundRoutes } from "../routes/inbound.ts";
 import { listenerAccessLog } from "./access-log.ts";
-import { httpInspector, httpManager, originalDestination, plainHttp, tcpProxy } from "./network.ts";
+import { httpInspector, httpManager, originalDestination, originalSource, plainHttp, tcpProxy } from "./network.ts";
 import { wildcardAddress } from "./slots.ts";
 
 /** What inbound chains of one port are made from; the port is absent where it is any that no service names. */
@@ -119,9 +119,13 @@ function blackHoleChain(mesh: MeshSettings): FilterChain {
 }
 
 /** Ports whose protocol is known are not sniffed: a server that talks first would wait for ever. */
-function inspectors(ports: readonly InboundPort[]): ListenerFilter[] {
+function listenerFilters(ports: readonly InboundPort[], transparent: boolean): ListenerFilter[] {
   const known = ports.filter(({ protocol }) => listenerProtocol(protocol) !== "auto").map(({ port }) => port);
-  return [originalDestination(), httpInspector([...new Set([inboundPort, ...known])].toSorted((a, b) => a - b))];
+  return [
+    originalDestination(),
+    ...(transparent ? [originalSource()] : []),
+    httpInspector([...new Set([inboundPort, ...known])].toSorted((a, b) => a - b)),
+  ];
 }
 
 /** The listener that takes connections redirected to the workload. */
@@ -136,7 +140,7 @@ export function virtualInboundListener(
     trafficDirection: TrafficDirection.INBOUND,
     continueOnListenerFiltersTimeout: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
-    listenerFilters: inspectors(ports),
+    listenerFilters: listenerFilters(ports, transparent),
     listenerFiltersTimeout: protoDuration(mesh.protocolDetectionTimeout),
     filterChains: [
       blackHoleChain(mesh),

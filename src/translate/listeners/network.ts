@@ -13,6 +13,7 @@ import {
 import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { HttpInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
 import { OriginalDstSchema } from "#proto/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
+import { OriginalSrcSchema } from "#proto/gen/envoy/extensions/filters/listener/original_src/v3/original_src_pb.js";
 import { TlsInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 import {
   HttpConnectionManagerSchema,
@@ -132,6 +133,20 @@ function listenerFilter(
 /** Finds the address that a redirected connection was meant for. */
 export function originalDestination(): ListenerFilter {
   return listenerFilter("envoy.filters.listener.original_dst", OriginalDstSchema);
+}
+
+/** The mark of packets by which TPROXY rules know the proxy's own. */
+const proxyMark = 1337;
+
+/** Makes the application see the caller's address as the connection's source. */
+export function originalSource(): ListenerFilter {
+  return create(ListenerFilterSchema, {
+    name: "envoy.filters.listener.original_src",
+    configType: {
+      case: "typedConfig",
+      value: anyPack(OriginalSrcSchema, create(OriginalSrcSchema, { mark: proxyMark })),
+    },
+  });
 }
 
 /** Reads the server name from a TLS greeting. */

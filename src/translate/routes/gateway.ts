@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { hostMatches } from "#model/hosts.ts";
+import { hostMatches } from "#api/istio/hosts.ts";
 import {
   type Route,
   type VirtualHost,

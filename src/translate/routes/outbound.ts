@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { hostMatches, isWildcard } from "#model/hosts.ts";
+import { hostMatches, isWildcard } from "#api/istio/hosts.ts";
 import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { type RouteConfiguration, RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { type Domain, hostDomains, type NamedService, serviceDomains } from "./domains.ts";

@@ -6,7 +6,7 @@ import { routingRule, type VirtualServiceRow } from "./resolve.ts";
 
 function config(name: string, spec: VirtualServiceSpec, namespace = "shop"): VirtualServiceRow {
   const ref = { group: "networking.istio.io", kind: "VirtualService", namespace, name };
-  return { ref, namespace, name, created: "2026-01-01T00:00:00Z", labels: {}, annotations: {}, spec };
+  return { ref, namespace, name, created: "2026-01-01T00:00:00Z", spec };
 }
 
 function resolve(root: VirtualServiceRow, others: readonly VirtualServiceRow[] = []) {

@@ -1,14 +1,13 @@
 import fc from "fast-check";
 import type { NodeInfo } from "../proxy-class.ts";
+import type { MeshConfig } from "#model/mesh.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import { emptyMesh, type TestMesh } from "./mesh.ts";
 
-/** An edit of a mesh: an object put or taken away. */
-export interface Edit {
-  readonly object: ObjectInput;
-  readonly cluster: string;
-  readonly remove: boolean;
-}
+/** An edit of a mesh: an object put or taken away, or other settings. */
+export type Edit =
+  | { readonly kind: "object"; readonly object: ObjectInput; readonly cluster: string; readonly remove: boolean }
+  | { readonly kind: "mesh"; readonly config: MeshConfig };
 
 /** Few names, so that objects meet. */
 const namespace = fc.constantFrom("shop", "bank", "istio-system");
@@ -186,14 +185,28 @@ const rarely = fc.constantFrom(false, false, false, true);
 const clusterObject: fc.Arbitrary<ObjectInput> = fc.oneof({ weight: 3, arbitrary: service }, pod, slice, node);
 const meshObject: fc.Arbitrary<ObjectInput> = fc.oneof(destinationRule, virtualService, serviceEntry, sidecar, gateway);
 
+const settings: fc.Arbitrary<MeshConfig> = fc.constantFrom(
+  {},
+  { outboundTrafficPolicy: { mode: "REGISTRY_ONLY" } },
+  { defaultServiceExportTo: ["."] },
+  { defaultVirtualServiceExportTo: ["."], defaultDestinationRuleExportTo: ["."] },
+  { rootNamespace: "bank", h2UpgradePolicy: "UPGRADE" },
+  { localityLbSetting: { enabled: false }, accessLogFile: "/dev/null" },
+);
+
 /** Edits of a small mesh in which objects often concern one another. */
 export const edit: fc.Arbitrary<Edit> = fc.oneof(
-  fc.record({ object: clusterObject, cluster, remove: rarely }),
-  fc.record({
-    object: meshObject,
-    cluster: fc.constant(""),
-    remove: rarely,
-  }),
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("object"), object: clusterObject, cluster, remove: rarely }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("mesh"), config: settings }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      kind: fc.constant("object"),
+      object: meshObject,
+      cluster: fc.constant(""),
+      remove: rarely,
+    }),
+  },
 );
 
 /** A proxy of the small mesh. */
@@ -215,7 +228,12 @@ export const nodes: readonly NodeInfo[] = [
 ];
 
 /** Makes an edit. */
-export function apply({ model }: TestMesh, { object, cluster: home, remove }: Edit): void {
+export function apply({ model }: TestMesh, change: Edit): void {
+  if (change.kind === "mesh") {
+    model.inputs.setMesh(change.config);
+    return;
+  }
+  const { object, cluster: home, remove } = change;
   const { name: called, namespace: owner = "" } = object.metadata;
   if (remove) model.inputs.remove(object.kind, { namespace: owner, name: called }, home);
   else model.inputs.put(complete(object), home);

@@ -11,6 +11,7 @@ import { GrpcWebSchema } from "#proto/gen/envoy/extensions/filters/http/grpc_web
 import { RouterSchema } from "#proto/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { HttpInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
 import { OriginalDstSchema } from "#proto/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
+import { OriginalSrcSchema } from "#proto/gen/envoy/extensions/filters/listener/original_src/v3/original_src_pb.js";
 import { TlsInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 import { HttpConnectionManagerSchema } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "#proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
@@ -36,6 +37,7 @@ export const registry: Registry = createRegistry(
   RouterSchema,
   HttpInspectorSchema,
   OriginalDstSchema,
+  OriginalSrcSchema,
   TlsInspectorSchema,
   HttpConnectionManagerSchema,
   TcpProxySchema,
