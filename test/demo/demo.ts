@@ -25,6 +25,7 @@ export interface Page {
     readonly status?: number;
   };
   readonly details: { readonly error?: string; readonly pod?: string };
+  readonly ratings: { readonly error?: string } | null;
 }
 
 /** A demonstration of the test's own: another name and other ports than a user's. */
@@ -86,6 +87,21 @@ export class Demo implements AsyncDisposable {
     };
     await Promise.all(Array.from({ length: atOnce }, worker));
     return results;
+  }
+
+  /** Process ids of a container of all Pods of a workload, as the node's agent has them on disk. */
+  pids(node: string, workload: string, container: string): readonly number[] {
+    const pods = `/var/lib/weft/${this.name}/agents/${node}/pods`;
+    return readdirSync(pods).flatMap((uid) => {
+      const { pod } = JSON.parse(readFileSync(join(pods, uid, "pod.json"), "utf8")) as {
+        readonly pod: { readonly metadata: { readonly name: string } };
+      };
+      if (!pod.metadata.name.startsWith(`${workload}-`)) return [];
+      const attempts = readdirSync(join(pods, uid, "containers", container)).map(Number);
+      const last = String(Math.max(...attempts));
+      const fields = readFileSync(join(pods, uid, "containers", container, last, "pid"), "utf8").split(" ");
+      return [Number(fields[2])];
+    });
   }
 
   /** Ends and removes it. */

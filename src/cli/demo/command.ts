@@ -135,8 +135,8 @@ async function detach(layout: Layout): Promise<void> {
   }
   if (signal.aborted) child.kill("SIGTERM");
   if (child.exitCode !== null) throw new WeftError("Unavailable", `the demo did not start; its log is ${logFile}`);
-  const record = runningRecord(layout);
-  if (record) console.log(`${welcome(record.info)}\nIt runs in the background; end it with: make demo ARGS=--stop`);
+  passOn();
+  console.log("It runs in the background; end it with: make demo ARGS=--stop");
 }
 
 /** Ends a demonstration, whichever checkout started it, and removes what a killed one left. */

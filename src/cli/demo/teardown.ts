@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, rmSync, rmdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { processesIn } from "#runtime/namespace.ts";
 import { fabricName, removeFabric } from "#runtime/fabric.ts";
 import { identityOf, signalProcess } from "#runtime/identity.ts";
 import { cleanUpAgents } from "#agent/cleanup.ts";
+import { baseIdFolder } from "#agent/layout.ts";
 import type { Layout } from "./layout.ts";
 import { endServices, readRecord, removeRecord } from "./record.ts";
 
@@ -17,6 +18,10 @@ function removeState(layout: Layout, kept: Kept): void {
     if (kept === "nothing" || path !== layout.logs) rmSync(path, { recursive: true, force: true });
   }
   if (kept === "nothing") rmSync(layout.state, { recursive: true, force: true });
+}
+
+function removeIfEmpty(folder: string): void {
+  if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
 }
 
 /**
@@ -36,4 +41,6 @@ export async function tearDown(layout: Layout, kept: Kept): Promise<void> {
   removeRecord(layout);
   rmSync(layout.run, { recursive: true, force: true });
   removeState(layout, kept);
+  // What instances share goes with the last of them.
+  for (const shared of [baseIdFolder, dirname(layout.run), dirname(layout.state)]) removeIfEmpty(shared);
 }
