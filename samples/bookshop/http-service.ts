@@ -62,7 +62,8 @@ export function serveHttp(settings: Settings, handle: (asked: Asked) => Promise<
     send(response, reply, stopping.begun);
     const { method, url: path, headers } = request;
     const ms = Math.round((performance.now() - from) * 10) / 10;
-    log(instance, "request", { method, path, status: reply.status, ms, requestId: headers["x-request-id"] });
+    const { host: authority, "x-request-id": requestId } = headers;
+    log(instance, "request", { method, authority, path, status: reply.status, ms, requestId });
   };
   const server = createServer((request, response) => void respond(request, response));
   // A proxy in front keeps connections for as long as it likes: closing an idle one here would race with its next request.
