@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { sandboxesOf } from "#runtime/sandbox.ts";
@@ -38,6 +41,10 @@ function podManifest(
       ...spec,
     },
   };
+}
+
+function shell(script: string, name: string) {
+  return { name, image: "test/sh", args: [script] };
 }
 
 function serviceManifest(name: string) {
@@ -171,7 +178,6 @@ describe("a node's agent", () => {
   });
 
   it("runs to the end what is to end, init containers first", async () => {
-    const shell = (script: string, name: string) => ({ name, image: "test/sh", args: [script] });
     await run("job", {
       spec: {
         restartPolicy: "Never",
@@ -202,7 +208,8 @@ describe("a node's agent", () => {
         livenessProbe: { tcpSocket: { port: 8081 }, periodSeconds: 1, failureThreshold: 2 },
       },
     });
-    await world.pod("plain", "dying", "is restarted", (pod) => containerOf(pod)?.restartCount === 1);
+    const dying = await world.pod("plain", "dying", "is restarted", (pod) => containerOf(pod)?.restartCount === 1);
+    expect(containerOf(dying).lastState!.terminated).toMatchObject({ exitCode: 0 });
     await Promise.all([remove("plain", "unready"), remove("plain", "dying")]);
   });
 
@@ -263,5 +270,116 @@ describe("Pods with sidecars", () => {
     expect(after.failed).toBe(0);
     expect(await pids()).toEqual(known);
     expect(isReady(await world.pods.get({ namespace: "shop", name: "server" }))).toBe(true);
+  });
+
+  it("have their proxy back within two seconds of its end", async () => {
+    const server = await world.pods.get({ namespace: "shop", name: "server" });
+    const old = world.start(server, "istio-proxy");
+    process.kill(old.pid, "SIGKILL");
+    const ended = Date.now();
+    const next = await eventually("another proxy runs", () => {
+      const start = world.start(server, "istio-proxy");
+      return start.pid === old.pid ? undefined : start;
+    });
+    expect(next.startedAt - ended).toBeLessThan(2000);
+    await eventually("it has its configuration", async () => {
+      const { state } = await world.inPod<{ state: string }>("shop", "server", 15000, "/server_info");
+      return state === "LIVE";
+    });
+    await world.ready("shop", "server");
+  });
+
+  it("serve on while the control plane is away, and hear of changes when it is back", async () => {
+    await world.stopDiscovery();
+    const before = await calls();
+    await eventually("calls go on", async () => (await calls()).ok > before.ok + 20);
+    world.startDiscovery();
+    await run("later", { namespace: "shop" });
+    await world.ready("shop", "later");
+    await remove("shop", "later");
+  });
+
+  it("go without a failed request when one of two is removed", async () => {
+    await run("server-2", { namespace: "shop", labels: { app: "server" } });
+    await world.ready("shop", "server-2");
+    await eventually("both are called", async () => (await calls()).last.includes("server-2"));
+    await world.inPod("shop", "client", 8080, "/calls?forget");
+    await remove("shop", "server");
+    await eventually("calls go on", async () => (await calls()).ok > 50);
+    expect((await calls()).problems).toEqual([]);
+    expect((await calls()).last).toContain("server-2");
+  });
+
+  it("are refused with the reason when their annotations are wrong", async () => {
+    await run("mistaken", {
+      namespace: "shop",
+      annotations: { "traffic.sidecar.istio.io/excludeInboundPorts": "80,http" },
+    });
+    const told = await eventually("an event tells", async () => {
+      const { items } = await world.events.list({ namespace: "shop" });
+      return items.find(({ reason }) => reason === "FailedCreatePodSandBox");
+    });
+    expect(told.message).toBe('annotation traffic.sidecar.istio.io/excludeInboundPorts: "http" is not a port');
+    await remove("shop", "mistaken");
+  });
+});
+
+function gatewayManifest(hostPort: number) {
+  return podManifest("gateway", {
+    namespace: "shop",
+    labels: { "sidecar.istio.io/inject": "true", istio: "gateway" },
+    annotations: { "inject.istio.io/templates": "gateway" },
+    spec: {
+      containers: [{ name: "istio-proxy", image: "auto", ports: [{ name: "http", containerPort: 8080, hostPort }] }],
+    },
+  });
+}
+
+describe("a gateway", () => {
+  it("leads from a port of the host into the mesh, while agents come and go", async () => {
+    const istio = "networking.istio.io/v1";
+    const metadata = { name: "gateway", namespace: "shop" };
+    await world.create({
+      apiVersion: istio,
+      kind: "Gateway",
+      metadata,
+      spec: {
+        selector: { istio: "gateway" },
+        servers: [{ port: { number: 8080, name: "http", protocol: "HTTP" }, hosts: ["*"] }],
+      },
+    });
+    await world.create({
+      apiVersion: istio,
+      kind: "VirtualService",
+      metadata,
+      spec: { hosts: ["*"], gateways: ["gateway"], http: [{ route: [{ destination: { host: "server" } }] }] },
+    });
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as AddressInfo;
+    await world.create(gatewayManifest(port));
+    const waiting = await world.pod(
+      "shop",
+      "gateway",
+      "tells that the port is taken",
+      ({ status }) => status?.conditions?.find(({ type }) => type === "Ready")?.reason === "HostPortNotAvailable",
+    );
+    expect(waiting.status!.conditions!.find(({ type }) => type === "Ready")!.message).toBe(
+      `host port ${port}: 127.0.0.1:${port} is taken by another program`,
+    );
+    taken.close();
+    await world.ready("shop", "gateway");
+    const ask = async (): Promise<unknown> => {
+      const response = await fetch(`http://127.0.0.1:${port}/through`);
+      return response.status === 200 ? ((await response.json()) as { pod: string }).pod : undefined;
+    };
+    await eventually("the gateway leads to the server", async () => (await ask()) === "server-2");
+    await world.endAgent("SIGTERM");
+    expect(await ask()).toBe("server-2");
+    world.startAgent();
+    await eventually("the next agent answers", async () => (await world.ask("/healthz")).text === "ok");
+    expect(await ask()).toBe("server-2");
+    await remove("shop", "gateway");
+    await expect(ask()).rejects.toThrow("fetch failed");
   });
 });

@@ -1,8 +1,17 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { request } from "node:http";
-import { execFileSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanUpAgents } from "#agent/cleanup.ts";
@@ -31,6 +40,7 @@ const paths: Readonly<Record<string, string>> = {
   Namespace: "/api/v1/namespaces",
   Mesh: "/apis/mesh.weft.dev/v1alpha1/meshes",
   Cluster: "/apis/mesh.weft.dev/v1alpha1/clusters",
+  Gateway: "/apis/networking.istio.io/v1/namespaces/shop/gateways",
 };
 
 /** One node of a mesh: real API server, controllers, control plane and agent, in namespaces of their own. */
@@ -224,6 +234,15 @@ export class NodeWorld implements AsyncDisposable {
     const { status, text } = await this.ask(`/proxy/${namespace}/${name}/${port}${path}`);
     if (status !== 200) throw new Error(`${status}: ${text}`);
     return JSON.parse(text) as T;
+  }
+
+  /** The newest start of a Pod's container, by the agent's own record. */
+  start(pod: Pod, container: string): { readonly pid: number; readonly startedAt: number } {
+    const folder = join(this.stateDir, "agents", this.node, "pods", pod.metadata.uid, "containers", container);
+    const attempts = readdirSync(folder).filter((attempt) => existsSync(join(folder, attempt, "pid")));
+    const last = String(Math.max(...attempts.map(Number)));
+    const words = readFileSync(join(folder, last, "pid"), "utf8").split(" ");
+    return { pid: Number(words[2]), startedAt: Number(words[5]) };
   }
 
   /** The Pod once a check holds for it. */
