@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { parseDocument } from "yaml";
+import { decodeProtobuf } from "./protobuf/decode.ts";
 import { ApiError } from "./status.ts";
 
 /** The largest body that is read, in bytes: Kubernetes' 3 MiB. */
@@ -69,6 +70,7 @@ const parsers: Readonly<Record<string, (body: Buffer) => unknown>> = {
   "application/json": parseJson,
   "application/yaml": parseYaml,
   "text/yaml": parseYaml,
+  "application/vnd.kubernetes.protobuf": decodeProtobuf,
 };
 
 /** Reads an object out of a body. @throws ApiError `UnsupportedMediaType`, `BadRequest`. */
@@ -77,7 +79,7 @@ export function parseObject(body: Buffer, type: string): JsonObject {
   if (parse === undefined) {
     throw new ApiError(
       "UnsupportedMediaType",
-      `the body of the request was in an unknown format (${type}) - accepted media types include: application/json, application/yaml`,
+      `the body of the request was in an unknown format (${type}) - accepted media types include: application/json, application/yaml, application/vnd.kubernetes.protobuf`,
     );
   }
   if (body.length === 0) throw new ApiError("BadRequest", "the request needs a body");

@@ -150,7 +150,8 @@ describe("bodies", () => {
     ["wrong YAML", "application/yaml", "a: [", 400],
     ["YAML that grows without bound", "application/yaml", bomb(), 400],
     ["an unknown type", "text/plain", "{}", 415],
-    ["protobuf", "application/vnd.kubernetes.protobuf", "k8s", 415],
+    ["what is no protobuf", "application/vnd.kubernetes.protobuf", "k8s", 400],
+    ["CBOR", "application/cbor", "k8s", 415],
     ["more than 3 MiB", "application/json", `{"a":"${"x".repeat(3 * 1024 * 1024)}"}`, 413],
   ])("of %s are refused", async (_, type, body, expected) => {
     const { status, json } = await server.ask("east", maps, {
