@@ -28,15 +28,20 @@ export class HostForwarder implements Forwarder, Disposable {
   readonly #network: string;
   readonly #servers: readonly string[];
   readonly #clock: Clock;
+  readonly #port: number;
   readonly #pending = new Map<string, Pending>();
   #socket: Promise<UdpSocket> | undefined;
   #next = Math.floor(Math.random() * 0x10000);
 
-  /** @param network file of the host's network namespace. */
-  constructor(network: string, servers: readonly string[], clock: Clock) {
+  /**
+   * @param network file of the host's network namespace.
+   * @param port that the servers listen on.
+   */
+  constructor(network: string, servers: readonly string[], clock: Clock, port = 53) {
     this.#network = network;
     this.#servers = servers;
     this.#clock = clock;
+    this.#port = port;
   }
 
   async forward(query: Uint8Array, signal: AbortSignal): Promise<Uint8Array | undefined> {
@@ -55,7 +60,7 @@ export class HostForwarder implements Forwarder, Disposable {
     const key = `${server} ${id.readUInt16BE(0)}`;
     const { promise, resolve } = Promise.withResolvers<Uint8Array | undefined>();
     this.#pending.set(key, { query: Buffer.from(query), resolve });
-    socket.send(Buffer.concat([id, query.subarray(2)]), 53, server);
+    socket.send(Buffer.concat([id, query.subarray(2)]), this.#port, server);
     const elapsed = new AbortController();
     const timeout = this.#clock
       .sleep(waitMs, AbortSignal.any([signal, elapsed.signal]))
