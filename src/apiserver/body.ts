@@ -4,7 +4,7 @@ import { decodeProtobuf } from "./protobuf/decode.ts";
 import { ApiError } from "./status.ts";
 
 /** The largest body that is read, in bytes: Kubernetes' 3 MiB. */
-export const maxBodyBytes = 3 * 1024 * 1024;
+const maxBodyBytes = 3 * 1024 * 1024;
 
 /** Reads a request's body. @throws ApiError `RequestEntityTooLarge`. */
 export async function readBody(request: IncomingMessage): Promise<Buffer> {

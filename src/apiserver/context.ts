@@ -26,7 +26,7 @@ export interface Context {
 }
 
 /** The partition of the mesh's own objects. */
-export const meshPartition: Partition = "mesh";
+const meshPartition: Partition = "mesh";
 
 /** Where an endpoint keeps objects of a kind. */
 export function partitionOf(context: Pick<Context, "partition">, kind: Kind): Partition {

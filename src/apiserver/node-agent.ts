@@ -5,7 +5,7 @@ import type { Context } from "./context.ts";
 import { ApiError } from "./status.ts";
 
 /** By this annotation of a Node its agent says on which Unix socket it answers. */
-export const agentSocketAnnotation = "mesh.weft.dev/agent-socket";
+const agentSocketAnnotation = "mesh.weft.dev/agent-socket";
 
 /**
  * The socket of the agent of a Pod's node.

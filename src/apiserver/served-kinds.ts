@@ -8,7 +8,7 @@ export interface ServedGroup {
 }
 
 /** A version of a group, with its kinds. */
-export interface ServedVersion {
+interface ServedVersion {
   readonly version: string;
   readonly kinds: readonly Kind[];
 }

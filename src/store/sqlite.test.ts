@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Clock } from "#base/clock.ts";
 import { systemClock } from "#base/clock.ts";
@@ -161,7 +162,7 @@ test("a kill -9 amid writes loses no acknowledged write", { timeout: 60_000 }, a
   const path = newPath();
   let newest = 0;
   for (let round = 0; round < 5; round += 1) {
-    const writer = spawn(process.execPath, [join(import.meta.dirname, "testing/writer.ts"), path, `${round}`], {
+    const writer = spawn(process.execPath, [fileURLToPath(new URL("testing/writer.ts", import.meta.url)), path, `${round}`], {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const acknowledged = new Map<string, { revision: number; value: string }>();

@@ -17,7 +17,7 @@ const suffixLetters = "bcdfghjklmnpqrstvwxz2456789";
 const nameAttempts = 8;
 
 /** A name that begins with `prefix` and ends with five random letters. */
-export function generateName(prefix: string): string {
+function generateName(prefix: string): string {
   const letters = Array.from({ length: 5 }, () => suffixLetters[randomInt(suffixLetters.length)]);
   return `${prefix.slice(0, 58)}${letters.join("")}`;
 }

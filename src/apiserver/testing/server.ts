@@ -37,7 +37,7 @@ export interface Answer {
 export type Json = any;
 
 /** A request of a test. */
-export interface Ask {
+interface Ask {
   readonly method?: string;
   /** An object becomes JSON. */
   readonly body?: unknown;
