@@ -133,7 +133,7 @@ interface FileFlags extends ApiFlags {
 }
 
 /** Applies manifests one after the other. */
-export async function applyAll(
+async function applyAll(
   api: ApiContext,
   manifests: readonly Manifest[],
   namespace: string | undefined,

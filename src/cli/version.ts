@@ -15,7 +15,7 @@ export function weftVersion(): string {
 }
 
 /** Versions of Weft and of the Envoys that it can run, the default one first. */
-export function versions(): { readonly weft: string; readonly node: string; readonly envoy: readonly string[] } {
+function versions(): { readonly weft: string; readonly node: string; readonly envoy: readonly string[] } {
   const { envoy } = JSON.parse(readFileSync(join(root, "releases.json"), "utf8")) as Releases;
   const others = Object.keys(envoy.versions).filter((version) => version !== envoy.default);
   return { weft: weftVersion(), node: process.versions.node, envoy: [envoy.default, ...others] };

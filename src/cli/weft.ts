@@ -2,12 +2,28 @@ import { Command, CommanderError } from "commander";
 import { codeOf, messageOf } from "#base/errors.ts";
 import { applyCommand, deleteCommand } from "./apply.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
+import { openApi } from "./context.ts";
 import { demoCommand } from "./demo/command.ts";
 import { getCommand } from "./get.ts";
 import { agentCommand, discoveryCommand, serverCommand } from "./processes.ts";
 import { proxyConfigCommand } from "./proxy/config.ts";
+import { listProxies, proxyName } from "./proxy/proxies.ts";
 import { proxyStatusCommand } from "./proxy/status.ts";
+import { apiResources } from "./resources.ts";
 import { versionCommand } from "./version.ts";
+
+/** Names that the API knows, for completion; none where there is no API. */
+async function knownWords(command: string, position: number): Promise<readonly string[]> {
+  try {
+    using api = await openApi({});
+    if (command.startsWith("proxy-config") && position === 0) return (await listProxies(api.client)).map(proxyName);
+    if (["get", "delete"].includes(command) && position === 0)
+      return (await apiResources(api.client)).map((one) => one.plural);
+    return [];
+  } catch {
+    return [];
+  }
+}
 
 /** `weft completion SHELL`, and the hidden command that its scripts call. */
 function completionCommands(program: Command): void {
@@ -23,7 +39,7 @@ function completionCommands(program: Command): void {
     .command("__complete", { hidden: true })
     .argument("[words...]")
     .action(async (words: readonly string[]) => {
-      const found = await complete(program, words, async () => Promise.resolve([]));
+      const found = await complete(program, words, knownWords);
       for (const word of found) console.log(word);
     });
 }

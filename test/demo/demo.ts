@@ -113,7 +113,7 @@ export class Demo implements AsyncDisposable {
 let kubectlFile: string | undefined;
 
 /** The pinned kubectl. */
-export function kubectlPath(): string {
+function kubectlPath(): string {
   kubectlFile ??= execFileSync(process.execPath, [join(root, "setup", "program.ts"), "kubectl"], {
     encoding: "utf8",
   }).trim();

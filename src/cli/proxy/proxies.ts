@@ -28,7 +28,7 @@ export interface ProxyTypeStatus {
 }
 
 /** Root of the API of proxies. */
-export const proxiesPath = "/apis/status.mesh.weft.dev/v1alpha1";
+const proxiesPath = "/apis/status.mesh.weft.dev/v1alpha1";
 
 /** Every connected proxy, by name. */
 export async function listProxies(client: Client): Promise<readonly ProxyObject[]> {

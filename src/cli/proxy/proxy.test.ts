@@ -1,0 +1,165 @@
+import { describe, expect, test } from "vitest";
+import { bootstrapOf, clustersOf, listenersOf, routesOf } from "./dump.ts";
+import { type ProxyObject, proxyNamed } from "./proxies.ts";
+import { statusData, statusTable } from "./status.ts";
+import { clusterTable, endpointTable, listenerTable, routeTable } from "./tables.ts";
+
+function proxy(pod: string, namespace: string, types: ProxyObject["status"]["types"] = {}): ProxyObject {
+  return {
+    metadata: { name: `${pod}.east`, namespace },
+    spec: { pod, cluster: "east", type: "sidecar", envoyVersion: "1.40.0" },
+    status: { connectedAt: "2026-01-01T00:00:00Z", types },
+  };
+}
+
+const since = "2026-01-01T00:00:00.000Z";
+const now = Date.parse(since) + 90_000;
+
+describe("proxy-status", () => {
+  const synced = { state: "SYNCED", version: "7", since } as const;
+  const page = proxy("page-1", "shop", {
+    CDS: synced,
+    LDS: { state: "NACKED", version: "6", since, message: "no such filter", refused: ["0.0.0.0_80"] },
+  });
+
+  test("a table of states with their ages, and below it what is refused and why", () => {
+    expect(statusTable([page], now)).toBe(
+      [
+        "PROXY         CLUSTER   CDS            EDS   LDS            RDS   NDS   ENVOY",
+        "page-1.shop   east      SYNCED (90s)   -     NACKED (90s)   -     -     1.40.0",
+        "",
+        "page-1.shop refuses LDS: no such filter",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("data of each proxy by type", () => {
+    expect(statusData([page])).toEqual([{ proxy: "page-1.shop", cluster: "east", types: page.status.types }]);
+  });
+});
+
+describe("naming a proxy", () => {
+  const known = [proxy("page-v1-a-1", "shop"), proxy("page-v1-a-2", "shop"), proxy("page-v1-b", "other")];
+
+  test.each([
+    ["page-v1-a-2.shop", "page-v1-a-2"],
+    ["page-v1-a-2", "page-v1-a-2"],
+    ["page-v1-b.east", "page-v1-b"],
+    ["page-v1-a", "page-v1-a-1"],
+  ])("%s is %s", (word, pod) => expect(proxyNamed(known, word).spec.pod).toBe(pod));
+
+  test("what fits in several namespaces is refused with the choices", () => {
+    expect(() => proxyNamed(known, "page")).toThrow("write one of them");
+  });
+
+  test("what is not connected is refused with what is", () => {
+    expect(() => proxyNamed(known, "cart")).toThrow("connected are: page-v1-a-1.shop");
+    expect(() => proxyNamed([], "cart")).toThrow("connected are: none");
+  });
+});
+
+/** Shaped as Envoy's `/config_dump` answers. */
+const dump = {
+  configs: [
+    { "@type": "type.googleapis.com/envoy.admin.v3.BootstrapConfigDump", bootstrap: { admin: {} } },
+    {
+      "@type": "type.googleapis.com/envoy.admin.v3.ClustersConfigDump",
+      static_clusters: [{ cluster: { name: "xds-grpc", type: "STATIC" } }],
+      dynamic_active_clusters: [
+        {
+          cluster: {
+            name: "outbound|9080|v1|reviews.shop.svc.cluster.local",
+            type: "EDS",
+            metadata: {
+              filter_metadata: {
+                istio: { config: "/apis/networking.istio.io/v1/namespaces/shop/destination-rule/reviews" },
+              },
+            },
+          },
+        },
+      ],
+    },
+    {
+      "@type": "type.googleapis.com/envoy.admin.v3.ListenersConfigDump",
+      dynamic_listeners: [
+        {
+          name: "0.0.0.0_80",
+          active_state: {
+            listener: {
+              name: "0.0.0.0_80",
+              address: { socket_address: { address: "0.0.0.0", port_value: 80 } },
+              filter_chains: [
+                {
+                  filter_chain_match: { transport_protocol: "raw_buffer", application_protocols: ["http/1.1"] },
+                  filters: [{ name: "hcm", typed_config: { "@type": "x", rds: { route_config_name: "80" } } }],
+                },
+              ],
+              default_filter_chain: {
+                filters: [{ name: "tcp", typed_config: { "@type": "x", cluster: "PassthroughCluster" } }],
+              },
+            },
+          },
+        },
+        { name: "warming" },
+      ],
+    },
+    {
+      "@type": "type.googleapis.com/envoy.admin.v3.RoutesConfigDump",
+      dynamic_route_configs: [
+        {
+          route_config: {
+            name: "80",
+            virtual_hosts: [
+              {
+                name: "reviews",
+                domains: ["reviews", "reviews.shop"],
+                routes: [{ match: { prefix: "/" } }, { match: { path: "/a", headers: [] } }],
+              },
+            ],
+          },
+        },
+      ],
+    },
+  ],
+};
+
+describe("proxy-config", () => {
+  test("clusters by what they stand for", () => {
+    const [, first, second] = clusterTable(clustersOf(dump)).trimEnd().split("\n");
+    expect(first).toMatch(/^reviews\.shop\.svc\.cluster\.local +9080 +v1 +outbound +EDS +reviews\.shop$/);
+    expect(second).toMatch(/^xds-grpc +- +- +- +STATIC$/);
+  });
+
+  test("listeners: a row a filter chain, those that still warm left out", () => {
+    const [, first, second, ...rest] = listenerTable(listenersOf(dump)).trimEnd().split("\n");
+    expect(first).toMatch(/^0\.0\.0\.0_80 +0\.0\.0\.0 +80 +Trans: raw_buffer; App: http\/1\.1 +Route: 80$/);
+    expect(second).toMatch(/ALL +Cluster: PassthroughCluster$/);
+    expect(rest).toEqual([]);
+  });
+
+  test("routes in the order in which they are tried", () => {
+    const [, first, second] = routeTable(routesOf(dump)).trimEnd().split("\n");
+    expect(first).toMatch(/^80 +reviews +reviews \+ 1 more +\/\*$/);
+    expect(second).toMatch(/\/a \+ headers$/);
+  });
+
+  test("the bootstrap", () => expect(bootstrapOf(dump)).toEqual({ admin: {} }));
+
+  test("endpoints with their health, by cluster", () => {
+    const host = (address: string, ejected: boolean): object => ({
+      address: { socket_address: { address, port_value: 9080 } },
+      health_status: { eds_health_status: "HEALTHY", failed_outlier_check: ejected },
+      locality: { region: "east", zone: "east-1" },
+    });
+    const text = endpointTable({
+      cluster_statuses: [
+        { name: "b", host_statuses: [host("10.0.0.2", true), host("10.0.0.1", false)] as never },
+        { name: "a" },
+      ],
+    });
+    const [, first, second] = text.trimEnd().split("\n");
+    expect(first).toMatch(/^10\.0\.0\.1:9080 +HEALTHY +OK +east-1 +b$/);
+    expect(second).toMatch(/EJECTED/);
+  });
+});
