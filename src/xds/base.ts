@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Past, View } from "./view.ts";
+import type { Past, Shown } from "./shown.ts";
 
 /** What a client is known to hold of a type: the starting point of a difference. */
 export interface Base {
@@ -34,40 +34,37 @@ export function told(versions: Readonly<Record<string, string>>): Base {
 
 /** A client that was sent all of a view as of a revision. */
 export class At implements Base {
-  readonly key: string;
-  readonly view: View;
+  readonly shown: Shown;
   readonly revision: number;
+  #changes: { readonly at: number; readonly names: ReadonlyMap<string, Past | undefined> } | undefined;
 
-  constructor(view: View, revision: number) {
-    this.key = `${view.id}@${revision}`;
-    this.view = view;
+  constructor(shown: Shown, revision: number) {
+    this.shown = shown;
     this.revision = revision;
+  }
+
+  get key(): string {
+    return `${this.shown.key} at ${this.revision}`;
   }
 
   /** What changed since, with what was there before. */
   changes(): ReadonlyMap<string, Past | undefined> {
-    return this.view.changedSince(this.revision);
+    const at = this.shown.revision;
+    if (this.#changes?.at !== at) this.#changes = { at, names: this.shown.changedSince(this.revision) };
+    return this.#changes.names;
   }
 
   held(name: string): Past | undefined {
-    const changes = this.#since();
+    const changes = this.changes();
     if (changes.has(name)) return changes.get(name);
-    const resource = this.view.get(name);
+    const resource = this.shown.get(name);
     return resource && { version: resource.version, resource };
   }
 
   *names(): Generator<string> {
-    const changes = this.#since();
-    for (const resource of this.view.resources()) if (!changes.has(resource.name)) yield resource.name;
+    const changes = this.changes();
+    for (const resource of this.shown.resources()) if (!changes.has(resource.name)) yield resource.name;
     for (const [name, before] of changes) if (before) yield name;
-  }
-
-  #memo: { readonly at: number; readonly changes: ReadonlyMap<string, Past | undefined> } | undefined;
-
-  #since(): ReadonlyMap<string, Past | undefined> {
-    const at = this.view.revision;
-    if (this.#memo?.at !== at) this.#memo = { at, changes: this.changes() };
-    return this.#memo.changes;
   }
 }
 

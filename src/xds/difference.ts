@@ -2,7 +2,7 @@ import type { EncodedResource } from "#proto/encoded.ts";
 import { At, Keeping, type Base } from "./base.ts";
 import type { NameSet, NameSets } from "./names.ts";
 import type { Refusals } from "./refusal.ts";
-import type { Past, View } from "./view.ts";
+import type { Past, Shown } from "./shown.ts";
 
 /** What must be sent to bring a client from what it holds to what its view shows. Shared by all clients at that point. */
 export interface Difference {
@@ -20,10 +20,10 @@ export interface Difference {
   readonly names: NameSet;
 }
 
-function candidates(base: Base, view: View, forced: NameSet): Iterable<string> {
+function candidates(base: Base, view: Shown, forced: NameSet): Iterable<string> {
   const names = new Set<string>();
   const held = base instanceof Keeping ? base.base : base;
-  if (held instanceof At && held.view === view) {
+  if (held instanceof At && held.shown === view) {
     for (const name of held.changes().keys()) names.add(name);
   } else {
     for (const resource of view.resources()) names.add(resource.name);
@@ -37,7 +37,7 @@ function candidates(base: Base, view: View, forced: NameSet): Iterable<string> {
  * Works out a difference.
  * @param forced names that go out whether they changed or not: those newly asked for, or that Envoy waits for.
  */
-export function differenceOf(base: Base, view: View, forced: NameSet, sets: NameSets): Difference {
+export function differenceOf(base: Base, view: Shown, forced: NameSet, sets: NameSets): Difference {
   const upserts: EncodedResource[] = [];
   const past = new Map<string, Past>();
   const removed: string[] = [];
@@ -87,4 +87,51 @@ function finished(parts: Omit<Difference, "awaits" | "names">, sets: NameSets): 
   const awaits = sets.of(upserts.flatMap((resource) => resource.awaits));
   const names = sets.of([...upserts.map((resource) => resource.name), ...removed, ...unknown]);
   return { ...parts, awaits, names };
+}
+
+/** A difference after which the client waits for other names. */
+export function waitingFor(difference: Difference, awaits: NameSet): Difference {
+  const { upserts, past, removed, unknown, names } = difference;
+  return { upserts, past, removed, unknown, names, awaits };
+}
+
+/** The differences of the parts of a view as one; put together only as far as it is asked for. */
+export class MergedDifference implements Difference {
+  readonly parts: readonly Difference[];
+  readonly #sets: NameSets;
+
+  constructor(parts: readonly Difference[], sets: NameSets) {
+    this.parts = parts;
+    this.#sets = sets;
+  }
+
+  get upserts(): readonly EncodedResource[] {
+    return this.parts.flatMap((part) => part.upserts);
+  }
+
+  get past(): ReadonlyMap<string, Past> {
+    return new Map(this.parts.flatMap((part) => [...part.past]));
+  }
+
+  get removed(): NameSet {
+    return this.#union((part) => part.removed);
+  }
+
+  get unknown(): readonly string[] {
+    return this.parts.flatMap((part) => part.unknown);
+  }
+
+  get awaits(): NameSet {
+    return this.#union((part) => part.awaits);
+  }
+
+  get names(): NameSet {
+    return this.#union((part) => part.names);
+  }
+
+  #union(of: (part: Difference) => NameSet): NameSet {
+    let union = this.#sets.empty;
+    for (const part of this.parts) union = this.#sets.plus(union, of(part));
+    return union;
+  }
 }

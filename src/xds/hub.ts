@@ -7,13 +7,13 @@ import { ProxyClasses } from "./classes.ts";
 import { defaultLimits, type XdsLimits } from "./limits.ts";
 import { Encoder, type Variant } from "./message.ts";
 import { OwedStore } from "./owed.ts";
+import type { Part } from "./part.ts";
 import type { ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
 import { BatchSchedule, TurnQueue, type BatchOptions } from "./schedule.ts";
 import { Session, type SessionContext, type Transport } from "./session.ts";
 import { StatusFeed } from "./status.ts";
 import { ScopeStore } from "./store.ts";
-import type { View } from "./view.ts";
 
 /** What serving xDS needs, whatever carries it. */
 export interface HubOptions {
@@ -53,7 +53,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   readonly #budget: SendBudget;
   readonly #turns: TurnQueue<Session>;
   readonly #batches: BatchSchedule;
-  readonly #dirty = new Set<View>();
+  readonly #dirty = new Set<Part>();
   readonly #feed: StatusFeed;
   readonly #context: SessionContext;
   #messagesSent = 0;
@@ -69,7 +69,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       () => clock.monotonic(),
     );
     this.#batches = new BatchSchedule({ ...defaultBatch, ...options.batch }, clock, () => this.#flush());
-    this.#store = new ScopeStore({ engine, source, logger, changed: (views) => this.#changed(views) });
+    this.#store = new ScopeStore({ engine, source, logger, changed: (parts) => this.#changed(parts) });
     this.#classes = new ProxyClasses(engine, source, logger);
     this.#encoder = new Encoder(new Date(clock.now()).toISOString());
     this.#budget = new SendBudget(this.limits, clock);
@@ -149,7 +149,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   #sessionContext(): SessionContext {
     const { clock, logger } = this.#options;
     return {
-      pushes: new Pushes(this.#store, this.#encoder),
+      pushes: new Pushes(this.#store, this.#encoder, this.limits.rememberedBytes),
       clock,
       logger,
       limits: this.limits,
@@ -167,13 +167,13 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     };
   }
 
-  #changed(views: readonly View[]): void {
-    for (const view of views) this.#dirty.add(view);
+  #changed(parts: readonly Part[]): void {
+    for (const part of parts) this.#dirty.add(part);
     this.#batches.changed();
   }
 
   #flush(): void {
-    for (const view of this.#dirty) for (const user of view.users) user.due();
+    for (const part of this.#dirty) for (const user of part.users()) user.due();
     this.#dirty.clear();
   }
 }

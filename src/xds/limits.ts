@@ -16,6 +16,8 @@ export interface XdsLimits {
   readonly streamsPerConnection: number;
   /** Bytes that may wait, over all streams, for peers to take them. A stalled peer stops counting. */
   readonly unsentBytes: number;
+  /** Bytes up to which responses, and parts of them, are remembered for the next proxy at the same point. */
+  readonly rememberedBytes: number;
   /** Milliseconds after which a peer that takes nothing stops counting against `unsentBytes`. */
   readonly stalledMs: number;
   /** Milliseconds after which a peer that takes nothing is disconnected. */
@@ -33,6 +35,7 @@ export const defaultLimits: XdsLimits = {
   requestBytes: 32 * 1024 * 1024,
   streamsPerConnection: 1000,
   unsentBytes: 64 * 1024 * 1024,
+  rememberedBytes: 64 * 1024 * 1024,
   stalledMs: 2000,
   takeTimeoutMs: 30_000,
   orderTimeoutMs: 5000,

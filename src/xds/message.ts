@@ -17,14 +17,6 @@ export interface Message {
   readonly bytes: Buffer;
 }
 
-/** What a response says. */
-export interface Content {
-  readonly type: TypeUrl;
-  readonly resources: readonly EncodedResource[];
-  /** Only of the delta variant. */
-  readonly removed: Iterable<string>;
-}
-
 /** Envoy waits for a resource that it asked for, unless told that it is empty; this variant cannot say "there is none". */
 export function emptyResource(type: TypeUrl, name: string): EncodedResource | undefined {
   if (type === typeUrls.endpoints) {
@@ -58,35 +50,33 @@ export class Encoder {
     return `${this.#epoch}/${revision}`;
   }
 
-  encode(variant: Variant, content: Content, revision: number): Message {
+  /** Puts a response together from what it says. */
+  encode(type: TypeUrl, fragments: readonly Uint8Array[], revision: number): Message {
     this.#serial += 1;
     const serial = this.#serial;
     const nonce = `${this.#epoch}-${serial.toString(36)}`;
     const version = this.versionOf(revision);
-    const bytes = variant === "delta" ? delta(content, version, nonce) : sotw(content, version, nonce);
+    const head = new BinaryWriter().tag(1, WireType.LengthDelimited).string(version);
+    head.tag(4, WireType.LengthDelimited).string(type).tag(5, WireType.LengthDelimited).string(nonce);
+    const bytes = Buffer.concat([head.finish(), ...fragments]);
     this.#bytes += bytes.length;
     return { serial, nonce, version, bytes };
   }
 }
 
-function finished(writer: BinaryWriter): Buffer {
-  const bytes = writer.finish();
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+// `DiscoveryResponse` and `DeltaDiscoveryResponse` agree on version (1), resources (2), type_url (4) and nonce (5).
+
+/** Resources and removed names (6) as a part of a `DeltaDiscoveryResponse`. */
+export function deltaFragment(resources: Iterable<EncodedResource>, removed: Iterable<string>): Uint8Array {
+  const writer = new BinaryWriter();
+  for (const { resource } of resources) writer.tag(2, WireType.LengthDelimited).bytes(resource);
+  for (const name of removed) writer.tag(6, WireType.LengthDelimited).string(name);
+  return writer.finish();
 }
 
-/** `DeltaDiscoveryResponse`: system_version_info = 1, resources = 2, type_url = 4, nonce = 5, removed_resources = 6. */
-function delta(content: Content, version: string, nonce: string): Buffer {
-  const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).string(version);
-  for (const { resource } of content.resources) writer.tag(2, WireType.LengthDelimited).bytes(resource);
-  writer.tag(4, WireType.LengthDelimited).string(content.type).tag(5, WireType.LengthDelimited).string(nonce);
-  for (const name of content.removed) writer.tag(6, WireType.LengthDelimited).string(name);
-  return finished(writer);
-}
-
-/** `DiscoveryResponse`: version_info = 1, resources = 2, type_url = 4, nonce = 5. */
-function sotw(content: Content, version: string, nonce: string): Buffer {
-  const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).string(version);
-  for (const { any } of content.resources) writer.tag(2, WireType.LengthDelimited).bytes(any);
-  writer.tag(4, WireType.LengthDelimited).string(content.type).tag(5, WireType.LengthDelimited).string(nonce);
-  return finished(writer);
+/** Resources as a part of a `DiscoveryResponse`. */
+export function sotwFragment(resources: Iterable<EncodedResource>): Uint8Array {
+  const writer = new BinaryWriter();
+  for (const { any } of resources) writer.tag(2, WireType.LengthDelimited).bytes(any);
+  return writer.finish();
 }

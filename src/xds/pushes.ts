@@ -1,8 +1,10 @@
-import type { Base, Kept } from "./base.ts";
-import { differenceOf, withoutRefused, type Difference } from "./difference.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
-import { emptyResource, type Content, type Encoder, type Message, type Variant } from "./message.ts";
+import { At, nothing, type Base, type Kept } from "./base.ts";
+import { MergedDifference, differenceOf, waitingFor, withoutRefused, type Difference } from "./difference.ts";
+import { EncodedMemory } from "./memory.ts";
+import { deltaFragment, emptyResource, sotwFragment, type Encoder, type Message, type Variant } from "./message.ts";
 import type { NameSet, NameSets } from "./names.ts";
+import type { Part } from "./part.ts";
 import type { Refusals } from "./refusal.ts";
 import type { ScopeStore } from "./store.ts";
 import { isWholeType } from "./subscription.ts";
@@ -34,17 +36,22 @@ export interface News {
   readonly difference: Difference;
 }
 
-/** Differences and messages remembered for each view until it changes. */
-const mostRemembered = 64;
+/** Differences remembered for each part until it changes. */
+const mostDifferences = 64;
 
 /** Makes what goes out, once for all clients that stand at the same point. */
 export class Pushes {
   readonly store: ScopeStore;
   readonly encoder: Encoder;
+  readonly #messages: EncodedMemory;
+  readonly #fragments: EncodedMemory;
 
-  constructor(store: ScopeStore, encoder: Encoder) {
+  /** @param rememberedBytes what is encoded is remembered up to about so many bytes. */
+  constructor(store: ScopeStore, encoder: Encoder, rememberedBytes: number) {
     this.store = store;
     this.encoder = encoder;
+    this.#messages = new EncodedMemory(rememberedBytes / 2);
+    this.#fragments = new EncodedMemory(rememberedBytes / 2);
   }
 
   get sets(): NameSets {
@@ -53,24 +60,21 @@ export class Pushes {
 
   /** Brings a client up to its view. */
   news(variant: Variant, standing: Standing): News {
-    const { refusals, tried } = standing;
-    const all = this.#difference(standing);
-    const isWhole = isWholeType(standing.view.type);
+    const { view, refusals, tried } = standing;
+    const all = this.#byParts(standing) ?? this.#difference(view, standing.base, standing.forced);
+    const isWhole = isWholeType(view.type);
     const difference = refusals.size > 0 ? withoutRefused(all, refusals, tried, isWhole, this.sets) : all;
     if (!standing.mustAnswer && !this.#speaks(variant, standing, difference)) {
       return { message: undefined, difference };
     }
     if (variant === "sotw" && isWhole) return this.#whole(standing, difference);
-    return { message: this.#partial(variant, standing, difference, refusals.size === 0), difference };
+    return { message: this.#changes(variant, standing, difference), difference };
   }
 
   /** Takes away names that the client was left with. Only of the delta variant. */
   cleanup(view: View, gone: NameSet, after: number): Message {
-    return this.#message(view, `cleanup ${gone.id}`, after, "delta", () => ({
-      type: view.type,
-      resources: [],
-      removed: gone,
-    }));
+    const key = `cleanup ${view.type} ${gone.id} ${view.revision}`;
+    return this.#message(key, after, view, () => [deltaFragment([], gone)]);
   }
 
   #speaks(variant: Variant, { view, removals }: Standing, difference: Difference): boolean {
@@ -80,30 +84,43 @@ export class Pushes {
     return isWholeType(view.type) ? gone : difference.unknown.length > 0;
   }
 
-  #difference({ view, base, forced }: Standing): Difference {
-    return this.#remembered(view, `difference ${base.key} ${forced.id}`, () =>
-      differenceOf(base, view, forced, this.sets),
-    );
+  /** The differences of a view's parts, which other views share; unless a name went from one part to another. */
+  #byParts({ view, base, forced }: Standing): MergedDifference | undefined {
+    const same = base === nothing || (base instanceof At && base.shown === view);
+    if (view.parts.length < 2 || forced.size > 0 || !same) return undefined;
+    const differences = view.parts.map((part) => this.#difference(part, partBase(part, base), forced));
+    return overlap(view, differences) ? undefined : new MergedDifference(differences, this.sets);
   }
 
-  /** Only what changed. */
-  #partial(
-    variant: Variant,
-    { view, base, forced, removals, after }: Standing,
-    difference: Difference,
-    shared: boolean,
-  ): Message {
-    const { upserts } = difference;
-    const content = (): Content => {
-      const gone = removals ? difference.removed : this.sets.empty;
-      if (variant === "delta") {
-        return { type: view.type, resources: upserts, removed: [...gone, ...difference.unknown] };
-      }
-      const empty = difference.unknown.flatMap((name) => emptyResource(view.type, name) ?? []);
-      return { type: view.type, resources: [...upserts, ...empty], removed: [] };
-    };
-    if (!shared) return this.encoder.encode(variant, content(), view.revision);
-    return this.#message(view, `${variant} ${base.key} ${forced.id} ${removals}`, after, variant, content);
+  #difference(shown: Part | View, base: Base, forced: NameSet): Difference {
+    const { differences } = shown;
+    const key = `${base.key} ${forced.id}`;
+    let difference = differences.get(key);
+    if (!difference) {
+      difference = differenceOf(base, shown, forced, this.sets);
+      if (differences.size >= mostDifferences) differences.clear();
+      differences.set(key, difference);
+    }
+    return difference;
+  }
+
+  /** Only what changed. What one part alone has to say is one message for all views of the part. */
+  #changes(variant: Variant, standing: Standing, difference: Difference): Message {
+    const { view, base, forced, removals, after, refusals } = standing;
+    if (refusals.size > 0)
+      return this.encoder.encode(view.type, [fragment(variant, view, difference, removals)], view.revision);
+    if (!(difference instanceof MergedDifference)) {
+      const key = `${variant} ${view.key} ${view.revision} ${base.key} ${forced.id} ${removals}`;
+      return this.#message(key, after, view, () => [fragment(variant, view, difference, removals)]);
+    }
+    const told = view.parts.flatMap((part, at) => {
+      const own = difference.parts[at];
+      const speaks = own && (own.upserts.length > 0 || (removals && own.removed.size > 0));
+      const key = `${variant} ${part.key} ${part.revision} ${partBase(part, base).key} ${removals}`;
+      return speaks ? [{ key, bytes: () => this.#fragment(key, () => fragment(variant, view, own, removals)) }] : [];
+    });
+    const key = told.length > 0 ? told.map(({ key }) => key).join("; ") : `${variant} ${view.key} ${view.revision}`;
+    return this.#message(key, after, view, () => told.map(({ bytes }) => bytes()));
   }
 
   /** Everything, as the state-of-the-world variant wants it of types that are asked for as a whole. */
@@ -112,45 +129,65 @@ export class Pushes {
     const kept = new Map(standing.kept);
     if (!removals) for (const name of difference.removed) kept.set(name, difference.past.get(name));
     for (const name of kept.keys()) if (view.get(name)) kept.delete(name);
-    const content = (resources: readonly EncodedResource[]): Content => ({ type: view.type, resources, removed: [] });
     if (kept.size === 0 && refusals.size === 0) {
-      const message = this.#message(view, "whole", after, "sotw", () => content([...view.resources()]));
-      return { message, difference };
+      const key = `whole ${view.key} ${view.revision}`;
+      return { message: this.#message(key, after, view, () => [sotwFragment(view.resources())]), difference };
     }
-    const { current, instead } = this.#taken(standing);
+    const { current, instead } = taken(standing);
     const left = [...kept.values()].flatMap((past) => past?.resource ?? []);
-    const message = this.encoder.encode("sotw", content([...current, ...instead, ...left]), view.revision);
+    const message = this.encoder.encode(view.type, [sotwFragment([...current, ...instead, ...left])], view.revision);
     // What stands in for a refused resource may be news, too: it is not certain which version the client serves.
     const awaits = this.sets.plus(difference.awaits, new Set(instead.flatMap((resource) => resource.awaits)));
-    return { message, difference: { ...difference, awaits } };
-  }
-
-  /** What a client that refuses some resources gets of a view: the others, and what it took last instead of those. */
-  #taken({ view, refusals, tried }: Standing): Record<"current" | "instead", readonly EncodedResource[]> {
-    const current: EncodedResource[] = [];
-    const instead: EncodedResource[] = [];
-    for (const resource of view.resources()) {
-      const refusal = tried.has(resource.name) ? undefined : refusals.against(resource);
-      if (!refusal) current.push(resource);
-      else if (refusal.lastGood?.resource) instead.push(refusal.lastGood.resource);
-    }
-    return { current, instead };
+    return { message, difference: waitingFor(difference, awaits) };
   }
 
   /** A message remembered, or encoded anew where the stream already got this one or a later one. */
-  #message(view: View, key: string, after: number, variant: Variant, content: () => Content): Message {
-    const known = view.encoded.get(key) as Message | undefined;
+  #message(key: string, after: number, view: View, fragments: () => readonly Uint8Array[]): Message {
+    const known = this.#messages.get(key) as Message | undefined;
     if (known && known.serial > after) return known;
-    view.encoded.delete(key);
-    return this.#remembered(view, key, () => this.encoder.encode(variant, content(), view.revision));
+    const message = this.encoder.encode(view.type, fragments(), view.revision);
+    this.#messages.set(key, message);
+    return message;
   }
 
-  #remembered<V extends object>(view: View, key: string, make: () => V): V {
-    const known = view.encoded.get(key) as V | undefined;
-    if (known) return known;
-    if (view.encoded.size >= mostRemembered) view.encoded.clear();
-    const made = make();
-    view.encoded.set(key, made);
-    return made;
+  #fragment(key: string, make: () => Uint8Array): Uint8Array {
+    const known = this.#fragments.get(key);
+    if (known) return known.bytes;
+    const bytes = make();
+    this.#fragments.set(key, { bytes });
+    return bytes;
   }
+}
+
+function partBase(part: Part, base: Base): Base {
+  return base instanceof At ? new At(part, part.positionAt(base.revision)) : base;
+}
+
+/** Whether parts speak of the same name: such as when a resource moved from one scope to another. */
+function overlap(view: View, differences: readonly Difference[]): boolean {
+  return differences.some((difference, at) => {
+    for (const name of difference.removed) if (view.get(name)) return true;
+    const others = view.parts.filter((_, other) => other !== at);
+    const largest = differences.every((other) => other.upserts.length <= difference.upserts.length);
+    // It is enough to look from the smaller ones.
+    return !largest && difference.upserts.some(({ name }) => others.some((other) => other.get(name)));
+  });
+}
+
+function fragment(variant: Variant, view: View, difference: Difference, removals: boolean): Uint8Array {
+  const { upserts, unknown } = difference;
+  if (variant === "delta") return deltaFragment(upserts, [...(removals ? difference.removed : []), ...unknown]);
+  return sotwFragment([...upserts, ...unknown.flatMap((name) => emptyResource(view.type, name) ?? [])]);
+}
+
+/** What a client that refuses some resources gets of a view: the others, and what it took last instead of those. */
+function taken({ view, refusals, tried }: Standing): Record<"current" | "instead", readonly EncodedResource[]> {
+  const current: EncodedResource[] = [];
+  const instead: EncodedResource[] = [];
+  for (const resource of view.resources()) {
+    const refusal = tried.has(resource.name) ? undefined : refusals.against(resource);
+    if (!refusal) current.push(resource);
+    else if (refusal.lastGood?.resource) instead.push(refusal.lastGood.resource);
+  }
+  return { current, instead };
 }

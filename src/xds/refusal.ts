@@ -1,5 +1,5 @@
 import type { EncodedResource } from "#proto/encoded.ts";
-import type { Past } from "./view.ts";
+import type { Past } from "./shown.ts";
 
 /** A version of a resource that the client refused. */
 export interface Refusal {

@@ -2,30 +2,32 @@ import type { Logger } from "#base/logger.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
 import { NameSets } from "./names.ts";
+import { Part, type PartUser } from "./part.ts";
 import type { ResourceSource, ScopeKey } from "./port.ts";
-import { Scope, type Changes } from "./scope.ts";
-import { View, type Subscription, type ViewUser } from "./view.ts";
+import { Scope } from "./scope.ts";
+import type { Subscription } from "./shown.ts";
+import { View } from "./view.ts";
 
 /** What the store needs. */
 export interface StoreOptions {
   readonly engine: Engine;
   readonly source: ResourceSource;
   readonly logger: Logger;
-  /** Called after each change with the views that it changed. */
-  readonly changed: (views: readonly View[]) => void;
+  /** Called after each change with the parts that it changed. */
+  readonly changed: (parts: readonly Part[]) => void;
 }
 
 /**
- * The scopes and views in use, each once for however many proxies share it. A change costs one look at each view of
- * the scopes it touched; what nobody uses is let go.
+ * The scopes in use, and the parts and views of them, each once for however many proxies share it. A change costs one
+ * look at each part of the scopes it touched; what nobody uses is let go.
  */
 export class ScopeStore implements Disposable {
   /** Interner of all name sets of this store's views. */
   readonly sets = new NameSets();
   readonly #options: StoreOptions;
   readonly #scopes = new Map<string, Scope>();
+  readonly #partsOf = new Map<Scope, Map<string, Part>>();
   readonly #views = new Map<string, View>();
-  readonly #viewsOf = new Map<Scope, Set<View>>();
   readonly #touched = new Set<Scope>();
   readonly #settled: Disposable;
   #made = 0;
@@ -41,23 +43,34 @@ export class ScopeStore implements Disposable {
   }
 
   /** The view for a type, scopes and subscription, held until `release` with the same user. */
-  hold(type: TypeUrl, keys: readonly ScopeKey[], subscription: Subscription, user: ViewUser): View {
-    const key = this.#keyOf(type, keys, subscription);
+  hold(type: TypeUrl, scopes: readonly ScopeKey[], subscription: Subscription, user: PartUser): View {
     const seen = subscription.wildcard ? { wildcard: true, names: this.sets.empty } : subscription;
-    const view = this.#views.get(key) ?? this.#make(key, type, keys, seen);
-    view.users.add(user);
+    const key = keyOf(type, scopes, seen);
+    let view = this.#views.get(key);
+    if (!view) {
+      this.#made += 1;
+      const parts = scopes.map((scope) => this.#part(scope, seen));
+      view = new View(this.#made, type, parts, seen);
+      this.#views.set(key, view);
+    }
+    this.share(view, user);
     return view;
   }
 
-  /** Lets go of a view. */
-  release(view: View, user: ViewUser): void {
-    view.users.delete(user);
-    if (view.users.size > 0) return;
-    const keys = view.scopes.map((scope) => scope.key);
-    const key = this.#keyOf(view.type, keys, view.subscription);
-    if (this.#views.get(key) !== view) return;
-    this.#views.delete(key);
-    for (const scope of view.scopes) this.#leave(scope, view);
+  /** Holds a view once more. */
+  share(view: View, user: PartUser): void {
+    view.holds += 1;
+    for (const part of view.parts) part.hold(user);
+  }
+
+  /** Lets go of a view once. */
+  release(view: View, user: PartUser): void {
+    view.holds -= 1;
+    if (view.holds === 0) this.#views.delete(keyOf(view.type, view.scopes, view.subscription));
+    for (const part of view.parts) {
+      part.release(user);
+      if (!part.used) this.#drop(part);
+    }
   }
 
   [Symbol.dispose](): void {
@@ -67,58 +80,61 @@ export class ScopeStore implements Disposable {
     this.#views.clear();
   }
 
-  #keyOf(type: TypeUrl, keys: readonly ScopeKey[], { wildcard, names }: Subscription): string {
-    return JSON.stringify([type, wildcard, wildcard ? 0 : names.id, keys]);
-  }
-
-  #make(key: string, type: TypeUrl, keys: readonly ScopeKey[], subscription: Subscription): View {
-    const scopes = keys.map((scope) => this.#scope(scope, subscription.wildcard));
-    this.#made += 1;
-    const view = new View(this.#made, type, scopes, subscription, this.#options.engine.revision);
-    for (const scope of scopes) {
-      this.#viewsOf.get(scope)?.add(view);
-      if (!subscription.wildcard) for (const name of subscription.names) scope.retain(name);
+  #part(key: ScopeKey, subscription: Subscription): Part {
+    const scope = this.#scope(key, subscription.wildcard);
+    const parts = this.#partsOf.get(scope) ?? new Map<string, Part>();
+    const id = String(subscription.names.id);
+    let part = parts.get(id);
+    if (!part) {
+      this.#made += 1;
+      part = new Part(this.#made, scope, subscription, this.#options.engine.revision);
+      for (const name of subscription.names) scope.retain(name);
+      this.#partsOf.set(scope, parts.set(id, part));
     }
-    this.#views.set(key, view);
-    return view;
+    return part;
   }
 
   #scope(key: ScopeKey, whole: boolean): Scope {
-    const id = `${whole ? "whole" : "named"} ${key}`;
+    const id = scopeId(key, whole);
     let scope = this.#scopes.get(id);
     if (!scope) {
       const { engine, source, logger } = this.#options;
       scope = new Scope(key, whole, { engine, source, logger, touched: (touched) => this.#touched.add(touched) });
       this.#scopes.set(id, scope);
-      this.#viewsOf.set(scope, new Set());
     }
     return scope;
   }
 
-  #leave(scope: Scope, view: View): void {
-    const views = this.#viewsOf.get(scope);
-    views?.delete(view);
-    const { wildcard, names } = view.subscription;
-    if (!wildcard) for (const name of names) scope.release(name);
-    if (views && views.size > 0) return;
-    this.#viewsOf.delete(scope);
-    this.#scopes.delete(`${wildcard ? "whole" : "named"} ${scope.key}`);
+  #drop({ scope, subscription }: Part): void {
+    for (const name of subscription.names) scope.release(name);
+    const parts = this.#partsOf.get(scope);
+    parts?.delete(String(subscription.names.id));
+    if (parts && parts.size > 0) return;
+    this.#partsOf.delete(scope);
+    this.#scopes.delete(scopeId(scope.key, subscription.wildcard));
     this.#touched.delete(scope);
     scope.dispose();
   }
 
   #settle(): void {
     if (this.#touched.size === 0) return;
-    const changed = new Map<Scope, Changes>();
-    for (const scope of this.#touched) {
-      const changes = scope.settle();
-      if (changes.size > 0) changed.set(scope, changes);
-    }
-    this.#touched.clear();
-    const candidates = new Set<View>();
-    for (const scope of changed.keys()) for (const view of this.#viewsOf.get(scope) ?? []) candidates.add(view);
     const { revision } = this.#options.engine;
-    const views = [...candidates].filter((view) => view.settle(revision, changed));
-    if (views.length > 0) this.#options.changed(views);
+    const changed: Part[] = [];
+    for (const scope of this.#touched) {
+      this.#touched.delete(scope);
+      const changes = scope.settle();
+      if (changes.size === 0) continue;
+      for (const part of this.#partsOf.get(scope)?.values() ?? [])
+        if (part.settle(revision, changes)) changed.push(part);
+    }
+    if (changed.length > 0) this.#options.changed(changed);
   }
+}
+
+function keyOf(type: TypeUrl, scopes: readonly ScopeKey[], { wildcard, names }: Subscription): string {
+  return JSON.stringify([type, wildcard, names.id, scopes]);
+}
+
+function scopeId(key: ScopeKey, whole: boolean): string {
+  return `${whole ? "whole" : "named"} ${key}`;
 }

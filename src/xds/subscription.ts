@@ -1,6 +1,6 @@
 import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
 import type { NameSet, NameSets } from "./names.ts";
-import type { Subscription } from "./view.ts";
+import type { Subscription } from "./shown.ts";
 
 /** A step of a subscription: what is asked for afterwards, and what must be answered whether it changed or not. */
 export interface Asked {

@@ -4,10 +4,12 @@ import type { Difference } from "./difference.ts";
 import type { Message, Variant } from "./message.ts";
 import type { NameSet } from "./names.ts";
 import type { ScopeKey, TypeState } from "./port.ts";
+import type { Part, PartUser } from "./part.ts";
 import type { Pushes } from "./pushes.ts";
 import { Refusals } from "./refusal.ts";
 import { isWholeType, type Asked } from "./subscription.ts";
-import type { Past, Subscription, View, ViewUser } from "./view.ts";
+import type { Past, Subscription } from "./shown.ts";
+import type { View } from "./view.ts";
 
 /** What goes out next for a type. */
 export interface Push {
@@ -36,12 +38,15 @@ export interface WatchContext {
  * One type on one stream. All it keeps is what is asked for (interned), a position (a view and a revision), the answer
  * that is outstanding, and refusals while they stand; all else is shared.
  */
-export class Watch implements ViewUser {
+export class Watch implements PartUser {
   readonly type: TypeUrl;
   readonly #context: WatchContext;
   #scopes: readonly ScopeKey[] = [];
   #subscription: Subscription | undefined;
   #view: View | undefined;
+  /** What was sent: all of a view as of a revision. */
+  #sent: { readonly view: View; readonly revision: number } | undefined;
+  /** The same as a starting point; before the first response what the client told. */
   #base: Base = nothing;
   /** Names that go out next even if unchanged. */
   #forced: NameSet;
@@ -84,7 +89,8 @@ export class Watch implements ViewUser {
 
   /** Whether the client lacks what is in the view now, be it due already or not. */
   get behind(): boolean {
-    return this.#view !== undefined && (this.pending || this.position(this.#view) !== this.#view.revision);
+    if (!this.#view) return false;
+    return this.pending || this.#sent?.view !== this.#view || this.#sent.revision !== this.#view.revision;
   }
 
   /** Whether the client still holds what it should lose. */
@@ -106,8 +112,8 @@ export class Watch implements ViewUser {
     return this.#refusals.size > 0;
   }
 
-  position(view: View): number | undefined {
-    return this.#base instanceof At && this.#base.view === view ? this.#base.revision : undefined;
+  position(part: Part): number | undefined {
+    return this.#sent?.view.parts.includes(part) ? this.#sent.revision : undefined;
   }
 
   due(): void {
@@ -118,7 +124,7 @@ export class Watch implements ViewUser {
 
   /** The client lags so far behind that what it holds is not known any more. */
   get lost(): boolean {
-    return this.#base instanceof At && this.#base.revision < this.#base.view.floor;
+    return this.#sent !== undefined && this.#sent.revision < this.#sent.view.floor;
   }
 
   /** The proxy's scopes for this type are these from now on. */
@@ -210,9 +216,9 @@ export class Watch implements ViewUser {
   dispose(): void {
     const { store } = this.#context.pushes;
     if (this.#view) store.release(this.#view, this);
-    if (this.#base instanceof At && this.#base.view !== this.#view) store.release(this.#base.view, this);
+    if (this.#sent) store.release(this.#sent.view, this);
     this.#view = undefined;
-    this.#base = nothing;
+    this.#sent = undefined;
   }
 
   #standing(): TypeState["state"] {
@@ -232,11 +238,9 @@ export class Watch implements ViewUser {
     const { store } = this.#context.pushes;
     const before = this.#view;
     const view = store.hold(this.type, this.#scopes, this.#subscription, this);
-    if (view === before) return;
     this.#view = view;
-    const based = this.#base instanceof At ? this.#base.view : undefined;
-    if (before && before !== based) store.release(before, this);
-    this.due();
+    if (before) store.release(before, this);
+    if (view !== before) this.due();
   }
 
   #news(view: View, removals: boolean, tried: ReadonlySet<string>): Push | undefined {
@@ -299,14 +303,16 @@ export class Watch implements ViewUser {
   /** The client holds, or will hold with what is sent now, all of the view. */
   #move(view: View): void {
     const { store, sets } = this.#context.pushes;
-    const before = this.#base;
+    const before = this.#sent;
+    this.#sent = { view, revision: view.revision };
     this.#base = new At(view, view.revision);
+    store.share(view, this);
+    if (before) store.release(before.view, this);
     this.#forcedBefore = this.#forced;
     this.#forced = sets.empty;
     this.#due = false;
     this.#mustAnswer = false;
     this.#forgetGone();
     for (const name of this.#kept.keys()) if (view.get(name)) this.#kept.delete(name);
-    if (before instanceof At && before.view !== view) store.release(before.view, this);
   }
 }

@@ -1,0 +1,139 @@
+import type { EncodedResource } from "#proto/encoded.ts";
+import type { Changes, Scope } from "./scope.ts";
+import type { Difference } from "./difference.ts";
+import type { Past, Shown, Subscription } from "./shown.ts";
+
+/** Who shows a part to a proxy. */
+export interface PartUser {
+  /** Revision as of which the proxy holds the part; undefined when it holds something else. */
+  position(part: Part): number | undefined;
+  /** Something of the part became due. */
+  due(): void;
+}
+
+interface LoggedChange {
+  readonly revision: number;
+  readonly name: string;
+  readonly before: Past | undefined;
+}
+
+/** Changes that a part remembers for proxies that lag behind, at least; more when it has many resources. */
+const leastRemembered = 1024;
+const firstTrim = 64;
+
+/**
+ * What all proxies see of one scope that have the same subscription: its resources now, and what changed since a
+ * revision. Revisions are the engine's, so a proxy's whole position is one number.
+ */
+export class Part implements Shown {
+  readonly scope: Scope;
+  readonly subscription: Subscription;
+  /** Differences to now, by what a proxy held. Emptied by each change. */
+  readonly differences = new Map<string, Difference>();
+  readonly #id: number;
+  readonly #users = new Map<PartUser, number>();
+  #log: LoggedChange[] = [];
+  #trimAt = firstTrim;
+  #revision: number;
+  #floor: number;
+
+  constructor(id: number, scope: Scope, subscription: Subscription, revision: number) {
+    this.#id = id;
+    this.scope = scope;
+    this.subscription = subscription;
+    this.#revision = revision;
+    this.#floor = revision;
+  }
+
+  get key(): string {
+    return `part ${this.#id}`;
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  get floor(): number {
+    return this.#floor;
+  }
+
+  /** Who shows it now. */
+  users(): Iterable<PartUser> {
+    return this.#users.keys();
+  }
+
+  get used(): boolean {
+    return this.#users.size > 0;
+  }
+
+  /** A user may hold a part more than once, such as in what its proxy has and in what it is to get. */
+  hold(user: PartUser): void {
+    this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
+  }
+
+  release(user: PartUser): void {
+    const held = (this.#users.get(user) ?? 0) - 1;
+    if (held > 0) this.#users.set(user, held);
+    else this.#users.delete(user);
+  }
+
+  asksFor(name: string): boolean {
+    return this.subscription.wildcard || this.subscription.names.has(name);
+  }
+
+  get(name: string): EncodedResource | undefined {
+    return this.asksFor(name) ? this.scope.get(name) : undefined;
+  }
+
+  *resources(): Generator<EncodedResource> {
+    for (const name of this.subscription.wildcard ? this.scope.names() : this.subscription.names) {
+      const resource = this.scope.get(name);
+      if (resource) yield resource;
+    }
+  }
+
+  changedSince(revision: number): ReadonlyMap<string, Past | undefined> {
+    const changes = new Map<string, Past | undefined>();
+    for (let at = this.#log.length - 1; at >= 0; at -= 1) {
+      const change = this.#log[at];
+      if (!change || change.revision <= revision) break;
+      changes.set(change.name, change.before);
+    }
+    return changes;
+  }
+
+  /** The revision of the last change up to one: whoever holds either holds the same. */
+  positionAt(revision: number): number {
+    if (revision >= this.#revision) return this.#revision;
+    const change = this.#log.findLast((logged) => logged.revision <= revision);
+    return change?.revision ?? this.#floor;
+  }
+
+  /** Takes in one settled change of its scope. Returns whether the part changed. */
+  settle(revision: number, changes: Changes): boolean {
+    let moved = false;
+    for (const [name, resource] of changes) {
+      if (!this.asksFor(name)) continue;
+      const kept = this.subscription.wildcard ? resource : undefined;
+      this.#log.push({ revision, name, before: resource && { version: resource.version, resource: kept } });
+      moved = true;
+    }
+    if (!moved) return false;
+    this.#revision = revision;
+    this.differences.clear();
+    if (this.#log.length > this.#trimAt) this.#trim();
+    return true;
+  }
+
+  /** Forgets what every proxy has got, and what only the slowest still lack when that is too much. */
+  #trim(): void {
+    let least = this.#revision;
+    for (const user of this.#users.keys()) least = Math.min(least, user.position(this) ?? least);
+    const limit = Math.max(leastRemembered, 2 * this.subscription.names.size);
+    const surplus = this.#log[this.#log.length - limit - 1]?.revision ?? 0;
+    const floor = Math.max(least, surplus);
+    this.#log = this.#log.filter((change) => change.revision > floor);
+    this.#floor = Math.max(this.#floor, floor);
+    this.#trimAt = Math.max(firstTrim, 2 * this.#log.length);
+  }
+}
