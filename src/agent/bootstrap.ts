@@ -18,6 +18,8 @@ const router = {
 const http2 = {
   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
     "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    // A stream that ended is followed by one on a new connection, as Istio has it.
+    common_http_protocol_options: { max_requests_per_connection: 1 },
     explicit_http_config: { http2_protocol_options: {} },
   },
 };
@@ -153,7 +155,6 @@ function xdsCluster(socket: string): object {
         { priority: "HIGH", ...threshold },
       ],
     },
-    max_requests_per_connection: 1,
     typed_extension_protocol_options: http2,
   };
 }

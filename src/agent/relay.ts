@@ -144,7 +144,8 @@ export class Relay implements AsyncDisposable {
   /** From the proxy to the control plane. */
   async #up(variant: Variant, call: Downstream, upstream: Upstream, signal: AbortSignal): Promise<void> {
     let first = true;
-    for await (const bytes of call as AsyncIterable<Buffer>) {
+    // Leaving the loop must not destroy the stream: its status is yet to be sent.
+    for await (const bytes of call.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       if (first) {
         const id = requestNodeId(variant, bytes);
         if (id !== this.#options.nodeId)

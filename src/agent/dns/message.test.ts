@@ -54,7 +54,11 @@ function readResponse(bytes: Buffer): Read {
   return { id: bytes.readUInt16BE(0), flags: bytes.readUInt16BE(2), records };
 }
 
-const label = fc.string({ unit: fc.constantFrom(..."abcxyzABC019-_"), minLength: 1, maxLength: 20 });
+const label = fc.string({
+  unit: fc.constantFrom("a", "b", "z", "A", "Z", "0", "9", "-", "_"),
+  minLength: 1,
+  maxLength: 20,
+});
 const name = fc.array(label, { minLength: 1, maxLength: 8 }).map((labels) => labels.join("."));
 
 describe("DNS messages", () => {

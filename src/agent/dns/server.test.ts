@@ -1,7 +1,6 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { connect } from "node:net";
-import type { AddressInfo } from "node:net";
 import { Resolver } from "node:dns/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock as clock } from "#base/clock.ts";
@@ -91,7 +90,7 @@ describe("a Pod's name server", () => {
     });
     upstream.bind(0, "127.0.0.3");
     await once(upstream, "listening");
-    const { port } = upstream.address() as AddressInfo;
+    const { port } = upstream.address();
     const forwarder = new HostForwarder(here, ["127.0.0.3"], clock, port);
     owned.push(forwarder, { [Symbol.dispose]: () => upstream.close() });
     const { server, resolver } = await serve(forwarder);

@@ -35,9 +35,9 @@ function addresses(name: string): readonly string[] | undefined {
 describe("a Pod's names", () => {
   it("are those that Kubernetes gives a Service, its short name only in its own namespace", () => {
     for (const name of ["reviews", "reviews.shop", "reviews.shop.svc", "reviews.shop.svc.cluster.local"])
-      expect(addresses(name), name).toEqual(["10.110.0.5"]);
+      expect([name, addresses(name)]).toEqual([name, ["10.110.0.5"]]);
     for (const name of ["reviews.other", "reviews.other.svc", "reviews.other.svc.cluster.local"])
-      expect(addresses(name), name).toEqual(["10.110.0.6"]);
+      expect([name, addresses(name)]).toEqual([name, ["10.110.0.6"]]);
     expect(addresses("db.shop")).toEqual(["10.10.0.8", "10.10.0.9"]);
     expect(addresses("db-0.db.shop.svc.cluster.local")).toEqual(["10.10.0.8"]);
     expect(addresses("far.shop.svc.example.org"), "another domain's service").toEqual(["10.110.0.7"]);

@@ -1,0 +1,90 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { bootstrap } from "./bootstrap.ts";
+import { proxyNode, workloadOf } from "./node-metadata.ts";
+import { containerOf, podOf } from "./testing/pods.ts";
+
+const agent = {
+  cluster: "east",
+  node: "east-1",
+  region: "east",
+  zone: "east-1",
+  network: "",
+  clusterDomain: "cluster.local",
+  meshId: "cluster.local",
+  envoy: { program: "/unused", concurrency: 2 },
+};
+
+const sidecar = proxyNode({ pod: podOf(), role: "sidecar", address: "10.10.0.5", agent });
+const gatewayPod = podOf(
+  { name: "ingress-abc", namespace: "istio-system", labels: { istio: "ingressgateway" }, ownerReferences: [] },
+  { containers: [containerOf({ name: "istio-proxy", image: "auto" })] },
+);
+const gateway = proxyNode({ pod: gatewayPod, role: "gateway", address: "10.10.0.6", agent });
+
+const folder = mkdtempSync(join(tmpdir(), "weft-bootstrap-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Compares with a file of `testdata`; with `WEFT_GOLDEN=write` in the environment it is written first. */
+function golden(file: string, value: unknown): void {
+  const path = join(import.meta.dirname, "testdata", file);
+  const text = `${JSON.stringify(value, undefined, 2)}\n`;
+  if (process.env["WEFT_GOLDEN"] === "write") writeFileSync(path, text);
+  expect(text).toBe(readFileSync(path, "utf8"));
+}
+
+describe("a proxy's bootstrap (golden)", () => {
+  it("of a sidecar is as written down, and a real Envoy takes it", () => {
+    const made = bootstrap({ node: sidecar, xdsSocket: "/run/weft/xds.sock" });
+    golden("sidecar-bootstrap.json", made);
+    const file = join(folder, "sidecar.json");
+    writeFileSync(file, JSON.stringify(made));
+    const envoy = execFileSync(process.execPath, ["setup/program.ts", "envoy"], { encoding: "utf8" }).trim();
+    const out = execFileSync(envoy, ["--mode", "validate", "-c", file, "--disable-hot-restart", "-l", "warning"], {
+      encoding: "utf8",
+    });
+    expect(out).toContain("OK");
+  });
+
+  it("of a gateway differs in its node alone", () => {
+    const made = bootstrap({ node: gateway, xdsSocket: "/run/weft/xds.sock" });
+    golden("gateway-node.json", gateway);
+    expect(made).toEqual({ ...bootstrap({ node: sidecar, xdsSocket: "/run/weft/xds.sock" }), node: gateway });
+  });
+});
+
+function ownedBy(kind: string, name: string) {
+  return podOf({ ownerReferences: [{ apiVersion: "apps/v1", kind, name, uid: "u", controller: true }] });
+}
+
+describe("what a proxy says of itself", () => {
+  it("is what Istio's agent says", () => {
+    expect(sidecar.id).toBe("sidecar~10.10.0.5~reviews-v1-5f9c7-x2k4p.shop~shop.svc.cluster.local");
+    expect(sidecar.cluster).toBe("reviews.shop");
+    expect(sidecar.metadata).toMatchObject({
+      CLUSTER_ID: "east",
+      NAMESPACE: "shop",
+      INSTANCE_IPS: "10.10.0.5",
+      WORKLOAD_NAME: "reviews-v1",
+      OWNER: "kubernetes://apis/apps/v1/namespaces/shop/deployments/reviews-v1",
+      SERVICE_ACCOUNT: "reviews",
+      POD_PORTS: '[{"name":"http","containerPort":9080,"protocol":"TCP"}]',
+    });
+    expect(sidecar.metadata["LABELS"]).toMatchObject({
+      app: "reviews",
+      "service.istio.io/canonical-name": "reviews",
+      "service.istio.io/canonical-revision": "v1",
+    });
+    expect(gateway.id).toBe("router~10.10.0.6~ingress-abc.istio-system~istio-system.svc.cluster.local");
+    expect(gateway.metadata["OWNER"]).toBe("kubernetes://apis/v1/namespaces/istio-system/pods/ingress-abc");
+  });
+
+  it("names the workload that owns the Pod", () => {
+    expect(workloadOf(ownedBy("StatefulSet", "db"))).toMatchObject({ kind: "StatefulSet", name: "db" });
+    expect(workloadOf(ownedBy("ReplicaSet", "lonely"))).toMatchObject({ kind: "ReplicaSet", name: "lonely" });
+    expect(workloadOf(podOf({ ownerReferences: [] }))).toMatchObject({ kind: "Pod", name: "reviews-v1-5f9c7-x2k4p" });
+  });
+});
