@@ -31,7 +31,7 @@ const keyed = /^metadata\.(labels|annotations)\['(.*)'\]$/;
  * The value of one of the Pod's fields, by the paths that Kubernetes' downward API has.
  * @throws WeftError `InvalidArgument` for any other path.
  */
-export function fieldValue(pod: Pod, path: string, addresses: Pick<EnvironmentSources, "podIp" | "hostIp">): string {
+function fieldValue(pod: Pod, path: string, addresses: Pick<EnvironmentSources, "podIp" | "hostIp">): string {
   const { metadata, spec } = pod;
   const [, map, key = ""] = keyed.exec(path) ?? [];
   if (map !== undefined) return metadata[map as "labels" | "annotations"]?.[key] ?? "";

@@ -4,7 +4,7 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 export const dnsAddress = "169.254.20.10";
 
 /** The domains in which a Pod's short names are looked up, as in Kubernetes. */
-export function searchDomains(namespace: string, clusterDomain: string): readonly string[] {
+function searchDomains(namespace: string, clusterDomain: string): readonly string[] {
   return [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain];
 }
 

@@ -139,7 +139,7 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
  * Asks the admin interface of a Pod's proxy.
  * @throws WeftError `Unavailable` when it does not answer with 200.
  */
-export async function askAdmin(network: string, method: "GET" | "POST", path: string): Promise<string> {
+async function askAdmin(network: string, method: "GET" | "POST", path: string): Promise<string> {
   const socket = await connectInside(network, { host: "127.0.0.1", port: proxyPorts.admin });
   return new Promise((resolve, reject) => {
     const call = request({

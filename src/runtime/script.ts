@@ -5,7 +5,7 @@ import type { ProcessSpec } from "./process.ts";
 const supervisor = readFileSync(join(import.meta.dirname, "shim.sh"), "utf8");
 
 /** A text as one word of a POSIX shell. */
-export function quoted(text: string): string {
+function quoted(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
