@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { systemClock, type Clock } from "#base/clock.ts";
+import { timestamp } from "#base/timestamp.ts";
 import { configMap, created, createNamespace, pod } from "./testing/objects.ts";
 import { startTestServer, type Json, type TestServer } from "./testing/server.ts";
 
@@ -159,10 +161,45 @@ describe("namespaces", () => {
     expect((await server.ask("west", `${sidecars}/s`)).status).toBe(200);
   });
 
+  test("that every cluster has cannot be deleted", async () => {
+    const { status, json } = await server.ask("east", "/api/v1/namespaces/default", { method: "DELETE" });
+    expect([status, json.message]).toEqual([
+      403,
+      'namespaces "default" is forbidden: this namespace may not be deleted',
+    ]);
+  });
+
   test("of the mesh take the mesh's objects along", async () => {
     await createNamespace(server, "mesh", "z");
     await server.ask("mesh", "/api/v1/namespaces/z", { method: "DELETE" });
     await vi.waitFor(async () => expect((await server.ask("mesh", "/api/v1/namespaces/z")).status).toBe(404), 5_000);
     expect((await server.ask("west", `${sidecars}/s`)).status).toBe(404);
+  });
+});
+
+test("events go an hour after they happened last", async () => {
+  let now = Date.now();
+  const waiting = new Set<() => void>();
+  const clock: Clock = {
+    ...systemClock,
+    now: () => now,
+    sleep(_ms, signal) {
+      return new Promise((resolve, reject) => {
+        waiting.add(resolve);
+        signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+      });
+    },
+  };
+  await using own = await startTestServer({ clock });
+  const events = "/api/v1/namespaces/default/events";
+  const involvedObject = { kind: "Pod", name: "p" };
+  const at = (ms: number): string => timestamp(now + ms);
+  await created(own, "east", events, { metadata: { name: "once" }, involvedObject, lastTimestamp: at(-60_000) });
+  await created(own, "east", events, { metadata: { name: "again" }, involvedObject, lastTimestamp: at(3_000_000) });
+  now += 3_700_000;
+  for (const wake of waiting) wake();
+  await vi.waitFor(async () => {
+    const { items } = (await own.ask("east", events)).json;
+    expect(items.map(({ metadata }: Json) => metadata.name)).toEqual(["again"]);
   });
 });

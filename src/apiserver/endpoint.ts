@@ -40,7 +40,10 @@ export class Endpoint implements AsyncDisposable {
     try {
       for (const address of listeners) {
         const handle = handler(context, routes, draining.signal, !("socketPath" in address));
-        const server = createServer((request, response) => void handle(request, response));
+        const server = createServer((request, response) => {
+          // What cannot even be told to the client ends its connection.
+          handle(request, response).catch(() => response.destroy());
+        });
         servers.push(server);
         addresses.push(await listen(server, address));
       }
@@ -70,7 +73,7 @@ function close(server: Server): Promise<void> {
   return promise;
 }
 
-/** Serves one request after the other of a listener; never throws. */
+/** Serves one request after the other of a listener. */
 function handler(
   context: Context,
   routes: Routes,

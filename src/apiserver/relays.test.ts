@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { created, createNamespace, pod } from "./testing/objects.ts";
@@ -19,8 +20,11 @@ async function neighbour(
 ): Promise<Neighbour> {
   const server = createServer(answer).listen(socketPath);
   await once(server, "listening");
+  return { ...closing(server), socketPath };
+}
+
+function closing(server: Server): Pick<Neighbour, "server" | typeof Symbol.asyncDispose> {
   return {
-    socketPath,
     server,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
@@ -28,6 +32,13 @@ async function neighbour(
       await once(server, "close");
     },
   };
+}
+
+/** The same on a port of the loopback address. */
+async function remote(): Promise<Neighbour & { readonly url: string }> {
+  const server = createServer(echo).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { ...closing(server), socketPath: "", url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
 /** Tells what it was asked; `follow` never ends, `/echo` gives the body back, `/cut` breaks off. */
@@ -52,12 +63,14 @@ function echo(request: IncomingMessage, response: ServerResponse): void {
 let server: TestServer;
 let other: Neighbour;
 let agent: Neighbour;
+let far: Neighbour & { readonly url: string };
 let place: string;
 
 beforeAll(async () => {
   place = mkdtempSync(join(tmpdir(), "weft-relay-"));
   agent = await neighbour(join(place, "agent.sock"), echo);
   other = await neighbour(join(place, "other.sock"), echo);
+  far = await remote();
   const resources = [
     { name: "widgets", singularName: "widget", namespaced: true, kind: "Widget", verbs: ["get", "list"] },
     { name: "widgets/status", singularName: "", namespaced: true, kind: "Widget", verbs: ["get"] },
@@ -65,6 +78,7 @@ beforeAll(async () => {
   server = await startTestServer({
     aggregated: [
       { group: "widgets.example.com", versions: ["v1"], resources, upstream: { socketPath: other.socketPath } },
+      { group: "far.example.com", versions: ["v1"], resources: [], upstream: { url: new URL(far.url) } },
       {
         group: "gone.example.com",
         versions: ["v1"],
@@ -90,6 +104,7 @@ afterAll(async () => {
   await server[Symbol.asyncDispose]();
   await agent[Symbol.asyncDispose]();
   await other[Symbol.asyncDispose]();
+  await far[Symbol.asyncDispose]();
   rmSync(place, { recursive: true, force: true });
 });
 
@@ -175,6 +190,12 @@ describe("groups of other servers", () => {
     const path = "/apis/widgets.example.com/v1/namespaces/a/widgets/w";
     expect((await server.ask("west", `${path}?watch=1`)).json).toMatchObject({ method: "GET", url: `${path}?watch=1` });
     expect((await server.ask("east", "/apis/widgets.example.com/v2/widgets")).status).toBe(404);
+  });
+
+  test("may be elsewhere, by URL", async () => {
+    const body = "x".repeat(100_000);
+    const answer = await server.ask("east", "/apis/far.example.com/v1/echo", { method: "POST", body });
+    expect([answer.status, answer.text === body]).toEqual([201, true]);
   });
 
   test("that are not there answer 503", async () => {

@@ -38,16 +38,26 @@ export function text(content: string, code = 200): Reply {
   return { kind: "text", code, text: content, type: "text/plain; charset=utf-8" };
 }
 
-/** A `Warning` header's value (RFC 7234, 5.5), which kubectl prints. */
-function warning(message: string): string {
-  const plain = message.replaceAll(/[^\x20-\x7e]/g, " ").replaceAll(/["\\]/g, "\\$&");
-  return `299 - "${plain}"`;
+/** As many characters of warnings as go into one answer; clients take only so much of headers. */
+const warningLimit = 4_096;
+
+/** Values of `Warning` headers (RFC 7234, 5.5), which kubectl prints. */
+function warningHeaders(messages: readonly string[]): readonly string[] {
+  const values: string[] = [];
+  let length = 0;
+  for (const message of new Set(messages)) {
+    const plain = message.replaceAll(/[^\x20-\x7e]/g, " ").replaceAll(/["\\]/g, "\\$&");
+    length += plain.length;
+    if (length > warningLimit) break;
+    values.push(`299 - "${plain}"`);
+  }
+  return values;
 }
 
 /** Writes an answer; resolves when all of it is handed to the connection, or the client is gone. */
 export async function writeReply(response: ServerResponse, reply: Reply, warnings: readonly string[]): Promise<void> {
   if (reply.kind === "relayed") return;
-  if (warnings.length > 0) response.setHeader("Warning", warnings.map(warning));
+  if (warnings.length > 0) response.setHeader("Warning", warningHeaders(warnings));
   response.setHeader("Cache-Control", "no-cache, private");
   switch (reply.kind) {
     case "value": {

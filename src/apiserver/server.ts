@@ -6,6 +6,7 @@ import { Validator } from "#api/validation.ts";
 import type { Partition, ResourceStore } from "#store/port.ts";
 import { ServiceAddresses } from "./admission/service-addresses.ts";
 import { Collector } from "./collector/collector.ts";
+import { EventExpiry } from "./collector/events.ts";
 import { NamespaceController } from "./collector/namespaces.ts";
 import type { Context, EndpointView } from "./context.ts";
 import { DiscoveryDocuments } from "./discovery/documents.ts";
@@ -26,7 +27,7 @@ export interface EndpointOptions {
   readonly partition: Partition;
   /** Loopback addresses and Unix sockets. */
   readonly listen: readonly ListenAddress[];
-  /** The range of its Services' addresses, such as `10.110.0.0/16`. Without one, Services get none. */
+  /** The range of its Services' addresses, such as `10.110.0.0/16`; one for a partition. Without one, Services get none. */
   readonly serviceRange?: string;
   /** Namespaces that are made if they are not there; `default` and `kube-system` unless told. */
   readonly namespaces?: readonly string[];
@@ -52,9 +53,15 @@ export interface ApiServer extends AsyncDisposable {
   readonly endpoints: ReadonlyMap<string, readonly ListenAddress[]>;
 }
 
-function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, validator: Validator): Context {
+/** What endpoints of one partition share. */
+type Shared = Pick<Context, "validator"> & { readonly addresses: Map<Partition, ServiceAddresses> };
+
+function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, { validator, addresses }: Shared): Context {
   const { store, clock, logger, kinds } = options;
   const { name, view, partition, serviceRange } = endpoint;
+  if (serviceRange !== undefined && !addresses.has(partition)) {
+    addresses.set(partition, new ServiceAddresses(store, partition, serviceRange));
+  }
   return {
     store,
     clock,
@@ -64,13 +71,13 @@ function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, validat
     view,
     partition,
     kinds: new ServedKinds(kinds, view),
-    addresses: serviceRange === undefined ? undefined : new ServiceAddresses(store, partition, serviceRange),
+    addresses: addresses.get(partition),
   };
 }
 
 /**
  * Serves a store as Kubernetes-style APIs over HTTP, one for each endpoint, and runs what such an API does by itself:
- * namespaces come and go with what is in them, and objects go with their owners.
+ * namespaces come and go with what is in them, objects go with their owners, and events when they are old.
  *
  * Requests are not authenticated, so endpoints listen only where no other machine and no other user can reach them.
  *
@@ -99,12 +106,12 @@ function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, validat
  */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { aggregated = [], version } = options;
-  const validator = new Validator();
+  const shared: Shared = { validator: new Validator(), addresses: new Map() };
   await using started = new AsyncDisposableStack();
   const addresses = new Map<string, readonly ListenAddress[]>();
   const contexts = new Map<Partition, Context>();
   for (const endpoint of options.endpoints) {
-    const context = contextOf(options, endpoint, validator);
+    const context = contextOf(options, endpoint, shared);
     await ensureNamespaces(context, endpoint.namespaces ?? ["default", "kube-system"]);
     const routes = {
       discovery: new DiscoveryDocuments(context.kinds, aggregated),
@@ -141,8 +148,8 @@ function runControllers(context: Context): AsyncDisposable {
     if (stop.signal.aborted) return;
     context.logger.error("a controller ended", { endpoint: context.endpoint, error: messageOf(error) });
   };
-  const running = [new NamespaceController(context), new Collector(context)].map((controller) =>
-    controller.run(stop.signal).catch(report),
+  const running = [new NamespaceController(context), new Collector(context), new EventExpiry(context)].map(
+    (controller) => controller.run(stop.signal).catch(report),
   );
   return {
     async [Symbol.asyncDispose]() {

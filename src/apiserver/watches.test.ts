@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { request as httpRequest, type IncomingMessage } from "node:http";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock, type Clock } from "#base/clock.ts";
 import { configMap, created, createNamespace } from "./testing/objects.ts";
@@ -150,6 +151,27 @@ describe("watches", () => {
     const event = await lines.next();
     expect([brief(event), event.object.apiVersion]).toEqual(["ADDED s", "networking.istio.io/v1beta1"]);
   });
+});
+
+test("a reader that does not read is not buffered for: it gets 410 when what it missed is forgotten", async () => {
+  await using own = await startTestServer();
+  await created(own, "east", "/api/v1/namespaces/default/configmaps", configMap("large"));
+  const { resourceVersion } = (await own.ask("east", "/api/v1/configmaps")).json.metadata;
+  const url = `${own.url("east")}/api/v1/configmaps?watch=1&resourceVersion=${resourceVersion}`;
+  const [response] = (await once(httpRequest(url, { agent: false }).end(), "response")) as [IncomingMessage];
+  response.pause();
+  // Far more than the sockets' buffers take.
+  const changes = 60;
+  for (let change = 0; change < changes; change += 1) {
+    const body = JSON.stringify({ data: { text: String(change % 10).repeat(500_000) } });
+    const path = "/api/v1/namespaces/default/configmaps/large";
+    expect((await own.ask("east", path, { method: "PATCH", headers: merge, body })).status).toBe(200);
+  }
+  await own.store.compact(await own.store.revision());
+  const types: string[] = [];
+  for await (const line of createInterface({ input: response })) types.push(brief(JSON.parse(line)));
+  expect(types.length).toBeLessThan(changes);
+  expect(types.at(-1)).toBe("ERROR 410");
 });
 
 test("when the server stops, watches end, and requests on the way are answered", async () => {

@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Clock } from "#base/clock.ts";
 import { systemClock } from "#base/clock.ts";
+import { codeOf } from "#base/errors.ts";
 import { silentLogger } from "#base/logger.ts";
 import type { ResourceStore } from "./port.ts";
 import { openSqliteStore, type SqliteOptions } from "./sqlite.ts";
@@ -158,13 +159,50 @@ test("writes that cannot be stored are refused, and later ones work", async () =
   expect((await accepted).revision).toBe(2);
 });
 
+test("a full disk refuses writes, keeps what is stored, and is survived", async () => {
+  const mount = join(directory, "small");
+  mkdirSync(mount);
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=512k", "tmpfs", mount]);
+  try {
+    const path = join(mount, "store.db");
+    let stored = 0;
+    {
+      await using store = await open(path);
+      const write = (at: number): Promise<unknown> => put(store, `n-${at}`, "x".repeat(40_000));
+      while (
+        await write(stored).then(
+          () => true,
+          (error: unknown) => codeOf(error) !== "Unavailable",
+        )
+      )
+        stored += 1;
+      expect(stored).toBeGreaterThan(2);
+      // What was asked for together with the write that failed was checked against it, so it is refused too.
+      const together = await Promise.allSettled([write(stored), put(store, `n-${stored}`, "small")]);
+      expect(together.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+      expect((await store.list(things)).items).toHaveLength(stored);
+      execFileSync("mount", ["-o", "remount,size=8m", mount]);
+      await write(stored);
+      expect(await store.revision()).toBe(stored + 1);
+    }
+    await using store = await open(path);
+    expect((await store.list(things)).items).toHaveLength(stored + 1);
+  } finally {
+    execFileSync("umount", [mount]);
+  }
+});
+
 test("a kill -9 amid writes loses no acknowledged write", { timeout: 60_000 }, async () => {
   const path = newPath();
   let newest = 0;
   for (let round = 0; round < 5; round += 1) {
-    const writer = spawn(process.execPath, [fileURLToPath(new URL("testing/writer.ts", import.meta.url)), path, `${round}`], {
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+    const writer = spawn(
+      process.execPath,
+      [fileURLToPath(new URL("testing/writer.ts", import.meta.url)), path, `${round}`],
+      {
+        stdio: ["ignore", "pipe", "inherit"],
+      },
+    );
     const acknowledged = new Map<string, { revision: number; value: string }>();
     const lines = createInterface({ input: writer.stdout });
     lines.on("line", (line) => {

@@ -1,3 +1,4 @@
+import { resourceName, type Kind } from "#api/kind.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { valueAt } from "#api/columns.ts";
 import type { Context } from "../context.ts";
@@ -25,6 +26,15 @@ export async function requireNamespace(context: Context, target: Target, name: s
       field: "metadata.namespace",
     },
   ]);
+}
+
+/** Namespaces that every cluster has. */
+const permanent: ReadonlySet<string> = new Set(["default", "kube-system", "kube-public"]);
+
+/** @throws ApiError `Forbidden` for a namespace that every cluster has. */
+export function checkDeletion(kind: Kind, name: string): void {
+  if (resourceName(kind) !== "namespaces" || !permanent.has(name)) return;
+  throw forbidden(kind, name, "this namespace may not be deleted");
 }
 
 /** A new namespace is active, and stays until its objects are gone. */

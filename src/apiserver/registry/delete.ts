@@ -4,6 +4,7 @@ import type { ResourceObject } from "#api/meta.ts";
 import type { Stored } from "#store/port.ts";
 import { resourceName, type Kind } from "#api/kind.ts";
 import { valueAt } from "#api/columns.ts";
+import { checkDeletion } from "../admission/namespace.ts";
 import { keyOf, type Context } from "../context.ts";
 import { ApiError, conflict, notFound } from "../status.ts";
 import type { Target } from "./target.ts";
@@ -120,7 +121,7 @@ async function deleteStored(context: Context, kind: Kind, current: Stored, optio
 
 /**
  * Deletes an object, or begins to: with finalizers, a grace period or objects inside, it first gets a deletion timestamp.
- * @throws ApiError `NotFound`, `Conflict` when a precondition does not hold.
+ * @throws ApiError `NotFound`, `Conflict` when a precondition does not hold, `Forbidden` for a cluster's own namespaces.
  */
 export async function remove(
   context: Context,
@@ -128,6 +129,7 @@ export async function remove(
   name: string,
   options: DeleteOptions,
 ): Promise<Deletion> {
+  checkDeletion(target.kind, name);
   const key = keyOf(context, target.kind, target.namespace, name);
   for (;;) {
     const current = await context.store.get(key);
