@@ -74,7 +74,6 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
       namespaceLabels: (name) => objects.namespaces.get({ name })?.metadata.labels ?? {},
     },
   );
-  manager.adopt();
   await using _api = await AgentApi.listen({
     layout,
     instance: options.instance,
@@ -83,13 +82,14 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
     find: (namespace, name) => manager.find(namespace, name),
     list: () => manager.records(),
   });
+  manager.adopt();
   logger.info("running the node's Pods", { node: options.node, podCidr });
   await Promise.all([
     nameServer.run(signal),
     manager.run(signal),
     writer.run(signal),
     objects.run(signal),
-    registration.run(hostIp, signal),
+    registration.run(hostIp, podCidr, signal),
     follow(objects, manager, signal),
   ]);
 }

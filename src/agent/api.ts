@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { connect } from "node:net";
 import { pipeline } from "node:stream/promises";
 import type { Clock } from "#base/clock.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
@@ -72,6 +73,18 @@ function logOptions(query: URLSearchParams, now: number): LogOptions {
   };
 }
 
+/** Whether a process accepts connections on a Unix socket. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
+
 /**
  * The agent's own API on a Unix socket, in a kubelet's paths where it has some:
  * `/healthz`, `/pods`, `/containerLogs/{namespace}/{pod}/{container}`, `/proxy/{namespace}/{pod}/{port}/...`.
@@ -86,10 +99,15 @@ export class AgentApi implements AsyncDisposable {
     this.#server = createServer((request, response) => void this.#serve(request, response));
   }
 
-  /** Opens the socket; one that an earlier agent left is replaced. */
+  /**
+   * Opens the socket; one that an earlier agent left is replaced.
+   * @throws WeftError `AlreadyExists` when another agent of the node runs.
+   */
   static async listen(options: AgentApiOptions): Promise<AgentApi> {
     const api = new AgentApi(options);
     const { socket } = options.layout;
+    if (await answers(socket))
+      throw new WeftError("AlreadyExists", `another agent of this node runs: it listens on ${socket}`);
     rmSync(socket, { force: true });
     await new Promise<void>((resolve, reject) => {
       api.#server.once("error", (error) => reject(new WeftError("Unavailable", `cannot listen on ${socket}`, error)));

@@ -37,6 +37,15 @@ export class BaseIds {
     throw new WeftError("ResourceExhausted", "no base id for another Envoy is left on this machine");
   }
 
+  /** Whether a number is still this owner's; after the machine's restart it is not. */
+  holds(id: number, owner: string): boolean {
+    try {
+      return readFileSync(join(this.#folder, String(id)), "utf8") === owner;
+    } catch {
+      return false;
+    }
+  }
+
   /** Whether the owner has gone without giving the number back. */
   #isStale(id: number): boolean {
     try {

@@ -32,7 +32,8 @@ export function kubeletRules(policy: "Always" | "OnFailure" | "Never"): RestartR
 
 /** What a container's runner is given. */
 export interface ContainerContext {
-  readonly container: Container;
+  /** The container as its Pod has it now; its image may be changed. */
+  readonly container: () => Container;
   readonly record: ContainerRecord;
   readonly rules: RestartRules;
   /** The folder of a start. */
@@ -50,6 +51,8 @@ export interface ContainerContext {
   readonly tell: (text: EventText) => void;
 }
 
+/** How long a start may take before its readiness probe's failures are told as events. */
+const settleMs = 10_000;
 /** How long to wait before what a container lacks is looked for again. */
 const lackMs = 5_000;
 
@@ -79,7 +82,7 @@ export class ContainerRunner implements Disposable {
   }
 
   get container(): Container {
-    return this.#context.container;
+    return this.#context.container();
   }
 
   /** How the current start's process stands. */
@@ -144,7 +147,8 @@ export class ContainerRunner implements Disposable {
   }
 
   #backOff(due: number): void {
-    const { record, container } = this.#context;
+    const { container } = this;
+    const { record } = this.#context;
     if (record.waiting?.reason === "CrashLoopBackOff") return;
     const seconds = Math.round(due / 1000);
     const message = `back-off ${seconds}s restarting failed container=${container.name}`;
@@ -158,8 +162,8 @@ export class ContainerRunner implements Disposable {
   }
 
   async #start(): Promise<number | undefined> {
-    const { record, container, folder, prepare, tell, changed } = this.#context;
-    const { name } = container;
+    const { record, folder, prepare, tell, changed } = this.#context;
+    const { name, image } = this.container;
     // A start that an agent prepared and did not live to make is made now, in the same folder.
     const next = record.ended === undefined ? Math.max(record.attempt, 0) : record.attempt + 1;
     try {
@@ -180,6 +184,8 @@ export class ContainerRunner implements Disposable {
       if (!(error instanceof StartRefusal)) throw error;
       return this.#refuse(error);
     }
+    const present = `Container image "${image ?? ""}" already present on machine`;
+    tell({ type: "Normal", reason: "Pulled", message: present });
     tell({ type: "Normal", reason: "Created", message: `Created container: ${name}` });
     tell({ type: "Normal", reason: "Started", message: `Started container ${name}` });
     this.observe();
@@ -211,9 +217,9 @@ export class ContainerRunner implements Disposable {
 
   #probe(startedAt: number): void {
     if (this.#prober !== undefined) return;
-    const { record, container, probes, clock, changed, tell } = this.#context;
+    const { record, probes, clock, changed, tell } = this.#context;
     this.#prober = new Prober(
-      container,
+      this.container,
       probes(() => this.state),
       {
         started: () => {
@@ -227,6 +233,8 @@ export class ContainerRunner implements Disposable {
         },
         failed: (kind, message) => this.#fail(kind, message),
         unhealthy: (kind, message) => {
+          // A program that is still starting is not ready, which is no news.
+          if (kind === "readiness" && !record.ready && clock.now() - startedAt < settleMs) return;
           const what = `${kind.charAt(0).toUpperCase()}${kind.slice(1)} probe failed`;
           tell({ type: "Warning", reason: "Unhealthy", message: `${what}: ${message}` });
         },
@@ -237,7 +245,8 @@ export class ContainerRunner implements Disposable {
   }
 
   #fail(kind: ProbeKind, message: string): void {
-    const { container, tell } = this.#context;
+    const { container } = this;
+    const { tell } = this.#context;
     const { name } = container;
     tell({
       type: "Normal",

@@ -49,7 +49,7 @@ export class NameServer implements Disposable {
     this.#layout = layout;
     this.#state = this.#load();
     this.#runner = new ContainerRunner({
-      container,
+      container: () => container,
       record: this.#state.process,
       rules: proxyRules,
       folder: (attempt) => join(layout.nameServer, String(attempt)),

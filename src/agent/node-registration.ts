@@ -34,6 +34,8 @@ export class NodeRegistration {
   readonly #leases: KindClient<Lease>;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  /** What a node that is registered anew gets for its Pods: the range that they have. */
+  #podCidr: string | undefined;
 
   constructor(options: RegistrationOptions, client: Client, clock: Clock, logger: Logger) {
     this.#options = options;
@@ -41,6 +43,7 @@ export class NodeRegistration {
     this.#leases = client.of<Lease>(leaseKind);
     this.#clock = clock;
     this.#logger = logger;
+    this.#podCidr = options.agent.podCidr;
   }
 
   /** Registers the node and waits until it has a Pod network: the one in its specification, else the one in the options. */
@@ -60,7 +63,8 @@ export class NodeRegistration {
   }
 
   /** Keeps the node's status and lease up to date until the signal aborts. */
-  async run(hostIp: string, signal: AbortSignal): Promise<void> {
+  async run(hostIp: string, podCidr: string, signal: AbortSignal): Promise<void> {
+    this.#podCidr = podCidr;
     const backoff = new Backoff({ initialMs: 100, maxMs: 5000 });
     while (!signal.aborted) {
       let wait = renewMs;
@@ -92,9 +96,10 @@ export class NodeRegistration {
     const annotations = { [socketAnnotation]: socket };
     const found = await this.#nodes.find({ name }, signal);
     if (found === undefined) {
-      const podCIDR = agent.podCidr === undefined ? {} : { podCIDR: agent.podCidr, podCIDRs: [agent.podCidr] };
+      const range = this.#podCidr;
+      const spec = range === undefined ? {} : { podCIDR: range, podCIDRs: [range] };
       try {
-        return await this.#nodes.create({ metadata: { name, labels, annotations }, spec: podCIDR }, { signal });
+        return await this.#nodes.create({ metadata: { name, labels, annotations }, spec }, { signal });
       } catch (error) {
         if (codeOf(error) !== "AlreadyExists") throw error;
         return this.#nodes.get({ name }, signal);

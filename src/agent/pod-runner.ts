@@ -50,9 +50,17 @@ export class PodRunner implements AsyncDisposable {
     });
   }
 
-  /** Takes note of the Pod as the API has it now. */
+  /** Takes note of the Pod as the API has it now. A container whose image was changed is started anew. */
   update(pod: Pod): void {
+    const before = this.record.pod;
     this.record.pod = pod;
+    for (const { name, image } of before.spec.containers) {
+      const now = pod.spec.containers.find((one) => one.name === name);
+      if (now === undefined || now.image === image) continue;
+      const message = `Container ${name} definition changed, will be restarted`;
+      this.#context.tell(pod, { type: "Normal", reason: "Killing", message });
+      this.#runners.get(name)?.stop(pod.spec.terminationGracePeriodSeconds * 1000);
+    }
     if (pod.metadata.deletionTimestamp !== undefined)
       this.#removal.begin((pod.metadata.deletionGracePeriodSeconds ?? pod.spec.terminationGracePeriodSeconds) * 1000);
     this.#context.records.save(this.record);
@@ -132,12 +140,14 @@ export class PodRunner implements AsyncDisposable {
     const layout = context.layout.pod(pod.metadata.uid);
     record.containers[name] ??= newContainer();
     const runner = new ContainerRunner({
-      container: proxy ? { readinessProbe: proxyReadiness, ...container } : container,
+      container: () => this.#definition(container),
       record: record.containers[name],
       rules: proxy ? proxyRules : this.#rules(container),
       folder: (attempt) => layout.attempt(name, attempt),
       prepare: async (folder) =>
-        proxy ? proxyStart(context, record, folder) : containerStart(context, record, container, folder),
+        proxy
+          ? proxyStart(context, record, folder)
+          : containerStart(context, record, this.#definition(container), folder),
       probes: (state) => this.#target(container, state),
       graceMs: () => record.pod.spec.terminationGracePeriodSeconds * 1000,
       clock: context.clock,
@@ -146,6 +156,13 @@ export class PodRunner implements AsyncDisposable {
     });
     this.#runners.set(name, runner);
     return runner;
+  }
+
+  /** A container as the Pod has it now, with the probe that every proxy has. */
+  #definition(first: Container): Container {
+    const { containers, initContainers = [] } = this.record.pod.spec;
+    const now = [...containers, ...initContainers].find(({ name }) => name === first.name) ?? first;
+    return this.#isProxy(now) ? { readinessProbe: proxyReadiness, ...now } : now;
   }
 
   #rules(container: Container): RestartRules {
@@ -191,8 +208,7 @@ export class PodRunner implements AsyncDisposable {
     try {
       if (!there) {
         await this.#closeRelay();
-        if (record.role !== "none")
-          record.baseId ??= context.baseIds.allocate(context.layout.pod(record.pod.metadata.uid).folder);
+        this.#claimBaseId();
         context.records.save(record);
         await prepareNetwork(context, record);
         record.prepared = true;
@@ -206,6 +222,14 @@ export class PodRunner implements AsyncDisposable {
     }
     if (record.role !== "none") this.#relay ??= await openRelay(context, record);
     return true;
+  }
+
+  #claimBaseId(): void {
+    const { role, baseId, pod } = this.record;
+    if (role === "none") return;
+    const { baseIds, layout } = this.#context;
+    const owner = layout.pod(pod.metadata.uid).folder;
+    if (baseId === undefined || !baseIds.holds(baseId, owner)) this.record.baseId = baseIds.allocate(owner);
   }
 
   async #closeRelay(): Promise<void> {

@@ -19,8 +19,8 @@ export class StatusWriter {
   readonly #pods: KindClient<Pod>;
   readonly #source: StatusSource;
   readonly #queue: WorkQueue;
-  /** Statuses as last written, by UID, where the local copy may not show them yet. */
-  readonly #written = new Map<string, PodStatus>();
+  /** Pods as last written, by UID: the local copy may not show them yet. */
+  readonly #written = new Map<string, Pod>();
   /** Pods of which nothing is left here, by UID: they are to be removed from the API. */
   readonly #gone = new Map<string, Pod>();
 
@@ -60,14 +60,15 @@ export class StatusWriter {
     const wanted = this.#source.status(uid);
     if (wanted === undefined) return;
     const { pod, status } = wanted;
-    const known = this.#written.get(uid) ?? pod.status;
+    const known = newest(this.#written.get(uid), pod).status;
     if (equal(known, merged(known, status))) return;
     const { name, namespace = "" } = pod.metadata;
     try {
       // The UID makes sure that no later Pod of this name is meant.
       const body = { metadata: { uid }, status };
-      await this.#pods.patch({ name, namespace }, { kind: "merge", body }, { subresource: "status", signal });
-      this.#written.set(uid, status);
+      const patch = { kind: "merge", body } as const;
+      const written = await this.#pods.patch({ name, namespace }, patch, { subresource: "status", signal });
+      this.#written.set(uid, written);
     } catch (error) {
       this.#written.delete(uid);
       if (codeOf(error) !== "NotFound" && codeOf(error) !== "Conflict") throw error;
@@ -84,6 +85,12 @@ export class StatusWriter {
     this.#gone.delete(uid);
     this.#written.delete(uid);
   }
+}
+
+/** The later one of two states of a Pod. Versions are compared as numbers, which both our store's and etcd's are. */
+function newest(written: Pod | undefined, seen: Pod): Pod {
+  if (written === undefined) return seen;
+  return Number(written.metadata.resourceVersion) > Number(seen.metadata.resourceVersion) ? written : seen;
 }
 
 /** What a status becomes when another is merged into it: what that one says nothing of stays. */

@@ -1,7 +1,16 @@
 import { messageOf } from "#base/errors.ts";
+import { command } from "./command.ts";
 import { bridgeName, fabricName } from "./fabric.ts";
 import { shortId } from "./names.ts";
-import { ensureNamespace, ipBatch, namespacesOf, processesIn, removeNamespace } from "./namespace.ts";
+import {
+  ensureNamespace,
+  inside,
+  ipBatch,
+  namespacePath,
+  namespacesOf,
+  processesIn,
+  removeNamespace,
+} from "./namespace.ts";
 
 /** A Pod's network: a namespace of its own, tied to its cluster's bridge. */
 export interface Sandbox {
@@ -46,6 +55,9 @@ export async function createSandbox(sandbox: Sandbox): Promise<void> {
     "link set eth0 up",
     `route add default via ${sandbox.gateway}`,
   ]);
+  // Container runtimes do the same: a gateway listens on port 80 without being root.
+  const unprivileged = "echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start";
+  await command(inside(namespacePath(name), ["sh", "-c", unprivileged]));
 }
 
 /** Removes a Pod's network; nothing left of it is no error. Its processes should have ended before. */
@@ -64,13 +76,20 @@ export function sandboxesOf(instance: string): readonly string[] {
   );
 }
 
+/** Rounds of killing: processes may start others while they are being killed. */
+const killRounds = 5;
+
 /** Kills whatever still runs in a Pod's namespace. Only Weft starts processes there. */
 export function killSandbox(name: string): void {
-  for (const pid of processesIn(name)) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It ended meanwhile.
+  for (let round = 0; round < killRounds; round += 1) {
+    const found = processesIn(name);
+    if (found.length === 0) return;
+    for (const pid of found) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It ended meanwhile.
+      }
     }
   }
 }

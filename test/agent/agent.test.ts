@@ -195,6 +195,21 @@ describe("a node's agent", () => {
     await Promise.all([remove("plain", "job"), remove("plain", "failing")]);
   });
 
+  it("starts a container anew when its image is changed", async () => {
+    await run("changing");
+    const before = await world.ready("plain", "changing");
+    const spec = { containers: before.spec.containers.map((one) => ({ ...one, image: "test/program:v2" })) };
+    await world.pods.patch({ namespace: "plain", name: "changing" }, { kind: "merge", body: { spec } });
+    const after = await world.pod(
+      "plain",
+      "changing",
+      "runs the other image",
+      (pod) => isReady(pod) && containerOf(pod).restartCount === 1,
+    );
+    expect(containerOf(after)).toMatchObject({ image: "test/program:v2", lastState: { terminated: { exitCode: 0 } } });
+    await remove("plain", "changing");
+  });
+
   it("takes traffic away from a Pod whose readiness fails, and restarts one whose liveness does", async () => {
     await run("unready", {
       container: { readinessProbe: { httpGet: { path: "/ready", port: 8080 }, periodSeconds: 1, failureThreshold: 1 } },

@@ -35,6 +35,7 @@ export class DnsServer implements Disposable {
     });
     // A client that is gone by the time of its answer is no fault of the server.
     this.#udp.on("error", () => undefined);
+    this.#tcp.on("error", () => undefined);
     this.#tcp.on("connection", (socket) => this.#accept(socket));
     this.#tcp.maxConnections = maxConnections;
   }
