@@ -1,0 +1,54 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+
+/** A forked program of this folder with which messages are exchanged one by one. */
+export class Child<Request extends { readonly kind: string }, Answer extends { readonly kind: string }> {
+  readonly #process: ChildProcess;
+  readonly #answers: Answer[] = [];
+  #waiting: (() => void) | undefined;
+  #exited = false;
+
+  constructor(file: string, args: readonly string[] = []) {
+    this.#process = fork(join(import.meta.dirname, file), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.#process.on("message", (answer: Answer) => {
+      this.#answers.push(answer);
+      this.#waiting?.();
+    });
+    this.#process.on("exit", () => {
+      this.#exited = true;
+      this.#waiting?.();
+    });
+  }
+
+  send(request: Request): void {
+    this.#process.send(request);
+  }
+
+  /** Waits for an answer of a kind; answers of other kinds that came before it are dropped. */
+  async answer<K extends Answer["kind"]>(kind: K): Promise<Extract<Answer, { kind: K }>> {
+    for (;;) {
+      const next = this.#answers.shift();
+      if (next?.kind === kind) return next as Extract<Answer, { kind: K }>;
+      if (next) continue;
+      if (this.#exited) throw new Error(`a benchmark's process ended before it answered '${kind}'`);
+      await new Promise<void>((resolve) => {
+        this.#waiting = resolve;
+      });
+    }
+  }
+
+  /** Sends and waits for the answer. */
+  async ask<K extends Answer["kind"]>(request: Request, kind: K): Promise<Extract<Answer, { kind: K }>> {
+    this.send(request);
+    return await this.answer(kind);
+  }
+
+  /** Ends the process and waits until it is gone. */
+  async end(): Promise<void> {
+    if (this.#exited) return;
+    const gone = once(this.#process, "exit");
+    this.#process.kill("SIGKILL");
+    await gone;
+  }
+}

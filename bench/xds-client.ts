@@ -1,0 +1,155 @@
+import { credentials, makeClientConstructor, type ClientDuplexStream } from "@grpc/grpc-js";
+import { typeUrls } from "#proto/encoded.ts";
+import { encodeAsk, type Ask, type Response, type Scanner, type Seen, type Variant } from "./xds-wire.ts";
+
+const same = (bytes: Buffer): Buffer => bytes;
+const method = (name: string) => ({
+  path: `/envoy.service.discovery.v3.AggregatedDiscoveryService/${name}`,
+  requestStream: true,
+  responseStream: true,
+  requestSerialize: same,
+  requestDeserialize: same,
+  responseSerialize: same,
+  responseDeserialize: same,
+});
+const AdsClient = makeClientConstructor(
+  { delta: method("DeltaAggregatedResources"), sotw: method("StreamAggregatedResources") },
+  "ads",
+);
+type Open = () => ClientDuplexStream<Buffer, Buffer>;
+
+/** Envoy's own default window of a stream. */
+const windowBytes = 16 * 1024 * 1024;
+
+/** Counts of all clients of a process. */
+export interface Counts {
+  bytes: number;
+  responses: number;
+  acks: number;
+}
+
+/** What a client needs. */
+export interface ClientOptions {
+  readonly address: string;
+  readonly variant: Variant;
+  /** A serialized node. */
+  readonly node: Uint8Array;
+  readonly scanner: Scanner;
+  readonly counts: Counts;
+  /** Remember versions of what is held. */
+  readonly remember: boolean;
+  /** Keep responses as they came. */
+  readonly record: boolean;
+  readonly onSynced: () => void;
+  readonly onEnd: (reason: string) => void;
+}
+
+const order = [typeUrls.cluster, typeUrls.endpoints, typeUrls.listener, typeUrls.route] as const;
+const awaitedType: Readonly<Record<string, string>> = {
+  [typeUrls.cluster]: typeUrls.endpoints,
+  [typeUrls.listener]: typeUrls.route,
+};
+
+/**
+ * One simulated Envoy: asks for clusters, then for the endpoints of those, then for listeners, then for the routes that
+ * these name; acknowledges everything.
+ */
+export class SimulatedProxy {
+  /** Nanoseconds of the monotonic clock at which the last response came. */
+  lastAt = 0n;
+  /** Responses since the last mark. */
+  responses = 0;
+  /** Resources held, by type and name; versions where they are remembered. */
+  readonly held = new Map<string, Map<string, string>>(order.map((type) => [type, new Map()]));
+  /** Responses as they came, with their types; only where they are recorded. */
+  readonly recorded: { readonly type: string; readonly bytes: Buffer }[] = [];
+  readonly #options: ClientOptions;
+  readonly #stream: ClientDuplexStream<Buffer, Buffer>;
+  readonly #client: { close(): void };
+  readonly #asked = new Map<string, Set<string>>();
+  readonly #missing = new Set<string>();
+  readonly #last = new Map<string, Response>();
+  #synced = false;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    const client = new AdsClient(options.address, credentials.createInsecure(), {
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.max_receive_message_length": -1,
+      "grpc-node.flow_control_window": windowBytes,
+    });
+    this.#client = client;
+    this.#stream = (client[options.variant] as unknown as Open).call(client);
+    this.#stream.on("data", (bytes: Buffer) => this.#take(bytes));
+    this.#stream.on("error", (error) => options.onEnd(error.message));
+    this.#stream.on("end", () => options.onEnd("ended"));
+    this.#ask({ type: typeUrls.cluster, node: options.node });
+  }
+
+  /** Ends the stream. */
+  close(): void {
+    this.#stream.removeAllListeners("error").on("error", () => undefined);
+    this.#stream.cancel();
+    this.#client.close();
+  }
+
+  #take(bytes: Buffer): void {
+    const { counts, scanner, remember, record, variant } = this.#options;
+    this.lastAt = process.hrtime.bigint();
+    this.responses += 1;
+    counts.bytes += bytes.length;
+    counts.responses += 1;
+    const response = scanner.scan(bytes);
+    this.#last.set(response.type, response);
+    if (remember) this.#hold(response);
+    if (record) this.recorded.push({ type: response.type, bytes });
+    const before = this.#missing.size;
+    for (const { name } of response.resources) this.#missing.delete(`${response.type} ${name}`);
+    for (const name of response.removed) this.#missing.delete(`${response.type} ${name}`);
+    const awaited = awaitedType[response.type];
+    if (awaited) this.#subscribe(awaited, response.resources);
+    counts.acks += 1;
+    const names = variant === "sotw" ? [...(this.#asked.get(response.type) ?? [])] : [];
+    this.#ask({ type: response.type, nonce: response.nonce, version: response.version, names });
+    if (this.#missing.size === 0 && (before > 0 || awaited)) this.#proceed();
+  }
+
+  /** Everything that was asked for is there: on to listeners, or done. */
+  #proceed(): void {
+    if (!this.#asked.has(typeUrls.listener)) {
+      this.#asked.set(typeUrls.listener, new Set());
+      this.#ask({ type: typeUrls.listener });
+    } else if (!this.#synced && this.#last.has(typeUrls.listener)) {
+      this.#synced = true;
+      this.#options.onSynced();
+    }
+  }
+
+  #subscribe(type: string, resources: readonly Seen[]): void {
+    const asked = this.#asked.get(type) ?? new Set<string>();
+    const names: string[] = [];
+    for (const { awaits } of resources) {
+      for (const name of awaits) {
+        if (asked.has(name)) continue;
+        asked.add(name);
+        names.push(name);
+        this.#missing.add(`${type} ${name}`);
+      }
+    }
+    if (names.length === 0) return;
+    this.#asked.set(type, asked);
+    const last = this.#last.get(type);
+    if (this.#options.variant === "delta") this.#ask({ type, names });
+    else this.#ask({ type, names: [...asked], nonce: last?.nonce ?? "", version: last?.version ?? "" });
+  }
+
+  #hold(response: Response): void {
+    const held = this.held.get(response.type);
+    for (const { name, version } of response.resources) held?.set(name, version);
+    for (const name of response.removed) held?.delete(name);
+  }
+
+  #ask(ask: Ask): void {
+    this.#stream.write(encodeAsk(this.#options.variant, ask));
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Plays many Envoys against any ADS server, in a process of its own:
+ * `node bench/xds-simulator.ts --address 127.0.0.1:15010 --proxies 100 --namespaces 20 [--variant sotw]`.
+ * Prints when all hold everything, then each second in which something came; ends with the terminal's interrupt.
+ * A benchmark forks it and talks to it over IPC instead (`SimulatorRequest`).
+ */
+import { parseArgs } from "node:util";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { NodeSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import { SimulatedProxy, type Counts } from "./xds-client.ts";
+import { Scanner, type Variant } from "./xds-wire.ts";
+
+/** What a benchmark asks of the simulator. */
+export type SimulatorRequest =
+  | {
+      readonly kind: "connect";
+      readonly address: string;
+      readonly variant: Variant;
+      readonly proxies: number;
+      readonly namespaces: number;
+      readonly remember: boolean;
+      readonly record: boolean;
+    }
+  | { readonly kind: "mark" }
+  | { readonly kind: "report" }
+  | { readonly kind: "close" };
+
+/** What the simulator answers: `synced` when all proxies hold everything. Times are of the monotonic clock. */
+export type SimulatorAnswer =
+  | { readonly kind: "synced"; readonly at: string; readonly counts: Counts }
+  | { readonly kind: "marked" | "closed" }
+  | { readonly kind: "ended"; readonly reason: string }
+  | {
+      readonly kind: "report";
+      readonly counts: Counts;
+      /** For each proxy that got something since the mark: when the last of it came, in nanoseconds. */
+      readonly times: readonly string[];
+      /** For each proxy: what it holds, as type, name and version; only where it is remembered. */
+      readonly held: readonly (readonly string[])[];
+      /** Responses to the first proxy since the mark, in base64; only where they are recorded. */
+      readonly recorded: readonly { readonly type: string; readonly bytes: string }[];
+    };
+
+/** The node of the proxy with a number: the workload of the service with that number, as Istio's agent names it. */
+function nodeOf(index: number, namespaces: number): Uint8Array {
+  const namespace = `ns-${index % namespaces}`;
+  const address = `10.20.${Math.floor(index / 250)}.${(index % 250) + 1}`;
+  const metadata = {
+    NAMESPACE: namespace,
+    CLUSTER_ID: "main",
+    LABELS: { app: `svc-${index}` },
+    ISTIO_VERSION: "1.31.0",
+    INSTANCE_IPS: address,
+    NAME: `svc-${index}-0`,
+    WORKLOAD_NAME: `svc-${index}`,
+    GENERATOR: "",
+  };
+  const id = `sidecar~${address}~svc-${index}-0.${namespace}~${namespace}.svc.cluster.local`;
+  const version = { version: { majorNumber: 1, minorNumber: 40, patch: 0 } };
+  return toBinary(
+    NodeSchema,
+    create(NodeSchema, {
+      id,
+      cluster: `svc-${index}.${namespace}`,
+      metadata,
+      userAgentName: "envoy",
+      userAgentVersionType: { case: "userAgentBuildVersion", value: version },
+    }),
+  );
+}
+
+/** All simulated proxies of this process. */
+class Simulator {
+  readonly counts: Counts = { bytes: 0, responses: 0, acks: 0 };
+  readonly proxies: SimulatedProxy[] = [];
+  #synced = 0;
+
+  /** Connects proxies; `done` is called when all hold everything. */
+  connect(
+    request: Extract<SimulatorRequest, { kind: "connect" }>,
+    done: () => void,
+    ended: (why: string) => void,
+  ): void {
+    const { address, variant, remember, record } = request;
+    const scanner = new Scanner(variant);
+    for (let index = 0; index < request.proxies; index += 1) {
+      const proxy = new SimulatedProxy({
+        address,
+        variant,
+        node: nodeOf(index, request.namespaces),
+        scanner,
+        counts: this.counts,
+        remember,
+        record,
+        onSynced: () => {
+          this.#synced += 1;
+          if (this.#synced === request.proxies) done();
+        },
+        onEnd: ended,
+      });
+      this.proxies.push(proxy);
+    }
+  }
+
+  mark(): void {
+    Object.assign(this.counts, { bytes: 0, responses: 0, acks: 0 });
+    for (const proxy of this.proxies) {
+      proxy.responses = 0;
+      proxy.recorded.length = 0;
+    }
+  }
+
+  report(): SimulatorAnswer {
+    const times = this.proxies.filter(({ responses }) => responses > 0).map(({ lastAt }) => String(lastAt));
+    const held = this.proxies.map((proxy) =>
+      [...proxy.held].flatMap(([type, names]) => [...names].map(([name, version]) => `${type} ${name} ${version}`)),
+    );
+    const recorded = (this.proxies[0]?.recorded ?? []).map(({ type, bytes }) => ({
+      type,
+      bytes: bytes.toString("base64"),
+    }));
+    return { kind: "report", counts: { ...this.counts }, times, held, recorded };
+  }
+
+  close(): void {
+    for (const proxy of this.proxies.splice(0)) proxy.close();
+    this.#synced = 0;
+    this.mark();
+  }
+}
+
+function serveParent(): void {
+  const simulator = new Simulator();
+  const answer = (message: SimulatorAnswer): void => {
+    process.send?.(message);
+  };
+  const done = (): void =>
+    answer({ kind: "synced", at: String(process.hrtime.bigint()), counts: { ...simulator.counts } });
+  process.on("message", (request: SimulatorRequest) => {
+    if (request.kind === "connect") {
+      simulator.connect(request, done, (reason) => answer({ kind: "ended", reason }));
+    } else if (request.kind === "mark") {
+      simulator.mark();
+      answer({ kind: "marked" });
+    } else if (request.kind === "report") answer(simulator.report());
+    else {
+      simulator.close();
+      answer({ kind: "closed" });
+    }
+  });
+  process.on("disconnect", () => process.exit());
+}
+
+function serveTerminal(): void {
+  const { values } = parseArgs({
+    options: {
+      address: { type: "string" },
+      proxies: { type: "string", default: "1" },
+      namespaces: { type: "string", default: "20" },
+      variant: { type: "string", default: "delta" },
+    },
+  });
+  if (values.address === undefined) {
+    console.error(
+      "usage: node bench/xds-simulator.ts --address HOST:PORT [--proxies N] [--namespaces N] [--variant sotw]",
+    );
+    process.exit(2);
+  }
+  const simulator = new Simulator();
+  const started = performance.now();
+  const tell = (what: string): void => {
+    const { bytes, responses, acks } = simulator.counts;
+    const seconds = ((performance.now() - started) / 1000).toFixed(2);
+    console.log(JSON.stringify({ seconds: Number(seconds), what, bytes, responses, acks }));
+    simulator.mark();
+  };
+  simulator.connect(
+    {
+      kind: "connect",
+      address: values.address,
+      variant: values.variant === "sotw" ? "sotw" : "delta",
+      proxies: Number(values.proxies),
+      namespaces: Number(values.namespaces),
+      remember: false,
+      record: false,
+    },
+    () => tell("all proxies hold everything"),
+    (reason) => console.error(`a stream ended: ${reason}`),
+  );
+  setInterval(() => simulator.counts.responses > 0 && tell("responses"), 1000);
+}
+
+if (process.send) serveParent();
+else serveTerminal();

@@ -1,0 +1,172 @@
+/**
+ * Just enough of the xDS protocol to play many Envoys in one process without spending more than the server under
+ * test: responses are scanned, not decoded, and a response that many streams get is scanned once.
+ */
+import { fromBinary } from "@bufbuild/protobuf";
+import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { typeUrls } from "#proto/encoded.ts";
+import { ClusterSchema, Cluster_DiscoveryType } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { HttpConnectionManagerSchema } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+
+/** The two variants of the protocol. */
+export type Variant = "delta" | "sotw";
+
+/** A resource as far as a client needs it. */
+export interface Seen {
+  readonly name: string;
+  /** Empty in the state-of-the-world variant. */
+  readonly version: string;
+  /** Names of endpoints (of a cluster) or routes (of a listener) to ask for. */
+  readonly awaits: readonly string[];
+}
+
+/** A response as far as a client needs it. */
+export interface Response {
+  readonly type: string;
+  readonly version: string;
+  readonly nonce: string;
+  readonly resources: readonly Seen[];
+  readonly removed: readonly string[];
+}
+
+const managerType =
+  "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+
+function clusterOf(value: Uint8Array): Omit<Seen, "version"> {
+  const cluster = fromBinary(ClusterSchema, value);
+  const eds =
+    cluster.clusterDiscoveryType.case === "type" && cluster.clusterDiscoveryType.value === Cluster_DiscoveryType.EDS;
+  return { name: cluster.name, awaits: eds ? [cluster.edsClusterConfig?.serviceName || cluster.name] : [] };
+}
+
+function listenerOf(value: Uint8Array): Omit<Seen, "version"> {
+  const listener = fromBinary(ListenerSchema, value);
+  const chains = [...listener.filterChains, ...(listener.defaultFilterChain ? [listener.defaultFilterChain] : [])];
+  const awaits = chains.flatMap(({ filters }) =>
+    filters.flatMap(({ configType }) => {
+      if (configType.case !== "typedConfig" || configType.value.typeUrl !== managerType) return [];
+      const { routeSpecifier } = fromBinary(HttpConnectionManagerSchema, configType.value.value);
+      return routeSpecifier.case === "rds" ? [routeSpecifier.value.routeConfigName] : [];
+    }),
+  );
+  return { name: listener.name, awaits };
+}
+
+/** The name stands first in endpoints and routes: field 1 of both. */
+function namedOf(value: Uint8Array): Omit<Seen, "version"> {
+  const reader = new BinaryReader(value);
+  let name = "";
+  while (reader.pos < reader.len) {
+    const [field, wire] = reader.tag();
+    if (field === 1 && wire === WireType.LengthDelimited) {
+      name = reader.string();
+      break;
+    }
+    reader.skip(wire);
+  }
+  return { name, awaits: [] };
+}
+
+const readers: Readonly<Record<string, (value: Uint8Array) => Omit<Seen, "version">>> = {
+  [typeUrls.cluster]: clusterOf,
+  [typeUrls.listener]: listenerOf,
+};
+
+/** `Any`: type_url = 1, value = 2. */
+function seenOfAny(any: Uint8Array, version: string): Seen {
+  const reader = new BinaryReader(any);
+  let type = "";
+  let value = new Uint8Array();
+  while (reader.pos < reader.len) {
+    const [field, wire] = reader.tag();
+    if (field === 1) type = reader.string();
+    else if (field === 2) value = reader.bytes() as Uint8Array<ArrayBuffer>;
+    else reader.skip(wire);
+  }
+  return { ...(readers[type] ?? namedOf)(value), version };
+}
+
+/** `Resource`: version = 1, resource = 2, name = 3. */
+function seenOfResource(bytes: Uint8Array): Seen {
+  const reader = new BinaryReader(bytes);
+  let version = "";
+  let any: Uint8Array = new Uint8Array();
+  while (reader.pos < reader.len) {
+    const [field, wire] = reader.tag();
+    if (field === 1) version = reader.string();
+    else if (field === 2) any = reader.bytes();
+    else reader.skip(wire);
+  }
+  return seenOfAny(any, version);
+}
+
+/** Both responses: version = 1, resources = 2, type_url = 4, nonce = 5; delta alone: removed_resources = 6. */
+function scan(variant: Variant, bytes: Buffer): Response {
+  const reader = new BinaryReader(bytes);
+  const texts: Record<number, string> = {};
+  const parts: Uint8Array[] = [];
+  const removed: string[] = [];
+  while (reader.pos < reader.len) {
+    const [field, wire] = reader.tag();
+    if (field === 1 || field === 4 || field === 5) texts[field] = reader.string();
+    else if (field === 2) parts.push(reader.bytes());
+    else if (field === 6) removed.push(reader.string());
+    else reader.skip(wire);
+  }
+  const version = texts[1] ?? "";
+  const resources = parts.map((part) => (variant === "delta" ? seenOfResource(part) : seenOfAny(part, version)));
+  return { type: texts[4] ?? "", version, nonce: texts[5] ?? "", resources, removed };
+}
+
+/** Scans responses, each of equal bytes once. */
+export class Scanner {
+  readonly #variant: Variant;
+  #known: { readonly bytes: Buffer; readonly response: Response }[] = [];
+
+  constructor(variant: Variant) {
+    this.#variant = variant;
+  }
+
+  scan(bytes: Buffer): Response {
+    const known = this.#known.find((each) => each.bytes.equals(bytes));
+    if (known) return known.response;
+    const response = scan(this.#variant, bytes);
+    this.#known = [{ bytes, response }, ...this.#known.slice(0, 15)];
+    return response;
+  }
+}
+
+/** What a request says. */
+export interface Ask {
+  readonly type: string;
+  /** A serialized `envoy.config.core.v3.Node`, on the first request of a stream. */
+  readonly node?: Uint8Array;
+  /** Names newly asked for (delta), or all of them (state of the world). */
+  readonly names?: readonly string[];
+  readonly gone?: readonly string[];
+  readonly nonce?: string;
+  readonly version?: string;
+}
+
+/** Encodes a request of either variant. */
+export function encodeAsk(variant: Variant, ask: Ask): Buffer {
+  const writer = new BinaryWriter();
+  const text = (field: number, value: string | undefined): void => {
+    if (value) writer.tag(field, WireType.LengthDelimited).string(value);
+  };
+  if (variant === "delta") {
+    if (ask.node) writer.tag(1, WireType.LengthDelimited).bytes(ask.node);
+    text(2, ask.type);
+    for (const name of ask.names ?? []) text(3, name);
+    for (const name of ask.gone ?? []) text(4, name);
+    text(6, ask.nonce);
+  } else {
+    text(1, ask.version);
+    if (ask.node) writer.tag(2, WireType.LengthDelimited).bytes(ask.node);
+    for (const name of ask.names ?? []) text(3, name);
+    text(4, ask.type);
+    text(5, ask.nonce);
+  }
+  return Buffer.from(writer.finish());
+}
