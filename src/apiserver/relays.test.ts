@@ -61,23 +61,29 @@ function echo(request: IncomingMessage, response: ServerResponse): void {
 }
 
 let server: TestServer;
-let other: Neighbour;
 let agent: Neighbour;
-let far: Neighbour & { readonly url: string };
-let place: string;
+const resources = new AsyncDisposableStack();
 
 beforeAll(async () => {
-  place = mkdtempSync(join(tmpdir(), "weft-relay-"));
+  const place = mkdtempSync(join(tmpdir(), "weft-relay-"));
+  resources.defer(() => rmSync(place, { recursive: true, force: true }));
+  // A test replaces it: the last one is disposed of.
+  resources.defer(() => agent[Symbol.asyncDispose]());
   agent = await neighbour(join(place, "agent.sock"), echo);
-  other = await neighbour(join(place, "other.sock"), echo);
-  far = await remote();
-  const resources = [
+  const other = resources.use(await neighbour(join(place, "other.sock"), echo));
+  const far = resources.use(await remote());
+  const widgets = [
     { name: "widgets", singularName: "widget", namespaced: true, kind: "Widget", verbs: ["get", "list"] },
     { name: "widgets/status", singularName: "", namespaced: true, kind: "Widget", verbs: ["get"] },
   ];
   server = await startTestServer({
     aggregated: [
-      { group: "widgets.example.com", versions: ["v1"], resources, upstream: { socketPath: other.socketPath } },
+      {
+        group: "widgets.example.com",
+        versions: ["v1"],
+        resources: widgets,
+        upstream: { socketPath: other.socketPath },
+      },
       { group: "far.example.com", versions: ["v1"], resources: [], upstream: { url: new URL(far.url) } },
       {
         group: "gone.example.com",
@@ -87,6 +93,7 @@ beforeAll(async () => {
       },
     ],
   });
+  resources.use(server);
   await createNamespace(server, "east", "shop");
   const annotations = { "mesh.weft.dev/agent-socket": agent.socketPath };
   await created(server, "east", "/api/v1/nodes", { metadata: { name: "n1", annotations } });
@@ -100,13 +107,7 @@ beforeAll(async () => {
   const chosen = { "kubectl.kubernetes.io/default-container": "side" };
   await created(server, "east", pods, pod("chosen", { nodeName: "n1", containers }, { annotations: chosen }));
 });
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  await agent[Symbol.asyncDispose]();
-  await other[Symbol.asyncDispose]();
-  await far[Symbol.asyncDispose]();
-  rmSync(place, { recursive: true, force: true });
-});
+afterAll(() => resources.disposeAsync());
 
 async function get(path: string): Promise<Json> {
   return (await server.ask("east", `/api/v1/namespaces/shop/pods/${path}`)).json;

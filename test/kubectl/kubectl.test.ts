@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Kubectl, kubectlPath, type Outcome } from "./kubectl.ts";
 import { deployment, service, virtualService } from "./manifests.ts";
 import { table, type Step } from "./table.ts";
-import { startWorld, type World } from "./world.ts";
+import { startWorld } from "./world.ts";
 
 const releases = JSON.parse(readFileSync("releases.json", "utf8")) as {
   kubectl: { versions: Record<string, unknown> };
@@ -27,7 +27,7 @@ function pattern(text: string | RegExp): RegExp {
 }
 
 describe.each(Object.keys(releases.kubectl.versions))("kubectl %s", (version) => {
-  let world: World;
+  const resources = new AsyncDisposableStack();
   let kubectl: Kubectl;
 
   async function perform(step: Step): Promise<string[]> {
@@ -46,8 +46,9 @@ describe.each(Object.keys(releases.kubectl.versions))("kubectl %s", (version) =>
   }
 
   beforeAll(async () => {
-    world = await startWorld();
-    kubectl = new Kubectl(kubectlPath(version), world.urls);
+    const program = kubectlPath(version);
+    const world = resources.use(await startWorld());
+    kubectl = resources.use(new Kubectl(program, world.urls));
     const namespaces = (["mesh", "east", "west"] as const).flatMap((on): Step[] => [
       { run: "create ns work", on },
       { run: "create ns shop", on },
@@ -63,10 +64,7 @@ describe.each(Object.keys(releases.kubectl.versions))("kubectl %s", (version) =>
       if (wrong.length > 0) throw new Error(wrong.join("\n"));
     }
   }, 120_000);
-  afterAll(async () => {
-    kubectl[Symbol.dispose]();
-    await world[Symbol.asyncDispose]();
-  });
+  afterAll(() => resources.disposeAsync());
 
   test.each(table)("%s", { timeout: 60_000 }, async (_, steps) => {
     for (const step of steps) expect(await perform(step)).toEqual([]);
