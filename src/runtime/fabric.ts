@@ -62,7 +62,11 @@ export async function ensureBridge(bridge: Bridge): Promise<void> {
   await ipBatch(fabric, [`link set ${name} up`]);
 }
 
-function hardwareAddress(address: string): string {
+/**
+ * The hardware address that goes with an address. One that another Pod takes over keeps it, so what its neighbours remember
+ * stays true.
+ */
+export function hardwareAddress(address: string): string {
   const octets = address.split(".").map((part) => Number(part).toString(16).padStart(2, "0"));
   return ["0a", "58", ...octets].join(":");
 }

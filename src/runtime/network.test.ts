@@ -104,6 +104,17 @@ describe("fabric and sandboxes", () => {
     expect(namespaceExists(sandboxName(again))).toBe(false);
   });
 
+  it("lets a Pod take over another's address at once", async () => {
+    for (const pod of ["pod-before", "pod-after"]) {
+      const one = sandbox(pod, "east", 11);
+      await createSandbox(one);
+      const server = await echoFrom(one, 80);
+      for (const from of [path(a), namespacePath(fabric)]) expect(await ask(from, one.address, 80)).toMatch(/^80 /);
+      server[Symbol.dispose]();
+      await removeSandbox(one);
+    }
+  });
+
   it("finds a Pod's processes and nobody else's", async () => {
     expect(sandboxesOf(instance).toSorted()).toEqual([a, b, c].map(sandboxName).toSorted());
     const child = spawn("nsenter", [`--net=${path(a)}`, "sleep", "60"]);

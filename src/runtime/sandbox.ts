@@ -1,6 +1,6 @@
 import { messageOf } from "#base/errors.ts";
 import { command } from "./command.ts";
-import { bridgeName, fabricName } from "./fabric.ts";
+import { bridgeName, fabricName, hardwareAddress } from "./fabric.ts";
 import { shortId } from "./names.ts";
 import {
   ensureNamespace,
@@ -47,7 +47,7 @@ export async function createSandbox(sandbox: Sandbox): Promise<void> {
   await ensureNamespace(name);
   const end = hostEnd(sandbox.pod);
   await ipBatch(fabric, [
-    `link add ${end} type veth peer name eth0 netns ${name}`,
+    `link add ${end} type veth peer name eth0 address ${hardwareAddress(sandbox.address)} netns ${name}`,
     `link set ${end} master ${bridgeName(sandbox.cluster)} up`,
   ]);
   await ipBatch(name, [

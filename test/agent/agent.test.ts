@@ -72,9 +72,14 @@ beforeAll(async () => {
   world.startAgent();
 });
 
+/** The end of an agent's log, without what only says that somebody is away. */
+function interesting(log: string): string {
+  const lines = log.split("\n").filter((line) => !/was not written|xDS stream ended|heartbeat failed/.test(line));
+  return lines.slice(-15).join("\n");
+}
+
 afterEach(({ task }) => {
-  if (task.result?.state === "fail")
-    console.error(readFileSync(world.agentLog, "utf8").split("\n").slice(-25).join("\n"));
+  if (task.result?.state === "fail") console.error(interesting(readFileSync(world.agentLog, "utf8")));
 });
 
 afterAll(async () => {
@@ -312,6 +317,40 @@ describe("Pods with sidecars", () => {
     await run("later", { namespace: "shop" });
     await world.ready("shop", "later");
     await remove("shop", "later");
+  });
+
+  it("look up names again within two seconds of the name server's end", async () => {
+    const old = world.nameServer();
+    process.kill(old, "SIGKILL");
+    await eventually("another one runs", () => world.nameServer() !== old);
+    await world.inPod("shop", "client", 8080, "/calls?forget");
+    await eventually("calls succeed", async () => (await calls()).ok > 20);
+    await world.inPod("shop", "client", 8080, "/calls?forget");
+    await eventually("calls succeed", async () => (await calls()).ok > 20);
+    expect((await calls()).problems).toEqual([]);
+  });
+
+  it("are kept running while the API is away, and their ends are known afterwards", async () => {
+    const client = await world.pods.get({ namespace: "shop", name: "client" });
+    const before = world.start(client, "app");
+    await world.endAgent("SIGKILL");
+    await world.stopServer();
+    process.kill(before.pid, "SIGKILL");
+    world.startAgent();
+    const after = await eventually("another start", () => {
+      const now = world.start(client, "app");
+      return now.pid === before.pid ? undefined : now;
+    });
+    await eventually("calls go on", async () => (await calls()).ok > 20);
+    world.startServer();
+    const told = await world.pod(
+      "shop",
+      "client",
+      "tells of its restart",
+      (pod) => isReady(pod) && containerOf(pod).restartCount === 1,
+    );
+    expect(containerOf(told).lastState!.terminated).toMatchObject({ exitCode: 137, signal: 9 });
+    expect(world.start(client, "app")).toEqual(after);
   });
 
   it("go without a failed request when one of two is removed", async () => {

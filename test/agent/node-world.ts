@@ -43,18 +43,27 @@ const paths: Readonly<Record<string, string>> = {
   Gateway: "/apis/networking.istio.io/v1/namespaces/shop/gateways",
 };
 
+/** A part of the world has ended: that is a fault unless it was asked to. */
+async function unlessAborted(part: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  try {
+    await part;
+  } catch (error) {
+    if (!signal.aborted) console.error("a part of the world failed", error);
+  }
+}
+
 /** One node of a mesh: real API server, controllers, control plane and agent, in namespaces of their own. */
 export class NodeWorld implements AsyncDisposable {
   readonly instance = `a${process.pid}`;
   readonly node = "node-1";
   readonly #root = mkdtempSync(join(tmpdir(), "weft-node-"));
-  readonly #end = new AbortController();
-  readonly #running: Promise<unknown>[] = [];
   readonly #connection: Connection;
   readonly client: Client;
   readonly pods: KindClient<Pod>;
   readonly nodes: KindClient<Node>;
   readonly events: KindClient<Event>;
+  #server = new AbortController();
+  #serverDone: Promise<unknown> = Promise.resolve();
   #discovery = new AbortController();
   #discoveryDone: Promise<unknown> = Promise.resolve();
   #agent: ChildProcess | undefined;
@@ -99,14 +108,7 @@ export class NodeWorld implements AsyncDisposable {
 
   async #start(): Promise<void> {
     await ensureFabric(this.instance);
-    const server = {
-      store: join(this.#root, "store.db"),
-      runDir: this.runDir,
-      meshPort: 0,
-      embedded: [{ name: "east", podRange: "10.10.0.0/16", serviceRange: "10.110.0.0/16", port: 0 }],
-      version: "0.0.0",
-    };
-    this.#running.push(runServer(server, { clock, logger }, this.#end.signal));
+    this.startServer();
     const api = `unix://${this.runDir}/api-east.sock`;
     const mesh = { apiVersion: "mesh.weft.dev/v1alpha1", kind: "Mesh", metadata: { name: "default" }, spec: {} };
     const cluster = {
@@ -126,6 +128,26 @@ export class NodeWorld implements AsyncDisposable {
     this.startDiscovery();
   }
 
+  /** Starts the API and the cluster's controllers. */
+  startServer(): void {
+    this.#server = new AbortController();
+    const options = {
+      store: join(this.#root, "store.db"),
+      runDir: this.runDir,
+      meshPort: 0,
+      embedded: [{ name: "east", podRange: "10.10.0.0/16", serviceRange: "10.110.0.0/16", port: 0 }],
+      version: "0.0.0",
+    };
+    const { signal } = this.#server;
+    this.#serverDone = unlessAborted(runServer(options, { clock, logger }, signal), signal);
+  }
+
+  /** Stops the API and the cluster's controllers. */
+  async stopServer(): Promise<void> {
+    this.#server.abort();
+    await this.#serverDone;
+  }
+
   /** Starts the control plane. */
   startDiscovery(): void {
     this.#discovery = new AbortController();
@@ -136,7 +158,8 @@ export class NodeWorld implements AsyncDisposable {
       statusSocket: join(this.runDir, "discovery.sock"),
       startLimitMs: 5000,
     };
-    this.#discoveryDone = runDiscovery(options, { clock, logger }, this.#discovery.signal).catch(() => undefined);
+    const { signal } = this.#discovery;
+    this.#discoveryDone = unlessAborted(runDiscovery(options, { clock, logger }, signal), signal);
   }
 
   /** Stops the control plane. */
@@ -236,6 +259,14 @@ export class NodeWorld implements AsyncDisposable {
     return JSON.parse(text) as T;
   }
 
+  /** The process id of the node's name server. */
+  nameServer(): number {
+    const folder = join(this.stateDir, "agents", this.node, "name-server");
+    const attempts = readdirSync(folder).filter((attempt) => existsSync(join(folder, attempt, "pid")));
+    const last = String(Math.max(...attempts.map(Number)));
+    return Number(readFileSync(join(folder, last, "pid"), "utf8").split(" ")[2]);
+  }
+
   /** The newest start of a Pod's container, by the agent's own record. */
   start(pod: Pod, container: string): { readonly pid: number; readonly startedAt: number } {
     const folder = join(this.stateDir, "agents", this.node, "pods", pod.metadata.uid, "containers", container);
@@ -263,8 +294,7 @@ export class NodeWorld implements AsyncDisposable {
     await this.endAgent("SIGKILL");
     await this.stopDiscovery();
     await cleanUpAgents({ instance: this.instance, stateDir: this.stateDir, runDir: this.runDir });
-    this.#end.abort();
-    await Promise.allSettled(this.#running);
+    await this.stopServer();
     this.#connection[Symbol.dispose]();
     await removeFabric(this.instance);
     rmSync(this.#root, { recursive: true, force: true });
