@@ -56,7 +56,7 @@ export class NodeRegistration {
         if (cidr !== undefined) return cidr;
       } catch (error) {
         signal.throwIfAborted();
-        this.#logger.debug("the node could not be registered", { error: messageOf(error) });
+        this.#complain("the node could not be registered", error);
       }
       await this.#clock.sleep(backoff.next(), signal);
     }
@@ -75,11 +75,17 @@ export class NodeRegistration {
         backoff.reset();
       } catch (error) {
         if (signal.aborted) return;
-        this.#logger.debug("the node's heartbeat failed", { error: messageOf(error) });
+        this.#complain("the node's heartbeat failed", error);
         wait = backoff.next();
       }
       await this.#clock.sleep(wait, signal).catch(() => undefined);
     }
+  }
+
+  /** That the API is away is told once, by those who watch it. */
+  #complain(message: string, error: unknown): void {
+    const level = codeOf(error) === "Unavailable" ? "debug" : "warn";
+    this.#logger[level](message, { error: messageOf(error) });
   }
 
   /** The node as it is in the API, created or brought up to date. */

@@ -30,7 +30,11 @@ export class StatusWriter {
     this.#queue = new WorkQueue({
       clock,
       work: async (uid, signal) => this.#write(uid, signal),
-      failed: (uid, error) => logger.debug("a Pod's status was not written", { uid, error: messageOf(error) }),
+      failed: (uid, error) => {
+        // That the API is away is told once, by those who watch it.
+        const level = codeOf(error) === "Unavailable" ? "debug" : "warn";
+        logger[level]("a Pod's status was not written", { uid, error: messageOf(error) });
+      },
       backoff: { initialMs: 50, maxMs: 2000 },
     });
   }
