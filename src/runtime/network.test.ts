@@ -10,7 +10,7 @@ import { command } from "./command.ts";
 import { ensureBridge, ensureFabric, fabricName, probeAddress, removeFabric } from "./fabric.ts";
 import { forwarderRuns, startForwarder, stopForwarder } from "./forwarder.ts";
 import { bindInside, connectInside, listenInside } from "./namespace-socket.ts";
-import { namespaceExists, namespacePath, namespacesOf, processesIn } from "./namespace.ts";
+import { namespaceExists, namespacePath, namespacesOf, processesIn, removeNamespace } from "./namespace.ts";
 import { createSandbox, killSandbox, removeSandbox, sandboxesOf, sandboxName } from "./sandbox.ts";
 import type { Sandbox } from "./sandbox.ts";
 
@@ -63,8 +63,11 @@ beforeAll(async () => {
 });
 
 async function removeAll(): Promise<void> {
-  for (const name of sandboxesOf(instance)) killSandbox(name);
-  for (const one of [a, b, c]) await removeSandbox(one);
+  // Those of a test that failed midway too.
+  for (const name of sandboxesOf(instance)) {
+    killSandbox(name);
+    await removeNamespace(name);
+  }
   await removeFabric(instance);
 }
 
