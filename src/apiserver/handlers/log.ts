@@ -11,6 +11,9 @@ import type { Call } from "./call.ts";
 /** By this annotation a Pod names the container that commands mean unless told. */
 const defaultContainerAnnotation = "kubectl.kubernetes.io/default-container";
 
+/** The proxy that the node's agent runs beside a Pod stands in no Pod's specification; the agent knows whether there is one. */
+const sidecar = "istio-proxy";
+
 /** Options that the agent takes, as a kubelet does. */
 const passedOn = new Set(["follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes"]);
 
@@ -18,7 +21,7 @@ function containerOf(pod: ResourceObject, asked: string | null): string {
   const names = containerNames(pod);
   const { name } = pod.metadata;
   if (asked !== null && asked !== "") {
-    if (names.includes(asked)) return asked;
+    if (names.includes(asked) || asked === sidecar) return asked;
     throw new ApiError("BadRequest", `container ${asked} is not valid for pod ${name}`);
   }
   const chosen = pod.metadata.annotations?.[defaultContainerAnnotation];
