@@ -18,7 +18,7 @@ function text(value: unknown): string {
 function stringMap(value: unknown): StringMap {
   if (typeof value !== "object" || value === null) return {};
   const entries = Object.entries(value).filter(([, member]) => typeof member === "string");
-  return Object.fromEntries(entries) as StringMap;
+  return Object.fromEntries(entries);
 }
 
 /** `POD_PORTS` as Istio's agent sends it: a JSON list of container ports, as text. */
