@@ -29,7 +29,7 @@ export type Request =
   | (CommonRequest & { readonly kind: "sotw"; readonly names: readonly string[] });
 
 /** Reads a node as the source wants it. */
-export function proxyNode(node: Node): ProxyNode {
+function proxyNode(node: Node): ProxyNode {
   const build = node.userAgentVersionType;
   const version = build.case === "userAgentBuildVersion" ? build.value.version : undefined;
   const { region = "", zone = "", subZone: subzone = "" } = node.locality ?? {};

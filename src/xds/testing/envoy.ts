@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** The path of a pinned Envoy, fetched first where needed. */
-export function envoyProgram(version: string): string {
+function envoyProgram(version: string): string {
   return execFileSync(process.execPath, ["setup/program.ts", "envoy", version], { encoding: "utf8" }).trim();
 }
 
