@@ -51,6 +51,11 @@ test: setup ## run all tests but those of real Kubernetes
 	@setup/machine.sh test
 	@setup/test.sh
 
+.PHONY: soak
+soak: setup ## run the tests with the full counts of their generators (about an hour)
+	@setup/machine.sh test
+	@WEFT_SOAK=$${WEFT_SOAK:-20} setup/test.sh
+
 .PHONY: check
 check: setup ## everything that the type checker, the linter, the formatter and the dead-code finder can say
 	@tsc -p .

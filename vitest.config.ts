@@ -7,9 +7,9 @@ export default defineConfig({
     // Processes, so that a test may change its own namespaces, signals and working directory.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 30_000,
+    testTimeout: process.env["WEFT_SOAK"] ? 1_800_000 : 30_000,
     hookTimeout: 60_000,
+    setupFiles: ["setup/vitest.setup.ts"],
     allowOnly: false,
-    reporters: process.env["CI"] ? ["default"] : ["default"],
   },
 });

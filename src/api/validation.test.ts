@@ -4,6 +4,7 @@ import type { FieldError, Kind } from "./kind.ts";
 import { kindOf, kinds } from "./kinds.ts";
 import { objectsOf } from "./testing/arbitrary.ts";
 import { Validator } from "./validation.ts";
+import { runs } from "#base/testing/runs.ts";
 
 const validator = new Validator();
 
@@ -253,7 +254,7 @@ describe.each(kinds.map((one) => [one.kind, schemaOnly(one)] as const))("any %s"
           expect(texts(status.errors)).toEqual([]);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 
@@ -268,7 +269,7 @@ describe.each(kinds.map((one) => [one.kind, schemaOnly(one)] as const))("any %s"
         for (const error of errors) expect(error.field === "" && error.message === "").toBe(false);
         if (errors.length === 0) for (const column of full.columns) column.cell(object, 0);
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

@@ -3,6 +3,7 @@ import { expect, test, vi } from "vitest";
 import { systemClock } from "./clock.ts";
 import { WorkQueue } from "./workqueue.ts";
 import type { WorkQueueOptions } from "./workqueue.ts";
+import { runs } from "./testing/runs.ts";
 
 function start(options: Partial<WorkQueueOptions> & Pick<WorkQueueOptions, "work">): {
   queue: WorkQueue;
@@ -158,6 +159,6 @@ test("for any arrivals: bounded at once, never one key twice, and each arrival i
       stop.abort();
       await done;
     }),
-    { numRuns: 30 },
+    { numRuns: runs(30) },
   );
 });

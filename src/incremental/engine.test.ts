@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Engine } from "./engine.ts";
 import type { Query } from "./query.ts";
+import { runs } from "#base/testing/runs.ts";
 
 describe("tables", () => {
   test("a query follows the rows that it reads, those that are not there yet included", () => {
@@ -220,8 +221,6 @@ function evaluate({ layers }: Program, layer: number, at: number, reads: Reads):
   }
 }
 
-const runs = Number(process.env["WEFT_PROPERTY_RUNS"] ?? 500);
-
 test("after any edits every observed query equals recomputation from scratch", () => {
   fc.assert(
     fc.property(program, fc.array(fc.array(edit, { maxLength: 4 }), { maxLength: 25 }), (written, changes) => {
@@ -271,6 +270,6 @@ test("after any edits every observed query equals recomputation from scratch", (
       for (const one of observed) one[Symbol.dispose]();
       expect(query.size).toBe(0);
     }),
-    { numRuns: runs },
+    { numRuns: runs(500) },
   );
 });

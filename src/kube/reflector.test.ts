@@ -9,6 +9,7 @@ import { Reflector } from "./reflector.ts";
 import type { Change, ReflectorOptions } from "./reflector.ts";
 import { MemoryApi, widgetKind } from "./testing/memory-api.ts";
 import type { Widget } from "./testing/memory-api.ts";
+import { runs } from "#base/testing/runs.ts";
 
 let api: MemoryApi;
 let connection: Connection;
@@ -275,7 +276,7 @@ describe("an informer", () => {
         stop.abort();
         await run;
       }),
-      { numRuns: 60 },
+      { numRuns: runs(60) },
     );
   });
 });

@@ -5,6 +5,7 @@ import { maxReplicas, recreateStep, rollingStep, scaleStep, tolerance } from "./
 import type { Resize } from "./rollout.ts";
 import { annotation } from "./revision.ts";
 import { deploymentOf, setOf } from "./testing/objects.ts";
+import { runs } from "#base/testing/runs.ts";
 
 function rolling(replicas: number, maxSurge: number | string, maxUnavailable: number | string): Deployment {
   return deploymentOf("web", {
@@ -237,6 +238,6 @@ test("whatever the order of events and however late the news, enough Pods stay r
         ]);
       },
     ),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   );
 });

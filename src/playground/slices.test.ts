@@ -6,6 +6,7 @@ import type { Service } from "#api/kubernetes/service.ts";
 import { planSlices } from "./slices.ts";
 import type { SlicePlan } from "./slices.ts";
 import { metaOf, podOf, serviceOf } from "./testing/objects.ts";
+import { runs } from "#base/testing/runs.ts";
 
 const zoneOf = (node: string): string | undefined => (node === "n1" ? "zone-1" : undefined);
 
@@ -160,6 +161,6 @@ test("after any changes the slices hold exactly the Pods, no slice is too large,
       const whole = apply([], plan(service, first));
       expect(plan(service, fewer, whole).replace.length).toBeLessThanOrEqual(1);
     }),
-    { numRuns: 40 },
+    { numRuns: runs(40) },
   );
 });

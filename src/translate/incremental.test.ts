@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { apply, edit, nodes, withClusters } from "./testing/arbitrary.ts";
 import { Follower, type Holdings } from "./testing/follower.ts";
 import type { TestMesh } from "./testing/mesh.ts";
+import { runs } from "#base/testing/runs.ts";
 
 /** Names and versions of all that a class gets. */
 function versions(holdings: Holdings): unknown {
@@ -41,7 +42,7 @@ describe("translation", () => {
           }
         },
       ),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     );
   });
 });

@@ -6,6 +6,7 @@ import { typeUrls } from "#proto/encoded.ts";
 import { apply, type Edit, edit, nodes, withClusters } from "./testing/arbitrary.ts";
 import { resourcesOf, type TestMesh } from "./testing/mesh.ts";
 import { refusal } from "./testing/validate.ts";
+import { runs } from "#base/testing/runs.ts";
 
 function meshAfter(edits: readonly Edit[]): TestMesh {
   const mesh = withClusters();
@@ -47,7 +48,7 @@ describe("sharing between proxies", () => {
           model.virtualServices.meshHosts.get({ namespace, sidecar: "" }),
         );
       }),
-      { numRuns: 80 },
+      { numRuns: runs(80) },
     );
   });
 
@@ -64,7 +65,7 @@ describe("sharing between proxies", () => {
           }
         }
       }),
-      { numRuns: 30 },
+      { numRuns: runs(30) },
     );
   });
 

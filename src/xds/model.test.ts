@@ -8,6 +8,7 @@ import { ManualClock } from "./testing/manual-clock.ts";
 import { ModelClient, badNumber, contentOf, modelTypes, type Manner } from "./testing/model-client.ts";
 import { cluster, endpoints, listener, route } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";
+import { runs } from "#base/testing/runs.ts";
 
 const scopeSets = {
   [typeUrls.cluster]: [["c1"], ["c1", "c2"], ["c3"]],
@@ -248,7 +249,7 @@ describe("clients of both variants, edited, refused, cut off and brought back", 
         for (const client of clients) client.disconnect();
         expect(world.hub.figures()).toMatchObject({ streams: 0, scopes: 0, views: 0, bytesUnsent: 0 });
       }),
-      { numRuns: 250 },
+      { numRuns: runs(250) },
     );
   });
 });
@@ -338,7 +339,7 @@ describe("make before break", () => {
           expect(["SYNCED", "NEVER"]).toContain(state.state);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });

@@ -4,6 +4,7 @@ import { systemClock } from "#base/clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestCluster, deploymentDraft, serviceDraft } from "./cluster.ts";
 import { PodWatch, TestNode } from "./node-agent.ts";
+import { runs } from "../../src/base/testing/runs.ts";
 
 const web = { namespace: "shop", name: "web" };
 
@@ -131,7 +132,7 @@ test(
         expect(await inOrder(scene)).toBe(true);
       }),
       {
-        numRuns: 6,
+        numRuns: runs(6),
         endOnFailure: true,
         examples: [[[scale(6), kill(0), rollOut(2), kill(30), kill(0), scale(2), restart, kill(30)]]],
       },

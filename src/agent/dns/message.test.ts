@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { headerLength, readQuery, recordTypes, responseCodes, writeFormatError, writeResponse } from "./message.ts";
 import type { Answer } from "./message.ts";
+import { runs } from "#base/testing/runs.ts";
 
 function nameBytes(name: string): Buffer {
   const labels = name === "" ? [] : name.split(".");
@@ -145,7 +146,7 @@ describe("DNS messages", () => {
           if (refusal !== undefined) expect(refusal.readUInt16BE(2)).toBe(0x8081);
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     );
   });
 

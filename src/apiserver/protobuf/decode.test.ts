@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decodeProtobuf } from "./decode.ts";
 import { messages } from "./messages.ts";
+import { runs } from "#base/testing/runs.ts";
 
 type Write = (writer: BinaryWriter) => void;
 
@@ -138,7 +139,7 @@ describe("Kubernetes protobuf", () => {
           }
         },
       ),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     );
   });
 

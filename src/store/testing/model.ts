@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { codeOf } from "#base/errors.ts";
 import type { ObjectKey, ResourceStore, Stored, StoreEvent } from "../port.ts";
 import { collect } from "./reader.ts";
+import { runs } from "#base/testing/runs.ts";
 
 const selection = { partition: "mesh", resource: "things.example.com" };
 
@@ -140,6 +141,6 @@ export async function modelProperty(open: () => Promise<ResourceStore>): Promise
       deepEqual(end, model.state);
       await reader.stop();
     }),
-    { numRuns: 25 },
+    { numRuns: runs(25) },
   );
 }
