@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { systemClock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { command as systemCommand } from "#runtime/command.ts";
@@ -168,7 +168,13 @@ function requireRunning(name: string): Layout {
 }
 
 function nameOption(): Option {
-  return new Option("--name <name>", "name of the instance; several can run side by side").default("demo");
+  return new Option("--name <name>", "name of the instance; several can run side by side")
+    .default("demo")
+    .argParser((text) => {
+      // It becomes part of paths and of names of network namespaces.
+      if (/^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$/.test(text)) return text;
+      throw new InvalidArgumentError("write up to 20 lower-case letters, digits and hyphens.");
+    });
 }
 
 function infoCommand(demoCommand: Command): void {
