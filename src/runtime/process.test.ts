@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { systemClock as clock } from "#base/clock.ts";
 import { identityOf, isAlive } from "./identity.ts";
 import { killProcess, processState, startProcess, stopProcess } from "./process.ts";
@@ -53,12 +53,16 @@ afterAll(() => {
 
 describe("a detached process", () => {
   it("is a child of init in a session of its own, with its exit code and its output kept", async () => {
-    const one = spec("echo hello; echo bad >&2; sleep 0.1; exit 7");
+    const one = spec("echo hello; echo bad >&2; sleep 1; exit 7");
     const state = await startProcess(one, clock);
     expect(state.kind).toBe("running");
     if (state.kind !== "running") return;
-    const stat = readFileSync(`/proc/${state.identity.pid}/stat`, "utf8").split(") ")[1]!.split(" ");
-    expect(stat[3], "leads its own session").toBe(String(state.identity.pid));
+    // What is known from the fork on is true of the program a moment later.
+    const stat = await vi.waitFor(() => {
+      const fields = readFileSync(`/proc/${state.identity.pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+      expect(fields[3], "leads its own session").toBe(String(state.identity.pid));
+      return fields;
+    });
     const shim = readFileSync(`/proc/${stat[1]}/stat`, "utf8").split(") ")[1]!.split(" ");
     expect(shim[1], "the supervisor's parent").toBe("1");
     expect(await ended(one.folder)).toMatchObject({ kind: "exited", code: 7 });
