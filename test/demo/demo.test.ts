@@ -229,6 +229,35 @@ ${reviewsRule(`
     await forgetRules();
   });
 
+  test("what Envoy refuses leaves its last good state, and the status says which proxy refused what", async () => {
+    await demo.apply("east", reviewsRule("- route: [{ destination: { host: reviews, subset: v1 } }]"));
+    await eventually("only v1 answers", async () =>
+      (await demo.pages(20)).every((one) => one.reviews.version === "v1"),
+    );
+    // RE2 gives up on the size of this expression, which nobody but Envoy works out.
+    await demo.apply(
+      "east",
+      reviewsRule(`
+- match: [{ uri: { regex: "((x{1000}){1000}){1000}" } }]
+  route: [{ destination: { host: reviews, subset: v2 } }]
+- route: [{ destination: { host: reviews, subset: v3 } }]`),
+    );
+    const condition = await eventually("the refusal stands in the status", async () => {
+      const path = "{.status.conditions[?(@.type=='Programmed')].message}";
+      return (
+        (await demo.kubectl("west", ["-n", "shop", "get", "vs", "reviews", "-o", `jsonpath=${path}`])) || undefined
+      );
+    });
+    expect(condition).toMatch(/refused by .*page-v1-.*\.shop \(east\)/);
+    expect(tally((await demo.pages(20)).map((one) => one.reviews.version))).toEqual({ v1: 20 });
+    const statuses = JSON.parse(await demo.weft("proxy-status", "-o", "json")) as readonly ProxyStatus[];
+    expect(statuses.find((one) => one.proxy.startsWith("page-v1-"))?.types["RDS"]?.state).toBe("NACKED");
+    await forgetRules();
+    await eventually("every version answers again", async () => {
+      return new Set((await demo.pages(30)).map((one) => one.reviews.version)).size === 3;
+    });
+  }, 60_000);
+
   test("an invalid object is refused with the field's path", async () => {
     const bad = reviewsRule("- timeout: soon\n  route: [{ destination: { host: reviews } }]");
     await expect(demo.apply("east", bad)).rejects.toThrow(/spec\.http\[0\]\.timeout/);
