@@ -25,12 +25,12 @@ export class Child<Request extends { readonly kind: string }, Answer extends { r
     this.#process.send(request);
   }
 
-  /** Waits for an answer of a kind; answers of other kinds that came before it are dropped. */
+  /** Waits for an answer of a kind; any other is an error, such as that a stream ended. */
   async answer<K extends Answer["kind"]>(kind: K): Promise<Extract<Answer, { kind: K }>> {
     for (;;) {
       const next = this.#answers.shift();
       if (next?.kind === kind) return next as Extract<Answer, { kind: K }>;
-      if (next) continue;
+      if (next) throw new Error(`instead of '${kind}' a benchmark's process said ${JSON.stringify(next)}`);
       if (this.#exited) throw new Error(`a benchmark's process ended before it answered '${kind}'`);
       await new Promise<void>((resolve) => {
         this.#waiting = resolve;

@@ -70,6 +70,7 @@ export class SimulatedProxy {
   readonly #missing = new Set<string>();
   readonly #last = new Map<string, Response>();
   #synced = false;
+  #closed = false;
 
   constructor(options: ClientOptions) {
     this.#options = options;
@@ -81,16 +82,21 @@ export class SimulatedProxy {
     this.#client = client;
     this.#stream = (client[options.variant] as unknown as Open).call(client);
     this.#stream.on("data", (bytes: Buffer) => this.#take(bytes));
-    this.#stream.on("error", (error) => options.onEnd(error.message));
-    this.#stream.on("end", () => options.onEnd("ended"));
+    this.#stream.on("error", (error) => this.#ended(error.message));
+    this.#stream.on("end", () => this.#ended("the server ended it"));
     this.#ask({ type: typeUrls.cluster, node: options.node });
   }
 
   /** Ends the stream. */
   close(): void {
-    this.#stream.removeAllListeners("error").on("error", () => undefined);
+    this.#closed = true;
     this.#stream.cancel();
     this.#client.close();
+  }
+
+  #ended(reason: string): void {
+    if (!this.#closed) this.#options.onEnd(reason);
+    this.#closed = true;
   }
 
   #take(bytes: Buffer): void {

@@ -29,8 +29,8 @@ const { values } = parseArgs({
 const namespaces = Number(values.namespaces);
 const changeCount = Number(values.changes);
 
-/** Milliseconds after which a change has reached every proxy, whatever the server. */
-const settleMs = 700;
+/** Milliseconds without a response after which what was under way is over. */
+const quietMs = 300;
 
 /** What a full sync or a change cost one server. */
 interface Cost {
@@ -62,6 +62,18 @@ function quantile(sorted: readonly number[], part: number): number {
 }
 
 const milliseconds = (from: string, to: string): number => Number(BigInt(to) - BigInt(from)) / 1e6;
+
+type Report = Extract<SimulatorAnswer, { kind: "report" }>;
+
+/** Waits until no more responses come. */
+async function quiet(simulator: SimulatorChild): Promise<Report> {
+  for (let before = -1; ;) {
+    await pause(quietMs);
+    const report = await simulator.ask({ kind: "report" }, "report");
+    if (report.counts.responses === before) return report;
+    before = report.counts.responses;
+  }
+}
 
 async function usageOf(server: ServerChild): Promise<Usage> {
   return (await server.ask({ kind: "usage" }, "usage")).usage;
@@ -96,8 +108,7 @@ async function fullSync(server: ServerChild, simulator: SimulatorChild, port: nu
     },
     "synced",
   );
-  await pause(settleMs);
-  const report = await simulator.ask({ kind: "report" }, "report");
+  const report = await quiet(simulator);
   const times = [...report.times.map((time) => milliseconds(started, time)), milliseconds(started, synced.at)];
   return costOf(before, await usageOf(server), times, synced.counts.bytes / proxies);
 }
@@ -112,9 +123,8 @@ async function oneChange(
   const before = await usageOf(server);
   await server.ask({ kind: "resetPeak" }, "reset");
   const { at } = await server.ask({ kind: "change", change, generation }, "changed");
-  await pause(settleMs);
+  const report = await quiet(simulator);
   const after = await usageOf(server);
-  const report = await simulator.ask({ kind: "report" }, "report");
   const times = report.times.map((time) => milliseconds(at, time));
   return costOf(before, after, times, report.counts.bytes / Math.max(1, times.length));
 }

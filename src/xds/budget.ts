@@ -13,8 +13,11 @@ interface Grant {
   readonly sender: Sender;
   readonly bytes: number;
   readonly since: number;
-  counted: boolean;
+  stalled: boolean;
 }
+
+/** As many times the limit may wait with stalled peers before the longest stalled are cut off. */
+const stalledShare = 4;
 
 /**
  * Bounds the bytes that wait for peers to take them. gRPC copies each message for each stream, so without a bound a
@@ -24,8 +27,9 @@ export class SendBudget implements Disposable {
   readonly #limits: XdsLimits;
   readonly #clock: Clock;
   readonly #grants = new Set<Grant>();
-  #waiting: { readonly bytes: number; readonly sender: Sender }[] = [];
+  readonly #waiting: { readonly bytes: number; readonly sender: Sender }[] = [];
   #unsent = 0;
+  #stalled = 0;
   #sweep: Disposable | undefined;
 
   constructor(limits: XdsLimits, clock: Clock) {
@@ -33,9 +37,9 @@ export class SendBudget implements Disposable {
     this.#clock = clock;
   }
 
-  /** Bytes granted that peers have not taken, without those of stalled peers. */
+  /** Bytes granted that peers have not taken. */
   get unsent(): number {
-    return this.#unsent;
+    return this.#unsent + this.#stalled;
   }
 
   /** Asks to send; the sender is called back now or when there is room, in turn. */
@@ -46,7 +50,7 @@ export class SendBudget implements Disposable {
 
   [Symbol.dispose](): void {
     this.#sweep?.[Symbol.dispose]();
-    this.#waiting = [];
+    this.#waiting.length = 0;
     this.#grants.clear();
   }
 
@@ -56,40 +60,44 @@ export class SendBudget implements Disposable {
   }
 
   #grant(bytes: number, sender: Sender): void {
-    const grant: Grant = { sender, bytes, since: this.#clock.monotonic(), counted: true };
+    const grant: Grant = { sender, bytes, since: this.#clock.monotonic(), stalled: false };
     this.#grants.add(grant);
     this.#unsent += bytes;
     this.#sweep ??= this.#clock.every(this.#limits.stalledMs / 2, () => this.#age());
     sender.granted(() => {
-      if (!this.#grants.delete(grant)) return;
-      this.#discount(grant);
+      if (!this.#grants.has(grant)) return;
+      this.#forget(grant);
       this.#serve();
     });
   }
 
-  #discount(grant: Grant): void {
-    if (!grant.counted) return;
-    grant.counted = false;
-    this.#unsent -= grant.bytes;
+  #forget(grant: Grant): void {
+    this.#grants.delete(grant);
+    if (grant.stalled) this.#stalled -= grant.bytes;
+    else this.#unsent -= grant.bytes;
   }
 
   #serve(): void {
-    let served = 0;
-    for (const { bytes, sender } of this.#waiting) {
-      if (!this.#hasRoom(bytes)) break;
-      served += 1;
-      this.#grant(bytes, sender);
+    for (let [next] = this.#waiting; next && this.#hasRoom(next.bytes); [next] = this.#waiting) {
+      this.#waiting.shift();
+      this.#grant(next.bytes, next.sender);
     }
-    if (served > 0) this.#waiting.splice(0, served);
   }
 
+  /** The grants stand in the order of their age. */
   #age(): void {
     const now = this.#clock.monotonic();
     for (const grant of this.#grants) {
       const age = now - grant.since;
-      if (age >= this.#limits.stalledMs) this.#discount(grant);
-      if (age < this.#limits.takeTimeoutMs) continue;
-      this.#grants.delete(grant);
+      if (age < this.#limits.stalledMs) break;
+      if (!grant.stalled) {
+        grant.stalled = true;
+        this.#unsent -= grant.bytes;
+        this.#stalled += grant.bytes;
+      }
+      const tooMuch = this.#stalled > stalledShare * this.#limits.unsentBytes;
+      if (age < this.#limits.takeTimeoutMs && !tooMuch) continue;
+      this.#forget(grant);
       grant.sender.timedOut();
     }
     this.#serve();

@@ -95,22 +95,30 @@ export function waitingFor(difference: Difference, awaits: NameSet): Difference 
   return { upserts, past, removed, unknown, names, awaits };
 }
 
+/** The difference of a part, with a key that tells it from every other. */
+export interface DifferingPart {
+  readonly key: string;
+  readonly difference: Difference;
+}
+
 /** The differences of the parts of a view as one; put together only as far as it is asked for. */
 export class MergedDifference implements Difference {
-  readonly parts: readonly Difference[];
+  readonly parts: readonly DifferingPart[];
   readonly #sets: NameSets;
+  #upserts: readonly EncodedResource[] | undefined;
 
-  constructor(parts: readonly Difference[], sets: NameSets) {
+  constructor(parts: readonly DifferingPart[], sets: NameSets) {
     this.parts = parts;
     this.#sets = sets;
   }
 
   get upserts(): readonly EncodedResource[] {
-    return this.parts.flatMap((part) => part.upserts);
+    this.#upserts ??= this.parts.flatMap(({ difference }) => difference.upserts);
+    return this.#upserts;
   }
 
   get past(): ReadonlyMap<string, Past> {
-    return new Map(this.parts.flatMap((part) => [...part.past]));
+    return new Map(this.parts.flatMap(({ difference }) => [...difference.past]));
   }
 
   get removed(): NameSet {
@@ -118,7 +126,7 @@ export class MergedDifference implements Difference {
   }
 
   get unknown(): readonly string[] {
-    return this.parts.flatMap((part) => part.unknown);
+    return this.parts.flatMap(({ difference }) => difference.unknown);
   }
 
   get awaits(): NameSet {
@@ -131,7 +139,7 @@ export class MergedDifference implements Difference {
 
   #union(of: (part: Difference) => NameSet): NameSet {
     let union = this.#sets.empty;
-    for (const part of this.parts) union = this.#sets.plus(union, of(part));
+    for (const part of this.parts) union = this.#sets.plus(union, of(part.difference));
     return union;
   }
 }

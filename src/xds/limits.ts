@@ -36,8 +36,8 @@ export const defaultLimits: XdsLimits = {
   streamsPerConnection: 1000,
   unsentBytes: 64 * 1024 * 1024,
   rememberedBytes: 64 * 1024 * 1024,
-  stalledMs: 2000,
-  takeTimeoutMs: 30_000,
+  stalledMs: 5000,
+  takeTimeoutMs: 60_000,
   orderTimeoutMs: 5000,
 };
 

@@ -22,23 +22,25 @@ export class NameSet {
   }
 }
 
-/** A hash of a set that does not depend on its order: the sums of two hashes of its members. */
-function hashOf(names: ReadonlySet<string>): string {
-  let a = 0;
-  let b = 0;
-  for (const name of names) {
-    let h = 0x811c9dc5;
-    let g = 0x9e3779b9;
-    for (let at = 0; at < name.length; at += 1) {
-      const unit = name.charCodeAt(at);
-      h = Math.imul(h ^ unit, 0x01000193);
-      g = Math.imul(g ^ unit, 0x85ebca6b) ^ (g >>> 13);
-    }
-    a = Math.trunc(a + h) | 0;
-    b = Math.trunc(b + (g ^ (h >>> 7))) | 0;
-  }
-  return `${names.size}.${a}.${b}`;
+interface NameHash {
+  readonly a: number;
+  readonly b: number;
 }
+
+function hashOfName(name: string): NameHash {
+  let a = 0x811c9dc5;
+  let b = 0x9e3779b9;
+  for (let at = 0; at < name.length; at += 1) {
+    const unit = name.charCodeAt(at);
+    a = Math.imul(a ^ unit, 0x01000193);
+    b = Math.imul(b ^ unit, 0x85ebca6b) ^ (b >>> 13);
+  }
+  return { a, b: b ^ (a >>> 7) };
+}
+
+/** Hashes of names remembered: looking one up is several times faster than to work it out. */
+const mostHashes = 200_000;
+const mostCombinations = 4096;
 
 function holds(set: NameSet, names: ReadonlySet<string>): boolean {
   if (set.size !== names.size) return false;
@@ -53,6 +55,8 @@ function holds(set: NameSet, names: ReadonlySet<string>): boolean {
 export class NameSets {
   /** The set without names. */
   readonly empty = new NameSet(0, new Set());
+  readonly #combinations = new Map<string, WeakRef<NameSet>>();
+  readonly #hashes = new Map<string, NameHash>();
   #made = 0;
   readonly #known = new Map<string, readonly WeakRef<NameSet>[]>();
   readonly #gone = new FinalizationRegistry<string>((hash) => this.#forget(hash));
@@ -61,7 +65,7 @@ export class NameSets {
   of(names: Iterable<string>): NameSet {
     const members = new Set(names);
     if (members.size === 0) return this.empty;
-    const hash = hashOf(members);
+    const hash = this.#hashOf(members);
     const known = this.#known.get(hash) ?? [];
     for (const reference of known) {
       const set = reference.deref();
@@ -75,26 +79,64 @@ export class NameSets {
   }
 
   /** A set with more names. */
-  plus(set: NameSet, more: Iterable<string> & { readonly size?: number }): NameSet {
+  plus(set: NameSet, more: Iterable<string>): NameSet {
     if (more === set || more === this.empty) return set;
     if (set === this.empty) return more instanceof NameSet ? more : this.of(more);
-    const members = new Set(set);
-    for (const name of more) members.add(name);
-    return members.size === set.size ? set : this.of(members);
+    return this.#combined("+", set, more, () => {
+      const members = new Set(set);
+      for (const name of more) members.add(name);
+      return members;
+    });
   }
 
   /** A set with fewer names. */
   minus(set: NameSet, fewer: Iterable<string>): NameSet {
+    if (fewer === this.empty) return set;
     if (fewer === set || set === this.empty) return this.empty;
-    const members = new Set(set);
-    for (const name of fewer) members.delete(name);
-    return members.size === set.size ? set : this.of(members);
+    return this.#combined("-", set, fewer, () => {
+      const members = new Set(set);
+      for (const name of fewer) members.delete(name);
+      return members;
+    });
   }
 
   /** The names of a set that a test holds for. */
   filter(set: NameSet, test: (name: string) => boolean): NameSet {
     const members = [...set].filter(test);
     return members.length === set.size ? set : this.of(members);
+  }
+
+  /** What a thousand proxies make of the same two sets is worked out once. */
+  #combined(sign: string, set: NameSet, other: Iterable<string>, combine: () => ReadonlySet<string>): NameSet {
+    if (!(other instanceof NameSet)) return this.#changed(set, combine());
+    const key = `${set.id}${sign}${other.id}`;
+    const known = this.#combinations.get(key)?.deref();
+    if (known) return known;
+    const combined = this.#changed(set, combine());
+    if (this.#combinations.size >= mostCombinations) this.#combinations.clear();
+    this.#combinations.set(key, new WeakRef(combined));
+    return combined;
+  }
+
+  #changed(set: NameSet, members: ReadonlySet<string>): NameSet {
+    return members.size === set.size ? set : this.of(members);
+  }
+
+  /** A hash of a set that does not depend on its order: the sums of two hashes of its members. */
+  #hashOf(names: ReadonlySet<string>): string {
+    let a = 0;
+    let b = 0;
+    for (const name of names) {
+      let hash = this.#hashes.get(name);
+      if (!hash) {
+        hash = hashOfName(name);
+        if (this.#hashes.size >= mostHashes) this.#hashes.clear();
+        this.#hashes.set(name, hash);
+      }
+      a = Math.trunc(a + hash.a) | 0;
+      b = Math.trunc(b + hash.b) | 0;
+    }
+    return `${names.size}.${a}.${b}`;
   }
 
   #forget(hash: string): void {

@@ -75,15 +75,15 @@ export class PushOrder implements Disposable {
   }
 
   /** A response went out. What the stream carries in order, Envoy takes in order: nothing need be waited for twice. */
-  sent(type: TypeUrl, { awaits, names }: Difference): void {
+  sent(type: TypeUrl, difference: Difference): void {
     const { sets } = this.#options;
-    if (type === typeUrls.cluster) this.#warming = sets.plus(this.#warming, awaits);
-    if (type === typeUrls.endpoints) this.#warming = sets.minus(this.#warming, names);
+    if (type === typeUrls.cluster) this.#warming = sets.plus(this.#warming, difference.awaits);
+    if (type === typeUrls.endpoints) this.#warming = sets.minus(this.#warming, difference.names);
   }
 
   /** A response was refused. A refused cluster does not come to wait for endpoints. */
-  refused(type: TypeUrl, { awaits }: Difference): void {
-    if (type === typeUrls.cluster) this.#warming = this.#options.sets.minus(this.#warming, awaits);
+  refused(type: TypeUrl, difference: Difference): void {
+    if (type === typeUrls.cluster) this.#warming = this.#options.sets.minus(this.#warming, difference.awaits);
   }
 
   /** Whether what is new of a type may go out. */

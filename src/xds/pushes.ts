@@ -1,6 +1,13 @@
 import type { EncodedResource } from "#proto/encoded.ts";
 import { At, nothing, type Base, type Kept } from "./base.ts";
-import { MergedDifference, differenceOf, waitingFor, withoutRefused, type Difference } from "./difference.ts";
+import {
+  MergedDifference,
+  differenceOf,
+  type DifferingPart,
+  waitingFor,
+  withoutRefused,
+  type Difference,
+} from "./difference.ts";
 import { EncodedMemory } from "./memory.ts";
 import { deltaFragment, emptyResource, sotwFragment, type Encoder, type Message, type Variant } from "./message.ts";
 import type { NameSet, NameSets } from "./names.ts";
@@ -35,6 +42,9 @@ export interface News {
   /** What is news in it. */
   readonly difference: Difference;
 }
+
+/** A proxy holds a view twice: as what it has, and as what it is to have. */
+const holdsOfOne = 2;
 
 /** Differences remembered for each part until it changes. */
 const mostDifferences = 64;
@@ -86,10 +96,17 @@ export class Pushes {
 
   /** The differences of a view's parts, which other views share; unless a name went from one part to another. */
   #byParts({ view, base, forced }: Standing): MergedDifference | undefined {
-    const same = base === nothing || (base instanceof At && base.shown === view);
-    if (view.parts.length < 2 || forced.size > 0 || !same) return undefined;
-    const differences = view.parts.map((part) => this.#difference(part, partBase(part, base), forced));
-    return overlap(view, differences) ? undefined : new MergedDifference(differences, this.sets);
+    const at = base instanceof At && base.shown === view ? base : undefined;
+    if (view.parts.length < 2 || forced.size > 0 || !(at || base === nothing)) return undefined;
+    // Most parts did not change: of these there is nothing to say.
+    const changed = at ? view.parts.filter((part) => part.revision > at.revision) : view.parts;
+    const parts = changed.map((part) => {
+      const from = at ? new At(part, part.positionAt(at.revision)) : nothing;
+      const difference = this.#difference(part, from, forced);
+      return { key: `${part.key} ${part.revision} ${from.key}`, difference };
+    });
+    const moved = parts.some(({ difference }) => [...difference.removed].some((name) => view.get(name)));
+    return moved ? undefined : new MergedDifference(parts, this.sets);
   }
 
   #difference(shown: Part | View, base: Base, forced: NameSet): Difference {
@@ -113,14 +130,14 @@ export class Pushes {
       const key = `${variant} ${view.key} ${view.revision} ${base.key} ${forced.id} ${removals}`;
       return this.#message(key, after, view, () => [fragment(variant, view, difference, removals)]);
     }
-    const told = view.parts.flatMap((part, at) => {
-      const own = difference.parts[at];
-      const speaks = own && (own.upserts.length > 0 || (removals && own.removed.size > 0));
-      const key = `${variant} ${part.key} ${part.revision} ${partBase(part, base).key} ${removals}`;
-      return speaks ? [{ key, bytes: () => this.#fragment(key, () => fragment(variant, view, own, removals)) }] : [];
-    });
-    const key = told.length > 0 ? told.map(({ key }) => key).join("; ") : `${variant} ${view.key} ${view.revision}`;
-    return this.#message(key, after, view, () => told.map(({ bytes }) => bytes()));
+    const told = difference.parts.filter((part) => speaks(part.difference, removals));
+    const bytes = ({ key, difference: own }: DifferingPart): Uint8Array =>
+      this.#fragment(`${variant} ${key} ${removals}`, () => fragment(variant, view, own, removals));
+    // What several parts say together is remembered only where more than one proxy has these parts.
+    if (told.length > 1 && view.holds <= holdsOfOne)
+      return this.encoder.encode(view.type, told.map(bytes), view.revision);
+    const key = told.length > 0 ? told.map((part) => part.key).join("; ") : `${view.key} ${view.revision}`;
+    return this.#message(`${variant} ${key} ${removals}`, after, view, () => told.map(bytes));
   }
 
   /** Everything, as the state-of-the-world variant wants it of types that are asked for as a whole. */
@@ -159,19 +176,8 @@ export class Pushes {
   }
 }
 
-function partBase(part: Part, base: Base): Base {
-  return base instanceof At ? new At(part, part.positionAt(base.revision)) : base;
-}
-
-/** Whether parts speak of the same name: such as when a resource moved from one scope to another. */
-function overlap(view: View, differences: readonly Difference[]): boolean {
-  return differences.some((difference, at) => {
-    for (const name of difference.removed) if (view.get(name)) return true;
-    const others = view.parts.filter((_, other) => other !== at);
-    const largest = differences.every((other) => other.upserts.length <= difference.upserts.length);
-    // It is enough to look from the smaller ones.
-    return !largest && difference.upserts.some(({ name }) => others.some((other) => other.get(name)));
-  });
+function speaks({ upserts, removed }: Difference, removals: boolean): boolean {
+  return upserts.length > 0 || (removals && removed.size > 0);
 }
 
 function fragment(variant: Variant, view: View, difference: Difference, removals: boolean): Uint8Array {

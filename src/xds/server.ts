@@ -63,7 +63,7 @@ class AdsServer implements XdsServer {
       "grpc.max_send_message_length": -1,
       "grpc.max_concurrent_streams": this.#hub.limits.streamsPerConnection,
       "grpc.keepalive_time_ms": keepaliveMs,
-      "grpc.keepalive_timeout_ms": Math.min(10_000, keepaliveMs),
+      "grpc.keepalive_timeout_ms": Math.min(30_000, keepaliveMs),
     });
     this.#server.addService(adsService, {
       deltaAggregatedResources: (call: Call) => this.#accept("delta", call, readDelta),

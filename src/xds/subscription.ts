@@ -34,11 +34,11 @@ export function deltaStep(type: TypeUrl, before: Subscription | undefined, ask: 
   const star = legacy || ask.subscribe.includes(everything);
   const held = before ?? { wildcard: false, names: sets.empty };
   const wildcard = isWholeType(type) && (star || (held.wildcard && !ask.unsubscribe.includes(everything)));
-  const subscribe = ask.subscribe.filter((name) => name !== everything);
-  const unsubscribe = ask.unsubscribe.filter((name) => name !== everything);
+  const subscribe = sets.of(star ? ask.subscribe.filter((name) => name !== everything) : ask.subscribe);
+  const unsubscribe = sets.of(ask.unsubscribe.filter((name) => name !== everything));
   const names = sets.plus(sets.minus(held.names, unsubscribe), subscribe);
   // Whoever drops a name but keeps `*` waits to be told whether that covers the name.
-  const answer = sets.of(wildcard ? [...subscribe, ...unsubscribe] : subscribe);
+  const answer = wildcard ? sets.plus(subscribe, unsubscribe) : subscribe;
   return { subscription: { wildcard, names }, answer, whole: star && wildcard };
 }
 

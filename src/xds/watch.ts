@@ -139,7 +139,7 @@ export class Watch implements PartUser {
     const first = this.#subscription === undefined;
     this.#subscription = asked.subscription;
     if (first) this.#base = base;
-    const answer = first ? sets.filter(asked.answer, (name) => !base.held(name)) : asked.answer;
+    const answer = base === nothing ? asked.answer : sets.filter(asked.answer, (name) => !base.held(name));
     this.#refusals.clear(answer);
     this.#forced = sets.plus(this.#forced, answer);
     if (asked.whole && (base === nothing || !first)) this.#mustAnswer = true;
@@ -180,7 +180,7 @@ export class Watch implements PartUser {
     this.#acknowledged = push.message.version;
     const { difference } = push;
     if (refusal === undefined) {
-      this.#refusals.clear(difference.names);
+      if (this.refused) this.#refusals.clear(difference.names);
       return { kind: "ack", difference };
     }
     this.#refusals.record(refusal, difference.upserts, (name) => difference.past.get(name));
