@@ -55,7 +55,8 @@ export function serveHttp(settings: Settings, handle: (asked: Asked) => Promise<
     const from = performance.now();
     let reply: Reply;
     try {
-      reply = await replyTo(request, handle);
+      const fails = Math.random() * 100 < settings.failPercent;
+      reply = fails ? { status: 503, json: { error: "told to fail" } } : await replyTo(request, handle);
     } catch (error) {
       reply = { status: 500, json: { error: error instanceof Error ? error.message : String(error) } };
     }

@@ -13,6 +13,8 @@ export interface Settings {
   readonly port: number;
   /** Milliseconds between the wish to stop and the end of accepting; see `stopping.ts`. */
   readonly drainMs: number;
+  /** How many of a hundred requests are answered with 503, so that there is something to retry; by chance. */
+  readonly failPercent: number;
   /** The value of a variable, or what stands for it. */
   readonly get: (name: string, otherwise: string) => string;
 }
@@ -35,7 +37,13 @@ export function readSettings(
     pod: get("POD_NAME", "local"),
     cluster: get("CLUSTER", "local"),
   };
-  return { instance, port: number("PORT", port), drainMs: number("DRAIN_MS", 1500), get };
+  return {
+    instance,
+    port: number("PORT", port),
+    drainMs: number("DRAIN_MS", 1500),
+    failPercent: number("FAIL_PERCENT", 0),
+    get,
+  };
 }
 
 /** Writes one line of JSON about what happened. */

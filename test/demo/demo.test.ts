@@ -179,6 +179,33 @@ ${reviewsRule(`
     await eventually("all is well again", async () => (await demo.page()).reviews.error === undefined);
   });
 
+  test("retries hide what fails by chance", async () => {
+    await demo.kubectl("east", ["-n", "shop", "set", "env", "deployment/details-v1", "FAIL_PERCENT=30"]);
+    await demo.kubectl("east", ["-n", "shop", "rollout", "status", "deployment/details-v1", "--timeout=60s"]);
+    await eventually("some details are missing", async () =>
+      (await demo.pages(30)).some((one) => one.details.status === 503),
+    );
+    await demo.apply(
+      "west",
+      `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: details, namespace: shop }
+spec:
+  hosts: [details]
+  http:
+    - retries: { attempts: 10, retryOn: 5xx, backoff: 1ms }
+      route: [{ destination: { host: details } }]
+`,
+    );
+    await eventually("none is missing", async () => (await demo.pages(30)).every((one) => !one.details.error));
+    // Eleven failures in a row have a chance of one in half a million.
+    expect(tally((await demo.pages(200)).map((one) => one.details.error))).toEqual({ none: 200 });
+    await demo.kubectl("east", ["-n", "shop", "set", "env", "deployment/details-v1", "FAIL_PERCENT-"]);
+    await demo.kubectl("east", ["-n", "shop", "rollout", "status", "deployment/details-v1", "--timeout=60s"]);
+    await demo.kubectl("east", ["-n", "shop", "delete", "virtualservice", "details"]);
+  }, 90_000);
+
   test("a mirror sees the requests, and the client none of it", async () => {
     await demo.apply(
       "east",

@@ -24,7 +24,7 @@ export interface Page {
     readonly error?: string;
     readonly status?: number;
   };
-  readonly details: { readonly error?: string; readonly pod?: string };
+  readonly details: { readonly error?: string; readonly status?: number; readonly pod?: string };
   readonly ratings: { readonly error?: string } | null;
 }
 
