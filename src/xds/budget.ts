@@ -88,15 +88,15 @@ export class SendBudget implements Disposable {
   #age(): void {
     const now = this.#clock.monotonic();
     for (const grant of this.#grants) {
-      const age = now - grant.since;
-      if (age < this.#limits.stalledMs) break;
-      if (!grant.stalled) {
-        grant.stalled = true;
-        this.#unsent -= grant.bytes;
-        this.#stalled += grant.bytes;
-      }
+      if (now - grant.since < this.#limits.stalledMs) break;
+      if (grant.stalled) continue;
+      grant.stalled = true;
+      this.#unsent -= grant.bytes;
+      this.#stalled += grant.bytes;
+    }
+    for (const grant of this.#grants) {
       const tooMuch = this.#stalled > stalledShare * this.#limits.unsentBytes;
-      if (age < this.#limits.takeTimeoutMs && !tooMuch) continue;
+      if (now - grant.since < this.#limits.takeTimeoutMs && !tooMuch) break;
       this.#forget(grant);
       grant.sender.timedOut();
     }

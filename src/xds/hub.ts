@@ -143,6 +143,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
         transport.send(bytes, taken);
       },
       end: (reason) => transport.end(reason),
+      abort: () => transport.abort(),
     };
   }
 

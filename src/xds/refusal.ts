@@ -27,12 +27,12 @@ function mentions(text: string, name: string): boolean {
  * The resources that a refusal names. Envoy writes `Error adding/updating cluster(s) A: why, B: why` and the like for
  * listeners, and quotes the message for one that breaks a constraint; other refusals name nothing.
  */
-function blamed(message: string, names: readonly string[]): readonly string[] {
+export function blamed(message: string, names: readonly string[]): readonly string[] {
   return names.filter((name) => name !== "" && mentions(message, name));
 }
 
 /** Halves a list of suspects, so that those without guilt still reach the client. */
-function halves(names: readonly string[]): readonly (readonly string[])[] {
+export function halves(names: readonly string[]): readonly (readonly string[])[] {
   const middle = Math.ceil(names.length / 2);
   return [names.slice(0, middle), names.slice(middle)].filter((half) => half.length > 0);
 }

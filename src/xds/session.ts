@@ -22,6 +22,8 @@ export interface Transport {
   send(bytes: Buffer, taken: () => void): void;
   /** Ends the stream, with a status when something is wrong. Nothing is sent afterwards. */
   end(reason?: WeftError): void;
+  /** Ends the stream at once, with what was sent and not taken. */
+  abort(): void;
 }
 
 /** What sessions share. */
@@ -52,6 +54,9 @@ const pushOrder: readonly TypeUrl[] = [
   typeUrls.route,
   typeUrls.nameTable,
 ];
+
+/** Milliseconds that a peer has to take what it was sent when its stream is ended. */
+const lastChanceMs = 1000;
 
 /** One proxy's stream. */
 export class Session {
@@ -135,12 +140,9 @@ export class Session {
   /** How the proxy stands; undefined before its first request. */
   status(): ProxyStatus | undefined {
     if (!this.#node) return undefined;
-    const types: Partial<Record<TypeUrl, TypeState>> = {};
-    for (const type of pushOrder) {
-      const state = this.#watches.get(type)?.status();
-      if (state) types[type] = state;
-    }
-    return { node: this.#node, connectedAt: this.connectedAt, types };
+    const never: TypeState = { state: "NEVER", version: "", since: this.connectedAt };
+    const states = pushOrder.map((type) => [type, this.#watches.get(type)?.status() ?? never] as const);
+    return { node: this.#node, connectedAt: this.connectedAt, types: Object.fromEntries(states) };
   }
 
   /** Ends the stream and lets go of everything. */
@@ -150,13 +152,20 @@ export class Session {
     this.#order[Symbol.dispose]();
     if (this.#node) this.#context.owed.keep(this.#node.id, this.#debts());
     for (const watch of this.#watches.values()) watch.dispose();
-    this.#taken?.();
     this.#context.left(this);
     this.#transport.end(reason);
+    this.#abandon();
     if (reason) {
       const fields = { node: this.#node?.id ?? "", code: reason.code, reason: reason.message };
       this.#context.logger.warn("an xDS stream was ended", fields);
     }
+  }
+
+  /** A status waits behind what was sent: whoever does not take that must not keep it in memory. */
+  #abandon(): void {
+    if (!this.#taken) return;
+    this.#taken();
+    this.#context.clock.after(lastChanceMs, () => this.#transport.abort());
   }
 
   #receive(read: () => Request): void {

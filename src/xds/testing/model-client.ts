@@ -107,8 +107,11 @@ export class ModelClient {
   readonly stale = new Set<string>();
   /** Responses held a resource that the client had in the same version, without need. */
   readonly needless: string[] = [];
-  /** Buffers as they came. */
+  /** Responses as they came, and their types. */
   readonly buffers: Buffer[] = [];
+  readonly types: TypeUrl[] = [];
+  /** Takes responses, but says nothing any more. */
+  silent = false;
   ended: WeftError | "clean" | undefined;
   #session: Session | undefined;
   #inbox: { bytes: Buffer; taken: () => void }[] = [];
@@ -137,9 +140,9 @@ export class ModelClient {
     this.#answeredNonce.clear();
     this.unanswered.clear();
     // State of the world has no way to tell what is held: all comes again.
-    if (this.variant === "sotw")
-      for (const type of modelTypes)
-        for (const name of this.#of(this.asked, type)) this.unanswered.add(`${type} ${name}`);
+    for (const type of this.variant === "sotw" ? modelTypes : []) {
+      for (const name of this.#of(this.asked, type)) this.unanswered.add(`${type} ${name}`);
+    }
     const inbox = this.#inbox;
     this.#session = hub.open(this.variant, {
       send: (bytes, taken) => {
@@ -148,6 +151,7 @@ export class ModelClient {
       end: (reason) => {
         this.ended = reason ?? "clean";
       },
+      abort: () => inbox.splice(0),
     });
     for (const type of modelTypes) this.#first(type);
   }
@@ -166,8 +170,9 @@ export class ModelClient {
     if (!next || !this.connected) return false;
     this.buffers.push(next.bytes);
     const response = this.variant === "delta" ? readDeltaResponse(next.bytes) : readSotwResponse(next.bytes);
+    this.types.push(response.type);
     next.taken();
-    this.#take(response);
+    if (!this.silent) this.#take(response);
     return true;
   }
 

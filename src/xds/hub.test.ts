@@ -1,0 +1,260 @@
+import { describe, expect, test } from "vitest";
+import { silentLogger } from "#base/logger.ts";
+import { typeUrls } from "#proto/encoded.ts";
+import { XdsHub, type HubOptions } from "./hub.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
+import { ModelClient, badNumber, contentOf } from "./testing/model-client.ts";
+import { cluster, endpoints, listener, route } from "./testing/resources.ts";
+import { TableSource } from "./testing/table-source.ts";
+
+const turn = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+
+/** A hub over a table with one cluster behind one route; each proxy id is a class of its own with its own scope beside. */
+class Fixture implements Disposable {
+  readonly source = new TableSource(({ id }) => id);
+  readonly clock = new ManualClock();
+  readonly hub: XdsHub;
+
+  constructor(options: Partial<HubOptions> = {}) {
+    this.source.change(() => {
+      this.source.set("clusters", cluster("one"));
+      this.source.set("endpoints", endpoints("one", [1]));
+      this.source.set("listeners", listener("in", 1, "routes"));
+      this.source.set("routes", route("routes", "one"));
+    });
+    this.hub = new XdsHub({
+      source: this.source,
+      engine: this.source.engine,
+      clock: this.clock,
+      logger: silentLogger,
+      ...options,
+    });
+  }
+
+  /** A client whose class has a cluster of its own beside the common ones. */
+  client(id: string, variant: "delta" | "sotw" = "delta"): ModelClient {
+    this.source.setScopes(id, {
+      [typeUrls.cluster]: ["clusters", `inbound/${id}`],
+      [typeUrls.endpoints]: ["endpoints"],
+      [typeUrls.listener]: ["listeners"],
+      [typeUrls.route]: ["routes"],
+    });
+    this.source.set(`inbound/${id}`, cluster(`inbound-${id}`, 100, "one"));
+    const client = new ModelClient(variant, id, "names");
+    client.connect(this.hub);
+    return client;
+  }
+
+  /** Delivers until nothing is under way. Time passes only as far as batches need it. */
+  async settle(...clients: readonly ModelClient[]): Promise<void> {
+    for (let idle = 0; idle < 2;) {
+      this.clock.advance(20);
+      await turn();
+      let busy = false;
+      for (const client of clients) while (client.deliver()) busy = true;
+      idle = busy ? 0 : idle + 1;
+    }
+  }
+
+  state(id: string, type: (typeof typeUrls)[keyof typeof typeUrls]) {
+    return this.hub.proxies().find(({ node }) => node.id === id)?.types[type];
+  }
+
+  [Symbol.dispose](): void {
+    this.hub[Symbol.dispose]();
+  }
+}
+
+describe("sharing", () => {
+  test("proxies of distinct classes get the very same bytes of what they have in common", async () => {
+    using fixture = new Fixture();
+    const clients = ["x", "y", "z"].map((id) => fixture.client(id));
+    await fixture.settle(...clients);
+    for (const client of clients) client.buffers.length = 0;
+    const before = fixture.hub.figures();
+    fixture.source.set("routes", route("routes", "two"));
+    fixture.source.set("clusters", cluster("two", 100, "one"));
+    await fixture.settle(...clients);
+    const [x, y, z] = clients.map((client) => client.buffers);
+    expect(x?.length).toBeGreaterThanOrEqual(2);
+    expect(y?.map((bytes, at) => bytes === x?.[at])).toEqual(x?.map(() => true));
+    expect(z?.map((bytes, at) => bytes === x?.[at])).toEqual(x?.map(() => true));
+    const after = fixture.hub.figures();
+    expect(after.messagesEncoded - before.messagesEncoded).toBe(x?.length);
+    expect(after.messagesSent - before.messagesSent).toBe(3 * (x?.length ?? 0));
+  });
+
+  test("proxies of one class share the full set, too, and one that connects later", async () => {
+    using fixture = new Fixture();
+    const first = fixture.client("x");
+    await fixture.settle(first);
+    const encoded = fixture.hub.figures().messagesEncoded;
+    // Both stand at the same point as the first one stood.
+    const [second, third] = [new ModelClient("delta", "x", "names"), new ModelClient("delta", "x", "names")];
+    second.connect(fixture.hub);
+    third.connect(fixture.hub);
+    await fixture.settle(second, third);
+    expect(second.buffers.length).toBe(first.buffers.length);
+    expect(third.buffers.every((bytes, at) => bytes === second.buffers[at])).toBe(true);
+    // Only the set of two scopes had to be put together once more.
+    expect(fixture.hub.figures().messagesEncoded - encoded).toBeLessThanOrEqual(1);
+  });
+
+  test("a change that a proxy's scopes do not hold is not even looked at", async () => {
+    using fixture = new Fixture();
+    const [x, y] = [fixture.client("x"), fixture.client("y")];
+    await fixture.settle(x, y);
+    x.buffers.length = 0;
+    y.buffers.length = 0;
+    fixture.source.set("inbound/x", cluster("inbound-x", 300, "one"));
+    await fixture.settle(x, y);
+    expect(x.buffers.length).toBeGreaterThan(0);
+    expect(y.buffers).toEqual([]);
+  });
+
+  test("scopes and observations end with the last proxy that uses them", async () => {
+    using fixture = new Fixture();
+    const [x, y] = [fixture.client("x"), fixture.client("y")];
+    await fixture.settle(x, y);
+    // Common: clusters, endpoints, listeners, routes; and one inbound each.
+    expect(fixture.hub.figures()).toMatchObject({ streams: 2, scopes: 6 });
+    x.disconnect();
+    expect(fixture.hub.figures()).toMatchObject({ streams: 1, scopes: 5 });
+    expect(fixture.source.resource.size).toBe(5);
+    y.disconnect();
+    expect(fixture.hub.figures()).toMatchObject({ streams: 0, scopes: 0, views: 0 });
+    expect(fixture.source.resource.size + fixture.source.names.size + fixture.source.scopes.size).toBe(0);
+  });
+});
+
+describe("pace", () => {
+  test("the first change after quiet goes out at once, a storm in batches", async () => {
+    using fixture = new Fixture({ batch: { quietMs: 20, longestMs: 200 } });
+    const x = fixture.client("x");
+    await fixture.settle(x);
+    fixture.clock.advance(1000);
+    x.buffers.length = 0;
+    fixture.source.set("endpoints", endpoints("one", [2]));
+    await turn();
+    expect(x.deliver()).toBe(true);
+    for (let port = 3; port < 103; port += 1) {
+      fixture.source.set("endpoints", endpoints("one", [port]));
+      fixture.clock.advance(10);
+      await turn();
+      x.deliver();
+    }
+    await fixture.settle(x);
+    // 1,000 ms of changes every 10 ms make five batches of at most 200 ms.
+    expect(x.buffers.length).toBeGreaterThanOrEqual(5);
+    expect(x.buffers.length).toBeLessThanOrEqual(8);
+  });
+
+  test("a proxy that does not answer gets one response of each type, then all that it missed as one", async () => {
+    using fixture = new Fixture();
+    const [slow, quick] = [fixture.client("x"), fixture.client("y")];
+    await fixture.settle(slow, quick);
+    slow.buffers.length = 0;
+    for (let port = 2; port < 50; port += 1) {
+      fixture.source.set("endpoints", endpoints("one", [port]));
+      await fixture.settle(quick);
+    }
+    expect(quick.held.get(typeUrls.endpoints)?.get("one")?.content).toBe(contentOfPort(49));
+    expect(slow.waiting).toBe(1);
+    expect(fixture.state("x", typeUrls.endpoints)?.state).toBe("STALE");
+    await fixture.settle(slow);
+    expect(slow.buffers.length).toBe(2);
+    expect(slow.held.get(typeUrls.endpoints)?.get("one")?.content).toBe(contentOfPort(49));
+    expect(fixture.state("x", typeUrls.endpoints)?.state).toBe("SYNCED");
+  });
+
+  test("a proxy that lags beyond what is remembered is sent to reconnect", async () => {
+    using fixture = new Fixture();
+    const [slow, quick] = [fixture.client("x"), fixture.client("y")];
+    await fixture.settle(slow, quick);
+    for (let at = 0; at < 2200; at += 1)
+      fixture.source.set("clusters", cluster(`c${at % 300}`, 1000 * (at + 1), "one"));
+    await fixture.settle(quick);
+    for (let at = 0; at < 2200; at += 1)
+      fixture.source.set("clusters", cluster(`c${at % 300}`, 1000 * (at + 5000), "one"));
+    await fixture.settle(quick);
+    await fixture.settle(slow);
+    expect(slow.ended).toMatchObject({ code: "Unavailable" });
+    slow.disconnect();
+    slow.connect(fixture.hub);
+    await fixture.settle(slow);
+    expect(slow.held.get(typeUrls.cluster)?.size).toBe(302);
+    expect(fixture.state("x", typeUrls.cluster)?.state).toBe("SYNCED");
+  });
+
+  test("routes wait for a silent proxy's endpoints, but not for ever", async () => {
+    using fixture = new Fixture({ limits: { orderTimeoutMs: 5000 } });
+    const x = fixture.client("x");
+    await fixture.settle(x);
+    x.buffers.length = 0;
+    fixture.source.change(() => {
+      fixture.source.set("clusters", cluster("silent", 100, "never-asked"));
+      fixture.source.set("routes", route("routes", "silent"));
+    });
+    x.silent = true;
+    x.types.length = 0;
+    await fixture.settle(x);
+    expect(x.types).toEqual([typeUrls.cluster]);
+    fixture.clock.advance(5000);
+    await turn();
+    x.deliver();
+    expect(x.types).toEqual([typeUrls.cluster, typeUrls.route]);
+  });
+});
+
+describe("status", () => {
+  test("tells state, version and since when", async () => {
+    using fixture = new Fixture();
+    const x = fixture.client("x");
+    await fixture.settle(x);
+    const synced = fixture.state("x", typeUrls.cluster);
+    expect(synced).toMatchObject({ state: "SYNCED", version: expect.stringMatching(/\/\d+$/) as string });
+    fixture.clock.advance(5000);
+    expect(fixture.state("x", typeUrls.cluster)?.since).toBe(synced?.since);
+    fixture.source.set("clusters", cluster("one", 500));
+    await turn();
+    const stale = fixture.state("x", typeUrls.cluster);
+    expect(stale).toMatchObject({ state: "STALE", version: synced?.version });
+    expect(stale?.since).toBe(fixture.clock.now());
+    await fixture.settle(x);
+    expect(fixture.state("x", typeUrls.cluster)?.version).not.toBe(synced?.version);
+    expect(fixture.state("x", typeUrls.nameTable)?.state).toBe("NEVER");
+  });
+
+  test("tells what is refused until it changes, and calls back once for a burst", async () => {
+    using fixture = new Fixture();
+    let calls = 0;
+    using _listening = fixture.hub.onChange(() => {
+      calls += 1;
+    });
+    const [x, y] = [fixture.client("x"), fixture.client("y")];
+    await fixture.settle(x, y);
+    fixture.clock.advance(1000);
+    calls = 0;
+    fixture.source.set("clusters", cluster("one", badNumber));
+    await fixture.settle(x, y);
+    expect(fixture.state("x", typeUrls.cluster)).toMatchObject({ state: "NACKED", refused: { resources: ["one"] } });
+    fixture.clock.advance(100);
+    expect(calls).toBe(1);
+    const sent = fixture.hub.figures().messagesSent;
+    fixture.source.set("clusters", cluster("other", 100, "one"));
+    await fixture.settle(x, y);
+    // The refused one is not sent again with others; its endpoints follow the new cluster.
+    expect(fixture.state("x", typeUrls.cluster)).toMatchObject({ state: "NACKED", refused: { resources: ["one"] } });
+    expect(fixture.hub.figures().messagesSent - sent).toBe(4);
+    fixture.source.set("clusters", cluster("one", 700));
+    await fixture.settle(x, y);
+    expect(fixture.state("x", typeUrls.cluster)?.state).toBe("SYNCED");
+  });
+});
+
+function contentOfPort(port: number): string {
+  return contentOf(typeUrls.endpoints, endpoints("one", [port]).any).content;
+}

@@ -1,0 +1,91 @@
+import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
+import { createConnection } from "node:net";
+import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { credentials, makeClientConstructor, type ClientDuplexStream, type ServiceError } from "@grpc/grpc-js";
+import {
+  DeltaDiscoveryRequestSchema,
+  DeltaDiscoveryResponseSchema,
+  type DeltaDiscoveryResponse,
+} from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
+import type { ListenAddress } from "../listen.ts";
+import { targetOf } from "../listen.ts";
+import { adsService } from "../service.ts";
+
+const AdsClient = makeClientConstructor(adsService, "ads");
+
+/** A request as a test writes it. */
+export type DeltaRequest = MessageInitShape<typeof DeltaDiscoveryRequestSchema>;
+
+function encoded(request: DeltaRequest): Buffer {
+  return Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, request)));
+}
+
+/** A delta stream over plain HTTP/2 that asks and never reads, so that its window closes. */
+export class NeverReading implements Disposable {
+  readonly #session: ClientHttp2Session;
+  readonly #stream: ClientHttp2Stream;
+
+  constructor(socketPath: string) {
+    this.#session = connect("http://localhost", { createConnection: () => createConnection(socketPath) });
+    this.#stream = this.#session.request({
+      ":method": "POST",
+      ":path": adsService.deltaAggregatedResources.path,
+      "content-type": "application/grpc",
+      te: "trailers",
+    });
+    this.#stream.on("error", () => undefined);
+  }
+
+  /** Whether the peer closed the stream. */
+  get closed(): boolean {
+    return this.#stream.closed;
+  }
+
+  ask(request: DeltaRequest): void {
+    const bytes = encoded(request);
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(bytes.length, 1);
+    this.#stream.write(Buffer.concat([head, bytes]));
+  }
+
+  [Symbol.dispose](): void {
+    this.#session.destroy();
+  }
+}
+
+/** A delta stream over a real connection. */
+export class DeltaStream implements Disposable {
+  readonly responses: DeltaDiscoveryResponse[] = [];
+  /** How the stream ended; undefined while it lasts. */
+  ended: { readonly code: number; readonly details: string } | undefined;
+  readonly stream: ClientDuplexStream<Buffer, Buffer>;
+  readonly #client: { close(): void };
+
+  constructor(address: ListenAddress) {
+    const client = new AdsClient(targetOf(address), credentials.createInsecure(), {
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.max_receive_message_length": -1,
+    });
+    this.#client = client;
+    const open = client["deltaAggregatedResources"] as () => ClientDuplexStream<Buffer, Buffer>;
+    this.stream = open.call(client);
+    this.stream.on("error", (error: ServiceError) => {
+      this.ended ??= { code: error.code, details: error.details };
+    });
+    this.stream.on("status", (status: { code: number; details: string }) => {
+      this.ended ??= { code: status.code, details: status.details };
+    });
+    this.stream.on("data", (bytes: Buffer) => this.responses.push(fromBinary(DeltaDiscoveryResponseSchema, bytes)));
+  }
+
+  /** Sends a request. */
+  ask(request: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): void {
+    this.stream.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, request))));
+  }
+
+  [Symbol.dispose](): void {
+    this.stream.on("error", () => undefined);
+    this.stream.cancel();
+    this.#client.close();
+  }
+}
