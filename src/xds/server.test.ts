@@ -208,7 +208,7 @@ describe("peers", () => {
 
   test("one that is frozen is found out by its silence", async () => {
     await serve({ keepaliveMs: 200 });
-    const child = fork(join(import.meta.dirname, "testing/frozen-client.ts"), [join(folder, "ads.sock")]);
+    const child = fork(join(import.meta.dirname, "testing/frozen-child.ts"), [join(folder, "ads.sock")]);
     cleanup.defer(() => {
       child.kill("SIGKILL");
     });
@@ -239,7 +239,7 @@ describe("peers", () => {
 describe("addresses", () => {
   test("a Unix socket is this user's alone, and one left by a killed process is taken over", async () => {
     const socketPath = join(folder, "ads.sock");
-    const child = fork(join(import.meta.dirname, "testing/listening.ts"), [socketPath]);
+    const child = fork(join(import.meta.dirname, "testing/listening-child.ts"), [socketPath]);
     await once(child, "message");
     child.kill("SIGKILL");
     await once(child, "exit");

@@ -1,4 +1,4 @@
-/** A process that listens on a Unix socket and does nothing else: `node listening.ts PATH`. */
+/** A process that listens on a Unix socket and does nothing else: `node listening-child.ts PATH`. */
 import { createServer } from "node:net";
 
 const [, , path = ""] = process.argv;

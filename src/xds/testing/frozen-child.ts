@@ -1,4 +1,4 @@
-/** A client in a process of its own, so that a test can freeze it: `node frozen-client.ts ADDRESS`. */
+/** A client in a process of its own, so that a test can freeze it: `node frozen-child.ts ADDRESS`. */
 import { typeUrls } from "#proto/encoded.ts";
 import { DeltaStream } from "./grpc-client.ts";
 
