@@ -87,22 +87,33 @@ function seenOfAny(any: Uint8Array, version: string): Seen {
   return { ...(readers[type] ?? namedOf)(value), version };
 }
 
+/** Resources by name and version, of all types: equal version, equal bytes. */
+type Known = Map<string, Seen>;
+
 /** `Resource`: version = 1, resource = 2, name = 3. */
-function seenOfResource(bytes: Uint8Array): Seen {
+function seenOfResource(bytes: Uint8Array, known: Known): Seen {
   const reader = new BinaryReader(bytes);
+  let name = "";
   let version = "";
   let any: Uint8Array = new Uint8Array();
   while (reader.pos < reader.len) {
     const [field, wire] = reader.tag();
     if (field === 1) version = reader.string();
     else if (field === 2) any = reader.bytes();
+    else if (field === 3) name = reader.string();
     else reader.skip(wire);
   }
-  return seenOfAny(any, version);
+  const key = `${version} ${name}`;
+  let seen = known.get(key);
+  if (!seen) {
+    seen = { ...seenOfAny(any, version), name };
+    known.set(key, seen);
+  }
+  return seen;
 }
 
 /** Both responses: version = 1, resources = 2, type_url = 4, nonce = 5; delta alone: removed_resources = 6. */
-function scan(variant: Variant, bytes: Buffer): Response {
+function scan(variant: Variant, bytes: Buffer, seen: Known): Response {
   const reader = new BinaryReader(bytes);
   const texts: Record<number, string> = {};
   const parts: Uint8Array[] = [];
@@ -115,13 +126,14 @@ function scan(variant: Variant, bytes: Buffer): Response {
     else reader.skip(wire);
   }
   const version = texts[1] ?? "";
-  const resources = parts.map((part) => (variant === "delta" ? seenOfResource(part) : seenOfAny(part, version)));
+  const resources = parts.map((part) => (variant === "delta" ? seenOfResource(part, seen) : seenOfAny(part, version)));
   return { type: texts[4] ?? "", version, nonce: texts[5] ?? "", resources, removed };
 }
 
-/** Scans responses, each of equal bytes once. */
+/** Scans responses, each of equal bytes once, and of others each resource of equal version once. */
 export class Scanner {
   readonly #variant: Variant;
+  readonly #seen: Known = new Map();
   #known: { readonly bytes: Buffer; readonly response: Response }[] = [];
 
   constructor(variant: Variant) {
@@ -131,7 +143,7 @@ export class Scanner {
   scan(bytes: Buffer): Response {
     const known = this.#known.find((each) => each.bytes.equals(bytes));
     if (known) return known.response;
-    const response = scan(this.#variant, bytes);
+    const response = scan(this.#variant, bytes, this.#seen);
     this.#known = [{ bytes, response }, ...this.#known.slice(0, 15)];
     return response;
   }
