@@ -1,5 +1,8 @@
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
@@ -36,8 +39,13 @@ describe.each([
   let source: TableSource;
   let server: XdsServer;
   let port: number;
+  let folder: string;
 
-  const serve = (listen: ListenAddress = { host: "127.0.0.1", port: 0 }): Promise<XdsServer> =>
+  // One variant over TCP, one over a Unix socket: Envoys are served by both.
+  const anywhere = (): ListenAddress =>
+    variant === "delta" ? { host: "127.0.0.1", port: 0 } : { socketPath: join(folder, "ads.sock") };
+
+  const serve = (listen = anywhere()): Promise<XdsServer> =>
     createXdsServer({
       source,
       engine: source.engine,
@@ -48,8 +56,8 @@ describe.each([
     });
 
   const start = async (): Promise<TestEnvoy> => {
-    const [ads] = server.addresses;
-    const envoy = await TestEnvoy.start({ version, variant, id: "sidecar~test", ads: ads as never });
+    const [ads = anywhere()] = server.addresses;
+    const envoy = await TestEnvoy.start({ version, variant, id: "sidecar~test", ads });
     cleanups.push(() => envoy[Symbol.asyncDispose]());
     return envoy;
   };
@@ -72,7 +80,8 @@ describe.each([
     });
 
   beforeEach(async () => {
-    cleanups = [];
+    folder = mkdtempSync(join(tmpdir(), "weft-xds-"));
+    cleanups = [() => rmSync(folder, { recursive: true, force: true })];
     source = new TableSource();
     source.setScopes("all", scopes);
     port = await freePort();

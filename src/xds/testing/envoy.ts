@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { ListenAddress } from "../listen.ts";
 
 /** The path of a pinned Envoy, fetched first where needed. */
 function envoyProgram(version: string): string {
@@ -44,7 +45,7 @@ export interface EnvoyOptions {
   readonly version: string;
   readonly variant: "delta" | "sotw";
   readonly id: string;
-  readonly ads: { readonly host: string; readonly port: number } | { readonly socketPath: string };
+  readonly ads: ListenAddress;
 }
 
 function bootstrap(options: EnvoyOptions, adminPort: number): unknown {
