@@ -1,5 +1,7 @@
+import { create, toBinary } from "@bufbuild/protobuf";
 import { credentials, makeClientConstructor, type ClientDuplexStream } from "@grpc/grpc-js";
 import { typeUrls } from "#proto/encoded.ts";
+import { NodeSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import { encodeAsk, type Ask, type Response, type Scanner, type Seen, type Variant } from "./xds-wire.ts";
 
 const same = (bytes: Buffer): Buffer => bytes;
@@ -42,6 +44,34 @@ export interface ClientOptions {
   readonly record: boolean;
   readonly onSynced: () => void;
   readonly onEnd: (reason: string) => void;
+}
+
+/** The serialized node of the proxy with a number: the workload of the service with that number, as Istio's agent names it. */
+export function simulatedNode(index: number, namespaces: number): Uint8Array {
+  const namespace = `ns-${index % namespaces}`;
+  const address = `10.20.${Math.floor(index / 250)}.${(index % 250) + 1}`;
+  const metadata = {
+    NAMESPACE: namespace,
+    CLUSTER_ID: "main",
+    LABELS: { app: `svc-${index}` },
+    ISTIO_VERSION: "1.31.0",
+    INSTANCE_IPS: address,
+    NAME: `svc-${index}-0`,
+    WORKLOAD_NAME: `svc-${index}`,
+    GENERATOR: "",
+  };
+  const id = `sidecar~${address}~svc-${index}-0.${namespace}~${namespace}.svc.cluster.local`;
+  const version = { version: { majorNumber: 1, minorNumber: 40, patch: 0 } };
+  return toBinary(
+    NodeSchema,
+    create(NodeSchema, {
+      id,
+      cluster: `svc-${index}.${namespace}`,
+      metadata,
+      userAgentName: "envoy",
+      userAgentVersionType: { case: "userAgentBuildVersion", value: version },
+    }),
+  );
 }
 
 const order = [typeUrls.cluster, typeUrls.endpoints, typeUrls.listener, typeUrls.route] as const;

@@ -5,9 +5,7 @@
  * A benchmark forks it and talks to it over IPC instead (`SimulatorRequest`).
  */
 import { parseArgs } from "node:util";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { NodeSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
-import { SimulatedProxy, type Counts } from "./xds-client.ts";
+import { SimulatedProxy, simulatedNode, type Counts } from "./xds-client.ts";
 import { Scanner, type Variant } from "./xds-wire.ts";
 
 /** What a benchmark asks of the simulator. */
@@ -41,34 +39,6 @@ export type SimulatorAnswer =
       readonly recorded: readonly { readonly type: string; readonly bytes: string }[];
     };
 
-/** The node of the proxy with a number: the workload of the service with that number, as Istio's agent names it. */
-function nodeOf(index: number, namespaces: number): Uint8Array {
-  const namespace = `ns-${index % namespaces}`;
-  const address = `10.20.${Math.floor(index / 250)}.${(index % 250) + 1}`;
-  const metadata = {
-    NAMESPACE: namespace,
-    CLUSTER_ID: "main",
-    LABELS: { app: `svc-${index}` },
-    ISTIO_VERSION: "1.31.0",
-    INSTANCE_IPS: address,
-    NAME: `svc-${index}-0`,
-    WORKLOAD_NAME: `svc-${index}`,
-    GENERATOR: "",
-  };
-  const id = `sidecar~${address}~svc-${index}-0.${namespace}~${namespace}.svc.cluster.local`;
-  const version = { version: { majorNumber: 1, minorNumber: 40, patch: 0 } };
-  return toBinary(
-    NodeSchema,
-    create(NodeSchema, {
-      id,
-      cluster: `svc-${index}.${namespace}`,
-      metadata,
-      userAgentName: "envoy",
-      userAgentVersionType: { case: "userAgentBuildVersion", value: version },
-    }),
-  );
-}
-
 /** All simulated proxies of this process. */
 class Simulator {
   readonly counts: Counts = { bytes: 0, responses: 0, acks: 0 };
@@ -87,7 +57,7 @@ class Simulator {
       const proxy = new SimulatedProxy({
         address,
         variant,
-        node: nodeOf(index, request.namespaces),
+        node: simulatedNode(index, request.namespaces),
         scanner,
         counts: this.counts,
         remember,
