@@ -20,7 +20,7 @@ $(stamps)/npm: package-lock.json
 	@npm ci --cache "$(WEFT_CACHE)/npm" --prefer-offline --no-audit --no-fund --loglevel=error
 	@mkdir -p $(stamps) && touch $@
 
-$(stamps)/gen: $(stamps)/npm releases.json setup/gen.ts setup/descriptors.py setup/buf.gen.yaml $(shell find proto -type f)
+$(stamps)/gen: $(stamps)/npm releases.json setup/gen.ts setup/json-names.ts setup/descriptors.py setup/buf.gen.yaml $(shell find proto -type f)
 	@echo "generating protobuf code from Envoy's API descriptors"
 	@node setup/gen.ts
 	@touch $@

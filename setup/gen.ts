@@ -1,7 +1,8 @@
 /** Generates `src/proto/gen` from the pinned descriptors and from `proto/`: run by `make gen`. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { withJsonNames } from "./json-names.ts";
 import { releases, unpackedWheel } from "./wheel.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -17,3 +18,4 @@ run("python3", join("setup", "descriptors.py"), descriptors, ...wheels);
 rmSync(join(root, "src", "proto", "gen"), { recursive: true, force: true });
 run("buf", "generate", descriptors, "--template", join("setup", "buf.gen.yaml"));
 run("buf", "generate", "proto", "--template", join("setup", "buf.gen.yaml"));
+writeFileSync(join(root, "src", "proto", "gen", "descriptors.binpb"), withJsonNames(readFileSync(descriptors)));

@@ -6,9 +6,9 @@ import { createModel, type Model } from "#model/model.ts";
 import type { MeshConfig } from "#model/mesh.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import { loadRegistry } from "#proto/registry.ts";
 import type { NodeInfo } from "../proxy-class.ts";
 import { createTranslator, type Translator } from "../translator.ts";
-import { registry } from "./registry.ts";
 
 /** A mesh that a test has made. */
 export interface TestMesh {
@@ -86,6 +86,8 @@ export function resourcesOf({ translator }: Pick<TestMesh, "translator">, node: 
     nameTable: all(typeUrls.nameTable),
   };
 }
+
+const registry = loadRegistry();
 
 /** A resource as JSON. */
 export function resourceJson({ any }: EncodedResource): JsonObject {
