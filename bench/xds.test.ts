@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
 import { typeUrls } from "#proto/encoded.ts";
-import { resourcesOf } from "#translate/testing/mesh.ts";
+import { resourcesOf } from "#translate/proxy-resources.ts";
 import { put, scaleMesh, scaleNode, serviceObjects, virtualService } from "#translate/testing/scale.ts";
 import { createXdsServer } from "#xds/server.ts";
 import { eventually } from "#xds/testing/envoy.ts";
@@ -54,7 +54,7 @@ test("every simulated proxy holds what recomputation from scratch gives it, befo
   });
   await eventually("all are in sync", () => synced === proxies.length || undefined);
   const expected = (index: number): Record<string, Record<string, string>> => {
-    const all = resourcesOf(mesh, scaleNode(index, scale));
+    const all = resourcesOf(mesh.translator, scaleNode(index, scale));
     const versions = (resources: (typeof all)["cluster"]) =>
       Object.fromEntries([...resources].map(([name, { version }]) => [name, version]));
     return {

@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { EncodedResource } from "#proto/encoded.ts";
 import { goldenFiles, inputFile, yamlOf } from "./testing/golden.ts";
-import { meshOf, type ProxyResources, resourcesOf } from "./testing/mesh.ts";
+import { type ProxyResources, resourcesOf } from "./proxy-resources.ts";
+import { meshOf } from "./testing/mesh.ts";
 import { refusal } from "./testing/validate.ts";
 
 const folder = join(import.meta.dirname, "testdata");
@@ -26,7 +27,7 @@ describe("golden cases", () => {
   it.each(cases)("%s", async (name) => {
     const directory = join(folder, name);
     const mesh = meshOf(readFileSync(join(directory, inputFile), "utf8"));
-    const resources = resourcesOf(mesh, mesh.node);
+    const resources = resourcesOf(mesh.translator, mesh.node);
     const files = outputs(resources);
     expect(files).toEqual(goldenFiles(directory, files));
     expect(await refusal(resources)).toBe("");

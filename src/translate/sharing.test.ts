@@ -4,7 +4,8 @@ import { isExportedTo } from "#model/exports.ts";
 import { parseServiceKey } from "#model/tables.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { apply, type Edit, edit, nodes, withClusters } from "./testing/arbitrary.ts";
-import { resourcesOf, type TestMesh } from "./testing/mesh.ts";
+import { resourcesOf } from "./proxy-resources.ts";
+import type { TestMesh } from "./testing/mesh.ts";
 import { refusal } from "./testing/validate.ts";
 import { runs } from "#base/testing/runs.ts";
 
@@ -73,7 +74,7 @@ describe("sharing between proxies", () => {
     const meshes = fc.sample(edits, { numRuns: 4, seed: 20_261 });
     for (const all of meshes) {
       const mesh = meshAfter(all);
-      const refusals = await Promise.all(nodes.map((node) => refusal(resourcesOf(mesh, node))));
+      const refusals = await Promise.all(nodes.map((node) => refusal(resourcesOf(mesh.translator, node))));
       expect(refusals).toEqual(nodes.map(() => ""));
     }
   });

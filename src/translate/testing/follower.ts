@@ -2,7 +2,7 @@ import type { Engine, Observation } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import type { Translator } from "../translator.ts";
-import { awaited } from "./mesh.ts";
+import { awaited } from "../proxy-resources.ts";
 
 /** Observations by name, of which those that are not asked for again are given up. */
 class Held {

@@ -5,7 +5,7 @@ import { Engine } from "#incremental/engine.ts";
 import { createModel, type Model } from "#model/model.ts";
 import type { MeshConfig } from "#model/mesh.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
-import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import type { EncodedResource } from "#proto/encoded.ts";
 import { loadRegistry } from "#proto/registry.ts";
 import type { NodeInfo } from "../proxy-class.ts";
 import { createTranslator, type Translator } from "../translator.ts";
@@ -48,43 +48,6 @@ export function meshOf(text: string): TestMesh & { readonly node: NodeInfo } {
   const proxy = documents.find((document) => document.proxy)?.proxy;
   if (!proxy) throw new Error("the case names no proxy");
   return { ...mesh, node: { metadata: {}, locality: { region: "", zone: "", subzone: "" }, ...proxy } };
-}
-
-/** Everything that a proxy gets, by type and name. */
-export type ProxyResources = Readonly<Record<keyof typeof typeUrls, ReadonlyMap<string, EncodedResource>>>;
-
-/** Names that resources wait for. */
-export function awaited(resources: ReadonlyMap<string, EncodedResource>): readonly string[] {
-  return [...resources.values()].flatMap((resource) => resource.awaits);
-}
-
-/** What a proxy gets: clusters, listeners and names as a whole, endpoints and routes that these ask for. */
-export function resourcesOf({ translator }: Pick<TestMesh, "translator">, node: NodeInfo): ProxyResources {
-  const scopes = translator.scopes.get(translator.classOf(node));
-  const all = (type: TypeUrl): ReadonlyMap<string, EncodedResource> => {
-    const found = scopes[type].flatMap((scope) =>
-      translator.names.get(scope).map((name) => [name, translator.resource.get({ scope, name })] as const),
-    );
-    return new Map(found.flatMap(([name, resource]) => (resource ? [[name, resource] as const] : [])));
-  };
-  const named = (type: TypeUrl, names: readonly string[]): ReadonlyMap<string, EncodedResource> => {
-    const found = [...new Set(names)].toSorted().flatMap((name) => {
-      const resource = scopes[type]
-        .map((scope) => translator.resource.get({ scope, name }))
-        .find((each) => each !== undefined);
-      return resource ? [[name, resource] as const] : [];
-    });
-    return new Map(found);
-  };
-  const cluster = all(typeUrls.cluster);
-  const listener = all(typeUrls.listener);
-  return {
-    cluster,
-    listener,
-    endpoints: named(typeUrls.endpoints, awaited(cluster)),
-    route: named(typeUrls.route, awaited(listener)),
-    nameTable: all(typeUrls.nameTable),
-  };
 }
 
 const registry = loadRegistry();

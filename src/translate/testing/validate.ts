@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { EncodedResource } from "#proto/encoded.ts";
-import { type ProxyResources, resourceJson } from "./mesh.ts";
+import type { ProxyResources } from "../proxy-resources.ts";
+import { resourceJson } from "./mesh.ts";
 
 const run = promisify(execFile);
 

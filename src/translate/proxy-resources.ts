@@ -1,0 +1,48 @@
+import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import type { NodeInfo } from "./proxy-class.ts";
+import type { Translator } from "./translator.ts";
+
+/** Everything that a proxy gets, by type and name. */
+export type ProxyResources = Readonly<Record<keyof typeof typeUrls, ReadonlyMap<string, EncodedResource>>>;
+
+/** Names that resources wait for. */
+export function awaited(resources: ReadonlyMap<string, EncodedResource>): readonly string[] {
+  return [...resources.values()].flatMap((resource) => resource.awaits);
+}
+
+/**
+ * What proxies of a class get, read in one go: clusters, listeners and names as a whole, endpoints and routes that these
+ * ask for.
+ */
+export function classResources(translator: Translator, proxyClass: string): ProxyResources {
+  const scopes = translator.scopes.get(proxyClass);
+  const all = (type: TypeUrl): ReadonlyMap<string, EncodedResource> => {
+    const found = scopes[type].flatMap((scope) =>
+      translator.names.get(scope).map((name) => [name, translator.resource.get({ scope, name })] as const),
+    );
+    return new Map(found.flatMap(([name, resource]) => (resource ? [[name, resource] as const] : [])));
+  };
+  const named = (type: TypeUrl, names: readonly string[]): ReadonlyMap<string, EncodedResource> => {
+    const found = [...new Set(names)].toSorted().flatMap((name) => {
+      const resource = scopes[type]
+        .map((scope) => translator.resource.get({ scope, name }))
+        .find((each) => each !== undefined);
+      return resource ? [[name, resource] as const] : [];
+    });
+    return new Map(found);
+  };
+  const cluster = all(typeUrls.cluster);
+  const listener = all(typeUrls.listener);
+  return {
+    cluster,
+    listener,
+    endpoints: named(typeUrls.endpoints, awaited(cluster)),
+    route: named(typeUrls.route, awaited(listener)),
+    nameTable: all(typeUrls.nameTable),
+  };
+}
+
+/** What one proxy gets. */
+export function resourcesOf(translator: Translator, node: NodeInfo): ProxyResources {
+  return classResources(translator, translator.classOf(node));
+}
