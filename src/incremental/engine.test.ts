@@ -110,6 +110,72 @@ describe("queries", () => {
     expect(observed.current).toBe("c");
   });
 
+  test("a circle stands, and harms nobody else, when a change stops before it", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const parity = engine.stringQuery("parity", (key) => (rows.get(key) ?? 0) % 2);
+    const one: Query<string, number> = engine.stringQuery("one", (key) => parity.get(key) + other.get(key));
+    const other: Query<string, number> = engine.stringQuery("other", (key) => one.get(key));
+    const plain = engine.stringQuery("plain", (key) => rows.get(key) ?? 0);
+    using circle = engine.observe(one, "a");
+    using beside = engine.observe(plain, "a");
+    rows.set("a", 2);
+    expect(beside.current).toBe(2);
+    expect(() => circle.current).toThrow("queries read each other in a circle");
+  });
+
+  test("who recovers from a circle keeps its value however often it is computed", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const back = engine.stringQuery("back", (key): number => safe.get(key));
+    const safe: Query<string, number> = engine.stringQuery("safe", (key) => {
+      rows.get(key);
+      try {
+        return back.get(key);
+      } catch {
+        return 5;
+      }
+    });
+    using observed = engine.observe(safe, "a");
+    expect(observed.current).toBe(5);
+    rows.set("a", 1);
+    expect(observed.current).toBe(5);
+  });
+
+  test("a query that is read between two edits of one change follows the second, too", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const own = engine.stringQuery("own", (key) => rows.get(key) ?? 0);
+    const twice = engine.stringQuery("twice", (key) => 2 * own.get(key));
+    const seen: number[] = [];
+    using observed = engine.observe(twice, "a", () => seen.push(twice.get("a")));
+    engine.change(() => {
+      rows.set("a", 1);
+      expect(twice.get("a")).toBe(2);
+      rows.set("a", 2);
+      expect(twice.get("a")).toBe(4);
+      rows.set("a", 3);
+    });
+    expect(observed.current).toBe(6);
+    expect(seen).toEqual([6]);
+  });
+
+  test("an observation that another observer ends is not called any more", () => {
+    const engine = new Engine();
+    const rows = engine.table<number>("rows");
+    const own = engine.stringQuery("own", (key) => rows.get(key) ?? 0);
+    const called: string[] = [];
+    const observations = ["first", "second"].map((name) =>
+      engine.observe(own, "a", () => {
+        called.push(name);
+        for (const observation of observations) observation[Symbol.dispose]();
+      }),
+    );
+    rows.set("a", 1);
+    expect(called).toEqual(["first"]);
+    expect(own.size).toBe(0);
+  });
+
   test("inputs cannot change while a query or an observer runs", () => {
     const engine = new Engine();
     const rows = engine.table<number>("rows");
@@ -183,7 +249,7 @@ interface Cell {
   readonly operation: "sum" | "pick" | "parity" | "rows";
   readonly reads: readonly number[];
 }
-type Edit = { readonly row: string; readonly value: number | undefined };
+type Edit = { readonly row: string; readonly value: number | undefined; readonly readAfter: boolean };
 
 const cell: fc.Arbitrary<Cell> = fc.record({
   operation: fc.constantFrom("sum", "pick", "parity", "rows"),
@@ -195,6 +261,7 @@ const program: fc.Arbitrary<Program> = fc.record({
 const edit: fc.Arbitrary<Edit> = fc.record({
   row: fc.constantFrom("a", "b", "c", "d"),
   value: fc.option(fc.integer({ min: 0, max: 4 }), { nil: undefined }),
+  readAfter: fc.boolean(),
 });
 
 interface Reads {
@@ -259,9 +326,10 @@ test("after any edits every observed query equals recomputation from scratch", (
         stale.clear();
         for (const at of [0, 1, 2]) if (scratch(last, at) !== before[at]) stale.add(at);
         engine.change(() => {
-          for (const { row, value } of change) {
+          for (const { row, value, readAfter } of change) {
             if (value === undefined) rows.delete(row);
             else rows.set(row, value);
+            if (readAfter) query.get({ layer: last, at: 0 });
           }
         });
         expect(observed.map((one) => one.current)).toEqual([0, 1, 2].map((at) => scratch(last, at)));

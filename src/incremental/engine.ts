@@ -33,6 +33,8 @@ function failuresOf(callbacks: readonly (() => void)[]): unknown[] {
  */
 export class Engine implements Graph {
   #revision = 1;
+  /** The revision that observers were last told of. */
+  #settledAt = 1;
   #depth = 0;
   #settling = false;
   readonly #stack: { readonly node: Derived; readonly reads: Set<Node> }[] = [];
@@ -79,10 +81,12 @@ export class Engine implements Graph {
     const node = query.node(arg);
     node.observers += 1;
     // A wrapper, so that one function can observe twice.
-    const callback = (): void => onChange?.();
+    let disposed = false;
+    const callback = (): void => {
+      if (!disposed) onChange?.();
+    };
     this.#callbacks.set(node, [...(this.#callbacks.get(node) ?? []), callback]);
     node.refresh();
-    let disposed = false;
     return {
       get current() {
         return node.read();
@@ -110,7 +114,9 @@ export class Engine implements Graph {
   change(edit: () => void): void {
     if (this.#stack.length > 0) throw new WeftError("Internal", "inputs cannot change while a query runs");
     if (this.#settling) throw new WeftError("Internal", "inputs cannot change while observers are called");
-    if (this.#depth === 0) this.#revision += 1;
+    if (this.#depth === 0) this.#settledAt = this.#revision;
+    // Each edit is a revision of its own: a query may be read between two edits of one change.
+    this.#revision += 1;
     this.#depth += 1;
     try {
       edit();
@@ -179,7 +185,7 @@ export class Engine implements Graph {
     const touched = [...this.#touched];
     this.#touched.clear();
     for (const node of touched) node.refresh();
-    const changed = touched.filter((node) => node.changedAt === this.#revision);
+    const changed = touched.filter((node) => node.changedAt > this.#settledAt);
     const callbacks = changed.flatMap((node) => this.#callbacks.get(node) ?? []);
     this.#settling = true;
     const faults = failuresOf([...callbacks, ...this.#settled]);

@@ -28,6 +28,7 @@ class QueryNode<A, V> implements Derived {
   readonly #options: QueryOptions<A, V>;
   readonly #arg: A;
   #verifiedAt = 0;
+  #checking = false;
   #outcome: Outcome<V> | undefined;
 
   constructor(graph: Graph, options: QueryOptions<A, V>, arg: A, key: string, release: () => void) {
@@ -51,6 +52,8 @@ class QueryNode<A, V> implements Derived {
   }
 
   refresh(): void {
+    // A circle that stands leads back here: it is as it was unless something else that is read changed.
+    if (this.#checking) return;
     if (this.state === "check" && !this.#someDependencyChanged()) {
       this.#verified();
       return;
@@ -60,11 +63,15 @@ class QueryNode<A, V> implements Derived {
 
   /** In the order of reading: an earlier value may decide whether a later one is read at all. */
   #someDependencyChanged(): boolean {
-    for (const dependency of this.dependencies) {
-      dependency.refresh();
-      if (dependency.changedAt > this.#verifiedAt) return true;
+    this.#checking = true;
+    try {
+      return this.dependencies.some((dependency) => {
+        dependency.refresh();
+        return dependency.changedAt > this.#verifiedAt;
+      });
+    } finally {
+      this.#checking = false;
     }
-    return false;
   }
 
   #recompute(): void {
@@ -74,10 +81,9 @@ class QueryNode<A, V> implements Derived {
       before?.kind === "value" &&
       after.kind === "value" &&
       (this.#options.equal ?? equalValues)(before.value, after.value);
-    if (!same) {
-      this.#outcome = after;
-      this.changedAt = this.#graph.revision;
-    }
+    // A value that recovered from a circle found this node's own fault in its place.
+    this.#outcome = same ? before : after;
+    if (!same) this.changedAt = this.#graph.revision;
     this.#verified();
   }
 
