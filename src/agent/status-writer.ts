@@ -31,8 +31,8 @@ export class StatusWriter {
       clock,
       work: async (uid, signal) => this.#write(uid, signal),
       failed: (uid, error) => {
-        // That the API is away is told once, by those who watch it.
-        const level = codeOf(error) === "Unavailable" ? "debug" : "warn";
+        // That the API is away is told once, by those who watch it; a race lost is no news.
+        const level = ["Unavailable", "Conflict"].includes(codeOf(error)) ? "debug" : "warn";
         logger[level]("a Pod's status was not written", { uid, error: messageOf(error) });
       },
       backoff: { initialMs: 50, maxMs: 2000 },
@@ -75,7 +75,8 @@ export class StatusWriter {
       this.#written.set(uid, written);
     } catch (error) {
       this.#written.delete(uid);
-      if (codeOf(error) !== "NotFound" && codeOf(error) !== "Conflict") throw error;
+      // After a conflict it is written again: a Pod that has ended has no later turn. One that was replaced is soon not ours.
+      if (codeOf(error) !== "NotFound") throw error;
     }
   }
 

@@ -1,0 +1,84 @@
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, it } from "vitest";
+import type { PodStatus } from "#api/kubernetes/pod-status.ts";
+import type { Pod } from "#api/kubernetes/pod.ts";
+import { systemClock as clock } from "#base/clock.ts";
+import { silentLogger as logger } from "#base/logger.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import { StatusWriter } from "./status-writer.ts";
+import { podOf } from "./testing/pods.ts";
+
+const owned: (() => unknown)[] = [];
+afterEach(() => {
+  for (const end of owned.splice(0).toReversed()) end();
+});
+
+/** An API that answers each request with the next of these; the bodies that it was sent. */
+async function serveApi(answers: readonly { readonly status: number; readonly body: object }[]) {
+  const root = mkdtempSync(join(tmpdir(), "weft-api-"));
+  const bodies: { readonly status: PodStatus }[] = [];
+  const server = createServer(async (request, response) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+    const { status, body } = answers[bodies.length] ?? { status: 500, body: {} };
+    bodies.push(JSON.parse(Buffer.concat(chunks).toString("utf8")) as { readonly status: PodStatus });
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  });
+  server.listen(join(root, "api.sock"));
+  await once(server, "listening");
+  const connection = new Connection({ url: `unix://${join(root, "api.sock")}` }, { clock });
+  owned.push(
+    () => rmSync(root, { recursive: true, force: true }),
+    () => server.close(),
+    () => connection[Symbol.dispose](),
+  );
+  return { client: new Client(connection), bodies };
+}
+
+function startWriter(client: Client, source: () => { readonly pod: Pod; readonly status: PodStatus }): StatusWriter {
+  const writer = new StatusWriter(client, { status: source }, clock, logger);
+  const end = new AbortController();
+  void writer.run(end.signal);
+  owned.push(() => end.abort());
+  return writer;
+}
+
+const conflict = {
+  status: 409,
+  body: { kind: "Status", status: "Failure", reason: "Conflict", message: "the object has been modified", code: 409 },
+};
+
+it("a status that met a conflict is written again without being asked: a Pod that has ended has no later turn", async () => {
+  const pod = podOf();
+  const { uid } = pod.metadata;
+  const status: PodStatus = { phase: "Succeeded" };
+  const { client, bodies } = await serveApi([conflict, { status: 200, body: { ...pod, status } }]);
+  startWriter(client, () => ({ pod, status })).changed(uid);
+  await expect.poll(() => bodies.map((body) => body.status), { timeout: 15_000 }).toEqual([status, status]);
+});
+
+it("what another writer made of a status is put right as soon as it is seen", async () => {
+  const versioned = (resourceVersion: string, phase: string): Pod => ({
+    ...podOf({ resourceVersion }),
+    status: { phase },
+  });
+  const status: PodStatus = { phase: "Running" };
+  const { client, bodies } = await serveApi([
+    { status: 200, body: versioned("5", "Running") },
+    { status: 200, body: versioned("12", "Running") },
+  ]);
+  let seen = podOf();
+  const writer = startWriter(client, () => ({ pod: seen, status }));
+  const { uid } = seen.metadata;
+  writer.changed(uid);
+  await expect.poll(() => bodies.length, { timeout: 15_000 }).toBe(1);
+  seen = versioned("11", "Unknown");
+  writer.changed(uid);
+  await expect.poll(() => bodies.length, { timeout: 15_000 }).toBe(2);
+  expect(bodies.map((body) => body.status)).toEqual([status, status]);
+});
