@@ -71,7 +71,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
     {
       changed: (uid) => writer.changed(uid),
       remove: (pod) => writer.remove(pod),
-      namespaceLabels: (name) => objects.namespaces.get({ name })?.metadata.labels ?? {},
+      namespaceLabels: async (name) => objects.namespaceLabels(name),
     },
   );
   await using _api = await AgentApi.listen({
@@ -106,7 +106,7 @@ async function knownCidr(layout: AgentLayout, register: () => Promise<string>): 
 async function follow(objects: ClusterObjects, manager: PodManager, signal: AbortSignal): Promise<void> {
   const aborted = Promise.withResolvers<void>();
   signal.addEventListener("abort", () => aborted.resolve(), { once: true });
-  await Promise.race([Promise.all([objects.pods.synced, objects.namespaces.synced]), aborted.promise]);
+  await Promise.race([objects.pods.synced, aborted.promise]);
   if (signal.aborted) return;
   manager.sync(objects.pods.list());
   objects.pods.onChange(({ before, after }) => {

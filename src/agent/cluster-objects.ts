@@ -6,6 +6,7 @@ import { pod as podKind } from "#api/kubernetes/pod.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { secret as secretKind } from "#api/kubernetes/secret.ts";
 import type { Secret } from "#api/kubernetes/secret.ts";
+import type { StringMap } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client, KindClient } from "#kube/client.ts";
@@ -15,7 +16,7 @@ import { Informer } from "#kube/informer.ts";
 export class ClusterObjects {
   /** Pods of this node. */
   readonly pods: Informer<Pod>;
-  readonly namespaces: Informer<Namespace>;
+  readonly #namespaces: KindClient<Namespace>;
   readonly #configMaps: KindClient<ConfigMap>;
   readonly #secrets: KindClient<Secret>;
 
@@ -28,14 +29,19 @@ export class ClusterObjects {
       logger,
       backoff,
     });
-    this.namespaces = new Informer({ client: client.of<Namespace>(namespaceKind), clock, logger, backoff });
+    this.#namespaces = client.of<Namespace>(namespaceKind);
     this.#configMaps = client.of<ConfigMap>(configMapKind);
     this.#secrets = client.of<Secret>(secretKind);
   }
 
-  /** Keeps the local copies up to date until the signal aborts. */
+  /** Keeps the local copy of Pods up to date until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    await Promise.all([this.pods.run(signal), this.namespaces.run(signal)]);
+    await this.pods.run(signal);
+  }
+
+  /** The labels of a namespace as they are now; none when there is no such namespace. */
+  async namespaceLabels(name: string): Promise<StringMap> {
+    return (await this.#namespaces.find({ name }))?.metadata.labels ?? {};
   }
 
   /** The data of a ConfigMap, or undefined when there is none. */

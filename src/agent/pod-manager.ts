@@ -17,12 +17,14 @@ export interface PodReports {
   changed(uid: string): void;
   /** Nothing of a Pod is left. */
   remove(pod: Pod): void;
-  /** Labels of a namespace, as far as known. */
-  namespaceLabels(name: string): StringMap;
+  /** Labels of a namespace as they are now. @throws WeftError `Unavailable` while the API is away. */
+  namespaceLabels(name: string): Promise<StringMap>;
 }
 
 /** Pods that take a turn at the same time. */
 const concurrency = 8;
+/** How long to wait before an address is looked for again where all are taken. */
+const addressRetryMs = 2000;
 
 /** Runs the node's Pods: takes over those of an earlier agent, begins and ends them as the API says. */
 export class PodManager implements AsyncDisposable {
@@ -30,6 +32,8 @@ export class PodManager implements AsyncDisposable {
   readonly #addresses: Addresses;
   readonly #reports: PodReports;
   readonly #runners = new Map<string, PodRunner>();
+  /** Pods that have not begun yet, by UID. */
+  readonly #fresh = new Map<string, Pod>();
   readonly #queue: WorkQueue;
 
   constructor(context: Omit<NodeContext, "wake">, addresses: Addresses, reports: PodReports) {
@@ -41,8 +45,10 @@ export class PodManager implements AsyncDisposable {
       concurrency,
       work: async (uid) => this.#turn(uid),
       failed: (uid, error) => {
-        const pod = this.#runners.get(uid)?.record.pod.metadata.name;
-        context.logger.warn("a Pod's turn failed", { pod, uid, error: messageOf(error) });
+        const pod = (this.#runners.get(uid)?.record.pod ?? this.#fresh.get(uid))?.metadata.name;
+        // That the API is away is told once, by those who watch it.
+        const level = codeOf(error) === "Unavailable" ? "debug" : "warn";
+        context.logger[level]("a Pod's turn failed", { pod, uid, error: messageOf(error) });
       },
       backoff: { initialMs: 50, maxMs: 5000 },
     });
@@ -77,12 +83,17 @@ export class PodManager implements AsyncDisposable {
       this.#wake(uid);
       return;
     }
+    this.#fresh.delete(uid);
     if (pod.metadata.deletionTimestamp !== undefined) this.#reports.remove(pod);
-    else if (pod.status?.phase !== "Succeeded" && pod.status?.phase !== "Failed") this.#begin(pod);
+    else if (pod.status?.phase !== "Succeeded" && pod.status?.phase !== "Failed") {
+      this.#fresh.set(uid, pod);
+      this.#queue.add(uid);
+    }
   }
 
   /** A Pod that the API no longer has. */
   drop(pod: Pod): void {
+    this.#fresh.delete(pod.metadata.uid);
     this.#runners.get(pod.metadata.uid)?.evict();
     this.#queue.add(pod.metadata.uid);
   }
@@ -125,22 +136,31 @@ export class PodManager implements AsyncDisposable {
     this.#reports.changed(uid);
   }
 
-  #begin(pod: Pod): void {
+  /**
+   * Begins a Pod. Whether it gets a proxy is decided now, by its namespace as the API has it: a local copy may be older than the
+   * Pod. Returns milliseconds until it is tried again, where no address is free.
+   */
+  async #begin(fresh: Pod): Promise<number | undefined> {
     const { clock, options, records, tell } = this.#context;
-    const { uid, namespace = "" } = pod.metadata;
+    const { uid, namespace = "" } = fresh.metadata;
+    const labels = await this.#reports.namespaceLabels(namespace);
+    const pod = this.#fresh.get(uid);
+    if (pod === undefined) return undefined;
     let address: string;
     try {
       address = this.#addresses.next();
     } catch (error) {
       if (codeOf(error) !== "ResourceExhausted") throw error;
       tell(pod, { type: "Warning", reason: "FailedCreatePodSandBox", message: messageOf(error) });
-      return;
+      return addressRetryMs;
     }
-    const role = proxyRole(pod, this.#reports.namespaceLabels(namespace), options.revision);
+    const role = proxyRole(pod, labels, options.revision);
     const record: PodRecord = { pod, address, role, startTime: clock.now(), prepared: false, containers: {} };
     records.save(record);
+    this.#fresh.delete(uid);
     this.#add(record);
     this.#reports.changed(uid);
+    return undefined;
   }
 
   #add(record: PodRecord): void {
@@ -150,6 +170,8 @@ export class PodManager implements AsyncDisposable {
   }
 
   async #turn(uid: string): Promise<number | undefined> {
+    const fresh = this.#fresh.get(uid);
+    if (fresh !== undefined) return this.#begin(fresh);
     const runner = this.#runners.get(uid);
     if (runner === undefined) return undefined;
     const { phase, again } = await runner.run();
