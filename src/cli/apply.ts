@@ -90,13 +90,24 @@ function annotated(manifest: Manifest): Manifest {
 /** What applying an object did. */
 export type Applied = "created" | "configured" | "unchanged";
 
-/** Creates an object or changes it to what the manifest says. */
+/** How an object was applied, and how it stands now. */
+export interface AppliedObject {
+  readonly applied: Applied;
+  readonly object: ResourceObject;
+}
+
+/**
+ * Creates an object or changes it to what the manifest says.
+ * @param dryRun says what would come of it, and writes nothing.
+ */
 export async function applyManifest(
   client: Client,
   resource: ApiResource,
   manifest: Manifest,
   namespace: string,
-): Promise<Applied> {
+  dryRun = false,
+): Promise<AppliedObject> {
+  const query = { fieldValidation: "Strict", ...(dryRun && { dryRun: "All" }) };
   const wanted = annotated(manifest);
   const path = resourcePath(resource, namespace, manifest.metadata.name);
   let live: ResourceObject;
@@ -104,27 +115,24 @@ export async function applyManifest(
     live = await client.json<ResourceObject>({ method: "GET", path });
   } catch (error) {
     if (codeOf(error) !== "NotFound") throw error;
-    await client.json({
-      method: "POST",
-      path: resourcePath(resource, namespace),
-      body: wanted,
-      query: { fieldValidation: "Strict" },
-    });
-    return "created";
+    const path = resourcePath(resource, namespace);
+    const object = await client.json<ResourceObject>({ method: "POST", path, body: wanted, query });
+    return { applied: "created", object };
   }
   const text = live.metadata.annotations?.[lastApplied];
   const before = text === undefined ? {} : (JSON.parse(text) as Json);
   const patch = threeWayPatch(before, wanted, live);
   // The record of what was applied is no change by itself.
-  if (Object.keys(threeWayPatch(before, manifest, live)).length === 0 && text !== undefined) return "unchanged";
-  await client.json({
+  if (Object.keys(threeWayPatch(before, manifest, live)).length === 0 && text !== undefined)
+    return { applied: "unchanged", object: live };
+  const object = await client.json<ResourceObject>({
     method: "PATCH",
     path,
     body: patch,
     contentType: "application/merge-patch+json",
-    query: { fieldValidation: "Strict" },
+    query,
   });
-  return "configured";
+  return { applied: "configured", object };
 }
 
 interface FileFlags extends ApiFlags {
@@ -142,7 +150,7 @@ async function applyAll(
   const resources = await apiResources(api.client);
   for (const manifest of manifests) {
     const resource = resourceOf(resources, manifest.apiVersion, manifest.kind);
-    const applied = await applyManifest(
+    const { applied } = await applyManifest(
       api.client,
       resource,
       manifest,

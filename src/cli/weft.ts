@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { codeOf, messageOf } from "#base/errors.ts";
+import { diffCommand } from "./analysis/diff.ts";
 import { applyCommand, deleteCommand } from "./apply.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
 import { openApi } from "./context.ts";
@@ -53,6 +54,7 @@ function build(): Command {
   demoCommand(program);
   proxyStatusCommand(program);
   proxyConfigCommand(program);
+  diffCommand(program);
   getCommand(program);
   applyCommand(program);
   deleteCommand(program);

@@ -32,6 +32,8 @@ export interface ProxyObject {
     /** `sidecar` or `router`, as Istio calls them. */
     readonly type: string;
     readonly envoyVersion: string;
+    /** What the proxy said of itself, from which its configuration is chosen. */
+    readonly node: Pick<ProxyNode, "id" | "metadata" | "locality">;
   };
   readonly status: { readonly connectedAt: string; readonly types: Readonly<Record<string, object>> };
 }
@@ -87,7 +89,14 @@ export function proxyObject(proxy: ProxyStatus): ProxyObject {
       creationTimestamp: timestamp(proxy.connectedAt),
       ...(typeof labels === "object" && labels !== null && { labels }),
     },
-    spec: { pod, cluster, address, type, envoyVersion: proxy.node.version },
+    spec: {
+      pod,
+      cluster,
+      address,
+      type,
+      envoyVersion: proxy.node.version,
+      node: { id: proxy.node.id, metadata: proxy.node.metadata, locality: proxy.node.locality },
+    },
     status: {
       connectedAt: timestamp(proxy.connectedAt),
       types: Object.fromEntries(types.map(([url, state]) => [shortTypes[url] ?? url, typeObject(state)])),

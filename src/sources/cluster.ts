@@ -8,7 +8,7 @@ import { type Source, type SourceContext, follow } from "./feed.ts";
 import { modelFeed } from "./mesh.ts";
 
 /** Kinds of a member cluster that translation reads. */
-const clusterKinds = [service, endpointSlice, pod, node];
+export const clusterKinds = [service, endpointSlice, pod, node];
 
 /** A member cluster. */
 export interface MemberCluster {

@@ -1,5 +1,6 @@
 import { WeftError } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
+import type { NodeInfo } from "#translate/proxy-class.ts";
 
 /** A connected proxy as the API tells of it (`status.mesh.weft.dev`, kind `Proxy`). */
 export interface ProxyObject {
@@ -9,6 +10,8 @@ export interface ProxyObject {
     readonly cluster: string;
     readonly type: string;
     readonly envoyVersion: string;
+    /** What the proxy said of itself. */
+    readonly node: NodeInfo;
   };
   readonly status: {
     readonly connectedAt: string;

@@ -7,7 +7,17 @@ import { clusterTable, endpointTable, listenerTable, routeTable } from "./tables
 function proxy(pod: string, namespace: string, types: ProxyObject["status"]["types"] = {}): ProxyObject {
   return {
     metadata: { name: `${pod}.east`, namespace },
-    spec: { pod, cluster: "east", type: "sidecar", envoyVersion: "1.40.0" },
+    spec: {
+      pod,
+      cluster: "east",
+      type: "sidecar",
+      envoyVersion: "1.40.0",
+      node: {
+        id: `sidecar~10.10.0.1~${pod}.${namespace}~${namespace}.svc.cluster.local`,
+        metadata: {},
+        locality: { region: "", zone: "", subzone: "" },
+      },
+    },
     status: { connectedAt: "2026-01-01T00:00:00Z", types },
   };
 }

@@ -1,0 +1,85 @@
+import type { MeshSnapshot, PlacedObject } from "#analysis/snapshot.ts";
+import type { MeshProxy } from "#analysis/diff.ts";
+import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
+import { mesh as meshKind } from "#api/weft/mesh.ts";
+import { systemClock } from "#base/clock.ts";
+import { WeftError, messageOf } from "#base/errors.ts";
+import { Client, type KindRef } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import { clusterKinds } from "#sources/cluster.ts";
+import { istioKinds } from "#sources/mesh.ts";
+import { listProxies, proxyName } from "../proxy/proxies.ts";
+
+/** A mesh as its APIs tell of it now. */
+export interface LiveMesh extends Disposable {
+  readonly snapshot: MeshSnapshot;
+  /** Connected proxies, by name. */
+  readonly proxies: readonly MeshProxy[];
+  /** Names of the member clusters. */
+  readonly clusters: readonly string[];
+  /** A member cluster's API. @throws WeftError `NotFound` with the names that there are. */
+  clusterClient(name: string): Client;
+}
+
+async function listed(client: Client, kinds: readonly KindRef[], cluster: string): Promise<readonly PlacedObject[]> {
+  const lists = await Promise.all(kinds.map(async (kind) => client.of(kind).list()));
+  return lists.flatMap(({ items }) => items.map((object) => ({ object, cluster })));
+}
+
+function memberClient(name: string, server: string | undefined): Client {
+  if (server === undefined) {
+    throw new WeftError("Unsupported", `cluster ${name} has no server in its specification, so it cannot be read`);
+  }
+  return new Client(new Connection({ url: server }, { clock: systemClock }));
+}
+
+async function proxiesOf(client: Client): Promise<readonly MeshProxy[]> {
+  const found = await listProxies(client);
+  return found.map((proxy) => ({ name: proxyName(proxy), cluster: proxy.spec.cluster, node: proxy.spec.node }));
+}
+
+async function listedIn(name: string, member: Client): Promise<readonly PlacedObject[]> {
+  try {
+    return await listed(member, clusterKinds, name);
+  } catch (error) {
+    throw new WeftError("Unavailable", `cluster ${name} cannot be read: ${messageOf(error)}`, error);
+  }
+}
+
+/**
+ * Reads all that translation reads of a mesh: its own objects, those of its clusters, and the connected proxies.
+ * @throws WeftError that names the cluster that cannot be read.
+ */
+export async function readMesh(client: Client): Promise<LiveMesh> {
+  const [own, proxies] = await Promise.all([
+    listed(client, [clusterKind, meshKind, ...istioKinds], ""),
+    proxiesOf(client),
+  ]);
+  const members = new Map<string, Client>();
+  const dispose = (): void => {
+    for (const member of members.values()) member.connection[Symbol.dispose]();
+  };
+  try {
+    for (const { object } of own) {
+      if (object.kind !== clusterKind.kind) continue;
+      const { metadata, spec } = object as unknown as Cluster;
+      members.set(metadata.name, memberClient(metadata.name, spec.server));
+    }
+    const theirs = await Promise.all([...members].map(async ([name, member]) => listedIn(name, member)));
+    const clusters = [...members.keys()].toSorted();
+    return {
+      snapshot: [...own, ...theirs.flat()],
+      proxies,
+      clusters,
+      clusterClient: (name) => {
+        const member = members.get(name);
+        if (member) return member;
+        throw new WeftError("NotFound", `the mesh has no cluster ${name}; it has ${clusters.join(", ")}`);
+      },
+      [Symbol.dispose]: dispose,
+    };
+  } catch (error) {
+    dispose();
+    throw error;
+  }
+}
