@@ -92,9 +92,7 @@ export function endpointQueries(engine: Engine, tables: Tables, services: Servic
       );
 
   const ofKubernetes = (service: Service, port: ServicePort): readonly Endpoint[] => {
-    if (service.externalName !== undefined) {
-      return [workloadEndpoint({ address: service.externalName }, port.number, service)];
-    }
+    if (service.resolution === "ALIAS") return [];
     const selectors = [
       ...new Map(Object.values(service.selectors).map((each) => [JSON.stringify(each), each])).values(),
     ];

@@ -14,10 +14,10 @@ export interface ServicePort {
 }
 
 /**
- * How a service's endpoints are found: they are known; by DNS, all answers or one at a time; or the client has chosen
- * the address already (headless services).
+ * How a service's endpoints are found: they are known; by DNS, all answers or one at a time; the client has chosen the
+ * address already (headless services); or there are none, since the service is another name of one (ExternalName).
  */
-type Resolution = "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "NONE";
+type Resolution = "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "NONE" | "ALIAS";
 
 /** A service of the mesh: the Services of one name and namespace in all clusters, or a host of a ServiceEntry. */
 export interface Service {
@@ -42,7 +42,7 @@ export interface Service {
   readonly selectors: Readonly<Record<string, StringMap>>;
   /** Endpoints count before they are ready. */
   readonly publishNotReady: boolean;
-  /** The name that an ExternalName service stands for. */
+  /** The host that an ExternalName service stands for, which may be another alias; present where `resolution` is ALIAS. */
   readonly externalName?: string;
   /** When the oldest of its objects was made. */
   readonly created: string;
@@ -110,8 +110,14 @@ function unionPorts(lists: readonly (readonly ServicePort[])[]): readonly Servic
   return [...byNumber.values()];
 }
 
+/** The host that a Service is another name of; undefined for Services of other types. */
+export function externalNameOf({ spec }: ServiceRow): string | undefined {
+  if (spec.type !== "ExternalName" || spec.externalName === undefined) return undefined;
+  return spec.externalName.toLowerCase().replace(/\.$/, "");
+}
+
 function kubernetesResolution(row: ServiceRow): Resolution {
-  if (row.spec.type === "ExternalName") return "DNS";
+  if (externalNameOf(row) !== undefined) return "ALIAS";
   return virtualAddresses(row)[0] === noAddress ? "NONE" : "STATIC";
 }
 
@@ -121,9 +127,11 @@ export function mergeServices(rows: readonly ServiceRow[], exportDefault: readon
   const [oldest] = sorted;
   if (!oldest) return undefined;
   const host = serviceHost(oldest.name, oldest.namespace);
+  const externalName = externalNameOf(oldest);
   const selectors = sorted.flatMap((row) => {
     const { selector } = row.spec;
-    return selector === undefined || Object.keys(selector).length === 0 ? [] : [[row.cluster, selector] as const];
+    const none = selector === undefined || Object.keys(selector).length === 0 || externalName !== undefined;
+    return none ? [] : [[row.cluster, selector] as const];
   });
   return {
     key: `${oldest.namespace}/${host}`,
@@ -136,10 +144,10 @@ export function mergeServices(rows: readonly ServiceRow[], exportDefault: readon
     addresses: Object.fromEntries(sorted.map((row) => [row.cluster, virtualAddresses(row)])),
     defaultAddresses: virtualAddresses(oldest),
     exportTo: exportedTo(oldest, exportDefault),
-    external: oldest.spec.type === "ExternalName",
+    external: externalName !== undefined,
     selectors: Object.fromEntries(selectors),
     publishNotReady: oldest.spec.publishNotReadyAddresses === true,
-    ...(oldest.spec.type === "ExternalName" && { externalName: oldest.spec.externalName ?? "" }),
+    ...(externalName !== undefined && { externalName }),
     created: oldest.created,
     origins: sorted.map((row) => row.ref),
   };

@@ -57,6 +57,34 @@ spec: { clusterIP: None, ports: [{ name: tcp, port: 5432 }] }`);
     expect(service).toMatchObject({ resolution: "NONE", addresses: { east: ["0.0.0.0"] } });
   });
 
+  it("may be other names of others, through several of these, but not in a circle", () => {
+    const alias = (name: string, of: string) => `
+cluster: east
+kind: Service
+metadata: { name: ${name}, namespace: shop }
+spec: { type: ExternalName, externalName: ${of}, ports: [] }`;
+    const model = modelOf(
+      [
+        alias("a", "Reviews.shop.svc.cluster.local."),
+        alias("b", "a.shop.svc.cluster.local"),
+        alias("c", "d.shop.svc.cluster.local"),
+        alias("d", "c.shop.svc.cluster.local"),
+      ].join("\n---"),
+    );
+    const { aliasOf, aliases, service } = model.services;
+    expect(service.get("shop/a.shop.svc.cluster.local")).toMatchObject({ resolution: "ALIAS", selectors: {} });
+    expect(aliasOf.get("b.shop.svc.cluster.local")).toBe("reviews.shop.svc.cluster.local");
+    expect(aliasOf.get("c.shop.svc.cluster.local")).toBeUndefined();
+    expect(aliases.get("reviews.shop.svc.cluster.local")).toEqual([
+      "a.shop.svc.cluster.local",
+      "b.shop.svc.cluster.local",
+    ]);
+    expect(aliases.get("a.shop.svc.cluster.local")).toEqual([]);
+    model.inputs.remove("Service", { namespace: "shop", name: "a" }, "east");
+    expect(aliases.get("reviews.shop.svc.cluster.local")).toEqual([]);
+    expect(aliases.get("a.shop.svc.cluster.local")).toEqual(["b.shop.svc.cluster.local"]);
+  });
+
   it("are exported as the annotation, or the mesh's default, says", () => {
     const model = modelOf(`
 cluster: east

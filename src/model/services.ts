@@ -25,6 +25,10 @@ export interface ServiceQueries {
   readonly namespaces: Query<string, readonly string[]>;
   /** Keys of all services of a host, sorted. */
   readonly keysOfHost: Query<string, readonly string[]>;
+  /** The host that a host is another name of in the end; undefined for a host that is no alias, and for a circle of them. */
+  readonly aliasOf: Query<string, string | undefined>;
+  /** Hosts that are other names of a host, directly or through others, sorted by their services' keys. */
+  readonly aliases: Query<string, readonly string[]>;
   /** The key of the service that a host name means to a viewer, among those that it may see. */
   readonly keyForHost: Query<HostView, string | undefined>;
 }
@@ -40,6 +44,11 @@ function preferred(services: readonly Service[], viewer: string): Service | unde
     return `${own}${kubernetes} ${service.created} ${service.key}`;
   };
   return services.toSorted((a, b) => (rank(a) < rank(b) ? -1 : 1))[0];
+}
+
+/** A Kubernetes host by its namespace, then its name. */
+function namespaced(host: string): string {
+  return serviceKey(parseServiceHost(host)?.namespace ?? "", host);
 }
 
 /** Declares the queries about services. */
@@ -76,6 +85,39 @@ export function serviceQueries(engine: Engine, tables: Tables): ServiceQueries {
     return [...new Set([...own, ...external])].toSorted();
   });
 
+  /** The next host on the way from an alias to what it stands for. */
+  const nextOf = engine.stringQuery("next-alias", (host): string | undefined =>
+    keysOfHost
+      .get(host)
+      .map((key) => service.get(key)?.externalName)
+      .find((next) => next !== undefined),
+  );
+
+  const aliasOf = engine.stringQuery("alias-of", (host): string | undefined => {
+    const seen = new Set([host]);
+    let target: string | undefined;
+    for (let next = nextOf.get(host); next !== undefined; next = nextOf.get(next)) {
+      if (seen.has(next)) return undefined;
+      seen.add(next);
+      target = next;
+    }
+    return target;
+  });
+
+  const aliases = engine.stringQuery("aliases", (host): readonly string[] => {
+    const found = new Set<string>();
+    const add = (target: string): void => {
+      for (const row of tables.servicesByExternalName.rows(target)) {
+        const alias = serviceHost(row.name, row.namespace);
+        if (found.has(alias) || aliasOf.get(alias) !== host) continue;
+        found.add(alias);
+        add(alias);
+      }
+    };
+    add(host);
+    return [...found].toSorted((a, b) => (namespaced(a) < namespaced(b) ? -1 : 1));
+  });
+
   const keyForHost = engine.query<HostView, string | undefined>({
     name: "service-for-host",
     key: ({ viewer, host }) => `${viewer}|${host}`,
@@ -88,5 +130,5 @@ export function serviceQueries(engine: Engine, tables: Tables): ServiceQueries {
     },
   });
 
-  return { mesh, service, keysIn, namespaces, keysOfHost, keyForHost };
+  return { mesh, service, keysIn, namespaces, keysOfHost, aliasOf, aliases, keyForHost };
 }

@@ -8,6 +8,7 @@ import type { Engine } from "#incremental/engine.ts";
 import type { Index, Table } from "#incremental/table.ts";
 import { serviceHost, resolveHost } from "./hosts.ts";
 import type { MeshConfig } from "./mesh.ts";
+import { externalNameOf } from "./service.ts";
 import type { ClusterRow, Config, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
 
 /** A service's key: hosts may repeat in several namespaces. */
@@ -42,6 +43,8 @@ export interface Tables {
   /** By service key. */
   readonly servicesByKey: Index<ServiceRow>;
   readonly servicesByNamespace: Index<ServiceRow>;
+  /** By the host that a Service is another name of. */
+  readonly servicesByExternalName: Index<ServiceRow>;
   readonly slices: Table<SliceRow>;
   /** By service key. */
   readonly slicesByService: Index<SliceRow>;
@@ -93,6 +96,9 @@ export function declareTables(engine: Engine): Tables {
     services,
     servicesByKey: services.index("key", (row) => [serviceKey(row.namespace, serviceHost(row.name, row.namespace))]),
     servicesByNamespace: services.index("namespace", (row) => [row.namespace]),
+    servicesByExternalName: services.index("external-name", (row) =>
+      [externalNameOf(row)].flatMap((host) => host ?? []),
+    ),
     slices,
     slicesByService: slices.index("service", (row) => [
       serviceKey(row.namespace, serviceHost(row.service, row.namespace)),

@@ -83,7 +83,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       const service = model.services.service.get(key);
       const port = service?.ports.find((each) => each.number === number);
       const rule = model.rules.merged.get(rules);
-      if (!service || !port) return undefined;
+      if (!service || service.resolution === "ALIAS" || !port) return undefined;
       const labels = rule?.spec.subsets?.find((each) => each.name === subset);
       if (subset !== "" && !labels) return undefined;
       const byDns = service.resolution === "DNS" || service.resolution === "DNS_ROUND_ROBIN";
@@ -102,9 +102,11 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     compute: ({ service: key, rules }) => {
       const service = model.services.service.get(key);
       const subsets = ["", ...(model.rules.merged.get(rules)?.spec.subsets ?? []).map((subset) => subset.name)];
-      const ports = service?.ports.filter((port) => port.protocol !== "UDP") ?? [];
+      // What is another name of a service has the clusters of that one.
+      if (!service || service.resolution === "ALIAS") return [];
+      const ports = service.ports.filter((port) => port.protocol !== "UDP");
       return ports.flatMap((port) =>
-        subsets.map((subset) => clusterName("outbound", port.number, subset, service?.host ?? "")),
+        subsets.map((subset) => clusterName("outbound", port.number, subset, service.host)),
       );
     },
   });

@@ -15,11 +15,15 @@ import { type EncodedResource, encodeResource, sameResource } from "#proto/encod
 /** The name under which the one table of a proxy is served. */
 export const nameTableName = "name-table";
 
-/** Who asks for names, and from where. */
-interface NameTableView {
-  readonly client: Client;
+/** From where names are asked for. */
+interface NamePlace {
   readonly cluster: string;
   readonly network: string;
+}
+
+/** Who asks for names, and from where. */
+interface NameTableView extends NamePlace {
+  readonly client: Client;
 }
 
 /** Name tables as queries. */
@@ -50,14 +54,13 @@ function sameNetwork(a: string, b: string): boolean {
 }
 
 /**
- * Names of a headless service: its own, which means its endpoints in the caller's cluster, and one for each endpoint
+ * Names of a headless service: its own, which means its endpoints in the caller's network, and one for each endpoint
  * that has a name, where those of the caller's cluster win over others.
  */
-function headlessEntries(service: Service, endpoints: readonly Endpoint[], view: NameTableView): readonly Entry[] {
+function headlessEntries(service: Service, endpoints: readonly Endpoint[], view: NamePlace): readonly Entry[] {
   const reachable = endpoints.filter(
     ({ healthy, network, address }) => healthy && isIP(address) === 4 && sameNetwork(network, view.network),
   );
-  const local = reachable.filter(({ cluster }) => cluster === view.cluster || cluster === "");
   const named = reachable.filter(({ hostname }) => hostname !== "");
   const each = [...Map.groupBy(named, ({ hostname }) => hostname)].map(([hostname, all]) => {
     const own = all.filter(({ cluster }) => cluster === view.cluster);
@@ -69,19 +72,19 @@ function headlessEntries(service: Service, endpoints: readonly Endpoint[], view:
       namespace: service.namespace,
     };
   });
-  return [...entry(service, [...new Set(local.map(({ address }) => address))]), ...each];
+  return [...entry(service, [...new Set(reachable.map(({ address }) => address))]), ...each];
 }
 
 /** The later of two entries for a name only adds to it, unless it is a Kubernetes service, which wins. */
 function merge(entries: readonly Entry[]): Record<string, NameTable_NameInfo> {
-  const table: Record<string, NameTable_NameInfo> = {};
+  const table = new Map<string, NameTable_NameInfo>();
   for (const { name, ...info } of entries) {
-    const before = table[name];
+    const before = table.get(name);
     if (!before || (info.registry === "Kubernetes" && before.registry !== "Kubernetes")) {
-      table[name] = create(NameTable_NameInfoSchema, { ...info, ips: [...info.ips] });
+      table.set(name, create(NameTable_NameInfoSchema, { ...info, ips: [...info.ips] }));
     } else if (before.registry !== "Kubernetes") before.ips.push(...info.ips);
   }
-  return table;
+  return Object.fromEntries(table);
 }
 
 /** Declares the queries about names. */
@@ -89,15 +92,13 @@ export function nameTableQueries(engine: Engine, model: Model): NameTableQueries
   const endpointsOf = (service: Service): readonly Endpoint[] =>
     service.ports.flatMap((port) => model.endpoints.endpoints.get({ service: service.key, port: port.number }));
 
-  const entries = engine.query<
-    { readonly service: string; readonly cluster: string; readonly network: string },
-    readonly Entry[]
-  >({
+  const entries = engine.query<NamePlace & { readonly service: string }, readonly Entry[]>({
     name: "name-entries",
     key: ({ service, cluster, network }) => `${service}|${cluster}|${network}`,
     compute: ({ service: key, cluster, network }) => {
       const service = model.services.service.get(key);
       if (!service) return [];
+      if (service.resolution === "ALIAS") return entry(service, aliasAddresses(service, { cluster, network }));
       const addresses = addressesIn(service, cluster);
       if (!addresses.includes(noAddress))
         return entry(
@@ -105,10 +106,17 @@ export function nameTableQueries(engine: Engine, model: Model): NameTableQueries
           addresses.filter((address) => isIP(address) === 4),
         );
       if (service.resolution !== "NONE") return [];
-      const client = { namespace: service.namespace, sidecar: "" };
-      return headlessEntries(service, endpointsOf(service), { client, cluster, network });
+      return headlessEntries(service, endpointsOf(service), { cluster, network });
     },
   });
+
+  /** The addresses of what a service stands for, as a CNAME would lead to them; none where that is outside of the mesh. */
+  const aliasAddresses = ({ host: alias, namespace }: Service, from: NamePlace): readonly string[] => {
+    const host = model.services.aliasOf.get(alias);
+    const service = host === undefined ? undefined : model.services.keyForHost.get({ viewer: namespace, host });
+    const found = service === undefined ? [] : entries.get({ service, ...from });
+    return found.find(({ name }) => name === host)?.ips ?? [];
+  };
 
   const table = engine.query<NameTableView, EncodedResource>({
     name: "name-table",

@@ -22,7 +22,7 @@ export const blackHoleCluster = "BlackHoleCluster";
 /** Cluster that connects to where the client wanted to go. */
 export const passthroughCluster = "PassthroughCluster";
 /** Cluster that hands connections to the application on the port they came for. */
-export const inboundPassthroughCluster = "InboundPassthroughClusterIpv4";
+export const inboundPassthroughCluster = "InboundPassthroughCluster";
 /** Listens for redirected outbound connections. */
 export const outboundPort = 15001;
 /** Listens for redirected inbound connections. */

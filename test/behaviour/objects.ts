@@ -23,6 +23,8 @@ export interface ServiceSpec {
   readonly headless?: boolean;
   /** Names of proxies whose workloads serve it, in place of Pods. */
   readonly servedBy?: readonly string[];
+  /** The host that it is another name of, in place of Pods and an address. */
+  readonly externalName?: string;
 }
 
 /** A Pod of a service. */
@@ -61,7 +63,8 @@ export function place(specs: readonly ServiceSpec[], proxies: ReadonlyMap<string
     return `10.10.${1 + Math.floor(pods.next / 250)}.${pods.next % 250}`;
   };
   return specs.map((spec, at) => {
-    const { name, namespace = "shop", headless = false } = spec;
+    const { name, namespace = "shop", headless = false, externalName } = spec;
+    const versions = externalName === undefined ? (spec.pods ?? { v1: 1 }) : {};
     return {
       spec,
       namespace,
@@ -69,7 +72,7 @@ export function place(specs: readonly ServiceSpec[], proxies: ReadonlyMap<string
       address: headless ? "None" : `10.110.${Math.floor(at / 250)}.${(at % 250) + 1}`,
       pods: spec.servedBy
         ? spec.servedBy.map((proxy) => ({ name: proxy, address: proxies.get(proxy) ?? "", version: "v1" }))
-        : Object.entries(spec.pods ?? { v1: 1 }).flatMap(([version, count]) =>
+        : Object.entries(versions).flatMap(([version, count]) =>
             Array.from({ length: count }, (_, index) => ({
               name: `${name}-${version}-${index}`,
               address: address(),
@@ -94,15 +97,14 @@ function meta(name: string, namespace: string, labels: Readonly<Record<string, s
 
 /** The Kubernetes objects of a service: itself, its Pods, and its EndpointSlice. */
 export function serviceObjects({ spec, namespace, address, pods }: PlacedService): readonly ResourceObject[] {
-  const { name, ports = [httpPort] } = spec;
+  const { name, ports = [httpPort], externalName } = spec;
+  const alias = { type: "ExternalName", externalName };
   const service: ResourceObject = {
     apiVersion: "v1",
     kind: "Service",
     metadata: meta(name, namespace),
     spec: {
-      clusterIP: address,
-      clusterIPs: [address],
-      selector: { app: name },
+      ...(externalName === undefined ? { clusterIP: address, clusterIPs: [address], selector: { app: name } } : alias),
       ports: ports.map((port) => ({
         name: port.name,
         port: port.port,

@@ -46,6 +46,15 @@ beforeAll(async () => {
       { name: "vault", namespace: "bank" },
       { name: "safe", namespace: "bank" },
       { name: "external" },
+      {
+        name: "nickname",
+        externalName: "quiet.shop.svc.cluster.local",
+        ports: [
+          { name: "http", port: 9080, to: "http" },
+          { name: "tcp", port: 9000, to: "tcp" },
+        ],
+      },
+      { name: "diminutive", externalName: "nickname.shop.svc.cluster.local" },
     ],
     istio: [
       `
@@ -73,6 +82,14 @@ metadata: { name: vault, namespace: bank }
 spec:
   hosts: [vault]
   http: [{ route: [{ destination: { host: safe } }] }]`,
+      `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: hidden, namespace: bank }
+spec:
+  hosts: [hidden.shop.svc.cluster.local]
+  exportTo: ["."]
+  http: [{ route: [{ destination: { host: diminutive.shop.svc.cluster.local } }] }]`,
       answer("sniffed", "shop", "sniffed", "routed"),
       `
 apiVersion: networking.istio.io/v1
@@ -83,7 +100,16 @@ spec:
   location: MESH_EXTERNAL
   resolution: STATIC
   ports: [{ number: 8080, name: http, protocol: HTTP }]
-  endpoints: [{ address: "@external-v1-0" }]`,
+  endpoints: [{ address: "@external-v1-0" }]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: moved }
+spec:
+  hosts: [moved.example.com]
+  location: MESH_EXTERNAL
+  resolution: NONE
+  ports: [{ number: 7777, targetPort: 8080, name: http, protocol: HTTP }]`,
     ],
   });
 });
@@ -186,6 +212,24 @@ describe("protocols", () => {
 describe("ServiceEntry", () => {
   test("a host outside of the mesh has the endpoints that the entry names", async () => {
     expect((await send("caller", "api.example.com:8080/")).seen?.pod).toBe("external-v1-0");
+  });
+});
+
+describe("ServicePort targetPort", () => {
+  test("the port of the address that the caller chose, where the entry leaves the address to the caller", async () => {
+    const { seen } = await send("caller", "moved.example.com:7777/");
+    expect(seen?.pod).toBe("stranger");
+  });
+});
+
+describe("ExternalName", () => {
+  test("a Service that is another name of one of the mesh has its routes", async () => {
+    expect((await send("caller", "nickname:9080/")).text).toBe("private");
+    expect((await send("caller", "diminutive.shop:9080/")).text).toBe("private");
+  });
+
+  test("a route to it leads to the service that it stands for", async () => {
+    expect((await send("teller", "hidden.shop:9080/")).seen?.pod).toBe("quiet-v1-0");
   });
 });
 

@@ -226,6 +226,7 @@ export class World implements AsyncDisposable {
       `${host}.cluster.local`,
     ]);
     const service = this.#services.find((each) => names.has(each.host));
+    if (service?.spec.externalName !== undefined) return this.#resolve(service.spec.externalName, namespace);
     if (service?.address === "None") return service.pods[0]?.address ?? host;
     if (service) return service.address;
     return /^[\d.]+$/.test(host) ? host : strangerAddress;

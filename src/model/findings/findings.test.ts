@@ -19,6 +19,16 @@ metadata: { name: reviews-x, namespace: shop, labels: { kubernetes.io/service-na
 ports: [{ name: http, port: 80 }]
 endpoints: [{ addresses: [10.1.0.1], targetRef: { kind: Pod, name: p } }]
 ---
+cluster: east
+kind: Service
+metadata: { name: outside, namespace: shop }
+spec: { type: ExternalName, externalName: www.example.com, ports: [{ name: http, port: 80 }] }
+---
+cluster: east
+kind: Service
+metadata: { name: critics, namespace: shop }
+spec: { type: ExternalName, externalName: reviews.shop.svc.cluster.local, ports: [{ name: http, port: 80 }] }
+---
 kind: DestinationRule
 metadata: { name: base, namespace: shop, creationTimestamp: "2025-01-01T00:00:00Z" }
 spec: { host: reviews, subsets: [{ name: v1, labels: { version: v1 } }] }
@@ -70,6 +80,12 @@ describe("findings", () => {
       "VirtualService",
       "{ hosts: [reviews], tcp: [{ route: [{ destination: { host: nobody } }] }] }",
       "spec.tcp[0].route[0].destination.host",
+    ],
+    [
+      "UnknownHost",
+      "VirtualService",
+      "{ hosts: [reviews], http: [{ route: [{ destination: { host: critics } }], mirror: { host: outside } }] }",
+      "spec.http[0].mirror.host",
     ],
     ["UnknownGateway", "VirtualService", "{ hosts: [a.example.com], gateways: [edge, other] }", "spec.gateways[1]"],
     [

@@ -69,14 +69,34 @@ function portProblem(key: string, placed: PlacedDestination, { services }: Routi
   return [{ code: "UnknownPort", severity: "error", field: `${placed.field}.port.number`, message }];
 }
 
+/** An ExternalName Service leads somewhere only where what it stands for is a service itself. */
+function aliasProblem(
+  viewer: string,
+  alias: string,
+  placed: PlacedDestination,
+  { services }: RoutingContext,
+): readonly Problem[] {
+  const host = services.aliasOf.get(alias);
+  if (host !== undefined && services.keyForHost.get({ viewer, host }) !== undefined) return [];
+  const message =
+    host === undefined
+      ? `The ExternalName Service ${alias} leads back to itself; requests to it fail with 503.`
+      : `${alias} stands for ${host}, and no service or ServiceEntry of that host is visible in namespace ${viewer}; requests to it fail with 503. Write a ServiceEntry for ${host}.`;
+  return [{ code: "UnknownHost", severity: "error", field: `${placed.field}.host`, message }];
+}
+
 function destinationProblems(
   namespace: string,
   placed: PlacedDestination,
   context: RoutingContext,
 ): readonly Problem[] {
   const { host } = placed.destination;
+  const { services } = context;
   const full = resolveHost(host, namespace);
-  const key = context.services.keyForHost.get({ viewer: namespace, host: full });
+  const key = services.keyForHost.get({ viewer: namespace, host: full });
+  if (key !== undefined && services.service.get(key)?.resolution === "ALIAS") {
+    return aliasProblem(namespace, full, placed, context);
+  }
   if (key !== undefined)
     return [...subsetProblem(namespace, key, placed, context), ...portProblem(key, placed, context)];
   const message = `No service or ServiceEntry ${full} is visible in namespace ${namespace}; requests to it fail with 503.`;

@@ -105,6 +105,14 @@ export function connectionMembers(
   };
 }
 
+/** The port that connections get in place of the one that the client has chosen along with the address. */
+function portOverride({ registry, resolution }: Service, { number, targetPort }: ServicePort) {
+  if (registry !== "External" || resolution !== "NONE" || typeof targetPort === "string" || targetPort === number) {
+    return {};
+  }
+  return { lbConfig: { case: "originalDstLbConfig" as const, value: { upstreamPortOverride: targetPort } } };
+}
+
 /**
  * The cluster of a service's port or of a subset of it.
  * @param assignment endpoints of a service that is resolved by DNS; others come by EDS.
@@ -116,7 +124,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
   const type = discoveryType(service, policy, proxy);
   const balancing =
     type === DiscoveryType.ORIGINAL_DST
-      ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED }
+      ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED, ...portOverride(service, port) }
       : loadBalancing(isPassthrough(policy.loadBalancer) ? {} : policy.loadBalancer);
   const pool = policy.connectionPool;
   return create(ClusterSchema, {

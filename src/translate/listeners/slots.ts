@@ -117,5 +117,7 @@ function portSlots(input: SlotInput, port: ServicePort): readonly Slot[] {
 
 /** What a service needs of listeners. */
 export function serviceSlots(input: SlotInput): readonly Slot[] {
+  // What is another name of a service is called by the address of that one.
+  if (input.service.resolution === "ALIAS") return [];
   return input.service.ports.flatMap((port) => portSlots(input, port));
 }

@@ -1,7 +1,13 @@
 import { expect, test } from "vitest";
 import { serviceDomains } from "./domains.ts";
 
-const reviews = { host: "reviews.shop.svc.cluster.local", aliases: [], addresses: ["10.110.0.7"], headless: false };
+const reviews = {
+  host: "reviews.shop.svc.cluster.local",
+  aliases: [],
+  isAlias: false,
+  addresses: ["10.110.0.7"],
+  headless: false,
+};
 
 function spelled(service: Parameters<typeof serviceDomains>[0], namespace: string): readonly string[] {
   return serviceDomains(service, namespace).map(({ domain }) => domain);

@@ -26,6 +26,8 @@ export interface NamedService {
   readonly host: string;
   /** Hosts of ExternalName services that stand for this one. */
   readonly aliases: readonly string[];
+  /** Whether it is itself another name of a service: it then has a virtual host only where rules name it. */
+  readonly isAlias: boolean;
   /** The service's addresses in the caller's cluster. */
   readonly addresses: readonly string[];
   /** Whether it is a headless Kubernetes service, whose Pods have names below its own. */

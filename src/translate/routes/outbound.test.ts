@@ -5,7 +5,7 @@ import type { NamedService } from "./domains.ts";
 import { planVirtualHosts } from "./outbound.ts";
 
 function service(name: string, namespace = "shop", addresses: readonly string[] = []): NamedService {
-  return { host: `${name}.${namespace}.svc.cluster.local`, aliases: [], addresses, headless: false };
+  return { host: `${name}.${namespace}.svc.cluster.local`, aliases: [], addresses, headless: false, isAlias: false };
 }
 
 /** Rules by host, in their order; those whose names begin with `not` have nothing for the caller. */
@@ -46,6 +46,21 @@ describe("which rule serves a service", () => {
   });
 });
 
+describe("other names of services", () => {
+  const alias: NamedService = { ...service("critics"), isAlias: true };
+
+  test("have no virtual host of their own", () => {
+    expect(plan([reviews, alias], {}).map(({ host }) => host)).toEqual([reviews.host]);
+  });
+
+  test("but where a rule names them, before the service that they stand for", () => {
+    const named = { ...reviews, aliases: [alias.host] };
+    const [first, second] = plan([named, alias], { [alias.host]: ["mine"] });
+    expect(first).toMatchObject({ host: alias.host, rule: "mine" });
+    expect(second?.domains).not.toContain(alias.host);
+  });
+});
+
 describe("hosts that are no services", () => {
   test("are served on port 80", () => {
     expect(plan([], { "www.example.com": ["outside"] }, 80)).toMatchObject([
@@ -66,7 +81,13 @@ describe("hosts that are no services", () => {
 
 describe("domains", () => {
   test("a short name never takes another service's full name", () => {
-    const external: NamedService = { host: "reviews.shop", aliases: [], addresses: [], headless: false };
+    const external: NamedService = {
+      host: "reviews.shop",
+      aliases: [],
+      addresses: [],
+      headless: false,
+      isAlias: false,
+    };
     const plans = plan([reviews, external], {});
     expect(plans.find(({ host }) => host === "reviews.shop")?.domains).toContain("reviews.shop");
     expect(plans.find(({ host }) => host === reviews.host)?.domains).not.toContain("reviews.shop");
@@ -80,11 +101,15 @@ describe("domains", () => {
       fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => labels.join(".")),
       label.map((name) => `*.${name}.com`),
     );
-    const services = fc
-      .uniqueArray(host, { maxLength: 8 })
-      .map((hosts) =>
-        hosts.map((each, at) => ({ host: each, aliases: [], addresses: [`10.0.0.${at % 3}`], headless: at % 2 === 0 })),
-      );
+    const services = fc.uniqueArray(host, { maxLength: 8 }).map((hosts) =>
+      hosts.map((each, at) => ({
+        host: each,
+        aliases: [],
+        isAlias: false,
+        addresses: [`10.0.0.${at % 3}`],
+        headless: at % 2 === 0,
+      })),
+    );
     const keys = fc.uniqueArray(fc.constantFrom("a", "b", "not-mine"), { minLength: 1 });
     const rules = fc.dictionary(host, keys, { maxKeys: 5 });
     fc.assert(

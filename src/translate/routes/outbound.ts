@@ -72,7 +72,9 @@ function candidates({ port, namespace, services, hosts, applies }: OutboundHosts
     const rule = rules.find((each) => (port === plainHttpPort || onPort.has(each)) && applies(each));
     return rule === undefined || isKnown(host) ? [] : [{ host, domains: hostDomains(host), rule }];
   });
-  return [...others, ...ofServices.filter(({ rule }) => rule !== undefined), ...ofServices];
+  const aliases = new Set(services.filter(({ isAlias }) => isAlias).map(({ host }) => host));
+  const ruled = ofServices.filter(({ rule }) => rule !== undefined);
+  return [...others, ...ruled, ...ofServices.filter(({ host }) => !aliases.has(host))];
 }
 
 /**

@@ -89,7 +89,9 @@ export function routingRuleQueries(engine: Engine, model: Model): RoutingRuleQue
     compute: ({ client, host }) => {
       const key = model.clients.serviceForHost.get({ client, host });
       const service = key === undefined ? undefined : model.services.service.get(key);
-      return service && { ports: service.ports.map((port) => port.number) };
+      if (!service) return undefined;
+      const aliasOf = model.services.aliasOf.get(host);
+      return { ports: service.ports.map((port) => port.number), ...(aliasOf !== undefined && { aliasOf }) };
     },
   });
 

@@ -86,7 +86,8 @@ export function sidecarRouteQueries(
       return (
         service && {
           host: service.host,
-          aliases: [],
+          aliases: model.services.aliases.get(service.host),
+          isAlias: service.resolution === "ALIAS",
           addresses: addressesIn(service, cluster).filter((address) => address !== noAddress),
           headless: service.registry === "Kubernetes" && service.resolution === "NONE",
         }
