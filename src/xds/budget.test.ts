@@ -95,3 +95,12 @@ test("what stalled peers hold is bounded: the longest stalled go first", () => {
   expect(states.slice(0, gone + 1).every((state) => state === "timed out")).toBe(true);
   expect(states[gone + 1]).toBe("granted");
 });
+
+test("any number may have left while they waited", () => {
+  const { budget, senders } = setUp(1, 1000);
+  const left = Array.from({ length: 20_000 }, () => new TestSender(true));
+  for (const sender of left) budget.ask(1000, sender);
+  senders[0]?.take();
+  expect(left.every(({ state }) => state === "taken")).toBe(true);
+  expect(budget.unsent).toBe(0);
+});

@@ -3,7 +3,7 @@ import type { XdsLimits } from "./limits.ts";
 
 /** Who wants to send. */
 export interface Sender {
-  /** May send now; calls `taken` when the peer has taken it all, or is gone. */
+  /** May send now; calls `taken` when the peer has taken it all, or is gone. Must not throw. */
   granted(taken: () => void): void;
   /** The peer took nothing for too long. */
   timedOut(): void;
@@ -27,9 +27,11 @@ export class SendBudget implements Disposable {
   readonly #limits: XdsLimits;
   readonly #clock: Clock;
   readonly #grants = new Set<Grant>();
-  readonly #waiting: { readonly bytes: number; readonly sender: Sender }[] = [];
+  /** In the order in which they asked. */
+  readonly #waiting = new Set<{ readonly bytes: number; readonly sender: Sender }>();
   #unsent = 0;
   #stalled = 0;
+  #serving = false;
   #sweep: Disposable | undefined;
 
   constructor(limits: XdsLimits, clock: Clock) {
@@ -44,13 +46,13 @@ export class SendBudget implements Disposable {
 
   /** Asks to send; the sender is called back now or when there is room, in turn. */
   ask(bytes: number, sender: Sender): void {
-    if (this.#waiting.length === 0 && this.#hasRoom(bytes)) this.#grant(bytes, sender);
-    else this.#waiting.push({ bytes, sender });
+    this.#waiting.add({ bytes, sender });
+    this.#serve();
   }
 
   [Symbol.dispose](): void {
     this.#sweep?.[Symbol.dispose]();
-    this.#waiting.length = 0;
+    this.#waiting.clear();
     this.#grants.clear();
   }
 
@@ -77,11 +79,16 @@ export class SendBudget implements Disposable {
     else this.#unsent -= grant.bytes;
   }
 
+  /** Whoever takes at once, or has left, makes room for the next in the same loop and not in a deeper one. */
   #serve(): void {
-    for (let [next] = this.#waiting; next && this.#hasRoom(next.bytes); [next] = this.#waiting) {
-      this.#waiting.shift();
+    if (this.#serving) return;
+    this.#serving = true;
+    for (const next of this.#waiting) {
+      if (!this.#hasRoom(next.bytes)) break;
+      this.#waiting.delete(next);
       this.#grant(next.bytes, next.sender);
     }
+    this.#serving = false;
   }
 
   /** The grants stand in the order of their age. */

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { silentLogger } from "#base/logger.ts";
+import type { WeftError } from "#base/errors.ts";
+import { jsonLogger, silentLogger } from "#base/logger.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { XdsHub, type HubOptions } from "./hub.ts";
+import type { ProxyNode } from "./port.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
-import { ModelClient, badNumber, contentOf } from "./testing/model-client.ts";
+import { ModelClient, badNumber, contentOf, type Manner } from "./testing/model-client.ts";
 import { cluster, endpoints, listener, route } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";
 
@@ -35,7 +37,7 @@ class Fixture implements Disposable {
   }
 
   /** A client whose class has a cluster of its own beside the common ones. */
-  client(id: string, variant: "delta" | "sotw" = "delta"): ModelClient {
+  client(id: string, variant: "delta" | "sotw" = "delta", manner: Manner = "names"): ModelClient {
     this.source.setScopes(id, {
       [typeUrls.cluster]: ["clusters", `inbound/${id}`],
       [typeUrls.endpoints]: ["endpoints"],
@@ -43,7 +45,7 @@ class Fixture implements Disposable {
       [typeUrls.route]: ["routes"],
     });
     this.source.set(`inbound/${id}`, cluster(`inbound-${id}`, 100, "one"));
-    const client = new ModelClient(variant, id, "names");
+    const client = new ModelClient(variant, id, manner);
     client.connect(this.hub);
     return client;
   }
@@ -170,15 +172,50 @@ describe("pace", () => {
     expect(fixture.state("x", typeUrls.endpoints)?.state).toBe("SYNCED");
   });
 
+  test("a change of everything, and several at once, reach proxies on the streams that they have", async () => {
+    using fixture = new Fixture();
+    const [x, y] = [fixture.client("x"), fixture.client("y", "sotw")];
+    const names = Array.from({ length: 1500 }, (_, at) => `c${at}`);
+    const all = (timeoutMs: number) =>
+      fixture.source.change(() => {
+        for (const name of names) fixture.source.set("clusters", cluster(name, timeoutMs, "one"));
+      });
+    all(100);
+    await fixture.settle(x, y);
+    for (const timeoutMs of [200, 300, 400, 500]) all(timeoutMs);
+    await fixture.settle(x, y);
+    const wanted = contentOf(typeUrls.cluster, cluster("c7", 500, "one").any).content;
+    for (const client of [x, y]) {
+      expect(client.ended).toBeUndefined();
+      expect(client.held.get(typeUrls.cluster)?.get("c7")?.content).toBe(wanted);
+    }
+    fixture.source.change(() => {
+      for (const name of names) fixture.source.delete("clusters", name);
+    });
+    await fixture.settle(x, y);
+    for (const client of [x, y]) {
+      expect(client.ended).toBeUndefined();
+      expect(client.held.get(typeUrls.cluster)?.size).toBe(2);
+    }
+  });
+
   test("a proxy that lags beyond what is remembered is sent to reconnect", async () => {
     using fixture = new Fixture();
     const [slow, quick] = [fixture.client("x"), fixture.client("y")];
     await fixture.settle(slow, quick);
+    // However often the same clusters change, it is known what to send; not so when ever new ones come and go.
     for (let at = 0; at < 2200; at += 1)
       fixture.source.set("clusters", cluster(`c${at % 300}`, 1000 * (at + 1), "one"));
     await fixture.settle(quick);
-    for (let at = 0; at < 2200; at += 1)
-      fixture.source.set("clusters", cluster(`c${at % 300}`, 1000 * (at + 5000), "one"));
+    await fixture.settle(slow);
+    expect(slow.ended).toBeUndefined();
+    fixture.source.set("clusters", cluster("one", 200));
+    await fixture.settle(quick);
+    for (let at = 0; at < 4000; at += 1) {
+      fixture.source.set("clusters", cluster(`brief-${at}`, 1000, "one"));
+      fixture.source.delete("clusters", `brief-${at}`);
+      if (at % 500 === 0) await fixture.settle(quick);
+    }
     await fixture.settle(quick);
     await fixture.settle(slow);
     expect(slow.ended).toMatchObject({ code: "Unavailable" });
@@ -209,6 +246,53 @@ describe("pace", () => {
   });
 });
 
+describe("faults", () => {
+  test("a stream that fails while it is served ends, is logged with the cause, and harms nobody else", async () => {
+    const lines: string[] = [];
+    using fixture = new Fixture({
+      logger: jsonLogger({ level: "warn", write: (line) => lines.push(line), now: () => 0 }),
+    });
+    const y = fixture.client("y");
+    let ended: WeftError | undefined;
+    const session = fixture.hub.open("delta", {
+      send: () => {
+        throw new TypeError("broken pipe");
+      },
+      end: (reason) => {
+        ended = reason;
+      },
+      abort: () => undefined,
+    });
+    fixture.source.setScopes("x", { [typeUrls.cluster]: ["clusters"] });
+    const node: ProxyNode = {
+      id: "x",
+      cluster: "",
+      metadata: {},
+      version: "",
+      locality: { region: "", zone: "", subzone: "" },
+    };
+    const versions = { one: cluster("one").version };
+    session.receive(() => ({
+      kind: "delta",
+      node,
+      typeUrl: typeUrls.cluster,
+      nonce: "",
+      refusal: undefined,
+      subscribe: [],
+      unsubscribe: [],
+      versions,
+    }));
+    await fixture.settle(y);
+    expect(fixture.hub.figures().streams).toBe(2);
+    fixture.source.set("clusters", cluster("one", 300));
+    await fixture.settle(y);
+    expect(ended).toMatchObject({ code: "Internal" });
+    expect(lines.join()).toContain("broken pipe");
+    expect(fixture.hub.figures().streams).toBe(1);
+    expect(fixture.state("y", typeUrls.cluster)?.state).toBe("SYNCED");
+  });
+});
+
 describe("status", () => {
   test("tells state, version and since when", async () => {
     using fixture = new Fixture();
@@ -226,6 +310,50 @@ describe("status", () => {
     await fixture.settle(x);
     expect(fixture.state("x", typeUrls.cluster)?.version).not.toBe(synced?.version);
     expect(fixture.state("x", typeUrls.nameTable)?.state).toBe("NEVER");
+  });
+
+  test("tells the version that was acknowledged last, not the one that was refused", async () => {
+    using fixture = new Fixture();
+    const x = fixture.client("x");
+    await fixture.settle(x);
+    const good = fixture.state("x", typeUrls.cluster)?.version;
+    fixture.source.set("clusters", cluster("one", badNumber));
+    await fixture.settle(x);
+    expect(fixture.state("x", typeUrls.cluster)).toMatchObject({ state: "NACKED", version: good });
+  });
+
+  test("tells since when, however late it is asked", async () => {
+    using fixture = new Fixture();
+    const x = fixture.client("x");
+    await fixture.settle(x);
+    fixture.source.set("endpoints", endpoints("one", [2]));
+    await fixture.settle(x);
+    const answered = fixture.clock.now();
+    fixture.clock.advance(60_000);
+    const { state, since = 0 } = fixture.state("x", typeUrls.endpoints) ?? {};
+    expect(state).toBe("SYNCED");
+    expect(Math.abs(answered - since)).toBeLessThan(200);
+  });
+
+  test("a refusal is a warning once, however long the search for what is refused", async () => {
+    const lines: string[] = [];
+    using fixture = new Fixture({
+      logger: jsonLogger({ level: "warn", write: (line) => lines.push(line), now: () => 0 }),
+    });
+    const x = fixture.client("x", "delta", "whole");
+    await fixture.settle(x);
+    const set = (port: number) =>
+      fixture.source.change(() => {
+        for (let at = 0; at < 20; at += 1)
+          fixture.source.set("clusters", cluster(`c${at}`, at === 11 ? badNumber : port, "one"));
+      });
+    set(100);
+    await fixture.settle(x);
+    expect(fixture.state("x", typeUrls.cluster)).toMatchObject({ state: "NACKED", refused: { resources: ["c11"] } });
+    expect(lines.length).toBe(1);
+    fixture.source.set("clusters", cluster("c12", badNumber, "one"));
+    await fixture.settle(x);
+    expect(lines.length).toBe(2);
   });
 
   test("tells what is refused until it changes, and calls back once for a burst", async () => {

@@ -22,6 +22,23 @@ const leastRemembered = 1024;
 const firstTrim = 64;
 
 /**
+ * What whoever stands at one of some positions needs of a log: of each name the first change after each position.
+ * @param positions rising.
+ */
+function needed(log: readonly LoggedChange[], positions: readonly number[]): LoggedChange[] {
+  const needs: LoggedChange[] = [];
+  const named = new Set<string>();
+  let passed = 0;
+  for (const change of log) {
+    for (; (positions[passed] ?? Infinity) < change.revision; passed += 1) named.clear();
+    if (passed === 0 || named.has(change.name)) continue;
+    named.add(change.name);
+    needs.push(change);
+  }
+  return needs;
+}
+
+/**
  * What all proxies see of one scope that have the same subscription: its resources now, and what changed since a
  * revision. Revisions are the engine's, so a proxy's whole position is one number.
  */
@@ -111,29 +128,42 @@ export class Part implements Shown {
 
   /** Takes in one settled change of its scope. Returns whether the part changed. */
   settle(revision: number, changes: Changes): boolean {
-    let moved = false;
+    let moved = 0;
     for (const [name, resource] of changes) {
       if (!this.asksFor(name)) continue;
       const kept = this.subscription.wildcard ? resource : undefined;
       this.#log.push({ revision, name, before: resource && { version: resource.version, resource: kept } });
-      moved = true;
+      moved += 1;
     }
-    if (!moved) return false;
+    if (moved === 0) return false;
     this.#revision = revision;
     this.differences.clear();
-    if (this.#log.length > this.#trimAt) this.#trim();
+    if (this.#log.length > this.#trimAt) this.#trim(moved);
     return true;
   }
 
-  /** Forgets what every proxy has got, and what only the slowest still lack when that is too much. */
-  #trim(): void {
-    let least = this.#revision;
-    for (const user of this.#users.keys()) least = Math.min(least, user.position(this) ?? least);
-    const limit = Math.max(leastRemembered, 2 * this.subscription.names.size);
-    const surplus = this.#log[this.#log.length - limit - 1]?.revision ?? 0;
-    const floor = Math.max(least, surplus);
-    this.#log = this.#log.filter((change) => change.revision > floor);
-    this.#floor = Math.max(this.#floor, floor);
+  /**
+   * Forgets what no proxy needs any more, and what only the slowest still need when that is too much.
+   * @param moved how many resources just changed: a change of everything must reach those who hold what was before.
+   */
+  #trim(moved: number): void {
+    const positions = this.#positions();
+    const log = needed(this.#log, positions);
+    const size = this.subscription.wildcard ? this.scope.size : this.subscription.names.size;
+    const limit = Math.max(leastRemembered, 2 * size, 2 * moved);
+    const surplus = log[log.length - limit - 1]?.revision ?? 0;
+    this.#log = log.filter((change) => change.revision > surplus);
+    this.#floor = Math.max(this.#floor, surplus, positions[0] ?? this.#revision);
     this.#trimAt = Math.max(firstTrim, 2 * this.#log.length);
+  }
+
+  /** Where proxies stand, rising. */
+  #positions(): readonly number[] {
+    const positions = new Set<number>();
+    for (const user of this.#users.keys()) {
+      const position = user.position(this);
+      if (position !== undefined) positions.add(position);
+    }
+    return [...positions].toSorted((a, b) => a - b);
   }
 }

@@ -51,6 +51,11 @@ export class Scope {
     return this.#entries.get(name)?.resource;
   }
 
+  /** How many names may have a resource. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   /** Names that may have a resource. */
   names(): Iterable<string> {
     return this.#entries.keys();

@@ -1,4 +1,4 @@
-import { WeftError } from "#base/errors.ts";
+import { WeftError, messageOf } from "#base/errors.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
@@ -100,16 +100,24 @@ export class Session {
    * @param read decodes the request, or throws.
    */
   receive(read: () => Request): void {
-    if (this.#ended) return;
-    try {
-      this.#receive(read);
-    } catch (fault) {
-      this.end(fault instanceof WeftError ? fault : new WeftError("Internal", "the request failed", fault));
-    }
+    if (!this.#ended) this.#guarded(() => this.#receive(read));
   }
 
   /** Sends what is due, as far as order, acknowledgements and flow control allow. */
   pump(): void {
+    this.#guarded(() => this.#pump());
+  }
+
+  /** A fault ends this stream and no other. */
+  #guarded(work: () => void): void {
+    try {
+      work();
+    } catch (fault) {
+      this.end(fault instanceof WeftError ? fault : new WeftError("Internal", "the stream failed", fault));
+    }
+  }
+
+  #pump(): void {
     if (this.#ended || this.#sending) return;
     for (const type of pushOrder) {
       const watch = this.#watches.get(type);
@@ -156,7 +164,7 @@ export class Session {
     this.#transport.end(reason);
     this.#abandon();
     if (reason) {
-      const fields = { node: this.#node?.id ?? "", code: reason.code, reason: reason.message };
+      const fields = { node: this.#node?.id ?? "", code: reason.code, reason: messageOf(reason) };
       this.#context.logger.warn("an xDS stream was ended", fields);
     }
   }
@@ -212,7 +220,8 @@ export class Session {
     if (answer.kind === "nack") {
       this.#order.refused(watch.type, answer.difference);
       const { id } = this.#node ?? { id: "" };
-      this.#context.logger.warn("a proxy refused configuration", { node: id, type: watch.type, why: request.refusal });
+      const fields = { node: id, type: watch.type, why: request.refusal };
+      this.#context.logger[answer.known ? "debug" : "warn"]("a proxy refused configuration", fields);
     }
     if (answer.kind === "nack" || refusedBefore !== watch.refused) this.#context.changed();
   }
@@ -249,7 +258,7 @@ export class Session {
       granted: (taken) => {
         this.#taken = taken;
         if (this.#ended) taken();
-        else this.#transport.send(bytes, () => this.#wasTaken());
+        else this.#guarded(() => this.#transport.send(bytes, () => this.#wasTaken()));
       },
       timedOut: () => this.end(new WeftError("Unavailable", "the proxy takes nothing of what it is sent")),
     });

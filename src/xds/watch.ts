@@ -22,7 +22,11 @@ const untried: ReadonlySet<string> = new Set();
 const nothingNew = { upserts: [], past: new Map<string, Past>(), unknown: [] };
 
 /** How a client answered: `stale` is an answer to anything but the response that waits for one. */
-export type Answer = { readonly kind: "ack" | "nack"; readonly difference: Difference } | { readonly kind: "stale" };
+export type Answer =
+  | { readonly kind: "ack"; readonly difference: Difference }
+  /** `known`: it refused only what it had refused before, tried again to find what is at fault. */
+  | { readonly kind: "nack"; readonly difference: Difference; readonly known: boolean }
+  | { readonly kind: "stale" };
 
 /** What a stream's watches share. */
 export interface WatchContext {
@@ -170,6 +174,7 @@ export class Watch implements PartUser {
     this.#outstanding = push;
     this.#lastSerial = push.message.serial;
     this.#lastNonce = push.message.nonce;
+    this.#enterState();
   }
 
   /** The client answered a response. */
@@ -177,15 +182,18 @@ export class Watch implements PartUser {
     const push = this.#outstanding;
     if (!push || push.message.nonce !== nonce) return { kind: "stale" };
     this.#outstanding = undefined;
-    this.#acknowledged = push.message.version;
     const { difference } = push;
     if (refusal === undefined) {
+      this.#acknowledged = push.message.version;
       if (this.refused) this.#refusals.clear(difference.names);
+      this.#enterState();
       return { kind: "ack", difference };
     }
+    const known = difference.upserts.every((resource) => this.#refusals.against(resource));
     this.#refusals.record(refusal, difference.upserts, (name) => difference.past.get(name));
     if (difference.upserts.length > 0) this.#sayAgain(difference);
-    return { kind: "nack", difference };
+    this.#enterState();
+    return { kind: "nack", difference, known };
   }
 
   /** A refused response may not have been applied at all: what it said besides goes out again, apart. */
@@ -202,11 +210,8 @@ export class Watch implements PartUser {
 
   /** How the type stands. */
   status(): TypeState {
-    const state = this.#standing();
-    if (state !== this.#state) {
-      this.#state = state;
-      this.#since = this.#context.now();
-    }
+    this.#enterState();
+    const state = this.#state;
     const { names: resources, message } = this.#refusals;
     const version = this.#acknowledged;
     return { state, version, since: this.#since, ...(state === "NACKED" && { refused: { resources, message } }) };
@@ -219,6 +224,14 @@ export class Watch implements PartUser {
     if (this.#sent) store.release(this.#sent.view, this);
     this.#view = undefined;
     this.#sent = undefined;
+  }
+
+  /** Remembers since when the state is what it is. */
+  #enterState(): void {
+    const state = this.#standing();
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#since = this.#context.now();
   }
 
   #standing(): TypeState["state"] {
@@ -262,6 +275,7 @@ export class Watch implements PartUser {
     this.#move(view);
     if (message) return { ...news, message };
     this.#acknowledged = pushes.encoder.versionOf(view.revision);
+    this.#enterState();
     return undefined;
   }
 
