@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import { json } from "node:stream/consumers";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
@@ -22,12 +23,12 @@ afterEach(() => {
 async function serveApi(answers: readonly { readonly status: number; readonly body: object }[]) {
   const root = mkdtempSync(join(tmpdir(), "weft-api-"));
   const bodies: { readonly status: PodStatus }[] = [];
-  const server = createServer(async (request, response) => {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-    const { status, body } = answers[bodies.length] ?? { status: 500, body: {} };
-    bodies.push(JSON.parse(Buffer.concat(chunks).toString("utf8")) as { readonly status: PodStatus });
-    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  const server = createServer((request, response) => {
+    void json(request).then((sent) => {
+      const { status, body } = answers[bodies.length] ?? { status: 500, body: {} };
+      bodies.push(sent as { readonly status: PodStatus });
+      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+    });
   });
   server.listen(join(root, "api.sock"));
   await once(server, "listening");

@@ -1,13 +1,17 @@
+import { randomInt } from "node:crypto";
 import type { Socket as UdpSocket } from "node:dgram";
+import type { Socket } from "node:net";
 import type { Clock } from "#base/clock.ts";
-import { bindInside } from "#runtime/namespace-socket.ts";
+import { bindInside, connectInside } from "#runtime/namespace-socket.ts";
 import { headerLength, readQuery } from "./message.ts";
-import type { Forwarder } from "./server.ts";
+import type { Forwarder, Transport } from "./server.ts";
 
 /** How long one name server is waited for. */
 const waitMs = 2000;
 /** Questions on their way at once, for all Pods of the node. */
 const maxPending = 1024;
+/** Connections to name servers at once; each is made by a process of its own. Only answers too long for UDP need them. */
+const maxConnections = 8;
 
 interface Pending {
   readonly query: Buffer;
@@ -18,6 +22,34 @@ interface Pending {
 function repeats(response: Buffer, query: Buffer): boolean {
   const { question } = readQuery(query);
   return response.subarray(headerLength, headerLength + question.length).equals(question);
+}
+
+/** A number as the two bytes of the network's order. */
+function word(value: number): Buffer {
+  const bytes = Buffer.alloc(2);
+  bytes.writeUInt16BE(value);
+  return bytes;
+}
+
+/** Puts one question over a connection; the response, or undefined when the other side ends without a whole one. */
+async function exchange(socket: Socket, query: Uint8Array, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  const stop = (): void => void socket.destroy();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    socket.write(Buffer.concat([word(query.length), query]));
+    let bytes = Buffer.alloc(0);
+    for await (const chunk of socket as AsyncIterable<Buffer>) {
+      bytes = Buffer.concat([bytes, chunk]);
+      if (bytes.length >= 2 && bytes.length >= 2 + bytes.readUInt16BE(0)) break;
+    }
+    const response = bytes.subarray(2, 2 + (bytes.length < 2 ? 0 : bytes.readUInt16BE(0)));
+    const whole = bytes.length >= 2 && response.length === bytes.readUInt16BE(0) && response.length > headerLength;
+    return whole && response.subarray(0, 2).equals(query.subarray(0, 2)) && repeats(response, Buffer.from(query))
+      ? response
+      : undefined;
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
 }
 
 /**
@@ -31,7 +63,7 @@ export class HostForwarder implements Forwarder, Disposable {
   readonly #port: number;
   readonly #pending = new Map<string, Pending>();
   #socket: Promise<UdpSocket> | undefined;
-  #next = Math.floor(Math.random() * 0x10000);
+  #connections = 0;
 
   /**
    * @param network file of the host's network namespace.
@@ -44,40 +76,69 @@ export class HostForwarder implements Forwarder, Disposable {
     this.#port = port;
   }
 
-  async forward(query: Uint8Array, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  async forward(query: Uint8Array, transport: Transport, signal: AbortSignal): Promise<Uint8Array | undefined> {
     if (this.#pending.size >= maxPending) return undefined;
     for (const server of this.#servers) {
-      const response = await this.#ask(server, query, signal).catch(() => undefined);
+      const response = await this.#bounded(signal, async (within) =>
+        transport === "tcp" ? this.#converse(server, query, within) : this.#ask(server, query, within),
+      );
       if (response !== undefined || signal.aborted) return response;
     }
     return undefined;
   }
 
+  /** What comes within the time that a server has, or undefined. */
+  async #bounded(
+    signal: AbortSignal,
+    ask: (within: AbortSignal) => Promise<Uint8Array | undefined>,
+  ): Promise<Uint8Array | undefined> {
+    const elapsed = new AbortController();
+    const timer = this.#clock.after(waitMs, () => elapsed.abort());
+    try {
+      return await ask(AbortSignal.any([signal, elapsed.signal]));
+    } catch {
+      return undefined;
+    } finally {
+      timer[Symbol.dispose]();
+    }
+  }
+
+  /** Asks over TCP, as the client did: what it was told over UDP was cut. */
+  async #converse(server: string, query: Uint8Array, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    if (this.#connections >= maxConnections) return undefined;
+    this.#connections += 1;
+    let socket: Socket | undefined;
+    try {
+      socket = await connectInside(this.#network, { host: server, port: this.#port }, signal);
+      return await exchange(socket, query, signal);
+    } finally {
+      socket?.destroy();
+      this.#connections -= 1;
+    }
+  }
+
   async #ask(server: string, query: Uint8Array, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const socket = await this.#open();
-    const id = Buffer.alloc(2);
-    id.writeUInt16BE(this.#freeId(server));
-    const key = `${server} ${id.readUInt16BE(0)}`;
+    const id = this.#freeId(server);
+    const key = `${server} ${id}`;
     const { promise, resolve } = Promise.withResolvers<Uint8Array | undefined>();
+    const stop = (): void => resolve(undefined);
     this.#pending.set(key, { query: Buffer.from(query), resolve });
-    socket.send(Buffer.concat([id, query.subarray(2)]), this.#port, server);
-    const elapsed = new AbortController();
-    const timeout = this.#clock
-      .sleep(waitMs, AbortSignal.any([signal, elapsed.signal]))
-      .then(() => undefined)
-      .catch(() => undefined);
+    signal.addEventListener("abort", stop, { once: true });
     try {
-      return await Promise.race([promise, timeout]);
+      socket.send(Buffer.concat([word(id), query.subarray(2)]), this.#port, server);
+      return await promise;
     } finally {
-      elapsed.abort();
+      signal.removeEventListener("abort", stop);
       this.#pending.delete(key);
     }
   }
 
   #freeId(server: string): number {
-    do this.#next = (this.#next + 1 + Math.floor(Math.random() * 64)) & 0xffff;
-    while (this.#pending.has(`${server} ${this.#next}`));
-    return this.#next;
+    for (;;) {
+      const id = randomInt(0x10000);
+      if (!this.#pending.has(`${server} ${id}`)) return id;
+    }
   }
 
   /** Opened with the first question, and again after a failure. */

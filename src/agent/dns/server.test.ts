@@ -1,6 +1,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { Resolver } from "node:dns/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock as clock } from "#base/clock.ts";
@@ -97,5 +98,69 @@ describe("a Pod's name server", () => {
     server.setTable(new LookupTable(hosts, place));
     expect(await resolver.resolve4("elsewhere.org")).toEqual(["192.0.2.7"]);
     expect(asked).toHaveLength(1);
+  });
+
+  it("says itself that a name of the cluster's domain does not exist, and tells nobody else of it", async () => {
+    const asked: Uint8Array[] = [];
+    const forward = (query: Uint8Array): Promise<undefined> => {
+      asked.push(query);
+      return Promise.resolve(undefined);
+    };
+    const { server, resolver } = await serve({ forward });
+    server.setTable(new LookupTable(hosts, place));
+    for (const name of ["nobody.shop.svc.cluster.local", "elsewhere.org.svc.Cluster.Local", "cluster.local"])
+      await expect(resolver.resolve4(name)).rejects.toMatchObject({ code: "ENOTFOUND" });
+    expect(asked).toEqual([]);
+  });
+
+  it("asks the host's resolvers over TCP what it is asked over TCP", async () => {
+    const answers = Buffer.concat(
+      Array.from({ length: 100 }, (_, at) => Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 192, 0, 2, at])),
+    );
+    const respond = (query: Buffer, flags: number, records: number): Buffer => {
+      const end = query.indexOf(0, 12) + 5;
+      const answer = Buffer.concat([query.subarray(0, end), records === 0 ? Buffer.alloc(0) : answers]);
+      for (const [at, value] of [flags, 1, records, 0, 0].entries()) answer.writeUInt16BE(value, 2 + 2 * at);
+      return answer;
+    };
+    const tcp = createServer((socket) => {
+      socket.once("data", (bytes: Buffer) => {
+        const answer = respond(bytes.subarray(2), 0x8180, 100);
+        const length = Buffer.alloc(2);
+        length.writeUInt16BE(answer.length);
+        socket.write(length);
+        socket.write(answer);
+      });
+    }).listen(0, "127.0.0.4");
+    await once(tcp, "listening");
+    const { port } = tcp.address() as AddressInfo;
+    const udp = createSocket("udp4").bind(port, "127.0.0.4");
+    // Cut: the client is to come back over TCP.
+    udp.on("message", (bytes, from) => udp.send(respond(bytes, 0x8380, 0), from.port, from.address));
+    await once(udp, "listening");
+    const forwarder = new HostForwarder(here, ["127.0.0.4"], clock, port);
+    owned.push(forwarder, { [Symbol.dispose]: () => [tcp.close(), udp.close()] });
+    const { server, resolver } = await serve(forwarder);
+    server.setTable(new LookupTable(hosts, place));
+    expect(await resolver.resolve4("large.example.org")).toHaveLength(100);
+  });
+
+  it("forwards only so many questions of a Pod at once", async () => {
+    const waiting: (() => void)[] = [];
+    const forwarder: Forwarder = {
+      forward: () => new Promise((resolve) => waiting.push(() => resolve(undefined))),
+    };
+    const { server } = await serve(forwarder);
+    server.setTable(new LookupTable(hosts, place));
+    const query = Buffer.from([0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0x78, 0, 0, 1, 0, 1]);
+    const many = Array.from({ length: 65 }, async () => server.answer(query, "udp"));
+    const refused = await many[64];
+    expect(refused?.[3]).toBe(0x82);
+    expect(waiting).toHaveLength(64);
+    for (const end of waiting) end();
+    await Promise.all(many);
+    expect(await Promise.race([server.answer(query, "udp"), Promise.resolve("asked")])).toBe("asked");
+    expect(waiting).toHaveLength(65);
+    waiting[64]?.();
   });
 });

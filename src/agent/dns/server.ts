@@ -4,16 +4,21 @@ import type { Answer, Query } from "./message.ts";
 import { readQuery, responseCodes, writeFormatError, writeResponse } from "./message.ts";
 import type { LookupTable } from "./table.ts";
 
+/** How a question came. */
+export type Transport = "udp" | "tcp";
+
 /** Where questions about other names go. */
 export interface Forwarder {
-  /** The response of the host's name servers, or undefined when none of them answers. */
-  forward(query: Uint8Array, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /** The response of the host's name servers to a question put the same way, or undefined when none of them answers. */
+  forward(query: Uint8Array, transport: Transport, signal: AbortSignal): Promise<Uint8Array | undefined>;
 }
 
 /** The largest message over TCP. */
 const tcpSize = 65_535;
 /** Connections and bytes of one client that are waited for are bounded; a Pod harms only itself. */
 const maxConnections = 64;
+/** Questions of one Pod on their way to the host's name servers at once: others' must not wait behind them. */
+const maxForwarded = 64;
 const idleMs = 10_000;
 
 /** A Pod's name server, on sockets that were bound in its namespace. */
@@ -25,6 +30,7 @@ export class DnsServer implements Disposable {
   readonly #end = new AbortController();
   #table: LookupTable | undefined;
   #turn = 0;
+  #forwarded = 0;
 
   constructor(sockets: { readonly udp: UdpSocket; readonly tcp: Server }, forwarder: Forwarder) {
     this.#udp = sockets.udp;
@@ -51,7 +57,7 @@ export class DnsServer implements Disposable {
   }
 
   /** The response to a message; undefined for what is not even a broken query. */
-  async answer(bytes: Uint8Array, transport: "udp" | "tcp"): Promise<Uint8Array | undefined> {
+  async answer(bytes: Uint8Array, transport: Transport): Promise<Uint8Array | undefined> {
     let query: Query;
     try {
       query = readQuery(bytes);
@@ -69,9 +75,21 @@ export class DnsServer implements Disposable {
         authoritative: true,
         maxSize,
       });
-    const forwarded = await this.#forwarder.forward(bytes, this.#end.signal);
+    if (this.#table.owns(query.name))
+      return writeResponse(query, { code: responseCodes.noSuchName, authoritative: true, maxSize });
+    const forwarded = await this.#forward(bytes, transport);
     if (forwarded !== undefined && forwarded.length <= maxSize) return forwarded;
     return writeResponse(query, { code: responseCodes.serverFailure, maxSize });
+  }
+
+  async #forward(query: Uint8Array, transport: Transport): Promise<Uint8Array | undefined> {
+    if (this.#forwarded >= maxForwarded) return undefined;
+    this.#forwarded += 1;
+    try {
+      return await this.#forwarder.forward(query, transport, this.#end.signal);
+    } finally {
+      this.#forwarded -= 1;
+    }
   }
 
   /** Addresses in another order each time, so that clients that take the first one spread. */

@@ -35,9 +35,11 @@ function namesOf(host: string, entry: NameEntry, place: Place): readonly string[
 export class LookupTable {
   readonly #addresses = new Map<string, readonly string[]>();
   readonly #search: string;
+  readonly #domain: string;
 
   constructor(hosts: Readonly<Record<string, NameEntry>>, place: Place) {
     this.#search = `.${place.namespace}.svc.${place.clusterDomain}`;
+    this.#domain = place.clusterDomain.toLowerCase();
     for (const [host, entry] of Object.entries(hosts)) {
       const addresses = entry.ips.filter((ip) => isIPv4(ip));
       if (entry.ips.length === 0) continue;
@@ -64,6 +66,11 @@ export class LookupTable {
     if (expanded === undefined) return undefined;
     if (type !== recordTypes.a || expanded.length === 0) return [];
     return [{ kind: "cname", name, target, ttl }, ...addressRecords(target, expanded)];
+  }
+
+  /** Whether a name is of the cluster's own domain: nobody else knows such names, and nobody else needs to hear them. */
+  owns(name: string): boolean {
+    return name === this.#domain || name.endsWith(`.${this.#domain}`);
   }
 
   /** The addresses of a name, or of the closest wildcard that covers it. */
