@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { json } from "node:stream/consumers";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,13 +24,13 @@ afterEach(() => {
 async function serveApi(answers: readonly { readonly status: number; readonly body: object }[]) {
   const root = mkdtempSync(join(tmpdir(), "weft-api-"));
   const bodies: { readonly status: PodStatus }[] = [];
-  const server = createServer((request, response) => {
-    void json(request).then((sent) => {
-      const { status, body } = answers[bodies.length] ?? { status: 500, body: {} };
-      bodies.push(sent as { readonly status: PodStatus });
-      response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
-    });
-  });
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const sent = (await json(request)) as { readonly status: PodStatus };
+    const { status, body } = answers[bodies.length] ?? { status: 500, body: {} };
+    bodies.push(sent);
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
+  };
+  const server = createServer((request, response) => void answer(request, response));
   server.listen(join(root, "api.sock"));
   await once(server, "listening");
   const connection = new Connection({ url: `unix://${join(root, "api.sock")}` }, { clock });
