@@ -43,13 +43,19 @@ export interface Translator {
   findings(id: ObjectId): readonly Finding[];
 }
 
+/** How translation is done. */
+interface TranslatorOptions {
+  /** Whether resources say in their metadata which field of which object made them (`trace.ts`). Not for proxies. */
+  readonly traced?: boolean;
+}
+
 /** Declares translation on a model's engine. */
-export function createTranslator(engine: Engine, model: Model): Translator {
+export function createTranslator(engine: Engine, model: Model, { traced = false }: TranslatorOptions = {}): Translator {
   const unclaimed = unclaimedQuery(engine, model);
   const clusters = clusterQueries(engine, model);
   const endpointSets = endpointSetQueries(engine, model);
   const listeners = listenerQueries(engine, model, unclaimed);
-  const routes = routeQueries(engine, model, unclaimed);
+  const routes = routeQueries(engine, model, unclaimed, traced);
   const nameTables = nameTableQueries(engine, model);
   const scopesFor = classScopes(engine, model, endpointSets);
 

@@ -82,11 +82,17 @@ function mergeRoute(root: HTTPRoute, leaf: HTTPRoute): HTTPRoute | undefined {
   return { ...defaults, ...leaf, ...(name !== "" && { name }), match };
 }
 
-/** The routes of a delegate in the place of the root's route that names it, and how many of them had to be dropped. */
-export function mergeDelegate(
-  root: HTTPRoute,
-  delegate: readonly HTTPRoute[],
-): { readonly routes: readonly HTTPRoute[]; readonly dropped: number } {
-  const routes = delegate.flatMap((leaf) => mergeRoute(root, leaf) ?? []);
-  return { routes, dropped: delegate.length - routes.length };
+/** A route of a delegate as its root has it. */
+interface DelegatedRoute {
+  /** Its place among the delegate's routes. */
+  readonly leaf: number;
+  readonly route: HTTPRoute;
+}
+
+/** The routes of a delegate in the place of the root's route that names it, without those that had to be dropped. */
+export function mergeDelegate(root: HTTPRoute, delegate: readonly HTTPRoute[]): readonly DelegatedRoute[] {
+  return delegate.flatMap((each, leaf) => {
+    const route = mergeRoute(root, each);
+    return route ? [{ leaf, route }] : [];
+  });
 }

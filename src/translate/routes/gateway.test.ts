@@ -46,8 +46,9 @@ test("rules of one host are joined, and what takes every request comes last", ()
       {
         ref: { group: "networking.istio.io", kind: "VirtualService", namespace: "shop", name: key },
         http: [http[key]!],
+        origins: [],
       },
-      { place: { source, gateway, port }, tls, destinations, defaults: {} },
+      { place: { source, gateway, port }, tls, destinations, defaults: {}, traced: false },
     ),
   );
   expect(made.routes.map(({ match }) => match?.pathSpecifier.value)).toEqual(["/api", "/"]);

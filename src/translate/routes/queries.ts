@@ -19,8 +19,8 @@ export interface RouteQueries {
 }
 
 /** Declares the queries about HTTP routes. */
-export function routeQueries(engine: Engine, model: Model, unclaimed: UnclaimedQuery): RouteQueries {
-  const rules = routingRuleQueries(engine, model);
+export function routeQueries(engine: Engine, model: Model, unclaimed: UnclaimedQuery, traced: boolean): RouteQueries {
+  const rules = routingRuleQueries(engine, model, traced);
   const sidecars = sidecarRouteQueries(engine, model, rules, unclaimed);
   const gateways = gatewayRouteQueries(engine, model, rules);
   return {

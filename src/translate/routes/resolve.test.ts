@@ -101,3 +101,18 @@ describe("delegates", () => {
     expect(findingsOf([config("leaf", { exportTo: ["shop"], http: [leaf] }, "bank")], "bank")).toEqual([]);
   });
 });
+
+test("routes say where they are written, a delegate's also who delegates to it", () => {
+  const leaf = config("leaf", { http: [{ match: [{ uri: { prefix: "/other" } }] }, { timeout: "1s" }] });
+  const rule = root({ name: "leaf" });
+  const written = resolve(rule, [leaf]).rule.origins;
+  expect(written).toEqual([
+    {
+      steps: [
+        { ref: rule.ref, field: "spec.http[0]" },
+        { ref: leaf.ref, field: "spec.http[1]" },
+      ],
+      ownMatches: false,
+    },
+  ]);
+});

@@ -9,7 +9,7 @@ import type { Config } from "#model/rows.ts";
 import { resolveGateway } from "#model/virtualservices.ts";
 import { mergeDelegate } from "./delegate.ts";
 import { ruleFindings } from "./findings.ts";
-import type { RoutingRule } from "./rule.ts";
+import type { RouteOrigin, RoutingRule } from "./rule.ts";
 
 /** A VirtualService object. */
 export type VirtualServiceRow = Config<VirtualServiceSpec>;
@@ -44,13 +44,17 @@ function resolveRoute(route: HTTPRoute, namespace: string): HTTPRoute {
 
 interface Expansion {
   readonly routes: readonly HTTPRoute[];
+  readonly origins: readonly RouteOrigin[];
   readonly findings: readonly Finding[];
 }
 
 /** The routes that stand for one that delegates; none, and a finding, when the delegate cannot be had. */
 function expand(route: HTTPRoute, at: number, config: VirtualServiceRow, delegates: Delegates): Expansion {
   const resolved = resolveRoute(route, config.namespace);
-  if (!route.delegate) return { routes: [resolved], findings: [] };
+  const here = { ref: config.ref, field: `spec.http[${at}]` };
+  if (!route.delegate) {
+    return { routes: [resolved], origins: [{ steps: [here], ownMatches: true }], findings: [] };
+  }
   const { name = "", namespace = "" } = route.delegate;
   const owner = namespace === "" ? config.namespace : namespace;
   const problem = (code: string, message: string): Finding => ({
@@ -63,16 +67,21 @@ function expand(route: HTTPRoute, at: number, config: VirtualServiceRow, delegat
   const delegate = delegates.find(owner, name);
   if (!delegate || (delegate.spec.hosts ?? []).length > 0) {
     const message = `There is no VirtualService ${owner}/${name} without hosts to delegate to; the route is left out.`;
-    return { routes: [], findings: [problem("UnknownDelegate", message)] };
+    return { routes: [], origins: [], findings: [problem("UnknownDelegate", message)] };
   }
   if (!isExportedTo(delegates.exportTo(delegate), owner, config.namespace)) {
     const message = `VirtualService ${owner}/${name} is not exported to ${config.namespace}; the route is left out.`;
-    return { routes: [], findings: [problem("DelegateNotVisible", message)] };
+    return { routes: [], origins: [], findings: [problem("DelegateNotVisible", message)] };
   }
   const leaves = (delegate.spec.http ?? []).map((leaf) => resolveRoute(leaf, owner));
-  const { routes, dropped } = mergeDelegate(resolved, leaves);
+  const merged = mergeDelegate(resolved, leaves);
+  const dropped = leaves.length - merged.length;
+  const origins = merged.map(({ leaf }) => {
+    return { steps: [here, { ref: delegate.ref, field: `spec.http[${leaf}]` }], ownMatches: false };
+  });
   const message = `${dropped} routes of VirtualService ${owner}/${name} are left out: they match requests that this route does not.`;
-  return { routes, findings: dropped > 0 ? [problem("DelegateConflict", message)] : [] };
+  const routes = merged.map(({ route: each }) => each);
+  return { routes, origins, findings: dropped > 0 ? [problem("DelegateConflict", message)] : [] };
 }
 
 /** A VirtualService as routing reads it, and what it says to no effect. */
@@ -83,7 +92,11 @@ export function routingRule(
   const { ref, spec } = config;
   const expansions = (spec.http ?? []).map((route, at) => expand(route, at, config, delegates));
   return {
-    rule: { ref, http: expansions.flatMap(({ routes }) => routes) },
+    rule: {
+      ref,
+      http: expansions.flatMap(({ routes }) => routes),
+      origins: expansions.flatMap(({ origins }) => origins),
+    },
     findings: [...expansions.flatMap(({ findings }) => findings), ...ruleFindings(ref, spec)],
   };
 }

@@ -1,6 +1,6 @@
 import type { HTTPMatchRequest } from "#api/istio/http-match.ts";
 import type { HTTPRoute } from "#api/istio/http-route.ts";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { MetadataSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
@@ -14,6 +14,7 @@ import { CorsPolicySchema } from "#proto/gen/envoy/extensions/filters/http/cors/
 import { HTTPFaultSchema } from "#proto/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { configPath, istioMetadata } from "../metadata.ts";
 import { parseClusterName } from "../names.ts";
+import { traceMetadata, type TraceStep } from "../trace.ts";
 import { corsPolicy } from "./cors.ts";
 import { type Destinations, routeTarget } from "./destination.ts";
 import { directResponseAction } from "./direct-response.ts";
@@ -24,7 +25,7 @@ import { mirrorPolicies } from "./mirror.ts";
 import { redirectAction } from "./redirect.ts";
 import { retryPolicy } from "./retry.ts";
 import { hostRewrite, pathRewrite } from "./rewrite.ts";
-import { type RouteDefaults, type RoutingRule } from "./rule.ts";
+import type { RouteDefaults, RouteOrigin, RoutingRule } from "./rule.ts";
 import { matchesPlace, type RoutePlace } from "./source.ts";
 import { timeouts } from "./timeout.ts";
 
@@ -35,6 +36,8 @@ export interface RouteContext {
   readonly tls: boolean;
   readonly destinations: Destinations;
   readonly defaults: RouteDefaults;
+  /** Whether each route says in its metadata where it is written. */
+  readonly traced: boolean;
 }
 
 /** Names of Envoy's filters as listeners have them, under which a route's settings for them stand. */
@@ -86,12 +89,27 @@ function operation(made: Pick<Route, "action">, match: RouteMatch, rule: Routing
   return `${cluster ? `${cluster.host}:${cluster.port}` : `${rule.ref.name}:${port}`}${pathText(match)}`;
 }
 
-function oneRoute(
-  rule: RoutingRule,
-  route: HTTPRoute,
-  match: HTTPMatchRequest | undefined,
-  context: RouteContext,
-): Route {
+/** Where a route and its match are written, for those who explain it. */
+function traceOf(origin: RouteOrigin | undefined, at: number | undefined): readonly TraceStep[] {
+  if (!origin) return [];
+  const { steps, ownMatches } = origin;
+  return ownMatches && at !== undefined
+    ? steps.map(({ ref, field }) => ({ ref, field: `${field}.match[${at}]` }))
+    : steps;
+}
+
+function routeMetadata(rule: RoutingRule, trace: readonly TraceStep[]): MessageInitShape<typeof MetadataSchema> {
+  const { filterMetadata } = istioMetadata({ config: configPath(rule.ref) });
+  return { filterMetadata: { ...filterMetadata, ...traceMetadata(trace) } };
+}
+
+interface PlacedMatch {
+  readonly route: HTTPRoute;
+  readonly match: HTTPMatchRequest | undefined;
+  readonly trace: readonly TraceStep[];
+}
+
+function oneRoute(rule: RoutingRule, { route, match, trace }: PlacedMatch, context: RouteContext): Route {
   const of = routeMatch(match);
   const does = action(route, context);
   const only = does.case === "route" && route.route?.length === 1 ? route.route[0] : undefined;
@@ -100,7 +118,7 @@ function oneRoute(
     name: `${route.name ?? ""}${suffix}`,
     match: of,
     action: does,
-    metadata: create(MetadataSchema, istioMetadata({ config: configPath(rule.ref) })),
+    metadata: create(MetadataSchema, routeMetadata(rule, trace)),
     decorator: { operation: operation({ action: does }, of, rule, context.place.port) },
     statPrefix: match?.statPrefix ?? "",
     typedPerFilterConfig: filterSettings(route),
@@ -115,11 +133,12 @@ function oneRoute(
  */
 export function ruleRoutes(rule: RoutingRule, context: RouteContext): Route[] {
   const routes: Route[] = [];
-  for (const route of rule.http) {
+  for (const [index, route] of rule.http.entries()) {
     const matches = route.match && route.match.length > 0 ? route.match : [undefined];
-    for (const match of matches) {
+    for (const [at, match] of matches.entries()) {
       if (!matchesPlace(match, context.place)) continue;
-      const made = oneRoute(rule, route, match, context);
+      const trace = context.traced ? traceOf(rule.origins[index], match && at) : [];
+      const made = oneRoute(rule, { route, match, trace }, context);
       routes.push(made);
       if (made.match && matchesEverything(made.match)) return routes;
     }

@@ -51,7 +51,7 @@ interface AtPlace {
 }
 
 /** Declares the queries about rules and their routes. */
-export function routingRuleQueries(engine: Engine, model: Model): RoutingRuleQueries {
+export function routingRuleQueries(engine: Engine, model: Model, traced: boolean): RoutingRuleQueries {
   const { virtualService } = model.virtualServices;
 
   const resolved = engine.stringQuery("routing-rule", (key) => {
@@ -113,7 +113,8 @@ export function routingRuleQueries(engine: Engine, model: Model): RoutingRuleQue
     key: canonical,
     compute: ({ rule, client, place, tls }) => {
       const found = ruleOf(rule);
-      return found ? ruleRoutes(found, { place, tls, destinations: destinations(client), defaults: defaults() }) : [];
+      if (!found) return [];
+      return ruleRoutes(found, { place, tls, destinations: destinations(client), defaults: defaults(), traced });
     },
   });
 
