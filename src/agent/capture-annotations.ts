@@ -1,4 +1,4 @@
-import { isIPv4 } from "node:net";
+import { isIP } from "node:net";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { WeftError } from "#base/errors.ts";
 import { defaultCapture } from "#runtime/capture.ts";
@@ -21,16 +21,19 @@ function ports(name: string, text: string): readonly number[] {
   });
 }
 
+/** Address ranges; those of IPv6 are known and passed over, since Pods have no such addresses. */
 function ranges(name: string, text: string): readonly string[] {
-  return words(text).map((word) => {
+  return words(text).filter((word) => {
     const [address = "", length, ...rest] = word.split("/");
+    const family = isIP(address);
+    const bits = family === 4 ? 32 : 128;
     if (
-      !isIPv4(address) ||
+      family === 0 ||
       rest.length > 0 ||
-      (length !== undefined && !(/^\d{1,2}$/.test(length) && Number(length) <= 32))
+      (length !== undefined && !(/^\d{1,3}$/.test(length) && Number(length) <= bits))
     )
-      throw mistake(name, word, "an IPv4 range");
-    return word;
+      throw mistake(name, word, "an address range");
+    return family === 4;
   });
 }
 
@@ -43,6 +46,20 @@ function interfaces(name: string, text: string): readonly string[] {
 
 function mistake(name: string, word: string, what: string): WeftError {
   return new WeftError("InvalidArgument", `annotation ${prefix}${name}: "${word}" is not ${what}`);
+}
+
+/** Istio's annotation that says how a Pod's proxy gets the traffic. */
+export const modeAnnotation = "sidecar.istio.io/interceptionMode";
+
+/**
+ * How the proxy gets a Pod's traffic, by Istio's annotation.
+ * @throws WeftError `InvalidArgument` for a mode that there is not, and for one that this node does not have.
+ */
+export function interceptionMode(pod: Pod): "REDIRECT" | "NONE" {
+  const mode = pod.metadata.annotations?.[modeAnnotation] ?? "REDIRECT";
+  if (mode === "REDIRECT" || mode === "NONE") return mode;
+  const problem = mode === "TPROXY" ? "this node has no TPROXY" : `"${mode}" is no mode`;
+  throw new WeftError("InvalidArgument", `annotation ${modeAnnotation}: ${problem}: write REDIRECT or NONE`);
 }
 
 /** `*` alone stands for all, as in Istio. */

@@ -15,18 +15,19 @@ function asked(pod: Pod): boolean | undefined {
   return ["true", "yes", "y", "on"].includes(word.toLowerCase());
 }
 
+/** Namespaces of the cluster itself, whose Pods Istio's injection passes over. */
+const ignored: ReadonlySet<string> = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);
+
 /** Whether the namespace, or the Pod where the namespace says nothing, selects this control plane. */
 function selects(pod: Pod, namespaceLabels: StringMap, revision: string): boolean {
   const { labels = {} } = pod.metadata;
-  const rule = namespaceLabels["istio-injection"];
-  if (rule === "disabled") return false;
   const isDefault = revision === "default";
-  if (rule === "enabled") return isDefault;
-  const wanted = namespaceLabels[revisionLabel];
+  const rule = namespaceLabels["istio-injection"];
+  if (rule !== undefined) return rule === "enabled" && isDefault;
+  const wanted = namespaceLabels[revisionLabel] ?? labels[revisionLabel];
   if (wanted !== undefined) return wanted === revision;
   // A namespace without rules: only Pods that ask.
-  if (labels[inject] !== "true") return false;
-  return (labels[revisionLabel] ?? "default") === revision;
+  return labels[inject] === "true" && isDefault;
 }
 
 /**
@@ -34,7 +35,7 @@ function selects(pod: Pod, namespaceLabels: StringMap, revision: string): boolea
  * more, and the template that it names.
  */
 export function proxyRole(pod: Pod, namespaceLabels: StringMap, revision: string): ProxyRole {
-  if (pod.spec.hostNetwork === true || asked(pod) === false) return "none";
+  if (pod.spec.hostNetwork === true || ignored.has(pod.metadata.namespace ?? "") || asked(pod) === false) return "none";
   if (!selects(pod, namespaceLabels, revision)) return "none";
   const names = (pod.metadata.annotations?.[templates] ?? pod.metadata.labels?.[templates] ?? "").split(",");
   return names.some((name) => name.trim() === "gateway") ? "gateway" : "sidecar";

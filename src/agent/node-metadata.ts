@@ -1,4 +1,5 @@
 import type { Pod } from "#api/kubernetes/pod.ts";
+import { modeAnnotation } from "./capture-annotations.ts";
 import type { AgentOptions } from "./options.ts";
 import type { ProxyRole } from "./injection.ts";
 
@@ -78,7 +79,7 @@ export function proxyNode({ pod, role, address, agent }: ProxyNodeOptions): Prox
       ENVOY_PROMETHEUS_PORT: 15090,
       ENVOY_STATUS_PORT: 15021,
       INSTANCE_IPS: address,
-      INTERCEPTION_MODE: "REDIRECT",
+      INTERCEPTION_MODE: pod.metadata.annotations?.[modeAnnotation] === "NONE" ? "NONE" : "REDIRECT",
       ISTIO_VERSION: istioVersion,
       LABELS: labelsOf(pod, workload.name),
       MESH_ID: agent.meshId,

@@ -1,12 +1,14 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
 import { applyCapture } from "#runtime/capture.ts";
+import type { CaptureOptions } from "#runtime/capture.ts";
 import { fabricName, probeAddress } from "#runtime/fabric.ts";
 import { forwarderRuns, startForwarder, stopForwarder } from "#runtime/forwarder.ts";
 import { namespaceExists, namespacePath } from "#runtime/namespace.ts";
 import { createSandbox, killSandbox, removeSandbox, sandboxName } from "#runtime/sandbox.ts";
-import { captureOptions } from "./capture-annotations.ts";
+import { captureOptions, interceptionMode } from "./capture-annotations.ts";
 import { dnsAddress, hostsFile, resolvConf } from "./files.ts";
 import { proxyUid } from "./layout.ts";
 import type { NodeContext } from "./node-context.ts";
@@ -22,6 +24,13 @@ export function hasNetwork(context: NodeContext, record: PodRecord): boolean {
   return namespaceExists(sandboxName(sandboxId(context, record)));
 }
 
+/** What of a Pod's traffic its sidecar gets; undefined for one that asks to be left alone. */
+function captureOf(pod: Pod): CaptureOptions | undefined {
+  if (interceptionMode(pod) === "NONE") return undefined;
+  const dns = { servers: [dnsAddress], port: dnsPort };
+  return captureOptions(pod, { proxyId: proxyUid, dns, probeSource: probeAddress });
+}
+
 /**
  * Makes a Pod's network, the files that its processes see, and its capture rules.
  * @throws WeftError `InvalidArgument` when its annotations are wrong.
@@ -29,15 +38,14 @@ export function hasNetwork(context: NodeContext, record: PodRecord): boolean {
 export async function prepareNetwork(context: NodeContext, record: PodRecord): Promise<void> {
   const { options, network, layout } = context;
   const { pod, address, role } = record;
-  const dns = { servers: [dnsAddress], port: dnsPort };
-  const capture = captureOptions(pod, { proxyId: proxyUid, dns, probeSource: probeAddress });
+  const capture = role === "sidecar" ? captureOf(pod) : undefined;
   const id = sandboxId(context, record);
   const { files } = layout.pod(pod.metadata.uid);
   mkdirSync(files, { recursive: true, mode: 0o755 });
   writeFileSync(join(files, "resolv.conf"), resolvConf(pod, options.clusterDomain), { mode: 0o644 });
   writeFileSync(join(files, "hosts"), hostsFile(pod, address, options.clusterDomain), { mode: 0o644 });
   await createSandbox({ ...id, cluster: options.cluster, address, prefix: network.prefix, gateway: network.hostIp });
-  if (role === "sidecar") await applyCapture(sandboxName(id), capture);
+  if (capture !== undefined) await applyCapture(sandboxName(id), capture);
 }
 
 /** Ends whatever still runs in a Pod's network and removes it. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { defaultCapture } from "#runtime/capture.ts";
-import { captureOptions } from "./capture-annotations.ts";
+import { captureOptions, interceptionMode } from "./capture-annotations.ts";
 import { proxyRole } from "./injection.ts";
 import { podOf } from "./testing/pods.ts";
 
@@ -21,6 +21,14 @@ describe("which Pods get a proxy", () => {
     ["the namespace asks this revision", { "istio.io/rev": "default" }, {}, "sidecar"],
     ["the namespace asks another revision", { "istio.io/rev": "canary" }, {}, "none"],
     ["the Pod asks another revision", {}, { "sidecar.istio.io/inject": "true", "istio.io/rev": "canary" }, "none"],
+    ["the Pod asks another revision by its label alone", {}, { "istio.io/rev": "canary" }, "none"],
+    ["the Pod asks this revision by its label alone", {}, { "istio.io/rev": "default" }, "sidecar"],
+    [
+      "the namespace says something else",
+      { "istio-injection": "maybe" },
+      { "sidecar.istio.io/inject": "true" },
+      "none",
+    ],
     ["the Pod asks this revision", {}, { "sidecar.istio.io/inject": "true", "istio.io/rev": "default" }, "sidecar"],
   ] as const)("%s", (_what, namespaceLabels, labels, expected) => {
     expect(proxyRole(podOf({ labels }), namespaceLabels, "default")).toBe(expected);
@@ -48,6 +56,11 @@ describe("which Pods get a proxy", () => {
   it("leaves Pods on the host's network and of another revision's default alone", () => {
     expect(proxyRole(podOf({}, { hostNetwork: true }), enabled, "default")).toBe("none");
     expect(proxyRole(podOf(), enabled, "canary")).toBe("none");
+  });
+
+  it("leaves the cluster's own namespaces alone", () => {
+    const asks = podOf({ namespace: "kube-system", labels: { "sidecar.istio.io/inject": "true" } });
+    expect(proxyRole(asks, enabled, "default")).toBe("none");
   });
 });
 
@@ -85,6 +98,12 @@ describe("capture annotations", () => {
       includeInboundPorts: [],
       includeOutboundRanges: [],
     });
+    expect(
+      read({ includeOutboundIPRanges: "10.0.0.0/8,fd00::/8", excludeOutboundIPRanges: "fd00:1::/64,::1" }),
+    ).toMatchObject({
+      includeOutboundRanges: ["10.0.0.0/8"],
+      excludeOutboundRanges: [],
+    });
     expect(read({ includeInboundPorts: "*", includeOutboundIPRanges: " * " })).toEqual(defaultCapture);
   });
 
@@ -92,11 +111,29 @@ describe("capture annotations", () => {
     ["excludeInboundPorts", "80,http", '"http" is not a port'],
     ["excludeOutboundPorts", "65536", '"65536" is not a port'],
     ["includeInboundPorts", "1;reboot", '"1;reboot" is not a port'],
-    ["excludeOutboundIPRanges", "10.0.0.0/33", '"10.0.0.0/33" is not an IPv4 range'],
-    ["excludeOutboundIPRanges", "*", '"*" is not an IPv4 range'],
-    ["includeOutboundIPRanges", "10.0.0.0/8\n-j", "is not an IPv4 range"],
+    ["excludeOutboundIPRanges", "10.0.0.0/33", '"10.0.0.0/33" is not an address range'],
+    ["excludeOutboundIPRanges", "*", '"*" is not an address range'],
+    ["excludeOutboundIPRanges", "fd00::/129", '"fd00::/129" is not an address range'],
+    ["includeOutboundIPRanges", "10.0.0.0/8\n-j", "is not an address range"],
     ["excludeInterfaces", "eth0 -j ACCEPT", "is not an interface"],
   ])("refuse %s: %j", (name, value, message) => {
     expect(() => read({ [name]: value })).toThrow(message);
+  });
+});
+
+describe("how a proxy gets the traffic", () => {
+  const mode = (word: string) =>
+    interceptionMode(podOf({ annotations: { "sidecar.istio.io/interceptionMode": word } }));
+
+  it("is Istio's REDIRECT, or not at all where the Pod says so", () => {
+    expect(interceptionMode(podOf())).toBe("REDIRECT");
+    expect(mode("NONE")).toBe("NONE");
+  });
+
+  it.each([
+    ["TPROXY", "this node has no TPROXY: write REDIRECT or NONE"],
+    ["none", '"none" is no mode: write REDIRECT or NONE'],
+  ])("%s is refused", (word, message) => {
+    expect(() => mode(word)).toThrow(`annotation sidecar.istio.io/interceptionMode: ${message}`);
   });
 });
