@@ -21,6 +21,11 @@ export class Child<Request extends { readonly kind: string }, Answer extends { r
     });
   }
 
+  /** The process's id. */
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
   send(request: Request): void {
     this.#process.send(request);
   }

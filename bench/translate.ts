@@ -5,6 +5,7 @@
 import { Follower } from "#translate/testing/follower.ts";
 import type { ObjectInput } from "#model/testing/objects.ts";
 import type { TestMesh } from "#translate/testing/mesh.ts";
+import { printFigures, progress } from "./figures.ts";
 import {
   destinationRule,
   put,
@@ -31,7 +32,7 @@ const translations = [
 ] as const;
 
 /** What one change cost. */
-interface Row {
+type Row = {
   readonly proxies: number;
   readonly classes: number;
   readonly sidecars: boolean;
@@ -40,7 +41,7 @@ interface Row {
   /** Every query of the model and of translation. */
   readonly queries: number;
   readonly milliseconds: number;
-}
+};
 
 const services = 1000;
 const namespaces = 20;
@@ -60,6 +61,7 @@ function changes(scale: Scale): readonly (readonly [string, (generation: number)
 }
 
 function measure(scale: Scale, proxies: number): readonly Row[] {
+  progress(`translate: ${proxies} proxies, ${scale.sidecars} namespaces behind a Sidecar`);
   const mesh = scaleMesh(scale);
   const made = changes(scale);
   // Once before, so that what is measured is a change and not an object's first appearance.
@@ -92,8 +94,9 @@ const rows = [0, namespaces / 2].flatMap((sidecars) =>
   [1, 100, 1000].flatMap((proxies) => measure({ services, namespaces, sidecars }, proxies)),
 );
 
-console.log(
-  `${services} services in ${namespaces} namespaces; half of the namespaces behind a Sidecar in the second half`,
+printFigures(
+  "translate",
+  `Translations for one change: ${services} services in ${namespaces} namespaces, half of them behind a Sidecar where it says so`,
+  { services, namespaces },
+  rows,
 );
-console.table(rows);
-console.log(JSON.stringify({ benchmark: "translate", services, namespaces, rows }));

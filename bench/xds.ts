@@ -9,8 +9,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Recording } from "./bare-server.ts";
 import { Child } from "./child.ts";
-import type { ServerAnswer, ServerRequest, Usage } from "./measured.ts";
+import { printFigures, progress } from "./figures.ts";
+import type { ServerAnswer, ServerRequest } from "./measured.ts";
 import { changeKinds, type ChangeKind } from "./meshes.ts";
+import { resetPeak, treeUse, type TreeUse } from "./process-tree.ts";
 import type { SimulatorAnswer, SimulatorRequest } from "./xds-simulator.ts";
 
 type ServerChild = Child<ServerRequest, ServerAnswer>;
@@ -75,8 +77,14 @@ async function quiet(simulator: SimulatorChild): Promise<Report> {
   }
 }
 
+/** What a server has used, and how many messages it has encoded. */
+interface Usage extends TreeUse {
+  readonly encoded: number;
+}
+
 async function usageOf(server: ServerChild): Promise<Usage> {
-  return (await server.ask({ kind: "usage" }, "usage")).usage;
+  const { figures } = await server.ask({ kind: "figures" }, "figures");
+  return { ...treeUse(server.pid), encoded: figures["messagesEncoded"] ?? 0 };
 }
 
 function costOf(before: Usage, after: Usage, times: readonly number[], bytes: number): Cost {
@@ -88,13 +96,13 @@ function costOf(before: Usage, after: Usage, times: readonly number[], bytes: nu
     last: sorted.at(-1) ?? 0,
     bytes,
     peakMiB: after.peakBytes / 2 ** 20,
-    encoded: (after.figures["messagesEncoded"] ?? 0) - (before.figures["messagesEncoded"] ?? 0),
+    encoded: after.encoded - before.encoded,
   };
 }
 
 async function fullSync(server: ServerChild, simulator: SimulatorChild, port: number, proxies: number): Promise<Cost> {
   const before = await usageOf(server);
-  await server.ask({ kind: "resetPeak" }, "reset");
+  resetPeak(server.pid);
   const started = String(process.hrtime.bigint());
   const synced = await simulator.ask(
     {
@@ -121,7 +129,7 @@ async function oneChange(
 ): Promise<Cost> {
   await simulator.ask({ kind: "mark" }, "marked");
   const before = await usageOf(server);
-  await server.ask({ kind: "resetPeak" }, "reset");
+  resetPeak(server.pid);
   const { at } = await server.ask({ kind: "change", change, generation }, "changed");
   const report = await quiet(simulator);
   const after = await usageOf(server);
@@ -201,6 +209,7 @@ function row(proxies: number, what: string, weft: readonly Cost[], bare: readonl
 }
 
 async function measureAll(file: string, simulator: SimulatorChild): Promise<readonly ReturnType<typeof row>[]> {
+  progress(`xds, ${values.mesh}: recording what the bare server is to send`);
   await record(file, simulator);
   const rows: ReturnType<typeof row>[] = [];
   for (const proxies of values.proxies.split(",").map(Number)) {
@@ -208,6 +217,10 @@ async function measureAll(file: string, simulator: SimulatorChild): Promise<read
     for (let round = 0; round < Number(values.rounds); round += 1) {
       for (const server of ["weft", "bare"] as const) {
         for (const [what, costs] of await measure(server, file, simulator, proxies)) {
+          const cpuMs = median(costs.map((cost) => cost.cpuMs));
+          progress(
+            `xds, ${values.mesh}, ${proxies} proxies, round ${round + 1}: ${what}, ${server}: ${cpuMs.toFixed(0)} ms of CPU`,
+          );
           results[server].set(what, [...(results[server].get(what) ?? []), ...costs]);
         }
       }
@@ -221,10 +234,11 @@ const folder = mkdtempSync(join(tmpdir(), "weft-bench-"));
 const simulator: SimulatorChild = new Child("xds-simulator.ts");
 try {
   const rows = await measureAll(join(folder, "recording.json"), simulator);
-  console.log(`xDS over a ${values.mesh} mesh: ${values.services} HTTP services in ${namespaces} namespaces`);
-  console.table(rows);
-  console.log(
-    JSON.stringify({ benchmark: "xds", mesh: values.mesh, services: Number(values.services), namespaces, rows }),
+  printFigures(
+    "xds",
+    `xDS over a ${values.mesh} mesh: ${values.services} HTTP services in ${namespaces} namespaces; beside it a bare gRPC server that sends the same bytes`,
+    { mesh: values.mesh, services: Number(values.services), namespaces },
+    rows,
   );
 } finally {
   await simulator.end();

@@ -1,0 +1,49 @@
+/** What a process and all that it started have used, as Linux tells it. */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+
+/** Use of a whole tree of processes. */
+export interface TreeUse {
+  /** Milliseconds on a CPU, user and system, of every thread that lives. */
+  readonly cpuMs: number;
+  /** Bytes resident now, and most since `resetPeak`. */
+  readonly residentBytes: number;
+  readonly peakBytes: number;
+}
+
+/** The process and its descendants. */
+function treeOf(pid: number): readonly number[] {
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+    readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean).map(Number),
+  );
+  return [pid, ...children.flatMap(treeOf)];
+}
+
+/** The first number of `schedstat` is a thread's time on a CPU in nanoseconds. */
+function cpuMsOf(pid: number): number {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const nanoseconds = threads.map((thread) =>
+    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]),
+  );
+  return nanoseconds.reduce((sum, each) => sum + each, 0) / 1e6;
+}
+
+function statusBytes(status: string, field: string): number {
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1024;
+}
+
+/** What a tree of processes has used so far. */
+export function treeUse(pid: number): TreeUse {
+  const tree = treeOf(pid);
+  const statuses = tree.map((each) => readFileSync(`/proc/${each}/status`, "utf8"));
+  const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
+  return {
+    cpuMs: sum(tree.map(cpuMsOf)),
+    residentBytes: sum(statuses.map((status) => statusBytes(status, "VmRSS"))),
+    peakBytes: sum(statuses.map((status) => statusBytes(status, "VmHWM"))),
+  };
+}
+
+/** Counts peaks of memory from now on. */
+export function resetPeak(pid: number): void {
+  for (const each of treeOf(pid)) writeFileSync(`/proc/${each}/clear_refs`, "5");
+}
