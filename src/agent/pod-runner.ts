@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { Container } from "#api/kubernetes/container.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
@@ -275,8 +275,10 @@ function look(runner: ContainerRunner): ContainerView {
   return { container: runner.container, record: runner.record, state: runner.state, done: runner.isDone };
 }
 
-/** A command line that runs in the namespaces and with the environment of a process. */
+/** A command line that runs as a process does: in its namespaces and folder, as its user, with its environment. */
 function insideProcess(pid: number, command: readonly string[]): [string, ...string[]] {
   const environment = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").filter(Boolean);
-  return ["nsenter", `--target=${pid}`, "--net", "--mount", "--uts", "--", "env", "-i", ...environment, ...command];
+  const { uid, gid } = statSync(`/proc/${pid}`);
+  const place = ["--net", "--mount", "--uts", "--wd", `--setuid=${uid}`, `--setgid=${gid}`];
+  return ["nsenter", `--target=${pid}`, ...place, "--", "env", "-i", ...environment, ...command];
 }

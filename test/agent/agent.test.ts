@@ -233,6 +233,40 @@ describe("a node's agent", () => {
     await Promise.all([remove("plain", "unready"), remove("plain", "dying")]);
   });
 
+  it("runs a probe's command as the container: its user, its folder", async () => {
+    const script = "trap 'exit 0' TERM; while :; do sleep 0.1; done";
+    const command = ["sh", "-c", 'test "$(id -u):$(id -g):$(pwd)" = 65534:65534:/usr'];
+    await run("modest", {
+      container: {
+        ...shell(script, "app"),
+        workingDir: "/usr",
+        securityContext: { runAsUser: 65534 },
+        readinessProbe: { exec: { command }, periodSeconds: 1 },
+      },
+    });
+    expect(containerOf(await world.ready("plain", "modest")).restartCount).toBe(0);
+    await remove("plain", "modest");
+  });
+
+  it("says again how a Pod is when others have said otherwise, also while no agent ran", async () => {
+    await run("doubted");
+    const takeBack = async (pod: Pod): Promise<void> => {
+      const conditions = pod.status!.conditions!.map((one) =>
+        one.type === "Ready" ? { ...one, status: "False" } : one,
+      );
+      const patch = { kind: "merge", body: { status: { conditions } } } as const;
+      const written = await world.pods.patch(pod.metadata, patch, { subresource: "status" });
+      expect(isReady(written)).toBe(false);
+    };
+    await takeBack(await world.ready("plain", "doubted"));
+    const again = await world.ready("plain", "doubted");
+    await world.endAgent("SIGKILL");
+    await takeBack(again);
+    world.startAgent();
+    await world.ready("plain", "doubted");
+    await remove("plain", "doubted");
+  });
+
   it("leaves nothing of the Pods that were removed", async () => {
     await expect.poll(() => sandboxesOf(world.instance)).toEqual([]);
   });
