@@ -1,3 +1,4 @@
+import { ownValue } from "#api/record.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import type { StringMap } from "#api/meta.ts";
@@ -137,7 +138,7 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
 
   /** Namespaces whose services a namespace sees otherwise than everyone does; `*` for all. */
   const special = engine.stringQuery("special-namespaces", (namespace): readonly string[] => {
-    const owners = exporters.get(only)[namespace] ?? [];
+    const owners = ownValue(exporters.get(only), namespace) ?? [];
     // What is shown to this namespace alone may win over a service of the same host elsewhere.
     const contested = [namespace, ...owners].flatMap((owner) => rivals.get(owner));
     return [...new Set([...owners, ...contested, ...foreignRules.get(namespace)])].toSorted();

@@ -1,3 +1,4 @@
+import { ownValue } from "#api/record.ts";
 import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
@@ -26,7 +27,7 @@ export interface EndpointQueries {
 
 /** The numbers of a workload's ports that a service port means. */
 function workloadPort(entry: WorkloadEntrySpec, port: ServicePort): number {
-  const named = entry.ports?.[port.name];
+  const named = ownValue(entry.ports, port.name);
   if (named !== undefined && named !== 0) return named;
   return typeof port.targetPort === "number" ? port.targetPort : port.number;
 }

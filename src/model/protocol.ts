@@ -1,3 +1,5 @@
+import { ownValue } from "#api/record.ts";
+
 /**
  * The protocol of a service port, in Istio's words. `Auto` is told from the first bytes of each connection.
  */
@@ -41,13 +43,13 @@ const serverFirstPorts = new Set([25, 53, 3306, 27_017]);
 
 /** A protocol by the word that users write, in any case; undefined for an unknown one. */
 export function parseProtocol(word: string): Protocol | undefined {
-  return byName[word.toLowerCase()];
+  return ownValue(byName, word.toLowerCase());
 }
 
 /** The protocol that a word tells by its first part, as in `http-admin`. */
 function fromWord(word: string): Protocol | undefined {
   const lower = word.toLowerCase();
-  return lower.startsWith("grpc-web") ? "GRPC-Web" : byName[lower.split("-")[0] ?? ""];
+  return lower.startsWith("grpc-web") ? "GRPC-Web" : ownValue(byName, lower.split("-")[0] ?? "");
 }
 
 /** A Kubernetes service port, as far as its protocol depends on it. */
@@ -66,7 +68,7 @@ export interface PortWords {
 export function portProtocol(port: PortWords): Protocol {
   if (port.transport === "UDP" || port.transport === "SCTP") return "UDP";
   const { appProtocol } = port;
-  const told = appProtocol === undefined ? undefined : kubernetesNames[appProtocol];
+  const told = appProtocol === undefined ? undefined : ownValue(kubernetesNames, appProtocol);
   return told ?? fromWord(appProtocol ?? port.name) ?? (serverFirstPorts.has(port.number) ? "TCP" : "Auto");
 }
 

@@ -1,3 +1,4 @@
+import { ownValue } from "#api/record.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { ObjectRef, StringMap } from "#api/meta.ts";
 import { parseServiceHost, serviceHost } from "./hosts.ts";
@@ -40,6 +41,8 @@ export interface Service {
   readonly external: boolean;
   /** Labels of the workloads that serve it, by cluster; absent where endpoints are written by hand. */
   readonly selectors: Readonly<Record<string, StringMap>>;
+  /** Its endpoints are the workloads with some labels, of which there may be none for a while. */
+  readonly selects: boolean;
   /** Endpoints count before they are ready. */
   readonly publishNotReady: boolean;
   /** The host that an ExternalName service stands for, which may be another alias; present where `resolution` is ALIAS. */
@@ -55,7 +58,7 @@ export const noAddress = "0.0.0.0";
 
 /** The virtual addresses of a service for a proxy of a cluster. */
 export function addressesIn(service: Service, cluster: string): readonly string[] {
-  return service.addresses[cluster] ?? service.defaultAddresses;
+  return ownValue(service.addresses, cluster) ?? service.defaultAddresses;
 }
 
 /** An object with the time it was made. */
@@ -146,6 +149,7 @@ export function mergeServices(rows: readonly ServiceRow[], exportDefault: readon
     exportTo: exportedTo(oldest, exportDefault),
     external: externalName !== undefined,
     selectors: Object.fromEntries(selectors),
+    selects: selectors.length > 0,
     publishNotReady: oldest.spec.publishNotReadyAddresses === true,
     ...(externalName !== undefined && { externalName }),
     created: oldest.created,
@@ -195,6 +199,7 @@ export function mergeEntries(
     exportTo: exportTo.length === 0 ? exportDefault : exportTo,
     external: (oldest.spec.location ?? "MESH_EXTERNAL") === "MESH_EXTERNAL",
     selectors: {},
+    selects: sorted.some((row) => row.spec.workloadSelector !== undefined),
     publishNotReady: false,
     created: oldest.created,
     origins: sorted.map((row) => row.ref),

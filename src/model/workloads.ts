@@ -1,3 +1,4 @@
+import { ownValue } from "#api/record.ts";
 import type { StringMap } from "#api/meta.ts";
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
@@ -64,7 +65,7 @@ interface Selector {
 }
 
 function resolvePort(port: ServicePort, named: Readonly<Record<string, number>>): number | undefined {
-  return typeof port.targetPort === "number" ? port.targetPort : named[port.targetPort];
+  return typeof port.targetPort === "number" ? port.targetPort : ownValue(named, port.targetPort);
 }
 
 function older(a: Service, b: Service): number {

@@ -1,3 +1,4 @@
+import { labelsMatch } from "#model/labels.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Bucket } from "#model/clients.ts";
 import { type Client, clientKey } from "#model/client.ts";
@@ -89,8 +90,8 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       const byDns = service.resolution === "DNS" || service.resolution === "DNS_ROUND_ROBIN";
       const name = clusterName("outbound", number, subset, service.host);
       const endpoints = byDns ? model.endpoints.endpoints.get({ service: key, port: number }) : [];
-      const wanted = Object.entries(labels?.labels ?? {});
-      const members = endpoints.filter((each) => wanted.every(([label, value]) => each.labels[label] === value));
+      const wanted = labels?.labels ?? {};
+      const members = endpoints.filter((each) => labelsMatch(wanted, each.labels));
       const assignment = byDns ? loadAssignment(name, groupByLocality(members)) : undefined;
       return encodeCluster(fitsDns(outboundCluster({ service, port, subset, rule, mesh: mesh(), proxy }, assignment)));
     },

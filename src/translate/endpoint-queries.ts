@@ -1,3 +1,4 @@
+import { ownValue } from "#api/record.ts";
 import { canonical } from "#base/canonical.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
@@ -98,7 +99,7 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
     },
     placeLabels: (labels) => {
       const wanted = failoverLabels.get(only).flatMap((name) => {
-        const value = labels[name];
+        const value = ownValue(labels, name);
         return value === undefined ? [] : [[name, value] as const];
       });
       return Object.fromEntries(wanted);

@@ -1,3 +1,4 @@
+import { ownValue } from "#api/record.ts";
 import type { LocalityLoadBalancerSetting } from "#api/istio/traffic-policy.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Endpoint } from "#model/endpoint.ts";
@@ -82,8 +83,8 @@ function labelPriority(endpoint: Endpoint, labels: StringMap, wanted: readonly s
   for (const [at, entry] of wanted.entries()) {
     const equals = entry.indexOf("=");
     const name = equals < 0 ? entry : entry.slice(0, equals);
-    const value = equals < 0 ? labels[name] : entry.slice(equals + 1);
-    if (value === endpoint.labels[name]) continue;
+    const value = equals < 0 ? ownValue(labels, name) : entry.slice(equals + 1);
+    if (value === ownValue(endpoint.labels, name)) continue;
     if (at > 0 || name !== networkLabel) return otherNetwork + wanted.length - at;
     otherNetwork = wanted.length;
   }

@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { MergedRule } from "#model/destinationrules.ts";
 import { isTls, listenerProtocol, type Protocol } from "#model/protocol.ts";
 import { addressesIn, type Service, type ServicePort } from "#model/service.ts";
@@ -80,10 +81,9 @@ function tcpPlaces({ service, cluster, endpointAddresses }: SlotInput, port: Ser
   if (service.resolution !== "NONE" || own[0]?.address !== wildcardAddress || own[0].destinations.length > 0)
     return own;
   const addresses = endpointAddresses(port.number);
-  // A ServiceEntry without any endpoint stands for whatever its port is called on.
-  if (addresses.length === 0 && service.registry === "External" && Object.keys(service.selectors).length === 0)
-    return own;
-  return addresses.map((address) => ({ address, destinations: [] }));
+  // A ServiceEntry that cannot have any endpoint stands for whatever its port is called on.
+  if (addresses.length === 0 && service.registry === "External" && !service.selects) return own;
+  return addresses.filter((address) => isIP(address) === 4).map((address) => ({ address, destinations: [] }));
 }
 
 function portSlots(input: SlotInput, port: ServicePort): readonly Slot[] {

@@ -1,3 +1,4 @@
+import { ownValue } from "#api/record.ts";
 import type { HTTPMatchRequest, StringMatch } from "#api/istio/http-match.ts";
 import type { HTTPRoute } from "#api/istio/http-route.ts";
 
@@ -14,14 +15,14 @@ function textsConflict(outer: StringMatch | undefined, inner: StringMatch | unde
 }
 
 function mapsConflict(outer: Matches = {}, inner: Matches = {}): boolean {
-  return Object.entries(inner).some(([name, match]) => textsConflict(outer[name], match));
+  return Object.entries(inner).some(([name, match]) => textsConflict(ownValue(outer, name), match));
 }
 
 function sourcesConflict(outer: HTTPMatchRequest, inner: HTTPMatchRequest): boolean {
   const { sourceLabels = {}, sourceNamespace = "" } = outer;
   if (sourceNamespace !== "" && inner.sourceNamespace !== sourceNamespace) return true;
   return Object.entries(inner.sourceLabels ?? {}).some(
-    ([key, value]) => sourceLabels[key] !== undefined && sourceLabels[key] !== value,
+    ([key, value]) => (ownValue(sourceLabels, key) ?? value) !== value,
   );
 }
 

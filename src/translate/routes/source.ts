@@ -1,3 +1,4 @@
+import { ownValue } from "#api/record.ts";
 import type { HTTPMatchRequest } from "#api/istio/http-match.ts";
 import type { HTTPRoute } from "#api/istio/http-route.ts";
 import type { StringMap } from "#api/meta.ts";
@@ -47,7 +48,7 @@ export function sourceReads(routes: readonly HTTPRoute[]): SourceReads {
 /** The part of a source that is looked at. Callers who differ only in the rest share their routes. */
 export function projectSource(reads: SourceReads, source: RouteSource): RouteSource {
   const labels = reads.labels.flatMap((name) => {
-    const value = source.labels[name];
+    const value = ownValue(source.labels, name);
     return value === undefined ? [] : [[name, value] as const];
   });
   return { namespace: reads.namespace ? source.namespace : "", labels: Object.fromEntries(labels) };
