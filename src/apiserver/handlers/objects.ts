@@ -1,15 +1,17 @@
 import type { ResourceObject } from "#api/meta.ts";
 import { contentType } from "../media.ts";
 import { parseObject, readBody, type JsonObject } from "../body.ts";
+import { duplicateFields } from "../duplicates.ts";
 import { parseDeleteOptions, parseWriteOptions } from "../options.ts";
 import { renderList, renderObject, type View } from "../output/render.ts";
 import { parseShape, type Shape } from "../output/shape.ts";
 import { parseInclude } from "../output/table.ts";
 import { parsePatch } from "../patch/patch.ts";
+import { reportFields } from "../registry/checked.ts";
 import { create } from "../registry/create.ts";
 import { remove, type Deletion } from "../registry/delete.ts";
 import { list } from "../registry/list.ts";
-import type { Target } from "../registry/target.ts";
+import type { Target, WriteOptions } from "../registry/target.ts";
 import { getStored, update, type Update } from "../registry/update.ts";
 import { parseWatchOptions, watch } from "../registry/watch.ts";
 import type { Reply } from "../reply.ts";
@@ -64,8 +66,10 @@ export function handleWatch(call: Call, target: Target, name: string | undefined
 /** POST to a collection. */
 export async function handleCreate(call: Call, target: Target): Promise<Reply> {
   const options = parseWriteOptions(call.query, call.warn);
-  const body = parseObject(await readBody(call.request), contentType(call.request.headers["content-type"]));
-  return objectReply(call, target, await create(call.context, target, body, options), 201);
+  const { type, body } = await readTyped(call);
+  const object = parseObject(body, type);
+  reportDuplicates(target, type, body, options);
+  return objectReply(call, target, await create(call.context, target, object, options), 201);
 }
 
 /** A change of one object, or of its status, by PUT or PATCH. */
@@ -76,23 +80,36 @@ export async function handleChange(
   part: Update["part"] = "specification",
 ): Promise<Reply> {
   const options = parseWriteOptions(call.query, call.warn);
-  const change = await readChange(call, target);
+  const change = await readChange(call, target, options);
   return objectReply(call, target, await update(call.context, { target, name, part, change }, options));
 }
 
 /** The change that a PUT or PATCH asks for. */
-export async function readChange(call: Call, target: Target): Promise<(object: JsonObject) => JsonObject> {
-  const type = contentType(call.request.headers["content-type"]);
-  if (call.method === "PATCH") {
-    return parsePatch(target.kind, type, await readBody(call.request));
-  }
-  const wanted = parseObject(await readBody(call.request), type);
-  return () => wanted;
+export async function readChange(
+  call: Call,
+  target: Target,
+  options: WriteOptions,
+): Promise<(object: JsonObject) => JsonObject> {
+  const { type, body } = await readTyped(call);
+  const wanted = call.method === "PATCH" ? undefined : parseObject(body, type);
+  const change = wanted === undefined ? parsePatch(target.kind, type, body) : () => wanted;
+  reportDuplicates(target, type, body, options);
+  return change;
+}
+
+async function readTyped({ request }: Call): Promise<{ readonly type: string; readonly body: Buffer }> {
+  return { type: contentType(request.headers["content-type"]), body: await readBody(request) };
+}
+
+/** Tells of members that stand twice; in YAML they are mistakes of syntax, protobuf has none. */
+function reportDuplicates(target: Target, type: string, body: Buffer, options: WriteOptions): void {
+  if (type !== "" && !type.endsWith("json")) return;
+  reportFields(target, "duplicate", duplicateFields(body.toString()), options);
 }
 
 async function readDeleteOptions(call: Call): Promise<ReturnType<typeof parseDeleteOptions>> {
-  const body = await readBody(call.request);
-  const options = body.length === 0 ? {} : parseObject(body, contentType(call.request.headers["content-type"]));
+  const { type, body } = await readTyped(call);
+  const options = body.length === 0 ? {} : parseObject(body, type);
   return parseDeleteOptions(call.query, options);
 }
 

@@ -67,7 +67,7 @@ export async function handleScale(call: Call, target: Target, name: string): Pro
     case "PUT":
     case "PATCH": {
       const options = parseWriteOptions(call.query, call.warn);
-      const change = rescale(name, fields, await readChange(call, target));
+      const change = rescale(name, fields, await readChange(call, target, options));
       const object = await update(call.context, { target, name, part: "specification", change }, options);
       return json(scaleOf(fields, object), 200, encoding);
     }

@@ -11,11 +11,11 @@ export interface Shape {
 const metaVersions = new Set(["v1", "v1beta1"]);
 
 /** What `as` asks for in an answer of one object, and of several. */
-const shapes: Readonly<Record<string, { readonly kind: Shape["kind"]; readonly list: boolean | undefined }>> = {
-  Table: { kind: "table", list: undefined },
-  PartialObjectMetadata: { kind: "partial", list: false },
-  PartialObjectMetadataList: { kind: "partial", list: true },
-};
+const shapes: ReadonlyMap<string, { readonly kind: Shape["kind"]; readonly list: boolean | undefined }> = new Map([
+  ["Table", { kind: "table", list: undefined }],
+  ["PartialObjectMetadata", { kind: "partial", list: false }],
+  ["PartialObjectMetadataList", { kind: "partial", list: true }],
+]);
 
 /**
  * The first shape of an `Accept` header that this server has.
@@ -28,7 +28,7 @@ export function parseShape(accept: string | undefined, list: boolean): Shape {
     if (encoding === undefined) continue;
     const { as, g = "", v = "" } = range.parameters;
     if (as === undefined) return { kind: "object", version: "", encoding };
-    const shape = shapes[as];
+    const shape = shapes.get(as);
     if (shape === undefined || g !== "meta.k8s.io" || !metaVersions.has(v)) continue;
     if (shape.list === undefined || shape.list === list) return { kind: shape.kind, version: v, encoding };
   }

@@ -1,10 +1,13 @@
 import { equal } from "#base/canonical.ts";
-import { isObject } from "../body.ts";
+import { isObject, maxBodyBytes } from "../body.ts";
 import { ApiError } from "../status.ts";
 import { setMember } from "./member.ts";
 
 /** As many operations as Kubernetes takes in one patch. */
 const maxOperations = 10_000;
+
+/** How much JSON the copies of one patch may make in all, in characters: a copy of the whole doubles it each time. */
+const maxCopied = maxBodyBytes;
 
 type Container = Record<string, unknown> | unknown[];
 
@@ -30,6 +33,7 @@ function parsePointer(pointer: unknown): readonly string[] {
 /** A document that operations change in place; a patch works on its own copy. */
 class Document {
   root: unknown;
+  #copied = 0;
 
   constructor(root: unknown) {
     this.root = root;
@@ -57,6 +61,15 @@ class Document {
     this.#member(parent, last, steps);
     if (Array.isArray(parent)) parent.splice(Number(last), 1);
     else Reflect.deleteProperty(parent, last);
+  }
+
+  copy(from: readonly string[], to: readonly string[]): void {
+    const text = JSON.stringify(this.get(from));
+    this.#copied += text.length;
+    if (this.#copied > maxCopied) {
+      throw new ApiError("RequestEntityTooLarge", `the JSON patch copies more than ${maxCopied} characters`);
+    }
+    this.add(to, JSON.parse(text));
   }
 
   replace(steps: readonly string[], value: unknown): void {
@@ -122,7 +135,7 @@ function perform(document: Document, operation: unknown): void {
     case "move":
       return move(document, parsePointer(operation["from"]), path);
     case "copy":
-      return document.add(path, structuredClone(document.get(parsePointer(operation["from"]))));
+      return document.copy(parsePointer(operation["from"]), path);
     case "test":
       if (equal(document.get(path), valueOf(operation))) return undefined;
       throw failed(`testing value "${String(operation["path"])}" failed`);

@@ -86,6 +86,13 @@ describe("JSON patch", () => {
     expect(() => applyJsonPatch({ a: 1, list: [1, 2], o: {} }, patch)).toThrow(expect.objectContaining({ reason }));
   });
 
+  test("that doubles its document again and again is refused before it is large", () => {
+    const doubling = Array.from({ length: 20 }, (_, at) => ({ op: "copy", from: "", path: `/c${at}` }));
+    expect(() => applyJsonPatch({ a: 1 }, doubling)).toThrow(
+      expect.objectContaining({ reason: "RequestEntityTooLarge" }),
+    );
+  });
+
   test("cannot reach a prototype", () => {
     const patched = applyJsonPatch({}, [{ op: "add", path: "/__proto__", value: { polluted: true } }]);
     expect(Object.keys(patched as object)).toEqual(["__proto__"]);

@@ -1,5 +1,5 @@
 import type { Kind } from "#api/kind.ts";
-import { isObject, parseJson, type JsonObject } from "../body.ts";
+import { checkDepth, isObject, parseJson, type JsonObject } from "../body.ts";
 import { ApiError } from "../status.ts";
 import { applyJsonPatch } from "./json-patch.ts";
 import { applyMergePatch } from "./merge-patch.ts";
@@ -21,7 +21,12 @@ export function parsePatch(kind: Kind, type: string, body: Buffer): Patch {
   switch (type) {
     case "application/json-patch+json": {
       const patch = parseJson(body);
-      return (object) => asObject(applyJsonPatch(object, patch));
+      return (object) => {
+        const patched = applyJsonPatch(object, patch);
+        // Other patches nest no deeper than what they are made of.
+        checkDepth(patched);
+        return asObject(patched);
+      };
     }
     case "application/merge-patch+json": {
       const patch = parseJson(body);

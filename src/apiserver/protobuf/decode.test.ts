@@ -124,6 +124,20 @@ describe("Kubernetes protobuf", () => {
     expect(() => decodeProtobuf(bytes)).toThrow(expect.objectContaining({ reason }));
   });
 
+  test("takes no longer than its size, however many items and entries it has", () => {
+    // Of 40,000 entries a copy for each entry would make 800 million.
+    const entries = Array.from({ length: 40_000 }, (_, at) => inner(2, text(1, `k${at}`), text(2, "v")));
+    const { data } = decodeProtobuf(body("v1", "ConfigMap", ...entries)) as { data: Record<string, string> };
+    expect(Object.keys(data)).toHaveLength(40_000);
+  });
+
+  test("keeps an entry that is called __proto__ an entry", () => {
+    const { data } = decodeProtobuf(body("v1", "ConfigMap", inner(2, text(1, "__proto__"), text(2, "v")))) as {
+      data: object;
+    };
+    expect(Object.entries(data)).toEqual([["__proto__", "v"]]);
+  });
+
   test("of any bytes is read or refused, never a fault", () => {
     fc.assert(
       fc.property(

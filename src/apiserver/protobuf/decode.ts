@@ -1,4 +1,5 @@
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { setMember } from "../patch/member.ts";
 import { ApiError } from "../status.ts";
 import { decodeSpecial, type SpecialType } from "./special.ts";
 import { messages } from "./messages.ts";
@@ -63,10 +64,10 @@ class Decoder {
     const { name, type, form, explicit } = field;
     switch (form) {
       case "list":
-        object[name] = [...((object[name] as unknown[] | undefined) ?? []), ...this.#readItems(reader, type, wire)];
+        this.#readItems(reader, type, wire, (object[name] ??= []) as unknown[]);
         return;
       case "map":
-        object[name] = { ...(object[name] as object | undefined), ...this.#readEntry(reader, type) };
+        this.#readEntry(reader, type, (object[name] ??= {}) as Record<string, unknown>);
         return;
       case "inline":
         Object.assign(object, this.#readValue(reader, type));
@@ -80,16 +81,17 @@ class Decoder {
   }
 
   /** Numbers of a list may come packed. */
-  #readItems(reader: BinaryReader, type: string, wire: WireType): readonly unknown[] {
+  #readItems(reader: BinaryReader, type: string, wire: WireType, items: unknown[]): void {
     const packed = wire === WireType.LengthDelimited && (type === "int" || type === "bool" || type === "double");
-    if (!packed) return [this.#readValue(reader, type)];
-    const items: unknown[] = [];
+    if (!packed) {
+      items.push(this.#readValue(reader, type));
+      return;
+    }
     const end = reader.uint32() + reader.pos;
     while (reader.pos < end) items.push(this.#readValue(reader, type));
-    return items;
   }
 
-  #readEntry(reader: BinaryReader, type: string): Record<string, unknown> {
+  #readEntry(reader: BinaryReader, type: string, entries: Record<string, unknown>): void {
     const end = reader.uint32() + reader.pos;
     let key = "";
     let value: unknown = type === "string" ? "" : undefined;
@@ -99,7 +101,7 @@ class Decoder {
       else if (number === 2) value = this.#readValue(reader, type);
       else reader.skip(wire);
     }
-    return Object.fromEntries([[key, value]]);
+    setMember(entries, key, value);
   }
 
   #readValue(reader: BinaryReader, type: string): unknown {

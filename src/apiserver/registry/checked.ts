@@ -4,10 +4,18 @@ import type { Context } from "../context.ts";
 import { ApiError, invalid } from "../status.ts";
 import type { Target, WriteOptions } from "./target.ts";
 
-/** Refuses, or warns of, fields that nobody knows, as `fieldValidation` says. */
-function reportUnknown(target: Target, unknown: readonly string[], options: WriteOptions): void {
-  if (unknown.length === 0 || options.fieldValidation === "Ignore") return;
-  const texts = unknown.map((field) => `unknown field "${field}"`);
+/**
+ * Refuses, or warns of, fields that nobody knows or that stand twice, as `fieldValidation` says.
+ * @throws ApiError `BadRequest` where they are strictly refused.
+ */
+export function reportFields(
+  target: Target,
+  problem: "unknown" | "duplicate",
+  fields: readonly string[],
+  options: WriteOptions,
+): void {
+  if (fields.length === 0 || options.fieldValidation === "Ignore") return;
+  const texts = fields.map((field) => `${problem} field "${field}"`);
   if (options.fieldValidation === "Warn") {
     for (const text of texts) options.warn(text);
     return;
@@ -31,7 +39,7 @@ export function checked(
   admit: AdmitOptions = {},
 ): ResourceObject {
   const { object, unknown, errors, warnings } = context.validator.admit(target.kind, submitted, admit);
-  reportUnknown(target, unknown, options);
+  reportFields(target, "unknown", unknown, options);
   if (errors.length > 0) throw invalid(target.kind, submitted.metadata.name ?? "", errors);
   for (const warning of warnings) options.warn(warning);
   return object;

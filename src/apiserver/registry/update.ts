@@ -5,10 +5,10 @@ import { resourceName, type Kind } from "#api/kind.ts";
 import { apiVersionOf, type ObjectMeta, type ResourceObject } from "#api/meta.ts";
 import type { Stored } from "#store/port.ts";
 import { carryOver, admitUpdate } from "../admission/admission.ts";
-import type { JsonObject } from "../body.ts";
+import { maxBodyBytes, type JsonObject } from "../body.ts";
 import { keyOf, type Context } from "../context.ts";
 import { asVersion } from "../output/json.ts";
-import { conflict, invalid, notFound } from "../status.ts";
+import { ApiError, conflict, invalid, notFound } from "../status.ts";
 import { checked } from "./checked.ts";
 import { identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
 
@@ -107,6 +107,12 @@ export function mayGo(kind: Kind, object: ResourceObject): boolean {
   return deletionTimestamp !== undefined && deletionGracePeriodSeconds === 0 && !held;
 }
 
+/** Change by change an object could grow beyond what anybody can send or read. */
+function tooLarge(kind: Kind, name: string): ApiError {
+  const problem = `it would be larger than ${maxBodyBytes} bytes`;
+  return new ApiError("RequestEntityTooLarge", `${resourceName(kind)} "${name}" cannot be changed: ${problem}`);
+}
+
 async function write(
   context: Context,
   update: Update,
@@ -117,7 +123,9 @@ async function write(
   const admitted = await admitUpdate(context, update.target.kind, next, current.object);
   try {
     const object = ordered(admitted.object);
-    if (options.dryRun || canonical(object) === canonical(current.object)) {
+    const text = canonical(object);
+    if (Buffer.byteLength(text) > maxBodyBytes) throw tooLarge(update.target.kind, update.name);
+    if (options.dryRun || text === canonical(current.object)) {
       return options.dryRun ? object : current.object;
     }
     const expect = { kind: "revision", revision: current.revision } as const;
