@@ -89,6 +89,13 @@ describe("lists", () => {
     ]);
   });
 
+  test("with a selector look through all there is for their pages", async () => {
+    await createNamespace(server, "east", "many");
+    for (let at = 10; at < 40; at += 1) await created(server, "east", mapsOf("many"), configMap(`m${at}`));
+    const page = await listOf("?limit=1&fieldSelector=metadata.name%3Dm39", mapsOf("many"));
+    expect([names(page), page.metadata.continue]).toEqual([["m39"], undefined]);
+  });
+
   test("whose pages are forgotten answer 410 with a token to go on with", async () => {
     const first = await listOf("?limit=2");
     await created(server, "east", mapsOf("a"), configMap("m6"));

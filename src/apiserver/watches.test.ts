@@ -132,6 +132,23 @@ describe("watches", () => {
     expect(brief(await lines.next())).toBe("end");
   });
 
+  test("that may last longer than a timer can are not ended at once", async () => {
+    using lines = await server.watch(
+      "east",
+      `${maps}?watch=1&timeoutSeconds=99999999999&fieldSelector=metadata.name%3Dfirst`,
+    );
+    expect(await read(lines, 1)).toEqual(["ADDED first"]);
+    await label("first", "later");
+    expect(await read(lines, 1)).toEqual(["MODIFIED first"]);
+    await label("first", "yes");
+  });
+
+  test("of all there is are refused while that is older than the client wants it", async () => {
+    const query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=999999";
+    const { status, json } = await server.ask("east", `${maps}?${query}`);
+    expect([status, json.details.causes[0].reason]).toEqual([504, "ResourceVersionTooLarge"]);
+  });
+
   test("can be tables, whose columns come once", async () => {
     const accept = { Accept: "application/json;as=Table;v=v1;g=meta.k8s.io" };
     using lines = await server.watch("east", `${maps}?watch=1&fieldSelector=metadata.name%3Dfirst`, accept);

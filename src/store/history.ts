@@ -1,4 +1,5 @@
 import { WeftError } from "#base/errors.ts";
+import type { ResourceObject } from "#api/meta.ts";
 import type { ObjectKey, Selection, Stored, StoreEvent } from "./port.ts";
 
 /** One version of an object; `stored` is absent where the object was removed. */
@@ -48,6 +49,17 @@ function versionAt(versions: readonly Version[], revision: number): Version | un
   return versions.findLast((version) => version.revision <= revision);
 }
 
+/** Which part of a collection is read. */
+interface SliceOptions {
+  /** A revision that is not compacted. */
+  readonly revision: number;
+  /** Only what comes after this place (`namespace NUL name`). */
+  readonly after: string | undefined;
+  readonly limit: number;
+  /** Only objects that match; all unless told. */
+  readonly matches: ((object: ResourceObject) => boolean) | undefined;
+}
+
 /** What a page of a collection holds. */
 interface Slice {
   readonly items: readonly Stored[];
@@ -91,8 +103,8 @@ class Collection {
     return before?.revision;
   }
 
-  /** Objects as they stood at a revision, after a place. */
-  slice(namespace: string | undefined, revision: number, after: string | undefined, limit: number): Slice {
+  /** Objects as they stood at a revision. */
+  slice(namespace: string | undefined, { revision, after, limit, matches }: SliceOptions): Slice {
     const items: Stored[] = [];
     let remaining = 0;
     const prefix = namespace === undefined ? "" : `${namespace}\0`;
@@ -102,7 +114,7 @@ class Collection {
       const place = places[at] ?? "";
       if (!place.startsWith(prefix)) break;
       const stored = versionAt(this.#versions.get(place) ?? [], revision)?.stored;
-      if (stored === undefined) continue;
+      if (stored === undefined || matches?.(stored.object) === false) continue;
       if (items.length < limit) items.push(stored);
       else remaining += 1;
     }
@@ -226,9 +238,9 @@ export class History {
     this.compact(compacted);
   }
 
-  /** Objects at a revision that is not compacted, after a place (`namespace NUL name`). */
-  slice(selection: Selection, revision: number, after: string | undefined, limit: number): Slice {
-    return this.#collection(selection).slice(selection.namespace, revision, after, limit);
+  /** Objects of a selection. */
+  slice(selection: Selection, options: SliceOptions): Slice {
+    return this.#collection(selection).slice(selection.namespace, options);
   }
 
   /** Throws `Gone` unless every change after a revision is at hand. */

@@ -43,6 +43,8 @@ export interface Page {
 export interface ListOptions {
   /** At most so many in a page; all unless told. */
   readonly limit?: number;
+  /** Only objects that match are on the page and counted; all unless told. */
+  readonly matches?: (object: ResourceObject) => boolean;
   /** A page's `next`. */
   readonly next?: string;
   /** Goes on where `next` stands, but at the newest revision: for who cannot start over when `next` is `Gone`. */

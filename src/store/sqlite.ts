@@ -126,8 +126,8 @@ class SqliteStore implements ResourceStore {
     if (revision < this.#history.compacted) {
       throw new WeftError("Gone", `revision ${revision} is no longer kept`);
     }
-    const limit = options.limit ?? Number.POSITIVE_INFINITY;
-    const { items, remaining } = this.#history.slice(selection, revision, token?.after, limit);
+    const { limit = Number.POSITIVE_INFINITY, matches } = options;
+    const { items, remaining } = this.#history.slice(selection, { revision, after: token?.after, limit, matches });
     const last = items.at(-1);
     if (remaining === 0 || last === undefined) return { items, revision };
     return { items, revision, remaining, next: writePageToken(selection, revision, last.key) };

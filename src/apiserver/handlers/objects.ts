@@ -32,11 +32,15 @@ export function objectReply(call: Call, target: Target, object: ResourceObject, 
   return { kind: "value", code, body: renderObject(viewOf(call, target, shape), object), encoding: shape.encoding };
 }
 
-/** GET of one object. */
-export async function handleGet(call: Call, target: Target, name: string): Promise<Reply> {
-  const wanted = parseRevision(call.query.get("resourceVersion") ?? "");
+/** @throws ApiError `Timeout` when the state is older than the client wants it. */
+async function expectReached(call: Call, wanted: number): Promise<void> {
   const newest = await call.context.store.revision();
   if (wanted > newest) throw notReached(wanted, newest);
+}
+
+/** GET of one object. */
+export async function handleGet(call: Call, target: Target, name: string): Promise<Reply> {
+  await expectReached(call, parseRevision(call.query.get("resourceVersion") ?? ""));
   return objectReply(call, target, (await getStored(call.context, target, name)).object);
 }
 
@@ -50,10 +54,11 @@ export async function handleList(call: Call, target: Target): Promise<Reply> {
 }
 
 /** GET with `watch=true`, of a collection or of one object. */
-export function handleWatch(call: Call, target: Target, name: string | undefined): Reply {
+export async function handleWatch(call: Call, target: Target, name: string | undefined): Promise<Reply> {
   const shape = parseShape(call.request.headers.accept, false);
   const selector = parseSelector(target.kind, target.version, call.query, name);
   const options = parseWatchOptions(call.query);
+  if (options.initial) await expectReached(call, options.after);
   const signal = AbortSignal.any([call.gone, call.draining]);
   const view = (): View => viewOf(call, target, shape);
   return {

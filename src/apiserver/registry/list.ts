@@ -16,9 +16,6 @@ export interface Listed {
   readonly metadata: ListMeta;
 }
 
-/** How many of the store's pages are looked through for one page of a selective list. */
-const pagesPerRequest = 20;
-
 interface Reading {
   readonly limit: number | undefined;
   readonly continuation: Continuation | undefined;
@@ -77,21 +74,13 @@ export async function list(
 ): Promise<Listed> {
   const reading = await parseReading(context, query);
   const { limit, continuation, at } = reading;
-  const objects: ResourceObject[] = [];
-  let options: ListOptions = {
+  const page = await readPage(context, target, reading, {
     ...(limit === undefined ? {} : { limit }),
     ...(at === undefined ? {} : { at }),
     ...(continuation === undefined ? {} : { next: continuation.next, newest: continuation.newest }),
-  };
-  for (let pages = 1; ; pages += 1) {
-    const page = await readPage(context, target, reading, options);
-    for (const { object } of page.items) if (selector.everything || selector.matches(object)) objects.push(object);
-    const full = limit !== undefined && objects.length >= limit;
-    if (page.next === undefined || limit === undefined || full || pages >= pagesPerRequest) {
-      return { objects, metadata: metadataOf(page, selector) };
-    }
-    options = { limit: limit - objects.length, next: page.next };
-  }
+    ...(selector.everything ? {} : { matches: selector.matches }),
+  });
+  return { objects: page.items.map(({ object }) => object), metadata: metadataOf(page, selector) };
 }
 
 function metadataOf(page: Page, selector: Selector): ListMeta {
@@ -99,7 +88,7 @@ function metadataOf(page: Page, selector: Selector): ListMeta {
   return {
     resourceVersion: String(revision),
     ...(next === undefined ? {} : { continue: writeContinue({ next, newest: false }) }),
-    // How many of the rest would match is not known.
+    // As in Kubernetes, which does not know how many of the rest would match.
     ...(remaining === undefined || remaining === 0 || !selector.everything ? {} : { remainingItemCount: remaining }),
   };
 }

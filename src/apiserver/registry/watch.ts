@@ -12,6 +12,9 @@ import type { Target } from "./target.ts";
 /** A watch that names no end is ended after a time between this and twice it, so that clients spread over servers. */
 const defaultTimeoutSeconds = 1800;
 
+/** Longer than any watch lives, and still a time that a timer can have. */
+const maxTimeoutSeconds = 24 * 3600;
+
 /** What a watch is asked for. */
 export interface WatchOptions {
   /** Begin with what there is. */
@@ -37,7 +40,10 @@ export function parseWatchOptions(query: URLSearchParams, random = Math.random):
     tellEnd: asked && bookmarks,
     after,
     bookmarks,
-    timeoutSeconds: count(query, "timeoutSeconds") || Math.floor(defaultTimeoutSeconds * (1 + random())),
+    timeoutSeconds: Math.min(
+      count(query, "timeoutSeconds") || Math.floor(defaultTimeoutSeconds * (1 + random())),
+      maxTimeoutSeconds,
+    ),
   };
 }
 

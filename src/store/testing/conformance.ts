@@ -14,6 +14,11 @@ function keyOf(name: string, namespace = "shop"): ObjectKey {
   return { ...things, namespace, name };
 }
 
+/** Selects some objects. */
+function isWanted({ metadata }: ResourceObject): boolean {
+  return ["b", "d", "e"].includes(metadata.name);
+}
+
 /** A small object with one field to change. */
 function thing(key: ObjectKey, value: unknown = 0): ResourceObject {
   return {
@@ -164,6 +169,14 @@ export function storeConformance(name: string, open: () => Promise<ResourceStore
         const newest = await store.list(things, { next: some(first.next), newest: true });
         expect(newest.items.map(({ key }) => key.name)).toEqual(["bb", "c", "e"]);
         expect(newest.revision).toBe(8);
+      });
+
+      test("pages are filled with what matches, and count it", async () => {
+        for (const [value, name] of ["a", "b", "c", "d", "e", "f"].entries()) await put(name, value);
+        const first = await store.list(things, { limit: 2, matches: isWanted });
+        expect([first.items.map(({ key }) => key.name), first.remaining]).toEqual([["b", "d"], 1]);
+        const second = await store.list(things, { limit: 2, matches: isWanted, next: some(first.next) });
+        expect([second.items.map(({ key }) => key.name), second.next]).toEqual([["e"], undefined]);
       });
 
       test("an earlier revision can be read, a later one not", async () => {
