@@ -8,11 +8,14 @@ import { Members } from "#sources/members.ts";
 import type { Audience } from "#sources/feed.ts";
 import { followMesh, istioKinds } from "#sources/mesh.ts";
 import { ClusterStatusWriter } from "#status/cluster.ts";
+import { MeshStatusWriter } from "#status/mesh.ts";
+import type { ProxyCounts } from "#status/mesh.ts";
 import { StatusWriter } from "#status/writer.ts";
 import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#xds/listen.ts";
 import { createXdsServer } from "#xds/server.ts";
 import { ProxyApi } from "./proxy-api.ts";
+import { proxyCounts } from "./proxy-object.ts";
 import { Verdicts } from "./verdicts.ts";
 
 /** What a control plane is told. */
@@ -91,6 +94,9 @@ export async function runDiscovery(
     metrics: () => ({ ...xds.figures() }),
   });
   using _refusals = verdicts.follow(xds, source);
+  const proxies = (): ProxyCounts => proxyCounts(xds.proxies());
+  const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
+  using _proxies = xds.onChange(() => meshStatus.changed());
   logger.info("serving proxies", { listen: xds.addresses });
-  await Promise.all([mesh.done, members.done, clusterStatus.run(signal), statuses.run(signal)]);
+  await Promise.all([mesh.done, members.done, clusterStatus.run(signal), meshStatus.run(signal), statuses.run(signal)]);
 }

@@ -1,4 +1,5 @@
 import { typeUrls } from "#proto/encoded.ts";
+import type { ProxyCounts } from "#status/mesh.ts";
 import type { ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
 
 /** Group of the API that tells of proxies. */
@@ -101,6 +102,16 @@ export function proxyObject(proxy: ProxyStatus): ProxyObject {
       connectedAt: timestamp(proxy.connectedAt),
       types: Object.fromEntries(types.map(([url, state]) => [shortTypes[url] ?? url, typeObject(state)])),
     },
+  };
+}
+
+/** How proxies stand, in numbers. */
+export function proxyCounts(proxies: readonly ProxyStatus[]): ProxyCounts {
+  const states = proxies.map(({ types }) => Object.values(types).map(({ state }) => state));
+  return {
+    connected: states.length,
+    inSync: states.filter((types) => types.every((state) => state === "SYNCED" || state === "NEVER")).length,
+    refusing: states.filter((types) => types.includes("NACKED")).length,
   };
 }
 

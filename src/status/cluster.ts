@@ -3,9 +3,9 @@ import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
 import type { Clock } from "#base/clock.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
-import { timestamp } from "#base/timestamp.ts";
 import { WorkQueue } from "#base/workqueue.ts";
 import type { Client } from "#kube/client.ts";
+import { type Readiness, readyCondition } from "./ready.ts";
 
 /** What the writer needs. */
 export interface ClusterStatusOptions {
@@ -18,12 +18,9 @@ export interface ClusterStatusOptions {
 }
 
 /** What is found of a cluster. */
-interface Found {
+interface Found extends Readiness {
   readonly version?: string;
   readonly nodes?: number;
-  readonly ready: boolean;
-  readonly reason: string;
-  readonly message: string;
 }
 
 /** Milliseconds between looks at a cluster. */
@@ -85,17 +82,9 @@ export class ClusterStatusWriter {
     const status = found.ready ? "True" : "False";
     const same = before?.status === status && before.reason === found.reason;
     if (!same || object.status?.nodes !== found.nodes || object.status?.version !== found.version) {
-      const now = timestamp(clock.now());
-      const ready = {
-        type: "Ready",
-        status,
-        reason: found.reason,
-        message: found.message,
-        lastTransitionTime: before?.status === status ? before.lastTransitionTime : now,
-      };
       const body = {
         status: {
-          conditions: [ready],
+          conditions: [readyCondition(object.status?.conditions, found, clock.now())],
           observedGeneration: object.metadata.generation,
           ...(found.version !== undefined && { version: found.version, nodes: found.nodes }),
         },

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Pod } from "#api/kubernetes/pod.ts";
+import type { Mesh } from "#api/weft/mesh.ts";
 import { sandboxesOf } from "#runtime/sandbox.ts";
 import { eventually } from "../support/eventually.ts";
 import { NodeWorld, isReady } from "./node-world.ts";
@@ -305,6 +306,15 @@ describe("Pods with sidecars", () => {
     expect(stats).toMatch(/http\.inbound_.*downstream_rq_total: [1-9]/);
     const info = await world.inPod<{ node: { id: string } }>("shop", "server", 15000, "/server_info");
     expect(info.node.id).toBe(`sidecar~${server.status!.podIP}~server.shop~shop.svc.cluster.local`);
+  });
+
+  it("are counted in the mesh's status", async () => {
+    const path = "/apis/mesh.weft.dev/v1alpha1/meshes/default";
+    const ready = await eventually("both are in sync", async () => {
+      const { status } = await world.client.json<Mesh>({ method: "GET", path });
+      return status?.conditions?.find(({ message }) => message === "2 proxies connected, 2 in sync");
+    });
+    expect(ready).toMatchObject({ type: "Ready", status: "True", reason: "Serving" });
   });
 
   it("go on while the agent is killed and replaced, without a failed request", async () => {
