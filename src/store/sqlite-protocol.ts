@@ -24,4 +24,7 @@ export type WriterReply =
   | { readonly kind: "rows"; readonly rows: readonly Row[] }
   | { readonly kind: "loaded"; readonly revision: number; readonly compacted: number }
   | { readonly kind: "done" }
-  | { readonly kind: "failed"; readonly message: string };
+  | { readonly kind: "failed"; readonly message: string; readonly cause?: FailureCause };
+
+/** Why a database cannot be opened, where the user can do something about it. */
+export type FailureCause = "in use" | "damaged";

@@ -5,7 +5,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 import { messageOf } from "#base/errors.ts";
-import type { Row, WriterReply, WriterRequest } from "./sqlite-protocol.ts";
+import type { FailureCause, Row, WriterReply, WriterRequest } from "./sqlite-protocol.ts";
 
 /** Version of the tables, in `user_version`. */
 const schemaVersion = 1;
@@ -95,6 +95,17 @@ function writer(database: DatabaseSync): (request: WriterRequest) => void {
   };
 }
 
+/** SQLite's result codes (SQLITE_BUSY, SQLITE_CORRUPT, SQLITE_NOTADB) that mean something to the user. */
+const causes: ReadonlyMap<unknown, FailureCause> = new Map([
+  [5, "in use"],
+  [11, "damaged"],
+  [26, "damaged"],
+]);
+
+function causeOf(error: unknown): FailureCause | undefined {
+  return error instanceof Error && "errcode" in error ? causes.get(Number(error.errcode) & 0xff) : undefined;
+}
+
 function serve(path: string, port: NonNullable<typeof parentPort>): void {
   const send: Send = (reply) => port.postMessage(reply);
   let perform: (request: WriterRequest) => void;
@@ -103,7 +114,8 @@ function serve(path: string, port: NonNullable<typeof parentPort>): void {
     load(database, send);
     perform = writer(database);
   } catch (error) {
-    send({ kind: "failed", message: messageOf(error) });
+    const cause = causeOf(error);
+    send({ kind: "failed", message: messageOf(error), ...(cause === undefined ? {} : { cause }) });
     return;
   }
   port.on("message", (request: WriterRequest) => {

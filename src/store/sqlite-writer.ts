@@ -1,8 +1,8 @@
 import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { Worker } from "node:worker_threads";
-import { WeftError } from "#base/errors.ts";
-import type { Row, WriterReply, WriterRequest } from "./sqlite-protocol.ts";
+import { WeftError, messageOf } from "#base/errors.ts";
+import type { FailureCause, Row, WriterReply, WriterRequest } from "./sqlite-protocol.ts";
 
 /** What a database held when it was opened. */
 export interface Loaded {
@@ -13,6 +13,17 @@ export interface Loaded {
 interface Waiting {
   readonly resolve: () => void;
   readonly reject: (error: WeftError) => void;
+}
+
+function openProblem(path: string, message: string, cause: FailureCause | undefined): string {
+  switch (cause) {
+    case "in use":
+      return `the store ${path} is in use by another process`;
+    case "damaged":
+      return `the store ${path} is damaged (${message}): restore it from a copy, or move it away to begin with an empty one`;
+    case undefined:
+      return `cannot open the store ${path}: ${message}`;
+  }
 }
 
 /** A store's database, owned by a thread of its own; requests are done in order. */
@@ -28,7 +39,7 @@ export class SqliteWriter {
   /**
    * Opens a database, made if need be (directory 0700, file 0600: it holds Secrets).
    * @param onRows takes the rows it holds, by revision.
-   * @throws WeftError `Unavailable` when it cannot be opened, such as by another process having it open.
+   * @throws WeftError `Unavailable` when it cannot be opened, such as by another process having it open, or is damaged.
    */
   static async open(path: string, onRows: (rows: readonly Row[]) => void): Promise<[SqliteWriter, Loaded]> {
     try {
@@ -65,19 +76,19 @@ export class SqliteWriter {
 
   #load(path: string, onRows: (rows: readonly Row[]) => void): Promise<Loaded> {
     return new Promise((resolve, reject) => {
-      const fail = (message: string): void =>
-        reject(
-          new WeftError(
-            "Unavailable",
-            message.includes("database is locked")
-              ? `the store ${path} is in use by another process`
-              : `cannot open the store ${path}: ${message}`,
-          ),
-        );
+      const fail = (message: string, cause?: FailureCause): void =>
+        reject(new WeftError("Unavailable", openProblem(path, message, cause)));
       const onError = (error: unknown): void => fail(String(error));
+      const take = (rows: readonly Row[]): void => {
+        try {
+          onRows(rows);
+        } catch (error) {
+          fail(messageOf(error), "damaged");
+        }
+      };
       const onMessage = (reply: WriterReply): void => {
-        if (reply.kind === "rows") return onRows(reply.rows);
-        if (reply.kind === "failed") return fail(reply.message);
+        if (reply.kind === "rows") return take(reply.rows);
+        if (reply.kind === "failed") return fail(reply.message, reply.cause);
         if (reply.kind === "done") return fail("its thread answered out of turn");
         this.#worker.off("message", onMessage).off("error", onError);
         this.#worker.on("message", (next: WriterReply) => this.#settle(next));

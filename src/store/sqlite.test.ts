@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
@@ -115,6 +116,41 @@ test("a path that cannot be opened is named", async () => {
   await expect(open(path)).rejects.toMatchObject({
     code: "Unavailable",
     message: `cannot open the store ${path}`,
+  });
+});
+
+const damages: readonly (readonly [string, (path: string) => void])[] = [
+  ["is no database", (path) => writeFileSync(path, "not a database ".repeat(1000))],
+  ["is cut off", (path) => truncateSync(path, 6000)],
+  [
+    "has a page of nonsense",
+    (path) => {
+      const bytes = readFileSync(path);
+      // The first page says what is in the file; those after it hold the rows.
+      writeFileSync(path, bytes.fill(0x5a, 4096));
+    },
+  ],
+  [
+    "has an object that is no JSON",
+    (path) => {
+      using database = new DatabaseSync(path);
+      database.exec("UPDATE changes SET object = '{' WHERE revision = 2");
+    },
+  ],
+];
+
+test.each(damages)("a database that %s is not opened, and the message says what to do", async (_, damage) => {
+  const path = newPath();
+  {
+    await using store = await open(path);
+    for (const name of ["a", "b", "c"]) await put(store, name, name.repeat(5000));
+  }
+  damage(path);
+  await expect(open(path)).rejects.toMatchObject({
+    code: "Unavailable",
+    message: expect.stringMatching(
+      new RegExp(`^the store ${path} is damaged \\(.+\\): restore it from a copy, or move`),
+    ),
   });
 });
 

@@ -51,7 +51,7 @@ interface Pending {
  * Opens the embedded store: the state in memory, every change in a SQLite database on disk before it is acknowledged
  * or seen by anyone (WAL, `synchronous = FULL`). Changes that arrive while a transaction is being written share the
  * next one.
- * @throws WeftError `Unavailable` when the database cannot be opened; another process may have it open.
+ * @throws WeftError `Unavailable` when the database cannot be opened: another process has it open, or it is damaged.
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<ResourceStore> {
   const history = new History();
