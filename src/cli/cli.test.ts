@@ -1,3 +1,5 @@
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
 import { complete } from "./completion.ts";
@@ -57,6 +59,20 @@ describe("completion", () => {
     [["demo", "--name", "t"], ["two"]],
     [["demo", "--name", "two", "l"], ["load"]],
   ])("%j gives %j", async (typed, found) => expect(await complete(program, typed, words)).toEqual(found));
+});
+
+test("bash completes the program that is typed, wherever it is", () => {
+  const script = [
+    "source <(./weft completion bash)",
+    "COMP_WORDS=(./weft completion '')",
+    "COMP_CWORD=2",
+    "_weft ./weft",
+    'echo "${COMPREPLY[*]}"',
+  ].join("\n");
+  const root = join(import.meta.dirname, "..", "..");
+  // Nothing of that name is on the path.
+  const env = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" };
+  expect(execFileSync("bash", ["-c", script], { cwd: root, env, encoding: "utf8" })).toBe("bash fish zsh\n");
 });
 
 test("a whole number is read within its bounds only", () => {

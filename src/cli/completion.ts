@@ -10,7 +10,7 @@ const scripts: Readonly<Record<Shell, string>> = {
   bash: `# weft completion for bash: source <(weft completion bash)
 _weft() {
   local IFS=$'\\n'
-  COMPREPLY=($(weft __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+  COMPREPLY=($("$1" __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
 }
 complete -o default -F _weft weft
 `,
@@ -18,7 +18,7 @@ complete -o default -F _weft weft
 # weft completion for zsh: source <(weft completion zsh)
 _weft() {
   local -a found
-  found=("\${(@f)$(weft __complete -- "\${words[@]:1:$((CURRENT - 1))}" 2>/dev/null)}")
+  found=("\${(@f)$("\${words[1]}" __complete -- "\${words[@]:1:$((CURRENT - 1))}" 2>/dev/null)}")
   compadd -a found
 }
 compdef _weft weft

@@ -11,7 +11,7 @@ import { proxyConfigCommand } from "./proxy/config.ts";
 import { listProxies, proxyName } from "./proxy/proxies.ts";
 import { proxyStatusCommand } from "./proxy/status.ts";
 import { apiResources } from "./resources.ts";
-import { versionCommand } from "./version.ts";
+import { versionCommand, weftVersion } from "./version.ts";
 
 /** Names that the API knows, for completion; none where there is no API. */
 async function knownWords(command: string, position: number): Promise<readonly string[]> {
@@ -48,7 +48,7 @@ function completionCommands(program: Command): void {
 function build(): Command {
   const program = new Command("weft")
     .description("Weft: an Istio-compatible, multi-cluster service mesh.")
-    .configureHelp({ showGlobalOptions: true })
+    .version(weftVersion())
     .showSuggestionAfterError()
     .exitOverride();
   demoCommand(program);

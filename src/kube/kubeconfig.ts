@@ -41,13 +41,13 @@ class KubeconfigFile {
     try {
       text = await readFile(path, "utf8");
     } catch (error) {
-      throw new WeftError("NotFound", `kubeconfig ${path} cannot be read: ${messageOf(error)}`, error);
+      throw new WeftError("NotFound", `kubeconfig ${path} cannot be read`, error);
     }
     try {
       const root: unknown = parse(text);
       if (isMapping(root)) return new KubeconfigFile(path, root);
     } catch (error) {
-      throw new WeftError("InvalidArgument", `kubeconfig ${path} is not YAML: ${messageOf(error)}`, error);
+      throw new WeftError("InvalidArgument", `kubeconfig ${path} is not YAML`, error);
     }
     throw new WeftError("InvalidArgument", `kubeconfig ${path} holds no mapping`);
   }
