@@ -54,6 +54,15 @@ export interface RouteEntry {
   readonly name?: string;
   readonly match: Readonly<Record<string, unknown>>;
   readonly metadata?: Metadata;
+  readonly route?: {
+    readonly cluster?: string;
+    readonly cluster_header?: string;
+    readonly weighted_clusters?: {
+      readonly clusters: readonly { readonly name: string; readonly weight?: number }[];
+    };
+  };
+  readonly redirect?: object;
+  readonly direct_response?: { readonly status: number };
 }
 
 /** A route configuration. */

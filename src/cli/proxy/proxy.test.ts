@@ -124,7 +124,15 @@ const dump = {
               {
                 name: "reviews",
                 domains: ["reviews", "reviews.shop"],
-                routes: [{ match: { prefix: "/" } }, { match: { path: "/a", headers: [] } }],
+                routes: [
+                  {
+                    match: { prefix: "/" },
+                    route: { weighted_clusters: { clusters: [{ name: "a", weight: 90 }, { name: "b" }] } },
+                  },
+                  { match: { path: "/a", headers: [] }, route: { cluster: "c" } },
+                  { match: { path: "/b" }, redirect: {} },
+                  { match: { path: "/c" }, direct_response: { status: 404 } },
+                ],
               },
             ],
           },
@@ -149,9 +157,10 @@ describe("proxy-config", () => {
   });
 
   test("routes in the order in which they are tried", () => {
-    const [, first, second] = routeTable(routesOf(dump)).trimEnd().split("\n");
-    expect(first).toMatch(/^80 +reviews +reviews \+ 1 more +\/\*$/);
-    expect(second).toMatch(/\/a \+ headers$/);
+    const [, first, second, ...others] = routeTable(routesOf(dump)).trimEnd().split("\n");
+    expect(first).toMatch(/^80 +reviews +reviews \+ 1 more +\/\* +- +90 a, 0 b$/);
+    expect(second).toMatch(/\/a \+ headers +- +c$/);
+    expect(others.map((line) => line.replace(/.* - +/, ""))).toEqual(["redirect", "status 404"]);
   });
 
   test("the bootstrap", () => expect(bootstrapOf(dump)).toEqual({ admin: {} }));

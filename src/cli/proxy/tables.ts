@@ -96,6 +96,13 @@ function routeMatch({ match }: RouteEntry): string {
   return more.length === 0 ? text : `${text} + ${more.join(", ")}`;
 }
 
+function routeDestination({ route, redirect, direct_response: answer }: RouteEntry): string {
+  if (redirect !== undefined) return "redirect";
+  if (answer !== undefined) return `status ${answer.status}`;
+  if (route?.weighted_clusters === undefined) return route?.cluster ?? route?.cluster_header ?? "-";
+  return route.weighted_clusters.clusters.map(({ name, weight = 0 }) => `${weight} ${name}`).join(", ");
+}
+
 /** Routes: a row for each route, in the order in which they are tried. */
 export function routeTable(configs: readonly RouteConfig[]): string {
   const rows = configs.flatMap((config) =>
@@ -107,11 +114,12 @@ export function routeTable(configs: readonly RouteConfig[]): string {
         host.name,
         domains,
         routeMatch(route),
-        originOf(route.metadata),
+        originOf(route.metadata) || "-",
+        routeDestination(route),
       ]);
     }),
   );
-  return table(["ROUTE", "VIRTUAL HOST", "DOMAINS", "MATCH", "VIRTUAL SERVICE"], rows);
+  return table(["ROUTE", "VIRTUAL HOST", "DOMAINS", "MATCH", "VIRTUAL SERVICE", "DESTINATION"], rows);
 }
 
 /** Endpoints: a row for each address of each cluster, with what Envoy thinks of its health. */
