@@ -75,17 +75,20 @@ describe("VirtualService", () => {
   });
 
   const matches: readonly Case[] = [
-    [{ uri: { regex: "(" } }, 'uri.regex: Invalid value: "(": must be a regular expression of RE2: missing closing )'],
+    [
+      { uri: { regex: "(" } },
+      'uri.regex: Invalid value: "(": must be a regular expression of RE2: missing closing ): `(`',
+    ],
     [
       { uri: { regex: "(?=a)" } },
-      'uri.regex: Invalid value: "(?=a)": must be a regular expression of RE2: invalid or unsupported Perl syntax: (?=a',
+      'uri.regex: Invalid value: "(?=a)": must be a regular expression of RE2: invalid or unsupported Perl syntax: `(?=`',
     ],
     [{ method: { prefix: "" } }, 'method.prefix: Invalid value: "": must not be empty'],
     [{ headers: { "": { exact: "a" } } }, `headers[]: Invalid value: "": a header's name must not be empty`],
     [{ headers: { "a b": {} } }, `headers[a b]: Invalid value: "a b": is no header's name`],
     [
       { headers: { a: { regex: "*" } } },
-      'headers[a].regex: Invalid value: "*": must be a regular expression of RE2: missing argument to repetition operator: *',
+      'headers[a].regex: Invalid value: "*": must be a regular expression of RE2: missing argument to repetition operator: `*`',
     ],
     [{ withoutHeaders: { a: { prefix: "" } } }, 'withoutHeaders[a].prefix: Invalid value: "": must not be empty'],
     [
@@ -94,7 +97,7 @@ describe("VirtualService", () => {
     ],
     [
       { queryParams: { q: { regex: "[" } } },
-      'queryParams[q].regex: Invalid value: "[": must be a regular expression of RE2: missing closing ]',
+      'queryParams[q].regex: Invalid value: "[": must be a regular expression of RE2: missing closing ]: `[`',
     ],
     [{ port: 70_000 }, "port: Invalid value: 70000: must be between 1 and 65535"],
     [
@@ -161,7 +164,7 @@ describe("VirtualService", () => {
     [{ route, rewrite: { uriRegexRewrite: { match: "a" } } }, "rewrite.uriRegexRewrite.rewrite: Required value"],
     [
       { route, rewrite: { uriRegexRewrite: { match: "a(", rewrite: "b" } } },
-      'rewrite.uriRegexRewrite.match: Invalid value: "a(": must be a regular expression of RE2: missing closing )',
+      'rewrite.uriRegexRewrite.match: Invalid value: "a(": must be a regular expression of RE2: missing closing ): `a(`',
     ],
     [
       { route, timeout: "0s" },
