@@ -14,6 +14,7 @@ import { Endpoint } from "./endpoint.ts";
 import type { Aggregation } from "./handlers/aggregated.ts";
 import type { VersionInfo } from "./handlers/health.ts";
 import { OpenApiDocuments } from "./handlers/openapi.ts";
+import { reviewGroups } from "./handlers/reviews.ts";
 import type { ListenAddress } from "./listener.ts";
 import { create } from "./registry/create.ts";
 import { ServedKinds } from "./served-kinds.ts";
@@ -114,7 +115,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     const context = contextOf(options, endpoint, shared);
     await ensureNamespaces(context, endpoint.namespaces ?? ["default", "kube-system"]);
     const routes = {
-      discovery: new DiscoveryDocuments(context.kinds, aggregated),
+      discovery: new DiscoveryDocuments(context.kinds, [...reviewGroups, ...aggregated]),
       openapi: new OpenApiDocuments(context.kinds),
       version,
       aggregated,

@@ -139,6 +139,15 @@ const reading: readonly Row[] = [
     ],
   ],
   [
+    "auth can-i, auth whoami",
+    [
+      { run: "auth can-i delete pods -n shop", says: [/^yes$/m] },
+      { run: "auth can-i --list", says: [/^\*\.\* +\[\] +\[\] +\[\*\]$/m] },
+      { run: "auth whoami", says: ["system:anonymous"] },
+      { run: "auth can-i get vs", on: "mesh", says: [/^yes$/m] },
+    ],
+  ],
+  [
     "logs",
     [
       { run: "logs deploy/web -n shop", says: [/^main current line 1\n/, "line 5"] },

@@ -8,6 +8,7 @@ import { handleDiscovery } from "./discovery.ts";
 import { handleHealth, type VersionInfo } from "./health.ts";
 import type { OpenApiDocuments } from "./openapi.ts";
 import { handleResource } from "./resources.ts";
+import { handleReview } from "./reviews.ts";
 
 /** What an endpoint serves beside its resources. */
 export interface Routes {
@@ -36,6 +37,8 @@ export async function route(call: Call, routes: Routes): Promise<Reply> {
     if (call.method !== "GET" && call.method !== "HEAD") throw methodNotAllowed();
     return document;
   }
+  const review = await handleReview(call);
+  if (review !== undefined) return review;
   if (await relayAggregated(call, routes.aggregated)) return { kind: "relayed" };
   const path = parseResourcePath(call.pathname);
   if (path === undefined) throw noSuchPath();

@@ -82,6 +82,8 @@ export const messages: Readonly<Record<string, string>> = {
   EvictionResponder: "name=1 priority=2:?int",
   ExecAction: "command=1:[]string",
   FCVolumeSource: "targetWWNs=1:[]string lun=2:?int fsType=3 readOnly=4:bool wwids=5:[]string",
+  FieldSelectorAttributes: "rawSelector=1 requirements=2:[]FieldSelectorRequirement",
+  FieldSelectorRequirement: "key=1 operator=2 values=3:[]string",
   FileKeySelector: "volumeName=1 path=2 key=3 optional=4:?bool",
   FlexVolumeSource: "driver=1 fsType=2 secretRef=3:LocalObjectReference readOnly=4:bool options=5:{}string",
   FlockerVolumeSource: "datasetName=1 datasetUUID=2",
@@ -102,6 +104,7 @@ export const messages: Readonly<Record<string, string>> = {
   ImageVolumeStatus: "imageRef=1",
   KeyToPath: "key=1 path=2 mode=3:?int user=4:?int",
   LabelSelector: "matchLabels=1:{}string matchExpressions=2:[]LabelSelectorRequirement",
+  LabelSelectorAttributes: "rawSelector=1 requirements=2:[]LabelSelectorRequirement",
   LabelSelectorRequirement: "key=1 operator=2 values=3:[]string",
   Lease: "metadata=1:ObjectMeta spec=2:LeaseSpec",
   LeaseSpec:
@@ -144,6 +147,8 @@ export const messages: Readonly<Record<string, string>> = {
   NodeSwapStatus: "capacity=1:?int",
   NodeSystemInfo:
     "machineID=1 systemUUID=2 bootID=3 kernelVersion=4 osImage=5 containerRuntimeVersion=6 kubeletVersion=7 kubeProxyVersion=8 operatingSystem=9 architecture=10 swap=11:NodeSwapStatus",
+  NonResourceAttributes: "path=1 verb=2",
+  NonResourceRule: "verbs=1:[]string nonResourceURLs=2:[]string",
   ObjectFieldSelector: "apiVersion=1 fieldPath=2",
   ObjectMeta:
     "name=1 generateName=2 namespace=3 selfLink=4 uid=5 resourceVersion=6 generation=7:int creationTimestamp=8:Time deletionTimestamp=9:Time deletionGracePeriodSeconds=10:?int labels=11:{}string annotations=12:{}string ownerReferences=13:[]OwnerReference finalizers=14:[]string managedFields=17:[]ManagedFieldsEntry",
@@ -199,10 +204,13 @@ export const messages: Readonly<Record<string, string>> = {
   ReplicaSetSpec: "replicas=1:?int minReadySeconds=4:int selector=2:LabelSelector template=3:PodTemplateSpec",
   ReplicaSetStatus:
     "replicas=1:?int fullyLabeledReplicas=2:int readyReplicas=4:int availableReplicas=5:int terminatingReplicas=7:?int observedGeneration=3:int conditions=6:[]ReplicaSetCondition",
+  ResourceAttributes:
+    "namespace=1 verb=2 group=3 version=4 resource=5 subresource=6 name=7 fieldSelector=8:FieldSelectorAttributes labelSelector=9:LabelSelectorAttributes",
   ResourceClaim: "name=1 request=2",
   ResourceFieldSelector: "containerName=1 resource=2 divisor=3:Quantity",
   ResourceHealth: "resourceID=1 health=2 message=6",
   ResourceRequirements: "limits=1:{}Quantity requests=2:{}Quantity claims=3:[]ResourceClaim",
+  ResourceRule: "verbs=1:[]string apiGroups=2:[]string resources=3:[]string resourceNames=4:[]string",
   ResourceStatus: "name=1 resources=2:[]ResourceHealth",
   RollingUpdateDeployment: "maxUnavailable=1:IntOrString maxSurge=2:IntOrString",
   SELinuxOptions: "user=1 role=2 type=3 level=4",
@@ -219,6 +227,13 @@ export const messages: Readonly<Record<string, string>> = {
   SecretVolumeSource: "secretName=1 items=2:[]KeyToPath defaultMode=3:?int optional=4:?bool defaultUser=5:?int",
   SecurityContext:
     "capabilities=1:Capabilities privileged=2:?bool seLinuxOptions=3:SELinuxOptions windowsOptions=10:WindowsSecurityContextOptions runAsUser=4:?int runAsGroup=8:?int runAsNonRoot=5:?bool readOnlyRootFilesystem=6:?bool allowPrivilegeEscalation=7:?bool procMount=9 seccompProfile=11:SeccompProfile appArmorProfile=12:AppArmorProfile",
+  SelfSubjectAccessReview:
+    "metadata=1:ObjectMeta spec=2:SelfSubjectAccessReviewSpec status=3:SubjectAccessReviewStatus",
+  SelfSubjectAccessReviewSpec: "resourceAttributes=1:ResourceAttributes nonResourceAttributes=2:NonResourceAttributes",
+  SelfSubjectReview: "metadata=1:ObjectMeta status=2:SelfSubjectReviewStatus",
+  SelfSubjectReviewStatus: "userInfo=1:UserInfo",
+  SelfSubjectRulesReview: "metadata=1:ObjectMeta spec=2:SelfSubjectRulesReviewSpec status=3:SubjectRulesReviewStatus",
+  SelfSubjectRulesReviewSpec: "namespace=1",
   Service: "metadata=1:ObjectMeta spec=2:ServiceSpec status=3:ServiceStatus",
   ServiceAccount:
     "metadata=1:ObjectMeta secrets=2:[]ObjectReference imagePullSecrets=3:[]LocalObjectReference automountServiceAccountToken=4:?bool",
@@ -230,6 +245,9 @@ export const messages: Readonly<Record<string, string>> = {
   SessionAffinityConfig: "clientIP=1:ClientIPConfig",
   SleepAction: "seconds=1:?int",
   StorageOSVolumeSource: "volumeName=1 volumeNamespace=2 fsType=3 readOnly=4:bool secretRef=5:LocalObjectReference",
+  SubjectAccessReviewStatus: "allowed=1:bool reason=2 evaluationError=3 denied=4:bool",
+  SubjectRulesReviewStatus:
+    "resourceRules=1:[]ResourceRule nonResourceRules=2:[]NonResourceRule incomplete=3:bool evaluationError=4",
   Sysctl: "name=1 value=2",
   TCPSocketAction: "port=1:IntOrString host=2",
   Taint: "key=1 value=2 effect=3 timeAdded=4:Time",
@@ -239,6 +257,7 @@ export const messages: Readonly<Record<string, string>> = {
   TypeMeta: "apiVersion=1 kind=2",
   TypedLocalObjectReference: "apiGroup=1 kind=2 name=3",
   TypedObjectReference: "apiGroup=1 kind=2 name=3 namespace=4",
+  UserInfo: "username=1 uid=2 groups=3:[]string",
   Volume: "name=1 volumeSource=2:~VolumeSource",
   VolumeDevice: "name=1 devicePath=2",
   VolumeHealthCondition: "status=1 reason=2 message=3",
