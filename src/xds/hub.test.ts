@@ -75,15 +75,15 @@ describe("sharing", () => {
     using fixture = new Fixture();
     const clients = ["x", "y", "z"].map((id) => fixture.client(id));
     await fixture.settle(...clients);
-    for (const client of clients) client.buffers.length = 0;
+    for (const client of clients) client.messages.length = 0;
     const before = fixture.hub.figures();
     fixture.source.set("routes", route("routes", "two"));
     fixture.source.set("clusters", cluster("two", 100, "one"));
     await fixture.settle(...clients);
-    const [x, y, z] = clients.map((client) => client.buffers);
+    const [x, y, z] = clients.map((client) => client.messages);
     expect(x?.length).toBeGreaterThanOrEqual(2);
-    expect(y?.map((bytes, at) => bytes === x?.[at])).toEqual(x?.map(() => true));
-    expect(z?.map((bytes, at) => bytes === x?.[at])).toEqual(x?.map(() => true));
+    expect(y?.map((message, at) => message === x?.[at])).toEqual(x?.map(() => true));
+    expect(z?.map((message, at) => message === x?.[at])).toEqual(x?.map(() => true));
     const after = fixture.hub.figures();
     expect(after.messagesEncoded - before.messagesEncoded).toBe(x?.length);
     expect(after.messagesSent - before.messagesSent).toBe(3 * (x?.length ?? 0));
@@ -99,8 +99,8 @@ describe("sharing", () => {
     second.connect(fixture.hub);
     third.connect(fixture.hub);
     await fixture.settle(second, third);
-    expect(second.buffers.length).toBe(first.buffers.length);
-    expect(third.buffers.every((bytes, at) => bytes === second.buffers[at])).toBe(true);
+    expect(second.messages.length).toBe(first.messages.length);
+    expect(third.messages.every((message, at) => message === second.messages[at])).toBe(true);
     // Only the set of two scopes had to be put together once more.
     expect(fixture.hub.figures().messagesEncoded - encoded).toBeLessThanOrEqual(1);
   });
@@ -109,12 +109,12 @@ describe("sharing", () => {
     using fixture = new Fixture();
     const [x, y] = [fixture.client("x"), fixture.client("y")];
     await fixture.settle(x, y);
-    x.buffers.length = 0;
-    y.buffers.length = 0;
+    x.messages.length = 0;
+    y.messages.length = 0;
     fixture.source.set("inbound/x", cluster("inbound-x", 300, "one"));
     await fixture.settle(x, y);
-    expect(x.buffers.length).toBeGreaterThan(0);
-    expect(y.buffers).toEqual([]);
+    expect(x.messages.length).toBeGreaterThan(0);
+    expect(y.messages).toEqual([]);
   });
 
   test("scopes and observations end with the last proxy that uses them", async () => {
@@ -138,7 +138,7 @@ describe("pace", () => {
     const x = fixture.client("x");
     await fixture.settle(x);
     fixture.clock.advance(1000);
-    x.buffers.length = 0;
+    x.messages.length = 0;
     fixture.source.set("endpoints", endpoints("one", [2]));
     await turn();
     expect(x.deliver()).toBe(true);
@@ -150,15 +150,15 @@ describe("pace", () => {
     }
     await fixture.settle(x);
     // 1,000 ms of changes every 10 ms make five batches of at most 200 ms.
-    expect(x.buffers.length).toBeGreaterThanOrEqual(5);
-    expect(x.buffers.length).toBeLessThanOrEqual(8);
+    expect(x.messages.length).toBeGreaterThanOrEqual(5);
+    expect(x.messages.length).toBeLessThanOrEqual(8);
   });
 
   test("a proxy that does not answer gets one response of each type, then all that it missed as one", async () => {
     using fixture = new Fixture();
     const [slow, quick] = [fixture.client("x"), fixture.client("y")];
     await fixture.settle(slow, quick);
-    slow.buffers.length = 0;
+    slow.messages.length = 0;
     for (let port = 2; port < 50; port += 1) {
       fixture.source.set("endpoints", endpoints("one", [port]));
       await fixture.settle(quick);
@@ -167,7 +167,7 @@ describe("pace", () => {
     expect(slow.waiting).toBe(1);
     expect(fixture.state("x", typeUrls.endpoints)?.state).toBe("STALE");
     await fixture.settle(slow);
-    expect(slow.buffers.length).toBe(2);
+    expect(slow.messages.length).toBe(2);
     expect(slow.held.get(typeUrls.endpoints)?.get("one")?.content).toBe(contentOfPort(49));
     expect(fixture.state("x", typeUrls.endpoints)?.state).toBe("SYNCED");
   });
@@ -230,7 +230,7 @@ describe("pace", () => {
     using fixture = new Fixture({ limits: { orderTimeoutMs: 5000 } });
     const x = fixture.client("x");
     await fixture.settle(x);
-    x.buffers.length = 0;
+    x.messages.length = 0;
     fixture.source.change(() => {
       fixture.source.set("clusters", cluster("silent", 100, "never-asked"));
       fixture.source.set("routes", route("routes", "silent"));

@@ -31,7 +31,7 @@ export interface XdsFigures {
   readonly streams: number;
   readonly scopes: number;
   readonly views: number;
-  /** Responses encoded: each is shared by all streams at the same point. */
+  /** Responses put together: each is shared by all streams at the same point. */
   readonly messagesEncoded: number;
   readonly bytesEncoded: number;
   readonly messagesSent: number;
@@ -137,10 +137,10 @@ export class XdsHub implements ProxyStatusSource, Disposable {
 
   #counted(transport: Transport): Transport {
     return {
-      send: (bytes, taken) => {
+      send: (message, taken) => {
         this.#messagesSent += 1;
-        this.#bytesSent += bytes.length;
-        transport.send(bytes, taken);
+        this.#bytesSent += message.length;
+        transport.send(message, taken);
       },
       end: (reason) => transport.end(reason),
       abort: () => transport.abort(),

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
 import { EncodedMemory } from "./memory.ts";
 
-const entry = (bytes: number) => ({ bytes: Buffer.alloc(bytes) });
+const entry = (bytes: number) => Buffer.alloc(bytes);
 
 test("what was used longest ago is forgotten first", () => {
-  const memory = new EncodedMemory(100);
+  const memory = new EncodedMemory<Buffer>(100);
   for (const key of ["a", "b", "c"]) memory.set(key, entry(30));
   expect(memory.get("a")).toBeDefined();
   memory.set("d", entry(30));
@@ -14,9 +14,9 @@ test("what was used longest ago is forgotten first", () => {
 });
 
 test("one that is larger than everything is remembered until the next", () => {
-  const memory = new EncodedMemory(100);
+  const memory = new EncodedMemory<Buffer>(100);
   memory.set("a", entry(500));
-  expect(memory.get("a")?.bytes.length).toBe(500);
+  expect(memory.get("a")?.length).toBe(500);
   memory.set("b", entry(1));
   expect(memory.get("a")).toBeUndefined();
 });

@@ -1,12 +1,7 @@
-import type { Message } from "./message.ts";
-
-/** Something with bytes worth to be shared. */
-export type Encoded = Message | { readonly bytes: Uint8Array };
-
 /** Remembers what was encoded lately, by key, up to a number of bytes. */
-export class EncodedMemory {
+export class EncodedMemory<E extends { readonly length: number }> {
   readonly #limit: number;
-  readonly #entries = new Map<string, Encoded>();
+  readonly #entries = new Map<string, E>();
   #bytes = 0;
 
   /** @param limit bytes. */
@@ -14,7 +9,7 @@ export class EncodedMemory {
     this.#limit = limit;
   }
 
-  get(key: string): Encoded | undefined {
+  get(key: string): E | undefined {
     const entry = this.#entries.get(key);
     if (entry) {
       // The map's order is that of use.
@@ -24,10 +19,10 @@ export class EncodedMemory {
     return entry;
   }
 
-  set(key: string, entry: Encoded): void {
+  set(key: string, entry: E): void {
     this.#delete(key);
     this.#entries.set(key, entry);
-    this.#bytes += entry.bytes.length;
+    this.#bytes += entry.length;
     for (const oldest of this.#entries.keys()) {
       if (this.#bytes <= this.#limit || oldest === key) break;
       this.#delete(oldest);
@@ -35,7 +30,7 @@ export class EncodedMemory {
   }
 
   #delete(key: string): void {
-    this.#bytes -= this.#entries.get(key)?.bytes.length ?? 0;
+    this.#bytes -= this.#entries.get(key)?.length ?? 0;
     this.#entries.delete(key);
   }
 }

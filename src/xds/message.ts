@@ -14,7 +14,10 @@ export interface Message {
   readonly nonce: string;
   /** `version_info`, or `system_version_info` of the delta variant. */
   readonly version: string;
-  readonly bytes: Buffer;
+  /** The bytes, in pieces: most of them stand in many messages, and in memory once. */
+  readonly pieces: readonly Uint8Array[];
+  /** Bytes of all pieces. */
+  readonly length: number;
 }
 
 /** Envoy waits for a resource that it asked for, unless told that it is empty; this variant cannot say "there is none". */
@@ -40,7 +43,7 @@ export class Encoder {
     this.#epoch = epoch;
   }
 
-  /** How many messages were encoded, and their bytes: what changes cost, however many proxies got them. */
+  /** How many messages were put together, and their bytes: what changes cost, however many proxies got them. */
   get encoded(): { readonly messages: number; readonly bytes: number } {
     return { messages: this.#serial, bytes: this.#bytes };
   }
@@ -58,9 +61,10 @@ export class Encoder {
     const version = this.versionOf(revision);
     const head = new BinaryWriter().tag(1, WireType.LengthDelimited).string(version);
     head.tag(4, WireType.LengthDelimited).string(type).tag(5, WireType.LengthDelimited).string(nonce);
-    const bytes = Buffer.concat([head.finish(), ...fragments]);
-    this.#bytes += bytes.length;
-    return { serial, nonce, version, bytes };
+    const pieces = [head.finish(), ...fragments];
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.#bytes += length;
+    return { serial, nonce, version, pieces, length };
   }
 }
 

@@ -53,8 +53,8 @@ const mostDifferences = 64;
 export class Pushes {
   readonly store: ScopeStore;
   readonly encoder: Encoder;
-  readonly #messages: EncodedMemory;
-  readonly #fragments: EncodedMemory;
+  readonly #messages: EncodedMemory<Message>;
+  readonly #fragments: EncodedMemory<Uint8Array>;
 
   /** @param rememberedBytes what is encoded is remembered up to about so many bytes. */
   constructor(store: ScopeStore, encoder: Encoder, rememberedBytes: number) {
@@ -160,7 +160,7 @@ export class Pushes {
 
   /** A message remembered, or encoded anew where the stream already got this one or a later one. */
   #message(key: string, after: number, view: View, fragments: () => readonly Uint8Array[]): Message {
-    const known = this.#messages.get(key) as Message | undefined;
+    const known = this.#messages.get(key);
     if (known && known.serial > after) return known;
     const message = this.encoder.encode(view.type, fragments(), view.revision);
     this.#messages.set(key, message);
@@ -169,9 +169,9 @@ export class Pushes {
 
   #fragment(key: string, make: () => Uint8Array): Uint8Array {
     const known = this.#fragments.get(key);
-    if (known) return known.bytes;
+    if (known) return known;
     const bytes = make();
-    this.#fragments.set(key, { bytes });
+    this.#fragments.set(key, bytes);
     return bytes;
   }
 }

@@ -198,12 +198,29 @@ describe("peers", () => {
       reading.ask({ typeUrl: typeUrls.cluster, responseNonce: response.nonce });
       expect(server.figures().bytesUnsent).toBeLessThan(1.1 * oneResponse);
     }
-    expect(server.figures()).toMatchObject({ streams: 2 });
     await eventually("the stalled one is cut off", () => server.figures().streams === 1 || undefined);
     expect(server.figures().bytesUnsent).toBe(0);
     // Nothing of it is left in memory either: the stream under it is closed.
     await eventually("its stream is closed", () => stalled.closed || undefined);
     expect(reading.ended).toBeUndefined();
+  });
+
+  test("what many get stands in memory once, however long it waits for them", async () => {
+    await serve();
+    source.change(() => {
+      for (let at = 0; at < 4000; at += 1) source.set("clusters", cluster(`${"long-".repeat(50)}${at}`));
+    });
+    const first = cleanup.use(new NeverReading(join(folder, "ads.sock")));
+    first.ask({ node, typeUrl: typeUrls.cluster });
+    await eventually("it is sent", () => server.figures().messagesSent === 1 || undefined);
+    const oneResponse = server.figures().bytesSent;
+    const before = process.memoryUsage().arrayBuffers;
+    for (let at = 0; at < 10; at += 1) {
+      cleanup.use(new NeverReading(join(folder, "ads.sock"))).ask({ node, typeUrl: typeUrls.cluster });
+    }
+    await eventually("all are sent", () => server.figures().messagesSent === 11 || undefined);
+    expect(server.figures().bytesUnsent).toBe(11 * oneResponse);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(3 * oneResponse);
   });
 
   test("one that is frozen is found out by its silence", async () => {

@@ -5,7 +5,7 @@ import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
 import { nothing, told } from "./base.ts";
 import type { ProxyClass } from "./classes.ts";
 import { RateLimit, checkNames, type XdsLimits } from "./limits.ts";
-import type { Variant } from "./message.ts";
+import type { Message, Variant } from "./message.ts";
 import type { ProxyNode, ProxyStatus, TypeState } from "./port.ts";
 import { PushOrder } from "./order.ts";
 import type { NameSet } from "./names.ts";
@@ -19,7 +19,7 @@ import { Watch, type Push } from "./watch.ts";
 /** The stream under a session. */
 export interface Transport {
   /** Sends a response; `taken` is called once the peer's flow control let all of it through. */
-  send(bytes: Buffer, taken: () => void): void;
+  send(message: Message, taken: () => void): void;
   /** Ends the stream, with a status when something is wrong. Nothing is sent afterwards. */
   end(reason?: WeftError): void;
   /** Ends the stream at once, with what was sent and not taken. */
@@ -249,16 +249,16 @@ export class Session {
 
   #send(watch: Watch, push: Push): void {
     const { budget } = this.#context;
-    const bytes = push.message.bytes;
+    const { message } = push;
     watch.sent(push);
     this.#order.sent(watch.type, push.difference);
     this.#followUp(watch.type, push);
     this.#sending = true;
-    budget.ask(bytes.length, {
+    budget.ask(message.length, {
       granted: (taken) => {
         this.#taken = taken;
         if (this.#ended) taken();
-        else this.#guarded(() => this.#transport.send(bytes, () => this.#wasTaken()));
+        else this.#guarded(() => this.#transport.send(message, () => this.#wasTaken()));
       },
       timedOut: () => this.end(new WeftError("Unavailable", "the proxy takes nothing of what it is sent")),
     });

@@ -14,7 +14,7 @@ import {
   DiscoveryResponseSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { XdsHub } from "../hub.ts";
-import type { Variant } from "../message.ts";
+import type { Message, Variant } from "../message.ts";
 import { readDelta, readSotw } from "../request.ts";
 import type { Session } from "../session.ts";
 
@@ -108,13 +108,13 @@ export class ModelClient {
   /** Responses held a resource that the client had in the same version, without need. */
   readonly needless: string[] = [];
   /** Responses as they came, and their types. */
-  readonly buffers: Buffer[] = [];
+  readonly messages: Message[] = [];
   readonly types: TypeUrl[] = [];
   /** Takes responses, but says nothing any more. */
   silent = false;
   ended: WeftError | "clean" | undefined;
   #session: Session | undefined;
-  #inbox: { bytes: Buffer; taken: () => void }[] = [];
+  #inbox: { message: Message; taken: () => void }[] = [];
   readonly #answeredNonce = new Map<TypeUrl, { nonce: string; version: string }>();
   readonly #repeated = new Set<string>();
   #wasCut = false;
@@ -145,8 +145,8 @@ export class ModelClient {
     }
     const inbox = this.#inbox;
     this.#session = hub.open(this.variant, {
-      send: (bytes, taken) => {
-        inbox.push({ bytes, taken });
+      send: (message, taken) => {
+        inbox.push({ message, taken });
       },
       end: (reason) => {
         this.ended = reason ?? "clean";
@@ -168,8 +168,9 @@ export class ModelClient {
   deliver(): boolean {
     const next = this.#inbox.shift();
     if (!next || !this.connected) return false;
-    this.buffers.push(next.bytes);
-    const response = this.variant === "delta" ? readDeltaResponse(next.bytes) : readSotwResponse(next.bytes);
+    this.messages.push(next.message);
+    const bytes = Buffer.concat(next.message.pieces);
+    const response = this.variant === "delta" ? readDeltaResponse(bytes) : readSotwResponse(bytes);
     this.types.push(response.type);
     next.taken();
     if (!this.silent) this.#take(response);
