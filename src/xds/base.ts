@@ -23,10 +23,10 @@ export function told(versions: Readonly<Record<string, string>>): Base {
   const names = Object.keys(versions).toSorted();
   if (names.length === 0) return nothing;
   const held = new Map(names.map((name) => [name, { version: versions[name] ?? "", resource: undefined }]));
-  const hash = createHash("sha1");
-  for (const [name, { version }] of held) hash.update(`${name}\n${version}\n`);
+  // Clients at one starting point share what is sent: no client can be let make its own look like another's.
+  const text = JSON.stringify(names.map((name) => [name, versions[name]]));
   return {
-    key: `told ${hash.digest("base64url")}`,
+    key: `told ${createHash("sha256").update(text).digest("base64url")}`,
     held: (name) => held.get(name),
     names: () => names,
   };
