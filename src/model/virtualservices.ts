@@ -24,6 +24,8 @@ interface Exposure {
   /** `mesh`, and Gateways as `namespace/name`. */
   readonly gateways: readonly string[];
   readonly exportTo: readonly string[];
+  /** Whether it routes connections, not only requests. */
+  readonly connections: boolean;
 }
 
 /** A host that VirtualServices are about, as a client sees it. */
@@ -32,6 +34,13 @@ interface VirtualHostRules {
   readonly host: string;
   /** Keys of the VirtualServices: the more private ones first, then the older ones. */
   readonly virtualServices: readonly string[];
+}
+
+/** A VirtualService that routes connections, with its hosts that a client sees. */
+interface ConnectionHosts {
+  readonly virtualService: string;
+  /** Full host names; may begin with a wildcard. */
+  readonly hosts: readonly string[];
 }
 
 /** A Gateway as the proxies of a namespace see the VirtualServices bound to it. */
@@ -50,9 +59,11 @@ export interface VirtualServiceQueries {
   readonly exposure: Query<string, Exposure | undefined>;
   /** Hosts with VirtualServices that a client's sidecars follow, the most specific first. */
   readonly meshHosts: Query<Client, readonly VirtualHostRules[]>;
+  /** VirtualServices with routes for connections that a client's sidecars follow, in the order of precedence. */
+  readonly meshConnections: Query<Client, readonly ConnectionHosts[]>;
   /** VirtualServices bound to a Gateway, oldest first. */
   readonly forGateway: Query<GatewayClient, readonly string[]>;
-  /** Every set of labels that a `sourceLabels` match of the client's VirtualServices asks for. */
+  /** Every set of labels that a `sourceLabels` match of HTTP routes of the client's VirtualServices asks for. */
   readonly sourceLabels: Query<Client, readonly StringMap[]>;
   /** The same for one VirtualService and what it delegates to. */
   readonly sourceLabelsIn: Query<string, readonly StringMap[]>;
@@ -67,11 +78,8 @@ export function resolveGateway(name: string, namespace: string): string {
   return second === undefined ? `${namespace}/${name}` : `${second}/${first}`;
 }
 
-function sourceLabelsOf(spec: VirtualServiceSpec): readonly StringMap[] {
-  const routes = [...(spec.http ?? []), ...(spec.tls ?? []), ...(spec.tcp ?? [])];
-  return routes
-    .flatMap((route): readonly { readonly sourceLabels?: StringMap }[] => route.match ?? [])
-    .flatMap((match) => (match.sourceLabels ? [match.sourceLabels] : []));
+function sourceLabelsOf({ http = [] }: VirtualServiceSpec): readonly StringMap[] {
+  return http.flatMap(({ match = [] }) => match).flatMap(({ sourceLabels }) => (sourceLabels ? [sourceLabels] : []));
 }
 
 /** What only its own namespace sees goes before what some namespaces see, and that before what all see; Istio's order. */
@@ -93,7 +101,7 @@ export function virtualServiceQueries(
   const exposure = engine.stringQuery("virtual-service-exposure", (key): Exposure | undefined => {
     const row = rows.get(key);
     if (!row) return undefined;
-    const { hosts = [], gateways = [], exportTo } = row.spec;
+    const { hosts = [], gateways = [], exportTo, tls = [], tcp = [] } = row.spec;
     return {
       key,
       namespace: row.namespace,
@@ -101,6 +109,7 @@ export function virtualServiceQueries(
       gateways:
         gateways.length === 0 ? [meshGateway] : gateways.map((gateway) => resolveGateway(gateway, row.namespace)),
       exportTo: exportsOf(exportTo, services.mesh.get(only).defaultVirtualServiceExportTo),
+      connections: tls.length + tcp.length > 0,
     };
   });
 
@@ -135,6 +144,19 @@ export function virtualServiceQueries(
     },
   });
 
+  const meshConnections = engine.query<Client, readonly ConnectionHosts[]>({
+    name: "virtual-services-for-connections",
+    key: clientKey,
+    compute: (client) =>
+      visible(client.namespace, meshGateway)
+        .filter(({ connections }) => connections)
+        .map(({ key, namespace, hosts }) => ({
+          virtualService: key,
+          hosts: hosts.filter((host) => clients.imports(client, namespace, host)),
+        }))
+        .filter(({ hosts }) => hosts.length > 0),
+  });
+
   const forGateway = engine.query<GatewayClient, readonly string[]>({
     name: "virtual-services-for-gateway",
     key: ({ viewer, gateway }) => `${viewer}|${gateway}`,
@@ -159,5 +181,13 @@ export function virtualServiceQueries(
     },
   });
 
-  return { virtualService, exposure, meshHosts, forGateway, sourceLabels, sourceLabelsIn: labelsIn };
+  return {
+    virtualService,
+    exposure,
+    meshHosts,
+    meshConnections,
+    forGateway,
+    sourceLabels,
+    sourceLabelsIn: labelsIn,
+  };
 }

@@ -6,6 +6,7 @@ import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import type { ConnectionQueries } from "./connections/queries.ts";
 import type { EndpointSetQueries } from "./endpoint-queries.ts";
 import type { Place } from "./endpoints/locality.ts";
 import { scopeKey } from "./scopes.ts";
@@ -24,6 +25,7 @@ export function classScopes(
   engine: Engine,
   model: Model,
   endpointSets: EndpointSetQueries,
+  connections: ConnectionQueries,
 ): (view: ProxyView) => ClassScopes {
   const { clients, workloads, gateways, virtualServices } = model;
 
@@ -73,7 +75,7 @@ export function classScopes(
       ],
       [typeUrls.endpoints]: [scopeKey({ kind: "endpoints", client, place: placeOf(view) })],
       [typeUrls.listener]: [
-        scopeKey({ kind: "outbound-listeners", client, cluster }),
+        scopeKey({ kind: "outbound-listeners", client, cluster, source: connections.sourceOf(client, view) }),
         scopeKey({ kind: "virtual-outbound", client, transparent }),
         scopeKey({ kind: "virtual-inbound", inbound, transparent }),
       ],

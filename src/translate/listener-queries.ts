@@ -3,15 +3,19 @@ import type { Engine } from "#incremental/engine.ts";
 import { type Client, clientKey } from "#model/client.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
+import { parseServiceKey } from "#model/tables.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
+import type { ConnectionQueries } from "./connections/queries.ts";
 import { gatewayListener, type GatewayListenerPlan, planGatewayListeners } from "./listeners/gateway.ts";
 import { virtualInboundListener } from "./listeners/inbound.ts";
 import { outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
 import { type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
 import { listenerName, routeName } from "./names.ts";
+import type { DestinationQueries } from "./routes/destination-queries.ts";
+import type { RouteSource } from "./routes/source.ts";
 import type { UnclaimedQuery, UnclaimedTraffic } from "./unclaimed.ts";
 import { type GatewayRouteView, listenPort, routeViewKey } from "./view.ts";
 
@@ -19,6 +23,26 @@ import { type GatewayRouteView, listenPort, routeViewKey } from "./view.ts";
 interface OutboundView {
   readonly client: Client;
   readonly cluster: string;
+  /** What rules for connections look at in the caller. */
+  readonly source: RouteSource;
+}
+
+/** What a service's port needs of listeners for a view. */
+interface ServiceView extends Omit<OutboundView, "client"> {
+  readonly service: string;
+  /** Keys of the DestinationRules, joined with commas. */
+  readonly rules: string;
+  /** Absent where no VirtualService routes connections to the service. */
+  readonly routing?: { readonly client: Client; readonly virtualServices: readonly string[] };
+}
+
+/** What listeners are declared on. */
+export interface ListenerContext {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly unclaimed: UnclaimedQuery;
+  readonly destinations: DestinationQueries;
+  readonly connections: ConnectionQueries;
 }
 
 /** Listeners as queries, each computed once for all proxies for which it comes out the same. */
@@ -27,14 +51,21 @@ export interface ListenerQueries {
   readonly outbound: (view: OutboundView, name: string) => EncodedResource | undefined;
   /** Keys of the services that a listener is for. */
   readonly servicesAt: (view: OutboundView, name: string) => readonly string[];
+  /** Keys of the VirtualServices that route connections of a listener. */
+  readonly virtualServicesAt: (view: OutboundView, name: string) => readonly string[];
   readonly virtualOutbound: (client: Client, transparent: boolean) => EncodedResource;
   readonly virtualInbound: (inbound: InboundKey, transparent: boolean) => EncodedResource;
   readonly gatewayNames: (view: GatewayRouteView) => readonly string[];
   readonly gateway: (view: GatewayRouteView, name: string) => EncodedResource | undefined;
 }
 
-function viewKey({ client, cluster }: OutboundView): string {
-  return `${cluster}|${clientKey(client)}`;
+function viewKey({ client, cluster, source }: OutboundView): string {
+  return `${cluster}|${clientKey(client)}|${canonical(source)}`;
+}
+
+function serviceViewKey({ service, rules, cluster, source, routing }: ServiceView): string {
+  const plain = `${service}|${rules}|${cluster}`;
+  return routing ? `${plain}|${canonical([routing, source])}` : plain;
 }
 
 function encodeListener(listener: Listener, routes: readonly string[] = []): EncodedResource {
@@ -42,21 +73,22 @@ function encodeListener(listener: Listener, routes: readonly string[] = []): Enc
 }
 
 /** Declares the queries about listeners. */
-export function listenerQueries(engine: Engine, model: Model, unclaimed: UnclaimedQuery): ListenerQueries {
+export function listenerQueries(context: ListenerContext): ListenerQueries {
+  const { engine, model, unclaimed, destinations, connections } = context;
   const mesh = () => model.services.mesh.get(only);
 
-  const slots = engine.query<
-    { readonly service: string; readonly rules: string; readonly cluster: string },
-    readonly Slot[]
-  >({
+  const slots = engine.query<ServiceView, readonly Slot[]>({
     name: "listener-slots",
-    key: ({ service, rules, cluster }) => `${service}|${rules}|${cluster}`,
-    compute: ({ service: key, rules, cluster }) => {
+    key: serviceViewKey,
+    compute: ({ service: key, rules, cluster, source, routing }) => {
       const service = model.services.service.get(key);
       if (!service) return [];
       const endpointAddresses = (port: number): readonly string[] =>
         model.endpoints.endpoints.get({ service: key, port }).map((endpoint) => endpoint.address);
-      return serviceSlots({ service, cluster, rule: model.rules.merged.get(rules), endpointAddresses });
+      const base = { service, cluster, rule: model.rules.merged.get(rules), endpointAddresses };
+      if (!routing) return serviceSlots(base);
+      const chosen = routing.virtualServices.flatMap((each) => connections.rule(each) ?? []);
+      return serviceSlots({ ...base, routing: { rules: chosen, source, known: destinations(routing.client) } });
     },
   });
 
@@ -67,9 +99,11 @@ export function listenerQueries(engine: Engine, model: Model, unclaimed: Unclaim
       .toSorted((a, b) => (`${a.created} ${a.key}` < `${b.created} ${b.key}` ? -1 : 1))
       .map(({ key }) => key);
 
-  const slotsOf = ({ client, cluster }: OutboundView, service: string): readonly Slot[] => {
+  const slotsOf = ({ client, cluster, source }: OutboundView, service: string): readonly Slot[] => {
     const rules = model.rules.ruleKeys.get({ viewer: client.namespace, service }).join(",");
-    return slots.get({ service, rules, cluster });
+    const virtualServices = connections.rulesFor(client, parseServiceKey(service).host);
+    const routing = virtualServices.length > 0 && { routing: { client, virtualServices } };
+    return slots.get({ service, rules, cluster, source, ...routing });
   };
 
   const plans = engine.query<OutboundView, ReadonlyMap<string, ListenerPlan>>({
@@ -127,16 +161,20 @@ export function listenerQueries(engine: Engine, model: Model, unclaimed: Unclaim
     compute: (plan) => encodeListener(gatewayListener(plan, mesh()), [routeName({ kind: "gateway", port: plan.port })]),
   });
 
+  const servicesAt = (view: OutboundView, name: string): readonly string[] =>
+    model.clients.services
+      .get(view.client)
+      .filter((service) => slotsOf(view, service).some(({ address, port }) => listenerName(address, port) === name));
+
   return {
     outboundNames: (view) => [...plans.get(view).keys()],
     outbound: (view, name) => {
       const plan = plans.get(view).get(name);
       return plan && outbound.get({ plan, unclaimed: unclaimed.get(view.client) });
     },
-    servicesAt: (view, name) =>
-      model.clients.services
-        .get(view.client)
-        .filter((service) => slotsOf(view, service).some(({ address, port }) => listenerName(address, port) === name)),
+    servicesAt,
+    virtualServicesAt: (view, name) =>
+      servicesAt(view, name).flatMap((key) => connections.rulesFor(view.client, parseServiceKey(key).host)),
     virtualOutbound: (client, transparent) => virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent }),
     virtualInbound: (inbound, transparent) => virtualInbound.get({ inbound, transparent }),
     gatewayNames: (view) => [...gatewayPlans.get(view).keys()],

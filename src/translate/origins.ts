@@ -86,6 +86,7 @@ export function originsOf({ model, listeners, routes }: OriginContext): Origins 
       case "outbound-listeners":
         return [
           ...listeners.servicesAt(scope, name).flatMap((key) => ofService(scope.client.namespace, key)),
+          ...ofRules(listeners.virtualServicesAt(scope, name)),
           ...sidecar(scope.client),
         ];
       case "virtual-outbound":

@@ -3,6 +3,7 @@ import type { Client } from "#model/client.ts";
 import type { Bucket } from "#model/clients.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import type { Place } from "./endpoints/locality.ts";
+import type { RouteSource } from "./routes/source.ts";
 import type { GatewayRouteView, RouteView } from "./view.ts";
 
 /**
@@ -18,8 +19,13 @@ export type Scope =
   | { readonly kind: "inbound-clusters"; readonly inbound: InboundKey; readonly client: Client }
   /** Endpoints of the services that a client sees, as seen from a place. */
   | { readonly kind: "endpoints"; readonly client: Client; readonly place: Place }
-  /** Listeners for what a client calls. */
-  | { readonly kind: "outbound-listeners"; readonly client: Client; readonly cluster: string }
+  /** Listeners for what a client calls, as rules for connections have it for this source. */
+  | {
+      readonly kind: "outbound-listeners";
+      readonly client: Client;
+      readonly cluster: string;
+      readonly source: RouteSource;
+    }
   /** The listener that takes all that a workload calls. */
   | { readonly kind: "virtual-outbound"; readonly client: Client; readonly transparent: boolean }
   /** The listener that takes all calls of a workload. */

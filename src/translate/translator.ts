@@ -7,12 +7,14 @@ import type { Model } from "#model/model.ts";
 import { type EncodedResource, sameResource, type TypeUrl } from "#proto/encoded.ts";
 import { type ClassScopes, classScopes } from "./class-scopes.ts";
 import { clusterQueries } from "./cluster-queries.ts";
+import { connectionQueries } from "./connections/queries.ts";
 import { endpointSetQueries } from "./endpoint-queries.ts";
 import { listenerQueries } from "./listener-queries.ts";
 import { nameTableName, nameTableQueries } from "./name-table.ts";
 import { virtualInbound, virtualOutbound } from "./names.ts";
 import { originsOf } from "./origins.ts";
 import { classKey, type NodeInfo, parseClass, proxyView } from "./proxy-class.ts";
+import { destinationQueries } from "./routes/destination-queries.ts";
 import { routeQueries } from "./routes/queries.ts";
 import { parseScope, type Scope } from "./scopes.ts";
 import { unclaimedQuery } from "./unclaimed.ts";
@@ -52,12 +54,14 @@ interface TranslatorOptions {
 /** Declares translation on a model's engine. */
 export function createTranslator(engine: Engine, model: Model, { traced = false }: TranslatorOptions = {}): Translator {
   const unclaimed = unclaimedQuery(engine, model);
+  const destinations = destinationQueries(engine, model);
+  const connections = connectionQueries(engine, model);
   const clusters = clusterQueries(engine, model);
   const endpointSets = endpointSetQueries(engine, model);
-  const listeners = listenerQueries(engine, model, unclaimed);
-  const routes = routeQueries(engine, model, unclaimed, traced);
+  const listeners = listenerQueries({ engine, model, unclaimed, destinations, connections });
+  const routes = routeQueries(engine, model, unclaimed, destinations, traced);
   const nameTables = nameTableQueries(engine, model);
-  const scopesFor = classScopes(engine, model, endpointSets);
+  const scopesFor = classScopes(engine, model, endpointSets, connections);
 
   const scopes = engine.stringQuery("scopes", (key) => scopesFor(parseClass(key)));
 

@@ -1,11 +1,14 @@
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { Server, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { createSecureContext, TLSSocket } from "node:tls";
 import { namespacePath } from "#runtime/namespace.ts";
 import { listenInside } from "#runtime/namespace-socket.ts";
+import { createAuthority } from "../support/certificate.ts";
 
 /** Ports that every Pod listens on. */
-export const podPorts = { http: 8080, h2c: 8081, tcp: 9000 } as const;
+export const podPorts = { http: 8080, h2c: 8081, tcp: 9000, tls: 9443 } as const;
 
 /** A request as a backend saw it. */
 export interface Seen {
@@ -52,8 +55,8 @@ async function bodyOf(request: Request): Promise<string> {
 }
 
 /**
- * Servers of many Pods, told apart by the address that is called: HTTP/1.1, HTTP/2 in clear text, and TCP that sends back
- * the Pod's name and what it gets. HTTP answers say as JSON what was seen.
+ * Servers of many Pods, told apart by the address that is called: HTTP/1.1, HTTP/2 in clear text, and TCP with and without
+ * TLS that sends back the Pod's name and what it gets. HTTP answers say as JSON what was seen.
  */
 export class Backends implements AsyncDisposable {
   /** Every request, in the order of arrival. */
@@ -72,10 +75,13 @@ export class Backends implements AsyncDisposable {
   async listen(namespace: string): Promise<void> {
     const http = createHttp((request, response) => void this.#answer(request, response));
     const h2c = createHttp2((request, response) => void this.#answer(request, response));
+    const { certificate: cert, key } = createAuthority("pods").issue("pod.test");
+    const secureContext = createSecureContext({ cert, key });
     const accept: Readonly<Record<keyof typeof podPorts, (socket: Socket) => void>> = {
       http: (socket) => http.emit("connection", socket),
       h2c: (socket) => h2c.emit("connection", socket),
-      tcp: (socket) => this.#echo(socket),
+      tcp: (socket) => this.#echo(socket, socket),
+      tls: (socket) => this.#echo(socket, new TLSSocket(socket, { isServer: true, secureContext })),
     };
     const open = Object.entries(podPorts).map(async ([kind, port]) => {
       const server = await listenInside(namespacePath(namespace), { host: "0.0.0.0", port });
@@ -113,9 +119,11 @@ export class Backends implements AsyncDisposable {
     return this.#podOf.get(socket?.localAddress ?? "") ?? "unknown";
   }
 
-  #echo(socket: Socket): void {
-    socket.write(`${this.#podAt(socket)}\n`);
-    socket.pipe(socket);
+  #echo(socket: Socket, stream: Duplex): void {
+    // Proxies break connections as they please.
+    stream.on("error", () => undefined);
+    stream.write(`${this.#podAt(socket)}\n`);
+    stream.pipe(stream);
   }
 
   async #answer(request: Request, response: Response): Promise<void> {

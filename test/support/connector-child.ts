@@ -8,6 +8,8 @@ function reply(message: ConnectReply, socket?: ReturnType<typeof connect>): void
 
 process.on("message", ({ id, host, port }: ConnectRequest) => {
   const socket = connect({ host, port, allowHalfOpen: true });
+  // What a server says first is for the parent to read: bytes that are read here are lost to it.
+  socket.pause();
   const failed = (error: Error): void => reply({ id, problem: error.message });
   socket.once("error", failed);
   socket.once("connect", () => {

@@ -11,6 +11,7 @@ import {
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { socketAddress } from "../address.ts";
+import { singleTarget } from "../connections/chain.ts";
 import { protoDuration } from "../duration.ts";
 import {
   blackHoleCluster,
@@ -53,7 +54,7 @@ function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChai
     create(FilterChainSchema, {
       name: tcpName,
       filterChainMatch: match,
-      filters: [tcpProxy({ cluster, statPrefix: cluster }, mesh)],
+      filters: [tcpProxy(singleTarget(cluster), mesh)],
     });
   switch (listenerProtocol(protocol)) {
     case "http":
@@ -114,7 +115,7 @@ function blackHoleChain(mesh: MeshSettings): FilterChain {
     name: "virtualInbound-blackhole",
     // Connections to the listener's own port would come back to it for ever.
     filterChainMatch: { destinationPort: inboundPort },
-    filters: [tcpProxy({ cluster: blackHoleCluster, statPrefix: blackHoleCluster }, mesh)],
+    filters: [tcpProxy(singleTarget(blackHoleCluster), mesh)],
   });
 }
 

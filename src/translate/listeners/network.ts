@@ -21,6 +21,7 @@ import {
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "#proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { UuidRequestIdConfigSchema } from "#proto/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
+import type { TcpTarget } from "../connections/chain.ts";
 import { noDuration, protoDuration } from "../duration.ts";
 import { accessLog } from "./access-log.ts";
 import { httpFilters } from "./http-filters.ts";
@@ -32,23 +33,18 @@ function networkFilter<D extends DescMessage>(name: string, schema: D, config: M
   });
 }
 
-/** Where a TCP proxy sends connections. */
-export interface TcpTarget {
-  readonly cluster: string;
-  readonly statPrefix: string;
-  /** How long a connection may be idle; Envoy's hour where it is not said. */
-  readonly idleTimeout?: string | undefined;
-  readonly maxConnectionDuration?: string | undefined;
-  /** Connections of one caller go to one endpoint. */
-  readonly hashSourceIp?: boolean | undefined;
+function clusterSpecifier([first, ...others]: TcpTarget["clusters"]) {
+  if (others.length === 0) return { case: "cluster" as const, value: first.cluster };
+  const clusters = [first, ...others].map(({ cluster: name, weight }) => ({ name, weight }));
+  return { case: "weightedClusters" as const, value: { clusters } };
 }
 
-/** The filter that passes bytes on to a cluster. */
+/** The filter that passes bytes on. */
 export function tcpProxy(target: TcpTarget, mesh: MeshSettings): Filter {
-  const { cluster, statPrefix, idleTimeout, maxConnectionDuration, hashSourceIp } = target;
+  const { clusters, statPrefix, idleTimeout, maxConnectionDuration, hashSourceIp } = target;
   return networkFilter("envoy.filters.network.tcp_proxy", TcpProxySchema, {
     statPrefix,
-    clusterSpecifier: { case: "cluster", value: cluster },
+    clusterSpecifier: clusterSpecifier(clusters),
     accessLog: accessLog(mesh),
     ...(idleTimeout !== undefined && { idleTimeout: protoDuration(idleTimeout) }),
     ...(maxConnectionDuration !== undefined && {

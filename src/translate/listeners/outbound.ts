@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { MeshSettings } from "#model/mesh.ts";
 import { TrafficDirection } from "#proto/gen/envoy/config/core/v3/base_pb.js";
@@ -9,21 +10,23 @@ import {
 } from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { socketAddress } from "../address.ts";
+import { singleTarget, type TcpChain } from "../connections/chain.ts";
 import { noDuration, protoDuration } from "../duration.ts";
+import { configPath, istioMetadata } from "../metadata.ts";
 import { blackHoleCluster, listenerName, outboundPort, virtualOutbound } from "../names.ts";
 import type { UnclaimedTraffic } from "../unclaimed.ts";
 import { listenerAccessLog } from "./access-log.ts";
 import { httpInspector, httpManager, plainHttp, tcpProxy, tlsInspector } from "./network.ts";
 import type { ListenerPlan } from "./plan.ts";
-import { type TcpChain, wildcardAddress } from "./slots.ts";
+import { wildcardAddress } from "./slots.ts";
 
 function unclaimedChain(name: string, { cluster }: UnclaimedTraffic, mesh: MeshSettings) {
-  return create(FilterChainSchema, { name, filters: [tcpProxy({ cluster, statPrefix: cluster }, mesh)] });
+  return create(FilterChainSchema, { name, filters: [tcpProxy(singleTarget(cluster), mesh)] });
 }
 
 /** An address or a network as Envoy has it. */
 function cidr(text: string) {
-  const [addressPrefix = "", bits = "32"] = text.split("/");
+  const [addressPrefix = "", bits = isIP(addressPrefix) === 6 ? "128" : "32"] = text.split("/");
   return { addressPrefix, prefixLen: Number(bits) };
 }
 
@@ -60,6 +63,7 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
     const made = create(FilterChainSchema, {
       ...(filterChainMatch && { filterChainMatch }),
       filters: [tcpProxy(chain.target, mesh)],
+      ...(chain.origin && { metadata: istioMetadata({ config: configPath(chain.origin) }) }),
     });
     if (filterChainMatch) matching.push(made);
     else rest = made;
@@ -97,7 +101,7 @@ export function virtualOutboundListener(
     name: "virtualOutbound-blackhole",
     // Connections to the listener's own port would come back to it for ever.
     filterChainMatch: { destinationPort: outboundPort },
-    filters: [tcpProxy({ cluster: blackHoleCluster, statPrefix: blackHoleCluster }, mesh)],
+    filters: [tcpProxy(singleTarget(blackHoleCluster), mesh)],
   });
   return create(ListenerSchema, {
     name: virtualOutbound,

@@ -1,7 +1,8 @@
-import { equal } from "#base/canonical.ts";
 import type { Protocol } from "#model/protocol.ts";
+import type { TcpChain } from "../connections/chain.ts";
 import { listenerName } from "../names.ts";
-import type { Slot, TcpChain } from "./slots.ts";
+import { withoutOverlaps } from "./chains.ts";
+import type { Slot } from "./slots.ts";
 
 /** An outbound listener before it is made: all that its message says of services. */
 export interface ListenerPlan {
@@ -26,18 +27,12 @@ function conflicts(draft: Draft, slot: Slot): boolean {
   );
 }
 
-function sameMatch(a: TcpChain, b: TcpChain): boolean {
-  return equal(a.serverNames, b.serverNames) && equal(a.destinations, b.destinations);
-}
-
 function add(draft: Draft, slot: Slot): Draft {
   if (conflicts(draft, slot)) return draft;
   const { plan, protocols } = draft;
-  const { tcp } = slot;
-  const taken = tcp === undefined || plan.tcp.some((chain) => sameMatch(chain, tcp));
   const route = plan.route ?? slot.route;
   return {
-    plan: { ...plan, tcp: taken ? plan.tcp : [...plan.tcp, tcp], ...(route !== undefined && { route }) },
+    plan: { ...plan, tcp: [...plan.tcp, ...slot.tcp], ...(route !== undefined && { route }) },
     protocols: new Set([...protocols, slot.protocol]),
   };
 }
@@ -54,5 +49,5 @@ export function planListeners(slots: Iterable<Slot>): ReadonlyMap<string, Listen
     const draft = drafts.get(name) ?? { plan: { address, port, tcp: [] }, protocols: new Set<Protocol>() };
     drafts.set(name, add(draft, slot));
   }
-  return new Map([...drafts].map(([name, { plan }]) => [name, plan]));
+  return new Map([...drafts].map(([name, { plan }]) => [name, { ...plan, tcp: withoutOverlaps(plan.tcp) }]));
 }

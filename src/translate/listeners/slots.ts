@@ -2,21 +2,16 @@ import { isIP } from "node:net";
 import type { MergedRule } from "#model/destinationrules.ts";
 import { isTls, listenerProtocol, type Protocol } from "#model/protocol.ts";
 import { addressesIn, type Service, type ServicePort } from "#model/service.ts";
+import { meshGateway } from "#model/virtualservices.ts";
 import { clusterName, routeName } from "../names.ts";
 import { policyFor } from "../clusters/policy.ts";
-import type { TcpTarget } from "./network.ts";
+import { singleTarget, tcpChains, type TcpChain, type TcpTarget, tlsChains } from "../connections/chain.ts";
+import type { ConnectionRule } from "../connections/rule.ts";
+import type { Destinations } from "../routes/destination.ts";
+import type { RouteSource } from "../routes/source.ts";
 
 /** Listens on every address. */
 export const wildcardAddress = "0.0.0.0";
-
-/** A chain that passes bytes on. */
-export interface TcpChain {
-  /** Server names of TLS greetings; empty for all. */
-  readonly serverNames: readonly string[];
-  /** Networks that the connection is meant for; empty for all. */
-  readonly destinations: readonly string[];
-  readonly target: TcpTarget;
-}
 
 /** What one port of a service needs of a listener. Slots of one address and port share a listener. */
 export interface Slot {
@@ -25,7 +20,8 @@ export interface Slot {
   readonly protocol: Protocol;
   /** Name of the route configuration for HTTP. */
   readonly route?: string;
-  readonly tcp?: TcpChain;
+  /** Chains for connections that are not HTTP, those that win first. */
+  readonly tcp: readonly TcpChain[];
 }
 
 /** An address to listen on, and the network that it stands for where that is more than one address. */
@@ -44,18 +40,17 @@ function places(service: Service, cluster: string): readonly Place[] {
 
 /** Where bytes of a service's port go, and how long such a connection may last. */
 function tcpTarget(service: Service, port: ServicePort, rule: MergedRule | undefined): TcpTarget {
-  const cluster = clusterName("outbound", port.number, "", service.host);
   const { connectionPool, loadBalancer } = policyFor(rule?.spec, "", port.number);
   return {
-    cluster,
-    statPrefix: cluster,
+    ...singleTarget(clusterName("outbound", port.number, "", service.host)),
     idleTimeout: connectionPool?.tcp?.idleTimeout,
     maxConnectionDuration: connectionPool?.tcp?.maxConnectionDuration,
     hashSourceIp: loadBalancer?.consistentHash?.useSourceIp,
   };
 }
 
-function tcpChain(service: Service, port: ServicePort, place: Place, rule: MergedRule | undefined): TcpChain {
+/** Where connections to a service go that no VirtualService has a say about. */
+function defaultChain({ service, rule }: SlotInput, port: ServicePort, place: Place): TcpChain {
   // Where the address does not tell the service, the server name has to.
   const bySni = isTls(port.protocol) && place.address === wildcardAddress;
   return {
@@ -73,6 +68,36 @@ export interface SlotInput {
   readonly rule: MergedRule | undefined;
   /** Addresses of the service's endpoints on a port; read for headless services only. */
   readonly endpointAddresses: (port: number) => readonly string[];
+  /** What VirtualServices say of connections to the service; absent where none does. */
+  readonly routing?: ConnectionRouting;
+}
+
+/** What VirtualServices say of connections to a service. */
+interface ConnectionRouting {
+  /** In the order of precedence, at least one. */
+  readonly rules: readonly ConnectionRule[];
+  readonly source: RouteSource;
+  readonly known: Destinations;
+}
+
+/** The chains of a port: what rules say, then where all other connections to the service go. */
+function chainsAt(input: SlotInput, port: ServicePort, place: Place): readonly TcpChain[] {
+  const { routing } = input;
+  const otherwise = defaultChain(input, port, place);
+  if (!routing) return [otherwise];
+  const { rules, source, known } = routing;
+  const context = {
+    place: { port: port.number, gateway: meshGateway, source },
+    known,
+    destinations: place.destinations,
+  };
+  if (isTls(port.protocol)) {
+    const chains = tlsChains(rules, context);
+    // Rules for some server names leave the others to be passed on, as in Istio.
+    return chains.length > 0 ? chains : [otherwise];
+  }
+  const { chains, complete } = tcpChains(rules, context);
+  return complete ? chains : [...chains, otherwise];
 }
 
 /** Headless services are called by their endpoints' own addresses, which their listeners therefore have. */
@@ -87,24 +112,26 @@ function tcpPlaces({ service, cluster, endpointAddresses }: SlotInput, port: Ser
 }
 
 function portSlots(input: SlotInput, port: ServicePort): readonly Slot[] {
-  const { service, rule } = input;
+  const { service } = input;
   const { number, protocol } = port;
   switch (listenerProtocol(protocol)) {
-    case "http":
-      return [{ address: wildcardAddress, port: number, protocol, route: routeName({ kind: "port", port: number }) }];
+    case "http": {
+      const route = routeName({ kind: "port", port: number });
+      return [{ address: wildcardAddress, port: number, protocol, route, tcp: [] }];
+    }
     case "tcp":
       return tcpPlaces(input, port).map((place) => ({
         address: place.address,
         port: number,
         protocol,
-        tcp: tcpChain(service, port, place, rule),
+        tcp: chainsAt(input, port, place),
       }));
     case "auto":
       return tcpPlaces(input, port).map((place) => ({
         address: place.address,
         port: number,
         protocol,
-        tcp: tcpChain(service, port, place, rule),
+        tcp: chainsAt(input, port, place),
         route:
           place.address === wildcardAddress
             ? routeName({ kind: "port", port: number })

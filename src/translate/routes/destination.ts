@@ -31,9 +31,9 @@ export interface Destinations {
 }
 
 /** The port a destination means: the one it names, else the service's only one, else the listener's. */
-function portOf(destination: Destination, service: DestinationService | undefined, listenerPort: number): number {
-  const only = service?.ports.length === 1 ? service.ports[0] : undefined;
-  return destination.port?.number ?? only ?? listenerPort;
+export function destinationPort({ port, host }: Destination, listenerPort: number, known: Destinations): number {
+  const [first, ...others] = known.service(host)?.ports ?? [];
+  return port?.number ?? (others.length === 0 ? first : undefined) ?? listenerPort;
 }
 
 /**
@@ -41,9 +41,9 @@ function portOf(destination: Destination, service: DestinationService | undefine
  * service appears.
  */
 export function destinationCluster(destination: Destination, listenerPort: number, known: Destinations): string {
-  const service = known.service(destination.host);
-  const port = portOf(destination, service, listenerPort);
-  return clusterName("outbound", port, destination.subset ?? "", service?.aliasOf ?? destination.host);
+  const port = destinationPort(destination, listenerPort, known);
+  const host = known.service(destination.host)?.aliasOf ?? destination.host;
+  return clusterName("outbound", port, destination.subset ?? "", host);
 }
 
 /** The consistent hash that the destination's DestinationRule asks for. */
@@ -52,7 +52,7 @@ export function destinationHash(
   listenerPort: number,
   known: Destinations,
 ): ConsistentHashLB | undefined {
-  const port = portOf(destination, known.service(destination.host), listenerPort);
+  const port = destinationPort(destination, listenerPort, known);
   return consistentHash(known.rule(destination.host), destination.subset ?? "", port);
 }
 

@@ -30,7 +30,18 @@ test.each<readonly [what: string, first: HTTPRoute]>([
   expect(unreachable(first, { route })).toEqual([]);
 });
 
-test("routes of connections are said to have no effect", () => {
-  const tcp = [{ route: [{ destination: { host: "ledger" } }] }];
-  expect(ruleFindings(ref, { tcp, tls: [] })).toMatchObject([{ code: "NotImplemented", field: "spec.tcp" }]);
+test("a TCP route behind one that takes every connection is out of reach", () => {
+  const some = { match: [{ port: 80 }, { destinationSubnets: ["10.0.0.0/8"] }], route };
+  const all = { match: [{ port: 80 }, {}], route };
+  expect(ruleFindings(ref, { tcp: [some, all, some] })).toMatchObject([
+    { code: "UnreachableRoute", field: "spec.tcp[2]" },
+  ]);
+  expect(ruleFindings(ref, { tcp: [some, some, { route }] })).toEqual([]);
+});
+
+test("a server name with a wildcard within a label cannot be matched", () => {
+  const tls = [{ match: [{ sniHosts: ["*.example.com", "*", "*-x.example.com"] }], route }];
+  expect(ruleFindings(ref, { tls })).toMatchObject([
+    { code: "UnmatchableServerName", field: "spec.tls[0].match[0].sniHosts" },
+  ]);
 });

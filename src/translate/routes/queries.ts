@@ -4,6 +4,7 @@ import type { Model } from "#model/model.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
 import type { UnclaimedQuery } from "../unclaimed.ts";
 import type { RouteView } from "../view.ts";
+import type { DestinationQueries } from "./destination-queries.ts";
 import { type GatewayRouteQueries, gatewayRouteQueries } from "./gateway-queries.ts";
 import { routingRuleQueries } from "./rule-queries.ts";
 import { type SidecarRouteQueries, sidecarRouteQueries } from "./sidecar-queries.ts";
@@ -19,8 +20,14 @@ export interface RouteQueries {
 }
 
 /** Declares the queries about HTTP routes. */
-export function routeQueries(engine: Engine, model: Model, unclaimed: UnclaimedQuery, traced: boolean): RouteQueries {
-  const rules = routingRuleQueries(engine, model, traced);
+export function routeQueries(
+  engine: Engine,
+  model: Model,
+  unclaimed: UnclaimedQuery,
+  destinations: DestinationQueries,
+  traced: boolean,
+): RouteQueries {
+  const rules = routingRuleQueries(engine, model, destinations, traced);
   const sidecars = sidecarRouteQueries(engine, model, rules, unclaimed);
   const gateways = gatewayRouteQueries(engine, model, rules);
   return {

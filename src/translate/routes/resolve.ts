@@ -1,5 +1,4 @@
 import type { Destination } from "#api/istio/common.ts";
-import type { HTTPMatchRequest } from "#api/istio/http-match.ts";
 import type { HTTPRoute } from "#api/istio/http-route.ts";
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import type { Finding } from "#api/finding.ts";
@@ -21,11 +20,16 @@ export interface Delegates {
   readonly exportTo: (delegate: VirtualServiceRow) => readonly string[];
 }
 
-function resolveDestination(destination: Destination, namespace: string): Destination {
+/** The same destination with its host's full name. */
+export function resolveDestination(destination: Destination, namespace: string): Destination {
   return { ...destination, host: resolveHost(destination.host, namespace) };
 }
 
-function resolveMatch(match: HTTPMatchRequest, namespace: string): HTTPMatchRequest {
+/** The same match with its gateways' full names. */
+export function resolveGateways<Match extends { readonly gateways?: readonly string[] }>(
+  match: Match,
+  namespace: string,
+): Match {
   const { gateways } = match;
   return gateways ? { ...match, gateways: gateways.map((gateway) => resolveGateway(gateway, namespace)) } : match;
 }
@@ -35,7 +39,7 @@ function resolveRoute(route: HTTPRoute, namespace: string): HTTPRoute {
   const { match, route: destinations, mirror, mirrors } = route;
   return {
     ...route,
-    ...(match && { match: match.map((each) => resolveMatch(each, namespace)) }),
+    ...(match && { match: match.map((each) => resolveGateways(each, namespace)) }),
     ...(destinations && { route: destinations.map((each) => ({ ...each, destination: full(each.destination) })) }),
     ...(mirror && { mirror: full(mirror) }),
     ...(mirrors && { mirrors: mirrors.map((each) => ({ ...each, destination: full(each.destination) })) }),

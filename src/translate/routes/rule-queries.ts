@@ -7,7 +7,7 @@ import { exportsOf } from "#model/exports.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import type { Route } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
-import type { Destinations, DestinationService } from "./destination.ts";
+import type { DestinationQueries } from "./destination-queries.ts";
 import { routingRule } from "./resolve.ts";
 import { appliesAt, ruleRoutes } from "./route.ts";
 import type { RouteDefaults, RoutingRule } from "./rule.ts";
@@ -51,7 +51,12 @@ interface AtPlace {
 }
 
 /** Declares the queries about rules and their routes. */
-export function routingRuleQueries(engine: Engine, model: Model, traced: boolean): RoutingRuleQueries {
+export function routingRuleQueries(
+  engine: Engine,
+  model: Model,
+  destinations: DestinationQueries,
+  traced: boolean,
+): RoutingRuleQueries {
   const { virtualService } = model.virtualServices;
 
   const resolved = engine.stringQuery("routing-rule", (key) => {
@@ -77,29 +82,6 @@ export function routingRuleQueries(engine: Engine, model: Model, traced: boolean
     compute: ({ rule, place }) => {
       const found = ruleOf(rule);
       return found !== undefined && appliesAt(found, place);
-    },
-  });
-
-  const destinationService = engine.query<
-    { readonly client: Client; readonly host: string },
-    DestinationService | undefined
-  >({
-    name: "destination-service",
-    key: ({ client, host }) => `${clientKey(client)}|${host}`,
-    compute: ({ client, host }) => {
-      const key = model.clients.serviceForHost.get({ client, host });
-      const service = key === undefined ? undefined : model.services.service.get(key);
-      if (!service) return undefined;
-      const aliasOf = model.services.aliasOf.get(host);
-      return { ports: service.ports.map((port) => port.number), ...(aliasOf !== undefined && { aliasOf }) };
-    },
-  });
-
-  const destinations = (client: Client): Destinations => ({
-    service: (host) => destinationService.get({ client, host }),
-    rule: (host) => {
-      const service = model.clients.serviceForHost.get({ client, host });
-      return service === undefined ? undefined : model.rules.rule({ viewer: client.namespace, service })?.spec;
     },
   });
 

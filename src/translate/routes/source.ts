@@ -1,6 +1,5 @@
 import { ownValue } from "#api/record.ts";
 import type { HTTPMatchRequest } from "#api/istio/http-match.ts";
-import type { HTTPRoute } from "#api/istio/http-route.ts";
 import type { StringMap } from "#api/meta.ts";
 import { labelsMatch } from "#model/labels.ts";
 
@@ -36,8 +35,13 @@ export interface SourceReads {
   readonly labels: readonly string[];
 }
 
+/** A route, as far as it may be for some sources only. */
+interface SourceMatching {
+  readonly match?: readonly { readonly sourceNamespace?: string; readonly sourceLabels?: StringMap }[];
+}
+
 /** What the matches of these routes look at in a source. */
-export function sourceReads(routes: readonly HTTPRoute[]): SourceReads {
+export function sourceReads(routes: readonly SourceMatching[]): SourceReads {
   const matches = routes.flatMap((route) => route.match ?? []);
   return {
     namespace: matches.some((match) => (match.sourceNamespace ?? "") !== ""),

@@ -1,0 +1,125 @@
+import type { TCPRoute, TLSRoute } from "#api/istio/virtual-service.ts";
+import type { ObjectRef } from "#api/meta.ts";
+import { policyFor } from "../clusters/policy.ts";
+import { blackHoleCluster } from "../names.ts";
+import { type Destinations, destinationCluster, destinationPort } from "../routes/destination.ts";
+import { type ConnectionPlace, matchesConnection } from "./match.ts";
+import type { ConnectionRule } from "./rule.ts";
+
+/** A cluster with its share of connections. */
+export interface WeightedTarget {
+  readonly cluster: string;
+  readonly weight: number;
+}
+
+/** Where a TCP proxy sends connections. */
+export interface TcpTarget {
+  /** Those that take connections, at least one. */
+  readonly clusters: readonly [WeightedTarget, ...WeightedTarget[]];
+  readonly statPrefix: string;
+  /** How long a connection may be idle; Envoy's hour where it is not said. */
+  readonly idleTimeout?: string | undefined;
+  readonly maxConnectionDuration?: string | undefined;
+  /** Connections of one caller go to one endpoint. */
+  readonly hashSourceIp?: boolean | undefined;
+}
+
+/** A chain that passes bytes on. */
+export interface TcpChain {
+  /** Server names of TLS greetings in lower case; empty for all. */
+  readonly serverNames: readonly string[];
+  /** Networks that the connection is meant for; empty for all. */
+  readonly destinations: readonly string[];
+  readonly target: TcpTarget;
+  /** The VirtualService that the chain comes from. */
+  readonly origin?: ObjectRef;
+}
+
+/** The target of a single cluster. */
+export function singleTarget(cluster: string): TcpTarget {
+  return { clusters: [{ cluster, weight: 1 }], statPrefix: cluster };
+}
+
+type RouteDestinations = NonNullable<TCPRoute["route"]>;
+
+/** What the DestinationRule of a route's first destination says of its connections. */
+function connectionSettings([first]: RouteDestinations, port: number, known: Destinations): Partial<TcpTarget> {
+  if (!first) return {};
+  const { host, subset = "" } = first.destination;
+  const at = destinationPort(first.destination, port, known);
+  const { connectionPool, loadBalancer } = policyFor(known.rule(host), subset, at);
+  return {
+    idleTimeout: connectionPool?.tcp?.idleTimeout,
+    maxConnectionDuration: connectionPool?.tcp?.maxConnectionDuration,
+    hashSourceIp: loadBalancer?.consistentHash?.useSourceIp,
+  };
+}
+
+/** Where connections of a route go: to one cluster, or to several by weight, less those of weight 0. */
+function routeTarget(route: RouteDestinations, port: number, { ref }: ConnectionRule, known: Destinations): TcpTarget {
+  const settings = connectionSettings(route, port, known);
+  const [only, ...others] = route;
+  if (only && others.length === 0) {
+    return { ...singleTarget(destinationCluster(only.destination, port, known)), ...settings };
+  }
+  const [first, ...rest] = route
+    .map(({ destination, weight = 0 }) => ({ cluster: destinationCluster(destination, port, known), weight }))
+    .filter(({ weight }) => weight > 0);
+  if (!first) return singleTarget(blackHoleCluster);
+  return { clusters: [first, ...rest], statPrefix: `${ref.name}.${ref.namespace}`, ...settings };
+}
+
+/** Where the chains of rules stand, and what they are made with. */
+export interface ChainContext {
+  readonly place: ConnectionPlace;
+  readonly known: Destinations;
+  /** The networks of the service that is called, which hold where a match names none; empty for all. */
+  readonly destinations: readonly string[];
+}
+
+function hasDestinations({ route = [] }: TCPRoute | TLSRoute): boolean {
+  return route.length > 0;
+}
+
+/** The chains of rules for TLS connections, by server names. A match that holds nothing for the place gives none. */
+export function tlsChains(rules: readonly ConnectionRule[], context: ChainContext): readonly TcpChain[] {
+  const { place, known, destinations } = context;
+  return rules.flatMap((rule) =>
+    rule.tls.filter(hasDestinations).flatMap(({ match, route = [] }) =>
+      match
+        .filter((each) => matchesConnection(each, place))
+        .map(({ sniHosts, destinationSubnets = [] }) => ({
+          serverNames: sniHosts.includes("*") ? [] : sniHosts.map((name) => name.toLowerCase()),
+          destinations: destinationSubnets.length > 0 ? destinationSubnets : destinations,
+          target: routeTarget(route, place.port, rule, known),
+          origin: rule.ref,
+        })),
+    ),
+  );
+}
+
+/** Chains for connections of any kind, and whether the last of them takes all that the others do not. */
+interface TcpChains {
+  readonly chains: readonly TcpChain[];
+  readonly complete: boolean;
+}
+
+/** The chains of rules for TCP connections, in their order, up to the first that takes every connection. */
+export function tcpChains(rules: readonly ConnectionRule[], context: ChainContext): TcpChains {
+  const { place, known, destinations } = context;
+  const chains: TcpChain[] = [];
+  for (const rule of rules) {
+    for (const { match = [], route = [] } of rule.tcp.filter(hasDestinations)) {
+      const matching = match.filter((each) => matchesConnection(each, place));
+      if (match.length > 0 && matching.length === 0) continue;
+      const target = routeTarget(route, place.port, rule, known);
+      const subnets = matching.map((each) => each.destinationSubnets ?? []);
+      if (match.length === 0 || subnets.some((each) => each.length === 0)) {
+        chains.push({ serverNames: [], destinations, target, origin: rule.ref });
+        return { chains, complete: true };
+      }
+      chains.push({ serverNames: [], destinations: subnets.flat(), target, origin: rule.ref });
+    }
+  }
+  return { chains, complete: false };
+}
