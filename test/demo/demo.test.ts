@@ -36,7 +36,8 @@ beforeAll(async () => {
 }, 180_000);
 
 afterAll(async () => {
-  await demo[Symbol.asyncDispose]();
+  // Also when its start failed.
+  await Demo.stop(name);
 }, 60_000);
 
 /** Sets the routes of reviews; several versions are told apart by a DestinationRule. */
@@ -392,6 +393,22 @@ describe("while requests flow", () => {
     expect(tally(after.map((one) => one.details.error))).toEqual({ none: 200 });
   }, 90_000);
 });
+
+test("a taken port is named with the flag that chooses another, and what the start said stays to be read", async () => {
+  const other = `${name}b`;
+  const log = `/var/lib/weft/${other}/logs/supervisor.log`;
+  const line = /port 28080 for the ingress gateway is taken by .*: .* choose another with --gateway-port/;
+  try {
+    await expect(Demo.start(other, 28_080, 27_540)).rejects.toMatchObject({
+      stdout: expect.stringMatching(line) as string,
+      stderr: `weft: the demo did not start; its log is ${log}\n`,
+    });
+    expect(readFileSync(log, "utf8")).toMatch(line);
+  } finally {
+    await Demo.stop(other);
+  }
+  expect(traces(other)).toEqual({ namespaces: [], processes: [], folders: [] });
+}, 60_000);
 
 test("when it has ended, everything is as it was", async () => {
   await demo[Symbol.asyncDispose]();

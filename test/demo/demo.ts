@@ -106,7 +106,12 @@ export class Demo implements AsyncDisposable {
 
   /** Ends and removes it. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await run(weftScript, ["demo", "--stop", "--name", this.name]);
+    await Demo.stop(this.name);
+  }
+
+  /** Ends and removes one, in whatever state it is. */
+  static async stop(name: string): Promise<void> {
+    await run(weftScript, ["demo", "--stop", "--name", name]);
   }
 }
 

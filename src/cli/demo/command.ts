@@ -14,7 +14,7 @@ import { readRecord, runningRecord } from "./record.ts";
 import { plainLine } from "./screen.ts";
 import { LiveScreen } from "./live-screen.ts";
 import { DemoSupervisor } from "./supervisor.ts";
-import { tearDown } from "./teardown.ts";
+import { type Kept, tearDown } from "./teardown.ts";
 
 interface DemoFlags {
   readonly name: string;
@@ -55,6 +55,11 @@ function requireRoot(): void {
   }
 }
 
+/** What of the state stays when a demonstration ends. */
+function keptBy({ keep }: DemoFlags): Kept {
+  return keep === true ? "all" : "nothing";
+}
+
 /** Aborts when the user, the system or a closed terminal asks to end. */
 function endSignal(): AbortSignal {
   const end = new AbortController();
@@ -70,6 +75,7 @@ async function runForeground(layout: Layout, flags: DemoFlags): Promise<void> {
   const screen = new LiveScreen(process.stdout);
   const options = { layout, ports, load: flags.load, keep: flags.keep === true, envoy };
   const supervisor = new DemoSupervisor(options, systemClock, (line) => screen.say(line));
+  let kept = keptBy(flags);
   try {
     mkdirSync(layout.run, { recursive: true, mode: 0o711 });
     await supervisor.start(signal);
@@ -77,11 +83,15 @@ async function runForeground(layout: Layout, flags: DemoFlags): Promise<void> {
     console.log(welcome(supervisor.info));
     await watchUntil(signal, supervisor, screen);
   } catch (error) {
-    if (!signal.aborted) throw error;
+    if (!signal.aborted) {
+      // What went wrong is told by the logs, which the message names.
+      if (kept === "nothing") kept = "logs";
+      throw error;
+    }
   } finally {
     screen.end();
-    await supervisor.stop();
-    console.log(goodbye(layout, flags.keep === true));
+    await supervisor.stop(kept);
+    console.log(goodbye(layout, existsSync(layout.state) ? kept : "nothing"));
   }
 }
 
@@ -122,20 +132,22 @@ async function detach(layout: Layout): Promise<void> {
     stdio: ["ignore", log, log],
   });
   const signal = endSignal();
+  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
   child.unref();
   let shown = 0;
   const passOn = (): void => {
-    const text = readFileSync(logFile, "utf8");
+    const text = existsSync(logFile) ? readFileSync(logFile, "utf8") : "";
     process.stdout.write(text.slice(shown));
-    shown = text.length;
+    shown = Math.max(shown, text.length);
   };
-  while (child.exitCode === null && !runningRecord(layout)?.ready && !signal.aborted) {
-    await systemClock.sleep(100, signal).catch(() => undefined);
+  while (!hasEnded() && !runningRecord(layout)?.ready) {
+    if (signal.aborted) child.kill("SIGTERM");
+    await systemClock.sleep(100);
     passOn();
   }
-  if (signal.aborted) child.kill("SIGTERM");
-  if (child.exitCode !== null) throw new WeftError("Unavailable", `the demo did not start; its log is ${logFile}`);
   passOn();
+  if (child.exitCode === 0) throw new WeftError("Unavailable", "the demo was stopped before it was ready");
+  if (hasEnded()) throw new WeftError("Unavailable", `the demo did not start; its log is ${logFile}`);
   console.log("It runs in the background; end it with: make demo ARGS=--stop");
 }
 
@@ -147,8 +159,8 @@ async function stop(layout: Layout, flags: DemoFlags): Promise<void> {
     while (isAlive(record.supervisor) && systemClock.monotonic() < limit) await systemClock.sleep(100);
     signalProcess(record.supervisor, "SIGKILL");
   }
-  await tearDown(layout, flags.keep === true ? "all" : "nothing");
-  console.log(goodbye(layout, flags.keep === true));
+  await tearDown(layout, keptBy(flags));
+  console.log(goodbye(layout, keptBy(flags)));
 }
 
 async function demo(flags: DemoFlags): Promise<void> {

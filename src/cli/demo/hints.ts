@@ -1,5 +1,6 @@
 import type { Layout } from "./layout.ts";
 import type { DemoInfo } from "./status.ts";
+import type { Kept } from "./teardown.ts";
 
 /** Where everything is, and five commands worth trying. */
 export function welcome({ gateway, kubeconfigs }: DemoInfo): string {
@@ -26,6 +27,9 @@ Worth trying (./weft get and apply serve where kubectl is absent):
 }
 
 /** What is left, in the end. */
-export function goodbye(layout: Layout, kept: boolean): string {
-  return kept ? `the demo is gone; its state stays in ${layout.state}` : "the demo is gone, with everything it made";
+export function goodbye(layout: Layout, kept: Kept): string {
+  if (kept === "nothing") return "the demo is gone, with everything it made";
+  return kept === "all"
+    ? `the demo is gone; its state stays in ${layout.state}`
+    : `the demo is gone; its logs stay in ${layout.logs} until the next one`;
 }

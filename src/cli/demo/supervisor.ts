@@ -13,7 +13,7 @@ import { seed } from "./seed.ts";
 import { Service } from "./service.ts";
 import { agentSpec, apiPort, discoverySpec, loadSpec, serverSpec } from "./services.ts";
 import type { DemoInfo, DemoStatus, LoadStatus } from "./status.ts";
-import { tearDown } from "./teardown.ts";
+import { type Kept, tearDown } from "./teardown.ts";
 import { DemoWatcher } from "./watcher.ts";
 
 /** How a demonstration is run. */
@@ -153,13 +153,13 @@ export class DemoSupervisor {
   }
 
   /** Ends and removes everything; also what a start that was cut short has made. */
-  async stop(): Promise<void> {
+  async stop(kept: Kept): Promise<void> {
     this.#phase = "stopping";
     this.#say("stopping: ending processes, removing namespaces");
     // The load first, so that it does not see the others go; the server last, since agents report to it.
     for (const service of this.#services.toReversed()) await service.stop(5_000);
     this.#watcher[Symbol.dispose]();
-    await tearDown(this.#options.layout, this.#options.keep ? "all" : "nothing");
+    await tearDown(this.#options.layout, kept);
   }
 
   async #prepare(): Promise<void> {

@@ -18,6 +18,7 @@ function removeState(layout: Layout, kept: Kept): void {
     if (kept === "nothing" || path !== layout.logs) rmSync(path, { recursive: true, force: true });
   }
   if (kept === "nothing") rmSync(layout.state, { recursive: true, force: true });
+  else removeIfEmpty(layout.state);
 }
 
 function removeIfEmpty(folder: string): void {
