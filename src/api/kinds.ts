@@ -1,6 +1,8 @@
 import type { Kind } from "./kind.ts";
 import { destinationRule } from "./istio/destination-rule.ts";
 import { gateway } from "./istio/gateway.ts";
+import { peerAuthentication } from "./istio/peer-authentication.ts";
+import { proxyConfig } from "./istio/proxy-config.ts";
 import { serviceEntry } from "./istio/service-entry.ts";
 import { sidecar } from "./istio/sidecar.ts";
 import { virtualService } from "./istio/virtual-service.ts";
@@ -39,11 +41,13 @@ export const kinds: readonly Kind[] = [
   mesh,
   destinationRule,
   gateway,
+  proxyConfig,
   serviceEntry,
   sidecar,
   virtualService,
   workloadEntry,
   workloadGroup,
+  peerAuthentication,
 ];
 
 /** Kinds by `kind.group` and by `plural.group`. The two cannot clash: one begins in upper case. */

@@ -14,12 +14,12 @@ import {
   type Value,
 } from "../schema.ts";
 
-/** Networking API of Istio 1.31, which all schemas of this folder follow. */
+/** API of Istio 1.31, which all schemas of this folder follow. */
 export const istioRelease = "1.31";
 
-/** Name of a schema of Istio's networking group in OpenAPI documents. */
-export function istioName(message: string): string {
-  return `io.istio.networking.v1.${message}`;
+/** Name of a schema of one of Istio's groups in OpenAPI documents. */
+export function istioName(message: string, group = "networking"): string {
+  return `io.istio.${group}.v1.${message}`;
 }
 
 export const PortSelector = object("A port of the destination.", {}, { number: uint32("The port's number.") });
