@@ -1,5 +1,6 @@
 import type { Kind } from "./kind.ts";
 import { destinationRule } from "./istio/destination-rule.ts";
+import { envoyFilter } from "./istio/envoy-filter.ts";
 import { gateway } from "./istio/gateway.ts";
 import { peerAuthentication } from "./istio/peer-authentication.ts";
 import { proxyConfig } from "./istio/proxy-config.ts";
@@ -40,6 +41,7 @@ export const kinds: readonly Kind[] = [
   cluster,
   mesh,
   destinationRule,
+  envoyFilter,
   gateway,
   proxyConfig,
   serviceEntry,

@@ -81,3 +81,94 @@ describe("PeerAuthentication", () => {
     ]);
   });
 });
+
+describe("EnvoyFilter", () => {
+  const manager = "envoy.filters.network.http_connection_manager";
+  const patch = { operation: "ADD", value: { name: "a" } };
+  const patching = (one: object): object => ({ configPatches: [one] });
+  const filter = (filter: object): object => ({ listener: { filterChain: { filter } } });
+  const cases: readonly Case[] = [
+    [{ patch }, "applyTo: Required value"],
+    [{ applyTo: "INVALID", patch }, "applyTo: Required value"],
+    [{ applyTo: "CLUSTER" }, "patch: Required value"],
+    [{ applyTo: "CLUSTER", patch: { value: {} } }, "patch.operation: Required value"],
+    [{ applyTo: "CLUSTER", patch: { operation: "MERGE" } }, "patch.value: Required value: MERGE needs one"],
+    [
+      { applyTo: "CLUSTER", match: { proxy: { proxyVersion: "(" } }, patch },
+      'match.proxy.proxyVersion: Invalid value: "(": must be a regular expression of RE2: missing closing ): `(`',
+    ],
+    [
+      { applyTo: "HTTP_FILTER", match: { cluster: {} }, patch },
+      "match.cluster: Forbidden: HTTP_FILTER can only be matched by listener",
+    ],
+    [
+      { applyTo: "VIRTUAL_HOST", match: { listener: {} }, patch },
+      "match.listener: Forbidden: VIRTUAL_HOST can only be matched by routeConfiguration",
+    ],
+    [
+      { applyTo: "CLUSTER", match: { routeConfiguration: {} }, patch },
+      "match.routeConfiguration: Forbidden: CLUSTER can only be matched by cluster",
+    ],
+    [
+      { applyTo: "CLUSTER", match: { cluster: {}, listener: {} }, patch },
+      "match.cluster: Forbidden: only one of listener, routeConfiguration, cluster, waypoint may be set, and listener is",
+    ],
+    [{ applyTo: "NETWORK_FILTER", match: filter({}), patch }, "match.listener.filterChain.filter.name: Required value"],
+    [
+      { applyTo: "NETWORK_FILTER", match: filter({ name: manager, subFilter: {} }), patch },
+      "match.listener.filterChain.filter.subFilter: Forbidden: only with applyTo HTTP_FILTER",
+    ],
+    [
+      { applyTo: "HTTP_FILTER", match: filter({ name: "a", subFilter: {} }), patch },
+      `match.listener.filterChain.filter.name: Invalid value: "a": must be ${manager} where subFilter is set`,
+    ],
+    [
+      { applyTo: "HTTP_FILTER", match: filter({ name: manager, subFilter: {} }), patch },
+      "match.listener.filterChain.filter.subFilter.name: Required value",
+    ],
+    [{ match: { context: "WAYPOINT" } }, "match.waypoint: Required value"],
+    [
+      { applyTo: "BOOTSTRAP", match: { waypoint: {} }, patch },
+      "match.waypoint: Forbidden: only with the context WAYPOINT",
+    ],
+    [
+      { match: { context: "WAYPOINT", waypoint: { portNumber: 65_536 } } },
+      "match.waypoint.portNumber: Invalid value: 65536: must be between 1 and 65535",
+    ],
+  ];
+  test.each(cases)("patches: %j", (one, error) => {
+    expect(errorsOf("EnvoyFilter", patching(one))).toEqual([`spec.configPatches[0].${error}`]);
+  });
+
+  test.each<Case>([
+    [
+      { workloadSelector: { labels: { app: "*" } } },
+      'spec.workloadSelector.labels[app]: Invalid value: "*": wildcards are not supported',
+    ],
+    [
+      { workloadSelector: {}, targetRefs: [] },
+      "spec.targetRefs: Forbidden: only one of workloadSelector, targetRefs may be set, and workloadSelector is",
+    ],
+    [
+      { targetRefs: [{ kind: "Anything", name: "a", namespace: "b" }] },
+      "spec.targetRefs[0].namespace: Forbidden: only objects of the same namespace can be meant",
+    ],
+  ])("targets: %j", (spec, error) => {
+    expect(errorsOf("EnvoyFilter", spec)).toEqual([error]);
+  });
+
+  test("keeps any value, however it is called", () => {
+    const value = JSON.parse('{"typed_config":{"@type":"x","__proto__":{"a":null},"list":[null,{}]}}') as object;
+    const spec = patching({ applyTo: "HTTP_FILTER", patch: { operation: "ADD", value } });
+    expect(admit("EnvoyFilter", spec)).toMatchObject({ object: { spec }, errors: [], unknown: [] });
+  });
+
+  test("of what does nothing is warned", () => {
+    const one = { applyTo: "LISTENER", match: { proxy: { proxyVersion: "1".repeat(1025) }, ...filter({ name: "a" }) } };
+    expect(admit("EnvoyFilter", { workloadSelector: {}, ...patching({ ...one, patch }) }).warnings).toEqual([
+      "spec.workloadSelector: without labels, all workloads of the namespace are selected",
+      "spec.configPatches[0].match.proxy.proxyVersion: has more than 1024 characters and is ignored",
+      "spec.configPatches[0].match.listener.filterChain.filter: does nothing for LISTENER",
+    ]);
+  });
+});
