@@ -6,7 +6,9 @@ import { peerAuthentication } from "./istio/peer-authentication.ts";
 import { proxyConfig } from "./istio/proxy-config.ts";
 import { serviceEntry } from "./istio/service-entry.ts";
 import { sidecar } from "./istio/sidecar.ts";
+import { trafficExtension } from "./istio/traffic-extension.ts";
 import { virtualService } from "./istio/virtual-service.ts";
+import { wasmPlugin } from "./istio/wasm-plugin.ts";
 import { workloadEntry } from "./istio/workload-entry.ts";
 import { workloadGroup } from "./istio/workload-group.ts";
 import { configMap } from "./kubernetes/config-map.ts";
@@ -49,6 +51,8 @@ export const kinds: readonly Kind[] = [
   virtualService,
   workloadEntry,
   workloadGroup,
+  trafficExtension,
+  wasmPlugin,
   peerAuthentication,
 ];
 

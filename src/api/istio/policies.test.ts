@@ -172,3 +172,64 @@ describe("EnvoyFilter", () => {
     ]);
   });
 });
+
+const targets: readonly Case[] = [
+  [
+    { selector: {}, targetRefs: [] },
+    "spec.targetRefs: Forbidden: only one of selector, targetRef, targetRefs may be set, and selector is",
+  ],
+  [{ targetRefs: [{ kind: "Service" }] }, "spec.targetRefs[0].name: Required value"],
+  [
+    { targetRefs: [{ kind: "Pod", name: "a" }] },
+    'spec.targetRefs[0]: Unsupported value: "/Pod": supported values: "/Service", "networking.istio.io/ServiceEntry", "gateway.networking.k8s.io/Gateway", "gateway.networking.k8s.io/GatewayClass"',
+  ],
+  [
+    { targetRefs: [{ kind: "Service", name: "a", namespace: "b" }] },
+    "spec.targetRefs[0].namespace: Forbidden: only objects of the same namespace can be meant",
+  ],
+];
+
+describe("WasmPlugin", () => {
+  const url = "oci://registry.example.com/filter";
+  const env = (...env: object[]): object => ({ url, vmConfig: { env } });
+  test.each<Case>([
+    ...[...selectors, ...targets].map(([spec, error]): Case => [{ url, ...spec }, error]),
+    [{}, "spec.url: Required value"],
+    [{ url: "" }, 'spec.url: Invalid value: "": must have 1 characters or more'],
+    [{ url: "ftp://a" }, 'spec.url: Invalid value: "ftp://a": must have the scheme oci, https, http or file'],
+    [{ url: "host:80/a" }, 'spec.url: Invalid value: "host:80/a": must have the scheme oci, https, http or file'],
+    ...["#%blah$#@", "http://a b/", "https://", "oci://a/%zz"].map((wrong): Case => [
+      { url: wrong },
+      `spec.url: Invalid value: "${wrong}": must be a URL, such as oci://registry.example.com/filter:v1`,
+    ]),
+    [{ url, sha256: "abc" }, 'spec.sha256: Invalid value: "abc": must match pattern "(^$|^[a-f0-9]{64}$)"'],
+    [{ url, imagePullSecret: "" }, 'spec.imagePullSecret: Invalid value: "": must have 1 characters or more'],
+    [{ url, match: [{ ports: [{}] }] }, "spec.match[0].ports[0].number: Required value"],
+    [
+      { url, match: [{ ports: [{ number: 0 }] }] },
+      "spec.match[0].ports[0].number: Invalid value: 0: must be between 1 and 65535",
+    ],
+    [{ url, match: [{ ports: [{ number: 1 }, { number: 1 }] }] }, "spec.match[0].ports[1].number: Duplicate value: 1"],
+    [env({ name: "A" }, { name: "A" }), 'spec.vmConfig.env[1].name: Duplicate value: "A"'],
+    [
+      env({ name: "A", valueFrom: "HOST", value: "a" }),
+      "spec.vmConfig.env[0].value: Forbidden: only with valueFrom INLINE",
+    ],
+  ])("%j", (spec, error) => {
+    expect(errorsOf("WasmPlugin", spec)).toEqual([error]);
+  });
+});
+
+describe("TrafficExtension", () => {
+  const lua = { inlineCode: "x" };
+  test.each<Case>([
+    ...[...selectors, ...targets].map(([spec, error]): Case => [{ lua, ...spec }, error]),
+    [{}, "spec: Required value: wasm or lua"],
+    [{ lua, wasm: { url: "a" } }, "spec.lua: Forbidden: only one of wasm, lua may be set, and wasm is"],
+    [{ lua: { inlineCode: "" } }, 'spec.lua.inlineCode: Invalid value: "": must have 1 characters or more'],
+    [{ wasm: {} }, "spec.wasm.url: Required value"],
+    [{ wasm: { url: "x:y" } }, 'spec.wasm.url: Invalid value: "x:y": must have the scheme oci, https, http or file'],
+  ])("%j", (spec, error) => {
+    expect(errorsOf("TrafficExtension", spec)).toEqual([error]);
+  });
+});
