@@ -58,11 +58,11 @@ export function edit({ engine, model }: OpenMesh, { put: changed, removed }: Edi
   });
 }
 
-/** Opens a snapshot. */
-export function openMesh(snapshot: MeshSnapshot): OpenMesh {
+/** Opens a snapshot; with `traced` resources say what made them (`translate/trace.ts`). */
+export function openMesh(snapshot: MeshSnapshot, { traced = false } = {}): OpenMesh {
   const engine = new Engine();
   const model = createModel(engine);
-  const mesh = { engine, model, translator: createTranslator(engine, model) };
+  const mesh = { engine, model, translator: createTranslator(engine, model, { traced }) };
   edit(mesh, { put: snapshot, removed: [] });
   return mesh;
 }

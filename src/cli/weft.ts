@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { codeOf, messageOf } from "#base/errors.ts";
 import { diffCommand } from "./analysis/diff.ts";
+import { explainCommand } from "./analysis/explain.ts";
 import { applyCommand, deleteCommand } from "./apply.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
 import { openApi } from "./context.ts";
@@ -54,6 +55,7 @@ function build(): Command {
   demoCommand(program);
   proxyStatusCommand(program);
   proxyConfigCommand(program);
+  explainCommand(program);
   diffCommand(program);
   getCommand(program);
   applyCommand(program);

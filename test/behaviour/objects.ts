@@ -147,6 +147,17 @@ export function podObject(
   };
 }
 
+/** A member cluster. */
+export function clusterObject(name: string): ResourceObject {
+  const spec = { server: `unix:///nowhere/${name}.sock` };
+  return { apiVersion: "mesh.weft.dev/v1alpha1", kind: "Cluster", metadata: meta(name, ""), spec };
+}
+
+/** The mesh's own object. */
+export function meshObject(spec: object): ResourceObject {
+  return { apiVersion: "mesh.weft.dev/v1alpha1", kind: "Mesh", metadata: meta("default", ""), spec };
+}
+
 const validator = new Validator();
 
 /** An object as the API would take it. */

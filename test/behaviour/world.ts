@@ -1,6 +1,8 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { MeshProxy } from "#analysis/diff.ts";
+import type { MeshSnapshot, PlacedObject } from "#analysis/snapshot.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
@@ -17,6 +19,8 @@ import { Backends } from "./backends.ts";
 import { Caller } from "./caller.ts";
 import {
   absent,
+  clusterObject,
+  meshObject,
   objectsOf,
   place,
   type PlacedService,
@@ -85,14 +89,20 @@ export class World implements AsyncDisposable {
   readonly backends: Backends;
   readonly #engine = new Engine();
   readonly #services: readonly PlacedService[];
+  /** Of workloads with proxies, by name. */
+  readonly #addresses: ReadonlyMap<string, string>;
   readonly #stack = new AsyncDisposableStack();
   readonly #callers = new Map<string, Caller>();
   readonly #envoys = new Map<string, NetworkEnvoy>();
   readonly #proxies: Proxy[] = [];
+  readonly #objects: PlacedObject[] = [];
+  readonly #settings: MeshConfig;
 
   private constructor(spec: WorldSpec) {
+    this.#settings = spec.mesh ?? {};
     this.model = createModel(this.#engine);
-    this.#services = place(spec.services, new Map(spec.proxies.map(({ name }, at) => [name, proxyAddress(at)])));
+    this.#addresses = new Map(spec.proxies.map(({ name }, at) => [name, proxyAddress(at)]));
+    this.#services = place(spec.services, this.#addresses);
     const pods = this.#pods().map((pod) => [pod.address, pod.name] as const);
     this.backends = new Backends(new Map([...pods, [strangerAddress, "stranger"]]));
   }
@@ -128,11 +138,24 @@ export class World implements AsyncDisposable {
     return this.caller("");
   }
 
+  /** All that was put into the mesh, as objects. */
+  get snapshot(): MeshSnapshot {
+    const own = [clusterObject("east"), meshObject(this.#settings)].map((object) => ({ object, cluster: "" }));
+    return [...own, ...this.#objects];
+  }
+
+  /** The mesh's proxies, as questions about the mesh ask for them. */
+  get meshProxies(): readonly MeshProxy[] {
+    return this.#proxies.map((proxy) => ({
+      name: `${proxy.spec.name}.${proxy.namespace}`,
+      cluster: "east",
+      node: { ...nodeOf(proxy), locality: { region: "", zone: "", subzone: "" } },
+    }));
+  }
+
   /** The address of a Pod, or of a workload with a proxy. */
   addressOf(name: string): string {
-    const address =
-      this.#pods().find((pod) => pod.name === name)?.address ??
-      this.#proxies.find(({ spec }) => spec.name === name)?.address;
+    const address = this.#pods().find((pod) => pod.name === name)?.address ?? this.#addresses.get(name);
     if (address === undefined) throw new Error(`no Pod is called ${name}`);
     return address;
   }
@@ -199,6 +222,7 @@ export class World implements AsyncDisposable {
     this.#engine.change(() => {
       for (const object of objects) this.model.inputs.put(object, cluster);
     });
+    this.#objects.push(...objects.map((object) => ({ object, cluster })));
   }
 
   async #startProxy(network: TestNetwork, spec: ProxySpec, address: string, ads: string): Promise<void> {

@@ -83,3 +83,17 @@ export async function readMesh(client: Client): Promise<LiveMesh> {
     throw error;
   }
 }
+
+/**
+ * The proxies that words name: `pod.namespace`, a Pod, or the workload that a Pod's name begins with.
+ * @throws WeftError `NotFound` when a word names none.
+ */
+export function proxiesNamed({ proxies }: LiveMesh, words: readonly string[]): readonly MeshProxy[] {
+  return words.flatMap((word) => {
+    const found = proxies.filter(
+      ({ name }) => name === word || name.startsWith(`${word}-`) || name.startsWith(`${word}.`),
+    );
+    if (found.length > 0) return found;
+    throw new WeftError("NotFound", `no connected proxy is named ${word}; see weft proxy-status`);
+  });
+}

@@ -1,0 +1,78 @@
+import type { ObjectRef } from "#api/meta.ts";
+import type { Service } from "#model/service.ts";
+import { proxyView } from "#translate/proxy-class.ts";
+import { resourcesOf } from "#translate/proxy-resources.ts";
+import type { ProxyView } from "#translate/view.ts";
+import type { MeshProxy } from "../diff.ts";
+import type { MeshSnapshot, OpenMesh } from "../snapshot.ts";
+import { type DecodedResources, decoded } from "./decoded.ts";
+import type { Reason } from "./explanation.ts";
+import { type Cite, citing } from "./fields.ts";
+
+/** All that an explanation is worked out from. */
+export interface ExplainContext {
+  readonly mesh: OpenMesh;
+  readonly cite: Cite;
+  /** The proxy that the request leaves through. */
+  readonly proxy: MeshProxy;
+  readonly view: ProxyView;
+  readonly resources: DecodedResources;
+  /** The proxy of a Pod, if it has one. */
+  readonly proxyOf: (name: string, cluster: string) => MeshProxy | undefined;
+}
+
+/**
+ * @param mesh opened with traces.
+ * @param proxies the mesh's proxies, the one that is asked about among them.
+ */
+export function explainContext(
+  mesh: OpenMesh,
+  snapshot: MeshSnapshot,
+  proxies: readonly MeshProxy[],
+  proxy: MeshProxy,
+): ExplainContext {
+  return {
+    mesh,
+    cite: citing(snapshot),
+    proxy,
+    view: proxyView(proxy.node),
+    resources: decoded(resourcesOf(mesh.translator, proxy.node)),
+    proxyOf: (name, cluster) => proxies.find((each) => each.name === name && each.cluster === cluster),
+  };
+}
+
+/** The service that a host means to the proxy. */
+export function serviceOf({ mesh: { model }, view }: ExplainContext, host: string): Service | undefined {
+  const key = model.services.keyForHost.get({ viewer: view.namespace, host });
+  return key === undefined ? undefined : model.services.service.get(key);
+}
+
+/** Of the objects that make a service, that of the proxy's own cluster if there is one. */
+function nearest(origins: readonly ObjectRef[], cluster: string): ObjectRef | undefined {
+  return origins.find((each) => each.cluster === cluster) ?? origins[0];
+}
+
+/** Where a service's port is written. */
+export function portReasons(context: ExplainContext, host: string, port: number): readonly Reason[] {
+  const service = serviceOf(context, host);
+  const ref = service && nearest(service.origins, context.view.cluster);
+  if (!service || !ref) return [];
+  const index = service.ports.findIndex((each) => each.number === port);
+  return [context.cite(ref, index < 0 ? "" : `spec.ports[${index}]`)];
+}
+
+/** Where the subset and the policies of a cluster are written. */
+export function ruleReasons(context: ExplainContext, host: string, subset: string): readonly Reason[] {
+  const { mesh, view, cite } = context;
+  const service = serviceOf(context, host);
+  const rule = service && mesh.model.rules.rule({ viewer: view.namespace, service: service.key });
+  if (!rule) return [];
+  return rule.origins.flatMap((ref) => {
+    const row = mesh.model.tables.destinationRules.rows.get(`${ref.namespace ?? ""}/${ref.name}`);
+    const index = (row?.spec.subsets ?? []).findIndex((each) => each.name === subset);
+    return [
+      ...(subset !== "" && index >= 0 ? [cite(ref, `spec.subsets[${index}]`)] : []),
+      ...(row?.spec.trafficPolicy ? [cite(ref, "spec.trafficPolicy")] : []),
+    ];
+  });
+}

@@ -1,0 +1,74 @@
+import type { Command } from "commander";
+import { explainContext } from "#analysis/explain/context.ts";
+import { explainRequest } from "#analysis/explain/explain.ts";
+import { parseRequest } from "#analysis/explain/request.ts";
+import { edited, openMesh } from "#analysis/snapshot.ts";
+import { WeftError } from "#base/errors.ts";
+import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
+import { type OutputFormat, outputOption, serialize } from "../output.ts";
+import { rehearsedEdit } from "./edit.ts";
+import { explanationText } from "./explain-text.ts";
+import { proxiesNamed, readMesh } from "./live-mesh.ts";
+import { paintFor } from "./paint.ts";
+
+interface ExplainFlags extends ApiFlags {
+  readonly from: string;
+  readonly header: readonly string[];
+  readonly filename: readonly string[];
+  readonly namespace?: string;
+  readonly cluster?: string;
+  readonly output: OutputFormat;
+}
+
+async function runExplain(method: string, url: string, flags: ExplainFlags): Promise<void> {
+  const request = parseRequest(method, url, flags.header);
+  if (typeof request === "string") throw new WeftError("InvalidArgument", request);
+  using api = await openApi(flags);
+  using live = await readMesh(api.client);
+  const edit = await rehearsedEdit(flags, api, live);
+  const snapshot = edited(live.snapshot, edit);
+  const [proxy] = proxiesNamed(live, [flags.from]);
+  if (!proxy) throw new WeftError("NotFound", `no connected proxy is named ${flags.from}`);
+  const context = explainContext(openMesh(snapshot, { traced: true }), snapshot, live.proxies, proxy);
+  const explanation = explainRequest(context, request);
+  const { output } = flags;
+  process.stdout.write(
+    output === "json" || output === "yaml"
+      ? serialize(explanation, output)
+      : explanationText(explanation, paintFor(process.stdout)),
+  );
+}
+
+function collected(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+/** `weft explain request`: the way of a request, and what decided it. */
+export function explainCommand(program: Command): void {
+  const group = program
+    .command("explain")
+    .summary("explain what becomes of a request, and which lines of which objects decide it")
+    .addHelpText("after", "\nExamples:\n  weft explain request --from page GET http://reviews:9080/api/reviews/1");
+  withApiFlags(group.command("request"))
+    .summary("the way of a request through the mesh")
+    .description(
+      "Shows the listener, virtual host, route, cluster and endpoints that a request would meet, and which fields of which\n" +
+        "objects decided each. Nothing is sent. With -f, as it would be if the objects of the files were applied.",
+    )
+    .argument("<method>", "GET, POST, ...")
+    .argument("<url>", "as the program writes it: http://reviews:9080/api/reviews/1")
+    .requiredOption(
+      "--from <workload>",
+      "who sends it: pod.namespace, Pod or workload; for a gateway, what arrives there",
+    )
+    .option("-H, --header <name: value>", "a header; again for each", collected, [])
+    .option("-f, --filename <file...>", "files with objects as if they were applied; - is standard input", [])
+    .option("-n, --namespace <name>", "namespace of objects of the files that name none")
+    .option("--cluster <name>", "the member cluster that Services and the like of the files belong to")
+    .addOption(outputOption(["table", "json", "yaml"]))
+    .addHelpText(
+      "after",
+      '\nExamples:\n  weft explain request --from page GET http://reviews:9080/api/reviews/1\n  weft explain request --from page GET http://reviews:9080/ -H "end-user: jason" -o json\n  weft explain request --from gateway GET http://localhost/api/page\n  weft explain request --from page GET http://reviews:9080/ -f reviews-90-10.yaml',
+    )
+    .action(runExplain);
+}
