@@ -6,6 +6,7 @@ import { peerAuthentication } from "./istio/peer-authentication.ts";
 import { proxyConfig } from "./istio/proxy-config.ts";
 import { serviceEntry } from "./istio/service-entry.ts";
 import { sidecar } from "./istio/sidecar.ts";
+import { telemetry } from "./istio/telemetry.ts";
 import { trafficExtension } from "./istio/traffic-extension.ts";
 import { virtualService } from "./istio/virtual-service.ts";
 import { wasmPlugin } from "./istio/wasm-plugin.ts";
@@ -53,6 +54,7 @@ export const kinds: readonly Kind[] = [
   workloadGroup,
   trafficExtension,
   wasmPlugin,
+  telemetry,
   peerAuthentication,
 ];
 

@@ -233,3 +233,61 @@ describe("TrafficExtension", () => {
     expect(errorsOf("TrafficExtension", spec)).toEqual([error]);
   });
 });
+
+describe("Telemetry", () => {
+  const tags = (tagOverrides: object): object => ({ metrics: [{ overrides: [{ tagOverrides }] }] });
+  test.each<Case>([
+    ...selectors,
+    ...targets,
+    [
+      { tracing: [{ randomSamplingPercentage: 101 }] },
+      "spec.tracing[0].randomSamplingPercentage: Invalid value: 101: must be between 0 and 100",
+    ],
+    [
+      { tracing: [{ providers: [{ name: "" }] }] },
+      'spec.tracing[0].providers[0].name: Invalid value: "": must have 1 characters or more',
+    ],
+    [
+      { tracing: [{ customTags: { "": {} } }] },
+      `spec.tracing[0].customTags: Invalid value: "": a tag's name must not be empty`,
+    ],
+    [
+      { tracing: [{ customTags: { a: { literal: { value: "b" }, header: { name: "c" } } } }] },
+      "spec.tracing[0].customTags.a.header: Forbidden: only one of literal, environment, header, formatter may be set, and literal is",
+    ],
+    [
+      { tracing: [{ customTags: { a: { literal: {} } } }] },
+      "spec.tracing[0].customTags.a.literal.value: Required value",
+    ],
+    [
+      tags({ a: { operation: "UPSERT" } }),
+      "spec.metrics[0].overrides[0].tagOverrides[a].value: Required value: UPSERT needs one",
+    ],
+    [tags({ a: {} }), "spec.metrics[0].overrides[0].tagOverrides[a].value: Required value: UPSERT needs one"],
+    [
+      tags({ a: { operation: "REMOVE", value: "b" } }),
+      "spec.metrics[0].overrides[0].tagOverrides[a].value: Forbidden: only with the operation UPSERT",
+    ],
+    [
+      { metrics: [{ overrides: [{ match: { customMetric: "" } }] }] },
+      'spec.metrics[0].overrides[0].match.customMetric: Invalid value: "": must have 1 characters or more',
+    ],
+    [
+      { metrics: [{ reportingInterval: "0s" }] },
+      'spec.metrics[0].reportingInterval: Invalid value: "0s": must be a millisecond or more',
+    ],
+    [{ accessLogging: [{ filter: {} }] }, "spec.accessLogging[0].filter.expression: Required value"],
+  ])("%j", (spec, error) => {
+    expect(errorsOf("Telemetry", spec)).toEqual([error]);
+  });
+
+  test("of what has no effect is warned", () => {
+    const providers = [{ name: "a" }, { name: "b" }];
+    const spec = { tracing: [{ providers }, {}], ...tags({ "": { value: "a" } }) };
+    expect(admit("Telemetry", spec).warnings).toEqual([
+      "spec.tracing: only the first entry has effect",
+      "spec.tracing[0].providers: only the first provider has effect",
+      "spec.metrics[0].overrides[0].tagOverrides: a tag's name should not be empty",
+    ]);
+  });
+});
