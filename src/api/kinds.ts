@@ -4,6 +4,7 @@ import { envoyFilter } from "./istio/envoy-filter.ts";
 import { gateway } from "./istio/gateway.ts";
 import { peerAuthentication } from "./istio/peer-authentication.ts";
 import { proxyConfig } from "./istio/proxy-config.ts";
+import { requestAuthentication } from "./istio/request-authentication.ts";
 import { serviceEntry } from "./istio/service-entry.ts";
 import { sidecar } from "./istio/sidecar.ts";
 import { telemetry } from "./istio/telemetry.ts";
@@ -56,6 +57,7 @@ export const kinds: readonly Kind[] = [
   wasmPlugin,
   telemetry,
   peerAuthentication,
+  requestAuthentication,
 ];
 
 /** Kinds by `kind.group` and by `plural.group`. The two cannot clash: one begins in upper case. */

@@ -291,3 +291,62 @@ describe("Telemetry", () => {
     ]);
   });
 });
+
+describe("RequestAuthentication", () => {
+  const issuer = "issuer";
+  const rule = (one: object): object => ({ jwtRules: [one] });
+  const rules: readonly Case[] = [
+    [{}, "jwtRules[0]: Required value: issuer or jwksUri"],
+    [{ jwks: '{"keys":[]}' }, "jwtRules[0]: Required value: issuer or jwksUri"],
+    [{ issuer: "" }, 'jwtRules[0].issuer: Invalid value: "": must have 1 characters or more'],
+    [{ issuer, audiences: [""] }, 'jwtRules[0].audiences[0]: Invalid value: "": must have 1 characters or more'],
+    [{ jwksUri: "ftp://a" }, 'jwtRules[0].jwksUri: Invalid value: "ftp://a": must be a URL of http or https'],
+    [{ jwks_uri: "https://" }, 'jwtRules[0].jwks_uri: Invalid value: "https://": must be a URL of http or https'],
+    [
+      { issuer, jwksUri: "https://a", jwks: "" },
+      "jwtRules[0].jwks: Forbidden: only one of jwksUri, jwks_uri, jwks may be set, and jwksUri is",
+    ],
+    ...(
+      [
+        ["no JSON", "must be a JSON Web Key Set: an object with a list of keys"],
+        ["null", "must be a JSON Web Key Set: an object with a list of keys"],
+        ['{"keys":1}', "must be a JSON Web Key Set: an object with a list of keys"],
+        ["{}", "key 0 must have kty: RSA, EC, OKP or oct"],
+        ['{"keys":[null]}', "key 0 must have kty: RSA, EC, OKP or oct"],
+        ['{"keys":[{"kty":"RSA","n":"a"}]}', "key 0 lacks e"],
+      ] as const
+    ).map(([jwks, problem]): Case => [
+      { issuer, jwks },
+      `jwtRules[0].jwks: Invalid value: ${JSON.stringify(jwks)}: ${problem}`,
+    ]),
+    [{ issuer, fromHeaders: [{ prefix: "a" }] }, "jwtRules[0].fromHeaders[0].name: Required value"],
+    [{ issuer, fromParams: [""] }, 'jwtRules[0].fromParams[0]: Invalid value: "": must have 1 characters or more'],
+    [{ issuer, fromCookies: [""] }, 'jwtRules[0].fromCookies[0]: Invalid value: "": must have 1 characters or more'],
+    [
+      { issuer, outputClaimToHeaders: [{ header: ":authority", claim: "a" }] },
+      'jwtRules[0].outputClaimToHeaders[0].header: Invalid value: ":authority": must match pattern "^[-_A-Za-z0-9]+$"',
+    ],
+    [
+      { issuer, timeout: "apple" },
+      'jwtRules[0].timeout: Invalid value: "apple": must be a duration of whole milliseconds, 1ms or more, such as 250ms, 10s or 1h30m',
+    ],
+  ];
+  test.each<Case>([...selectors, ...targets])("targets: %j", (spec, error) => {
+    expect(errorsOf("RequestAuthentication", spec)).toEqual([error]);
+  });
+  test.each(rules)("rules: %j", (one, error) => {
+    expect(errorsOf("RequestAuthentication", rule(one))).toEqual([`spec.${error}`]);
+  });
+
+  test("of private keys is warned", () => {
+    const keys = [
+      { kty: "oct", k: "a" },
+      { kty: "OKP", crv: "Ed25519", x: "a" },
+      { kty: "RSA", n: "a", e: "b", d: "c" },
+    ];
+    expect(admit("RequestAuthentication", rule({ issuer, jwks: JSON.stringify({ keys }) })).warnings).toEqual([
+      "spec.jwtRules[0].jwks: key 0 holds a private key; only public ones are used",
+      "spec.jwtRules[0].jwks: key 2 holds a private key; only public ones are used",
+    ]);
+  });
+});
