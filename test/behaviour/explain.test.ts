@@ -171,7 +171,7 @@ test("each decision names the field that made it", () => {
     host: "reviews",
     headers: { "x-tier": "gold" },
   });
-  const taken = steps.filter(({ name }) => name === "route").at(-1);
+  const taken = steps.findLast(({ name }) => name === "route");
   expect(taken?.because.map(({ ref, field, value }) => [ref.kind, ref.name, field, value])).toEqual([
     [
       "VirtualService",
