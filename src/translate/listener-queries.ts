@@ -8,16 +8,14 @@ import type { InboundKey } from "#model/workloads.ts";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
-import { gatewayListener, type GatewayListenerPlan, planGatewayListeners } from "./listeners/gateway.ts";
 import { virtualInboundListener } from "./listeners/inbound.ts";
 import { outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
 import { type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
-import { listenerName, routeName } from "./names.ts";
+import { listenerName } from "./names.ts";
 import type { DestinationQueries } from "./routes/destination-queries.ts";
 import type { RouteSource } from "./routes/source.ts";
 import type { UnclaimedQuery, UnclaimedTraffic } from "./unclaimed.ts";
-import { type GatewayRouteView, listenPort, routeViewKey } from "./view.ts";
 
 /** Who calls, and from which member cluster, whose service addresses the listeners have. */
 interface OutboundView {
@@ -55,8 +53,6 @@ export interface ListenerQueries {
   readonly virtualServicesAt: (view: OutboundView, name: string) => readonly string[];
   readonly virtualOutbound: (client: Client, transparent: boolean) => EncodedResource;
   readonly virtualInbound: (inbound: InboundKey, transparent: boolean) => EncodedResource;
-  readonly gatewayNames: (view: GatewayRouteView) => readonly string[];
-  readonly gateway: (view: GatewayRouteView, name: string) => EncodedResource | undefined;
 }
 
 function viewKey({ client, cluster, source }: OutboundView): string {
@@ -143,24 +139,6 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     },
   );
 
-  const gatewayPlans = engine.query<GatewayRouteView, ReadonlyMap<string, GatewayListenerPlan>>({
-    name: "gateway-listener-plans",
-    key: routeViewKey,
-    compute: (view) =>
-      planGatewayListeners(
-        view.gateways
-          .flatMap((key) => model.gateways.gateway.get(key)?.spec.servers ?? [])
-          .map((server) => ({ server, port: listenPort(view, server.port.number) })),
-      ),
-  });
-
-  const gateway = engine.query<GatewayListenerPlan, EncodedResource>({
-    name: "gateway-listener",
-    key: canonical,
-    equal: sameResource,
-    compute: (plan) => encodeListener(gatewayListener(plan, mesh()), [routeName({ kind: "gateway", port: plan.port })]),
-  });
-
   const servicesAt = (view: OutboundView, name: string): readonly string[] =>
     model.clients.services
       .get(view.client)
@@ -177,10 +155,5 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       servicesAt(view, name).flatMap((key) => connections.rulesFor(view.client, parseServiceKey(key).host)),
     virtualOutbound: (client, transparent) => virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent }),
     virtualInbound: (inbound, transparent) => virtualInbound.get({ inbound, transparent }),
-    gatewayNames: (view) => [...gatewayPlans.get(view).keys()],
-    gateway: (view, name) => {
-      const plan = gatewayPlans.get(view).get(name);
-      return plan && gateway.get(plan);
-    },
   };
 }

@@ -12,7 +12,6 @@ describe("names", () => {
     );
     expect(clusterName("inbound", 9080)).toBe("inbound|9080||");
     expect(listenerName("0.0.0.0", 9080)).toBe("0.0.0.0_9080");
-    expect(routeName({ kind: "gateway", port: 8080 })).toBe("http.8080");
   });
 
   it("of clusters are read back", () => {
@@ -38,11 +37,7 @@ describe("names", () => {
   it("of routes are read back", () => {
     fc.assert(
       fc.property(ports, hosts, (port, host) => {
-        for (const name of [
-          { kind: "port", port } as const,
-          { kind: "gateway", port } as const,
-          { kind: "service", host, port } as const,
-        ]) {
+        for (const name of [{ kind: "port", port } as const, { kind: "service", host, port } as const]) {
           expect(parseRouteName(routeName(name))).toEqual(name);
         }
       }),

@@ -46,25 +46,20 @@ export function listenerName(address: string, port: number): string {
   return `${address}_${port}`;
 }
 
-/** What a name of a route configuration asks for. */
+/** What a name of a sidecar's route configuration asks for. */
 export type RouteName =
   /** Every HTTP service on a port: `9080`. */
   | { readonly kind: "port"; readonly port: number }
   /** One service on a port whose protocol is sniffed: `reviews.shop.svc.cluster.local:9080`. */
-  | { readonly kind: "service"; readonly host: string; readonly port: number }
-  /** A gateway's HTTP servers on a port: `http.8080`. */
-  | { readonly kind: "gateway"; readonly port: number };
+  | { readonly kind: "service"; readonly host: string; readonly port: number };
 
 /** The name of a route configuration. */
 export function routeName(name: RouteName): string {
-  if (name.kind === "port") return String(name.port);
-  return name.kind === "gateway" ? `http.${name.port}` : `${name.host}:${name.port}`;
+  return name.kind === "port" ? String(name.port) : `${name.host}:${name.port}`;
 }
 
 /** What a route configuration's name asks for, or undefined. */
 export function parseRouteName(name: string): RouteName | undefined {
-  const gateway = /^http\.(\d+)$/.exec(name);
-  if (gateway) return { kind: "gateway", port: Number(gateway[1]) };
   if (/^\d+$/.test(name)) return { kind: "port", port: Number(name) };
   const service = /^(.+):(\d+)$/.exec(name);
   if (service) return { kind: "service", host: service[1] ?? "", port: Number(service[2]) };

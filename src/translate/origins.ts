@@ -5,7 +5,9 @@ import type { ListenerQueries } from "./listener-queries.ts";
 import { clusterName, parseClusterName, parseRouteName } from "./names.ts";
 import type { RouteQueries } from "./routes/queries.ts";
 import type { Scope } from "./scopes.ts";
-import { type GatewayRouteView, listenPort, type RouteView } from "./view.ts";
+import type { GatewayQueries } from "./gateways/queries.ts";
+import type { PlacedServer } from "./gateways/server.ts";
+import type { GatewayRouteView, RouteView } from "./view.ts";
 
 /** Says which objects made a resource of a scope. */
 export type Origins = (scope: Scope, name: string) => readonly ObjectRef[];
@@ -14,6 +16,7 @@ export type Origins = (scope: Scope, name: string) => readonly ObjectRef[];
 export interface OriginContext {
   readonly model: Model;
   readonly listeners: ListenerQueries;
+  readonly gateways: GatewayQueries;
   readonly routes: RouteQueries;
 }
 
@@ -22,7 +25,7 @@ function distinct(refs: readonly ObjectRef[]): readonly ObjectRef[] {
 }
 
 /** Which objects made a resource; asked for status and by people, so it is worked out each time and kept nowhere. */
-export function originsOf({ model, listeners, routes }: OriginContext): Origins {
+export function originsOf({ model, listeners, gateways, routes }: OriginContext): Origins {
   const sidecar = (client: Client): readonly ObjectRef[] => {
     const row = model.clients.sidecar(client);
     return row ? [row.ref] : [];
@@ -47,26 +50,28 @@ export function originsOf({ model, listeners, routes }: OriginContext): Origins 
     ...sidecar(client),
   ];
 
-  const ofGateways = (view: GatewayRouteView, listens: (port: number) => boolean): readonly ObjectRef[] =>
-    view.gateways
-      .flatMap((key) => model.gateways.gateway.get(key) ?? [])
-      .filter((row) => (row.spec.servers ?? []).some((server) => listens(listenPort(view, server.port.number))))
-      .map((row) => row.ref);
+  const ofServers = (servers: readonly PlacedServer[] = []): readonly ObjectRef[] =>
+    servers.flatMap(({ gateway }) => model.gateways.gateway.get(gateway)?.ref ?? []);
 
   const ofRules = (keys: readonly string[]): readonly ObjectRef[] =>
     keys.flatMap((key) => model.virtualServices.virtualService.get(key)?.ref ?? []);
 
+  const ofGatewayListener = (view: GatewayRouteView, name: string): readonly ObjectRef[] => {
+    const servers = gateways.servers.get(view).get(name) ?? [];
+    return [...ofServers(servers), ...ofRules(servers.flatMap((server) => gateways.connectionRules(view, server)))];
+  };
+
   const ofRoutes = (view: RouteView, name: string): readonly ObjectRef[] => {
-    const asked = parseRouteName(name);
-    if (!asked) return [];
-    const { port } = asked;
     if (view.kind === "gateway") {
-      const plans = [...routes.gateways.plans.get({ view, port }).values()];
+      const plans = [...routes.gateways.plans.get({ view, routes: name }).values()];
       return [
-        ...ofGateways(view, (each) => each === port),
+        ...ofServers(gateways.routed.get(view).get(name)),
         ...ofRules(plans.flatMap((plan) => plan.origins.map((origin) => origin.rule))),
       ];
     }
+    const asked = parseRouteName(name);
+    if (!asked) return [];
+    const { port } = asked;
     const plans = [...routes.sidecars.plans.get({ view, port }).values()];
     const hosts = plans.filter(
       (plan) => asked.kind === "port" || (asked.kind === "service" && plan.host === asked.host),
@@ -94,7 +99,7 @@ export function originsOf({ model, listeners, routes }: OriginContext): Origins 
       case "virtual-inbound":
         return scope.inbound.services.flatMap((key) => model.services.service.get(key)?.origins ?? []);
       case "gateway-listeners":
-        return ofGateways(scope.view, (port) => name.endsWith(`_${port}`));
+        return ofGatewayListener(scope.view, name);
       case "routes":
         return ofRoutes(scope.view, name);
       case "fixed-clusters":

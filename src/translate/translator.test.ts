@@ -83,8 +83,20 @@ describe("the translator", () => {
     ["DestinationRule", "{ host: a, workloadSelector: { matchLabels: { a: b } } }", ["spec.workloadSelector"]],
     [
       "Gateway",
-      "{ servers: [{ port: { number: 80, protocol: HTTP }, hosts: [] }, { port: { number: 443, protocol: HTTPS }, tls: { mode: SIMPLE }, hosts: [] }] }",
-      ["spec.servers[1]"],
+      `{ servers: [
+        { port: { number: 80, protocol: HTTP }, hosts: [] },
+        { port: { number: 443, protocol: HTTPS }, hosts: [], tls: { mode: SIMPLE, serverCertificate: /a, privateKey: /b } },
+        { port: { number: 444, protocol: HTTPS }, hosts: [], tls: { mode: SIMPLE, credentialName: a } },
+        { port: { number: 445, protocol: TLS }, hosts: [], tls: { mode: AUTO_PASSTHROUGH } },
+        { port: { number: 446, protocol: TLS }, hosts: [], tls: {} },
+        { port: { number: 447, protocol: UDP }, hosts: [] },
+        { port: { number: 0, protocol: HTTP }, bind: "unix:///a", hosts: [] } ] }`,
+      [
+        "spec.servers[2].tls.credentialName",
+        "spec.servers[3].tls.mode",
+        "spec.servers[5].port.protocol",
+        "spec.servers[6].bind",
+      ],
     ],
     [
       "Sidecar",
@@ -99,5 +111,35 @@ describe("the translator", () => {
 objects: [{ kind: ${kind}, metadata: { name: x, namespace: shop }, spec: ${spec} }]`);
     const found = mesh.translator.findings({ kind, namespace: "shop", name: "x" });
     expect(found.filter(({ code }) => code === "NotImplemented").map(({ field }) => field)).toEqual(fields);
+  });
+
+  it("says which servers of Gateways are left out, and for which others", () => {
+    const mesh = meshOf(`${text}
+---
+objects:
+  - kind: Gateway
+    metadata: { name: x, namespace: shop, creationTimestamp: "2026-02-01T00:00:00Z" }
+    spec:
+      selector: { app: edge, more: labels }
+      servers:
+        - { port: { number: 8080, name: http, protocol: HTTP2 }, hosts: ["*"] }
+        - { port: { number: 8080, name: tcp, protocol: TCP }, hosts: ["*"] }
+        - { port: { number: 8080, name: own, protocol: TCP }, bind: 127.0.0.1, hosts: ["*"] }
+        - { port: { number: 443, name: one, protocol: TLS }, hosts: [a.com], tls: {} }
+        - { port: { number: 443, name: two, protocol: TLS }, hosts: ["shop/A.com", b.com], tls: {} }
+        - { port: { number: 443, name: more, protocol: TLS }, hosts: [b.com], tls: {} }
+  - { kind: Gateway, metadata: { name: z, namespace: shop }, spec: { selector: { app: else }, servers: [{ port: { number: 443, protocol: TCP }, hosts: ["*"] }] } }`);
+    const found = mesh.translator.findings({ kind: "Gateway", namespace: "shop", name: "x" });
+    const conflicts = found.filter(({ code }) => code === "ConflictingServers");
+    expect(conflicts.map(({ field, message }) => [field, message])).toEqual([
+      [
+        "spec.servers[1]",
+        "Port 8080 is taken by server 0 of Gateway shop/edge, which speaks HTTP; this server is left out. Give it another port.",
+      ],
+      [
+        "spec.servers[4]",
+        "Port 443 has a.com from server 3 of Gateway shop/x already; this server is left out. Take the hosts out of one of them.",
+      ],
+    ]);
   });
 });

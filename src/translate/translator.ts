@@ -9,6 +9,7 @@ import { type ClassScopes, classScopes } from "./class-scopes.ts";
 import { clusterQueries } from "./cluster-queries.ts";
 import { connectionQueries } from "./connections/queries.ts";
 import { endpointSetQueries } from "./endpoint-queries.ts";
+import { gatewayQueries } from "./gateways/queries.ts";
 import { listenerQueries } from "./listener-queries.ts";
 import { nameTableName, nameTableQueries } from "./name-table.ts";
 import { virtualInbound, virtualOutbound } from "./names.ts";
@@ -59,7 +60,8 @@ export function createTranslator(engine: Engine, model: Model, { traced = false 
   const clusters = clusterQueries(engine, model);
   const endpointSets = endpointSetQueries(engine, model);
   const listeners = listenerQueries({ engine, model, unclaimed, destinations, connections });
-  const routes = routeQueries(engine, model, unclaimed, destinations, traced);
+  const gateways = gatewayQueries({ engine, model, destinations, connections });
+  const routes = routeQueries(engine, model, unclaimed, destinations, gateways, traced);
   const nameTables = nameTableQueries(engine, model);
   const scopesFor = classScopes(engine, model, endpointSets, connections);
 
@@ -80,7 +82,7 @@ export function createTranslator(engine: Engine, model: Model, { traced = false 
       case "virtual-inbound":
         return [virtualInbound];
       case "gateway-listeners":
-        return listeners.gatewayNames(scope.view);
+        return gateways.names(scope.view);
       case "name-table":
         return [nameTableName];
       case "endpoints":
@@ -107,7 +109,7 @@ export function createTranslator(engine: Engine, model: Model, { traced = false 
       case "virtual-inbound":
         return name === virtualInbound ? listeners.virtualInbound(scope.inbound, scope.transparent) : undefined;
       case "gateway-listeners":
-        return listeners.gateway(scope.view, name);
+        return gateways.listener(scope.view, name);
       case "routes":
         return routes.configuration(scope.view, name);
       case "name-table":
@@ -122,7 +124,7 @@ export function createTranslator(engine: Engine, model: Model, { traced = false 
     compute: ({ scope, name }) => resourceIn(parseScope(scope), name),
   });
 
-  const origins = originsOf({ model, listeners, routes });
+  const origins = originsOf({ model, listeners, gateways, routes });
 
   return {
     classOf: (node) => classKey(proxyView(node)),

@@ -1,5 +1,5 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
-import type { GatewaySpec } from "#api/istio/gateway.ts";
+import type { GatewaySpec, Server } from "#api/istio/gateway.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
 import type { TrafficPolicy } from "#api/istio/traffic-policy.ts";
@@ -8,7 +8,9 @@ import type { ObjectId } from "#model/findings/findings.ts";
 import { findingsOf, type Problem } from "#model/findings/finding.ts";
 import type { Tables } from "#model/tables.ts";
 import { supportsTransport } from "./clusters/transport.ts";
-import { isServed } from "./listeners/gateway.ts";
+import { brokenHash } from "./gateways/tls.ts";
+import { conflictingServers } from "./gateways/conflicts.ts";
+import { serverKind } from "./gateways/server.ts";
 
 function notImplemented(field: string, message: string): Problem {
   return { code: "NotImplemented", severity: "warning", field, message };
@@ -44,12 +46,32 @@ function ofDestinationRule({ workloadSelector, trafficPolicy, subsets = [] }: De
   ];
 }
 
+/** Why nothing listens for a server. */
+function unservedServer({ port, bind = "", tls = {} }: Server, at: string): Problem {
+  const nobody = "nothing listens for this server";
+  if (bind.startsWith("unix://")) {
+    return notImplemented(`${at}.bind`, `Unix sockets are not listened on yet; ${nobody}.`);
+  }
+  const { mode = "", credentialName = "", credentialNames = [] } = tls;
+  if (credentialName !== "" || credentialNames.length > 0) {
+    const field = `${at}.tls.${credentialName === "" ? "credentialNames" : "credentialName"}`;
+    const fix = "Name files in serverCertificate and privateKey.";
+    return notImplemented(field, `Certificates of Secrets are not served yet; ${nobody}. ${fix}`);
+  }
+  const broken = brokenHash(tls);
+  if (broken !== undefined) {
+    const form = broken === "verifyCertificateSpki" ? "44 characters of base64" : "64 hexadecimal digits";
+    const message = `A SHA-256 hash has ${form}, and one here has not; ${nobody}, so that nobody comes in unchecked.`;
+    return { code: "InvalidHash", severity: "error", field: `${at}.tls.${broken}`, message };
+  }
+  if (mode !== "") return notImplemented(`${at}.tls.mode`, `TLS of mode ${mode} is not set up yet; ${nobody}.`);
+  return notImplemented(`${at}.port.protocol`, `Protocol ${port.protocol} is not served yet; ${nobody}.`);
+}
+
 function ofGateway({ servers = [] }: GatewaySpec): readonly Problem[] {
-  return servers.flatMap((server, index) => {
-    if (isServed(server)) return [];
-    const message = `Servers of protocol ${server.port.protocol}${server.tls ? " with TLS" : ""} are not served yet; nothing listens for this one.`;
-    return [notImplemented(`spec.servers[${index}]`, message)];
-  });
+  return servers.flatMap((server, index) =>
+    serverKind(server) === undefined ? [unservedServer(server, `spec.servers[${index}]`)] : [],
+  );
 }
 
 function ofSidecar({ ingress = [], egress = [] }: SidecarSpec): readonly Problem[] {
@@ -72,7 +94,7 @@ function ofServiceEntry({ resolution }: ServiceEntrySpec): readonly Problem[] {
   ];
 }
 
-/** What an object asks for that translation does not carry out yet. */
+/** What an object asks for that translation does not carry out: not yet, or since others are in its way. */
 export function unsupported(tables: Tables, { kind, namespace, name }: ObjectId): readonly Finding[] {
   const key = `${namespace}/${name}`;
   switch (kind) {
@@ -82,7 +104,8 @@ export function unsupported(tables: Tables, { kind, namespace, name }: ObjectId)
     }
     case "Gateway": {
       const row = tables.gateways.rows.get(key);
-      return row ? findingsOf(row, ofGateway(row.spec)) : [];
+      if (!row) return [];
+      return findingsOf(row, [...ofGateway(row.spec), ...conflictingServers(row, tables.gateways.rows.rows())]);
     }
     case "Sidecar": {
       const row = tables.sidecars.rows.get(key);

@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { createSecureContext, TLSSocket } from "node:tls";
 import { namespacePath } from "#runtime/namespace.ts";
 import { listenInside } from "#runtime/namespace-socket.ts";
-import { createAuthority } from "../support/certificate.ts";
+import { createAuthority } from "#base/testing/certificate.ts";
 
 /** Ports that every Pod listens on. */
 export const podPorts = { http: 8080, h2c: 8081, tcp: 9000, tls: 9443 } as const;

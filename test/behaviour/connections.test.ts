@@ -2,10 +2,9 @@
  * Where connections go that are not HTTP to the proxy, or are not HTTP at all. Names of groups are messages of Istio's
  * reference "Virtual Service".
  */
-import { once } from "node:events";
-import type { Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { greeting } from "./greeting.ts";
 import { countBy, inParallel } from "./many.ts";
 import { strangerAddress, World } from "./world.ts";
 
@@ -137,17 +136,6 @@ afterAll(async () => {
   await (world as World | undefined)?.[Symbol.asyncDispose]();
 });
 
-/** The first bytes that a peer sends, or nothing when it closes. */
-async function greeting(socket: Pick<Socket, "once" | "destroy">): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  socket.once("data", (chunk: Buffer) => resolve(String(chunk).trim()));
-  socket.once("close", () => resolve(""));
-  socket.once("error", () => resolve(""));
-  const text = await promise;
-  socket.destroy();
-  return text;
-}
-
 /** The Pod that a connection reaches. */
 async function reached(from: string, host: string, port: number): Promise<string> {
   return greeting(await world.caller(from).connect(host, port));
@@ -157,8 +145,6 @@ async function reached(from: string, host: string, port: number): Promise<string
 async function reachedByName(from: string, host: string, servername: string): Promise<string> {
   const socket = await world.caller(from).connect(host, 9443);
   const secure = connectTls({ socket, servername, rejectUnauthorized: false });
-  secure.once("error", () => undefined);
-  await Promise.race([once(secure, "secureConnect"), once(secure, "close")]);
   return greeting(secure);
 }
 

@@ -17,6 +17,13 @@ const cipherSuites = new Set([
   "DES-CBC3-SHA",
 ]);
 
+/** Whether proxies surely know what stands in a list of suites: a suite, one that is moved or taken out, or a group of equals. */
+export function isKnownCipherSuite(entry: string): boolean {
+  const [, group] = /^\[(.+)\]$/.exec(entry) ?? [];
+  if (group !== undefined) return group.split("|").every((suite) => cipherSuites.has(suite));
+  return entry === "ALL" || cipherSuites.has(entry.replace(/^[!+-]/, ""));
+}
+
 /** Whether proxies know a cipher suite, as far as can be told: it may also begin an expression of the TLS library's own. */
 export function isCipherSuite(suite: string): boolean {
   return suite === "" || suite === "ALL" || !/^[\p{L}\p{N}]/u.test(suite) || cipherSuites.has(suite);

@@ -98,6 +98,21 @@ export function tlsChains(rules: readonly ConnectionRule[], context: ChainContex
   );
 }
 
+/** Where connections at a place go by the first route that is for it; undefined where none is. */
+export function firstTcpTarget(
+  rules: readonly ConnectionRule[],
+  place: ConnectionPlace,
+  known: Destinations,
+): { readonly target: TcpTarget; readonly origin: ObjectRef } | undefined {
+  for (const rule of rules) {
+    const found = rule.tcp
+      .filter(hasDestinations)
+      .find(({ match = [] }) => match.length === 0 || match.some((each) => matchesConnection(each, place)));
+    if (found) return { target: routeTarget(found.route ?? [], place.port, rule, known), origin: rule.ref };
+  }
+  return undefined;
+}
+
 /** Chains for connections of any kind, and whether the last of them takes all that the others do not. */
 interface TcpChains {
   readonly chains: readonly TcpChain[];

@@ -1,6 +1,13 @@
 import { isIPv4 } from "node:net";
 import { addressNumber, addressText } from "#base/cidr.ts";
-import type { TcpChain } from "../connections/chain.ts";
+
+/** What connections a chain of filters is for. */
+interface ConnectionMatch {
+  /** Server names of TLS greetings in lower case; empty for all. */
+  readonly serverNames: readonly string[];
+  /** Networks that the connection is meant for; empty for all. */
+  readonly destinations: readonly string[];
+}
 
 /** A network as Envoy compares it: without the bits beyond its prefix. */
 function masked(network: string): string {
@@ -16,7 +23,7 @@ function isMatchable(name: string): boolean {
 }
 
 /** Every pair of a server name and a network that a chain takes; empty texts stand for all. */
-function matchesOf({ serverNames, destinations }: TcpChain): readonly (readonly [string, string])[] {
+function matchesOf({ serverNames, destinations }: ConnectionMatch): readonly (readonly [string, string])[] {
   const names = serverNames.length > 0 ? serverNames : [""];
   const networks = destinations.length > 0 ? destinations.map(masked) : [""];
   return names.flatMap((name) => networks.map((network) => [name, network] as const));
@@ -30,11 +37,11 @@ function distinct(list: readonly string[]): readonly string[] {
  * Chains less what chains before them take already: Envoy refuses a listener of which two chains match the same. A chain
  * gives up the server names (without any, the networks) that are taken; one that is left with none goes.
  */
-export function withoutOverlaps(chains: readonly TcpChain[]): readonly TcpChain[] {
+export function withoutOverlaps<Chain extends ConnectionMatch>(chains: readonly Chain[]): readonly Chain[] {
   const taken = new Set<string>();
   const free = (name: string, networks: readonly string[]): boolean =>
     (networks.length > 0 ? networks : [""]).every((network) => !taken.has(`${name}|${network}`));
-  const kept: TcpChain[] = [];
+  const kept: Chain[] = [];
   for (const chain of chains) {
     const networks = distinct(chain.destinations.map(masked));
     const named = chain.serverNames.length > 0;

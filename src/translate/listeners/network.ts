@@ -82,7 +82,11 @@ function routeSpecifier(routes: HttpRoutes) {
 function callers(side: HttpManager["side"]) {
   if (side === "outbound") return { useRemoteAddress: false };
   if (side === "gateway") {
-    return { useRemoteAddress: true, forwardClientCertDetails: ForwardClientCert.SANITIZE_SET };
+    return {
+      useRemoteAddress: true,
+      forwardClientCertDetails: ForwardClientCert.SANITIZE_SET,
+      setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
+    };
   }
   return {
     useRemoteAddress: false,

@@ -1,17 +1,16 @@
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { Model } from "#model/model.ts";
-import { isHttp, parseProtocol } from "#model/protocol.ts";
 import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
-import { parseRouteName } from "../names.ts";
-import { type GatewayRouteView, listenPort, routeViewKey } from "../view.ts";
+import type { GatewayQueries } from "../gateways/queries.ts";
+import { type GatewayRouteView, routeViewKey } from "../view.ts";
 import {
   type BoundRule,
   type GatewayHostPlan,
   gatewayRoutes,
-  type GatewayServer,
+  gatewayServer,
   gatewayVirtualHost,
   planGatewayHosts,
 } from "./gateway.ts";
@@ -19,32 +18,29 @@ import type { RoutingRuleQueries } from "./rule-queries.ts";
 import type { RoutePlace } from "./source.ts";
 import { byName } from "./virtual-host.ts";
 
-/** A port of a gateway's proxies. */
-interface GatewayPort {
+/** A route configuration of a gateway's proxies by its name. */
+interface GatewayRoutes {
   readonly view: GatewayRouteView;
-  readonly port: number;
+  readonly routes: string;
 }
 
-/** A virtual host of a gateway's port by its name. */
-interface GatewayHost extends GatewayPort {
+/** A virtual host of a route configuration by its name. */
+interface GatewayHost extends GatewayRoutes {
   readonly name: string;
 }
 
 /** Routes of gateways. */
 export interface GatewayRouteQueries {
-  /** The virtual hosts of a port without their routes, sorted by their names. */
-  readonly plans: Query<GatewayPort, ReadonlyMap<string, GatewayHostPlan>>;
+  /** The virtual hosts of a route configuration without their routes, sorted by their names. */
+  readonly plans: Query<GatewayRoutes, ReadonlyMap<string, GatewayHostPlan>>;
   /** One virtual host with its routes. */
   readonly virtualHost: Query<GatewayHost, VirtualHost | undefined>;
-  /** A route configuration by its name (`http.8080`). */
-  readonly configuration: Query<
-    { readonly view: GatewayRouteView; readonly name: string },
-    EncodedResource | undefined
-  >;
+  /** A route configuration by its name (`serverRoutes`). */
+  readonly configuration: Query<GatewayRoutes, EncodedResource | undefined>;
 }
 
-function portKey({ view, port }: GatewayPort): string {
-  return `${port}|${routeViewKey(view)}`;
+function routesKey({ view, routes }: GatewayRoutes): string {
+  return `${routes}|${routeViewKey(view)}`;
 }
 
 function placeOf(view: GatewayRouteView, gateway: string, port: number): RoutePlace {
@@ -52,29 +48,25 @@ function placeOf(view: GatewayRouteView, gateway: string, port: number): RoutePl
 }
 
 /** Declares the queries about gateways' routes. */
-export function gatewayRouteQueries(engine: Engine, model: Model, rules: RoutingRuleQueries): GatewayRouteQueries {
-  /** The HTTP servers of a Gateway that a port of the proxies is for. */
-  const serversOf = (view: GatewayRouteView, gateway: string, port: number): readonly GatewayServer[] =>
-    (model.gateways.gateway.get(gateway)?.spec.servers ?? []).flatMap((server) => {
-      const protocol = parseProtocol(server.port.protocol);
-      if (listenPort(view, server.port.number) !== port || protocol === undefined || !isHttp(protocol)) return [];
-      const httpsRedirect = server.tls?.httpsRedirect ?? false;
-      return [{ gateway, port: server.port.number, hosts: server.hosts, tls: server.tls !== undefined, httpsRedirect }];
-    });
-
+export function gatewayRouteQueries(
+  engine: Engine,
+  model: Model,
+  rules: RoutingRuleQueries,
+  gateways: GatewayQueries,
+): GatewayRouteQueries {
   const rulesOf = (view: GatewayRouteView, gateway: string, port: number): readonly BoundRule[] =>
     model.virtualServices.forGateway
       .get({ viewer: view.namespace, gateway })
       .filter((key) => rules.applies(key, placeOf(view, gateway, port)))
       .flatMap((key) => model.virtualServices.exposure.get(key) ?? []);
 
-  const plans = engine.query<GatewayPort, ReadonlyMap<string, GatewayHostPlan>>({
+  const plans = engine.query<GatewayRoutes, ReadonlyMap<string, GatewayHostPlan>>({
     name: "gateway-host-plans",
-    key: portKey,
-    compute: ({ view, port }) =>
+    key: routesKey,
+    compute: ({ view, routes }) =>
       byName(
         planGatewayHosts({
-          servers: view.gateways.flatMap((gateway) => serversOf(view, gateway, port)),
+          servers: (gateways.routed.get(view).get(routes) ?? []).map(gatewayServer),
           rulesOf: (gateway, serverPort) => rulesOf(view, gateway, serverPort),
         }),
       ),
@@ -82,9 +74,9 @@ export function gatewayRouteQueries(engine: Engine, model: Model, rules: Routing
 
   const virtualHost = engine.query<GatewayHost, VirtualHost | undefined>({
     name: "gateway-virtual-host",
-    key: (host) => `${host.name}|${portKey(host)}`,
-    compute: ({ view, port, name }) => {
-      const plan = plans.get({ view, port }).get(name);
+    key: (host) => `${host.name}|${routesKey(host)}`,
+    compute: ({ view, routes, name }) => {
+      const plan = plans.get({ view, routes }).get(name);
       if (!plan) return undefined;
       const { client } = view;
       return gatewayVirtualHost(plan, ({ rule, gateway, port: serverPort, tls }) =>
@@ -93,21 +85,18 @@ export function gatewayRouteQueries(engine: Engine, model: Model, rules: Routing
     },
   });
 
-  const configuration = engine.query<
-    { readonly view: GatewayRouteView; readonly name: string },
-    EncodedResource | undefined
-  >({
+  const configuration = engine.query<GatewayRoutes, EncodedResource | undefined>({
     name: "gateway-routes",
-    key: ({ view, name }) => `${name}|${routeViewKey(view)}`,
+    key: routesKey,
     equal: sameResource,
-    compute: ({ view, name }) => {
-      const asked = parseRouteName(name);
-      if (asked?.kind !== "gateway") return undefined;
-      const { port } = asked;
-      const hosts = [...plans.get({ view, port }).keys()].flatMap(
-        (each) => virtualHost.get({ view, port, name: each }) ?? [],
+    compute: ({ view, routes }) => {
+      const [first] = gateways.routed.get(view).get(routes) ?? [];
+      if (!first) return undefined;
+      const hosts = [...plans.get({ view, routes }).keys()].flatMap(
+        (name) => virtualHost.get({ view, routes, name }) ?? [],
       );
-      return encodeResource(RouteConfigurationSchema, gatewayRoutes(name, port, hosts), name);
+      const made = gatewayRoutes(routes, first.server.port.number, hosts);
+      return encodeResource(RouteConfigurationSchema, made, routes);
     },
   });
 

@@ -7,6 +7,7 @@ import {
   VirtualHostSchema,
 } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { type PlacedServer, serverKind } from "../gateways/server.ts";
 import { matchesEverything } from "./match.ts";
 import { routeConfiguration } from "./outbound.ts";
 import { virtualHost, virtualHostName } from "./virtual-host.ts";
@@ -50,7 +51,7 @@ export interface GatewayHostPlan {
   readonly httpsRedirect: boolean;
 }
 
-/** What the virtual hosts of a gateway's port are planned from. */
+/** What the virtual hosts of a gateway's servers are planned from. */
 export interface GatewayHosts {
   /** In the order of the Gateways' age. */
   readonly servers: readonly GatewayServer[];
@@ -67,8 +68,20 @@ function serverHost(text: string, gateway: string): { readonly namespace: string
   return { namespace: namespace === "." ? own : namespace, host: text.slice(slash + 1).toLowerCase() };
 }
 
+/** A placed server, as far as routes read it. */
+export function gatewayServer({ gateway, server }: PlacedServer): GatewayServer {
+  const { port, hosts, tls } = server;
+  return {
+    gateway,
+    port: port.number,
+    hosts,
+    tls: tls !== undefined,
+    httpsRedirect: tls?.httpsRedirect === true && serverKind(server) === "http",
+  };
+}
+
 /** The hosts that both a server and a rule name; of a name and a wildcard over it, the narrower one. */
-function commonHosts(server: GatewayServer, rule: BoundRule): readonly string[] {
+export function commonHosts(server: GatewayServer, rule: BoundRule): readonly string[] {
   const common = new Set<string>();
   for (const text of server.hosts) {
     const { namespace, host } = serverHost(text, server.gateway);
@@ -107,7 +120,7 @@ class Plans {
   }
 }
 
-/** The virtual hosts of a gateway's port, by name: one for each host that a server and a rule have in common. */
+/** The virtual hosts of servers that share a route configuration, by name: one for each host that a server and a rule have in common. */
 export function planGatewayHosts({ servers, rulesOf }: GatewayHosts): readonly GatewayHostPlan[] {
   const plans = new Plans();
   for (const server of servers) {
@@ -139,7 +152,7 @@ export function gatewayVirtualHost(
   return made;
 }
 
-/** The route configuration of a gateway's port (`http.8080`); without any virtual host every request gets 404. */
+/** A route configuration of a gateway's servers; without any virtual host every request gets 404. */
 export function gatewayRoutes(name: string, port: number, virtualHosts: readonly VirtualHost[]): RouteConfiguration {
   const nothing = create(VirtualHostSchema, { name: virtualHostName("blackhole", port), domains: ["*"] });
   return routeConfiguration(name, virtualHosts.length > 0 ? virtualHosts : [nothing]);

@@ -2,6 +2,7 @@ import type { Finding } from "#api/finding.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Model } from "#model/model.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
+import type { GatewayQueries } from "../gateways/queries.ts";
 import type { UnclaimedQuery } from "../unclaimed.ts";
 import type { RouteView } from "../view.ts";
 import type { DestinationQueries } from "./destination-queries.ts";
@@ -25,16 +26,19 @@ export function routeQueries(
   model: Model,
   unclaimed: UnclaimedQuery,
   destinations: DestinationQueries,
+  gatewayServers: GatewayQueries,
   traced: boolean,
 ): RouteQueries {
   const rules = routingRuleQueries(engine, model, destinations, traced);
   const sidecars = sidecarRouteQueries(engine, model, rules, unclaimed);
-  const gateways = gatewayRouteQueries(engine, model, rules);
+  const gateways = gatewayRouteQueries(engine, model, rules, gatewayServers);
   return {
     sidecars,
     gateways,
     configuration: (view, name) =>
-      view.kind === "sidecar" ? sidecars.configuration.get({ view, name }) : gateways.configuration.get({ view, name }),
+      view.kind === "sidecar"
+        ? sidecars.configuration.get({ view, name })
+        : gateways.configuration.get({ view, routes: name }),
     findings: rules.findings,
   };
 }

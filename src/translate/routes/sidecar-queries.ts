@@ -167,7 +167,7 @@ export function sidecarRouteQueries(
     equal: sameResource,
     compute: ({ view, name }) => {
       const asked = parseRouteName(name);
-      if (!asked || asked.kind === "gateway") return undefined;
+      if (!asked) return undefined;
       const { port } = asked;
       const planned = plans.get({ view, port });
       if (asked.kind === "service") {

@@ -73,6 +73,13 @@ const words: Readonly<Record<string, readonly string[]>> = {
   failoverPriority: ["app", "topology.istio.io/network", "version=x", ...odd],
   network: ["", "main", "constructor"],
   allowMethods: ["GET", "*", ""],
+  serverCertificate: ["", "/etc/server.crt"],
+  privateKey: ["", "/etc/server.key"],
+  caCertificates: ["", "/etc/ca.crt"],
+  verifyCertificateSpki: ["uPvPzGkSCsJTNfuqTKWXLtbSXmsTDbrtzqL0UYyPoTk=", "a"],
+  verifyCertificateHash: ["ab".repeat(32), "ab"],
+  cipherSuites: ["AES128-SHA", "!AES256-SHA", "[AES128-SHA|AES256-SHA]", "NULL", "/x", ""],
+  selector: ["edge", "edge", "x"],
   httpHeaderName: ["x-user", ":path", ""],
   bytes: ["aGk=", "!", ""],
 };
@@ -84,6 +91,7 @@ const keys: Readonly<Record<string, readonly string[]>> = {
   to: ["eu/*", "us/us-a/*", "eu/eu-a/x"],
   set: ["x-a", ":authority", "Host", ":path"],
   labels: ["app", "version", "constructor", "__proto__"],
+  selector: ["app", "app", "constructor"],
 };
 
 const texts = ["", "a", "b", "s1", "x-a", "/x", "default", ...odd];

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { createAuthority } from "#base/testing/certificate.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
 import type { ProxyResources } from "../proxy-resources.ts";
 import { resourceJson } from "./mesh.ts";
@@ -26,6 +27,29 @@ function withEndpoints(cluster: JsonObject, endpoints: ReadonlyMap<string, Encod
   return { ...rest, type: "STATIC", ...(assignment && { loadAssignment: body(assignment) }) };
 }
 
+const authority = createAuthority("validation");
+const { certificate, key } = authority.issue("validation.test");
+
+/** Texts of the files that a proxy would have, by the field that names the file. */
+const fileTexts: ReadonlyMap<string, string> = new Map([
+  ["certificateChain", certificate],
+  ["privateKey", key],
+  ["trustedCa", authority.certificate],
+]);
+
+/** The same with the texts of the files that it names, less lists of revoked certificates. */
+function withFiles(value: JsonValue): JsonValue {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(withFiles);
+  const members = Object.entries(value).filter(([name]) => name !== "crl");
+  return Object.fromEntries(
+    members.map(([name, member]) => {
+      const inlineString = fileTexts.get(name);
+      return [name, inlineString === undefined ? withFiles(member) : { inlineString }];
+    }),
+  );
+}
+
 /** The same with every reference to a route configuration replaced by the configuration itself. */
 function withRoutes(value: JsonValue, routes: ReadonlyMap<string, EncodedResource>): JsonValue {
   if (typeof value !== "object" || value === null) return value;
@@ -44,7 +68,9 @@ function bootstrap(resources: ProxyResources): JsonObject {
     node: { id: "validate", cluster: "validate" },
     staticResources: {
       clusters: [...resources.cluster.values()].map((cluster) => withEndpoints(body(cluster), resources.endpoints)),
-      listeners: [...resources.listener.values()].map((listener) => withRoutes(body(listener), resources.route)),
+      listeners: [...resources.listener.values()].map((listener) =>
+        withFiles(withRoutes(body(listener), resources.route)),
+      ),
     },
   };
 }

@@ -1,0 +1,113 @@
+import type { ServerTLSSettings } from "#api/istio/common.ts";
+import { parseProtocol } from "#model/protocol.ts";
+import { firstTcpTarget, type TcpChain, type TcpTarget, tlsChains } from "../connections/chain.ts";
+import type { ConnectionRule } from "../connections/rule.ts";
+import { withoutOverlaps } from "../listeners/chains.ts";
+import type { Destinations } from "../routes/destination.ts";
+import { type PlacedServer, serverAddress, serverHosts, serverKind, serverRoutes } from "./server.ts";
+
+/** One way that connections of a gateway's listener go, before it is made. */
+export type GatewayChain = {
+  /** Server names of TLS greetings in lower case; empty for all. */
+  readonly serverNames: readonly string[];
+  /** Always empty: a gateway has one address, which says nothing. */
+  readonly destinations: readonly string[];
+  /** TLS that ends here. */
+  readonly tls?: ServerTLSSettings;
+} & (
+  | {
+      readonly kind: "http";
+      /** Name of the route configuration. */
+      readonly routes: string;
+      /** In place of the listener's name in statistics. */
+      readonly statPrefix?: string;
+      readonly grpcWeb: boolean;
+    }
+  | { readonly kind: "tcp"; readonly target: TcpTarget; readonly origin?: TcpChain["origin"] }
+);
+
+/** A gateway's listener before it is made. */
+export interface GatewayListenerPlan {
+  readonly address: string;
+  readonly port: number;
+  readonly chains: readonly GatewayChain[];
+}
+
+/** What the chains of a server are made with. */
+export interface GatewayRouting {
+  /** Rules for connections of the VirtualServices that are bound to a server, in the order of precedence. */
+  readonly rulesOf: (server: PlacedServer) => readonly ConnectionRule[];
+  readonly known: Destinations;
+}
+
+function serverNames({ server }: PlacedServer): readonly string[] {
+  const hosts = serverHosts(server);
+  return hosts.includes("*") ? [] : hosts;
+}
+
+function httpChain(servers: readonly PlacedServer[], routes: string): GatewayChain {
+  const grpcWeb = servers.some(({ server }) => parseProtocol(server.port.protocol) === "GRPC-Web");
+  return { kind: "http", serverNames: [], destinations: [], routes, grpcWeb };
+}
+
+function httpsChain(placed: PlacedServer, routes: string): GatewayChain {
+  const { name: statPrefix = "", tls } = placed.server;
+  return {
+    kind: "http",
+    serverNames: serverNames(placed),
+    destinations: [],
+    routes,
+    grpcWeb: false,
+    ...(tls && { tls }),
+    ...(statPrefix !== "" && { statPrefix }),
+  };
+}
+
+/** The chain of a server whose bytes go on, to where the first route for its port says; none without such a route. */
+function bytesChain(placed: PlacedServer, { rulesOf, known }: GatewayRouting): readonly GatewayChain[] {
+  const { gateway, server } = placed;
+  const found = firstTcpTarget(rulesOf(placed), { port: server.port.number, gateway }, known);
+  if (!found) return [];
+  const { tls } = server;
+  return [
+    { kind: "tcp", serverNames: tls ? serverNames(placed) : [], destinations: [], ...found, ...(tls && { tls }) },
+  ];
+}
+
+function passedChains(placed: PlacedServer, { rulesOf, known }: GatewayRouting): readonly GatewayChain[] {
+  const place = { port: placed.server.port.number, gateway: placed.gateway };
+  return tlsChains(rulesOf(placed), { place, known, destinations: [] }).map((chain) => ({
+    kind: "tcp",
+    ...chain,
+    destinations: [],
+  }));
+}
+
+function chainsOf(placed: PlacedServer, routing: GatewayRouting): readonly GatewayChain[] {
+  switch (serverKind(placed.server)) {
+    case "https":
+      return [httpsChain(placed, serverRoutes(placed) ?? "")];
+    case "tcp":
+    case "tls":
+      return bytesChain(placed, routing);
+    case "passthrough":
+      return passedChains(placed, routing);
+    case "http":
+    case undefined:
+      return [];
+  }
+}
+
+/** The listener of servers that share an address and port; undefined where no connection would go anywhere. */
+export function planGatewayListener(
+  servers: readonly PlacedServer[],
+  routing: GatewayRouting,
+): GatewayListenerPlan | undefined {
+  const [first] = servers;
+  if (!first) return undefined;
+  const plain = serverKind(first.server) === "http";
+  const chains = plain
+    ? [httpChain(servers, serverRoutes(first) ?? "")]
+    : withoutOverlaps(servers.flatMap((placed) => chainsOf(placed, routing)));
+  return chains.length > 0 ? { address: serverAddress(first.server), port: first.port, chains } : undefined;
+}

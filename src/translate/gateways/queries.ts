@@ -1,0 +1,107 @@
+import { canonical } from "#base/canonical.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
+import type { Model } from "#model/model.ts";
+import { only } from "#model/services.ts";
+import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
+import type { ConnectionQueries } from "../connections/queries.ts";
+import type { DestinationQueries } from "../routes/destination-queries.ts";
+import { commonHosts, gatewayServer } from "../routes/gateway.ts";
+import { type GatewayRouteView, listenPort, routeViewKey } from "../view.ts";
+import { gatewayListener } from "./listener.ts";
+import { type GatewayListenerPlan, planGatewayListener } from "./plan.ts";
+import { mergeServers, type PlacedServer, serverRoutes } from "./server.ts";
+
+/** What gateways listen for, as queries. */
+export interface GatewayQueries {
+  /** Servers that share a listener, by its name. */
+  readonly servers: Query<GatewayRouteView, ReadonlyMap<string, readonly PlacedServer[]>>;
+  /** Servers that share a route configuration, by its name. */
+  readonly routed: Query<GatewayRouteView, ReadonlyMap<string, readonly PlacedServer[]>>;
+  readonly names: (view: GatewayRouteView) => readonly string[];
+  readonly listener: (view: GatewayRouteView, name: string) => EncodedResource | undefined;
+  /** Keys of the VirtualServices that route a server's connections. */
+  readonly connectionRules: (view: GatewayRouteView, server: PlacedServer) => readonly string[];
+}
+
+/** What gateways are declared on. */
+export interface GatewayContext {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly destinations: DestinationQueries;
+  readonly connections: ConnectionQueries;
+}
+
+/** Declares the queries about what gateways listen for. */
+export function gatewayQueries({ engine, model, destinations, connections }: GatewayContext): GatewayQueries {
+  const servers = engine.query<GatewayRouteView, ReadonlyMap<string, readonly PlacedServer[]>>({
+    name: "gateway-servers",
+    key: routeViewKey,
+    compute: (view) => {
+      const placed = view.gateways.flatMap((gateway) =>
+        (model.gateways.gateway.get(gateway)?.spec.servers ?? []).map((server, index) => {
+          return { gateway, index, server, port: listenPort(view, server.port.number) };
+        }),
+      );
+      return mergeServers(placed).listeners;
+    },
+  });
+
+  const routed = engine.query<GatewayRouteView, ReadonlyMap<string, readonly PlacedServer[]>>({
+    name: "gateway-routed-servers",
+    key: routeViewKey,
+    compute: (view) => {
+      const named = [...servers.get(view).values()].flat().flatMap((placed) => {
+        const name = serverRoutes(placed);
+        return name === undefined ? [] : [{ name, placed }];
+      });
+      const groups = Map.groupBy(named, ({ name }) => name);
+      return new Map([...groups].map(([name, all]) => [name, all.map(({ placed }) => placed)]));
+    },
+  });
+
+  const connectionRules = ({ namespace }: GatewayRouteView, placed: PlacedServer): readonly string[] =>
+    model.virtualServices.forGateway.get({ viewer: namespace, gateway: placed.gateway }).filter((key) => {
+      const exposure = model.virtualServices.exposure.get(key);
+      return exposure?.connections === true && commonHosts(gatewayServer(placed), exposure).length > 0;
+    });
+
+  const plans = engine.query<GatewayRouteView, ReadonlyMap<string, GatewayListenerPlan>>({
+    name: "gateway-listener-plans",
+    key: routeViewKey,
+    compute: (view) => {
+      const routing = {
+        rulesOf: (placed: PlacedServer) => connectionRules(view, placed).flatMap((key) => connections.rule(key) ?? []),
+        known: destinations(view.client),
+      };
+      const made = [...servers.get(view)].flatMap(([name, shared]) => {
+        const plan = planGatewayListener(shared, routing);
+        return plan ? [[name, plan] as const] : [];
+      });
+      return new Map(made);
+    },
+  });
+
+  const listener = engine.query<GatewayListenerPlan, EncodedResource>({
+    name: "gateway-listener",
+    key: canonical,
+    equal: sameResource,
+    compute: (plan) => {
+      const made = gatewayListener(plan, model.services.mesh.get(only));
+      const routes = plan.chains.flatMap((chain) => (chain.kind === "http" ? [chain.routes] : []));
+      return encodeResource(ListenerSchema, made, made.name, routes);
+    },
+  });
+
+  return {
+    servers,
+    routed,
+    names: (view) => [...plans.get(view).keys()],
+    listener: (view, name) => {
+      const plan = plans.get(view).get(name);
+      return plan && listener.get(plan);
+    },
+    connectionRules,
+  };
+}

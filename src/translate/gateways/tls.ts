@@ -1,0 +1,100 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
+import { isKnownCipherSuite } from "#api/istio/cipher-suites.ts";
+import type { ServerTLSSettings } from "#api/istio/common.ts";
+import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import {
+  CertificateValidationContext_TrustChainVerification as TrustChain,
+  type CertificateValidationContextSchema,
+  SubjectAltNameMatcher_SanType as SanType,
+  type TlsCertificateSchema,
+  TlsParameters_TlsProtocol as Version,
+  type TlsParametersSchema,
+} from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import { DownstreamTlsContextSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+
+function file(filename: string) {
+  return { specifier: { case: "filename" as const, value: filename } };
+}
+
+function certificates(tls: ServerTLSSettings): MessageInitShape<typeof TlsCertificateSchema>[] {
+  const { serverCertificate, privateKey, tlsCertificates = [] } = tls;
+  const all = tlsCertificates.length > 0 ? tlsCertificates : [{ serverCertificate, privateKey }];
+  return all.map((each) => ({
+    certificateChain: file(each.serverCertificate ?? ""),
+    privateKey: file(each.privateKey ?? ""),
+  }));
+}
+
+/** The first field with a hash of client certificates that is none, so that nobody can be checked by it. */
+export function brokenHash(tls: ServerTLSSettings): "verifyCertificateSpki" | "verifyCertificateHash" | undefined {
+  if (!(tls.verifyCertificateSpki ?? []).every((hash) => /^[A-Za-z0-9+/]{43}=$/.test(hash))) {
+    return "verifyCertificateSpki";
+  }
+  const hexadecimal = /^(?:[0-9a-f]{64}|(?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/i;
+  return (tls.verifyCertificateHash ?? []).every((hash) => hexadecimal.test(hash))
+    ? undefined
+    : "verifyCertificateHash";
+}
+
+/** A name of a certificate is looked for among its names of every type. */
+const sanTypes = [SanType.DNS, SanType.URI, SanType.EMAIL, SanType.IP_ADDRESS] as const;
+
+function exactName(name: string) {
+  return sanTypes.map((sanType) => ({
+    sanType,
+    matcher: { matchPattern: { case: "exact" as const, value: name } },
+  }));
+}
+
+/** Which client certificates are taken; undefined where none is asked for. */
+function validation(tls: ServerTLSSettings): MessageInitShape<typeof CertificateValidationContextSchema> | undefined {
+  if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return undefined;
+  const { caCertificates = "", caCrl = "", subjectAltNames = [], insecureSkipVerify = false } = tls;
+  return {
+    ...(caCertificates !== "" && { trustedCa: file(caCertificates) }),
+    ...(caCrl !== "" && { crl: file(caCrl) }),
+    matchTypedSubjectAltNames: subjectAltNames.flatMap(exactName),
+    verifyCertificateSpki: [...(tls.verifyCertificateSpki ?? [])],
+    verifyCertificateHash: [...(tls.verifyCertificateHash ?? [])],
+    ...(insecureSkipVerify && { trustChainVerification: TrustChain.ACCEPT_UNTRUSTED }),
+  };
+}
+
+const versions: Readonly<Record<NonNullable<ServerTLSSettings["minProtocolVersion"]>, Version>> = {
+  TLS_AUTO: Version.TLS_AUTO,
+  TLSV1_0: Version.TLSv1_0,
+  TLSV1_1: Version.TLSv1_1,
+  TLSV1_2: Version.TLSv1_2,
+  TLSV1_3: Version.TLSv1_3,
+};
+
+function parameters(tls: ServerTLSSettings): MessageInitShape<typeof TlsParametersSchema> {
+  const { minProtocolVersion = "TLS_AUTO", maxProtocolVersion = "TLS_AUTO", cipherSuites = [] } = tls;
+  return {
+    tlsMinimumProtocolVersion: versions[minProtocolVersion],
+    tlsMaximumProtocolVersion: versions[maxProtocolVersion],
+    cipherSuites: [...new Set(cipherSuites.filter(isKnownCipherSuite))],
+  };
+}
+
+/**
+ * TLS that ends at the gateway, with certificates from files of the gateway's own. Both HTTP/2 and HTTP/1.1 are offered,
+ * also where bytes are passed on, as in Istio.
+ */
+export function serverTls(tls: ServerTLSSettings): TransportSocket {
+  const clients = validation(tls);
+  const context = create(DownstreamTlsContextSchema, {
+    commonTlsContext: {
+      alpnProtocols: ["h2", "http/1.1"],
+      tlsCertificates: certificates(tls),
+      tlsParams: parameters(tls),
+      ...(clients && { validationContextType: { case: "validationContext", value: clients } }),
+    },
+    requireClientCertificate: tls.mode === "MUTUAL",
+  });
+  return create(TransportSocketSchema, {
+    name: "envoy.transport_sockets.tls",
+    configType: { case: "typedConfig", value: anyPack(DownstreamTlsContextSchema, context) },
+  });
+}
