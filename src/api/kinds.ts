@@ -1,4 +1,5 @@
 import type { Kind } from "./kind.ts";
+import { authorizationPolicy } from "./istio/authorization-policy.ts";
 import { destinationRule } from "./istio/destination-rule.ts";
 import { envoyFilter } from "./istio/envoy-filter.ts";
 import { gateway } from "./istio/gateway.ts";
@@ -56,6 +57,7 @@ export const kinds: readonly Kind[] = [
   trafficExtension,
   wasmPlugin,
   telemetry,
+  authorizationPolicy,
   peerAuthentication,
   requestAuthentication,
 ];

@@ -23,7 +23,7 @@ const ProxyMatch = object(
   "Which proxies, by what they tell of themselves.",
   {},
   {
-    proxyVersion: string("A regular expression (RE2) of the proxy's Istio version, such as ^1\\.31.*"),
+    proxyVersion: string("A regular expression (RE2) of the proxy's Istio version: ^1\\.31 means all of 1.31."),
     metadata: map("Entries of the proxy's node metadata, all of them.", string("The entry's value.")),
   },
 );
