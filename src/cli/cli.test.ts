@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { Command } from "commander";
 import { describe, expect, test } from "vitest";
@@ -149,4 +149,11 @@ describe("the demonstration's status", () => {
       "1/2 workloads ready, control plane away, no load",
     );
   });
+});
+
+test("a reader that has seen enough ends a command without an error", () => {
+  const root = join(import.meta.dirname, "..", "..");
+  const script = "set -o pipefail; ./weft --help | true";
+  const done = spawnSync("bash", ["-c", script], { cwd: root, encoding: "utf8" });
+  expect([done.status, done.stderr]).toEqual([0, ""]);
 });

@@ -68,6 +68,13 @@ function build(): Command {
   return program;
 }
 
+// A reader such as head that has seen enough ends a command as quietly as it ends others; what runs on cleans up first.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  if (process.listenerCount("SIGTERM") > 0) process.emit("SIGTERM");
+  else process.exit(0);
+});
+
 try {
   await build().parseAsync();
 } catch (error) {

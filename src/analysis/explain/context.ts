@@ -76,3 +76,12 @@ export function ruleReasons(context: ExplainContext, host: string, subset: strin
     ];
   });
 }
+
+/** Where it is written what becomes of traffic to hosts that nobody knows: in the Sidecar, or for the whole mesh. */
+export function policyReasons({ mesh: { model }, view, cite }: ExplainContext): readonly Reason[] {
+  if (view.type === "router") return [];
+  const sidecar = model.clients.sidecar(model.clients.sidecarClient(view));
+  if (sidecar?.spec.outboundTrafficPolicy) return [cite(sidecar.ref, "spec.outboundTrafficPolicy")];
+  const meshRef = { group: "mesh.weft.dev", kind: "Mesh", name: "default" };
+  return [cite(meshRef, "spec.outboundTrafficPolicy")];
+}

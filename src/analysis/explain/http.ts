@@ -4,7 +4,7 @@ import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_
 import type { HttpConnectionManager } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { parseClusterName } from "#translate/names.ts";
 import { tracesOf } from "#translate/trace.ts";
-import type { ExplainContext } from "./context.ts";
+import { type ExplainContext, policyReasons } from "./context.ts";
 import { reachedCluster } from "./destinations.ts";
 import type { ReachedCluster, Reason, Step } from "./explanation.ts";
 import { authority, type ExplainedRequest } from "./request.ts";
@@ -73,10 +73,16 @@ function answered(route: Route, because: readonly Reason[]): Step | undefined {
   return { name: "answer", text: `the caller is sent elsewhere with ${code}${host}${path}`, because };
 }
 
+/** Whether a virtual host is there for what no other one is for. */
+function isCatchAll({ name }: VirtualHost): boolean {
+  return name === "allow_any" || name === "block_all";
+}
+
 /** What becomes of a request that a route takes. */
 function taken(context: ExplainContext, virtualHost: VirtualHost, route: Route, at: number): Onward {
-  const because = tracesOf(route.metadata).map(({ ref, field }) => context.cite(ref, field));
-  const written = because.at(-1);
+  const traces = tracesOf(route.metadata).map(({ ref, field }) => context.cite(ref, field));
+  const because = traces.length === 0 && isCatchAll(virtualHost) ? policyReasons(context) : traces;
+  const written = traces.at(-1);
   const name = route.name === "" ? "" : ` "${route.name}"`;
   const text = `route ${at + 1} of ${virtualHost.routes.length}${name} matches`;
   const step: Step = { name: "route", resource: virtualHost.name, text, because };

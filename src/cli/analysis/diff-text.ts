@@ -10,8 +10,8 @@ import { discoveryNames } from "./resource-text.ts";
 export interface DiffView {
   readonly yaml: (resource: EncodedResource) => string;
   readonly paint: Paint;
-  /** Only what changes for whom, without the lines. */
-  readonly summary: boolean;
+  /** How much: who would change; also the lines of what changes; also what is added or removed, line by line. */
+  readonly detail: "summary" | "changes" | "full";
 }
 
 const order = Object.keys(discoveryNames) as readonly ResourceChange["type"][];
@@ -20,16 +20,19 @@ function verb({ before, after }: ResourceChange): string {
   return before === undefined ? "added" : after === undefined ? "removed" : "changed";
 }
 
-function names(proxies: readonly MeshProxy[], most: number): string {
+function names(proxies: readonly MeshProxy[], total: number): string {
+  if (proxies.length === total) return total === 1 ? "the proxy" : `all ${total} proxies`;
+  const most = 3;
   const all = proxies.map(({ name, cluster }) => `${name} (${cluster})`).toSorted();
   const shown = all.slice(0, most);
   return all.length > most ? `${shown.join(", ")} and ${all.length - most} more` : shown.join(", ");
 }
 
-function changeText(change: ResourceChange, { yaml, paint }: DiffView): string {
+function changeText(change: ResourceChange, total: number, { yaml, paint, detail }: DiffView): string {
   const { type, name, proxies, before, after } = change;
-  const head = `${discoveryNames[type]} ${name} is ${verb(change)} for ${names(proxies, 3)}\n`;
-  return head + patchText(before ? yaml(before) : "", after ? yaml(after) : "", paint);
+  const head = `${discoveryNames[type]} ${name} is ${verb(change)} for ${names(proxies, total)}\n`;
+  if (detail === "summary" || (detail === "changes" && !(before && after))) return head;
+  return `${head}${patchText(before ? yaml(before) : "", after ? yaml(after) : "", paint)}\n`;
 }
 
 /** `+1 -2 ~3`: added, removed, changed; a dash where nothing is. */
@@ -74,8 +77,8 @@ export function diffText(diff: MeshDiff, proxies: number, view: DiffView): strin
   const sorted = changes.toSorted(
     (a, b) => order.indexOf(a.type) - order.indexOf(b.type) || a.name.localeCompare(b.name),
   );
-  const body = view.summary ? "" : sorted.map((change) => `${changeText(change, view)}\n`).join("");
-  return `${body}${affected} of ${proxies} proxies would change (+ added, - removed, ~ changed).\n${summaryTable(changes)}${findingsText(diff, view.paint)}`;
+  const body = sorted.map((change) => changeText(change, proxies, view)).join("");
+  return `${body.trimEnd()}\n\n${affected} of ${proxies} proxies would change (+ added, - removed, ~ changed).\n${summaryTable(changes)}${findingsText(diff, view.paint)}`;
 }
 
 /** A diff for programs. */

@@ -15,6 +15,7 @@ import { resourceJson } from "./resource-text.ts";
 interface DiffFlags extends ApiFlags, EditFlags {
   readonly proxy?: readonly string[];
   readonly summary?: boolean;
+  readonly full?: boolean;
   readonly output: OutputFormat;
 }
 
@@ -33,7 +34,7 @@ async function runDiff(flags: DiffFlags): Promise<void> {
       : diffText(diff, proxies.length, {
           yaml: (resource) => stringify(json(resource), { lineWidth: 0, aliasDuplicateObjects: false }),
           paint: paintFor(process.stdout),
-          summary: flags.summary === true,
+          detail: flags.summary === true ? "summary" : flags.full === true ? "full" : "changes",
         });
   process.stdout.write(text);
   if (diff.changes.length > 0) process.exitCode = 1;
@@ -44,7 +45,7 @@ export function diffCommand(program: Command): void {
   withApiFlags(program.command("diff"))
     .summary("show what a change would do to proxies, before it is applied")
     .description(
-      "Shows which proxies' listeners, routes, clusters and endpoints would change, and how, if the objects of the files\n" +
+      "Shows which proxies' listeners, routes, clusters and endpoints would change, and how, if the objects of the files " +
         "were applied. Nothing is written. Ends with 0 when no proxy would change, 1 when some would, 2 on wrong use.",
     )
     .requiredOption("-f, --filename <file...>", "files with the objects as they would be; - is standard input")
@@ -53,6 +54,7 @@ export function diffCommand(program: Command): void {
     .option("--cluster <name>", "the member cluster that Services and the like of the files belong to")
     .option("--proxy <name...>", "only these proxies: pod.namespace, Pod or workload")
     .addOption(new Option("--summary", "only who would change, not how"))
+    .addOption(new Option("--full", "every line of what would be added or removed, too").conflicts("summary"))
     .addOption(outputOption(["table", "json", "yaml"]))
     .addHelpText(
       "after",

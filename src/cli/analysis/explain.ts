@@ -13,19 +13,19 @@ import { paintFor } from "./paint.ts";
 
 interface ExplainFlags extends ApiFlags {
   readonly from: string;
-  readonly header: readonly string[];
-  readonly filename: readonly string[];
+  readonly header?: readonly string[];
+  readonly filename?: readonly string[];
   readonly namespace?: string;
   readonly cluster?: string;
   readonly output: OutputFormat;
 }
 
 async function runExplain(method: string, url: string, flags: ExplainFlags): Promise<void> {
-  const request = parseRequest(method, url, flags.header);
+  const request = parseRequest(method, url, flags.header ?? []);
   if (typeof request === "string") throw new WeftError("InvalidArgument", request);
   using api = await openApi(flags);
   using live = await readMesh(api.client);
-  const edit = await rehearsedEdit(flags, api, live);
+  const edit = await rehearsedEdit({ ...flags, filename: flags.filename ?? [] }, api, live);
   const snapshot = edited(live.snapshot, edit);
   const [proxy] = proxiesNamed(live, [flags.from]);
   if (!proxy) throw new WeftError("NotFound", `no connected proxy is named ${flags.from}`);
@@ -39,7 +39,7 @@ async function runExplain(method: string, url: string, flags: ExplainFlags): Pro
   );
 }
 
-function collected(value: string, before: readonly string[]): readonly string[] {
+function collected(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 
@@ -52,7 +52,7 @@ export function explainCommand(program: Command): void {
   withApiFlags(group.command("request"))
     .summary("the way of a request through the mesh")
     .description(
-      "Shows the listener, virtual host, route, cluster and endpoints that a request would meet, and which fields of which\n" +
+      "Shows the listener, virtual host, route, cluster and endpoints that a request would meet, and which fields of which " +
         "objects decided each. Nothing is sent. With -f, as it would be if the objects of the files were applied.",
     )
     .argument("<method>", "GET, POST, ...")
@@ -61,14 +61,14 @@ export function explainCommand(program: Command): void {
       "--from <workload>",
       "who sends it: pod.namespace, Pod or workload; for a gateway, what arrives there",
     )
-    .option("-H, --header <name: value>", "a header; again for each", collected, [])
-    .option("-f, --filename <file...>", "files with objects as if they were applied; - is standard input", [])
+    .option("-H, --header <name: value>", "a header; again for each", collected)
+    .option("-f, --filename <file...>", "files with objects as if they were applied; - is standard input")
     .option("-n, --namespace <name>", "namespace of objects of the files that name none")
     .option("--cluster <name>", "the member cluster that Services and the like of the files belong to")
     .addOption(outputOption(["table", "json", "yaml"]))
     .addHelpText(
       "after",
-      '\nExamples:\n  weft explain request --from page GET http://reviews:9080/api/reviews/1\n  weft explain request --from page GET http://reviews:9080/ -H "end-user: jason" -o json\n  weft explain request --from gateway GET http://localhost/api/page\n  weft explain request --from page GET http://reviews:9080/ -f reviews-90-10.yaml',
+      '\nExamples:\n  weft explain request --from page GET http://reviews:9080/api/reviews/1\n  weft explain request --from page GET http://reviews:9080/ -H "end-user: jason" -o json\n  weft explain request --from istio-ingressgateway GET http://localhost/api/page\n  weft explain request --from page GET http://reviews:9080/ -f reviews-90-10.yaml',
     )
     .action(runExplain);
 }
