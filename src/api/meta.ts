@@ -58,6 +58,22 @@ export interface ObjectRef {
   readonly cluster?: string;
 }
 
+/**
+ * The name of an object.
+ * @param cluster the member cluster that holds it; empty for the mesh's own.
+ */
+export function refOf(object: ResourceObject, cluster = ""): ObjectRef {
+  const { name, namespace } = object.metadata;
+  const slash = object.apiVersion.indexOf("/");
+  return {
+    group: slash < 0 ? "" : object.apiVersion.slice(0, slash),
+    kind: object.kind,
+    name,
+    ...(namespace !== undefined && { namespace }),
+    ...(cluster !== "" && { cluster }),
+  };
+}
+
 /** An object's name as people write it: `VirtualService shop/reviews`, `Service shop/reviews (east)`. */
 export function refText(ref: ObjectRef): string {
   const name = ref.namespace === undefined ? ref.name : `${ref.namespace}/${ref.name}`;

@@ -1,3 +1,4 @@
+import { untranslatedKinds } from "#api/untranslated.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { Engine } from "#incremental/engine.ts";
@@ -68,7 +69,8 @@ export async function runDiscovery(
   const verdicts: Verdicts = new Verdicts(engine, source, (keys) => statuses.recheck(keys));
   using connection = new Connection({ url: options.meshApi }, { clock });
   const client = new Client(connection);
-  const statuses = new StatusWriter({ client, kinds: istioKinds, verdict: (ref) => verdicts.of(ref), clock, logger });
+  const kinds = [...istioKinds, ...untranslatedKinds];
+  const statuses = new StatusWriter({ client, kinds, verdict: (ref) => verdicts.of(ref), clock, logger });
   const audience: Audience = {
     seen: (object) => {
       verdicts.seen(object);

@@ -1,5 +1,6 @@
 import type { Finding } from "#api/finding.ts";
-import type { ObjectRef, ResourceObject } from "#api/meta.ts";
+import { type ObjectRef, type ResourceObject, refOf } from "#api/meta.ts";
+import { untranslatedFinding } from "#api/untranslated.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
@@ -14,6 +15,10 @@ interface ObjectId {
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
+}
+
+function idOf({ kind, namespace = "", name }: ObjectRef): ObjectId {
+  return { kind, namespace, name };
 }
 
 /** Who is told that what is known against an object may have changed. */
@@ -61,24 +66,24 @@ export class Verdicts implements Audience {
     this.#changed = changed;
     this.#findings = engine.query<ObjectId, readonly Finding[]>({
       name: "object-findings",
-      key: (id) => statusKey(id),
+      key: ({ kind, namespace, name }) => `${kind}/${namespace}/${name}`,
       compute: (id) => translator.findings(id),
     });
   }
 
   seen(object: ResourceObject): void {
-    const { namespace = "", name } = object.metadata;
-    const id = { kind: object.kind, namespace, name };
-    const key = statusKey(id);
-    if (this.#observed.has(key)) return;
+    const ref = refOf(object);
+    const key = statusKey(ref);
+    // What is said of kinds that are not translated never changes.
+    if (this.#observed.has(key) || untranslatedFinding(ref) !== undefined) return;
     this.#observed.set(
       key,
-      this.#engine.observe(this.#findings, id, () => this.#changed([key])),
+      this.#engine.observe(this.#findings, idOf(ref), () => this.#changed([key])),
     );
   }
 
   gone(object: ResourceObject): void {
-    const key = statusKey({ kind: object.kind, ...object.metadata });
+    const key = statusKey(refOf(object));
     this.#observed.get(key)?.[Symbol.dispose]();
     this.#observed.delete(key);
   }
@@ -93,10 +98,9 @@ export class Verdicts implements Audience {
   }
 
   /** What is known against an object now. */
-  of({ kind, namespace = "", name }: ObjectRef): Verdict {
-    return {
-      findings: this.#findings.get({ kind, namespace, name }),
-      refusals: this.#refusals.get(statusKey({ kind, namespace, name })) ?? [],
-    };
+  of(ref: ObjectRef): Verdict {
+    const untranslated = untranslatedFinding(ref);
+    if (untranslated !== undefined) return { findings: [untranslated], refusals: [] };
+    return { findings: this.#findings.get(idOf(ref)), refusals: this.#refusals.get(statusKey(ref)) ?? [] };
   }
 }

@@ -1,4 +1,4 @@
-import type { ObjectRef, ResourceObject, StringMap } from "#api/meta.ts";
+import { type ObjectRef, type ResourceObject, refOf, type StringMap } from "#api/meta.ts";
 
 /** What the model keeps of an Istio object: what can change a translation, nothing that changes by itself. */
 export interface Config<Spec> {
@@ -114,23 +114,11 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-function refOf(object: ResourceObject, cluster: string): ObjectRef {
-  const { name, namespace } = object.metadata;
-  const slash = object.apiVersion.indexOf("/");
-  return {
-    group: slash < 0 ? "" : object.apiVersion.slice(0, slash),
-    kind: object.kind,
-    name,
-    ...(namespace !== undefined && { namespace }),
-    ...(cluster !== "" && { cluster }),
-  };
-}
-
 /** An Istio object, its specification taken as it is: the API has checked it. */
 export function configRow<Spec>(object: ResourceObject): Config<Spec> {
   const { name, namespace = "", creationTimestamp } = object.metadata;
   const spec = record(object["spec"]) as unknown as Spec;
-  return { ref: refOf(object, ""), namespace, name, created: creationTimestamp, spec };
+  return { ref: refOf(object), namespace, name, created: creationTimestamp, spec };
 }
 
 /** A Service. */

@@ -5,6 +5,7 @@ import { serviceEntry } from "#api/istio/service-entry.ts";
 import { sidecar } from "#api/istio/sidecar.ts";
 import { virtualService } from "#api/istio/virtual-service.ts";
 import { workloadEntry } from "#api/istio/workload-entry.ts";
+import { untranslatedKinds } from "#api/untranslated.ts";
 import type { KindRef, Client } from "#kube/client.ts";
 import type { MeshConfig } from "#model/mesh.ts";
 import { type Mesh, mesh } from "#api/weft/mesh.ts";
@@ -19,6 +20,11 @@ export function modelFeed(kind: KindRef, model: Model, cluster = ""): Feed {
     remove: ({ metadata: { namespace = "", name } }) =>
       void model.inputs.remove(kind.kind, { namespace, name }, cluster),
   };
+}
+
+/** A kind whose objects only the audience is told of. */
+function audienceFeed(kind: KindRef): Feed {
+  return { kind, put: () => undefined, remove: () => undefined };
 }
 
 /** The mesh's own object: its settings, which the model has as Istio's MeshConfig. */
@@ -47,6 +53,10 @@ export function followMesh(
   context: SourceContext,
   signal: AbortSignal,
 ): Source {
-  const feeds = [...istioKinds.map((kind) => modelFeed(kind, model)), settingsFeed(model, name)];
+  const feeds = [
+    ...istioKinds.map((kind) => modelFeed(kind, model)),
+    ...untranslatedKinds.map(audienceFeed),
+    settingsFeed(model, name),
+  ];
   return follow(client, feeds, context, signal);
 }

@@ -1,5 +1,5 @@
 import type { Finding } from "#api/finding.ts";
-import type { ObjectRef, ResourceObject } from "#api/meta.ts";
+import { type ObjectRef, type ResourceObject, refOf } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
@@ -37,9 +37,13 @@ interface Known {
 /** Milliseconds that a burst of changes is waited for: a status is for people. */
 const settleMs = 100;
 
-/** An object's key among all kinds: `Kind/namespace/name`. */
-export function statusKey({ kind, namespace = "", name }: Pick<ObjectRef, "kind" | "namespace" | "name">): string {
-  return `${kind}/${namespace}/${name}`;
+/** An object's key among all kinds, of which several groups may have one of the same name. */
+export function statusKey({ group, kind, namespace = "", name }: ObjectRef): string {
+  return `${group}/${kind}/${namespace}/${name}`;
+}
+
+function kindKey({ group, kind }: Pick<ObjectRef, "group" | "kind">): string {
+  return `${group}/${kind}`;
 }
 
 function isOwn({ type }: Condition): boolean {
@@ -48,13 +52,12 @@ function isOwn({ type }: Condition): boolean {
 
 /** What an object's status says now, as far as it is written here. */
 function knownOf(object: ResourceObject): Known {
-  const { namespace, name, generation } = object.metadata;
+  const { generation } = object.metadata;
   const status = (object["status"] ?? {}) as Partial<ObjectStatus>;
   const conditions = status.conditions ?? [];
   const own = conditions.filter(isOwn);
-  const [group = ""] = object.apiVersion.includes("/") ? object.apiVersion.split("/") : [];
   return {
-    ref: { group, kind: object.kind, name, ...(namespace !== undefined && { namespace }) },
+    ref: refOf(object),
     generation,
     others: conditions.filter((condition) => !isOwn(condition)),
     status:
@@ -80,7 +83,7 @@ export class StatusWriter {
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
-    this.#kinds = new Map(options.kinds.map((kind) => [kind.kind, kind]));
+    this.#kinds = new Map(options.kinds.map((kind) => [kindKey(kind), kind]));
     this.#queue = new WorkQueue({
       clock: options.clock,
       work: async (key) => this.#write(key),
@@ -98,8 +101,8 @@ export class StatusWriter {
 
   /** Tells of an object as it is stored. */
   seen(object: ResourceObject): void {
-    if (!this.#kinds.has(object.kind)) return;
     const known = knownOf(object);
+    if (!this.#kinds.has(kindKey(known.ref))) return;
     const key = statusKey(known.ref);
     this.#known.set(key, known);
     this.#queue.addAfter(key, settleMs);
@@ -107,7 +110,7 @@ export class StatusWriter {
 
   /** Tells that an object is gone. */
   gone(object: ResourceObject): void {
-    this.#known.delete(statusKey({ kind: object.kind, ...object.metadata }));
+    this.#known.delete(statusKey(refOf(object)));
   }
 
   /** Asks to look at objects again, since what is known against them may have changed. */
@@ -117,7 +120,7 @@ export class StatusWriter {
 
   async #write(key: string): Promise<void> {
     const known = this.#known.get(key);
-    const kind = known && this.#kinds.get(known.ref.kind);
+    const kind = known && this.#kinds.get(kindKey(known.ref));
     if (!known || !kind) return;
     const { findings, refusals } = this.#options.verdict(known.ref);
     const now = timestamp(this.#options.clock.now());

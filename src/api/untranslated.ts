@@ -1,0 +1,35 @@
+import type { Finding } from "./finding.ts";
+import { authorizationPolicy } from "./istio/authorization-policy.ts";
+import { envoyFilter } from "./istio/envoy-filter.ts";
+import { peerAuthentication } from "./istio/peer-authentication.ts";
+import { proxyConfig } from "./istio/proxy-config.ts";
+import { requestAuthentication } from "./istio/request-authentication.ts";
+import { telemetry } from "./istio/telemetry.ts";
+import { trafficExtension } from "./istio/traffic-extension.ts";
+import { wasmPlugin } from "./istio/wasm-plugin.ts";
+import type { Kind } from "./kind.ts";
+import type { ObjectRef } from "./meta.ts";
+
+/** What an object of each kind would do, that it does not do yet. Who translates a kind takes it off this list. */
+const missing: readonly (readonly [kind: Kind, text: string])[] = [
+  [authorizationPolicy, "no request is allowed or refused by it"],
+  [envoyFilter, "no proxy's configuration is patched by it"],
+  [peerAuthentication, "workloads take what they took without it"],
+  [proxyConfig, "proxies are started as without it"],
+  [requestAuthentication, "no token is verified"],
+  [telemetry, "proxies tell what they told without it"],
+  [trafficExtension, "no proxy runs the extension"],
+  [wasmPlugin, "no proxy runs the module"],
+];
+
+/** Kinds whose objects are stored and validated, but change nothing yet. */
+export const untranslatedKinds: readonly Kind[] = missing.map(([kind]) => kind);
+
+/** What is to be said of an object that changes nothing yet, because of its kind; undefined for other kinds. */
+export function untranslatedFinding(resource: ObjectRef): Finding | undefined {
+  const found = missing.find(([kind]) => kind.group === resource.group && kind.kind === resource.kind);
+  if (found === undefined) return undefined;
+  const [{ kind }, text] = found;
+  const message = `A ${kind} is stored and checked, but has no effect yet: ${text}.`;
+  return { code: "NotImplemented", severity: "warning", resource, message };
+}

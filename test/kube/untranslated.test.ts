@@ -1,0 +1,61 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { parseAllDocuments } from "yaml";
+import { kindOfObject } from "#api/kinds.ts";
+import type { ResourceObject } from "#api/meta.ts";
+import { untranslatedKinds } from "#api/untranslated.ts";
+import { createNamespace } from "#apiserver/testing/objects.ts";
+import { startTestServer } from "#apiserver/testing/server.ts";
+import { systemClock } from "#base/clock.ts";
+import { silentLogger } from "#base/logger.ts";
+import { runDiscovery } from "#discovery/discovery.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import { eventually } from "../support/eventually.ts";
+
+const folder = "src/api/istio/testdata/examples";
+
+/** The examples of the kinds that are not translated. */
+const examples = readdirSync(folder)
+  .flatMap((file) => parseAllDocuments(readFileSync(join(folder, file), "utf8")))
+  .map((document) => document.toJS() as ResourceObject)
+  .filter((object) => untranslatedKinds.includes(kindOfObject(object)!));
+
+test("objects of kinds that are not translated yet say so in their status", { timeout: 60_000 }, async () => {
+  await using stack = new AsyncDisposableStack();
+  const directory = mkdtempSync(join(tmpdir(), "weft-untranslated-"));
+  stack.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const server = stack.use(await startTestServer());
+  const connection = stack.use(new Connection({ url: server.url("mesh") }, { clock: systemClock }));
+  const client = new Client(connection);
+  for (const name of new Set(examples.map(({ metadata }) => metadata.namespace ?? ""))) {
+    await createNamespace(server, "mesh", name);
+  }
+  const stop = new AbortController();
+  const options = {
+    meshApi: server.url("mesh"),
+    mesh: "default",
+    xds: [{ socketPath: join(directory, "ads.sock") }],
+    statusSocket: join(directory, "discovery.sock"),
+    startLimitMs: 10_000,
+  };
+  const running = runDiscovery(options, { clock: systemClock, logger: silentLogger }, stop.signal);
+  stack.defer(async () => {
+    stop.abort();
+    await running.catch(() => undefined);
+  });
+  expect(new Set(examples.map(({ kind }) => kind)).size).toBe(untranslatedKinds.length);
+  for (const object of examples) {
+    const collection = client.of(kindOfObject(object)!);
+    await collection.create(object);
+    const said = await eventually(`${object.kind} ${object.metadata.name} has a status`, async () => {
+      const { status } = (await collection.get(object.metadata)) as { status?: { conditions?: readonly object[] } };
+      return status?.conditions;
+    });
+    expect(said).toMatchObject([
+      { type: "Accepted", reason: "NotImplemented", message: expect.stringContaining(`A ${object.kind} is stored`) },
+    ]);
+  }
+});
