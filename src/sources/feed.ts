@@ -2,12 +2,14 @@ import type { ResourceObject } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Engine } from "#incremental/engine.ts";
-import type { Client, KindRef } from "#kube/client.ts";
+import type { Client, KindRef, Selection } from "#kube/client.ts";
 import { type Change, Reflector } from "#kube/reflector.ts";
 
 /** How objects of one kind enter the model. */
 export interface Feed {
   readonly kind: KindRef;
+  /** Which objects of the kind; all unless given. */
+  readonly selection?: Selection;
   /** Called inside a change of the engine. */
   readonly put: (object: ResourceObject) => void;
   readonly remove: (object: ResourceObject) => void;
@@ -65,8 +67,10 @@ async function all(promises: readonly Promise<void>[]): Promise<void> {
 export function follow(client: Client, feeds: readonly Feed[], context: SourceContext, signal: AbortSignal): Source {
   const followed = feeds.map((feed) => {
     const { promise, resolve } = Promise.withResolvers<void>();
+    const { kind, selection } = feed;
+    const { clock, logger } = context;
     const reflector = new Reflector(
-      { client: client.of(feed.kind), clock: context.clock, logger: context.logger, trim: withoutManagedFields },
+      { client: client.of(kind), clock, logger, trim: withoutManagedFields, ...(selection && { selection }) },
       (change) => {
         enter(context, feed, change);
         if (change.kind === "sync") resolve();

@@ -1,4 +1,3 @@
-import type { ResourceObject } from "#api/meta.ts";
 import { destinationRule } from "#api/istio/destination-rule.ts";
 import { gateway } from "#api/istio/gateway.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
@@ -7,10 +6,9 @@ import { virtualService } from "#api/istio/virtual-service.ts";
 import { workloadEntry } from "#api/istio/workload-entry.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import type { KindRef, Client } from "#kube/client.ts";
-import type { MeshConfig } from "#model/mesh.ts";
-import { type Mesh, mesh } from "#api/weft/mesh.ts";
 import type { Model } from "#model/model.ts";
 import { type Feed, type Source, type SourceContext, follow } from "./feed.ts";
+import { MeshSettingsFeeds } from "./mesh-config.ts";
 
 /** A kind whose objects enter the model as they are. */
 export function modelFeed(kind: KindRef, model: Model, cluster = ""): Feed {
@@ -25,18 +23,6 @@ export function modelFeed(kind: KindRef, model: Model, cluster = ""): Feed {
 /** A kind whose objects only the audience is told of. */
 function audienceFeed(kind: KindRef): Feed {
   return { kind, put: () => undefined, remove: () => undefined };
-}
-
-/** The mesh's own object: its settings, which the model has as Istio's MeshConfig. */
-function settingsFeed(model: Model, name: string): Feed {
-  const set = (object: ResourceObject, config: MeshConfig): void => {
-    if (object.metadata.name === name) model.inputs.setMesh(config);
-  };
-  return {
-    kind: mesh,
-    put: (object) => set(object, (object as unknown as Mesh).spec),
-    remove: (object) => set(object, {}),
-  };
 }
 
 /** Istio's kinds that enter the model. */
@@ -56,7 +42,7 @@ export function followMesh(
   const feeds = [
     ...istioKinds.map((kind) => modelFeed(kind, model)),
     ...untranslatedKinds.map(audienceFeed),
-    settingsFeed(model, name),
+    ...new MeshSettingsFeeds(model, name, context.logger).feeds,
   ];
   return follow(client, feeds, context, signal);
 }

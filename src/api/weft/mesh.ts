@@ -2,6 +2,8 @@ import type { FieldError, Kind } from "../kind.ts";
 import type { Resource } from "../meta.ts";
 import { ageColumn, fieldColumn } from "../columns.ts";
 import { TcpKeepalive } from "../istio/common.ts";
+import { validateRetries } from "../istio/http-action-validation.ts";
+import { HTTPRetry } from "../istio/http-route.ts";
 import { LocalityLoadBalancerSetting } from "../istio/traffic-policy.ts";
 import { duplicate, FieldPath } from "../field.ts";
 import { validateLocality } from "../istio/load-balancer-validation.ts";
@@ -57,6 +59,7 @@ const MeshSpec = definition(
       ]),
       tcpKeepalive: described("TCP keep-alive of connections to services.", TcpKeepalive),
       localityLbSetting: described("How localities share requests.", LocalityLoadBalancerSetting),
+      defaultHttpRetryPolicy: described("How routes that say nothing of retries retry.", HTTPRetry),
       defaultServiceExportTo: exportTo("services"),
       defaultVirtualServiceExportTo: exportTo("VirtualServices"),
       defaultDestinationRuleExportTo: exportTo("DestinationRules"),
@@ -98,6 +101,8 @@ function* validateMesh({ spec }: Mesh): Generator<FieldError> {
     if (spec.clusters?.indexOf(name) !== index) yield duplicate(at, name);
   }
   for (const name of exportLists) yield* validateExportTo(spec[name], undefined, path.field(name), { nobody: true });
+  const { defaultHttpRetryPolicy: retries } = spec;
+  if (retries) yield* validateRetries(retries, path.field("defaultHttpRetryPolicy"));
   if (spec.localityLbSetting) yield* validateLocality(spec.localityLbSetting, path.field("localityLbSetting"));
 }
 
