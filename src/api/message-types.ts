@@ -4,6 +4,9 @@ import { ownValue } from "./record.ts";
 /** How bad a message of analysis is, in Istio's words. */
 export type Level = "Error" | "Warning" | "Info";
 
+/** The levels, the worst first. */
+export const levels: readonly Level[] = ["Error", "Warning", "Info"];
+
 /** A kind of message that analysis has: Istio's, with its code and level, or one of Weft's own, whose code is its name. */
 export interface MessageType {
   readonly code: string;
@@ -63,7 +66,12 @@ const istioRows: readonly Row[] = [
     "A DestinationRule asks for TLS and verifies no server certificate.",
   ],
   ["IST0129", "NoServerCertificateVerificationPortLevel", "Warning", "The same, for one port."],
-  ["IST0130", "VirtualServiceUnreachableRule", "Warning", "A rule is never used: rules before take all that it matches."],
+  [
+    "IST0130",
+    "VirtualServiceUnreachableRule",
+    "Warning",
+    "A rule is never used: rules before take all that it matches.",
+  ],
   ["IST0131", "VirtualServiceIneffectiveMatch", "Info", "A match is never used: a rule before has it too."],
   [
     "IST0132",
@@ -72,10 +80,25 @@ const istioRows: readonly Row[] = [
     "No server of the Gateways takes a host of the VirtualService.",
   ],
   ["IST0133", "SchemaWarning", "Warning", "The object is accepted, and something in it has no effect or surprises."],
-  ["IST0134", "ServiceEntryAddressesRequired", "Warning", "Connections to a TCP port cannot be told apart without addresses."],
+  [
+    "IST0134",
+    "ServiceEntryAddressesRequired",
+    "Warning",
+    "Connections to a TCP port cannot be told apart without addresses.",
+  ],
   ["IST0135", "DeprecatedAnnotation", "Info", "An annotation of Istio's is deprecated."],
-  ["IST0136", "AlphaAnnotation", "Info", "An annotation of Istio's is of alpha quality; asked for with --analyzer only."],
-  ["IST0137", "DeploymentConflictingPorts", "Warning", "Services of one Deployment lead different ports to one target port."],
+  [
+    "IST0136",
+    "AlphaAnnotation",
+    "Info",
+    "An annotation of Istio's is of alpha quality; asked for with --analyzer only.",
+  ],
+  [
+    "IST0137",
+    "DeploymentConflictingPorts",
+    "Warning",
+    "Services of one Deployment lead different ports to one target port.",
+  ],
   ["IST0138", "GatewayDuplicateCertificate", "Warning", "Gateways of the same proxies share a certificate."],
   ["IST0144", "InvalidApplicationUID", "Warning", "A container runs as user 1337, whose traffic is not captured."],
   ["IST0145", "ConflictingGateways", "Error", "Servers of Gateways of the same proxies have one port and one host."],
@@ -103,8 +126,18 @@ const istioRows: readonly Row[] = [
   ],
   ["IST0157", "InvalidTelemetryProvider", "Warning", "Access logging names no provider, and the mesh has no default."],
   ["IST0159", "ConflictingTelemetryWorkloadSelectors", "Error", "Two Telemetries select one Pod."],
-  ["IST0160", "MultipleTelemetriesWithoutWorkloadSelectors", "Error", "A namespace has more than one default Telemetry."],
-  ["IST0162", "GatewayPortNotDefinedOnService", "Warning", "No Service of the gateway's Pods leads to the server's port."],
+  [
+    "IST0160",
+    "MultipleTelemetriesWithoutWorkloadSelectors",
+    "Error",
+    "A namespace has more than one default Telemetry.",
+  ],
+  [
+    "IST0162",
+    "GatewayPortNotDefinedOnService",
+    "Warning",
+    "No Service of the gateway's Pods leads to the server's port.",
+  ],
   ["IST0170", "MultiClusterInconsistentService", "Warning", "The Services of one name differ between clusters."],
   ["IST0171", "NegativeConditionStatus", "Warning", "A condition in the object's status is negative."],
   ["IST0173", "DestinationRuleSubsetNotSelectPods", "Error", "A subset has no endpoint."],
@@ -166,7 +199,7 @@ const istioNames: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   UnreachableRoute: { "*": "VirtualServiceUnreachableRule" },
 };
 
-const levels: Readonly<Record<Severity, Level>> = { error: "Error", warning: "Warning", info: "Info" };
+const levelOf: Readonly<Record<Severity, Level>> = { error: "Error", warning: "Warning", info: "Info" };
 
 /**
  * The kind of message that a finding is. Istio's messages have the levels that Istio gave them; Weft's own are as bad
@@ -177,7 +210,7 @@ export function messageType({ code, severity, resource }: Finding): MessageType 
   const name = ownValue(names, resource.kind) ?? ownValue(names, "*") ?? code;
   const known = byName.get(name);
   if (known && known.code !== known.name) return known;
-  return { code: name, name, level: levels[severity], meaning: known?.meaning ?? "" };
+  return { code: name, name, level: levelOf[severity], meaning: known?.meaning ?? "" };
 }
 
 /** Where a kind of message is explained: Istio's in its own reference. */

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import { codeOf, messageOf } from "#base/errors.ts";
+import { analyzeCommand } from "./analysis/analyze.ts";
 import { diffCommand } from "./analysis/diff.ts";
 import { explainCommand } from "./analysis/explain.ts";
 import { applyCommand, deleteCommand } from "./apply.ts";
@@ -55,6 +56,7 @@ function build(): Command {
   demoCommand(program);
   proxyStatusCommand(program);
   proxyConfigCommand(program);
+  analyzeCommand(program);
   explainCommand(program);
   diffCommand(program);
   getCommand(program);

@@ -38,21 +38,31 @@ async function proxiesOf(client: Client): Promise<readonly MeshProxy[]> {
   return found.map((proxy) => ({ name: proxyName(proxy), cluster: proxy.spec.cluster, node: proxy.spec.node }));
 }
 
-async function listedIn(name: string, member: Client): Promise<readonly PlacedObject[]> {
+async function listedIn(name: string, member: Client, kinds: readonly KindRef[]): Promise<readonly PlacedObject[]> {
   try {
-    return await listed(member, clusterKinds, name);
+    return await listed(member, kinds, name);
   } catch (error) {
     throw new WeftError("Unavailable", `cluster ${name} cannot be read: ${messageOf(error)}`, error);
   }
 }
 
+/** The kinds that are read of a mesh. */
+interface ReadKinds {
+  readonly own: readonly KindRef[];
+  readonly cluster: readonly KindRef[];
+}
+
+/** What translation reads. */
+const translated: ReadKinds = { own: istioKinds, cluster: clusterKinds };
+
 /**
- * Reads all that translation reads of a mesh: its own objects, those of its clusters, and the connected proxies.
+ * Reads a mesh: its own objects, those of its clusters, and the connected proxies.
+ * @param kinds all that translation reads, unless told.
  * @throws WeftError that names the cluster that cannot be read.
  */
-export async function readMesh(client: Client): Promise<LiveMesh> {
+export async function readMesh(client: Client, kinds: ReadKinds = translated): Promise<LiveMesh> {
   const [own, proxies] = await Promise.all([
-    listed(client, [clusterKind, meshKind, ...istioKinds], ""),
+    listed(client, [clusterKind, meshKind, ...kinds.own], ""),
     proxiesOf(client),
   ]);
   const members = new Map<string, Client>();
@@ -65,7 +75,7 @@ export async function readMesh(client: Client): Promise<LiveMesh> {
       const { metadata, spec } = object as unknown as Cluster;
       members.set(metadata.name, memberClient(metadata.name, spec.server));
     }
-    const theirs = await Promise.all([...members].map(async ([name, member]) => listedIn(name, member)));
+    const theirs = await Promise.all([...members].map(async ([name, member]) => listedIn(name, member, kinds.cluster)));
     const clusters = [...members.keys()].toSorted();
     return {
       snapshot: [...own, ...theirs.flat()],

@@ -1,0 +1,87 @@
+import { levels, messageType } from "#api/message-types.ts";
+import type { ObjectRef } from "#api/meta.ts";
+import { canonical } from "#base/canonical.ts";
+import { edited, type MeshSnapshot, placeOf, type PlacedObject } from "../snapshot.ts";
+import type { Analyzer } from "./analyzer.ts";
+import type { FileObject, Loaded } from "./load.ts";
+import { meshObjects } from "./mesh-objects.ts";
+import type { Message, Problem } from "./message.ts";
+import { repaired } from "./repairs.ts";
+
+/** What is analyzed. */
+export interface AnalysisInput {
+  /** The mesh as it is; empty where files are looked at alone. */
+  readonly snapshot: MeshSnapshot;
+  /** Whether the snapshot was read from a mesh. */
+  readonly live: boolean;
+  /** Objects as they would be, which take the place of those of the mesh. */
+  readonly files: Loaded;
+  readonly analyzers: readonly Analyzer[];
+}
+
+/** An object that replaces another keeps its age, which decides conflicts. */
+function aged(files: readonly FileObject[], snapshot: MeshSnapshot): readonly PlacedObject[] {
+  const created = new Map(snapshot.map((each) => [placeOf(each), each.object.metadata.creationTimestamp]));
+  return files.map(({ object, cluster }) => {
+    const creationTimestamp = created.get(placeOf({ object, cluster }));
+    if (creationTimestamp === undefined) return { object, cluster };
+    return { object: { ...object, metadata: { ...object.metadata, creationTimestamp } }, cluster };
+  });
+}
+
+function keyOf({ group, kind, namespace = "", name, cluster = "" }: ObjectRef): string {
+  return [cluster, group, kind, namespace, name].join("|");
+}
+
+/** A problem as a message; problems of one kind at one place are one. */
+function messagesOf(problems: Iterable<Problem>, files: readonly FileObject[]): readonly Message[] {
+  const sources = new Map(files.map(({ ref, source }) => [keyOf(ref), source]));
+  const messages = new Map<string, Message>();
+  for (const problem of problems) {
+    const { resource, field, message, fix } = problem;
+    const type = messageType(problem);
+    const key = canonical([type.code, keyOf(resource), field ?? message]);
+    if (messages.has(key)) continue;
+    const position = sources.get(keyOf(resource))?.position(field);
+    messages.set(key, {
+      type,
+      resource,
+      message,
+      ...(field !== undefined && { field }),
+      ...(position && { position }),
+      ...(fix && { fix }),
+    });
+  }
+  return [...messages.values()];
+}
+
+function fileMessages({ problems }: Loaded): readonly Message[] {
+  const nothing: ObjectRef = { group: "", kind: "", name: "" };
+  return problems.map(({ resource, code, severity, message, field, position, fix }) => ({
+    type: messageType({ code, severity, message, resource: resource ?? nothing }),
+    message,
+    position,
+    ...(resource && { resource }),
+    ...(field !== undefined && { field }),
+    ...(fix && { fix }),
+  }));
+}
+
+function placeText({ type, resource, position, field }: Message): string {
+  return [type.code, resource ? keyOf(resource) : "", position?.file, field].join("|");
+}
+
+/** The worst first, then by code, object and place, as Istio sorts. */
+function byWeight(a: Message, b: Message): number {
+  const level = levels.indexOf(a.type.level) - levels.indexOf(b.type.level);
+  const line = (a.position?.line ?? 0) - (b.position?.line ?? 0);
+  return level || placeText(a).localeCompare(placeText(b)) || line;
+}
+
+/** Everything that can be said of a mesh, of files, or of the mesh as it would be with the files. */
+export function analyze({ snapshot, live, files, analyzers }: AnalysisInput): readonly Message[] {
+  const put = aged(files.objects, snapshot);
+  const objects = meshObjects(edited(snapshot, { put, removed: [] }), live);
+  const problems = analyzers.flatMap((analyzer) => [...analyzer.problems(objects)]);
+  return [...fileMessages(files), ...messagesOf(repaired(problems, objects), files.objects)].toSorted(byWeight);
+}

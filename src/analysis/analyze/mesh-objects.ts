@@ -1,0 +1,78 @@
+import type { ObjectRef, ResourceObject, StringMap } from "#api/meta.ts";
+import { labelsMatch } from "#model/labels.ts";
+import { type MeshSnapshot, type OpenMesh, openMesh } from "../snapshot.ts";
+
+/** An object of a kind with a specification. */
+export interface Subject<Spec> {
+  readonly ref: ObjectRef;
+  readonly namespace: string;
+  readonly name: string;
+  /** The member cluster that holds it; empty for the mesh's own. */
+  readonly cluster: string;
+  readonly labels: StringMap;
+  readonly annotations: StringMap;
+  readonly spec: Spec;
+  readonly object: ResourceObject;
+}
+
+/** The objects of a mesh as analyzers ask for them, and the mesh as the control plane would see it. */
+export interface MeshObjects {
+  readonly snapshot: MeshSnapshot;
+  readonly mesh: OpenMesh;
+  /** Whether all Pods are known: the mesh was read, and not files alone. */
+  readonly live: boolean;
+  /** The objects of a kind. Those of one kind have the specification that the kind's schema says. */
+  all<Spec>(kind: string): readonly Subject<Spec>[];
+  /** Pods of a namespace (of all, where it is undefined) that have labels. */
+  pods(labels: StringMap, namespace?: string): readonly Subject<PodSpec>[];
+}
+
+/** A Pod's specification, as far as it is looked at. */
+export interface PodSpec {
+  readonly containers?: readonly Container[];
+  readonly initContainers?: readonly Container[];
+  readonly securityContext?: { readonly runAsUser?: number };
+}
+
+/** A container, as far as it is looked at. */
+export interface Container {
+  readonly name: string;
+  readonly image?: string;
+  readonly securityContext?: { readonly runAsUser?: number };
+}
+
+/** Names an object among all. */
+export function refOf({ apiVersion, kind, metadata }: ResourceObject, cluster: string): ObjectRef {
+  const { namespace, name } = metadata;
+  return {
+    group: apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "",
+    kind,
+    name,
+    ...(namespace !== undefined && { namespace }),
+    ...(cluster !== "" && { cluster }),
+  };
+}
+
+function subject<Spec>(object: ResourceObject, cluster: string): Subject<Spec> {
+  const { namespace = "", name, labels = {}, annotations = {} } = object.metadata;
+  const spec = (object["spec"] ?? {}) as Spec;
+  return { ref: refOf(object, cluster), namespace, name, cluster, labels, annotations, spec, object };
+}
+
+/** Opens a snapshot for analyzers. */
+export function meshObjects(snapshot: MeshSnapshot, live: boolean): MeshObjects {
+  const byKind = Map.groupBy(snapshot, ({ object }) => object.kind);
+  const all = <Spec>(kind: string): readonly Subject<Spec>[] =>
+    (byKind.get(kind) ?? []).map(({ object, cluster }) => subject<Spec>(object, cluster));
+  const pods = Map.groupBy(all<PodSpec>("Pod"), ({ namespace }) => namespace);
+  return {
+    snapshot,
+    mesh: openMesh(snapshot),
+    live,
+    all,
+    pods: (labels, namespace) =>
+      (namespace === undefined ? [...pods.values()].flat() : (pods.get(namespace) ?? [])).filter((pod) =>
+        labelsMatch(labels, pod.labels),
+      ),
+  };
+}
