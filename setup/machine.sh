@@ -16,7 +16,7 @@ esac
 # Pairs of a program and the Debian package that holds it.
 needed=("npm npm" "python3 python3" "git git")
 [ "$1" = setup ] || needed+=("ip iproute2" "iptables iptables" "nsenter util-linux" "unshare util-linux" "setpriv util-linux" "sysctl procps")
-[ "$1" = test ] && needed+=("curl curl" "openssl openssl")
+[ "$1" = test ] && needed+=("curl curl" "openssl openssl" "update-ca-certificates ca-certificates")
 
 missing=()
 for pair in "${needed[@]}"; do

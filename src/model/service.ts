@@ -47,6 +47,8 @@ export interface Service {
   readonly publishNotReady: boolean;
   /** The host that an ExternalName service stands for, which may be another alias; present where `resolution` is ALIAS. */
   readonly externalName?: string;
+  /** Names of which the certificates of its servers must have one; empty where that is not said. */
+  readonly subjectAltNames: readonly string[];
   /** When the oldest of its objects was made. */
   readonly created: string;
   /** The objects that say all this. */
@@ -152,6 +154,7 @@ export function mergeServices(rows: readonly ServiceRow[], exportDefault: readon
     selects: selectors.length > 0,
     publishNotReady: oldest.spec.publishNotReadyAddresses === true,
     ...(externalName !== undefined && { externalName }),
+    subjectAltNames: [],
     created: oldest.created,
     origins: sorted.map((row) => row.ref),
   };
@@ -201,6 +204,7 @@ export function mergeEntries(
     selectors: {},
     selects: sorted.some((row) => row.spec.workloadSelector !== undefined),
     publishNotReady: false,
+    subjectAltNames: [...new Set(sorted.flatMap((row) => row.spec.subjectAltNames ?? []))],
     created: oldest.created,
     origins: sorted.map((row) => row.ref),
   };

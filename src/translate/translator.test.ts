@@ -71,8 +71,8 @@ describe("the translator", () => {
   it.each([
     [
       "DestinationRule",
-      "{ host: a, trafficPolicy: { tls: { mode: SIMPLE }, portLevelSettings: [{ port: { number: 80 }, tls: { mode: MUTUAL } }] } }",
-      ["spec.trafficPolicy.tls", "spec.trafficPolicy.portLevelSettings[0].tls"],
+      "{ host: a, trafficPolicy: { tls: { mode: SIMPLE, credentialName: a }, portLevelSettings: [{ port: { number: 80 }, tls: { mode: MUTUAL } }] } }",
+      ["spec.trafficPolicy.tls.credentialName"],
     ],
     ["DestinationRule", "{ host: a, trafficPolicy: { tls: { mode: DISABLE } } }", []],
     [

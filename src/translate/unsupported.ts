@@ -21,7 +21,9 @@ function policyProblems(policy: TrafficPolicy | undefined, at: string): readonly
   const { tls, tunnel, proxyProtocol, loadBalancer, outlierDetection, portLevelSettings = [] } = policy;
   const problems: Problem[] = [];
   const add = (field: string, message: string): number => problems.push(notImplemented(`${at}.${field}`, message));
-  if (!supportsTransport({ tls })) add("tls", "TLS to the destination is not set up yet; connections are plain.");
+  if (!supportsTransport(tls)) {
+    add("tls.credentialName", "Certificates of Secrets are not served yet; connections are plain. Name files instead.");
+  }
   if (tunnel) add("tunnel", "Connections are not tunnelled yet; they go to the destination itself.");
   if (proxyProtocol) add("proxyProtocol", "The PROXY protocol is not spoken yet.");
   if (loadBalancer?.zoneAwareLbSetting)

@@ -1,14 +1,14 @@
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { Server, Socket } from "node:net";
-import type { Duplex } from "node:stream";
-import { createSecureContext, TLSSocket } from "node:tls";
+import { createServer as createHttps } from "node:https";
+import { createServer as createTls, type TLSSocket } from "node:tls";
 import { namespacePath } from "#runtime/namespace.ts";
 import { listenInside } from "#runtime/namespace-socket.ts";
 import { createAuthority } from "#base/testing/certificate.ts";
 
 /** Ports that every Pod listens on. */
-export const podPorts = { http: 8080, h2c: 8081, tcp: 9000, tls: 9443 } as const;
+export const podPorts = { http: 8080, h2c: 8081, https: 8444, tcp: 9000, tls: 9443 } as const;
 
 /** A request as a backend saw it. */
 export interface Seen {
@@ -23,6 +23,19 @@ export interface Seen {
   /** Tells the connections of a caller apart. */
   readonly connection: number;
 }
+
+/** A TLS handshake as a backend saw it. */
+export interface Handshake {
+  /** Name of the Pod. */
+  readonly pod: string;
+  /** The server name that was asked for; empty for none. */
+  readonly serverName: string;
+  /** Names in the caller's certificate; empty where it showed none. */
+  readonly caller: string;
+}
+
+/** Whom the certificate of every Pod is for. */
+export const certifiedName = "pod.test";
 
 /** How a backend answers; 200 at once unless told. */
 export interface Answer {
@@ -55,12 +68,16 @@ async function bodyOf(request: Request): Promise<string> {
 }
 
 /**
- * Servers of many Pods, told apart by the address that is called: HTTP/1.1, HTTP/2 in clear text, and TCP with and without
- * TLS that sends back the Pod's name and what it gets. HTTP answers say as JSON what was seen.
+ * Servers of many Pods, told apart by the address that is called: HTTP/1.1, HTTP/2 in clear text, HTTP/1.1 over TLS, and TCP
+ * with and without TLS that sends back the Pod's name and what it gets. HTTP answers say as JSON what was seen.
  */
 export class Backends implements AsyncDisposable {
   /** Every request, in the order of arrival. */
   readonly seen: Seen[] = [];
+  /** Every TLS handshake, in their order. */
+  readonly handshakes: Handshake[] = [];
+  /** Whose certificates the Pods have. */
+  readonly authority = createAuthority("pods");
   readonly #podOf: ReadonlyMap<string, string>;
   readonly #behaviours = new Map<string, Behaviour>();
   readonly #servers: Server[] = [];
@@ -75,13 +92,22 @@ export class Backends implements AsyncDisposable {
   async listen(namespace: string): Promise<void> {
     const http = createHttp((request, response) => void this.#answer(request, response));
     const h2c = createHttp2((request, response) => void this.#answer(request, response));
-    const { certificate: cert, key } = createAuthority("pods").issue("pod.test");
-    const secureContext = createSecureContext({ cert, key });
+    const { certificate: cert, key } = this.authority.issue(certifiedName);
+    const secured = { cert, key, requestCert: true, rejectUnauthorized: false };
+    const https = createHttps(secured, (request, response) => void this.#answer(request, response));
+    https.on("secureConnection", (socket) => this.#note(socket));
+    const tls = createTls(secured, (socket) => {
+      this.#note(socket);
+      this.#echo(socket);
+    });
+    // Callers break handshakes off when they do not like a certificate.
+    for (const server of [https, tls]) server.on("tlsClientError", () => undefined);
     const accept: Readonly<Record<keyof typeof podPorts, (socket: Socket) => void>> = {
       http: (socket) => http.emit("connection", socket),
       h2c: (socket) => h2c.emit("connection", socket),
-      tcp: (socket) => this.#echo(socket, socket),
-      tls: (socket) => this.#echo(socket, new TLSSocket(socket, { isServer: true, secureContext })),
+      https: (socket) => https.emit("connection", socket),
+      tcp: (socket) => this.#echo(socket),
+      tls: (socket) => tls.emit("connection", socket),
     };
     const open = Object.entries(podPorts).map(async ([kind, port]) => {
       const server = await listenInside(namespacePath(namespace), { host: "0.0.0.0", port });
@@ -119,11 +145,16 @@ export class Backends implements AsyncDisposable {
     return this.#podOf.get(socket?.localAddress ?? "") ?? "unknown";
   }
 
-  #echo(socket: Socket, stream: Duplex): void {
+  #note(socket: TLSSocket): void {
+    const { servername, subjectaltname = "" } = { servername: socket.servername, ...socket.getPeerCertificate() };
+    this.handshakes.push({ pod: this.#podAt(socket), serverName: servername || "", caller: subjectaltname });
+  }
+
+  #echo(socket: Socket): void {
     // Proxies break connections as they please.
-    stream.on("error", () => undefined);
-    stream.write(`${this.#podAt(socket)}\n`);
-    stream.pipe(stream);
+    socket.on("error", () => undefined);
+    socket.write(`${this.#podAt(socket)}\n`);
+    socket.pipe(socket);
   }
 
   async #answer(request: Request, response: Response): Promise<void> {

@@ -5,6 +5,7 @@ import type { MeshProxy } from "#analysis/diff.ts";
 import type { MeshSnapshot, PlacedObject } from "#analysis/snapshot.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { systemClock } from "#base/clock.ts";
+import type { Authority } from "#base/testing/certificate.ts";
 import { silentLogger } from "#base/logger.ts";
 import { Engine } from "#incremental/engine.ts";
 import type { MeshConfig } from "#model/mesh.ts";
@@ -107,10 +108,14 @@ export class World implements AsyncDisposable {
     this.backends = new Backends(new Map([...pods, [strangerAddress, "stranger"]]));
   }
 
-  /** @param name tells worlds of one process apart. */
-  static async start(name: string, spec: WorldSpec): Promise<World> {
+  /**
+   * @param name tells worlds of one process apart.
+   * @param prepare is called with the authority of the backends' certificates before any proxy starts.
+   */
+  static async start(name: string, spec: WorldSpec, prepare?: (authority: Authority) => void): Promise<World> {
     const world = new World(spec);
     try {
+      prepare?.(world.backends.authority);
       await world.#start(name, spec);
       return world;
     } catch (fault) {

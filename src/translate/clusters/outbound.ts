@@ -20,8 +20,8 @@ import { circuitBreakers, tcpKeepalive } from "./connection-pool.ts";
 import { isPassthrough, loadBalancing } from "./load-balancer.ts";
 import { outlierDetection, panicThreshold } from "./outliers.ts";
 import { policyFor, type PortPolicy } from "./policy.ts";
-import { httpOptions } from "./protocol.ts";
-import { transport } from "./transport.ts";
+import { httpOptions, speaksHttp2 } from "./protocol.ts";
+import { namesFromHosts, transport } from "./transport.ts";
 
 /** What an outbound cluster is made from. */
 export interface OutboundCluster {
@@ -127,6 +127,15 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
       ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED, ...portOverride(service, port) }
       : loadBalancing(isPassthrough(policy.loadBalancer) ? {} : policy.loadBalancer);
   const pool = policy.connectionPool;
+  const { tls } = policy;
+  const { subjectAltNames } = service;
+  const upstream = {
+    protocol: port.protocol,
+    pool,
+    h2Upgrade: mesh.h2UpgradePolicy,
+    sniffing: proxy === "sidecar",
+    names: namesFromHosts({ tls, subjectAltNames }),
+  };
   return create(ClusterSchema, {
     name,
     altStatName: `${name};`,
@@ -141,13 +150,8 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
       }),
     },
     ...(policy.outlierDetection && { outlierDetection: outlierDetection(policy.outlierDetection) }),
-    typedExtensionProtocolOptions: httpOptions({
-      protocol: port.protocol,
-      pool,
-      h2Upgrade: mesh.h2UpgradePolicy,
-      sniffing: proxy === "sidecar",
-    }),
+    typedExtensionProtocolOptions: httpOptions(upstream),
     metadata: metadata(input),
-    ...transport({ tls: policy.tls }),
+    ...transport({ tls, subjectAltNames, http2: speaksHttp2(upstream) }),
   });
 }

@@ -9,17 +9,16 @@ function atPort(policy: TrafficPolicy, port: number): PortTrafficPolicy | undefi
 }
 
 /**
- * What a policy says for one port. Settings of the port replace those of the policy as a whole: what they leave out is
- * default, not inherited. Tunnels, the PROXY protocol and retry budgets exist for the whole policy only.
+ * What a policy says for one port. Settings of the port replace the policy as a whole: what they leave out is default, not
+ * inherited, retry budgets and the PROXY protocol too, as in Istio.
  */
 function policyForPort(policy: TrafficPolicy | undefined, port: number): PortPolicy {
   if (!policy) return {};
   const { portLevelSettings: _, ...whole } = policy;
   const own = atPort(policy, port);
   if (!own) return whole;
-  const { loadBalancer: _lb, connectionPool: _pool, outlierDetection: _outliers, tls: _tls, ...kept } = whole;
   const { port: _port, ...settings } = own;
-  return { ...kept, ...settings };
+  return settings;
 }
 
 /** What a rule says for a port of a subset: the subset's own settings before those of the rule. */

@@ -5,6 +5,7 @@ import { isHttp, isHttp2, type Protocol } from "#model/protocol.ts";
 import type {
   Http2ProtocolOptionsSchema,
   HttpProtocolOptionsSchema as CommonOptionsSchema,
+  UpstreamHttpProtocolOptionsSchema,
 } from "#proto/gen/envoy/config/core/v3/protocol_pb.js";
 import {
   type HttpProtocolOptions,
@@ -26,6 +27,8 @@ export interface UpstreamProtocol {
   readonly h2Upgrade: string;
   /** Gateways do not sniff, and their callers negotiate HTTP/2 whatever the backend speaks. */
   readonly sniffing: boolean;
+  /** What requests' hosts are taken for within TLS (`namesFromHosts`). */
+  readonly names?: MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema> | undefined;
 }
 
 function upgrades({ protocol, pool, h2Upgrade }: UpstreamProtocol): boolean {
@@ -39,6 +42,11 @@ function upstreamOf(upstream: UpstreamProtocol): Upstream {
   if (pool?.http?.useClientProtocol === true) return "downstream";
   if (isHttp2(protocol) || upgrades(upstream)) return "http2";
   return protocol === "Auto" && sniffing ? "downstream" : "http1";
+}
+
+/** Whether a cluster speaks HTTP/2 to its endpoints, whatever its callers speak. */
+export function speaksHttp2(upstream: UpstreamProtocol): boolean {
+  return upstreamOf(upstream) === "http2";
 }
 
 function commonOptions(
@@ -94,10 +102,12 @@ function upstreamOptions(
 export function httpOptions(upstream: UpstreamProtocol): Record<string, Any> {
   const chosen = upstreamOf(upstream);
   const common = commonOptions(upstream.pool);
-  if (chosen === "http1" && !common) return {};
+  const { names } = upstream;
+  if (chosen === "http1" && !common && !names) return {};
   const options = create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions: upstreamOptions(chosen, upstream.pool),
     ...(common && { commonHttpProtocolOptions: common }),
+    ...(names && { upstreamHttpProtocolOptions: names }),
   });
   return { [optionsKey]: anyPack(HttpProtocolOptionsSchema, options) };
 }

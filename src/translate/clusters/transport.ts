@@ -1,6 +1,14 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { anyPack } from "@bufbuild/protobuf/wkt";
 import type { ClientTLSSettings } from "#api/istio/traffic-policy.ts";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import type { UpstreamHttpProtocolOptionsSchema } from "#proto/gen/envoy/config/core/v3/protocol_pb.js";
+import {
+  type CertificateValidationContextSchema,
+  TlsParameters_TlsProtocol as Version,
+} from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import { UpstreamTlsContextSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { certificateFiles, exactNames, file, tlsTransport } from "../tls.ts";
 
 /** How a cluster's connections are secured: members of the cluster's message. */
 type Transport = Pick<MessageInitShape<typeof ClusterSchema>, "transportSocket" | "transportSocketMatches">;
@@ -8,17 +16,83 @@ type Transport = Pick<MessageInitShape<typeof ClusterSchema>, "transportSocket" 
 /** What decides how connections to a service's endpoints are secured. */
 export interface TransportChoice {
   readonly tls: ClientTLSSettings | undefined;
-}
-
-/** Whether the choice is one that translation follows; others are a finding on the rule. */
-export function supportsTransport({ tls }: TransportChoice): boolean {
-  return tls === undefined || tls.mode === undefined || tls.mode === "DISABLE" || tls.mode === "ISTIO_MUTUAL";
+  /** Names that the service's ServiceEntry expects of servers, where the rule expects none. */
+  readonly subjectAltNames: readonly string[];
+  /** Endpoints are spoken to in HTTP/2. */
+  readonly http2: boolean;
 }
 
 /**
- * How connections to endpoints are secured, the one place that decides it. Proxies have no certificates yet, so
+ * Where Debian and what descends from it keep the system's authorities. Envoy has a setting for the system's own
+ * (`system_root_certs`) but does nothing with it: every certificate would be taken.
+ */
+const systemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
+
+/** Settings for TLS that the rule itself asks for, with files for what it needs. */
+function ownTls(tls: ClientTLSSettings | undefined): ClientTLSSettings | undefined {
+  const fromFiles = (tls?.credentialName ?? "") === "";
+  return fromFiles && (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") ? tls : undefined;
+}
+
+/** Whether the choice is one that translation follows; others are a finding on the rule. */
+export function supportsTransport(tls: ClientTLSSettings | undefined): boolean {
+  const mode = tls?.mode ?? "DISABLE";
+  return mode === "DISABLE" || mode === "ISTIO_MUTUAL" || ownTls(tls) !== undefined;
+}
+
+function expectedNames({ subjectAltNames = [] }: ClientTLSSettings, ofService: readonly string[]): readonly string[] {
+  return subjectAltNames.length > 0 ? subjectAltNames : ofService;
+}
+
+/** Which server certificates are taken: those of the system's authorities unless the rule names others. */
+function validation(
+  tls: ClientTLSSettings,
+  ofService: readonly string[],
+): MessageInitShape<typeof CertificateValidationContextSchema> {
+  if (tls.insecureSkipVerify === true) return {};
+  const { caCertificates = "", caCrl = "" } = tls;
+  return {
+    trustedCa: file(caCertificates === "" ? systemAuthorities : caCertificates),
+    ...(caCrl !== "" && { crl: file(caCrl) }),
+    matchTypedSubjectAltNames: exactNames(expectedNames(tls, ofService)),
+  };
+}
+
+/**
+ * How connections to endpoints are secured, the one place that decides it. Proxies have no certificates of the mesh yet, so
  * connections between them are plain, which the mesh's permissive default allows.
  */
-export function transport(_choice: TransportChoice): Transport {
-  return {};
+export function transport({ tls: wanted, subjectAltNames, http2 }: TransportChoice): Transport {
+  const tls = ownTls(wanted);
+  if (!tls) return {};
+  const { mode, sni = "", clientCertificate = "", privateKey = "" } = tls;
+  const context = create(UpstreamTlsContextSchema, {
+    sni,
+    commonTlsContext: {
+      tlsParams: { tlsMinimumProtocolVersion: Version.TLSv1_2, tlsMaximumProtocolVersion: Version.TLSv1_3 },
+      tlsCertificates: mode === "MUTUAL" ? [certificateFiles(clientCertificate, privateKey)] : [],
+      alpnProtocols: http2 ? ["h2"] : [],
+      validationContextType: { case: "validationContext", value: validation(tls, subjectAltNames) },
+    },
+  });
+  return {
+    transportSocket: {
+      name: tlsTransport,
+      configType: { case: "typedConfig", value: anyPack(UpstreamTlsContextSchema, context) },
+    },
+  };
+}
+
+/**
+ * What requests' hosts are taken for within TLS: the server name to ask for where the rule says none, and then also the one
+ * that the server's certificate must have, unless names are expected. Undefined where they are taken for neither.
+ */
+export function namesFromHosts({
+  tls: wanted,
+  subjectAltNames,
+}: Omit<TransportChoice, "http2">): MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema> | undefined {
+  const tls = ownTls(wanted);
+  if (!tls || (tls.sni ?? "") !== "") return undefined;
+  const checks = tls.insecureSkipVerify !== true && expectedNames(tls, subjectAltNames).length === 0;
+  return { autoSni: true, autoSanValidation: checks };
 }

@@ -6,24 +6,17 @@ import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/co
 import {
   CertificateValidationContext_TrustChainVerification as TrustChain,
   type CertificateValidationContextSchema,
-  SubjectAltNameMatcher_SanType as SanType,
   type TlsCertificateSchema,
   TlsParameters_TlsProtocol as Version,
   type TlsParametersSchema,
 } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import { certificateFiles, exactNames, file, tlsTransport } from "../tls.ts";
 import { DownstreamTlsContextSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
-
-function file(filename: string) {
-  return { specifier: { case: "filename" as const, value: filename } };
-}
 
 function certificates(tls: ServerTLSSettings): MessageInitShape<typeof TlsCertificateSchema>[] {
   const { serverCertificate, privateKey, tlsCertificates = [] } = tls;
   const all = tlsCertificates.length > 0 ? tlsCertificates : [{ serverCertificate, privateKey }];
-  return all.map((each) => ({
-    certificateChain: file(each.serverCertificate ?? ""),
-    privateKey: file(each.privateKey ?? ""),
-  }));
+  return all.map((each) => certificateFiles(each.serverCertificate ?? "", each.privateKey ?? ""));
 }
 
 /** The first field with a hash of client certificates that is none, so that nobody can be checked by it. */
@@ -37,16 +30,6 @@ export function brokenHash(tls: ServerTLSSettings): "verifyCertificateSpki" | "v
     : "verifyCertificateHash";
 }
 
-/** A name of a certificate is looked for among its names of every type. */
-const sanTypes = [SanType.DNS, SanType.URI, SanType.EMAIL, SanType.IP_ADDRESS] as const;
-
-function exactName(name: string) {
-  return sanTypes.map((sanType) => ({
-    sanType,
-    matcher: { matchPattern: { case: "exact" as const, value: name } },
-  }));
-}
-
 /** Which client certificates are taken; undefined where none is asked for. */
 function validation(tls: ServerTLSSettings): MessageInitShape<typeof CertificateValidationContextSchema> | undefined {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return undefined;
@@ -54,7 +37,7 @@ function validation(tls: ServerTLSSettings): MessageInitShape<typeof Certificate
   return {
     ...(caCertificates !== "" && { trustedCa: file(caCertificates) }),
     ...(caCrl !== "" && { crl: file(caCrl) }),
-    matchTypedSubjectAltNames: subjectAltNames.flatMap(exactName),
+    matchTypedSubjectAltNames: exactNames(subjectAltNames),
     verifyCertificateSpki: [...(tls.verifyCertificateSpki ?? [])],
     verifyCertificateHash: [...(tls.verifyCertificateHash ?? [])],
     ...(insecureSkipVerify && { trustChainVerification: TrustChain.ACCEPT_UNTRUSTED }),
@@ -94,7 +77,7 @@ export function serverTls(tls: ServerTLSSettings): TransportSocket {
     requireClientCertificate: tls.mode === "MUTUAL",
   });
   return create(TransportSocketSchema, {
-    name: "envoy.transport_sockets.tls",
+    name: tlsTransport,
     configType: { case: "typedConfig", value: anyPack(DownstreamTlsContextSchema, context) },
   });
 }

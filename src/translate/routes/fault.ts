@@ -7,29 +7,9 @@ import {
   type HTTPFault,
   HTTPFaultSchema,
 } from "#proto/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
+import { grpcStatuses } from "#api/grpc-statuses.ts";
 import { protoDuration } from "../duration.ts";
 import { fractionOf, wholePercent } from "./percent.ts";
-
-/** Names of gRPC's status codes, each at its number. */
-const grpcStatuses = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-] as const;
 
 function delayOf(delay: HTTPFaultInjection["delay"]): FaultDelay | undefined {
   // `exponentialDelay` is reserved in Istio's API and not carried out there either.

@@ -74,6 +74,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
   network: ["", "main", "constructor"],
   allowMethods: ["GET", "*", ""],
   serverCertificate: ["", "/etc/server.crt"],
+  clientCertificate: ["", "/etc/client.crt"],
   privateKey: ["", "/etc/server.key"],
   caCertificates: ["", "/etc/ca.crt"],
   verifyCertificateSpki: ["uPvPzGkSCsJTNfuqTKWXLtbSXmsTDbrtzqL0UYyPoTk=", "a"],

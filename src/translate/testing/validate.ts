@@ -67,7 +67,9 @@ function bootstrap(resources: ProxyResources): JsonObject {
   return {
     node: { id: "validate", cluster: "validate" },
     staticResources: {
-      clusters: [...resources.cluster.values()].map((cluster) => withEndpoints(body(cluster), resources.endpoints)),
+      clusters: [...resources.cluster.values()].map((cluster) =>
+        withFiles(withEndpoints(body(cluster), resources.endpoints)),
+      ),
       listeners: [...resources.listener.values()].map((listener) =>
         withFiles(withRoutes(body(listener), resources.route)),
       ),
