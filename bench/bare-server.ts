@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
-import { adsService } from "#xds/service.ts";
+import { adsService } from "#proto/ads.ts";
 import { serveMeasurements, type ServerAnswer } from "./measured.ts";
 import { changeKinds } from "./meshes.ts";
 

@@ -13,13 +13,16 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { adsService } from "#proto/ads.ts";
 import { NameTableSchema } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
 import type { NameTable } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
 import { typeUrls } from "#proto/encoded.ts";
 import { Relay } from "./relay.ts";
 
-const service = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
-const paths = { delta: `${service}/DeltaAggregatedResources`, sotw: `${service}/StreamAggregatedResources` };
+const paths = {
+  delta: adsService.deltaAggregatedResources.path,
+  sotw: adsService.streamAggregatedResources.path,
+} as const;
 const nodeId = "sidecar~10.10.0.5~a.shop~shop.svc.cluster.local";
 const same = (bytes: Buffer): Buffer => bytes;
 const size = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
@@ -28,18 +31,6 @@ const root = mkdtempSync(join(tmpdir(), "weft-relay-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 type Call = ServerDuplexStream<Buffer, Buffer>;
-
-function method(path: string) {
-  return {
-    path,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: same,
-    requestDeserialize: same,
-    responseSerialize: same,
-    responseDeserialize: same,
-  };
-}
 
 /** A control plane that is played by the test. */
 class Upstream {
@@ -53,10 +44,10 @@ class Upstream {
       call.on("error", () => undefined);
       this.calls.push({ path, call });
     };
-    this.#server.addService(
-      { delta: method(paths.delta), sotw: method(paths.sotw) },
-      { delta: handler(paths.delta), sotw: handler(paths.sotw) },
-    );
+    this.#server.addService(adsService, {
+      deltaAggregatedResources: handler(paths.delta),
+      streamAggregatedResources: handler(paths.sotw),
+    });
     await new Promise((resolve, reject) => {
       this.#server.bindAsync(`unix:${this.socket}`, ServerCredentials.createInsecure(), (error) =>
         error === null ? resolve(undefined) : reject(error),

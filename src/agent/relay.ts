@@ -2,9 +2,10 @@ import { once } from "node:events";
 import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { Client, Metadata, Server, ServerCredentials, credentials, status } from "@grpc/grpc-js";
-import type { ClientDuplexStream, ServerDuplexStream, ServiceDefinition } from "@grpc/grpc-js";
+import type { ClientDuplexStream, ServerDuplexStream } from "@grpc/grpc-js";
 import { WeftError, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import { adsService } from "#proto/ads.ts";
 import type { NameTable } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
 import { typeUrls } from "#proto/encoded.ts";
 import { nameTableRequest, readNameTable, requestNodeId, responseType } from "./wire.ts";
@@ -25,29 +26,10 @@ export interface RelayOptions {
   readonly logger: Logger;
 }
 
-const service = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
-const methods: Readonly<Record<Variant, string>> = {
-  delta: `${service}/DeltaAggregatedResources`,
-  sotw: `${service}/StreamAggregatedResources`,
-};
-
-function same(bytes: Buffer): Buffer {
-  return bytes;
-}
-
-function method(path: string): ServiceDefinition[string] {
-  return {
-    path,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: same,
-    requestDeserialize: same,
-    responseSerialize: same,
-    responseDeserialize: same,
-  };
-}
-
-const definition: ServiceDefinition = { delta: method(methods.delta), sotw: method(methods.sotw) };
+const methods = {
+  delta: adsService.deltaAggregatedResources,
+  sotw: adsService.streamAggregatedResources,
+} as const satisfies Readonly<Record<Variant, unknown>>;
 
 /** Resources of a large mesh come as one message. */
 const anySize = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
@@ -79,9 +61,9 @@ export class Relay implements AsyncDisposable {
       "grpc.initial_reconnect_backoff_ms": 100,
       "grpc.max_reconnect_backoff_ms": 1000,
     });
-    this.#server.addService(definition, {
-      delta: (call: Downstream) => void this.#serve("delta", call),
-      sotw: (call: Downstream) => void this.#serve("sotw", call),
+    this.#server.addService(adsService, {
+      deltaAggregatedResources: (call: Downstream) => void this.#serve("delta", call),
+      streamAggregatedResources: (call: Downstream) => void this.#serve("sotw", call),
     });
   }
 
@@ -117,7 +99,8 @@ export class Relay implements AsyncDisposable {
   async #serve(variant: Variant, call: Downstream): Promise<void> {
     const ended = new AbortController();
     const { signal } = ended;
-    const upstream = this.#client.makeBidiStreamRequest(methods[variant], same, same, new Metadata());
+    const { path, requestSerialize, responseDeserialize } = methods[variant];
+    const upstream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata());
     const stop = (): void => ended.abort();
     call.on("cancelled", stop);
     call.on("error", stop);

@@ -5,7 +5,8 @@ import { listenOn, targetOf, type ListenAddress } from "./listen.ts";
 import type { Variant } from "./message.ts";
 import type { ProxyStatus, ProxyStatusSource } from "./port.ts";
 import { readDelta, readSotw, type Request } from "./request.ts";
-import { adsService, grpcTransport } from "./service.ts";
+import { adsService } from "#proto/ads.ts";
+import { grpcTransport } from "./service.ts";
 
 /** What a server needs. */
 export interface XdsServerOptions extends HubOptions {

@@ -1,31 +1,8 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
-import { Metadata, status, type ServerDuplexStream, type ServiceDefinition } from "@grpc/grpc-js";
+import { Metadata, status, type ServerDuplexStream } from "@grpc/grpc-js";
 import { WeftError, messageOf, type ErrorCode } from "#base/errors.ts";
 import type { Message } from "./message.ts";
 import type { Transport } from "./session.ts";
-
-// Bytes in, bytes out: responses are encoded once for all streams, requests are decoded by the session.
-const same = (bytes: Buffer): Buffer => bytes;
-
-function bidi(path: string) {
-  return {
-    path,
-    requestStream: true,
-    responseStream: true,
-    requestSerialize: same,
-    requestDeserialize: same,
-    responseSerialize: same,
-    responseDeserialize: same,
-  } as const;
-}
-
-const service = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
-
-/** `envoy.service.discovery.v3.AggregatedDiscoveryService` over raw bytes. */
-export const adsService = {
-  deltaAggregatedResources: bidi(`${service}/DeltaAggregatedResources`),
-  streamAggregatedResources: bidi(`${service}/StreamAggregatedResources`),
-} as const satisfies ServiceDefinition;
 
 const statuses: Readonly<Record<ErrorCode, status>> = {
   InvalidArgument: status.INVALID_ARGUMENT,

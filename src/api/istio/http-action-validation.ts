@@ -1,5 +1,6 @@
 import { parseDuration } from "#base/duration.ts";
 import { type FieldPath, forbidden, invalid, notSupported, required } from "../field.ts";
+import { grpcStatuses } from "../grpc-statuses.ts";
 import { expressionProblem } from "../re2.ts";
 import { validateCorsHeader } from "./headers-validation.ts";
 import { validateExpression } from "./http-match-validation.ts";
@@ -36,26 +37,6 @@ const retryConditions = new Set([
 ]);
 
 const corsMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"];
-
-const grpcStatuses = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
 
 /** Largest body that a route may answer with itself, in bytes. */
 const bodyLimit = 1024 * 1024;

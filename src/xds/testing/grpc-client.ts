@@ -9,7 +9,7 @@ import {
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { ListenAddress } from "../listen.ts";
 import { targetOf } from "../listen.ts";
-import { adsService } from "../service.ts";
+import { adsService } from "#proto/ads.ts";
 
 const AdsClient = makeClientConstructor(adsService, "ads");
 
