@@ -78,7 +78,7 @@ describe("the translator", () => {
     [
       "DestinationRule",
       "{ host: a, subsets: [{ name: b, trafficPolicy: { tunnel: {}, proxyProtocol: {} } }] }",
-      ["spec.subsets[0].trafficPolicy.tunnel", "spec.subsets[0].trafficPolicy.proxyProtocol"],
+      ["spec.subsets[0].trafficPolicy.tunnel"],
     ],
     ["DestinationRule", "{ host: a, workloadSelector: { matchLabels: { a: b } } }", ["spec.workloadSelector"]],
     [

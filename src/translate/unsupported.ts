@@ -18,22 +18,15 @@ function notImplemented(field: string, message: string): Problem {
 
 function policyProblems(policy: TrafficPolicy | undefined, at: string): readonly Problem[] {
   if (!policy) return [];
-  const { tls, tunnel, proxyProtocol, loadBalancer, outlierDetection, portLevelSettings = [] } = policy;
+  const { tls, tunnel, loadBalancer, portLevelSettings = [] } = policy;
   const problems: Problem[] = [];
   const add = (field: string, message: string): number => problems.push(notImplemented(`${at}.${field}`, message));
   if (!supportsTransport(tls)) {
     add("tls.credentialName", "Certificates of Secrets are not served yet; connections are plain. Name files instead.");
   }
   if (tunnel) add("tunnel", "Connections are not tunnelled yet; they go to the destination itself.");
-  if (proxyProtocol) add("proxyProtocol", "The PROXY protocol is not spoken yet.");
   if (loadBalancer?.zoneAwareLbSetting)
     add("loadBalancer.zoneAwareLbSetting", "Zones are not considered in this way yet.");
-  if ((outlierDetection?.outlierDetectionHttpErrorCodes ?? []).length > 0) {
-    add(
-      "outlierDetection.outlierDetectionHttpErrorCodes",
-      "Errors are counted by the other members; the list has no effect yet.",
-    );
-  }
   const ports = portLevelSettings.flatMap((port, index) => policyProblems(port, `${at}.portLevelSettings[${index}]`));
   return [...problems, ...ports];
 }

@@ -35,6 +35,9 @@ beforeAll(async () => {
       { name: "single-use" },
       { name: "unreachable", pods: { v1: 1, absent: 1 } },
       { name: "ailing", pods: three },
+      { name: "picky", pods: three },
+      { name: "told", ports: [{ name: "tcp", port: 9090, to: "tcp" }] },
+      { name: "told-more", ports: [{ name: "tcp", port: 9091, to: "tcp" }] },
       {
         name: "ports",
         pods: three,
@@ -80,6 +83,12 @@ spec:
         "ailing",
         "{ outlierDetection: { consecutive5xxErrors: 2, interval: 100ms, baseEjectionTime: 60s, maxEjectionPercent: 50 } }",
       ),
+      policy(
+        "picky",
+        "{ outlierDetection: { consecutive5xxErrors: 2, interval: 100ms, baseEjectionTime: 60s, maxEjectionPercent: 50, outlierDetectionHttpErrorCodes: [418, 429] } }",
+      ),
+      policy("told", "{ proxyProtocol: {} }"),
+      policy("told-more", "{ proxyProtocol: { version: V2 } }"),
       policy(
         "ports",
         "{ loadBalancer: { simple: RANDOM }, portLevelSettings: [{ port: { number: 9081 }, loadBalancer: { consistentHash: { httpHeaderName: x-user } } }] }",
@@ -242,5 +251,40 @@ describe("OutlierDetection", () => {
     expect(failed.length).toBeLessThan(7);
     const after = await inParallel(40, 4, () => send("ailing:9080/after"));
     expect(new Set(after.map(({ status }) => status))).toEqual(new Set([200]));
+  });
+
+  test("outlierDetectionHttpErrorCodes are the failures that count, in place of 5xx", async () => {
+    using _limiting = world.backends.behave("picky-v1-0", () => ({ status: 429 }));
+    using _failing = world.backends.behave("picky-v1-1", () => ({ status: 500 }));
+    const all = await inParallel(60, 1, () => send("picky:9080/"));
+    const counts = countBy(all, ({ status }) => status);
+    // A fair share of 60 were 20.
+    expect(counts.get(429)).toBeGreaterThanOrEqual(2);
+    expect(counts.get(429)).toBeLessThan(7);
+    expect(counts.get(500)).toBeGreaterThan(15);
+  });
+});
+
+describe("ProxyProtocol", () => {
+  /** What a Pod gets first: it sends all back, after its name. */
+  async function received(host: string, port: number, length: number): Promise<Buffer> {
+    const socket = await world.caller("caller").connect(host, port);
+    let all = Buffer.alloc(0);
+    for await (const chunk of socket) {
+      all = Buffer.concat([all, chunk as Buffer]);
+      if (all.length >= length) break;
+    }
+    return all.subarray(all.indexOf("\n") + 1);
+  }
+
+  test("connections begin with the caller's address", async () => {
+    expect((await received("told", 9090, 40)).toString()).toMatch(
+      /^PROXY TCP4 10\.10\.15\.1 10\.110\.[\d.]+ \d+ 9090\r\n/,
+    );
+  });
+
+  test("in version 2 too", async () => {
+    const signature = Buffer.from([0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a]);
+    expect((await received("told-more", 9091, 36)).subarray(0, 12)).toEqual(signature);
   });
 });

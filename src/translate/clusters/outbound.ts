@@ -18,7 +18,7 @@ import { configPath, istioMetadata } from "../metadata.ts";
 import { clusterName } from "../names.ts";
 import { circuitBreakers, tcpKeepalive } from "./connection-pool.ts";
 import { isPassthrough, loadBalancing } from "./load-balancer.ts";
-import { outlierDetection, panicThreshold } from "./outliers.ts";
+import { failingResponses, outlierDetection, panicThreshold } from "./outliers.ts";
 import { policyFor, type PortPolicy } from "./policy.ts";
 import { httpOptions, speaksHttp2 } from "./protocol.ts";
 import { namesFromHosts, transport } from "./transport.ts";
@@ -135,6 +135,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     h2Upgrade: mesh.h2UpgradePolicy,
     sniffing: proxy === "sidecar",
     names: namesFromHosts({ tls, subjectAltNames }),
+    failures: failingResponses(policy.outlierDetection),
   };
   return create(ClusterSchema, {
     name,
@@ -152,6 +153,6 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     ...(policy.outlierDetection && { outlierDetection: outlierDetection(policy.outlierDetection) }),
     typedExtensionProtocolOptions: httpOptions(upstream),
     metadata: metadata(input),
-    ...transport({ tls, subjectAltNames, http2: speaksHttp2(upstream) }),
+    ...transport({ tls, subjectAltNames, http2: speaksHttp2(upstream), proxyProtocol: policy.proxyProtocol }),
   });
 }

@@ -1,9 +1,10 @@
 import type { OutlierDetection } from "#api/istio/traffic-policy.ts";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   type OutlierDetection as EnvoyOutlierDetection,
   OutlierDetectionSchema,
 } from "#proto/gen/envoy/config/cluster/v3/outlier_detection_pb.js";
+import type { MatchPredicateSchema } from "#proto/gen/envoy/config/common/matcher/v3/matcher_pb.js";
 import { protoDuration } from "../duration.ts";
 
 /** A count of failures in a row after which an endpoint is left out; zero turns the count off. */
@@ -39,6 +40,21 @@ export function outlierDetection(settings: OutlierDetection): EnvoyOutlierDetect
     ...(maxEjectionPercent !== undefined && maxEjectionPercent > 0 && { maxEjectionPercent }),
     ...localOrigin(settings),
   });
+}
+
+function statusIs(code: number): MessageInitShape<typeof MatchPredicateSchema> {
+  const exact = { matchPattern: { case: "exact" as const, value: String(code) } };
+  const header = { name: ":status", headerMatchSpecifier: { case: "stringMatch" as const, value: exact } };
+  return { rule: { case: "httpResponseHeadersMatch", value: { headers: [header] } } };
+}
+
+/** Which responses are failures of an endpoint, in place of those of 5xx; undefined where that is not said. */
+export function failingResponses(
+  settings: OutlierDetection | undefined,
+): MessageInitShape<typeof MatchPredicateSchema> | undefined {
+  const [first, ...others] = [...new Set(settings?.outlierDetectionHttpErrorCodes)].map(statusIs);
+  // Envoy wants two of what is joined by "or".
+  return first && others.length > 0 ? { rule: { case: "orMatch", value: { rules: [first, ...others] } } } : first;
 }
 
 /**

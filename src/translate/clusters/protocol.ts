@@ -2,6 +2,7 @@ import type { ConnectionPoolSettings } from "#api/istio/common.ts";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import { isHttp, isHttp2, type Protocol } from "#model/protocol.ts";
+import type { MatchPredicateSchema } from "#proto/gen/envoy/config/common/matcher/v3/matcher_pb.js";
 import type {
   Http2ProtocolOptionsSchema,
   HttpProtocolOptionsSchema as CommonOptionsSchema,
@@ -29,6 +30,8 @@ export interface UpstreamProtocol {
   readonly sniffing: boolean;
   /** What requests' hosts are taken for within TLS (`namesFromHosts`). */
   readonly names?: MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema> | undefined;
+  /** Which responses are failures of an endpoint (`failingResponses`). */
+  readonly failures?: MessageInitShape<typeof MatchPredicateSchema> | undefined;
 }
 
 function upgrades({ protocol, pool, h2Upgrade }: UpstreamProtocol): boolean {
@@ -102,12 +105,13 @@ function upstreamOptions(
 export function httpOptions(upstream: UpstreamProtocol): Record<string, Any> {
   const chosen = upstreamOf(upstream);
   const common = commonOptions(upstream.pool);
-  const { names } = upstream;
-  if (chosen === "http1" && !common && !names) return {};
+  const { names, failures } = upstream;
+  if (chosen === "http1" && !common && !names && !failures) return {};
   const options = create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions: upstreamOptions(chosen, upstream.pool),
     ...(common && { commonHttpProtocolOptions: common }),
     ...(names && { upstreamHttpProtocolOptions: names }),
+    ...(failures && { outlierDetection: { errorMatcher: failures } }),
   });
   return { [optionsKey]: anyPack(HttpProtocolOptionsSchema, options) };
 }

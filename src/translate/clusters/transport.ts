@@ -1,8 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import type { ClientTLSSettings } from "#api/istio/traffic-policy.ts";
+import type { ClientTLSSettings, TrafficPolicy } from "#api/istio/traffic-policy.ts";
 import type { ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { UpstreamHttpProtocolOptionsSchema } from "#proto/gen/envoy/config/core/v3/protocol_pb.js";
+import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import { ProxyProtocolConfig_Version as ProxyProtocolVersion } from "#proto/gen/envoy/config/core/v3/proxy_protocol_pb.js";
+import { ProxyProtocolUpstreamTransportSchema } from "#proto/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
+import { RawBufferSchema } from "#proto/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import {
   type CertificateValidationContextSchema,
   TlsParameters_TlsProtocol as Version,
@@ -20,6 +24,8 @@ export interface TransportChoice {
   readonly subjectAltNames: readonly string[];
   /** Endpoints are spoken to in HTTP/2. */
   readonly http2: boolean;
+  /** Connections begin with the PROXY protocol's header. */
+  readonly proxyProtocol: TrafficPolicy["proxyProtocol"];
 }
 
 /**
@@ -58,13 +64,10 @@ function validation(
   };
 }
 
-/**
- * How connections to endpoints are secured, the one place that decides it. Proxies have no certificates of the mesh yet, so
- * connections between them are plain, which the mesh's permissive default allows.
- */
-export function transport({ tls: wanted, subjectAltNames, http2 }: TransportChoice): Transport {
+/** The transport of TLS that the rule asks for; undefined for none. */
+function tlsSocket({ tls: wanted, subjectAltNames, http2 }: TransportChoice): TransportSocket | undefined {
   const tls = ownTls(wanted);
-  if (!tls) return {};
+  if (!tls) return undefined;
   const { mode, sni = "", clientCertificate = "", privateKey = "" } = tls;
   const context = create(UpstreamTlsContextSchema, {
     sni,
@@ -75,12 +78,39 @@ export function transport({ tls: wanted, subjectAltNames, http2 }: TransportChoi
       validationContextType: { case: "validationContext", value: validation(tls, subjectAltNames) },
     },
   });
-  return {
-    transportSocket: {
-      name: tlsTransport,
-      configType: { case: "typedConfig", value: anyPack(UpstreamTlsContextSchema, context) },
-    },
-  };
+  return create(TransportSocketSchema, {
+    name: tlsTransport,
+    configType: { case: "typedConfig", value: anyPack(UpstreamTlsContextSchema, context) },
+  });
+}
+
+function plainSocket(): TransportSocket {
+  const value = anyPack(RawBufferSchema, create(RawBufferSchema));
+  return create(TransportSocketSchema, {
+    name: "envoy.transport_sockets.raw_buffer",
+    configType: { case: "typedConfig", value },
+  });
+}
+
+/** The transport that tells the caller's address before all else. */
+function announcing(version: ProxyProtocolVersion, inner: TransportSocket): TransportSocket {
+  const config = create(ProxyProtocolUpstreamTransportSchema, { config: { version }, transportSocket: inner });
+  return create(TransportSocketSchema, {
+    name: "envoy.transport_sockets.upstream_proxy_protocol",
+    configType: { case: "typedConfig", value: anyPack(ProxyProtocolUpstreamTransportSchema, config) },
+  });
+}
+
+/**
+ * How connections to endpoints are secured, the one place that decides it. Proxies have no certificates of the mesh yet, so
+ * connections between them are plain, which the mesh's permissive default allows.
+ */
+export function transport(choice: TransportChoice): Transport {
+  const { proxyProtocol } = choice;
+  const tls = tlsSocket(choice);
+  if (!proxyProtocol) return tls ? { transportSocket: tls } : {};
+  const version = proxyProtocol.version === "V2" ? ProxyProtocolVersion.V2 : ProxyProtocolVersion.V1;
+  return { transportSocket: announcing(version, tls ?? plainSocket()) };
 }
 
 /**
@@ -90,7 +120,9 @@ export function transport({ tls: wanted, subjectAltNames, http2 }: TransportChoi
 export function namesFromHosts({
   tls: wanted,
   subjectAltNames,
-}: Omit<TransportChoice, "http2">): MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema> | undefined {
+}: Pick<TransportChoice, "tls" | "subjectAltNames">):
+  | MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema>
+  | undefined {
   const tls = ownTls(wanted);
   if (!tls || (tls.sni ?? "") !== "") return undefined;
   const checks = tls.insecureSkipVerify !== true && expectedNames(tls, subjectAltNames).length === 0;
