@@ -1,6 +1,7 @@
 import { untranslatedKinds } from "#api/untranslated.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
+import { AddressAllocator } from "#controllers/addresses/allocator.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
@@ -71,12 +72,15 @@ export async function runDiscovery(
   const client = new Client(connection);
   const kinds = [...istioKinds, ...untranslatedKinds];
   const statuses = new StatusWriter({ client, kinds, verdict: (ref) => verdicts.of(ref), clock, logger });
+  const addresses = new AddressAllocator({ client, clock, logger });
   const audience: Audience = {
     seen: (object) => {
+      addresses.seen(object);
       verdicts.seen(object);
       statuses.seen(object);
     },
     gone: (object) => {
+      addresses.gone(object);
       verdicts.gone(object);
       statuses.gone(object);
     },
@@ -100,5 +104,12 @@ export async function runDiscovery(
   const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
   using _proxies = xds.onChange(() => meshStatus.changed());
   logger.info("serving proxies", { listen: xds.addresses });
-  await Promise.all([mesh.done, members.done, clusterStatus.run(signal), meshStatus.run(signal), statuses.run(signal)]);
+  await Promise.all([
+    mesh.done,
+    members.done,
+    clusterStatus.run(signal),
+    meshStatus.run(signal),
+    statuses.run(signal),
+    addresses.run(signal),
+  ]);
 }

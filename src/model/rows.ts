@@ -8,6 +8,8 @@ export interface Config<Spec> {
   /** RFC 3339. Older objects win where two say different things. */
   readonly created: string;
   readonly spec: Spec;
+  /** Addresses that the hosts of a ServiceEntry were given, from its status. */
+  readonly given?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** A Kubernetes Service of one cluster. */
@@ -114,11 +116,19 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
+/** `status.addresses` of a ServiceEntry, by host. */
+function givenAddresses(object: ResourceObject): NonNullable<Config<unknown>["given"]> {
+  const addresses = list(record(object["status"])["addresses"]);
+  const byHost = Map.groupBy(addresses, ({ host }) => text(host));
+  return Object.fromEntries([...byHost].map(([host, all]) => [host, all.map(({ value }) => text(value))]));
+}
+
 /** An Istio object, its specification taken as it is: the API has checked it. */
 export function configRow<Spec>(object: ResourceObject): Config<Spec> {
   const { name, namespace = "", creationTimestamp } = object.metadata;
   const spec = record(object["spec"]) as unknown as Spec;
-  return { ref: refOf(object), namespace, name, created: creationTimestamp, spec };
+  const row = { ref: refOf(object), namespace, name, created: creationTimestamp, spec };
+  return object.kind === "ServiceEntry" ? { ...row, given: givenAddresses(object) } : row;
 }
 
 /** A Service. */

@@ -176,6 +176,13 @@ function resolutionOf(spec: ServiceEntrySpec): Resolution {
   return resolutions.has(told) ? (told as Resolution) : "NONE";
 }
 
+/** The addresses of a host: those that users wrote, else those that were given. IPv4 only. */
+function entryAddresses(host: string, rows: readonly Config<ServiceEntrySpec>[]): readonly string[] {
+  const written = rows.flatMap((row) => row.spec.addresses ?? []);
+  const given = rows.flatMap((row) => (row.spec.resolution === "NONE" ? [] : (ownValue(row.given, host) ?? [])));
+  return [...new Set(written.length > 0 ? written : given)].filter((each) => !each.includes(":"));
+}
+
 /** One service from the ServiceEntries of a namespace that name a host; the oldest decides what cannot be merged. */
 export function mergeEntries(
   host: string,
@@ -185,9 +192,7 @@ export function mergeEntries(
   const sorted = rows.toSorted(byAge);
   const [oldest] = sorted;
   if (!oldest) return undefined;
-  const addresses = [...new Set(sorted.flatMap((row) => row.spec.addresses ?? []))].filter(
-    (each) => !each.includes(":"),
-  );
+  const addresses = entryAddresses(host, sorted);
   const { exportTo = [] } = oldest.spec;
   return {
     key: `${oldest.namespace}/${host}`,

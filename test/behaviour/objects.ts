@@ -176,7 +176,13 @@ function admitted(submitted: unknown, at: number): ResourceObject {
     ];
     throw new Error(`${head.kind} ${head.metadata.name} is refused: ${problems.join("; ")}`);
   }
-  return { ...object, metadata: { ...meta(head.metadata.name, namespace), ...object.metadata, creationTimestamp } };
+  // The control plane's own controllers write it; here the text does.
+  const { status } = submitted as { readonly status?: object };
+  return {
+    ...object,
+    ...(status && { status }),
+    metadata: { ...meta(head.metadata.name, namespace), ...object.metadata, creationTimestamp },
+  };
 }
 
 /**

@@ -19,6 +19,18 @@ spec:
   ${more}
   http: [{ directResponse: { status: 200, body: { string: ${text} } } }]`;
 
+/** A TCP service outside of the mesh, with the address that it was given. */
+const database = (name: string, address: string, pod: string): string => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ${name} }
+spec:
+  hosts: [${name}.example.com]
+  resolution: STATIC
+  ports: [{ number: 9000, name: tcp, protocol: TCP }]
+  endpoints: [{ address: "@${pod}" }]
+status: { addresses: [{ host: ${name}.example.com, value: ${address} }] }`;
+
 beforeAll(async () => {
   world = await World.start("s", {
     proxies: [
@@ -110,6 +122,8 @@ spec:
   location: MESH_EXTERNAL
   resolution: NONE
   ports: [{ number: 7777, targetPort: 8080, name: http, protocol: HTTP }]`,
+      database("first", "240.240.0.1", "echo-v1-0"),
+      database("second", "240.240.0.2", "external-v1-0"),
     ],
   });
 });
@@ -212,6 +226,19 @@ describe("protocols", () => {
 describe("ServiceEntry", () => {
   test("a host outside of the mesh has the endpoints that the entry names", async () => {
     expect((await send("caller", "api.example.com:8080/")).seen?.pod).toBe("external-v1-0");
+  });
+});
+
+describe("ServiceEntry without addresses", () => {
+  test("TCP services of one port are told apart by the addresses that they were given", async () => {
+    for (const [address, pod] of [
+      ["240.240.0.1", "echo-v1-0"],
+      ["240.240.0.2", "external-v1-0"],
+    ] as const) {
+      const socket = await world.caller("caller").connect(address, 9000);
+      expect(await next(socket)).toBe(`${pod}\n`);
+      socket.destroy();
+    }
   });
 });
 
