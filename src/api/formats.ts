@@ -16,8 +16,39 @@ interface NumberFormat {
   readonly maximum: number;
 }
 
+const dnsName = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*";
+
+/** A format that an expression says. */
+function matching(expression: string, message: string): TextFormat {
+  const pattern = new RegExp(`^(?:${expression})$`);
+  return { accepts: (text) => pattern.test(text), message };
+}
+
 /** Formats that texts of schemas may have. */
 export const textFormats: Readonly<Record<string, TextFormat>> = {
+  "dns-label": matching(
+    "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?",
+    "must be lower case letters, digits and '-', with a letter or digit at both ends",
+  ),
+  "dns-name": matching(dnsName, "must be a DNS name in lower case"),
+  "dns-group": matching(`(?:${dnsName})?`, "must be empty or a DNS name in lower case"),
+  "wildcard-dns-name": matching(
+    `(?:\\*\\.)?${dnsName}`,
+    "must be a DNS name in lower case, whose first label may be a wildcard, *",
+  ),
+  "kind-name": matching(
+    "[a-zA-Z](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?",
+    "must be letters, digits and '-', a letter first and a letter or digit last",
+  ),
+  "controller-name": matching(
+    `${dnsName}/[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+`,
+    "must be a DNS name, '/' and a path, such as example.com/gateway-controller",
+  ),
+  "header-name": matching("[A-Za-z0-9!#$%&'*+\\-.^_`|~]+", "must be a header's name"),
+  "gateway-duration": matching(
+    "(?:[0-9]{1,5}(?:h|m|s|ms)){1,4}",
+    "must be a duration of the Gateway API: one to four numbers of at most five digits with h, m, s or ms, such as 1h30m",
+  ),
   duration: { accepts: isDuration, message: "must be a duration, such as 250ms, 10s or 1h30m" },
   "positive-duration": {
     // Rounded to nanoseconds, since a fraction of a second has no exact number.

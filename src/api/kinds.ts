@@ -14,6 +14,14 @@ import { virtualService } from "./istio/virtual-service.ts";
 import { wasmPlugin } from "./istio/wasm-plugin.ts";
 import { workloadEntry } from "./istio/workload-entry.ts";
 import { workloadGroup } from "./istio/workload-group.ts";
+import { backendTLSPolicy } from "./gateway-api/backend-tls-policy.ts";
+import { gatewayClass } from "./gateway-api/gateway-class.ts";
+import { gateway as kubernetesGateway } from "./gateway-api/gateway.ts";
+import { grpcRoute } from "./gateway-api/grpc-route.ts";
+import { httpRoute } from "./gateway-api/http-route.ts";
+import { listenerSet } from "./gateway-api/listener-set.ts";
+import { referenceGrant } from "./gateway-api/reference-grant.ts";
+import { tcpRoute, tlsRoute, udpRoute } from "./gateway-api/route.ts";
 import { configMap } from "./kubernetes/config-map.ts";
 import { deployment } from "./kubernetes/deployment.ts";
 import { endpointSlice } from "./kubernetes/endpoint-slice.ts";
@@ -60,6 +68,17 @@ export const kinds: readonly Kind[] = [
   authorizationPolicy,
   peerAuthentication,
   requestAuthentication,
+  // After Istio's own, so that `kubectl get gateways` means those.
+  backendTLSPolicy,
+  gatewayClass,
+  kubernetesGateway,
+  grpcRoute,
+  httpRoute,
+  listenerSet,
+  referenceGrant,
+  tcpRoute,
+  tlsRoute,
+  udpRoute,
 ];
 
 /** Kinds by `kind.group` and by `plural.group`. The two cannot clash: one begins in upper case. */

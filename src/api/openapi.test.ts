@@ -111,7 +111,7 @@ describe.each(documents)("%s", (_, document) => {
       const types = document["swagger"]
         ? (patch["consumes"] as readonly string[])
         : Object.keys((patch["requestBody"] as { readonly content: Json }).content);
-      const custom = /istio|weft/.test(String(gvk["group"]));
+      const custom = /istio|weft|gateway/.test(String(gvk["group"]));
       expect(types.includes("application/strategic-merge-patch+json")).toBe(!custom);
       expect(types).toContain("application/merge-patch+json");
     }

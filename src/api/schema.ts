@@ -76,6 +76,7 @@ interface ObjectOptions {
 
 /** What a list may be asked. */
 interface ListOptions {
+  readonly default?: readonly unknown[];
   readonly minItems?: number;
   readonly maxItems?: number;
 }

@@ -61,7 +61,7 @@ const plain = [
 
 /** The name of a kind's own schema, as Kubernetes names its own and those of custom resources. */
 export function kindSchemaName(kind: Kind, version: string): string {
-  if (kind.group.endsWith(".istio.io") || kind.group.endsWith(".weft.dev")) {
+  if (!kind.strategicMerge) {
     return `${kind.group.split(".").toReversed().join(".")}.${version}.${kind.kind}`;
   }
   return `io.k8s.api.${kind.group.split(".")[0] || "core"}.${version}.${kind.kind}`;

@@ -5,6 +5,14 @@ import type { SchemaNode } from "../shape.ts";
 
 /** Texts of each format, and some for no format at all. */
 const texts: Readonly<Record<string, fc.Arbitrary<string>>> = {
+  "dns-label": fc.constantFrom("a", "shop", "a-1"),
+  "dns-name": fc.constantFrom("a", "a.example.com", "1-a.b"),
+  "dns-group": fc.constantFrom("", "apps", "gateway.networking.k8s.io"),
+  "wildcard-dns-name": fc.constantFrom("a", "a.example.com", "*.example.com"),
+  "kind-name": fc.constantFrom("Service", "Gateway", "a-1"),
+  "controller-name": fc.constantFrom("example.com/a", "example.com/a/b~%2F"),
+  "header-name": fc.constantFrom("X-Header", "a", "!#$%&'*+-.^_`|~"),
+  "gateway-duration": fc.constantFrom("0s", "1h30m", "250ms", "1h2m3s4ms"),
   duration: fc.constantFrom("0s", "-1s", "250ms", "1h30m", "1.5s"),
   "positive-duration": fc.constantFrom("1ms", "250ms", "10s", "1h30m"),
   "date-time": fc.constantFrom("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123456+01:00"),
@@ -27,7 +35,8 @@ function wholeOf(node: SchemaNode): fc.Arbitrary<number> {
 
 function listOf(node: SchemaNode, items: SchemaNode, depth: number): fc.Arbitrary<unknown[]> {
   const minLength = (node["minItems"] as number | undefined) ?? 0;
-  return fc.array(valueOf(items, depth + 1), { minLength, maxLength: Math.max(minLength, depth > 6 ? 1 : 2) });
+  const maxLength = Math.min(depth > 6 ? 1 : 2, (node["maxItems"] as number | undefined) ?? 2);
+  return fc.array(valueOf(items, depth + 1), { minLength, maxLength: Math.max(minLength, maxLength) });
 }
 
 /** Of each group of fields of which one may be set, leaves the first that is. */
