@@ -4,7 +4,7 @@ import { kinds } from "#api/kinds.ts";
 import type { Kind } from "#api/kind.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { schemaPaths } from "#api/testing/paths.ts";
-import { runs } from "#base/testing/runs.ts";
+import { patience, runs } from "#base/testing/runs.ts";
 import { resourcesOf } from "./proxy-resources.ts";
 import { refusal } from "./testing/validate.ts";
 import { apply, edit, nodes, withClusters } from "./testing/arbitrary.ts";
@@ -98,7 +98,7 @@ describe("any configuration that the API accepts", () => {
     );
   });
 
-  it("gives a real Envoy nothing that it refuses", { timeout: 300_000 }, async () => {
+  it("gives a real Envoy nothing that it refuses", { timeout: patience(300_000) }, async () => {
     await fc.assert(
       fc.asyncProperty(clusterEdits, objects, async (others, made) => {
         const { translator } = meshWith(made, others);

@@ -6,7 +6,7 @@ import { explainRequest } from "#analysis/explain/explain.ts";
 import type { Explanation } from "#analysis/explain/explanation.ts";
 import { parseRequest } from "#analysis/explain/request.ts";
 import { openMesh } from "#analysis/snapshot.ts";
-import { runs } from "../../src/base/testing/runs.ts";
+import { patience, runs } from "../../src/base/testing/runs.ts";
 import { World } from "./world.ts";
 
 const istio = `
@@ -143,7 +143,7 @@ function foretold({ steps, destinations }: Explanation): string {
   return /\b[2-5]\d\d\b/.exec(steps.at(-1)?.text ?? "")?.[0] ?? "nothing";
 }
 
-test("a sidecar does with a request what is foretold", { timeout: 120_000 }, async () => {
+test("a sidecar does with a request what is foretold", { timeout: patience(120_000) }, async () => {
   await fc.assert(
     fc.asyncProperty(asked, async (each) => {
       const { status, seen } = await world.caller("caller").send(`http://reviews:9080${each.path}`, each);
@@ -153,7 +153,7 @@ test("a sidecar does with a request what is foretold", { timeout: 120_000 }, asy
   );
 });
 
-test("a gateway does with a request what is foretold", { timeout: 120_000 }, async () => {
+test("a gateway does with a request what is foretold", { timeout: patience(120_000) }, async () => {
   const address = world.addressOf("edge");
   await fc.assert(
     fc.asyncProperty(asked, async (each) => {

@@ -5,7 +5,7 @@ import { codeOf } from "#base/errors.ts";
 import { eventually } from "../support/eventually.ts";
 import { TestCluster, deploymentDraft, serviceDraft } from "./cluster.ts";
 import { PodWatch, TestNode } from "./node-agent.ts";
-import { runs } from "../../src/base/testing/runs.ts";
+import { patience, runs } from "../../src/base/testing/runs.ts";
 
 const web = { namespace: "shop", name: "web" };
 
@@ -120,7 +120,7 @@ async function inOrder({ cluster, watch, replicas, image }: Scene): Promise<bool
 
 test(
   "controllers that are killed at any point bring about what is wanted, and only that",
-  { timeout: 120_000 },
+  { timeout: patience(120_000) },
   async () => {
     const steps = fc.array(step, { minLength: 5, maxLength: 18 });
     await fc.assert(
