@@ -18,3 +18,8 @@ export function expressionProblem(text: string): string | undefined {
     return `must be a regular expression of RE2: ${messageOf(error).replace("error parsing regexp: ", "")}`;
   }
 }
+
+/** Whether a regular expression of RE2 is found in a text; one that does not compile is found in none. */
+export function foundByExpression(expression: string, text: string): boolean {
+  return expressionProblem(expression) === undefined && RE2JS.compile(expression).matcher(text).find();
+}

@@ -76,6 +76,7 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
     ["Gateway", meshSlot(tables.gateways.rows)],
     ["ServiceEntry", meshSlot(tables.serviceEntries.rows)],
     ["Sidecar", meshSlot(tables.sidecars.rows)],
+    ["EnvoyFilter", meshSlot(tables.envoyFilters.rows)],
     ["WorkloadEntry", meshSlot(tables.workloadEntries.rows)],
   ]);
   return {

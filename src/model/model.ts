@@ -2,6 +2,7 @@ import type { Engine } from "#incremental/engine.ts";
 import { type ClientQueries, clientQueries } from "./clients.ts";
 import { type RuleQueries, ruleQueries } from "./destinationrules.ts";
 import { type EndpointQueries, endpointQueries } from "./endpoints.ts";
+import { type EnvoyFilterQueries, envoyFilterQueries } from "./envoyfilters.ts";
 import { findingQuery, type FindingQuery } from "./findings/findings.ts";
 import { type GatewayQueries, gatewayQueries } from "./gateways.ts";
 import { type Inputs, modelInputs } from "./inputs.ts";
@@ -21,6 +22,7 @@ export interface Model {
   readonly virtualServices: VirtualServiceQueries;
   readonly gateways: GatewayQueries;
   readonly workloads: WorkloadQueries;
+  readonly envoyFilters: EnvoyFilterQueries;
   readonly findings: FindingQuery;
 }
 
@@ -43,6 +45,7 @@ export function createModel(engine: Engine): Model {
     virtualServices,
     gateways,
     workloads: workloadQueries(engine, tables, services, endpoints),
+    envoyFilters: envoyFilterQueries(engine, tables, services),
     findings: findingQuery(engine, { tables, services, endpoints, rules, gateways, virtualServices }),
   };
 }

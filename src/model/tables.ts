@@ -1,4 +1,5 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
+import type { EnvoyFilterSpec } from "#api/istio/envoy-filter.ts";
 import type { GatewaySpec } from "#api/istio/gateway.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
@@ -62,6 +63,7 @@ export interface Tables {
   readonly virtualServicesByHost: Index<Config<VirtualServiceSpec>>;
   readonly gateways: ConfigTable<GatewaySpec>;
   readonly sidecars: ConfigTable<SidecarSpec>;
+  readonly envoyFilters: ConfigTable<EnvoyFilterSpec>;
 }
 
 function configTable<Spec>(engine: Engine, name: string): ConfigTable<Spec> {
@@ -119,5 +121,6 @@ export function declareTables(engine: Engine): Tables {
     ),
     gateways: configTable(engine, "gateways"),
     sidecars: configTable(engine, "sidecars"),
+    envoyFilters: configTable(engine, "envoyfilters"),
   };
 }

@@ -1,4 +1,5 @@
 import { destinationRule } from "#api/istio/destination-rule.ts";
+import { envoyFilter } from "#api/istio/envoy-filter.ts";
 import { gateway } from "#api/istio/gateway.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
 import { sidecar } from "#api/istio/sidecar.ts";
@@ -26,7 +27,7 @@ function audienceFeed(kind: KindRef): Feed {
 }
 
 /** Istio's kinds that enter the model. */
-export const istioKinds = [virtualService, destinationRule, gateway, serviceEntry, sidecar, workloadEntry];
+export const istioKinds = [virtualService, destinationRule, gateway, serviceEntry, sidecar, envoyFilter, workloadEntry];
 
 /**
  * Follows the mesh's own objects: Istio's resources and the mesh's settings.

@@ -4,7 +4,8 @@ import type { Model } from "#model/model.ts";
 import type { ListenerQueries } from "./listener-queries.ts";
 import { clusterName, parseClusterName, parseRouteName } from "./names.ts";
 import type { RouteQueries } from "./routes/queries.ts";
-import type { Scope } from "./scopes.ts";
+import type { PatchQueries } from "./patches/queries.ts";
+import { parsePlain, type Scope } from "./scopes.ts";
 import type { GatewayQueries } from "./gateways/queries.ts";
 import type { PlacedServer } from "./gateways/server.ts";
 import type { GatewayRouteView, RouteView } from "./view.ts";
@@ -18,6 +19,7 @@ export interface OriginContext {
   readonly listeners: ListenerQueries;
   readonly gateways: GatewayQueries;
   readonly routes: RouteQueries;
+  readonly patches: PatchQueries;
 }
 
 function distinct(refs: readonly ObjectRef[]): readonly ObjectRef[] {
@@ -25,7 +27,7 @@ function distinct(refs: readonly ObjectRef[]): readonly ObjectRef[] {
 }
 
 /** Which objects made a resource; asked for status and by people, so it is worked out each time and kept nowhere. */
-export function originsOf({ model, listeners, gateways, routes }: OriginContext): Origins {
+export function originsOf({ model, listeners, gateways, routes, patches }: OriginContext): Origins {
   const sidecar = (client: Client): readonly ObjectRef[] => {
     const row = model.clients.sidecar(client);
     return row ? [row.ref] : [];
@@ -102,6 +104,10 @@ export function originsOf({ model, listeners, gateways, routes }: OriginContext)
         return ofGatewayListener(scope.view, name);
       case "routes":
         return ofRoutes(scope.view, name);
+      case "patched":
+        return [...patches.origins(scope), ...find(parsePlain(scope.of), name)];
+      case "added":
+        return patches.origins(scope);
       case "fixed-clusters":
       case "name-table":
         return [];

@@ -19,6 +19,9 @@ describe("a proxy's class", () => {
       LABELS: { app: "reviews", count: 3 },
       INTERCEPTION_MODE: "TPROXY",
       POD_PORTS: '[{"name":"http","containerPort":9080,"protocol":"TCP"},{"containerPort":1}]',
+      ISTIO_VERSION: "1.31.0",
+      NAME: "reviews-1",
+      INSTANCE_IPS: "10.0.0.1",
     };
     expect(proxyView(node(id, metadata))).toEqual({
       type: "sidecar",
@@ -29,6 +32,13 @@ describe("a proxy's class", () => {
       labels: { app: "reviews" },
       workloadPorts: [{ name: "http", port: 9080 }],
       interception: "TPROXY",
+      metadata: {
+        NAMESPACE: "shop",
+        CLUSTER_ID: "east",
+        NETWORK: "main",
+        INTERCEPTION_MODE: "TPROXY",
+        ISTIO_VERSION: "1.31.0",
+      },
     });
   });
 

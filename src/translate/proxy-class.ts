@@ -53,6 +53,20 @@ function localityOf(locality: Locality, labels: StringMap): Locality {
   };
 }
 
+/** What tells single proxies apart: a class for each of them would share nothing. */
+const ownMetadata: ReadonlySet<string> = new Set(["NAME", "INSTANCE_IPS", "NODE_NAME"]);
+
+/** Entries of its metadata by which EnvoyFilters may ask for it, less those that the view has otherwise. */
+function sharedMetadata(metadata: NodeInfo["metadata"]): StringMap {
+  const kept = Object.entries(metadata).filter(([name]) => isSharedMetadata(name) && name !== "POD_PORTS");
+  return stringMap(Object.fromEntries(kept));
+}
+
+/** Whether an entry of a proxy's metadata can be asked for. */
+export function isSharedMetadata(name: string): boolean {
+  return !ownMetadata.has(name);
+}
+
 function interceptionOf(mode: string): ProxyView["interception"] {
   return mode === "TPROXY" || mode === "NONE" ? mode : "REDIRECT";
 }
@@ -80,6 +94,7 @@ export function proxyView({ id, metadata, locality }: NodeInfo): ProxyView {
     labels,
     workloadPorts: podPorts(metadata["POD_PORTS"]),
     interception: interceptionOf(text(metadata["INTERCEPTION_MODE"])),
+    metadata: sharedMetadata(metadata),
   };
 }
 

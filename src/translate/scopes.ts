@@ -3,14 +3,18 @@ import type { Client } from "#model/client.ts";
 import type { Bucket } from "#model/clients.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import type { Place } from "./endpoints/locality.ts";
+import type { PatchScope } from "./patches/scope.ts";
 import type { RouteSource } from "./routes/source.ts";
 import type { GatewayRouteView, RouteView } from "./view.ts";
+
+/** A set of resources as translation makes them; see `PatchScope` for those of proxies for which there are EnvoyFilters. */
+export type Scope = PlainScope | PatchScope;
 
 /**
  * A set of resources of one type that proxies share. Each kind holds just what its resources are made from, so that
  * proxies that agree in it share the set.
  */
-export type Scope =
+export type PlainScope =
   /** Clusters of a bucket's services. */
   | { readonly kind: "outbound-clusters"; readonly bucket: Bucket; readonly proxy: "sidecar" | "router" }
   /** Clusters that every proxy of a type has. */
@@ -44,4 +48,9 @@ export function scopeKey(scope: Scope): string {
 /** The scope that a key stands for. */
 export function parseScope(key: string): Scope {
   return JSON.parse(key) as Scope;
+}
+
+/** The scope of plain resources that a key stands for, where one of another kind cannot be. */
+export function parsePlain(key: string): PlainScope {
+  return JSON.parse(key) as PlainScope;
 }

@@ -1,3 +1,4 @@
+import type { Registry } from "@bufbuild/protobuf";
 import type { Finding } from "#api/finding.ts";
 import type { ObjectRef } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
@@ -5,6 +6,7 @@ import type { Query } from "#incremental/query.ts";
 import type { ObjectId } from "#model/findings/findings.ts";
 import type { Model } from "#model/model.ts";
 import { type EncodedResource, sameResource, type TypeUrl } from "#proto/encoded.ts";
+import { loadRegistry } from "#proto/registry.ts";
 import { type ClassScopes, classScopes } from "./class-scopes.ts";
 import { clusterQueries } from "./cluster-queries.ts";
 import { connectionQueries } from "./connections/queries.ts";
@@ -14,10 +16,12 @@ import { listenerQueries } from "./listener-queries.ts";
 import { nameTableName, nameTableQueries } from "./name-table.ts";
 import { virtualInbound, virtualOutbound } from "./names.ts";
 import { originsOf } from "./origins.ts";
+import { patchedScopes } from "./patches/class-scopes.ts";
+import { patchQueries } from "./patches/queries.ts";
 import { classKey, type NodeInfo, parseClass, proxyView } from "./proxy-class.ts";
 import { destinationQueries } from "./routes/destination-queries.ts";
 import { routeQueries } from "./routes/queries.ts";
-import { parseScope, type Scope } from "./scopes.ts";
+import { parsePlain, parseScope, type Scope, scopeKey } from "./scopes.ts";
 import { unclaimedQuery } from "./unclaimed.ts";
 import { unsupported } from "./unsupported.ts";
 
@@ -50,10 +54,22 @@ export interface Translator {
 interface TranslatorOptions {
   /** Whether resources say in their metadata which field of which object made them (`trace.ts`). Not for proxies. */
   readonly traced?: boolean;
+  /** Envoy's messages, by which EnvoyFilters are read; loaded for the first of these unless given. */
+  readonly registry?: Registry;
+}
+
+/** The registry that was given, or one that is loaded once when it is asked for. */
+function registryOf(given: Registry | undefined): () => Registry {
+  let known = given;
+  return () => (known ??= loadRegistry());
 }
 
 /** Declares translation on a model's engine. */
-export function createTranslator(engine: Engine, model: Model, { traced = false }: TranslatorOptions = {}): Translator {
+export function createTranslator(
+  engine: Engine,
+  model: Model,
+  { traced = false, registry }: TranslatorOptions = {},
+): Translator {
   const unclaimed = unclaimedQuery(engine, model);
   const destinations = destinationQueries(engine, model);
   const connections = connectionQueries(engine, model);
@@ -65,7 +81,12 @@ export function createTranslator(engine: Engine, model: Model, { traced = false 
   const nameTables = nameTableQueries(engine, model);
   const scopesFor = classScopes(engine, model, endpointSets, connections);
 
-  const scopes = engine.stringQuery("scopes", (key) => scopesFor(parseClass(key)));
+  const patches = patchQueries(engine, model, registryOf(registry));
+
+  const scopes = engine.stringQuery("scopes", (key) => {
+    const view = parseClass(key);
+    return patchedScopes(model, view, scopesFor(view), (scope) => names.get(scope));
+  });
 
   const namesIn = (scope: Scope): readonly string[] => {
     switch (scope.kind) {
@@ -89,6 +110,13 @@ export function createTranslator(engine: Engine, model: Model, { traced = false 
       case "routes":
         // Proxies ask for these by the names that their clusters and listeners have.
         return [];
+      case "patched": {
+        const before = names.get(scope.of);
+        if (!patches.mayRemove(scope)) return before;
+        return before.filter((name) => resource.get({ scope: scopeKey(scope), name }) !== undefined);
+      }
+      case "added":
+        return [...patches.added(scope).keys()];
     }
   };
 
@@ -114,22 +142,32 @@ export function createTranslator(engine: Engine, model: Model, { traced = false 
         return routes.configuration(scope.view, name);
       case "name-table":
         return name === nameTableName ? nameTables.table(scope) : undefined;
+      case "patched": {
+        const before = resource.get({ scope: scope.of, name });
+        return before && patches.patched(scope, parsePlain(scope.of), before);
+      }
+      case "added":
+        return patches.added(scope).get(name);
     }
   };
 
-  const resource = engine.query<ScopedName, EncodedResource | undefined>({
+  const resource: Translator["resource"] = engine.query<ScopedName, EncodedResource | undefined>({
     name: "resource",
     key: ({ scope, name }) => `${name}\n${scope}`,
     equal: sameResource,
     compute: ({ scope, name }) => resourceIn(parseScope(scope), name),
   });
 
-  const origins = originsOf({ model, listeners, gateways, routes });
+  const names: Translator["names"] = engine.stringQuery("names", (key): readonly string[] =>
+    namesIn(parseScope(key)).toSorted(),
+  );
+
+  const origins = originsOf({ model, listeners, gateways, routes, patches });
 
   return {
     classOf: (node) => classKey(proxyView(node)),
     scopes,
-    names: engine.stringQuery("names", (key): readonly string[] => namesIn(parseScope(key)).toSorted()),
+    names,
     resource,
     origins: (node, type, name) => {
       const all = scopes.get(classKey(proxyView(node)))[type];
@@ -139,6 +177,7 @@ export function createTranslator(engine: Engine, model: Model, { traced = false 
     findings: (id) => [
       ...model.findings.get(id),
       ...unsupported(model.tables, id),
+      ...(id.kind === "EnvoyFilter" ? patches.findings(`${id.namespace}/${id.name}`) : []),
       ...(id.kind === "VirtualService" ? routes.findings(`${id.namespace}/${id.name}`) : []),
     ],
   };

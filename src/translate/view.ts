@@ -27,6 +27,8 @@ export interface ProxyView {
   readonly workloadPorts: readonly WorkloadPort[];
   /** Whether iptables redirects the workload's connections, and how. */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
+  /** Texts of its node metadata that are not its own alone. */
+  readonly metadata: StringMap;
 }
 
 /** What outbound routes of a sidecar read of its proxy. */

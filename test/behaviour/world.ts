@@ -220,7 +220,7 @@ export class World implements AsyncDisposable {
   }
 
   #withAddresses(yaml: string): string {
-    return yaml.replaceAll(/@([a-z0-9-]+)/g, (_whole, name: string) => this.addressOf(name));
+    return yaml.replaceAll(/@(?!type\b)([a-z0-9-]+)/g, (_whole, name: string) => this.addressOf(name));
   }
 
   #put(objects: readonly ResourceObject[], cluster: string): void {

@@ -10,6 +10,8 @@ import { loadRegistry } from "#proto/registry.ts";
 import type { NodeInfo } from "../proxy-class.ts";
 import { createTranslator, type Translator } from "../translator.ts";
 
+const registry = loadRegistry();
+
 /** A mesh that a test has made. */
 export interface TestMesh {
   readonly engine: Engine;
@@ -21,7 +23,7 @@ export interface TestMesh {
 export function emptyMesh(): TestMesh {
   const engine = new Engine();
   const model = createModel(engine);
-  return { engine, model, translator: createTranslator(engine, model) };
+  return { engine, model, translator: createTranslator(engine, model, { registry }) };
 }
 
 /** A document of a case's input. */
@@ -49,8 +51,6 @@ export function meshOf(text: string): TestMesh & { readonly node: NodeInfo } {
   if (!proxy) throw new Error("the case names no proxy");
   return { ...mesh, node: { metadata: {}, locality: { region: "", zone: "", subzone: "" }, ...proxy } };
 }
-
-const registry = loadRegistry();
 
 /** A resource as JSON. */
 export function resourceJson({ any }: EncodedResource): JsonObject {

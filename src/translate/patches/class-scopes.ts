@@ -1,0 +1,88 @@
+import type { ChosenPatch } from "#model/envoyfilters.ts";
+import type { Model } from "#model/model.ts";
+import { typeUrls } from "#proto/encoded.ts";
+import type { ClassScopes } from "../class-scopes.ts";
+import { parseScope, scopeKey } from "../scopes.ts";
+import type { ProxyView } from "../view.ts";
+import { addsFor, meetsContext, type PatchContext } from "./patch.ts";
+import { type AddedType, addedKinds, contextsOf, kindsIn, type ScopePatches } from "./scope.ts";
+
+/** Names of what a scope has. */
+type NamesIn = (scope: string) => readonly string[];
+
+function grouped(patches: readonly ChosenPatch[]): readonly ScopePatches[] {
+  const byFilter = Map.groupBy(patches, ({ filter }) => filter);
+  return [...byFilter].map(([filter, all]) => ({ filter, at: all.map(({ index }) => index) }));
+}
+
+function addsWhole({ applyTo, operation }: ChosenPatch): boolean {
+  const whole = Object.values<string>(addedKinds).includes(applyTo);
+  return whole && (operation === "ADD" || operation.startsWith("INSERT_"));
+}
+
+/** Patches that concern what is in a scope. */
+function concerning(key: string, chosen: readonly ChosenPatch[]): readonly ChosenPatch[] {
+  const plain = parseScope(key);
+  if (plain.kind === "patched" || plain.kind === "added") return [];
+  const kinds: readonly string[] = kindsIn(plain);
+  const contexts = contextsOf(plain);
+  const all = chosen.filter((patch) => {
+    // These are asked for by name, whatever their context.
+    if (patch.applyTo === "EXTENSION_CONFIG") return kinds.includes(patch.applyTo);
+    const meets = contexts.some((context) => meetsContext(patch.context, context));
+    return kinds.includes(patch.applyTo) && meets && !addsWhole(patch);
+  });
+  // Nothing of ours asks for a configuration by name: it needs another patch that does.
+  return all.some(({ applyTo }) => applyTo !== "EXTENSION_CONFIG") ? all : [];
+}
+
+const contextsFor: Readonly<Record<ProxyView["type"], readonly PatchContext[]>> = {
+  sidecar: ["SIDECAR_OUTBOUND", "SIDECAR_INBOUND"],
+  router: ["GATEWAY"],
+};
+
+function addedScopes(
+  type: AddedType,
+  { proxy, chosen, others }: { proxy: ProxyView["type"]; chosen: readonly ChosenPatch[]; others: readonly string[] },
+  namesIn: NamesIn,
+): readonly string[] {
+  const taken = new Set<string>();
+  let listed = false;
+  return contextsFor[proxy].flatMap((context) => {
+    const kind = addedKinds[type];
+    const adding = chosen.filter(
+      (patch) => patch.applyTo === kind && addsWhole(patch) && addsFor(patch.context, context),
+    );
+    if (adding.length === 0) return [];
+    if (!listed) for (const name of others.flatMap(namesIn)) taken.add(name);
+    listed = true;
+    const extensions = type === typeUrls.listener ? chosen.filter(({ applyTo }) => applyTo === "EXTENSION_CONFIG") : [];
+    const scope = { kind: "added", type, context, patches: grouped([...adding, ...extensions]) } as const;
+    const except = namesIn(scopeKey({ ...scope, except: [] })).filter((name) => taken.has(name));
+    for (const name of namesIn(scopeKey({ ...scope, except }))) taken.add(name);
+    return [scopeKey({ ...scope, except })];
+  });
+}
+
+/**
+ * The scopes of a class of proxies after EnvoyFilters. Without any for them they are the same; with some, only those
+ * scopes are others whose resources these may change, and proxies with the same patches share them.
+ */
+export function patchedScopes(model: Model, view: ProxyView, plain: ClassScopes, namesIn: NamesIn): ClassScopes {
+  const chosen = model.envoyFilters.chosen(view);
+  if (chosen.length === 0) return plain;
+  const wrapped = (key: string): string => {
+    const patches = concerning(key, chosen);
+    return patches.length === 0 ? key : scopeKey({ kind: "patched", of: key, patches: grouped(patches) });
+  };
+  const withAdded = (type: AddedType): readonly string[] => {
+    const others = plain[type].map(wrapped);
+    return [...others, ...addedScopes(type, { proxy: view.type, chosen, others }, namesIn)];
+  };
+  return {
+    ...plain,
+    [typeUrls.cluster]: withAdded(typeUrls.cluster),
+    [typeUrls.listener]: withAdded(typeUrls.listener),
+    [typeUrls.route]: plain[typeUrls.route].map(wrapped),
+  };
+}

@@ -1,0 +1,185 @@
+import { fromBinary, type Registry } from "@bufbuild/protobuf";
+import { AnySchema } from "@bufbuild/protobuf/wkt";
+import type { ObjectRef } from "#api/meta.ts";
+import type { Finding } from "#api/finding.ts";
+import { canonical } from "#base/canonical.ts";
+import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
+import { findingsOf } from "#model/findings/finding.ts";
+import type { Model } from "#model/model.ts";
+import { type Cluster, ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { type EncodedResource, encodeResource, sameResource, typeUrls } from "#proto/encoded.ts";
+import { parseClusterName } from "../names.ts";
+import type { PlainScope } from "../scopes.ts";
+import { endpointsAwaited, routesAwaited } from "./awaits.ts";
+import { meetsCluster, patchCluster } from "./cluster.ts";
+import { inlineExtensions } from "./extensions.ts";
+import type { PatchTools } from "./filters.ts";
+import { copyOfValue } from "./list.ts";
+import { patchListener } from "./listener.ts";
+import { addsFor, type Patch, type PatchContext, type Patched, type Patches, patchesOf } from "./patch.ts";
+import { readPatch, type ReadPatch } from "./read.ts";
+import { type GatewayPorts, meetsRoutes, patchRoutes } from "./route.ts";
+import { contextOf, type PatchScope, type ScopePatches } from "./scope.ts";
+
+type PatchedScope = Extract<PatchScope, { readonly kind: "patched" }>;
+type AddedScope = Extract<PatchScope, { readonly kind: "added" }>;
+
+/** What a resource is patched with, and what of its proxies is asked for. */
+interface Patching {
+  readonly resource: EncodedResource;
+  readonly patches: readonly ScopePatches[];
+  readonly context: PatchContext;
+  /** Services behind an inbound cluster. */
+  readonly hosts: readonly string[];
+  /** Ports of the Service in front of a gateway by the proxy's ports; absent for sidecars. */
+  readonly gatewayPorts?: Readonly<Record<string, readonly number[]>>;
+}
+
+/** EnvoyFilters as queries. */
+export interface PatchQueries {
+  /** A resource of a scope after its patches; undefined when one takes it away. */
+  readonly patched: (scope: PatchedScope, plain: PlainScope, resource: EncodedResource) => EncodedResource | undefined;
+  /** Whether a patch may take resources of a scope away. */
+  readonly mayRemove: (scope: PatchedScope) => boolean;
+  /** Resources that patches add, by name. */
+  readonly added: (scope: AddedScope) => ReadonlyMap<string, EncodedResource>;
+  /** EnvoyFilters of a scope. */
+  readonly origins: (scope: PatchScope) => readonly ObjectRef[];
+  /** What is wrong with the patches of an EnvoyFilter, by `namespace/name`. */
+  readonly findings: (filter: string) => readonly Finding[];
+}
+
+function contentOf({ any }: EncodedResource): Uint8Array {
+  return fromBinary(AnySchema, any).value;
+}
+
+function encodeListener(listener: Listener, patches: Patches): EncodedResource {
+  inlineExtensions(listener, patches);
+  return encodeResource(ListenerSchema, listener, listener.name, routesAwaited(listener));
+}
+
+function encodeCluster(cluster: Cluster): EncodedResource {
+  return encodeResource(ClusterSchema, cluster, cluster.name, endpointsAwaited(cluster));
+}
+
+function portsOf({ gatewayPorts }: Patching): GatewayPorts | undefined {
+  if (!gatewayPorts) return undefined;
+  return { servicePorts: new Map(Object.entries(gatewayPorts).map(([port, ports]) => [Number(port), ports])) };
+}
+
+const routeKinds = ["ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE"] as const;
+
+/** A resource after patches; what no patch is for stays the same object. */
+function apply(patching: Patching, tools: PatchTools): EncodedResource | undefined {
+  const { resource, hosts } = patching;
+  const { patches, context } = tools;
+  switch (resource.typeUrl) {
+    case typeUrls.cluster: {
+      const all = patches.of("CLUSTER", context);
+      if (!all.some(({ match }) => meetsCluster(resource.name, hosts, match))) return resource;
+      const cluster = patchCluster(fromBinary(ClusterSchema, contentOf(resource)), hosts, tools);
+      return cluster && encodeCluster(cluster);
+    }
+    case typeUrls.listener: {
+      const listener = patchListener(fromBinary(ListenerSchema, contentOf(resource)), tools);
+      return listener && encodeListener(listener, patches);
+    }
+    case typeUrls.route: {
+      const ports = portsOf(patching);
+      const all: readonly Patch[] = routeKinds.flatMap((kind): readonly Patch[] => patches.of(kind, context));
+      if (!all.some(({ match }) => meetsRoutes(resource.name, match, ports))) return resource;
+      const routes = fromBinary(RouteConfigurationSchema, contentOf(resource));
+      patchRoutes(routes, tools, ports);
+      return encodeResource(RouteConfigurationSchema, routes, resource.name);
+    }
+    case typeUrls.endpoints:
+    case typeUrls.nameTable:
+      return resource;
+  }
+}
+
+function serviceHosts(model: Model, plain: PlainScope, name: string): readonly string[] {
+  if (plain.kind !== "inbound-clusters") return [];
+  const number = parseClusterName(name)?.port;
+  const ports = model.workloads.inboundPorts.get(plain.inbound).filter(({ port }) => port === number);
+  return [...new Set(ports.flatMap(({ targets }) => targets.map(({ host }) => host)))];
+}
+
+function gatewayPorts(plain: PlainScope): Pick<Patching, "gatewayPorts"> {
+  if (plain.kind !== "routes" || plain.view.kind !== "gateway") return {};
+  const pairs = Object.entries(plain.view.targetPorts).map(([service, proxy]) => ({ service: Number(service), proxy }));
+  const byProxy = Map.groupBy(pairs, ({ proxy }) => String(proxy));
+  return {
+    gatewayPorts: Object.fromEntries([...byProxy].map(([port, all]) => [port, all.map(({ service }) => service)])),
+  };
+}
+
+/** Declares the queries about patches. The registry is asked for when the first EnvoyFilter is read. */
+export function patchQueries(engine: Engine, model: Model, registry: () => Registry): PatchQueries {
+  const read: Query<string, readonly ReadPatch[]> = engine.stringQuery(
+    "envoy-filter-patches",
+    (filter): readonly ReadPatch[] =>
+      (model.envoyFilters.filter.get(filter)?.spec.configPatches ?? []).map((patch, index) =>
+        readPatch(patch, `spec.configPatches[${index}]`, registry()),
+      ),
+    // Read again only after a change of the object: what was read is another then.
+    () => false,
+  );
+
+  const patchesFor = (chosen: readonly ScopePatches[]): Patches =>
+    patchesOf(chosen.flatMap(({ filter, at }) => at.flatMap((index) => read.get(filter)[index]?.patch ?? [])));
+
+  const patched = engine.query<Patching, EncodedResource | undefined>({
+    name: "patched",
+    key: ({ resource: { typeUrl, name, version }, ...rest }) =>
+      `${name}|${typeUrl}|${version}|${canonical({ ...rest, resource: undefined })}`,
+    equal: sameResource,
+    compute: (patching) =>
+      apply(patching, { patches: patchesFor(patching.patches), context: patching.context, registry: registry() }),
+  });
+
+  const added = (scope: AddedScope): ReadonlyMap<string, EncodedResource> => {
+    const { type, context, patches: chosen, except } = scope;
+    const patches = patchesFor(chosen);
+    const valuesOf = <A extends "CLUSTER" | "LISTENER">(kind: A): readonly Patched<A>[] =>
+      patches.of(kind).flatMap((patch) => {
+        if (patch.operation !== "ADD" || !addsFor(patch.match.context ?? "ANY", context)) return [];
+        return patch.value.name === "" || except.includes(patch.value.name) ? [] : [copyOfValue(kind, patch.value)];
+      });
+    const made =
+      type === typeUrls.cluster
+        ? valuesOf("CLUSTER").map(encodeCluster)
+        : valuesOf("LISTENER").map((listener) => encodeListener(listener, patches));
+    // The first of a name is the one.
+    return new Map(made.toReversed().map((resource) => [resource.name, resource]));
+  };
+
+  return {
+    patched: ({ patches }, plain, resource) =>
+      patched.get({
+        resource,
+        patches,
+        context: contextOf(plain, resource.name),
+        hosts: serviceHosts(model, plain, resource.name),
+        ...gatewayPorts(plain),
+      }),
+    mayRemove: ({ patches }) => {
+      const all = patchesFor(patches);
+      return [...all.of("CLUSTER"), ...all.of("LISTENER")].some(({ operation }) => operation === "REMOVE");
+    },
+    added,
+    origins: ({ patches }) => patches.flatMap(({ filter }) => model.envoyFilters.filter.get(filter)?.ref ?? []),
+    findings: (filter) => {
+      const row = model.envoyFilters.filter.get(filter);
+      return row
+        ? findingsOf(
+            row,
+            read.get(filter).flatMap(({ problems }) => problems),
+          )
+        : [];
+    },
+  };
+}
