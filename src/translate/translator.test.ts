@@ -77,8 +77,8 @@ describe("the translator", () => {
     ["DestinationRule", "{ host: a, trafficPolicy: { tls: { mode: DISABLE } } }", []],
     [
       "DestinationRule",
-      "{ host: a, subsets: [{ name: b, trafficPolicy: { tunnel: {}, proxyProtocol: {} } }] }",
-      ["spec.subsets[0].trafficPolicy.tunnel"],
+      "{ host: a, subsets: [{ name: b, trafficPolicy: { tunnel: {}, loadBalancer: { zoneAwareLbSetting: {} } } }] }",
+      ["spec.subsets[0].trafficPolicy.loadBalancer.zoneAwareLbSetting"],
     ],
     ["DestinationRule", "{ host: a, workloadSelector: { matchLabels: { a: b } } }", ["spec.workloadSelector"]],
     [

@@ -18,13 +18,12 @@ function notImplemented(field: string, message: string): Problem {
 
 function policyProblems(policy: TrafficPolicy | undefined, at: string): readonly Problem[] {
   if (!policy) return [];
-  const { tls, tunnel, loadBalancer, portLevelSettings = [] } = policy;
+  const { tls, loadBalancer, portLevelSettings = [] } = policy;
   const problems: Problem[] = [];
   const add = (field: string, message: string): number => problems.push(notImplemented(`${at}.${field}`, message));
   if (!supportsTransport(tls)) {
     add("tls.credentialName", "Certificates of Secrets are not served yet; connections are plain. Name files instead.");
   }
-  if (tunnel) add("tunnel", "Connections are not tunnelled yet; they go to the destination itself.");
   if (loadBalancer?.zoneAwareLbSetting)
     add("loadBalancer.zoneAwareLbSetting", "Zones are not considered in this way yet.");
   const ports = portLevelSettings.flatMap((port, index) => policyProblems(port, `${at}.portLevelSettings[${index}]`));

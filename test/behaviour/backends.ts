@@ -91,6 +91,11 @@ export class Backends implements AsyncDisposable {
   /** Opens the ports of all addresses of a host. */
   async listen(namespace: string): Promise<void> {
     const http = createHttp((request, response) => void this.#answer(request, response));
+    http.on("connect", (request, socket) => {
+      this.seen.push({ ...this.#requestLine(request), body: "" });
+      socket.write("HTTP/1.1 200 OK\r\n\r\n");
+      this.#echo(socket as Socket);
+    });
     const h2c = createHttp2((request, response) => void this.#answer(request, response));
     const { certificate: cert, key } = this.authority.issue(certifiedName);
     const secured = { cert, key, requestCert: true, rejectUnauthorized: false };
@@ -157,18 +162,23 @@ export class Backends implements AsyncDisposable {
     socket.pipe(socket);
   }
 
-  async #answer(request: Request, response: Response): Promise<void> {
+  /** What a backend saw of a request before its body. */
+  #requestLine(request: Request): Omit<Seen, "body"> {
     const { socket } = request;
-    const seen: Seen = {
+    return {
       pod: this.#podAt(socket),
       method: request.method ?? "",
       path: request.url ?? "",
       host: request.headers.host ?? String(request.headers[":authority"] ?? ""),
       protocol: request.httpVersion === "2.0" ? "2.0" : "1.1",
       headers: headersOf(request),
-      body: await bodyOf(request),
       connection: socket.remotePort ?? 0,
     };
+  }
+
+  async #answer(request: Request, response: Response): Promise<void> {
+    const { socket } = request;
+    const seen: Seen = { ...this.#requestLine(request), body: await bodyOf(request) };
     this.seen.push(seen);
     const behaviour = [...this.#behaviours].find(([prefix]) => seen.pod.startsWith(prefix))?.[1];
     const { status = 200, delayMs = 0, after, headers = {}, trailers, reset = false } = behaviour?.(seen) ?? {};

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Call, Result } from "./caller.ts";
+import { greeting } from "./greeting.ts";
 import { countBy, inParallel } from "./many.ts";
 import { World } from "./world.ts";
 
@@ -37,6 +38,11 @@ beforeAll(async () => {
       { name: "ailing", pods: three },
       { name: "picky", pods: three },
       { name: "told", ports: [{ name: "tcp", port: 9090, to: "tcp" }] },
+      ...["tunnelled", "far"].map((name, at) => ({
+        name,
+        pods: { v1: 1, v2: 1 },
+        ports: [{ name: "tcp", port: 9092 + at, to: "http" as const }],
+      })),
       { name: "told-more", ports: [{ name: "tcp", port: 9091, to: "tcp" }] },
       {
         name: "ports",
@@ -88,6 +94,22 @@ spec:
         "{ outlierDetection: { consecutive5xxErrors: 2, interval: 100ms, baseEjectionTime: 60s, maxEjectionPercent: 50, outlierDetectionHttpErrorCodes: [418, 429] } }",
       ),
       policy("told", "{ proxyProtocol: {} }"),
+      policy(
+        "tunnelled",
+        "{ tunnel: { targetHost: far.example.com, targetPort: 443 }, portLevelSettings: [{ port: { number: 9092 }, loadBalancer: { simple: RANDOM } }] }",
+      ),
+      policy(
+        "far",
+        "{ tunnel: { protocol: CONNECT, targetHost: far.example.com, targetPort: 443 } }",
+        "  subsets: [{ name: v2, labels: { version: v2 }, trafficPolicy: { tunnel: { targetHost: farther.example.com, targetPort: 444 } } }]",
+      ),
+      `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: far }
+spec:
+  hosts: [far]
+  tcp: [{ route: [{ destination: { host: far, subset: v2 } }] }]`,
       policy("told-more", "{ proxyProtocol: { version: V2 } }"),
       policy(
         "ports",
@@ -262,6 +284,23 @@ describe("OutlierDetection", () => {
     expect(counts.get(429)).toBeGreaterThanOrEqual(2);
     expect(counts.get(429)).toBeLessThan(7);
     expect(counts.get(500)).toBeGreaterThan(15);
+  });
+});
+
+describe("TunnelSettings", () => {
+  async function tunnelled(host: string, port: number): Promise<string> {
+    return greeting(await world.caller("caller").connect(host, port));
+  }
+
+  test("connections go through the destination by CONNECT, to the target", async () => {
+    expect(await tunnelled("tunnelled", 9092)).toMatch(/^tunnelled-v\d-0$/);
+    const seen = world.backends.seen.findLast(({ pod }) => pod.startsWith("tunnelled"));
+    expect({ method: seen?.method, host: seen?.path }).toEqual({ method: "CONNECT", host: "far.example.com:443" });
+  });
+
+  test("a subset may have a target of its own", async () => {
+    expect(await tunnelled("far", 9093)).toBe("far-v2-0");
+    expect(world.backends.seen.findLast(({ pod }) => pod === "far-v2-0")?.path).toBe("farther.example.com:444");
   });
 });
 

@@ -1,6 +1,8 @@
+import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
+import type { TrafficPolicy } from "#api/istio/traffic-policy.ts";
 import type { TCPRoute, TLSRoute } from "#api/istio/virtual-service.ts";
 import type { ObjectRef } from "#api/meta.ts";
-import { policyFor } from "../clusters/policy.ts";
+import { policyFor, subsetOf } from "../clusters/policy.ts";
 import { blackHoleCluster } from "../names.ts";
 import { type Destinations, destinationCluster, destinationPort } from "../routes/destination.ts";
 import { type ConnectionPlace, matchesConnection } from "./match.ts";
@@ -22,6 +24,8 @@ export interface TcpTarget {
   readonly maxConnectionDuration?: string | undefined;
   /** Connections of one caller go to one endpoint. */
   readonly hashSourceIp?: boolean | undefined;
+  /** What the destination, an HTTP proxy, is asked to connect to. */
+  readonly tunnel?: TrafficPolicy["tunnel"];
 }
 
 /** A chain that passes bytes on. */
@@ -42,22 +46,34 @@ export function singleTarget(cluster: string): TcpTarget {
 
 type RouteDestinations = NonNullable<TCPRoute["route"]>;
 
-/** What the DestinationRule of a route's first destination says of its connections. */
-function connectionSettings([first]: RouteDestinations, port: number, known: Destinations): Partial<TcpTarget> {
-  if (!first) return {};
-  const { host, subset = "" } = first.destination;
-  const at = destinationPort(first.destination, port, known);
-  const { connectionPool, loadBalancer } = policyFor(known.rule(host), subset, at);
+/** What a DestinationRule says of connections to a port of a host or of a subset of it. */
+export function connectionSettings(
+  rule: DestinationRuleSpec | undefined,
+  subset: string,
+  port: number,
+): Partial<TcpTarget> {
+  const { connectionPool, loadBalancer } = policyFor(rule, subset, port);
+  // A subset has its own tunnel or none, as in Istio.
+  const { tunnel } = (subset === "" ? rule?.trafficPolicy : subsetOf(rule, subset)?.trafficPolicy) ?? {};
   return {
     idleTimeout: connectionPool?.tcp?.idleTimeout,
     maxConnectionDuration: connectionPool?.tcp?.maxConnectionDuration,
     hashSourceIp: loadBalancer?.consistentHash?.useSourceIp,
+    ...(tunnel && { tunnel }),
   };
+}
+
+/** What the DestinationRule of a route's first destination says: of several, subsets are not asked. */
+function routeSettings([first, ...others]: RouteDestinations, port: number, known: Destinations): Partial<TcpTarget> {
+  if (!first) return {};
+  const { host, subset = "" } = first.destination;
+  const at = destinationPort(first.destination, port, known);
+  return connectionSettings(known.rule(host), others.length === 0 ? subset : "", at);
 }
 
 /** Where connections of a route go: to one cluster, or to several by weight, less those of weight 0. */
 function routeTarget(route: RouteDestinations, port: number, { ref }: ConnectionRule, known: Destinations): TcpTarget {
-  const settings = connectionSettings(route, port, known);
+  const settings = routeSettings(route, port, known);
   const [only, ...others] = route;
   if (only && others.length === 0) {
     return { ...singleTarget(destinationCluster(only.destination, port, known)), ...settings };

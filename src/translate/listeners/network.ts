@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import type { MeshSettings } from "#model/mesh.ts";
@@ -39,9 +40,15 @@ function clusterSpecifier([first, ...others]: TcpTarget["clusters"]) {
   return { case: "weightedClusters" as const, value: { clusters } };
 }
 
+/** How bytes go through an HTTP proxy. */
+function tunnelling({ targetHost, targetPort, protocol = "CONNECT" }: NonNullable<TcpTarget["tunnel"]>) {
+  const host = isIP(targetHost) === 6 ? `[${targetHost}]` : targetHost;
+  return { hostname: `${host}:${targetPort}`, usePost: protocol === "POST" };
+}
+
 /** The filter that passes bytes on. */
 export function tcpProxy(target: TcpTarget, mesh: MeshSettings): Filter {
-  const { clusters, statPrefix, idleTimeout, maxConnectionDuration, hashSourceIp } = target;
+  const { clusters, statPrefix, idleTimeout, maxConnectionDuration, hashSourceIp, tunnel } = target;
   return networkFilter("envoy.filters.network.tcp_proxy", TcpProxySchema, {
     statPrefix,
     clusterSpecifier: clusterSpecifier(clusters),
@@ -50,6 +57,7 @@ export function tcpProxy(target: TcpTarget, mesh: MeshSettings): Filter {
     ...(maxConnectionDuration !== undefined && {
       maxDownstreamConnectionDuration: protoDuration(maxConnectionDuration),
     }),
+    ...(tunnel && { tunnelingConfig: tunnelling(tunnel) }),
     ...(hashSourceIp === true && { hashPolicy: [{ policySpecifier: { case: "sourceIp", value: {} } }] }),
   });
 }

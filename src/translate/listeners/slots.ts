@@ -4,8 +4,14 @@ import { isTls, listenerProtocol, type Protocol } from "#model/protocol.ts";
 import { addressesIn, type Service, type ServicePort } from "#model/service.ts";
 import { meshGateway } from "#model/virtualservices.ts";
 import { clusterName, routeName } from "../names.ts";
-import { policyFor } from "../clusters/policy.ts";
-import { singleTarget, tcpChains, type TcpChain, type TcpTarget, tlsChains } from "../connections/chain.ts";
+import {
+  connectionSettings,
+  singleTarget,
+  tcpChains,
+  type TcpChain,
+  type TcpTarget,
+  tlsChains,
+} from "../connections/chain.ts";
 import type { ConnectionRule } from "../connections/rule.ts";
 import type { Destinations } from "../routes/destination.ts";
 import type { RouteSource } from "../routes/source.ts";
@@ -40,13 +46,8 @@ function places(service: Service, cluster: string): readonly Place[] {
 
 /** Where bytes of a service's port go, and how long such a connection may last. */
 function tcpTarget(service: Service, port: ServicePort, rule: MergedRule | undefined): TcpTarget {
-  const { connectionPool, loadBalancer } = policyFor(rule?.spec, "", port.number);
-  return {
-    ...singleTarget(clusterName("outbound", port.number, "", service.host)),
-    idleTimeout: connectionPool?.tcp?.idleTimeout,
-    maxConnectionDuration: connectionPool?.tcp?.maxConnectionDuration,
-    hashSourceIp: loadBalancer?.consistentHash?.useSourceIp,
-  };
+  const target = singleTarget(clusterName("outbound", port.number, "", service.host));
+  return { ...target, ...connectionSettings(rule?.spec, "", port.number) };
 }
 
 /** Where connections to a service go that no VirtualService has a say about. */
