@@ -1,5 +1,14 @@
 import type { Finding } from "./finding.ts";
+import { backendTLSPolicy } from "./gateway-api/backend-tls-policy.ts";
+import { gatewayClass } from "./gateway-api/gateway-class.ts";
+import { gateway } from "./gateway-api/gateway.ts";
+import { grpcRoute } from "./gateway-api/grpc-route.ts";
+import { httpRoute } from "./gateway-api/http-route.ts";
+import { listenerSet } from "./gateway-api/listener-set.ts";
+import { referenceGrant } from "./gateway-api/reference-grant.ts";
+import { tcpRoute, tlsRoute, udpRoute } from "./gateway-api/route.ts";
 import { authorizationPolicy } from "./istio/authorization-policy.ts";
+import { envoyFilter } from "./istio/envoy-filter.ts";
 import { peerAuthentication } from "./istio/peer-authentication.ts";
 import { proxyConfig } from "./istio/proxy-config.ts";
 import { requestAuthentication } from "./istio/request-authentication.ts";
@@ -12,13 +21,20 @@ import type { ObjectRef } from "./meta.ts";
 /** What an object of each kind would do, that it does not do yet. Who translates a kind takes it off this list. */
 const missing: readonly (readonly [kind: Kind, text: string])[] = [
   [authorizationPolicy, "no request is allowed or refused by it"],
+  [envoyFilter, "no proxy's configuration is patched by it"],
   [peerAuthentication, "workloads take what they took without it"],
   [proxyConfig, "proxies are started as without it"],
   [requestAuthentication, "no token is verified"],
   [telemetry, "proxies tell what they told without it"],
   [trafficExtension, "no proxy runs the extension"],
   [wasmPlugin, "no proxy runs the module"],
+  ...[backendTLSPolicy, gatewayClass, gateway, grpcRoute, httpRoute, listenerSet, referenceGrant].map(uncontrolled),
+  ...[tcpRoute, tlsRoute, udpRoute].map(uncontrolled),
 ];
+
+function uncontrolled(kind: Kind): readonly [Kind, string] {
+  return [kind, "Weft is no controller of the Gateway API yet"];
+}
 
 /** Kinds whose objects are stored and validated, but change nothing yet. */
 export const untranslatedKinds: readonly Kind[] = missing.map(([kind]) => kind);
@@ -28,6 +44,6 @@ export function untranslatedFinding(resource: ObjectRef): Finding | undefined {
   const found = missing.find(([kind]) => kind.group === resource.group && kind.kind === resource.kind);
   if (found === undefined) return undefined;
   const [{ kind }, text] = found;
-  const message = `A ${kind} is stored and checked, but has no effect yet: ${text}.`;
+  const message = `Objects of the kind ${kind} are stored and checked, but have no effect yet: ${text}.`;
   return { code: "NotImplemented", severity: "warning", resource, message };
 }

@@ -1,4 +1,5 @@
 import type { Finding } from "#api/finding.ts";
+import { gatewayApiGroup } from "#api/gateway-api/names.ts";
 import { type ObjectRef, type ResourceObject, refOf } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
@@ -6,6 +7,7 @@ import type { Logger } from "#base/logger.ts";
 import { timestamp } from "#base/timestamp.ts";
 import type { Client, KindRef } from "#kube/client.ts";
 import { WorkQueue } from "#base/workqueue.ts";
+import { gatewayApiStatus } from "./gateway-api.ts";
 import { type Condition, type ObjectStatus, type Refusal, ownTypes, saysTheSame, statusOf } from "./conditions.ts";
 
 /** What is known against an object. */
@@ -28,6 +30,7 @@ export interface StatusWriterOptions {
 
 interface Known {
   readonly ref: ObjectRef;
+  readonly object: ResourceObject;
   readonly generation: number;
   readonly status: ObjectStatus | undefined;
   /** Conditions that others wrote. */
@@ -58,6 +61,7 @@ function knownOf(object: ResourceObject): Known {
   const own = conditions.filter(isOwn);
   return {
     ref: refOf(object),
+    object,
     generation,
     others: conditions.filter((condition) => !isOwn(condition)),
     status:
@@ -124,18 +128,26 @@ export class StatusWriter {
     if (!known || !kind) return;
     const { findings, refusals } = this.#options.verdict(known.ref);
     const now = timestamp(this.#options.clock.now());
-    const wanted = statusOf(findings, refusals, known.generation, now);
-    if (saysTheSame(wanted, known.status)) return;
-    const conditions = [...known.others, ...(wanted?.conditions ?? []).map((one) => sinceBefore(one, known.status))];
-    const status = {
-      conditions: conditions.length === 0 ? null : conditions,
-      validationMessages: wanted && wanted.validationMessages.length > 0 ? wanted.validationMessages : null,
-      observedGeneration: known.generation,
-    };
+    const status =
+      known.ref.group === gatewayApiGroup
+        ? gatewayApiStatus(known.object, findings, now)
+        : changedStatus(known, statusOf(findings, refusals, known.generation, now));
+    if (status === undefined) return;
     await this.#options.client
       .of(kind)
       .patch(known.ref, { kind: "merge", body: { status } }, { subresource: "status" });
   }
+}
+
+/** The members of an Istio object's status that change; undefined where none does. */
+function changedStatus(known: Known, wanted: ObjectStatus | undefined): object | undefined {
+  if (saysTheSame(wanted, known.status)) return undefined;
+  const conditions = [...known.others, ...(wanted?.conditions ?? []).map((one) => sinceBefore(one, known.status))];
+  return {
+    conditions: conditions.length === 0 ? null : conditions,
+    validationMessages: wanted && wanted.validationMessages.length > 0 ? wanted.validationMessages : null,
+    observedGeneration: known.generation,
+  };
 }
 
 /** A condition that stood before with the same status has not changed since. */

@@ -139,6 +139,39 @@ const reading: readonly Row[] = [
     ],
   ],
   [
+    "kinds that are only stored: Istio's policies, the Gateway API",
+    [
+      {
+        run: "create -f - -n work",
+        input:
+          "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec:\n  hostnames: [a.b]\n",
+        says: ["httproute.gateway.networking.k8s.io/r created"],
+      },
+      {
+        run: "get httproute r -n work -o jsonpath={.spec.rules[0].matches[0].path.type}",
+        on: "mesh",
+        says: [/^PathPrefix$/],
+      },
+      { run: "get httproutes.v1beta1.gateway.networking.k8s.io -n work", says: [/^r +\["a\.b"\] +\d+s$/m] },
+      {
+        run: 'patch httproute r -n work --type=merge -p {"spec":{"hostnames":["A"]}}',
+        code: 1,
+        complains: ["spec.hostnames[0]: Invalid value"],
+      },
+      {
+        run: "create -f - -n work",
+        input:
+          "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}\nspec: {mtls: {mode: X}}\n",
+        code: 1,
+        complains: ['spec.mtls.mode: Unsupported value: "X"'],
+      },
+      { run: "explain ap.spec.rules.when", says: ["GROUP:      security.istio.io", "notValues"] },
+      { run: "explain gtw.spec.listeners --recursive", says: ["certificateRefs", "protocol"] },
+      { run: "explain gateway.spec.servers", says: ["GROUP:      networking.istio.io"] },
+      { run: "delete httproute r -n work", says: ["deleted"] },
+    ],
+  ],
+  [
     "auth can-i, auth whoami",
     [
       { run: "auth can-i delete pods -n shop", says: [/^yes$/m] },
