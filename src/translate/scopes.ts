@@ -54,3 +54,10 @@ export function parseScope(key: string): Scope {
 export function parsePlain(key: string): PlainScope {
   return JSON.parse(key) as PlainScope;
 }
+
+/** The scope whose resources a scope has, patched or not; undefined for those that patches add. */
+export function beforePatches(key: string): PlainScope | undefined {
+  const scope = parseScope(key);
+  if (scope.kind === "added") return undefined;
+  return scope.kind === "patched" ? parsePlain(scope.of) : scope;
+}

@@ -1,57 +1,182 @@
 /**
- * What EnvoyFilters change in the configuration of proxies. Names of groups are headings of Istio's reference "Envoy
- * Filter".
+ * What EnvoyFilters change in the configuration of proxies. Names of groups are headings and values of Istio's reference
+ * "Envoy Filter".
  */
+import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import type { Call, Result } from "./caller.ts";
+import { addition, envoyFilter, inRouter, lua, rateLimit, staticAnswer, textAnswer } from "./envoy-filters.ts";
+import { inParallel } from "./many.ts";
 import { World } from "./world.ts";
 
-/** An EnvoyFilter; `more` holds other fields of its spec than the patches. */
-function filter(name: string, patches: readonly string[], more = "", namespace = "shop"): string {
-  return `
-apiVersion: networking.istio.io/v1alpha3
-kind: EnvoyFilter
-metadata: { name: ${name}, namespace: ${namespace} }
-spec:
-  ${more}
-  configPatches:
-${patches.map((patch) => `    - ${patch.trim().replaceAll("\n", "\n  ")}`).join("\n")}`;
+const outbound = "SIDECAR_OUTBOUND";
+
+/** The virtual host of a service on its port. */
+function vhost(service: string, more = ""): string {
+  return `{ context: ${outbound}, routeConfiguration: { vhost: { name: "${service}.shop.svc.cluster.local:9080"${more} } } }`;
 }
 
-/** The workloads of one app. */
-function only(app: string): string {
-  return `workloadSelector: { labels: { app: ${app} } }`;
-}
-
-const manager = "envoy.filters.network.http_connection_manager";
-const router = `{ name: ${manager}, subFilter: { name: envoy.filters.http.router } }`;
-
-/** A Lua script that adds a header to requests, as a filter before the router. */
-function lua(context: string, header: string, value: string): string {
-  const type = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua";
-  const code = `function envoy_on_request(handle) handle:headers():add('${header}', '${value}') end`;
-  return `
-    applyTo: HTTP_FILTER
-    match: { context: ${context}, listener: { filterChain: { filter: ${router} } } }
-    patch:
-      operation: INSERT_BEFORE
-      value:
-        name: lua-${value}
-        typed_config: { "@type": ${type}, default_source_code: { inline_string: "${code}" } }`;
-}
+const filters: readonly string[] = [
+  envoyFilter("lua-inbound", [lua("inbound", { context: "SIDECAR_INBOUND" })], { select: "server" }),
+  envoyFilter("lua-edge", [lua("edge", { context: "GATEWAY" })], { namespace: "edge" }),
+  envoyFilter("lua-root", [lua("root", { context: outbound })], { namespace: "istio-system", priority: -5 }),
+  envoyFilter(
+    "remove",
+    [`{ applyTo: HTTP_FILTER, match: ${inRouter("lua-root", outbound)}, patch: { operation: REMOVE } }`],
+    {
+      select: "other",
+    },
+  ),
+  // Each goes first, so the one that is applied last is the first: the highest priority, then the youngest.
+  envoyFilter("order-c", [lua("c", { context: outbound, operation: "INSERT_FIRST", header: "x-order" })], {
+    priority: 7,
+  }),
+  envoyFilter("order-a", [lua("a", { context: outbound, operation: "INSERT_FIRST", header: "x-order" })]),
+  envoyFilter("order-b", [lua("b", { context: outbound, operation: "INSERT_FIRST", header: "x-order" })]),
+  envoyFilter("versions", [
+    lua("old", { context: outbound, header: "x-version", proxy: "{ proxyVersion: '^1\\.30' }" }),
+    lua("new", { context: outbound, header: "x-version", proxy: "{ proxyVersion: '^1\\.31' }" }),
+    lua("east", { context: outbound, header: "x-cluster", proxy: "{ metadata: { CLUSTER_ID: east } }" }),
+    lua("west", { context: outbound, header: "x-cluster", proxy: "{ metadata: { CLUSTER_ID: west } }" }),
+  ]),
+  envoyFilter("limit", [rateLimit(9085, 2)], { select: "caller" }),
+  envoyFilter("more", [
+    `
+applyTo: HTTP_FILTER
+match: ${inRouter("envoy.filters.http.local_ratelimit", outbound)}
+patch:
+  operation: MERGE
+  value:
+    name: envoy.filters.http.local_ratelimit
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit
+      token_bucket: { max_tokens: 3, tokens_per_fill: 3, fill_interval: 600s }`,
+  ]),
+  envoyFilter("clusters", [
+    `
+applyTo: CLUSTER
+match: { context: ${outbound}, cluster: { service: absent.shop.svc.cluster.local } }
+patch: { operation: MERGE, value: { connect_timeout: 0.2s } }`,
+    `
+applyTo: CLUSTER
+match: { context: ${outbound}, cluster: { name: outbound|9080||narrow.shop.svc.cluster.local } }
+patch:
+  operation: MERGE_AND_REPLACE_LIST
+  value: { circuit_breakers: { thresholds: [{ max_connections: 1, max_pending_requests: 1 }] } }`,
+  ]),
+  envoyFilter("routes", [
+    `
+applyTo: HTTP_ROUTE
+match: ${vhost("routed", ", route: { action: ROUTE }")}
+patch: { operation: MERGE, value: { ${addition("x-route", "merged")} } }`,
+    `
+applyTo: HTTP_ROUTE
+match: ${vhost("routed")}
+patch: { operation: INSERT_FIRST, value: { match: { path: /first }, ${textAnswer("first")} } }`,
+    `
+applyTo: VIRTUAL_HOST
+match: { context: ${outbound}, routeConfiguration: { name: "9080" } }
+patch:
+  operation: ADD
+  value: { name: added, domains: [added.example.com], routes: [{ match: { prefix: / }, ${textAnswer("added")} }] }`,
+    `
+applyTo: VIRTUAL_HOST
+match: ${vhost("removed")}
+patch: { operation: REMOVE }`,
+    `
+applyTo: ROUTE_CONFIGURATION
+match: { context: ${outbound}, routeConfiguration: { portNumber: 9080 } }
+patch: { operation: MERGE, value: { ${addition("x-configuration", "9080")} } }`,
+    `
+applyTo: HTTP_ROUTE
+match: { context: SIDECAR_INBOUND }
+patch: { operation: MERGE, value: { ${addition("x-inbound-route", "merged")} } }`,
+  ]),
+  envoyFilter("listeners", [
+    `
+applyTo: LISTENER
+match: { context: ${outbound} }
+patch:
+  operation: ADD
+  value:
+    name: added
+    address: { socket_address: { address: 127.0.0.1, port_value: 19099 } }
+    filter_chains: [{ filters: [${staticAnswer("listener")}] }]`,
+    `
+applyTo: FILTER_CHAIN
+match: { context: ${outbound}, listener: { name: virtualOutbound } }
+patch:
+  operation: ADD
+  value: { filter_chain_match: { destination_port: 9777 }, filters: [${staticAnswer("chain")}] }`,
+    `
+applyTo: LISTENER
+match: { context: ${outbound}, listener: { name: virtualOutbound } }
+patch: { operation: MERGE, value: { stat_prefix: renamed } }`,
+    `
+applyTo: FILTER_CHAIN
+match: { context: SIDECAR_INBOUND, listener: { filterChain: { destinationPort: 8080 } } }
+patch: { operation: MERGE, value: { metadata: { filter_metadata: { example: { merged: true } } } } }`,
+    `
+applyTo: NETWORK_FILTER
+match:
+  context: ${outbound}
+  listener: { portNumber: 9090, filterChain: { filter: { name: envoy.filters.network.tcp_proxy } } }
+patch:
+  operation: MERGE
+  value:
+    name: envoy.filters.network.tcp_proxy
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+      idle_timeout: 0.3s`,
+  ]),
+  envoyFilter("extension", [
+    `
+applyTo: HTTP_FILTER
+match: ${inRouter("envoy.filters.http.router", outbound)}
+patch:
+  operation: INSERT_BEFORE
+  value:
+    name: by-name
+    config_discovery:
+      config_source: { ads: {}, initial_fetch_timeout: 0s, resource_api_version: V3 }
+      type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua]`,
+    `
+applyTo: EXTENSION_CONFIG
+patch:
+  operation: ADD
+  value:
+    name: by-name
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+      default_source_code: { inline_string: "function envoy_on_request(h) h:headers():add('x-extension', 'by-name') end" }`,
+  ]),
+  envoyFilter("odd", [
+    `{ applyTo: CLUSTER, match: { context: ${outbound} }, patch: { operation: MERGE, value: { connect_timeout: soon } } }`,
+    `{ applyTo: CLUSTER, match: { context: ${outbound} }, patch: { operation: MERGE, value: { no_such_field: 1 } } }`,
+    `{ applyTo: NETWORK_FILTER, patch: { operation: INSERT_FIRST, value: { name: x, typed_config: { "@type": example.Nothing } } } }`,
+    lua("odd", { context: outbound, header: "x-odd" }),
+  ]),
+];
 
 let world: World;
 
 beforeAll(async () => {
+  const server = { servedBy: ["server"] };
   world = await World.start("ef", {
     proxies: [
       { name: "caller", labels: { app: "caller" } },
+      { name: "other", labels: { app: "other" } },
+      { name: "stranger", namespace: "bank", labels: { app: "caller" } },
       { name: "server", labels: { app: "server" }, serves: true },
       { name: "edge", type: "router", namespace: "edge", labels: { istio: "ingress" } },
     ],
     services: [
-      { name: "page" },
-      { name: "server", servedBy: ["server"] },
+      ...["page", "routed", "removed", "narrow"].map((name) => ({ name })),
+      { name: "absent", pods: { absent: 1 } },
+      { name: "limited", ports: [{ name: "http", port: 9085, to: "http" }] },
+      { name: "tcp", ports: [{ name: "tcp", port: 9090, to: "tcp" }] },
+      { name: "server", ...server },
       { name: "edge", namespace: "edge", servedBy: ["edge"], ports: [{ name: "http", port: 80, to: "http" }] },
     ],
     istio: [
@@ -69,9 +194,9 @@ metadata: { name: page }
 spec:
   hosts: [page.example.com]
   gateways: [edge/edge]
-  http: [{ route: [{ destination: { host: page } }] }]`,
-      filter("lua-inbound", [lua("SIDECAR_INBOUND", "x-patched", "inbound")], only("server")),
-      filter("lua-edge", [lua("GATEWAY", "x-patched", "edge")], "", "edge"),
+  http: [{ route: [{ destination: { host: page } }] }]
+`,
+      ...filters,
     ],
   });
 });
@@ -80,18 +205,167 @@ afterAll(async () => {
   await (world as World | undefined)?.[Symbol.asyncDispose]();
 });
 
-function send(url: string, call?: Call): Promise<Result> {
-  return world.caller("caller").send(`http://${url}`, call);
+function send(url: string, call?: Call, from = "caller"): Promise<Result> {
+  return world.caller(from).send(`http://${url}`, call);
+}
+
+/** A header as a backend saw it. */
+async function header(name: string, url = "page:9080/", from = "caller"): Promise<string | undefined> {
+  const { seen, status, text } = await send(url, {}, from);
+  if (!seen) throw new Error(`no backend answered: ${status} ${text}`);
+  return seen.headers[name];
+}
+
+/** What a TCP server says first. */
+async function greeting(host: string, port: number): Promise<string> {
+  const socket = await world.caller("caller").connect(host, port);
+  const [chunk] = (await once(socket, "data")) as [Buffer];
+  socket.destroy();
+  return String(chunk);
 }
 
 describe("HTTP_FILTER", () => {
-  test("a Lua filter before the router of what comes in", async () => {
-    expect((await send("server:9080/")).seen?.headers["x-patched"]).toBe("inbound");
-    expect((await send("page:9080/")).seen?.headers["x-patched"]).toBeUndefined();
+  test("INSERT_BEFORE the router of what comes in", async () => {
+    expect(await header("x-lua", "server:9080/")).toContain("inbound");
+    expect(await header("x-lua", "page:9080/")).not.toContain("inbound");
   });
 
-  test("a Lua filter at a gateway", async () => {
+  test("INSERT_BEFORE the router of a gateway", async () => {
     const { seen } = await world.outside.send(`http://${world.addressOf("edge")}:8088/`, { host: "page.example.com" });
-    expect(seen?.headers["x-patched"]).toBe("edge");
+    expect(seen?.headers["x-lua"]).toBe("edge");
+  });
+
+  test("INSERT_BEFORE for one port, and MERGE of its configuration by another EnvoyFilter", async () => {
+    const statuses = await inParallel(5, 1, async () => (await send("limited:9085/")).status);
+    expect(statuses).toEqual([200, 200, 200, 429, 429]);
+    expect((await send("page:9080/")).status).toBe(200);
+  });
+
+  test("REMOVE of a filter that an EnvoyFilter of a lower priority put in", async () => {
+    expect(await header("x-lua", "page:9080/", "caller")).toBe("root");
+    expect(await header("x-lua", "page:9080/", "other")).toBeUndefined();
+  });
+});
+
+describe("EnvoyFilter", () => {
+  test("those of the root namespace are for all namespaces, others for their own", async () => {
+    expect(await header("x-lua", "page.shop:9080/", "stranger")).toBe("root");
+    expect(await header("x-order", "page.shop:9080/", "stranger")).toBeUndefined();
+  });
+
+  test("priority, then age, says which comes first", async () => {
+    expect(await header("x-order")).toBe("c, b, a");
+  });
+
+  test("ProxyMatch: proxyVersion and metadata", async () => {
+    expect(await header("x-version")).toBe("new");
+    expect(await header("x-cluster")).toBe("east");
+  });
+});
+
+describe("CLUSTER", () => {
+  test("MERGE of the connect timeout", async () => {
+    const { status, ms } = await send("absent:9080/", { headers: { "x-envoy-max-retries": "0" } });
+    expect(status).toBe(503);
+    // Ten seconds without.
+    expect(ms).toBeLessThan(5000);
+  });
+
+  test("MERGE_AND_REPLACE_LIST of circuit breakers", async () => {
+    const { promise: after, resolve: release } = Promise.withResolvers<void>();
+    using _waiting = world.backends.behave("narrow", () => ({ after }));
+    let refusals = 0;
+    const results = await inParallel(6, 6, async () => {
+      const result = await send("narrow:9080/");
+      if (result.status === 503) refusals += 1;
+      if (refusals === 4) release();
+      return result;
+    });
+    expect(results.filter(({ status }) => status === 200)).toHaveLength(2);
+  });
+});
+
+describe("ROUTE_CONFIGURATION, VIRTUAL_HOST, HTTP_ROUTE", () => {
+  test("MERGE into the routes of a virtual host", async () => {
+    expect(await header("x-route", "routed:9080/")).toBe("merged");
+    expect(await header("x-route", "page:9080/")).toBeUndefined();
+  });
+
+  test("INSERT_FIRST of a route", async () => {
+    expect((await send("routed:9080/first")).text).toBe("first");
+  });
+
+  test("ADD of a virtual host", async () => {
+    expect((await send("added.example.com:9080/")).text).toBe("added");
+  });
+
+  test("REMOVE of a virtual host: requests go where the caller wanted to go", async () => {
+    // To the service's own address, which only proxies know.
+    expect((await send("removed:9080/")).status).toBe(503);
+    expect((await send("removed.shop.svc.cluster.local:9080/", { headers: { host: "routed:9080" } })).status).toBe(200);
+  });
+
+  test("MERGE into a route configuration", async () => {
+    expect(await header("x-configuration", "page:9080/")).toBe("9080");
+  });
+
+  test("MERGE into the routes of what comes in, which stand in the listener", async () => {
+    expect(await header("x-inbound-route", "server:9080/")).toBe("merged");
+    expect(await header("x-inbound-route", "page:9080/")).toBeUndefined();
+  });
+});
+
+describe("LISTENER, FILTER_CHAIN, NETWORK_FILTER", () => {
+  test("ADD of a listener", async () => {
+    expect(await greeting("127.0.0.1", 19_099)).toBe("listener");
+  });
+
+  test("ADD of a filter chain", async () => {
+    expect(await greeting("10.10.14.1", 9777)).toBe("chain");
+  });
+
+  test("MERGE into a listener and into a chain", async () => {
+    const listeners = await world.envoy("server").admin("GET", "/config_dump?resource=dynamic_listeners");
+    expect(listeners).toContain('"stat_prefix": "renamed"');
+    expect(listeners.match(/"example": \{/g)?.length).toBeGreaterThan(0);
+  });
+
+  test("MERGE of a TCP proxy's idle timeout", async () => {
+    const socket = await world.caller("caller").connect("tcp", 9090);
+    const ended = once(socket, "close");
+    socket.resume();
+    const started = performance.now();
+    await ended;
+    // An hour without.
+    expect(performance.now() - started).toBeLessThan(20_000);
+  });
+});
+
+describe("EXTENSION_CONFIG", () => {
+  test("ADD gives a filter that asks for it by name its configuration", async () => {
+    expect(await header("x-extension")).toBe("by-name");
+  });
+});
+
+describe("patches that cannot be", () => {
+  test("are findings; the others of the object are applied, and traffic goes on", async () => {
+    expect(world.findings("EnvoyFilter", "odd")).toEqual([
+      "InvalidPatch spec.configPatches[0].patch.value",
+      "UnknownField spec.configPatches[1].patch.value.no_such_field",
+      "InvalidPatch spec.configPatches[2].patch.value",
+    ]);
+    expect(await header("x-odd")).toBe("odd");
+  });
+
+  test("what only Envoy can judge is put down to the EnvoyFilter, and what was goes on", async () => {
+    world.apply(envoyFilter("bad-lua", [lua("(", { context: outbound, code: "this is no Lua" })], { select: "other" }));
+    const refused = await eventually("the proxy refuses it", () =>
+      world.refused.length > 0 ? world.refused : undefined,
+    );
+    for (const { message, blamed } of refused) {
+      expect(message).toContain("script load error");
+      expect(blamed).toContain("EnvoyFilter bad-lua");
+    }
+    expect((await send("page:9080/", {}, "other")).status).toBe(200);
   });
 });

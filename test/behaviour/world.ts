@@ -10,8 +10,9 @@ import { silentLogger } from "#base/logger.ts";
 import { Engine } from "#incremental/engine.ts";
 import type { MeshConfig } from "#model/mesh.ts";
 import { createModel, type Model } from "#model/model.ts";
+import type { TypeUrl } from "#proto/encoded.ts";
 import { applyCapture, defaultCapture } from "#runtime/capture.ts";
-import { createTranslator } from "#translate/translator.ts";
+import { createTranslator, type Translator } from "#translate/translator.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { NetworkEnvoy } from "../support/envoy.ts";
 import { eventually } from "../support/eventually.ts";
@@ -48,6 +49,14 @@ export interface WorldSpec {
   readonly istio: readonly string[];
   readonly proxies: readonly ProxySpec[];
   readonly mesh?: MeshConfig;
+}
+
+/** What a proxy does not take. */
+export interface Refused {
+  readonly resources: readonly string[];
+  readonly message: string;
+  /** Objects that the resources came from: `EnvoyFilter odd`. */
+  readonly blamed: readonly string[];
 }
 
 /** An address of the Pods' network that no object tells of; the backends answer there as `stranger`. */
@@ -98,10 +107,13 @@ export class World implements AsyncDisposable {
   readonly #proxies: Proxy[] = [];
   readonly #objects: PlacedObject[] = [];
   readonly #settings: MeshConfig;
+  readonly #translator: Translator;
+  #xds: XdsServer | undefined;
 
   private constructor(spec: WorldSpec) {
     this.#settings = spec.mesh ?? {};
     this.model = createModel(this.#engine);
+    this.#translator = createTranslator(this.#engine, this.model);
     this.#addresses = new Map(spec.proxies.map(({ name }, at) => [name, proxyAddress(at)]));
     this.#services = place(spec.services, this.#addresses);
     const pods = this.#pods().map((pod) => [pod.address, pod.name] as const);
@@ -165,6 +177,22 @@ export class World implements AsyncDisposable {
     return address;
   }
 
+  /** What is wrong with an object: the fields, and why. */
+  findings(kind: string, name: string, namespace = "shop"): readonly string[] {
+    return this.#translator.findings({ kind, namespace, name }).map(({ code, field = "" }) => `${code} ${field}`);
+  }
+
+  /** What proxies refuse now. */
+  get refused(): readonly Refused[] {
+    return (this.#xds?.proxies() ?? []).flatMap(({ node, types }) =>
+      Object.entries(types).flatMap(([type, { refused }]) => {
+        if (!refused) return [];
+        const origins = refused.resources.flatMap((name) => this.#translator.origins(node, type as TypeUrl, name));
+        return [{ ...refused, blamed: origins.map(({ kind, name }) => `${kind} ${name}`) }];
+      }),
+    );
+  }
+
   /** Edits objects as one change. */
   apply(yaml: string): void {
     this.#put(objectsOf(yaml), "");
@@ -187,10 +215,9 @@ export class World implements AsyncDisposable {
     chmodSync(folder, 0o755);
     this.#stack.defer(() => rmSync(folder, { recursive: true, force: true }));
     const socketPath = join(folder, "ads.sock");
-    const source = createTranslator(this.#engine, this.model);
     const xds = this.#stack.use(
       await createXdsServer({
-        source,
+        source: this.#translator,
         engine: this.#engine,
         clock: systemClock,
         logger: silentLogger,
@@ -198,6 +225,7 @@ export class World implements AsyncDisposable {
         drainMs: 0,
       }),
     );
+    this.#xds = xds;
     await Promise.all(spec.proxies.map((proxy, at) => this.#startProxy(network, proxy, proxyAddress(at), socketPath)));
     await this.#inSync(xds);
   }

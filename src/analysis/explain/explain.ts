@@ -1,7 +1,7 @@
 import type { Listener } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { virtualOutbound } from "#translate/names.ts";
 import { type GatewayRouteView, listenPort } from "#translate/view.ts";
-import { parseScope } from "#translate/scopes.ts";
+import { beforePatches } from "#translate/scopes.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { type ExplainContext, portReasons } from "./context.ts";
 import { terminalOf } from "./decoded.ts";
@@ -58,9 +58,9 @@ function leaving(context: ExplainContext, request: ExplainedRequest): Arrival {
 
 /** A request from outside that arrives at a gateway on the port of its Service. */
 function arriving({ mesh: { translator }, resources, proxy }: ExplainContext, request: ExplainedRequest): Arrival {
-  const scopes = translator.scopes.get(translator.classOf(proxy.node))[typeUrls.listener].map(parseScope);
+  const scopes = translator.scopes.get(translator.classOf(proxy.node))[typeUrls.listener].map(beforePatches);
   const view = scopes
-    .map((scope) => (scope.kind === "gateway-listeners" ? scope.view : undefined))
+    .map((scope) => (scope?.kind === "gateway-listeners" ? scope.view : undefined))
     .find((each) => each);
   const port = view ? listenPort(view satisfies GatewayRouteView, request.port) : request.port;
   const listener = at(resources.listeners(), "0.0.0.0", port);
