@@ -8,7 +8,6 @@ import { listenerSet } from "./gateway-api/listener-set.ts";
 import { referenceGrant } from "./gateway-api/reference-grant.ts";
 import { tcpRoute, tlsRoute, udpRoute } from "./gateway-api/route.ts";
 import { authorizationPolicy } from "./istio/authorization-policy.ts";
-import { envoyFilter } from "./istio/envoy-filter.ts";
 import { peerAuthentication } from "./istio/peer-authentication.ts";
 import { proxyConfig } from "./istio/proxy-config.ts";
 import { requestAuthentication } from "./istio/request-authentication.ts";
@@ -21,7 +20,6 @@ import type { ObjectRef } from "./meta.ts";
 /** What an object of each kind would do, that it does not do yet. Who translates a kind takes it off this list. */
 const missing: readonly (readonly [kind: Kind, text: string])[] = [
   [authorizationPolicy, "no request is allowed or refused by it"],
-  [envoyFilter, "no proxy's configuration is patched by it"],
   [peerAuthentication, "workloads take what they took without it"],
   [proxyConfig, "proxies are started as without it"],
   [requestAuthentication, "no token is verified"],
