@@ -12,6 +12,7 @@ import { followMesh, istioKinds } from "#sources/mesh.ts";
 import { ClusterStatusWriter } from "#status/cluster.ts";
 import { MeshStatusWriter } from "#status/mesh.ts";
 import type { ProxyCounts } from "#status/mesh.ts";
+import type { Holders } from "#status/conditions.ts";
 import { StatusWriter } from "#status/writer.ts";
 import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#xds/listen.ts";
@@ -52,6 +53,10 @@ async function synced(
     return [];
   });
   await Promise.race([Promise.all(states), limit]);
+}
+
+function holders({ connected, inSync }: ProxyCounts): Holders {
+  return { connected, holding: inSync };
 }
 
 /**
@@ -109,7 +114,7 @@ export async function runDiscovery(
     members.done,
     clusterStatus.run(signal),
     meshStatus.run(signal),
-    statuses.run(signal),
+    statuses.run(() => holders(proxies()), signal),
     addresses.run(signal),
   ]);
 }

@@ -100,7 +100,8 @@ export class Verdicts implements Audience {
   /** What is known against an object now. */
   of(ref: ObjectRef): Verdict {
     const untranslated = untranslatedFinding(ref);
-    if (untranslated !== undefined) return { findings: [untranslated], refusals: [] };
-    return { findings: this.#findings.get(idOf(ref)), refusals: this.#refusals.get(statusKey(ref)) ?? [] };
+    if (untranslated !== undefined) return { findings: [untranslated], refusals: [], translated: false };
+    const refusals = this.#refusals.get(statusKey(ref)) ?? [];
+    return { findings: this.#findings.get(idOf(ref)), refusals, translated: true };
   }
 }

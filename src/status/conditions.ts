@@ -52,7 +52,7 @@ function accepted(findings: readonly Finding[], now: string): Condition {
   };
 }
 
-function programmed(refusals: readonly Refusal[], now: string): Condition {
+function refused(refusals: readonly Refusal[], now: string): Condition {
   const text = refusals.map(({ proxies, message }) => `refused by ${proxies.join(", ")}: ${message}`);
   return {
     type: "Programmed",
@@ -63,19 +63,40 @@ function programmed(refusals: readonly Refusal[], now: string): Condition {
   };
 }
 
-/** The status of an object with findings or refusals; undefined where there is nothing to say. */
-export function statusOf(
-  findings: readonly Finding[],
-  refusals: readonly Refusal[],
-  generation: number,
-  now: string,
-): ObjectStatus | undefined {
-  if (findings.length === 0 && refusals.length === 0) return undefined;
+/** How many of the proxies hold what an object says now. */
+export interface Holders {
+  readonly connected: number;
+  readonly holding: number;
+}
+
+function held({ connected, holding }: Holders, now: string): Condition {
+  const all = connected > 0 && holding === connected;
+  const words = `${holding} of ${connected} proxies hold this generation`;
+  return {
+    type: "Programmed",
+    status: all ? "True" : "False",
+    reason: all ? "Programmed" : connected === 0 ? "NoProxies" : "Pending",
+    message: connected === 0 ? "no proxy is connected" : words,
+    lastTransitionTime: now,
+  };
+}
+
+/** What is known of an object. */
+export interface Known {
+  readonly findings: readonly Finding[];
+  readonly refusals: readonly Refusal[];
+  /** The condition `Programmed` that stands and still holds, or who holds the object now; absent where nobody can. */
+  readonly programmed?: Condition | Holders;
+}
+
+/** An object's status from all that is known of it. */
+export function statusOf({ findings, refusals, programmed }: Known, generation: number, now: string): ObjectStatus {
+  const holding = programmed && ("type" in programmed ? programmed : held(programmed, now));
   return {
     observedGeneration: generation,
     conditions: [
-      ...(findings.length > 0 ? [accepted(findings, now)] : []),
-      ...(refusals.length > 0 ? [programmed(refusals, now)] : []),
+      accepted(findings, now),
+      ...(refusals.length > 0 ? [refused(refusals, now)] : holding ? [holding] : []),
     ],
     validationMessages: findings.map(({ code, severity }) => ({ type: { name: code, code }, level: levels[severity] })),
   };

@@ -8,12 +8,22 @@ import { timestamp } from "#base/timestamp.ts";
 import type { Client, KindRef } from "#kube/client.ts";
 import { WorkQueue } from "#base/workqueue.ts";
 import { gatewayApiStatus } from "./gateway-api.ts";
-import { type Condition, type ObjectStatus, type Refusal, ownTypes, saysTheSame, statusOf } from "./conditions.ts";
+import {
+  type Condition,
+  type Holders,
+  type ObjectStatus,
+  type Refusal,
+  ownTypes,
+  saysTheSame,
+  statusOf,
+} from "./conditions.ts";
 
 /** What is known against an object. */
 export interface Verdict {
   readonly findings: readonly Finding[];
   readonly refusals: readonly Refusal[];
+  /** Whether objects of the kind become configuration of proxies. */
+  readonly translated: boolean;
 }
 
 /** What a writer needs. */
@@ -28,14 +38,23 @@ export interface StatusWriterOptions {
   readonly logger: Logger;
 }
 
-interface Known {
+interface Tracked {
   readonly ref: ObjectRef;
   readonly object: ResourceObject;
   readonly generation: number;
   readonly status: ObjectStatus | undefined;
   /** Conditions that others wrote. */
   readonly others: readonly Condition[];
+  /** Milliseconds on the monotonic clock when this generation was first seen. */
+  readonly since: number;
 }
+
+/** Milliseconds after which a change is on its way to every proxy that it concerns. */
+const sentMs = 500;
+/** Milliseconds that proxies get to take a change before it is said that some have not. */
+const patienceMs = 5_000;
+/** Milliseconds between looks at proxies that have not. */
+const againMs = 1_000;
 
 /** Milliseconds that a burst of changes is waited for: a status is for people. */
 const settleMs = 100;
@@ -54,7 +73,7 @@ function isOwn({ type }: Condition): boolean {
 }
 
 /** What an object's status says now, as far as it is written here. */
-function knownOf(object: ResourceObject): Known {
+function tracked(object: ResourceObject, since: number): Tracked {
   const { generation } = object.metadata;
   const status = (object["status"] ?? {}) as Partial<ObjectStatus>;
   const conditions = status.conditions ?? [];
@@ -63,6 +82,7 @@ function knownOf(object: ResourceObject): Known {
     ref: refOf(object),
     object,
     generation,
+    since,
     others: conditions.filter((condition) => !isOwn(condition)),
     status:
       own.length === 0
@@ -76,14 +96,18 @@ function knownOf(object: ResourceObject): Known {
 }
 
 /**
- * Writes what is known against the mesh's objects into their status, and takes it away again when it is mended. An
- * object with nothing against it is left alone. What others wrote in a status stays.
+ * Writes into the status of the mesh's objects what is known of them: whether they are accepted, and how many proxies
+ * hold them. Once all do, that stands until the object changes or a proxy refuses it: proxies that come later get
+ * the newest anyway. What others wrote in a status stays.
  */
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, Tracked>();
   readonly #kinds: ReadonlyMap<string, KindRef>;
   readonly #queue: WorkQueue;
+  #holders: () => Holders = () => ({ connected: 0, holding: 0 });
+  /** The last count, for all objects that ask about the same time. */
+  #counted: { readonly at: number; readonly holders: Holders } | undefined;
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
@@ -98,17 +122,23 @@ export class StatusWriter {
     });
   }
 
-  /** Writes until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
+  /**
+   * Writes until the signal aborts.
+   * @param holders how many proxies are connected, and how many of them hold the newest of everything.
+   */
+  async run(holders: () => Holders, signal: AbortSignal): Promise<void> {
+    this.#holders = holders;
     await this.#queue.run(signal);
   }
 
   /** Tells of an object as it is stored. */
   seen(object: ResourceObject): void {
-    const known = knownOf(object);
-    if (!this.#kinds.has(kindKey(known.ref))) return;
-    const key = statusKey(known.ref);
-    this.#known.set(key, known);
+    const ref = refOf(object);
+    if (!this.#kinds.has(kindKey(ref))) return;
+    const key = statusKey(ref);
+    const before = this.#known.get(key);
+    const same = before?.generation === object.metadata.generation;
+    this.#known.set(key, tracked(object, same ? before.since : this.#options.clock.monotonic()));
     this.#queue.addAfter(key, settleMs);
   }
 
@@ -122,30 +152,58 @@ export class StatusWriter {
     for (const key of keys) if (this.#known.has(key)) this.#queue.addAfter(key, settleMs);
   }
 
-  async #write(key: string): Promise<void> {
+  /** @returns milliseconds after which to look again, while some proxies do not hold the object. */
+  async #write(key: string): Promise<number | undefined> {
     const known = this.#known.get(key);
     const kind = known && this.#kinds.get(kindKey(known.ref));
-    if (!known || !kind) return;
-    const { findings, refusals } = this.#options.verdict(known.ref);
+    if (!known || !kind) return undefined;
+    const { findings, refusals, translated } = this.#options.verdict(known.ref);
     const now = timestamp(this.#options.clock.now());
+    const programmed = translated ? this.#programmed(known) : {};
     const status =
       known.ref.group === gatewayApiGroup
         ? gatewayApiStatus(known.object, findings, now)
-        : changedStatus(known, statusOf(findings, refusals, known.generation, now));
-    if (status === undefined) return;
-    await this.#options.client
-      .of(kind)
-      .patch(known.ref, { kind: "merge", body: { status } }, { subresource: "status" });
+        : changedStatus(known, statusOf({ findings, refusals, ...programmed.says }, known.generation, now));
+    if (status !== undefined) {
+      await this.#options.client
+        .of(kind)
+        .patch(known.ref, { kind: "merge", body: { status } }, { subresource: "status" });
+    }
+    return programmed.againMs;
+  }
+
+  #count(): Holders {
+    const at = this.#options.clock.monotonic();
+    if (this.#counted === undefined || at - this.#counted.at > settleMs)
+      this.#counted = { at, holders: this.#holders() };
+    return this.#counted.holders;
+  }
+
+  /** What is said of the proxies that hold an object, and when to look again. */
+  #programmed({ status, generation, since }: Tracked): Programmed {
+    const before = status?.conditions.find(({ type }) => type === "Programmed");
+    const says = before && before.reason !== "Refused" ? { programmed: before } : {};
+    if (before?.status === "True" && status?.observedGeneration === generation) return { says };
+    const waited = this.#options.clock.monotonic() - since;
+    if (waited < sentMs) return { says, againMs: sentMs - waited };
+    const holders = this.#count();
+    const all = holders.connected > 0 && holders.holding === holders.connected;
+    if (all) return { says: { programmed: holders } };
+    return { says: waited < patienceMs ? says : { programmed: holders }, againMs };
   }
 }
 
+interface Programmed {
+  readonly says?: { readonly programmed?: Condition | Holders };
+  readonly againMs?: number;
+}
+
 /** The members of an Istio object's status that change; undefined where none does. */
-function changedStatus(known: Known, wanted: ObjectStatus | undefined): object | undefined {
+function changedStatus(known: Tracked, wanted: ObjectStatus): object | undefined {
   if (saysTheSame(wanted, known.status)) return undefined;
-  const conditions = [...known.others, ...(wanted?.conditions ?? []).map((one) => sinceBefore(one, known.status))];
   return {
-    conditions: conditions.length === 0 ? null : conditions,
-    validationMessages: wanted && wanted.validationMessages.length > 0 ? wanted.validationMessages : null,
+    conditions: [...known.others, ...wanted.conditions.map((one) => sinceBefore(one, known.status))],
+    validationMessages: wanted.validationMessages.length > 0 ? wanted.validationMessages : null,
     observedGeneration: known.generation,
   };
 }

@@ -1,0 +1,107 @@
+/** What the control plane says in the status of Istio's objects. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { destinationRule } from "#api/istio/destination-rule.ts";
+import { serviceEntry } from "#api/istio/service-entry.ts";
+import type { ResourceObject } from "#api/meta.ts";
+import { createNamespace } from "#apiserver/testing/objects.ts";
+import { startTestServer } from "#apiserver/testing/server.ts";
+import { systemClock } from "#base/clock.ts";
+import { silentLogger } from "#base/logger.ts";
+import { runDiscovery } from "#discovery/discovery.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import { typeUrls } from "#proto/encoded.ts";
+import { DeltaStream } from "#xds/testing/grpc-client.ts";
+import { eventually } from "../support/eventually.ts";
+
+interface Said {
+  readonly type: string;
+  readonly status: string;
+  readonly reason: string;
+  readonly message: string;
+}
+
+test("an object is accepted, and it is said how many proxies hold it", { timeout: 60_000 }, async () => {
+  await using stack = new AsyncDisposableStack();
+  const directory = mkdtempSync(join(tmpdir(), "weft-status-"));
+  stack.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const server = stack.use(await startTestServer());
+  const client = new Client(stack.use(new Connection({ url: server.url("mesh") }, { clock: systemClock })));
+  await createNamespace(server, "mesh", "shop");
+  await client.of<ResourceObject>(serviceEntry).create({
+    metadata: { namespace: "shop", name: "reviews" },
+    spec: { hosts: ["reviews.example.com"], ports: [{ name: "http", number: 9080 }], resolution: "DNS" },
+  });
+  const ads = { socketPath: join(directory, "ads.sock") };
+  const stop = new AbortController();
+  const options = {
+    meshApi: server.url("mesh"),
+    mesh: "default",
+    xds: [ads],
+    statusSocket: join(directory, "discovery.sock"),
+    startLimitMs: 10_000,
+  };
+  const running = runDiscovery(options, { clock: systemClock, logger: silentLogger }, stop.signal);
+  stack.defer(async () => {
+    stop.abort();
+    await running.catch(() => undefined);
+  });
+
+  const rules = client.of<ResourceObject>(destinationRule);
+  const name = { namespace: "shop", name: "reviews" };
+  const becomes = async (type: string, wanted: Partial<Said>): Promise<void> => {
+    await eventually(`${type} says ${JSON.stringify(wanted)}`, async () => {
+      const { status } = (await rules.get(name)) as { readonly status?: { readonly conditions?: readonly Said[] } };
+      expect(status?.conditions?.find((each) => each.type === type)).toMatchObject(wanted);
+      return true;
+    });
+  };
+  const limit = async (maxConnections: number): Promise<unknown> =>
+    rules.patch(name, {
+      kind: "merge",
+      body: { spec: { trafficPolicy: { connectionPool: { tcp: { maxConnections } } } } },
+    });
+
+  const proxy = await eventually("the control plane serves", async () => {
+    const stream = new DeltaStream(ads);
+    stream.ask({
+      typeUrl: typeUrls.cluster,
+      node: {
+        id: "sidecar~10.0.0.1~page.shop~shop.svc.cluster.local",
+        metadata: { NAMESPACE: "shop", CLUSTER_ID: "east" },
+      },
+    });
+    const [first] = await eventually("an answer", () => (stream.responses.length > 0 || stream.ended) && [stream]);
+    return first?.ended ? undefined : stream;
+  });
+  stack.use(proxy);
+  const answer = (refusal?: string): void => {
+    const { nonce } = proxy.responses.at(-1)!;
+    proxy.ask({
+      typeUrl: typeUrls.cluster,
+      responseNonce: nonce,
+      ...(refusal !== undefined && { errorDetail: { code: 3, message: refusal } }),
+    });
+  };
+  answer();
+
+  await rules.create({ metadata: name, spec: { host: "reviews.example.com" } });
+  await eventually("the rule arrives", () => proxy.responses.length >= 2);
+  await becomes("Accepted", { status: "True", reason: "Accepted" });
+  await becomes("Programmed", { status: "False", reason: "Pending", message: "0 of 1 proxies hold this generation" });
+  answer();
+  await becomes("Programmed", { status: "True", reason: "Programmed", message: "1 of 1 proxies hold this generation" });
+
+  const before = proxy.responses.length;
+  await limit(5);
+  await eventually("the change arrives", () => proxy.responses.length > before);
+  answer("too few");
+  await becomes("Programmed", { status: "False", reason: "Refused" });
+  await limit(6);
+  await eventually("another change arrives", () => proxy.responses.length > before + 1);
+  answer();
+  await becomes("Programmed", { status: "True", reason: "Programmed" });
+});
