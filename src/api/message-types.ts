@@ -63,7 +63,7 @@ const istioRows: readonly Row[] = [
     "IST0128",
     "NoServerCertificateVerificationDestinationLevel",
     "Warning",
-    "A DestinationRule asks for TLS and verifies no server certificate.",
+    "A DestinationRule asks for TLS and does not say whose server certificates are taken.",
   ],
   ["IST0129", "NoServerCertificateVerificationPortLevel", "Warning", "The same, for one port."],
   [
@@ -152,7 +152,8 @@ const istioRows: readonly Row[] = [
 
 const ownRows: readonly (readonly [name: string, level: Level, meaning: string])[] = [
   ["AddressNotIP", "Error", "An endpoint of a STATIC ServiceEntry is no IP address; it is left out."],
-  ["ConflictingSelectors", "Warning", "Two objects of a kind that allows one for each workload select one Pod."],
+  ["ConflictingPolicies", "Warning", "Two PeerAuthentications are for the same workloads; the older one is followed."],
+  ["GatewayRouteMismatch", "Warning", "Routes are of a protocol that the Gateway's servers do not see."],
   ["InvalidHash", "Error", "A hash of a certificate is not one; connections would never be accepted."],
   ["InvalidYAML", "Error", "A document of a file cannot be read, or is no object."],
   [
@@ -160,6 +161,7 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
     "Warning",
     "Load is balanced by locality without outlier detection, so that it never fails over.",
   ],
+  ["NoEffect", "Warning", "A patch of an EnvoyFilter does nothing."],
   ["NotImplemented", "Warning", "The object asks for something that Weft does not carry out yet."],
   [
     "ServerFirstProtocolOnSniffedPort",
@@ -167,7 +169,6 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
     "The protocol of a port whose servers usually talk first is sniffed, so that connections wait.",
   ],
   ["TlsOverTls", "Warning", "A DestinationRule puts TLS around what callers send as TLS already."],
-  ["PlainHttpOnTlsPort", "Warning", "HTTPS traffic of a Gateway is led, decrypted, to a port that speaks TLS."],
   ["TooManyEndpoints", "Warning", "A ServiceEntry of resolution DNS_ROUND_ROBIN has more than one endpoint."],
   ["UnknownHost", "Warning", "A Sidecar lets in a host that no service has."],
   ["UnknownKind", "Info", "Weft has no such kind; the object was not looked at."],

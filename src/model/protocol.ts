@@ -39,7 +39,7 @@ const kubernetesNames: Readonly<Record<string, Protocol>> = {
 };
 
 /** Ports whose servers talk first, so that waiting for the client's first bytes would hang: SMTP, DNS, MySQL, MongoDB. */
-const serverFirstPorts = new Set([25, 53, 3306, 27_017]);
+export const serverFirstPorts: ReadonlySet<number> = new Set([25, 53, 3306, 27_017]);
 
 /** A protocol by the word that users write, in any case; undefined for an unknown one. */
 export function parseProtocol(word: string): Protocol | undefined {

@@ -1,8 +1,10 @@
 import { levels, messageType } from "#api/message-types.ts";
 import type { ObjectRef } from "#api/meta.ts";
+import type { Validator } from "#api/validation.ts";
 import { canonical } from "#base/canonical.ts";
 import { edited, type MeshSnapshot, placeOf, type PlacedObject } from "../snapshot.ts";
 import type { Analyzer } from "./analyzer.ts";
+import { fileWorkloads } from "./file-workloads.ts";
 import type { FileObject, Loaded } from "./load.ts";
 import { meshObjects } from "./mesh-objects.ts";
 import type { Message, Problem } from "./message.ts";
@@ -17,6 +19,7 @@ export interface AnalysisInput {
   /** Objects as they would be, which take the place of those of the mesh. */
   readonly files: Loaded;
   readonly analyzers: readonly Analyzer[];
+  readonly validator: Validator;
 }
 
 /** An object that replaces another keeps its age, which decides conflicts. */
@@ -79,9 +82,10 @@ function byWeight(a: Message, b: Message): number {
 }
 
 /** Everything that can be said of a mesh, of files, or of the mesh as it would be with the files. */
-export function analyze({ snapshot, live, files, analyzers }: AnalysisInput): readonly Message[] {
+export function analyze({ snapshot, live, files, analyzers, validator }: AnalysisInput): readonly Message[] {
   const put = aged(files.objects, snapshot);
-  const objects = meshObjects(edited(snapshot, { put, removed: [] }), live);
+  const wanted = edited(snapshot, { put, removed: [] });
+  const objects = meshObjects([...wanted, ...fileWorkloads(put, wanted)], live, validator);
   const problems = analyzers.flatMap((analyzer) => [...analyzer.problems(objects)]);
   return [...fileMessages(files), ...messagesOf(repaired(problems, objects), files.objects)].toSorted(byWeight);
 }

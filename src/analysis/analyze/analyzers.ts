@@ -1,6 +1,53 @@
 import type { Analyzer } from "./analyzer.ts";
+import { alphaAnnotationAnalyzer, annotationAnalyzer, injectionAnalyzer } from "./checks/annotations.ts";
+import { claimAnalyzer } from "./checks/claims.ts";
+import { multiClusterAnalyzer } from "./checks/clusters.ts";
+import { conditionAnalyzer } from "./checks/conditions.ts";
+import { applicationUidAnalyzer, multiServiceAnalyzer } from "./checks/deployments.ts";
+import { deprecationAnalyzer } from "./checks/deprecated.ts";
+import { caCertificateAnalyzer, doubleTlsAnalyzer, localityAnalyzer } from "./checks/destination-rules.ts";
+import { envoyPatchAnalyzer } from "./checks/envoy-filters.ts";
 import { findingsAnalyzer } from "./checks/findings.ts";
+import {
+  conflictingGatewayAnalyzer,
+  gatewayCertificateAnalyzer,
+  gatewayPortAnalyzer,
+  gatewayRouteAnalyzer,
+} from "./checks/gateways.ts";
+import { portNameAnalyzer, serverFirstAnalyzer } from "./checks/ports.ts";
+import { destinationPortAnalyzer, retriesAnalyzer } from "./checks/routes.ts";
 import { schemaAnalyzer } from "./checks/schema.ts";
+import { selectorAnalyzer } from "./checks/selectors.ts";
+import { entryProtocolAnalyzer, protocolAddressesAnalyzer } from "./checks/service-entries.ts";
+import { telemetryProviderAnalyzer } from "./checks/telemetry.ts";
 
 /** Everything that is looked at. */
-export const analyzers: readonly Analyzer[] = [schemaAnalyzer, findingsAnalyzer];
+export const analyzers: readonly Analyzer[] = [
+  schemaAnalyzer,
+  findingsAnalyzer,
+  destinationPortAnalyzer,
+  retriesAnalyzer,
+  claimAnalyzer,
+  deprecationAnalyzer,
+  caCertificateAnalyzer,
+  doubleTlsAnalyzer,
+  localityAnalyzer,
+  conflictingGatewayAnalyzer,
+  gatewayPortAnalyzer,
+  gatewayCertificateAnalyzer,
+  gatewayRouteAnalyzer,
+  protocolAddressesAnalyzer,
+  entryProtocolAnalyzer,
+  selectorAnalyzer,
+  envoyPatchAnalyzer,
+  telemetryProviderAnalyzer,
+  portNameAnalyzer,
+  serverFirstAnalyzer,
+  multiClusterAnalyzer,
+  multiServiceAnalyzer,
+  applicationUidAnalyzer,
+  annotationAnalyzer,
+  alphaAnnotationAnalyzer,
+  injectionAnalyzer,
+  conditionAnalyzer,
+];

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { fieldSteps, parseFile } from "./document.ts";
+import { fieldPointer, fieldSteps, parentField, valueAt } from "../field-path.ts";
+import { parseFile } from "./document.ts";
 
 const text = `# a comment
 apiVersion: v1
@@ -68,6 +69,19 @@ describe("places in files", () => {
       values: [],
       unreadable: [{ message: expect.stringContaining("alias") }],
     });
+  });
+
+  test("fields around fields, values and pointers", () => {
+    const field = "metadata.annotations[a.b/c~d]";
+    expect(fieldPointer(field)).toBe("/metadata/annotations/a.b~1c~0d");
+    expect(["spec.http[0].match", "spec.http[0]", "spec", field].map(parentField)).toEqual([
+      "spec.http[0]",
+      "spec.http",
+      "",
+      "metadata.annotations",
+    ]);
+    expect(valueAt({ metadata: { annotations: { "a.b/c~d": 1 } } }, field)).toBe(1);
+    expect(valueAt({ spec: [] }, "spec.constructor")).toBeUndefined();
   });
 
   test("steps of paths; names in brackets may hold points", () => {

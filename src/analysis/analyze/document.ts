@@ -9,6 +9,7 @@ import {
   type ParsedNode,
   parseAllDocuments,
 } from "yaml";
+import { fieldSteps } from "../field-path.ts";
 
 /** A place in a file; lines and columns count from 1. */
 export interface Position {
@@ -34,11 +35,6 @@ export interface Unreadable {
 export interface ParsedFile {
   readonly values: readonly Sourced[];
   readonly unreadable: readonly Unreadable[];
-}
-
-/** The steps of a path such as `spec.http[0].headers[end-user]`. Names in brackets may hold points. */
-export function fieldSteps(field: string): readonly string[] {
-  return [...field.matchAll(/\[([^\]]*)\]|([^.[\]]+)/g)].map(([, inner, plain]) => inner ?? plain ?? "");
 }
 
 type Places = (offset: number) => Position;

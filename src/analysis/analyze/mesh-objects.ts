@@ -1,4 +1,5 @@
 import type { ObjectRef, ResourceObject, StringMap } from "#api/meta.ts";
+import type { Validator } from "#api/validation.ts";
 import { labelsMatch } from "#model/labels.ts";
 import { type MeshSnapshot, type OpenMesh, openMesh } from "../snapshot.ts";
 
@@ -21,10 +22,12 @@ export interface MeshObjects {
   readonly mesh: OpenMesh;
   /** Whether all Pods are known: the mesh was read, and not files alone. */
   readonly live: boolean;
+  /** Checks objects as the API does. */
+  readonly validator: Validator;
   /** The objects of a kind. Those of one kind have the specification that the kind's schema says. */
-  all<Spec>(kind: string): readonly Subject<Spec>[];
+  readonly all: <Spec>(kind: string) => readonly Subject<Spec>[];
   /** Pods of a namespace (of all, where it is undefined) that have labels. */
-  pods(labels: StringMap, namespace?: string): readonly Subject<PodSpec>[];
+  readonly pods: (labels: StringMap, namespace?: string) => readonly Subject<PodSpec>[];
 }
 
 /** A Pod's specification, as far as it is looked at. */
@@ -39,6 +42,13 @@ export interface Container {
   readonly name: string;
   readonly image?: string;
   readonly securityContext?: { readonly runAsUser?: number };
+}
+
+/** Labels in a sentence. */
+export function labelsText(labels: StringMap): string {
+  return Object.entries(labels)
+    .map(([label, value]) => `${label}=${value}`)
+    .join(", ");
 }
 
 /** Names an object among all. */
@@ -60,8 +70,10 @@ function subject<Spec>(object: ResourceObject, cluster: string): Subject<Spec> {
 }
 
 /** Opens a snapshot for analyzers. */
-export function meshObjects(snapshot: MeshSnapshot, live: boolean): MeshObjects {
-  const byKind = Map.groupBy(snapshot, ({ object }) => object.kind);
+export function meshObjects(snapshot: MeshSnapshot, live: boolean, validator: Validator): MeshObjects {
+  // Gateway API has kinds of the same names as Istio's.
+  const own = snapshot.filter(({ object }) => !object.apiVersion.startsWith("gateway.networking.k8s.io/"));
+  const byKind = Map.groupBy(own, ({ object }) => object.kind);
   const all = <Spec>(kind: string): readonly Subject<Spec>[] =>
     (byKind.get(kind) ?? []).map(({ object, cluster }) => subject<Spec>(object, cluster));
   const pods = Map.groupBy(all<PodSpec>("Pod"), ({ namespace }) => namespace);
@@ -69,6 +81,7 @@ export function meshObjects(snapshot: MeshSnapshot, live: boolean): MeshObjects 
     snapshot,
     mesh: openMesh(snapshot),
     live,
+    validator,
     all,
     pods: (labels, namespace) =>
       (namespace === undefined ? [...pods.values()].flat() : (pods.get(namespace) ?? [])).filter((pod) =>

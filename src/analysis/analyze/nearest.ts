@@ -1,13 +1,16 @@
-/** How many letters must be changed, added or left out to make one word of another. */
+/** How many letters must be changed, added, left out or swapped with the next to make one word of another. */
 function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, at) => at);
-  for (const [at, letter] of a.split("").entries()) {
+  let last: readonly number[] = [];
+  let row: readonly number[] = Array.from({ length: b.length + 1 }, (_, at) => at);
+  for (let at = 0; at < a.length; at += 1) {
     const next = [at + 1];
-    for (const [to, other] of b.split("").entries()) {
-      const changed = (row[to] ?? 0) + Number(letter !== other);
-      next.push(Math.min(changed, (row[to + 1] ?? 0) + 1, (next[to] ?? 0) + 1));
+    for (let to = 0; to < b.length; to += 1) {
+      const changed = (row[to] ?? 0) + Number(a[at] !== b[to]);
+      const swaps = to > 0 && at > 0 && a[at] === b[to - 1] && a[at - 1] === b[to];
+      const swapped = swaps ? (last[to - 1] ?? 0) + 1 : changed;
+      next.push(Math.min(changed, swapped, (row[to + 1] ?? 0) + 1, (next[to] ?? 0) + 1));
     }
-    row = next;
+    [last, row] = [row, next];
   }
   return row.at(-1) ?? 0;
 }

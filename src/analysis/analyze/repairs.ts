@@ -1,7 +1,153 @@
+import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
+import type { ObjectRef, ResourceObject } from "#api/meta.ts";
+import { ownValue } from "#api/record.ts";
+import { parseServiceHost, resolveHost } from "#model/hosts.ts";
+import { only } from "#model/services.ts";
+import { parseServiceKey } from "#model/tables.ts";
 import type { MeshObjects } from "./mesh-objects.ts";
-import type { Problem } from "./message.ts";
+import type { Fix, PatchOperation, Problem } from "./message.ts";
+import { nearest } from "./nearest.ts";
+import { fieldPointer, parentField, valueAt } from "../field-path.ts";
+import { usedRules } from "./rule-order.ts";
+
+/** A problem, and the object that has it. */
+interface Found {
+  readonly problem: Problem;
+  readonly field: string;
+  readonly object: ResourceObject;
+  readonly objects: MeshObjects;
+}
+
+/** What is added to a problem: a hint at the end of its message, and a repair. */
+interface Repair {
+  readonly hint?: string;
+  readonly fix: Fix;
+}
+
+function replaced(field: string, value: unknown): PatchOperation {
+  return { op: "replace", path: fieldPointer(field), value };
+}
+
+/** The repair that writes another word in a field, where one is near what stands there. */
+function respelled(field: string, written: string, known: Iterable<string>): Repair | undefined {
+  const meant = nearest(written, known);
+  if (meant === undefined) return undefined;
+  const fix = { text: `Write ${meant} instead of ${written}.`, patch: [replaced(field, meant)] };
+  return { hint: `Did you mean ${meant}?`, fix };
+}
+
+function textAt(object: ResourceObject, field: string): string {
+  const value = valueAt(object, field);
+  return typeof value === "string" ? value : "";
+}
+
+function namespaceOf({ object }: Found): string {
+  return object.metadata.namespace ?? "";
+}
+
+/** Every host of the mesh. */
+function hosts({ objects: { mesh } }: Found): readonly string[] {
+  const { services } = mesh.model;
+  const keys = services.namespaces.get(only).flatMap((namespace) => services.keysIn.get(namespace));
+  return [...new Set(keys.map((key) => parseServiceKey(key).host))];
+}
+
+function knownHost(found: Found): Repair | undefined {
+  const { field, object } = found;
+  const written = textAt(object, field);
+  const [namespace, host] = written.includes("/") ? written.split("/") : [undefined, written];
+  const full = hosts(found);
+  // A name without points is a Service of the object's own namespace.
+  const short = full.flatMap((each) => {
+    const parsed = parseServiceHost(each);
+    return parsed?.namespace === namespaceOf(found) ? [parsed.name] : [];
+  });
+  const known = (host ?? "").includes(".") ? full : short;
+  return respelled(field, written, namespace === undefined ? known : known.map((each) => `${namespace}/${each}`));
+}
+
+/** The key of the service that the destination around a field leads to. */
+function destinationKey(found: Found, destination: string): string | undefined {
+  const host = textAt(found.object, `${destination}.host`);
+  const viewer = namespaceOf(found);
+  const { services } = found.objects.mesh.model;
+  return services.keyForHost.get({ viewer, host: resolveHost(host, viewer) });
+}
+
+function knownSubset(found: Found): Repair | undefined {
+  const { field, object, objects } = found;
+  const service = destinationKey(found, parentField(field));
+  if (service === undefined) return undefined;
+  const rule = objects.mesh.model.rules.rule({ viewer: namespaceOf(found), service });
+  const known = (rule?.spec.subsets ?? []).map(({ name }) => name);
+  return respelled(field, textAt(object, field), known);
+}
+
+function knownPort(found: Found): Repair | undefined {
+  const { field, objects } = found;
+  const key = destinationKey(found, parentField(parentField(field)));
+  const [port, ...others] = (key === undefined ? undefined : objects.mesh.model.services.service.get(key))?.ports ?? [];
+  if (!port || others.length > 0) return undefined;
+  return { fix: { text: `Write ${port.number}, the only port.`, patch: [replaced(field, port.number)] } };
+}
+
+function knownGateway(found: Found): Repair | undefined {
+  const { field, object, objects } = found;
+  const written = textAt(object, field);
+  const all = objects.all("Gateway");
+  const own = all.filter(({ namespace }) => namespace === namespaceOf(found)).map(({ name }) => name);
+  const full = all.map(({ namespace, name }) => `${namespace}/${name}`);
+  const elsewhere = full.find((each) => each.endsWith(`/${written.replace(/^\.\//, "")}`));
+  if (elsewhere === undefined) return respelled(field, written, written.includes("/") ? full : own);
+  const fix = { text: `Write ${elsewhere}.`, patch: [replaced(field, elsewhere)] };
+  return { hint: `Did you mean ${elsewhere}?`, fix };
+}
+
+function used({ field, object, problem }: Found): Repair | undefined {
+  const fix = usedRules(problem.resource, object["spec"] as VirtualServiceSpec, field);
+  return fix && { fix };
+}
+
+function matchable({ field, object }: Found): Repair | undefined {
+  const names = valueAt(object, field);
+  if (!Array.isArray(names)) return undefined;
+  const patch = names.flatMap((name: string, at) =>
+    /^\*[^.]/.test(name) ? [replaced(`${field}[${at}]`, `*${name.slice(name.indexOf("."))}`)] : [],
+  );
+  return { fix: { text: "Let the wildcard stand for a whole label.", patch } };
+}
+
+/** How problems that the control plane finds are repaired, by their codes. */
+const repairs: Readonly<Record<string, (found: Found) => Repair | undefined>> = {
+  UnknownHost: knownHost,
+  UnknownSubset: knownSubset,
+  UnknownPort: knownPort,
+  UnknownGateway: knownGateway,
+  UnreachableRoute: used,
+  VirtualServiceUnreachableRule: used,
+  VirtualServiceIneffectiveMatch: used,
+  UnmatchableServerName: matchable,
+};
+
+function keyOf({ kind, namespace = "", name, cluster = "" }: ObjectRef): string {
+  return [cluster, kind, namespace, name].join("|");
+}
 
 /** Problems with hints and repairs, where what was meant can be told. */
-export function repaired(problems: readonly Problem[], _objects: MeshObjects): readonly Problem[] {
-  return problems;
+export function repaired(problems: readonly Problem[], objects: MeshObjects): readonly Problem[] {
+  const byKey = new Map(
+    objects.snapshot.map(({ object, cluster }) => {
+      const { namespace = "", name } = object.metadata;
+      return [keyOf({ group: "", kind: object.kind, namespace, name, cluster }), object] as const;
+    }),
+  );
+  return problems.map((problem) => {
+    const { code, field, fix, resource } = problem;
+    const object = byKey.get(keyOf(resource));
+    if (fix || field === undefined || !object) return problem;
+    const repair = ownValue(repairs, code)?.({ problem, field, object, objects });
+    if (!repair) return problem;
+    const message = repair.hint === undefined ? problem.message : `${problem.message} ${repair.hint}`;
+    return { ...problem, message, fix: repair.fix };
+  });
 }

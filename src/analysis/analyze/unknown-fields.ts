@@ -1,10 +1,9 @@
 import type { Kind } from "#api/kind.ts";
 import type { ObjectRef } from "#api/meta.ts";
 import type { SchemaNode } from "#api/shape.ts";
-import { fieldSteps } from "./document.ts";
 import type { Fix, Problem } from "./message.ts";
 import { nearest } from "./nearest.ts";
-import { fieldPointer, parentField, valueAt } from "./pointer.ts";
+import { fieldPointer, fieldSteps, parentField, valueAt } from "../field-path.ts";
 
 /** The fields that may stand beside a field of a kind. */
 function knownBeside(kind: Kind, field: string): readonly string[] {

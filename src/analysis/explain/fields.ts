@@ -1,17 +1,7 @@
 import type { ObjectRef } from "#api/meta.ts";
+import { valueAt } from "../field-path.ts";
 import type { MeshSnapshot } from "../snapshot.ts";
 import type { Reason } from "./explanation.ts";
-
-/** What stands at a path such as `spec.http[0].match[1]`; undefined where nothing does. */
-export function valueAtPath(object: unknown, path: string): unknown {
-  const keys = path.matchAll(/([^.[\]]+)/g);
-  let value = object;
-  for (const [key] of keys) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
-    value = (value as Readonly<Record<string, unknown>>)[key];
-  }
-  return value;
-}
 
 /** Makes reasons of references to fields, with what stands there. */
 export type Cite = (ref: ObjectRef, field: string) => Reason;
@@ -30,7 +20,7 @@ export function citing(snapshot: MeshSnapshot): Cite {
   );
   return (ref, field) => {
     const object = objects.get(keyOf(ref.kind, ref.namespace, ref.name, ref.cluster ?? ""));
-    const value = field === "" ? undefined : valueAtPath(object, field);
+    const value = field === "" ? undefined : valueAt(object, field);
     return { ref, field, ...(value !== undefined && { value }) };
   };
 }

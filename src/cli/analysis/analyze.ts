@@ -54,8 +54,10 @@ function skipped(file: string): void {
   console.error(`Skipping file ${file}: the names of files end with .json, .yaml or .yml`);
 }
 
+const validator = new Validator();
+
 function loaded(paths: readonly string[], namespace: string, cluster: string): Material["files"] {
-  const options = { namespace, cluster, created: new Date().toISOString(), validator: new Validator() };
+  const options = { namespace, cluster, created: new Date().toISOString(), validator };
   return loadFiles(paths, options, skipped);
 }
 
@@ -155,7 +157,7 @@ async function runAnalyze(args: readonly string[], flags: AnalyzeFlags): Promise
   const wanted = { suppressions: suppressions(flags.suppress), analyzers: wantedAnalyzers(flags.analyzer) };
   const material = useKube === "false" ? offlineMaterial(paths, flags) : await liveMaterial(paths, flags);
   const { snapshot, live, files } = material;
-  const all = analyze({ snapshot, live, files, analyzers: wanted.analyzers });
+  const all = analyze({ snapshot, live, files, analyzers: wanted.analyzers, validator });
   const namespace = flags.allNamespaces === true ? undefined : material.namespace;
   const messages = selected(all, [...snapshot, ...files.objects], {
     ...(namespace !== undefined && { namespace }),

@@ -17,7 +17,8 @@ export interface RoutingContext {
   readonly virtualServices: VirtualServiceQueries;
 }
 
-interface PlacedDestination {
+/** A destination, and its field. */
+export interface PlacedDestination {
   readonly field: string;
   readonly destination: Destination;
 }
@@ -40,7 +41,7 @@ function routed({ route = [] }: Routed, at: string): readonly PlacedDestination[
 }
 
 /** Every destination of a VirtualService, with its place. */
-function destinationsOf({ http = [], tls = [], tcp = [] }: VirtualServiceSpec): readonly PlacedDestination[] {
+export function destinationsOf({ http = [], tls = [], tcp = [] }: VirtualServiceSpec): readonly PlacedDestination[] {
   return [
     ...http.flatMap((each, index) => [
       ...routed(each, `spec.http[${index}]`),

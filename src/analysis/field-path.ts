@@ -1,13 +1,13 @@
-import { fieldSteps } from "./document.ts";
-
-/** The JSON pointer (RFC 6901) of steps into an object. */
-export function pointer(...steps: readonly (string | number)[]): string {
-  return steps.map((step) => `/${String(step).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+/** The steps of a path such as `spec.http[0].headers[end-user]`. Names in brackets may hold points. */
+export function fieldSteps(field: string): readonly string[] {
+  return [...field.matchAll(/\[([^\]]*)\]|([^.[\]]+)/g)].map(([, inner, plain]) => inner ?? plain ?? "");
 }
 
-/** The JSON pointer of a field such as `spec.http[0].route`. */
+/** The JSON pointer (RFC 6901) of a field such as `spec.http[0].route`. */
 export function fieldPointer(field: string): string {
-  return pointer(...fieldSteps(field));
+  return fieldSteps(field)
+    .map((step) => `/${step.replaceAll("~", "~0").replaceAll("/", "~1")}`)
+    .join("");
 }
 
 /** The field around a field: of `spec.http[0].match`, `spec.http[0]`. */

@@ -1,0 +1,90 @@
+import type { HTTPRoute } from "#api/istio/http-route.ts";
+import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
+import { listed } from "#model/findings/finding.ts";
+import { destinationsOf } from "#model/findings/virtualservice.ts";
+import { resolveHost } from "#model/hosts.ts";
+import { isHttp } from "#model/protocol.ts";
+import { type Analyzer, problemOf } from "../analyzer.ts";
+import type { MeshObjects, Subject } from "../mesh-objects.ts";
+import type { Fix, Problem } from "../message.ts";
+import { fieldPointer } from "../../field-path.ts";
+
+type Rules = Subject<VirtualServiceSpec>;
+
+function* portless({ ref, namespace, spec }: Rules, { mesh: { model } }: MeshObjects): Generator<Problem> {
+  for (const { field, destination } of destinationsOf(spec)) {
+    const { host, port } = destination;
+    if (port?.number) continue;
+    const key = model.services.keyForHost.get({ viewer: namespace, host: resolveHost(host, namespace) });
+    const service = key === undefined ? undefined : model.services.service.get(key);
+    const ports = service?.ports ?? [];
+    if (ports.length < 2) continue;
+    const numbers = ports.map(({ number }) => String(number));
+    const likely = ports.filter(({ protocol }) => isHttp(protocol) === field.startsWith("spec.http"));
+    const [one] = likely;
+    const path = fieldPointer(`${field}.port`);
+    const fix: Fix | undefined =
+      one && likely.length === 1
+        ? {
+            text: `Name port ${one.number} (${one.protocol}).`,
+            patch: [{ op: "add", path, value: { number: one.number } }],
+          }
+        : undefined;
+    const message = `${host} has several ports (${listed(numbers)}) and the destination names none: traffic goes to the port of the number that was called, if there is one. Set port.number.`;
+    yield problemOf(ref, {
+      code: "VirtualServiceDestinationPortSelectorRequired",
+      field: `${field}.host`,
+      message,
+      fix,
+    });
+  }
+}
+
+/** Destinations that name no port of several. */
+export const destinationPortAnalyzer: Analyzer = {
+  name: "virtualservice.DestinationHostAnalyzer",
+  description: "Checks that destinations name a port of services that have several",
+  *problems(objects) {
+    for (const rules of objects.all<VirtualServiceSpec>("VirtualService")) yield* portless(rules, objects);
+  },
+};
+
+/** Methods of which a second request does what the first did (RFC 9110, 9.2.2). */
+const idempotent: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]);
+/**
+ * Conditions under which the server may have acted before it failed. Numbers are statuses; 503, which Istio retries
+ * unless told otherwise, is none of them.
+ */
+const unsafe = /^(?:5xx|gateway-error|reset|internal|deadline-exceeded|5(?!03)\d\d)$/;
+const safeConditions = "connect-failure,refused-stream,reset-before-request";
+
+function onlyIdempotent({ match = [] }: HTTPRoute): boolean {
+  return match.length > 0 && match.every(({ method }) => idempotent.has(method?.exact ?? ""));
+}
+
+function* retriesOf({ ref, spec }: Rules): Generator<Problem> {
+  for (const [index, route] of (spec.http ?? []).entries()) {
+    const { attempts, retryOn = "" } = route.retries ?? {};
+    const conditions = retryOn.split(",").map((word) => word.trim());
+    const found = conditions.filter((word) => unsafe.test(word));
+    if (attempts === 0 || found.length === 0 || onlyIdempotent(route)) continue;
+    const field = `spec.http[${index}].retries.retryOn`;
+    const kept = conditions.filter((word) => word !== "" && !unsafe.test(word));
+    const value = kept.length === 0 ? safeConditions : kept.join(",");
+    const fix = {
+      text: `Retry only what the server has not begun: ${value}.`,
+      patch: [{ op: "replace", path: fieldPointer(field), value }],
+    } as const;
+    const message = `Requests of any method are sent again on ${listed(found)}, when the server may have acted already; a POST may then happen twice. Match the methods that may be repeated, or retry on ${safeConditions}.`;
+    yield problemOf(ref, { code: "UnsafeRetries", field, message, fix });
+  }
+}
+
+/** Retries that may repeat what was done. */
+export const retriesAnalyzer: Analyzer = {
+  name: "virtualservice.RetriesAnalyzer",
+  description: "Checks that requests which may have had an effect are not sent again",
+  *problems({ all }) {
+    for (const rules of all<VirtualServiceSpec>("VirtualService")) yield* retriesOf(rules);
+  },
+};
