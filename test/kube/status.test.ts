@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { destinationRule } from "#api/istio/destination-rule.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
-import type { ResourceObject } from "#api/meta.ts";
 import { createNamespace } from "#apiserver/testing/objects.ts";
 import { startTestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
@@ -31,7 +30,7 @@ test("an object is accepted, and it is said how many proxies hold it", { timeout
   const server = stack.use(await startTestServer());
   const client = new Client(stack.use(new Connection({ url: server.url("mesh") }, { clock: systemClock })));
   await createNamespace(server, "mesh", "shop");
-  await client.of<ResourceObject>(serviceEntry).create({
+  await client.of(serviceEntry).create({
     metadata: { namespace: "shop", name: "reviews" },
     spec: { hosts: ["reviews.example.com"], ports: [{ name: "http", number: 9080 }], resolution: "DNS" },
   });
@@ -50,7 +49,7 @@ test("an object is accepted, and it is said how many proxies hold it", { timeout
     await running.catch(() => undefined);
   });
 
-  const rules = client.of<ResourceObject>(destinationRule);
+  const rules = client.of(destinationRule);
   const name = { namespace: "shop", name: "reviews" };
   const becomes = async (type: string, wanted: Partial<Said>): Promise<void> => {
     await eventually(`${type} says ${JSON.stringify(wanted)}`, async () => {
