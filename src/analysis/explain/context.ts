@@ -42,7 +42,7 @@ export function explainContext(
 }
 
 /** The service that a host means to the proxy. */
-export function serviceOf({ mesh: { model }, view }: ExplainContext, host: string): Service | undefined {
+function serviceOf({ mesh: { model }, view }: ExplainContext, host: string): Service | undefined {
   const key = model.services.keyForHost.get({ viewer: view.namespace, host });
   return key === undefined ? undefined : model.services.service.get(key);
 }

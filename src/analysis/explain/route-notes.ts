@@ -24,7 +24,7 @@ const denominators = {
 } as const;
 
 /** A share of requests: `12.5 %`. */
-export function percentText(percent: FractionalPercent | undefined): string {
+function percentText(percent: FractionalPercent | undefined): string {
   if (!percent) return "100 %";
   return `${(percent.numerator * 100) / denominators[percent.denominator]} %`;
 }
