@@ -63,6 +63,7 @@ check: setup ## everything that the type checker, the linter, the formatter and 
 	@oxfmt --check
 	@knip
 	@node setup/check-rooms.ts
+	@node setup/check-compatibility.ts
 
 .PHONY: format
 format: $(stamps)/npm ## format all code
