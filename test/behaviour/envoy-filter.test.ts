@@ -350,9 +350,9 @@ describe("EXTENSION_CONFIG", () => {
 describe("patches that cannot be", () => {
   test("are findings; the others of the object are applied, and traffic goes on", async () => {
     expect(world.findings("EnvoyFilter", "odd")).toEqual([
-      "InvalidPatch spec.configPatches[0].patch.value",
+      "InvalidPatch spec.configPatches[0].patch.value.connect_timeout",
       "UnknownField spec.configPatches[1].patch.value.no_such_field",
-      "InvalidPatch spec.configPatches[2].patch.value",
+      "InvalidPatch spec.configPatches[2].patch.value.typed_config",
     ]);
     expect(await header("x-odd")).toBe("odd");
   });

@@ -1,8 +1,10 @@
 import type { JsonValue, Registry } from "@bufbuild/protobuf";
 import type { ConfigPatch } from "#api/istio/envoy-filter.ts";
 import type { Problem } from "#model/findings/finding.ts";
+import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { isSharedMetadata } from "../proxy-class.ts";
 import { type ApplyTo, isMerge, type Match, type Patch, patchedSchemas } from "./patch.ts";
+import { brokenRules } from "./rules.ts";
 import { readValue } from "./value.ts";
 
 /** A patch of an object, or what is wrong with it; a patch may also be good and still have something to be told of. */
@@ -90,6 +92,11 @@ function* ignored({ match, patch = {} }: ConfigPatch, at: string): Generator<Pro
   }
 }
 
+/** Listeners need a name to be asked for, which the schema leaves open. */
+function nameless({ $typeName: type, name }: { readonly $typeName: string; readonly name?: string }) {
+  return type === ListenerSchema.typeName && name === "" ? [{ path: ".name", problem: "must not be empty" }] : [];
+}
+
 /**
  * Reads one patch of an EnvoyFilter.
  * @param at its place in the object: `spec.configPatches[0]`.
@@ -102,9 +109,14 @@ export function readPatch(config: ConfigPatch, at: string, registry: Registry): 
   const operation = operationOf(applyTo, patch.operation ?? "") as Patch["operation"];
   if (operation === "REMOVE") return { patch: { applyTo, match, operation }, problems: remarks };
   const read = readValue(patchedSchemas[applyTo], (patch.value ?? {}) as JsonValue, registry);
-  if (read.kind === "problem") {
+  if (read.kind === "fault") {
     const message = `Envoy does not take this as a ${patchedSchemas[applyTo].name}; the patch is left out: ${read.problem}.`;
-    return { problems: [{ code: "InvalidPatch", severity: "error", field: `${at}.patch.value`, message }, ...remarks] };
+    return {
+      problems: [
+        { code: "InvalidPatch", severity: "error", field: `${at}.patch.value${read.path}`, message },
+        ...remarks,
+      ],
+    };
   }
   const unknown = read.unknown.map((path) => {
     const message =
@@ -112,13 +124,13 @@ export function readPatch(config: ConfigPatch, at: string, registry: Registry): 
     return problem("UnknownField", `${at}.patch.value${path}`, message);
   });
   const { message: value } = read;
-  const made = { applyTo, match, operation, value } as Patch;
-  return { patch: made, problems: [...unknown, ...nameless(made, at), ...remarks] };
-}
-
-/** Filters, clusters and the like cannot be without a name. */
-function* nameless(patch: Patch, at: string): Generator<Problem> {
-  if (patch.operation === "REMOVE" || isMerge(patch.operation)) return;
-  if (patch.applyTo === "FILTER_CHAIN" || patch.applyTo === "HTTP_ROUTE" || patch.value.name !== "") return;
-  yield problem("InvalidPatch", `${at}.patch.value.name`, "Envoy refuses what has no name. Give it one.");
+  const extent = isMerge(operation) ? "part" : "whole";
+  const found = brokenRules(patchedSchemas[applyTo], value, extent, registry);
+  const broken = [...found, ...(extent === "whole" ? nameless(value) : [])].map(({ path, problem: why }): Problem => {
+    const message = `Envoy would refuse what the patch makes, so it is left out: this ${why}.`;
+    return { code: "InvalidPatch", severity: "error", field: `${at}.patch.value${path}`, message };
+  });
+  const problems = [...unknown, ...broken, ...remarks];
+  if (broken.length > 0) return { problems };
+  return { patch: { applyTo, match, operation, value }, problems };
 }

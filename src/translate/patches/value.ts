@@ -1,4 +1,5 @@
 import {
+  type DescField,
   type DescMessage,
   fromJson,
   type JsonObject,
@@ -8,14 +9,24 @@ import {
 } from "@bufbuild/protobuf";
 import { messageOf } from "#base/errors.ts";
 
+/** What a message cannot take. */
+interface Fault {
+  /** The field within the value: `.circuit_breakers.thresholds[0].priority`. */
+  readonly path: string;
+  readonly problem: string;
+}
+
 /** What a patch's value comes to. */
 export type ReadValue<M> =
   | {
       readonly kind: "message";
       readonly message: M;
-      /** Paths of fields that Envoy does not know. */ readonly unknown: readonly string[];
+      /** Paths of fields that Envoy does not know. */
+      readonly unknown: readonly string[];
     }
-  | { readonly kind: "problem"; readonly problem: string };
+  | ({ readonly kind: "fault" } & Fault);
+
+const anyType = "google.protobuf.Any";
 
 /** Messages that are written in JSON in a form of their own. */
 function hasOwnForm({ typeName }: DescMessage): boolean {
@@ -49,31 +60,80 @@ function withoutTypedStructs(value: JsonValue, registry: Registry): JsonValue {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withoutTypedStructs(each, registry)]));
 }
 
+/** A member of a JSON value, as the message of a field. */
+interface Inner {
+  readonly schema: DescMessage;
+  readonly value: JsonValue;
+  readonly path: string;
+}
+
+/** The messages in a member of a JSON value. */
+function innerOf(field: DescField, member: JsonValue, path: string): readonly Inner[] {
+  const { message: schema } = field;
+  if (!schema) return [];
+  if (field.fieldKind === "list") {
+    const items = Array.isArray(member) ? member : [];
+    return items.map((value, index) => ({ schema, value, path: `${path}[${index}]` }));
+  }
+  if (field.fieldKind !== "map") return [{ schema, value: member, path }];
+  const entries = isObject(member) ? Object.entries(member) : [];
+  return entries.map(([name, value]) => ({ schema, value, path: `${path}[${JSON.stringify(name)}]` }));
+}
+
+/** A JSON value as the message that its `@type` says. */
+function typed({ schema, value, path }: Inner, registry: Registry): Inner | undefined {
+  if (schema.typeName !== anyType || !isObject(value)) return hasOwnForm(schema) ? undefined : { schema, value, path };
+  const { "@type": type, ...rest } = value;
+  const known = registry.getMessage(typeNameOf(type));
+  return known && !hasOwnForm(known) ? { schema: known, value: rest, path } : undefined;
+}
+
+function fieldOf(schema: DescMessage, key: string): DescField | undefined {
+  return schema.fields.find(({ name, jsonName }) => name === key || jsonName === key);
+}
+
+/** Whether a member says a value by a name that is none; it is passed over as fields are. */
+function isUnknownEnum({ enum: known }: DescField, member: JsonValue): boolean {
+  return typeof member === "string" && known?.values.every(({ name }) => name !== member) === true;
+}
+
 /** Names the fields of a JSON value that its message does not have. */
-function* unknownFields(schema: DescMessage, value: JsonValue, path: string, registry: Registry): Generator<string> {
-  if (!isObject(value)) return;
-  if (schema.typeName === "google.protobuf.Any") {
-    const { "@type": type, ...rest } = value;
-    const known = registry.getMessage(typeNameOf(type));
-    if (known) yield* unknownFields(known, rest, path, registry);
-    return;
+function* unknownFields(given: Inner, registry: Registry): Generator<string> {
+  const inner = typed(given, registry);
+  if (!inner || !isObject(inner.value)) return;
+  for (const [key, member] of Object.entries(inner.value)) {
+    const path = `${inner.path}.${key}`;
+    const field = fieldOf(inner.schema, key);
+    if (!field || isUnknownEnum(field, member)) yield path;
+    else for (const each of innerOf(field, member, path)) yield* unknownFields(each, registry);
   }
-  if (hasOwnForm(schema)) return;
-  for (const [key, member] of Object.entries(value)) {
-    const field = schema.fields.find(({ name, jsonName }) => name === key || jsonName === key);
+}
+
+function problemOf({ schema, value }: Inner, registry: Registry): string | undefined {
+  try {
+    fromJson(schema, value, { registry, ignoreUnknownFields: true });
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** The innermost field of a JSON value that its message cannot take, and why. */
+function faultIn(given: Inner, registry: Registry): Fault | undefined {
+  const problem = problemOf(given, registry);
+  if (problem === undefined) return undefined;
+  const { schema, value, path } = typed(given, registry) ?? given;
+  for (const [key, member] of isObject(value) && schema.typeName !== anyType ? Object.entries(value) : []) {
+    const field = fieldOf(schema, key);
     const at = `${path}.${key}`;
-    if (!field) yield at;
-    else if (field.message === undefined) continue;
-    else if (field.fieldKind === "map") {
-      for (const [name, each] of isObject(member) ? Object.entries(member) : []) {
-        yield* unknownFields(field.message, each, `${at}[${JSON.stringify(name)}]`, registry);
-      }
-    } else if (field.fieldKind === "list") {
-      for (const [index, each] of (Array.isArray(member) ? member : []).entries()) {
-        yield* unknownFields(field.message, each, `${at}[${index}]`, registry);
-      }
-    } else yield* unknownFields(field.message, member, at, registry);
+    for (const each of field ? innerOf(field, member, at) : []) {
+      const fault = faultIn(each, registry);
+      if (fault) return fault;
+    }
+    const alone = field && problemOf({ schema, value: { [key]: member }, path }, registry);
+    if (alone !== undefined) return { path: at, problem: alone };
   }
+  return { path, problem };
 }
 
 /** Reads the value of a patch as a message of Envoy's. Fields that Envoy does not know are passed over, as in Istio. */
@@ -83,10 +143,9 @@ export function readValue<D extends DescMessage>(
   registry: Registry,
 ): ReadValue<MessageShape<D>> {
   const value = withoutTypedStructs(json, registry);
-  try {
-    const message = fromJson(schema, value, { registry, ignoreUnknownFields: true });
-    return { kind: "message", message, unknown: [...unknownFields(schema, value, "", registry)] };
-  } catch (error) {
-    return { kind: "problem", problem: messageOf(error) };
-  }
+  const inner = { schema, value, path: "" };
+  const fault = faultIn(inner, registry);
+  if (fault) return { kind: "fault", ...fault };
+  const message = fromJson(schema, value, { registry, ignoreUnknownFields: true });
+  return { kind: "message", message, unknown: [...unknownFields(inner, registry)] };
 }
