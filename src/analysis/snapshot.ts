@@ -1,4 +1,5 @@
 import type { ResourceObject } from "#api/meta.ts";
+import { untranslatedFinding } from "#api/untranslated.ts";
 import type { Cluster } from "#api/weft/cluster.ts";
 import type { Mesh } from "#api/weft/mesh.ts";
 import { Engine } from "#incremental/engine.ts";
@@ -36,7 +37,14 @@ export function placeOf({ object, cluster }: PlacedObject): string {
   return [cluster, group, object.kind, namespace, name].join("|");
 }
 
+/** Whether an object is of a kind that is not translated: some of those have names that translated ones have. */
+function isUntranslated({ apiVersion, kind, metadata }: ResourceObject): boolean {
+  const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
+  return untranslatedFinding({ group, kind, name: metadata.name }) !== undefined;
+}
+
 function put({ inputs }: Model, { object, cluster }: PlacedObject): void {
+  if (isUntranslated(object)) return;
   if (object.kind === "Cluster") {
     inputs.putCluster(object.metadata.name, (object as unknown as Cluster).spec.network ?? "");
   } else if (object.kind === "Mesh") inputs.setMesh((object as unknown as Mesh).spec);
@@ -44,6 +52,7 @@ function put({ inputs }: Model, { object, cluster }: PlacedObject): void {
 }
 
 function remove({ inputs }: Model, { object, cluster }: PlacedObject): void {
+  if (isUntranslated(object)) return;
   const { namespace = "", name } = object.metadata;
   if (object.kind === "Cluster") inputs.removeCluster(name);
   else if (object.kind === "Mesh") inputs.setMesh({});

@@ -153,8 +153,11 @@ const istioRows: readonly Row[] = [
 const ownRows: readonly (readonly [name: string, level: Level, meaning: string])[] = [
   ["AddressNotIP", "Error", "An endpoint of a STATIC ServiceEntry is no IP address; it is left out."],
   ["ConflictingPolicies", "Warning", "Two PeerAuthentications are for the same workloads; the older one is followed."],
+  ["DelegateConflict", "Warning", "A VirtualService cannot be delegated to; its routes are left out."],
+  ["DelegateNotVisible", "Warning", "A VirtualService that is delegated to is not exported to the one that delegates."],
   ["GatewayRouteMismatch", "Warning", "Routes are of a protocol that the Gateway's servers do not see."],
   ["InvalidHash", "Error", "A hash of a certificate is not one; connections would never be accepted."],
+  ["InvalidPatch", "Error", "A patch of an EnvoyFilter does not fit what it is applied to."],
   ["InvalidYAML", "Error", "A document of a file cannot be read, or is no object."],
   [
     "LocalityWithoutOutlierDetection",
@@ -170,6 +173,7 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ],
   ["TlsOverTls", "Warning", "A DestinationRule puts TLS around what callers send as TLS already."],
   ["TooManyEndpoints", "Warning", "A ServiceEntry of resolution DNS_ROUND_ROBIN has more than one endpoint."],
+  ["UnknownField", "Warning", "A patch of an EnvoyFilter has a field that Envoy does not know."],
   ["UnknownHost", "Warning", "A Sidecar lets in a host that no service has."],
   ["UnknownKind", "Info", "Weft has no such kind; the object was not looked at."],
   ["UnmatchableServerName", "Error", "A TLS server name has a wildcard that proxies cannot match."],
@@ -189,6 +193,7 @@ const istioNames: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   UnknownHost: { VirtualService: "ReferencedResourceNotFound", DestinationRule: "UnknownDestinationRuleHost" },
   UnknownSubset: { "*": "ReferencedResourceNotFound" },
   UnknownPort: { "*": "ReferencedResourceNotFound" },
+  UnknownDelegate: { "*": "ReferencedResourceNotFound" },
   UnknownGateway: { "*": "ReferencedResourceNotFound" },
   GatewayWithoutWorkload: { "*": "ReferencedResourceNotFound" },
   NoWorkload: { Sidecar: "ReferencedResourceNotFound", "*": "NoMatchingWorkloadsFound" },

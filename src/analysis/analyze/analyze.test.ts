@@ -70,7 +70,9 @@ describe.each(cases)("$code $title", (each) => {
 test("every kind of message has a case", () => {
   // The API refuses objects with some of them; others depend on more than objects, or on what is carried out.
   const refused = ["AddressNotIP", "TooManyEndpoints", "InvalidHash"];
-  const elsewhere = ["InvalidYAML", "IST0171", "NoEffect", "NotImplemented", ...refused];
+  const patches = ["NoEffect", "InvalidPatch", "UnknownField"];
+  const delegates = ["DelegateConflict", "DelegateNotVisible"];
+  const elsewhere = ["InvalidYAML", "IST0171", "NotImplemented", ...patches, ...delegates, ...refused];
   const missing = messageTypes.map(({ code }) => code).filter((code) => !cases.some((each) => each.code === code));
   expect(missing.toSorted()).toEqual(elsewhere.toSorted());
 });

@@ -1,7 +1,7 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { documentationUrl, messageTypes } from "#api/message-types.ts";
+import { documentationUrl, messageType, messageTypes } from "#api/message-types.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 const page = join(root, "docs", "analyze.md");
@@ -28,4 +28,19 @@ test("no code and no name is there twice", () => {
     const all = messageTypes.map((type) => type[member]);
     expect(new Set(all).size).toBe(all.length);
   }
+});
+
+test("every code of a finding is listed, or is one of Istio's messages", () => {
+  const files = globSync("src/{model,translate}/**/*.ts", { cwd: root }).filter((file) => !file.endsWith(".test.ts"));
+  const codes = files.flatMap((file) =>
+    [...readFileSync(join(root, file), "utf8").matchAll(/(?:\bcode: |\bproblem\()"([A-Z][A-Za-z]+)"/g)].map(
+      ([, code = ""]) => code,
+    ),
+  );
+  expect(codes.length).toBeGreaterThan(10);
+  const names = new Set(messageTypes.map(({ name }) => name));
+  const nameOf = (code: string, kind: string): string =>
+    messageType({ code, severity: "error", resource: { group: "", kind, name: "x" }, message: "" }).name;
+  // A code that is missing here is added to src/api/message-types.ts.
+  expect(codes.filter((code) => !names.has(nameOf(code, "Sidecar")))).toEqual([]);
 });

@@ -16,7 +16,7 @@ import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
 import { serialize } from "../output.ts";
 import { loadFiles } from "./analyze-files.ts";
 import { analyzersText, fixText, logText, messageData, messageTable } from "./analyze-text.ts";
-import { readMesh } from "./live-mesh.ts";
+import { readObjects } from "./live-mesh.ts";
 import { paintLevel } from "./paint.ts";
 
 interface AnalyzeFlags extends ApiFlags {
@@ -71,13 +71,13 @@ function clusterOfFiles(clusters: readonly string[], wanted: string | undefined)
 }
 
 const readKinds = {
-  own: kinds.filter(({ group }) => group.endsWith(".istio.io")),
+  own: kinds.filter(({ group }) => group.endsWith(".istio.io") || group === "gateway.networking.k8s.io"),
   cluster: [...clusterKinds, deployment, namespaceKind],
 };
 
 async function liveMaterial(paths: readonly string[], flags: AnalyzeFlags): Promise<Material> {
   using api = await openApi(flags);
-  using live = await readMesh(api.client, readKinds);
+  using live = await readObjects(api.client, readKinds);
   const { snapshot, clusters } = live;
   const namespace = flags.namespace ?? api.namespace;
   const files = loaded(paths, namespace, clusterOfFiles(clusters, flags.cluster));

@@ -10,15 +10,19 @@ import { clusterKinds } from "#sources/cluster.ts";
 import { istioKinds } from "#sources/mesh.ts";
 import { listProxies, proxyName } from "../proxy/proxies.ts";
 
-/** A mesh as its APIs tell of it now. */
-export interface LiveMesh extends Disposable {
+/** The objects of a mesh as its APIs tell of them now. */
+interface LiveObjects extends Disposable {
   readonly snapshot: MeshSnapshot;
-  /** Connected proxies, by name. */
-  readonly proxies: readonly MeshProxy[];
   /** Names of the member clusters. */
   readonly clusters: readonly string[];
   /** A member cluster's API. @throws WeftError `NotFound` with the names that there are. */
   clusterClient(name: string): Client;
+}
+
+/** A mesh as its APIs tell of it now. */
+export interface LiveMesh extends LiveObjects {
+  /** Connected proxies, by name. */
+  readonly proxies: readonly MeshProxy[];
 }
 
 async function listed(client: Client, kinds: readonly KindRef[], cluster: string): Promise<readonly PlacedObject[]> {
@@ -56,15 +60,11 @@ interface ReadKinds {
 const translated: ReadKinds = { own: istioKinds, cluster: clusterKinds };
 
 /**
- * Reads a mesh: its own objects, those of its clusters, and the connected proxies.
- * @param kinds all that translation reads, unless told.
+ * Reads a mesh's own objects and those of its clusters.
  * @throws WeftError that names the cluster that cannot be read.
  */
-export async function readMesh(client: Client, kinds: ReadKinds = translated): Promise<LiveMesh> {
-  const [own, proxies] = await Promise.all([
-    listed(client, [clusterKind, meshKind, ...kinds.own], ""),
-    proxiesOf(client),
-  ]);
+export async function readObjects(client: Client, kinds: ReadKinds): Promise<LiveObjects> {
+  const own = await listed(client, [clusterKind, meshKind, ...kinds.own], "");
   const members = new Map<string, Client>();
   const dispose = (): void => {
     for (const member of members.values()) member.connection[Symbol.dispose]();
@@ -79,7 +79,6 @@ export async function readMesh(client: Client, kinds: ReadKinds = translated): P
     const clusters = [...members.keys()].toSorted();
     return {
       snapshot: [...own, ...theirs.flat()],
-      proxies,
       clusters,
       clusterClient: (name) => {
         const member = members.get(name);
@@ -92,6 +91,15 @@ export async function readMesh(client: Client, kinds: ReadKinds = translated): P
     dispose();
     throw error;
   }
+}
+
+/**
+ * Reads all that translation reads of a mesh, and the connected proxies.
+ * @throws WeftError that names the cluster that cannot be read.
+ */
+export async function readMesh(client: Client): Promise<LiveMesh> {
+  const proxies = await proxiesOf(client);
+  return { ...(await readObjects(client, translated)), proxies };
 }
 
 /**

@@ -1,11 +1,9 @@
+import type { Finding } from "#api/finding.ts";
 import type { ConfigPatch, EnvoyFilterSpec } from "#api/istio/envoy-filter.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import type { MeshObjects } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
 
-/** What parts of a route configuration can only be merged into. */
-const routeParts: ReadonlySet<string> = new Set(["ROUTE_CONFIGURATION", "HTTP_ROUTE"]);
-const replaceable: ReadonlySet<string> = new Set(["HTTP_FILTER", "NETWORK_FILTER", "VIRTUAL_HOST"]);
 const relative: ReadonlySet<string> = new Set(["INSERT_BEFORE", "INSERT_AFTER", "REMOVE", "REPLACE"]);
 
 /** The name of what a patch puts in, or of the filter that it is put beside. */
@@ -15,34 +13,30 @@ function nameOf({ patch, match }: ConfigPatch): string {
   return patch?.value === undefined ? "" : (match?.listener?.filterChain?.filter?.name ?? "");
 }
 
-/** What is wrong with a patch by itself: the code, and what to do. */
-export function misuse({
-  applyTo = "INVALID",
-  patch,
-}: ConfigPatch): readonly [code: string, message: string] | undefined {
-  const operation = patch?.operation ?? "";
-  if (operation === "ADD" && routeParts.has(applyTo)) {
-    return ["EnvoyFilterUsesAddOperationIncorrectly", `ADD does nothing to ${applyTo}; use MERGE or INSERT_FIRST.`];
-  }
-  if (operation === "REMOVE" && routeParts.has(applyTo)) {
-    return ["EnvoyFilterUsesRemoveOperationIncorrectly", `REMOVE does nothing to ${applyTo}.`];
-  }
-  if (operation === "REPLACE" && !replaceable.has(applyTo)) {
-    const message = `REPLACE does nothing to ${applyTo}; it is for HTTP_FILTER, NETWORK_FILTER and VIRTUAL_HOST. Use MERGE.`;
-    return ["EnvoyFilterUsesReplaceOperationIncorrectly", message];
-  }
-  return undefined;
+/** Istio's messages of operations that do nothing to what they are applied to. */
+const misuses: Readonly<Record<string, string>> = {
+  ADD: "EnvoyFilterUsesAddOperationIncorrectly",
+  REMOVE: "EnvoyFilterUsesRemoveOperationIncorrectly",
+  REPLACE: "EnvoyFilterUsesReplaceOperationIncorrectly",
+};
+
+/** The same finding with Istio's name, where it is of an operation that has no effect. */
+export function namedMisuse(finding: Finding, { configPatches = [] }: EnvoyFilterSpec): Finding {
+  const [, index] = /^spec\.configPatches\[(\d+)\]\.patch\.operation$/.exec(finding.field ?? "") ?? [];
+  const operation = configPatches[Number(index ?? -1)]?.patch?.operation;
+  const code = finding.code === "NoEffect" && operation !== undefined ? misuses[operation] : undefined;
+  return code === undefined ? finding : { ...finding, code };
 }
 
-function* patches({ all }: MeshObjects): Generator<Problem> {
+function* patches({ all, mesh }: MeshObjects): Generator<Problem> {
   const versioned = new Set<string>();
-  for (const { ref, spec } of all<EnvoyFilterSpec>("EnvoyFilter")) {
+  for (const { ref, namespace, name, spec } of all<EnvoyFilterSpec>("EnvoyFilter")) {
+    const vain = mesh.translator.findings({ kind: "EnvoyFilter", namespace, name });
     for (const [index, patch] of (spec.configPatches ?? []).entries()) {
       const field = `spec.configPatches[${index}]`;
-      const wrong = misuse(patch);
       const operation = patch.patch?.operation ?? "";
-      if (wrong) yield problemOf(ref, { code: wrong[0], severity: "error", field, message: wrong[1] });
-      else if (relative.has(operation) && !spec.priority) {
+      const isVain = vain.some(({ code, field: at = "" }) => code === "NoEffect" && at.startsWith(field));
+      if (relative.has(operation) && !spec.priority && !isVain) {
         const code = versioned.has(nameOf(patch))
           ? "EnvoyFilterUsesRelativeOperationWithProxyVersion"
           : "EnvoyFilterUsesRelativeOperation";
@@ -58,6 +52,6 @@ function* patches({ all }: MeshObjects): Generator<Problem> {
 /** Patches that do nothing, or not always. */
 export const envoyPatchAnalyzer: Analyzer = {
   name: "envoyfilter.EnvoyPatchAnalyzer",
-  description: "Checks the operations of EnvoyFilters",
+  description: "Checks that EnvoyFilters do not depend on the order in which they are applied",
   problems: patches,
 };

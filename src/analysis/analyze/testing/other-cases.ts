@@ -177,19 +177,19 @@ export const otherCases: readonly Case[] = [
   {
     code: "IST0152",
     bad: patch("CLUSTER", "REPLACE"),
-    at: "EnvoyFilter x: spec.configPatches[0]",
+    at: "EnvoyFilter x: spec.configPatches[0].patch.operation",
     good: patch("CLUSTER", "MERGE"),
   },
   {
     code: "IST0153",
-    bad: patch("HTTP_ROUTE", "ADD"),
-    at: "EnvoyFilter x: spec.configPatches[0]",
+    bad: patch("ROUTE_CONFIGURATION", "ADD"),
+    at: "EnvoyFilter x: spec.configPatches[0].patch.operation",
     good: patch("CLUSTER", "ADD"),
   },
   {
     code: "IST0154",
     bad: patch("ROUTE_CONFIGURATION", "REMOVE"),
-    at: "EnvoyFilter x: spec.configPatches[0]",
+    at: "EnvoyFilter x: spec.configPatches[0].patch.operation",
     good: patch("CLUSTER", "REMOVE", "priority: 1, "),
   },
   {
