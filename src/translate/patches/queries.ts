@@ -19,7 +19,15 @@ import { inlineExtensions } from "./extensions.ts";
 import type { PatchTools } from "./filters.ts";
 import { copyOfValue } from "./list.ts";
 import { patchListener } from "./listener.ts";
-import { addsFor, type Patch, type PatchContext, type Patched, type Patches, patchesOf } from "./patch.ts";
+import {
+  addsFor,
+  type Match,
+  meetsContext,
+  type PatchContext,
+  type Patched,
+  type Patches,
+  patchesOf,
+} from "./patch.ts";
 import { readPatch, type ReadPatch } from "./read.ts";
 import { type GatewayPorts, meetsRoutes, patchRoutes } from "./route.ts";
 import { contextOf, type PatchScope, type ScopePatches } from "./scope.ts";
@@ -65,40 +73,56 @@ function encodeCluster(cluster: Cluster): EncodedResource {
   return encodeResource(ClusterSchema, cluster, cluster.name, endpointsAwaited(cluster));
 }
 
-function portsOf({ gatewayPorts }: Patching): GatewayPorts | undefined {
+function portsOf({ gatewayPorts }: Pick<Patching, "gatewayPorts">): GatewayPorts | undefined {
   if (!gatewayPorts) return undefined;
   return { servicePorts: new Map(Object.entries(gatewayPorts).map(([port, ports]) => [Number(port), ports])) };
 }
 
-const routeKinds = ["ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE"] as const;
+/** Kinds of things that are resources. */
+const removable: ReadonlySet<string> = new Set(["CLUSTER", "LISTENER"]);
 
-/** A resource after patches; what no patch is for stays the same object. */
+/** A resource after patches. */
 function apply(patching: Patching, tools: PatchTools): EncodedResource | undefined {
   const { resource, hosts } = patching;
-  const { patches, context } = tools;
   switch (resource.typeUrl) {
     case typeUrls.cluster: {
-      const all = patches.of("CLUSTER", context);
-      if (!all.some(({ match }) => meetsCluster(resource.name, hosts, match))) return resource;
       const cluster = patchCluster(fromBinary(ClusterSchema, contentOf(resource)), hosts, tools);
       return cluster && encodeCluster(cluster);
     }
     case typeUrls.listener: {
       const listener = patchListener(fromBinary(ListenerSchema, contentOf(resource)), tools);
-      return listener && encodeListener(listener, patches);
+      return listener && encodeListener(listener, tools.patches);
     }
     case typeUrls.route: {
-      const ports = portsOf(patching);
-      const all: readonly Patch[] = routeKinds.flatMap((kind): readonly Patch[] => patches.of(kind, context));
-      if (!all.some(({ match }) => meetsRoutes(resource.name, match, ports))) return resource;
       const routes = fromBinary(RouteConfigurationSchema, contentOf(resource));
-      patchRoutes(routes, tools, ports);
+      patchRoutes(routes, tools, portsOf(patching));
       return encodeResource(RouteConfigurationSchema, routes, resource.name);
     }
     case typeUrls.endpoints:
     case typeUrls.nameTable:
       return resource;
   }
+}
+
+/** What a patch is for; nothing of what it does. */
+interface Aim {
+  readonly applyTo: string;
+  readonly operation: string;
+  readonly match: Match;
+}
+
+/** Whether a patch may be for a resource, as far as its name tells. */
+function mayMeet(
+  { applyTo, match }: Aim,
+  { resource, context, hosts }: Omit<Patching, "patches">,
+  ports?: GatewayPorts,
+) {
+  if (applyTo === "EXTENSION_CONFIG") return true;
+  if (!meetsContext(match.context, context)) return false;
+  if (resource.typeUrl === typeUrls.cluster) return meetsCluster(resource.name, hosts, match);
+  if (resource.typeUrl === typeUrls.route) return meetsRoutes(resource.name, match, ports);
+  const { name = "" } = match.listener ?? {};
+  return name === "" || name === resource.name;
 }
 
 function serviceHosts(model: Model, plain: PlainScope, name: string): readonly string[] {
@@ -129,6 +153,22 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
     () => false,
   );
 
+  /** Apart from what patches do, so that an edit of that is seen only by what it is for. */
+  const aims = engine.stringQuery("envoy-filter-aims", (filter): readonly Aim[] =>
+    (model.envoyFilters.filter.get(filter)?.spec.configPatches ?? []).map(({ applyTo = "", match = {}, patch }) => ({
+      applyTo,
+      operation: patch?.operation ?? "",
+      match,
+    })),
+  );
+
+  const chosenBy = (chosen: readonly ScopePatches[], test: (aim: Aim) => boolean): readonly ScopePatches[] =>
+    chosen.flatMap(({ filter, at }) => {
+      const all = aims.get(filter);
+      const left = at.filter((index) => all[index] !== undefined && test(all[index]));
+      return left.length > 0 ? [{ filter, at: left }] : [];
+    });
+
   const patchesFor = (chosen: readonly ScopePatches[]): Patches =>
     patchesOf(chosen.flatMap(({ filter, at }) => at.flatMap((index) => read.get(filter)[index]?.patch ?? [])));
 
@@ -158,18 +198,15 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
   };
 
   return {
-    patched: ({ patches }, plain, resource) =>
-      patched.get({
-        resource,
-        patches,
-        context: contextOf(plain, resource.name),
-        hosts: serviceHosts(model, plain, resource.name),
-        ...gatewayPorts(plain),
-      }),
-    mayRemove: ({ patches }) => {
-      const all = patchesFor(patches);
-      return [...all.of("CLUSTER"), ...all.of("LISTENER")].some(({ operation }) => operation === "REMOVE");
+    patched: ({ patches }, plain, resource) => {
+      const context = contextOf(plain, resource.name);
+      const rest = { resource, context, hosts: serviceHosts(model, plain, resource.name), ...gatewayPorts(plain) };
+      const ports = portsOf(rest);
+      const meeting = chosenBy(patches, (aim) => mayMeet(aim, rest, ports));
+      return meeting.length === 0 ? resource : patched.get({ ...rest, patches: meeting });
     },
+    mayRemove: ({ patches }) =>
+      chosenBy(patches, ({ applyTo, operation }) => operation === "REMOVE" && removable.has(applyTo)).length > 0,
     added,
     origins: ({ patches }) => patches.flatMap(({ filter }) => model.envoyFilters.filter.get(filter)?.ref ?? []),
     findings: (filter) => {

@@ -1,0 +1,158 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { runs } from "#base/testing/runs.ts";
+import { complete, type ObjectInput } from "#model/testing/objects.ts";
+import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import { type ProxyResources, resourcesOf } from "../proxy-resources.ts";
+import type { NodeInfo } from "../proxy-class.ts";
+import { apply, type Edit, edit, nodes, withClusters } from "../testing/arbitrary.ts";
+import { envoyFilters } from "../testing/envoy-filters.ts";
+import { Follower } from "../testing/follower.ts";
+import type { TestMesh } from "../testing/mesh.ts";
+import { put, type Scale, scaleMesh, scaleNode } from "../testing/scale.ts";
+import { refusal } from "../testing/validate.ts";
+
+const edits = fc.array(edit, { minLength: 5, maxLength: 15 });
+const filters = fc.array(envoyFilters, { minLength: 1, maxLength: 3 });
+
+function meshWith(all: readonly Edit[], patches: readonly ObjectInput[]): TestMesh {
+  const mesh = withClusters();
+  mesh.engine.change(() => {
+    for (const each of all) apply(mesh, each);
+    for (const each of patches) mesh.model.inputs.put(complete(each));
+  });
+  return mesh;
+}
+
+function resources({ translator }: TestMesh, node: NodeInfo) {
+  const all = Object.values(resourcesOf(translator, node)) as readonly ProxyResources["cluster"][];
+  return all.flatMap((each) => [...each.values()]);
+}
+
+/** Whether something that the proxy gets is put down to an EnvoyFilter. */
+function isBlamed(mesh: TestMesh, node: NodeInfo): boolean {
+  return resources(mesh, node).some(({ typeUrl, name }) =>
+    mesh.translator.origins(node, typeUrl, name).some(({ kind }) => kind === "EnvoyFilter"),
+  );
+}
+
+describe("any EnvoyFilter", () => {
+  it("is applied without a fault, and judged, after any edits as if it had been there before", () => {
+    fc.assert(
+      fc.property(edits, filters, (all, patches) => {
+        const mesh = meshWith(all, []);
+        const follower = new Follower(mesh.engine, mesh.translator);
+        follower.follow(nodes.map((node) => mesh.translator.classOf(node)));
+        mesh.engine.change(() => {
+          for (const each of patches) mesh.model.inputs.put(complete(each));
+        });
+        const fresh = meshWith(all, patches);
+        for (const node of nodes) {
+          const versions = (of: TestMesh) => resources(of, node).map(({ name, version }) => `${name} ${version}`);
+          expect(versions(mesh)).toEqual(versions(fresh));
+        }
+        for (const { kind, metadata } of patches) {
+          const { name, namespace = "" } = metadata;
+          for (const { field } of mesh.translator.findings({ kind, name, namespace })) {
+            expect(field).toMatch(/^spec\.configPatches\[\d\]\./);
+          }
+        }
+      }),
+      { numRuns: runs(60) },
+    );
+  });
+
+  it("has no two resources of a type under one name", () => {
+    fc.assert(
+      fc.property(edits, filters, (all, patches) => {
+        const { translator } = meshWith(all, patches);
+        for (const node of nodes) {
+          const scopes = translator.scopes.get(translator.classOf(node));
+          for (const type of [typeUrls.cluster, typeUrls.listener]) {
+            const names = scopes[type].flatMap((scope) => translator.names.get(scope));
+            expect(new Set(names).size).toBe(names.length);
+            for (const scope of scopes[type]) {
+              for (const name of translator.names.get(scope)) {
+                expect(translator.resource.get({ scope, name })?.name).toBe(name);
+              }
+            }
+          }
+        }
+      }),
+      { numRuns: runs(40) },
+    );
+  });
+
+  it("gives a real Envoy what it takes, or is to blame", { timeout: 300_000 }, async () => {
+    await fc.assert(
+      fc.asyncProperty(edits, filters, async (all, patches) => {
+        const mesh = meshWith(all, patches);
+        for (const node of [nodes[0], nodes.at(-1)]) {
+          if (!node) continue;
+          const problem = await refusal(resourcesOf(mesh.translator, node));
+          expect(problem === "" || isBlamed(mesh, node)).toBe(true);
+        }
+      }),
+      { numRuns: runs(8) },
+    );
+  });
+});
+
+const scale: Scale = { services: 60, namespaces: 6, sidecars: 0 };
+
+function timeout(seconds: number, more: object = {}): ObjectInput {
+  const match = { context: "SIDECAR_OUTBOUND", cluster: { service: "svc-7.ns-1.svc.cluster.local" } };
+  const patch = { operation: "MERGE", value: { connect_timeout: `${seconds}s` } };
+  const spec = { configPatches: [{ applyTo: "CLUSTER", match, patch }], ...more };
+  return { kind: "EnvoyFilter", metadata: { name: "a", namespace: "ns-0" }, spec };
+}
+
+function scopesOf({ translator }: TestMesh, node: NodeInfo): ReadonlyMap<TypeUrl, readonly string[]> {
+  return new Map(Object.entries(translator.scopes.get(translator.classOf(node))) as [TypeUrl, readonly string[]][]);
+}
+
+describe("the cost of an EnvoyFilter", () => {
+  it("is nothing for proxies that it is not for", () => {
+    const mesh = scaleMesh(scale);
+    const others = [scaleNode(1, scale), scaleNode(6, scale)];
+    const before = others.map((node) => scopesOf(mesh, node));
+    put(mesh, timeout(1, { workloadSelector: { labels: { app: "svc-0" } } }));
+    expect(others.map((node) => scopesOf(mesh, node))).toEqual(before);
+  });
+
+  it.each([6, 60])("is what it patches, once, with %i proxies", (proxies) => {
+    const mesh = scaleMesh(scale);
+    put(mesh, timeout(1));
+    const follower = new Follower(mesh.engine, mesh.translator);
+    follower.follow(Array.from({ length: proxies }, (_, at) => mesh.translator.classOf(scaleNode(at, scale))));
+    const before = new Map(mesh.engine.computations);
+    put(mesh, timeout(2));
+    follower.refresh();
+    const ran = [...mesh.engine.computations].map(([name, count]) => [name, count - (before.get(name) ?? 0)] as const);
+    const counts = Object.fromEntries(ran.filter(([, count]) => count > 0));
+    // One cluster is made anew.
+    expect(counts).toEqual({
+      "envoy-filter": 1,
+      "envoy-filter-outlines": 1,
+      "envoy-filter-aims": 1,
+      "envoy-filter-patches": 1,
+      patched: 1,
+      resource: 1,
+    });
+  });
+
+  it("is shared by proxies with the same patches, and leaves other resources the same bytes", () => {
+    const mesh = scaleMesh(scale);
+    const [one, two] = [scaleNode(0, scale), scaleNode(6, scale)];
+    const plain = resourcesOf(mesh.translator, one).cluster;
+    put(mesh, timeout(1));
+    const [own, others] = [scopesOf(mesh, one), scopesOf(mesh, two)];
+    expect(own.get(typeUrls.route)).toEqual(others.get(typeUrls.route));
+    // Both have clusters of their own workload, last.
+    expect(own.get(typeUrls.cluster)?.slice(0, -1)).toEqual(others.get(typeUrls.cluster)?.slice(0, -1));
+    const [first, second] = [one, two].map((node) => resourcesOf(mesh.translator, node).cluster);
+    const changed = [...plain.keys()].filter((name) => plain.get(name)?.version !== first?.get(name)?.version);
+    expect(changed).toEqual(["outbound|80||svc-7.ns-1.svc.cluster.local"]);
+    expect(first?.get(changed[0] ?? "")?.version).toBe(second?.get(changed[0] ?? "")?.version);
+  });
+});
