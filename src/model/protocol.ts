@@ -1,3 +1,4 @@
+import type { SidecarPort } from "#api/istio/common.ts";
 import { ownValue } from "#api/record.ts";
 
 /**
@@ -44,6 +45,11 @@ export const serverFirstPorts: ReadonlySet<number> = new Set([25, 53, 3306, 27_0
 /** A protocol by the word that users write, in any case; undefined for an unknown one. */
 export function parseProtocol(word: string): Protocol | undefined {
   return ownValue(byName, word.toLowerCase());
+}
+
+/** The protocol of a port that a Sidecar names; what proxies are asked in is HTTP. */
+export function sidecarProtocol({ protocol = "" }: SidecarPort): Protocol {
+  return protocol.toLowerCase() === "http_proxy" ? "HTTP" : (parseProtocol(protocol) ?? "Auto");
 }
 
 /** The protocol that a word tells by its first part, as in `http-admin`. */

@@ -1,11 +1,14 @@
+import type { IstioIngressListener, SidecarSpec } from "#api/istio/sidecar.ts";
 import { ownValue } from "#api/record.ts";
 import type { StringMap } from "#api/meta.ts";
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { EndpointQueries } from "./endpoints.ts";
+import { ingressPorts } from "./ingress.ts";
 import { labelsMatch } from "./labels.ts";
 import type { Protocol } from "./protocol.ts";
+import type { Config } from "./rows.ts";
 import type { Service, ServicePort } from "./service.ts";
 import type { ServiceQueries } from "./services.ts";
 import type { Tables } from "./tables.ts";
@@ -19,7 +22,7 @@ interface ServingWorkload {
 
 /** A service that a workload serves, and how. */
 interface InboundTarget {
-  /** The service's key. */
+  /** The service's key; empty where none is known. */
   readonly service: string;
   readonly host: string;
   /** Short name of the service. */
@@ -29,12 +32,14 @@ interface InboundTarget {
   readonly port: number;
 }
 
-/** A port that a workload listens on, by its services. */
+/** A port that a workload listens on, by its services or by its Sidecar. */
 export interface InboundPort {
   readonly port: number;
   readonly protocol: Protocol;
-  /** The services, the oldest first: it decides the protocol. */
+  /** The services, the oldest first: it decides the protocol. Of a Sidecar's port without any, the Sidecar itself. */
   readonly targets: readonly [InboundTarget, ...InboundTarget[]];
+  /** What the Sidecar says of the port; absent where services name it. */
+  readonly ingress?: IstioIngressListener;
 }
 
 /** A workload's services, and the ports by which it names them. */
@@ -43,6 +48,8 @@ export interface InboundKey {
   readonly services: readonly string[];
   /** Names of ports of the Pod, where services refer to ports by name. */
   readonly namedPorts: Readonly<Record<string, number>>;
+  /** The Sidecar with ingress listeners, `namespace/name`: these are the ports then. Absent where there is none. */
+  readonly sidecar?: string;
 }
 
 /** Questions about workloads. */
@@ -108,28 +115,43 @@ export function workloadQueries(
   const found = (keys: readonly string[]): readonly Service[] =>
     keys.flatMap((key) => services.service.get(key) ?? []).toSorted(older);
 
+  const servicePorts = ({ services: keys, namedPorts }: InboundKey): readonly InboundPort[] => {
+    const targets = found(keys).flatMap((service) =>
+      service.ports.flatMap((port) => {
+        const number = resolvePort(port, namedPorts);
+        if (number === undefined || port.protocol === "UDP") return [];
+        const target: InboundTarget = {
+          service: service.key,
+          host: service.host,
+          name: service.name,
+          namespace: service.namespace,
+          port: port.number,
+        };
+        return [{ number, protocol: port.protocol, target }];
+      }),
+    );
+    const byPort = [...Map.groupBy(targets, (each) => each.number)].toSorted(([a], [b]) => a - b);
+    return byPort.flatMap(([port, [first, ...rest]]) =>
+      first ? [{ port, protocol: first.protocol, targets: [first.target, ...rest.map((each) => each.target)] }] : [],
+    );
+  };
+
+  /** The ports of a Sidecar, each for the service that has it too. */
+  const sidecarPorts = (row: Config<SidecarSpec>, ofServices: readonly InboundPort[]): readonly InboundPort[] =>
+    ingressPorts(row.spec).map(({ port, protocol, ingress }) => {
+      const [service] = ofServices.find((each) => each.port === port)?.targets ?? [];
+      const { name, namespace } = row;
+      const target = service ?? { service: "", host: `${name}.${namespace}`, name, namespace, port };
+      return { port, protocol, targets: [target], ingress };
+    });
+
   const inboundPorts = engine.query<InboundKey, readonly InboundPort[]>({
     name: "inbound-ports",
     key: canonical,
-    compute: ({ services: keys, namedPorts }) => {
-      const targets = found(keys).flatMap((service) =>
-        service.ports.flatMap((port) => {
-          const number = resolvePort(port, namedPorts);
-          if (number === undefined || port.protocol === "UDP") return [];
-          const target: InboundTarget = {
-            service: service.key,
-            host: service.host,
-            name: service.name,
-            namespace: service.namespace,
-            port: port.number,
-          };
-          return [{ number, protocol: port.protocol, target }];
-        }),
-      );
-      const byPort = [...Map.groupBy(targets, (each) => each.number)].toSorted(([a], [b]) => a - b);
-      return byPort.flatMap(([port, [first, ...rest]]) =>
-        first ? [{ port, protocol: first.protocol, targets: [first.target, ...rest.map((each) => each.target)] }] : [],
-      );
+    compute: (workload) => {
+      const ofServices = servicePorts(workload);
+      const row = workload.sidecar === undefined ? undefined : tables.sidecars.rows.get(workload.sidecar);
+      return row ? sidecarPorts(row, ofServices) : ofServices;
     },
   });
 

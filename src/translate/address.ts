@@ -13,6 +13,11 @@ export function socketAddress(address: string, port: number): Address {
   });
 }
 
+/** A Unix socket's address. */
+export function pipe(path: string): Address {
+  return create(AddressSchema, { address: { case: "pipe", value: { path } } });
+}
+
 /**
  * Connections to the application of the proxy's own Pod come from this address: iptables lets it pass, so that they are
  * not caught again.

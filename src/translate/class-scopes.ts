@@ -58,7 +58,8 @@ export function classScopes(
   const sidecarScopes = (view: ProxyView): ClassScopes => {
     const { namespace, cluster, network, labels, interception } = view;
     const client = clients.sidecarClient({ namespace, labels });
-    const inbound = inboundOf(view);
+    const ingress = clients.sidecar(client)?.spec.ingress ?? [];
+    const inbound = { ...inboundOf(view), ...(ingress.length > 0 && { sidecar: client.sidecar }) };
     const transparent = interception === "TPROXY";
     const routeView: SidecarRouteView = {
       kind: "sidecar",

@@ -1,18 +1,19 @@
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { type Client, clientKey } from "#model/client.ts";
+import { ingressPorts } from "#model/ingress.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import { parseServiceKey } from "#model/tables.ts";
-import type { InboundKey } from "#model/workloads.ts";
+import type { InboundKey, InboundPort } from "#model/workloads.ts";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
-import { virtualInboundListener } from "./listeners/inbound.ts";
+import { boundInboundListener, inboundName, isBound, virtualInboundListener } from "./listeners/inbound.ts";
 import { outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
 import { type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
-import { listenerName } from "./names.ts";
+import { listenerName, virtualInbound as virtualInboundName } from "./names.ts";
 import type { DestinationQueries } from "./routes/destination-queries.ts";
 import type { RouteSource } from "./routes/source.ts";
 import type { UnclaimedQuery, UnclaimedTraffic } from "./unclaimed.ts";
@@ -52,7 +53,9 @@ export interface ListenerQueries {
   /** Keys of the VirtualServices that route connections of a listener. */
   readonly virtualServicesAt: (view: OutboundView, name: string) => readonly string[];
   readonly virtualOutbound: (client: Client, transparent: boolean) => EncodedResource;
-  readonly virtualInbound: (inbound: InboundKey, transparent: boolean) => EncodedResource;
+  /** Names of the listener for redirected calls, and of those that a Sidecar has bound. */
+  readonly inboundNames: (inbound: InboundKey) => readonly string[];
+  readonly inbound: (inbound: InboundKey, transparent: boolean, name: string) => EncodedResource | undefined;
 }
 
 function viewKey({ client, cluster, source }: OutboundView): string {
@@ -102,11 +105,22 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     return slots.get({ service, rules, cluster, source, ...routing });
   };
 
+  /** Names of the listeners that a client's Sidecar has bound for the workload's own ports: no other has their address. */
+  const boundByClient = (client: Client): ReadonlySet<string> => {
+    const ports = ingressPorts(model.clients.sidecar(client)?.spec ?? {});
+    return new Set(ports.filter(isBound).map(inboundName));
+  };
+
   const plans = engine.query<OutboundView, ReadonlyMap<string, ListenerPlan>>({
     name: "listener-plans",
     key: viewKey,
-    compute: (view) =>
-      planListeners(byAge(model.clients.services.get(view.client)).flatMap((service) => slotsOf(view, service))),
+    compute: (view) => {
+      const all = planListeners(
+        byAge(model.clients.services.get(view.client)).flatMap((service) => slotsOf(view, service)),
+      );
+      const taken = boundByClient(view.client);
+      return taken.size === 0 ? all : new Map([...all].filter(([name]) => !taken.has(name)));
+    },
   });
 
   const outbound = engine.query<{ readonly plan: ListenerPlan; readonly unclaimed: UnclaimedTraffic }, EncodedResource>(
@@ -139,6 +153,19 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     },
   );
 
+  const boundPorts = (inbound: InboundKey): ReadonlyMap<string, InboundPort> =>
+    new Map(
+      model.workloads.inboundPorts
+        .get(inbound)
+        .filter(isBound)
+        .map((port) => [inboundName(port), port]),
+    );
+
+  const boundInbound = (inbound: InboundKey, name: string): EncodedResource | undefined => {
+    const port = boundPorts(inbound).get(name);
+    return port && encodeListener(boundInboundListener(port, mesh()));
+  };
+
   const servicesAt = (view: OutboundView, name: string): readonly string[] =>
     model.clients.services
       .get(view.client)
@@ -154,6 +181,8 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     virtualServicesAt: (view, name) =>
       servicesAt(view, name).flatMap((key) => connections.rulesFor(view.client, parseServiceKey(key).host)),
     virtualOutbound: (client, transparent) => virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent }),
-    virtualInbound: (inbound, transparent) => virtualInbound.get({ inbound, transparent }),
+    inboundNames: (inbound) => [virtualInboundName, ...boundPorts(inbound).keys()],
+    inbound: (inbound, transparent, name) =>
+      name === virtualInboundName ? virtualInbound.get({ inbound, transparent }) : boundInbound(inbound, name),
   };
 }

@@ -99,7 +99,10 @@ export function originsOf({ model, listeners, gateways, routes, patches }: Origi
       case "virtual-outbound":
         return sidecar(scope.client);
       case "virtual-inbound":
-        return scope.inbound.services.flatMap((key) => model.services.service.get(key)?.origins ?? []);
+        return [
+          ...scope.inbound.services.flatMap((key) => model.services.service.get(key)?.origins ?? []),
+          ...(scope.inbound.sidecar === undefined ? [] : sidecar({ namespace: "", sidecar: scope.inbound.sidecar })),
+        ];
       case "gateway-listeners":
         return ofGatewayListener(scope.view, name);
       case "routes":

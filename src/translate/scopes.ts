@@ -32,7 +32,7 @@ export type PlainScope =
     }
   /** The listener that takes all that a workload calls. */
   | { readonly kind: "virtual-outbound"; readonly client: Client; readonly transparent: boolean }
-  /** The listener that takes all calls of a workload. */
+  /** The listener that takes all calls of a workload, and those that its Sidecar has bound. */
   | { readonly kind: "virtual-inbound"; readonly inbound: InboundKey; readonly transparent: boolean }
   /** Listeners of gateways. */
   | { readonly kind: "gateway-listeners"; readonly view: GatewayRouteView }

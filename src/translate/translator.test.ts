@@ -100,8 +100,12 @@ describe("the translator", () => {
     ],
     [
       "Sidecar",
-      `{ ingress: [{ port: { number: 1 } }], egress: [{ port: { number: 80 }, hosts: ["./*"] }] }`,
-      ["spec.ingress", "spec.egress[0]"],
+      `{ ingress: [
+        { port: { number: 1 } },
+        { port: { number: 2 }, captureMode: NONE, defaultEndpoint: "0.0.0.0:80" },
+        { port: { number: 3, protocol: TLS }, tls: { mode: SIMPLE } }],
+        egress: [{ port: { number: 80 }, hosts: ["./*"] }] }`,
+      ["spec.ingress[1].defaultEndpoint", "spec.ingress[2].tls", "spec.egress[0]"],
     ],
     ["ServiceEntry", "{ hosts: [x.y], ports: [], resolution: DYNAMIC_DNS }", ["spec.resolution"]],
     ["VirtualService", "{ hosts: [x.y], tcp: [{ route: [{ destination: { host: a } }] }] }", []],

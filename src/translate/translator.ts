@@ -14,7 +14,7 @@ import { endpointSetQueries } from "./endpoint-queries.ts";
 import { gatewayQueries } from "./gateways/queries.ts";
 import { listenerQueries } from "./listener-queries.ts";
 import { nameTableName, nameTableQueries } from "./name-table.ts";
-import { virtualInbound, virtualOutbound } from "./names.ts";
+import { virtualOutbound } from "./names.ts";
 import { originsOf } from "./origins.ts";
 import { patchedScopes } from "./patches/class-scopes.ts";
 import { patchQueries } from "./patches/queries.ts";
@@ -101,7 +101,7 @@ export function createTranslator(
       case "virtual-outbound":
         return [virtualOutbound];
       case "virtual-inbound":
-        return [virtualInbound];
+        return listeners.inboundNames(scope.inbound);
       case "gateway-listeners":
         return gateways.names(scope.view);
       case "name-table":
@@ -135,7 +135,7 @@ export function createTranslator(
       case "virtual-outbound":
         return name === virtualOutbound ? listeners.virtualOutbound(scope.client, scope.transparent) : undefined;
       case "virtual-inbound":
-        return name === virtualInbound ? listeners.virtualInbound(scope.inbound, scope.transparent) : undefined;
+        return listeners.inbound(scope.inbound, scope.transparent, name);
       case "gateway-listeners":
         return gateways.listener(scope.view, name);
       case "routes":

@@ -1,14 +1,15 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { GatewaySpec, Server } from "#api/istio/gateway.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
-import type { SidecarSpec } from "#api/istio/sidecar.ts";
+import type { IstioIngressListener, SidecarSpec } from "#api/istio/sidecar.ts";
 import type { TrafficPolicy } from "#api/istio/traffic-policy.ts";
 import type { Finding } from "#api/finding.ts";
 import type { ObjectId } from "#model/findings/findings.ts";
+import { endingTls } from "#model/ingress.ts";
 import { findingsOf, type Problem } from "#model/findings/finding.ts";
 import type { Tables } from "#model/tables.ts";
 import { supportsTransport } from "./clusters/transport.ts";
-import { brokenHash } from "./gateways/tls.ts";
+import { brokenHash, canEnd } from "./gateways/tls.ts";
 import { conflictingServers } from "./gateways/conflicts.ts";
 import { serverKind } from "./gateways/server.ts";
 
@@ -68,14 +69,26 @@ function ofGateway({ servers = [] }: GatewaySpec): readonly Problem[] {
   );
 }
 
+function ofIngress(listener: IstioIngressListener, at: string): readonly Problem[] {
+  const { defaultEndpoint = "", captureMode } = listener;
+  const tls = endingTls(listener);
+  const instance = captureMode === "NONE" && /^(0\.0\.0\.0|\[::\]):/.test(defaultEndpoint);
+  const address = "The instance's address is not known to a bound listener yet; it leads to 127.0.0.1.";
+  const message =
+    "This TLS cannot be set up, so that nobody is let in. Name serverCertificate and privateKey; check the hashes.";
+  return [
+    ...(instance ? [notImplemented(`${at}.defaultEndpoint`, address)] : []),
+    ...(tls && !canEnd(tls) ? [notImplemented(`${at}.tls`, message)] : []),
+  ];
+}
+
 function ofSidecar({ ingress = [], egress = [] }: SidecarSpec): readonly Problem[] {
   const ports = egress.flatMap(({ port, bind, captureMode }, index) => {
     if (port === undefined && (bind ?? "") === "" && captureMode !== "NONE") return [];
     const message = "Listeners of their own are not made yet; the hosts are let in on all of their ports.";
     return [notImplemented(`spec.egress[${index}]`, message)];
   });
-  const message = "Ports are taken from the workload's Services; ingress listeners have no effect yet.";
-  return [...(ingress.length > 0 ? [notImplemented("spec.ingress", message)] : []), ...ports];
+  return [...ingress.flatMap((listener, index) => ofIngress(listener, `spec.ingress[${index}]`)), ...ports];
 }
 
 function ofServiceEntry({ resolution }: ServiceEntrySpec): readonly Problem[] {

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { ConnectionPoolSettings } from "#api/istio/common.ts";
 import type { MergedRule } from "#model/destinationrules.ts";
+import { type IngressEndpoint, ingressEndpoint } from "#model/ingress.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import type { InboundPort } from "#model/workloads.ts";
 import {
@@ -9,7 +10,7 @@ import {
   Cluster_LbPolicy as LbPolicy,
   ClusterSchema,
 } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { inboundBind } from "../address.ts";
+import { inboundBind, pipe, socketAddress } from "../address.ts";
 import { protoMilliseconds } from "../duration.ts";
 import { istioMetadata } from "../metadata.ts";
 import { clusterName } from "../names.ts";
@@ -25,27 +26,45 @@ export interface InboundCluster {
   readonly port: InboundPort;
   /** What applies to the leading service: its limits hold on the receiving side too. */
   readonly rule: MergedRule | undefined;
-  /** Limits of the Sidecar, which win over the rule's. */
+  /** Limits of the Sidecar, which win over the rule's; those of its port over both. */
   readonly pool: ConnectionPoolSettings | undefined;
   readonly mesh: MeshSettings;
 }
 
-/** The cluster that leads to a port of the application, at the address that the caller used. */
+/** What kind of cluster leads to where the application listens, with its endpoint where that is one. */
+function destination(name: string, endpoint: IngressEndpoint) {
+  if (endpoint.kind === "same" || endpoint.kind === "instance") {
+    return {
+      clusterDiscoveryType: { case: "type" as const, value: DiscoveryType.ORIGINAL_DST },
+      lbPolicy: LbPolicy.CLUSTER_PROVIDED,
+      cleanupInterval: forever,
+      upstreamBindConfig: inboundBind,
+      ...(endpoint.kind === "instance" && {
+        lbConfig: { case: "originalDstLbConfig" as const, value: { upstreamPortOverride: endpoint.port } },
+      }),
+    };
+  }
+  const address = endpoint.kind === "socket" ? pipe(endpoint.path) : socketAddress(endpoint.address, endpoint.port);
+  const lbEndpoint = { hostIdentifier: { case: "endpoint" as const, value: { address } } };
+  return {
+    clusterDiscoveryType: { case: "type" as const, value: DiscoveryType.STATIC },
+    loadAssignment: { clusterName: name, endpoints: [{ lbEndpoints: [lbEndpoint] }] },
+  };
+}
+
+/** The cluster that leads to a port of the application, at the address that the caller used unless a Sidecar says another. */
 export function inboundCluster({ port, rule, pool, mesh }: InboundCluster): Cluster {
   const name = clusterName("inbound", port.port);
   const [first] = port.targets;
-  const limits = pool ?? policyFor(rule?.spec, "", first.port).connectionPool;
+  const limits = port.ingress?.connectionPool ?? pool ?? policyFor(rule?.spec, "", first.port).connectionPool;
   const services = port.targets
     .filter((target) => target.port === first.port)
     .map(({ host, name: short, namespace }) => ({ host, name: short, namespace }));
   return create(ClusterSchema, {
     name,
     altStatName: `${name};`,
-    clusterDiscoveryType: { case: "type", value: DiscoveryType.ORIGINAL_DST },
-    lbPolicy: LbPolicy.CLUSTER_PROVIDED,
-    cleanupInterval: forever,
+    ...destination(name, port.ingress ? ingressEndpoint(port.ingress) : { kind: "same" }),
     ...connectionMembers(limits, mesh),
-    upstreamBindConfig: inboundBind,
     typedExtensionProtocolOptions: httpOptions({
       protocol: port.protocol,
       // The application speaks what its port says, whatever callers were asked to upgrade to.

@@ -1,8 +1,7 @@
-import type { ServerTLSSettings } from "#api/istio/common.ts";
 import type { Server } from "#api/istio/gateway.ts";
 import { isHttp, parseProtocol } from "#model/protocol.ts";
 import { listenerName } from "../names.ts";
-import { brokenHash } from "./tls.ts";
+import { canEnd } from "./tls.ts";
 import { wildcardAddress } from "../listeners/slots.ts";
 
 /**
@@ -22,22 +21,14 @@ export interface PlacedServer {
   readonly port: number;
 }
 
-/** Whether the files of TLS that ends here are named; certificates come by no other way yet. */
-function hasFiles({ serverCertificate = "", privateKey = "", tlsCertificates = [] }: ServerTLSSettings): boolean {
-  return (serverCertificate !== "" && privateKey !== "") || tlsCertificates.length > 0;
-}
-
-const endingModes: ReadonlySet<string> = new Set(["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"]);
-
 /** What becomes of a server's connections; undefined for what is not served, which is a finding. */
 export function serverKind({ port, tls, bind = "" }: Server): ServerKind | undefined {
   const protocol = parseProtocol(port.protocol);
   if (protocol === undefined || protocol === "UDP" || bind.startsWith("unix://")) return undefined;
   if (isHttp(protocol)) return "http";
   if (!tls) return "tcp";
-  const { mode = "PASSTHROUGH" } = tls;
-  if (mode === "PASSTHROUGH") return "passthrough";
-  if (!endingModes.has(mode) || !hasFiles(tls) || brokenHash(tls) !== undefined) return undefined;
+  if ((tls.mode ?? "PASSTHROUGH") === "PASSTHROUGH") return "passthrough";
+  if (!canEnd(tls)) return undefined;
   return protocol === "HTTPS" ? "https" : "tls";
 }
 

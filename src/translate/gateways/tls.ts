@@ -30,6 +30,18 @@ export function brokenHash(tls: ServerTLSSettings): "verifyCertificateSpki" | "v
     : "verifyCertificateHash";
 }
 
+/** Whether the files of TLS that ends here are named; certificates come by no other way yet. */
+function hasFiles({ serverCertificate = "", privateKey = "", tlsCertificates = [] }: ServerTLSSettings): boolean {
+  return (serverCertificate !== "" && privateKey !== "") || tlsCertificates.length > 0;
+}
+
+const endingModes: ReadonlySet<string> = new Set(["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"]);
+
+/** Whether TLS can end in the proxy as it is asked for. */
+export function canEnd(tls: ServerTLSSettings): boolean {
+  return endingModes.has(tls.mode ?? "") && hasFiles(tls) && brokenHash(tls) === undefined;
+}
+
 /** Which client certificates are taken; undefined where none is asked for. */
 function validation(tls: ServerTLSSettings): MessageInitShape<typeof CertificateValidationContextSchema> | undefined {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return undefined;

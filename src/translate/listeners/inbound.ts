@@ -1,4 +1,6 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { ServerTLSSettings } from "#api/istio/common.ts";
+import { endingTls } from "#model/ingress.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import { listenerProtocol, type Protocol } from "#model/protocol.ts";
 import type { InboundPort } from "#model/workloads.ts";
@@ -21,9 +23,18 @@ import {
   listenerName,
   virtualInbound,
 } from "../names.ts";
+import { canEnd, serverTls } from "../gateways/tls.ts";
 import { inboundRoutes } from "../routes/inbound.ts";
 import { listenerAccessLog } from "./access-log.ts";
-import { httpInspector, httpManager, originalDestination, originalSource, plainHttp, tcpProxy } from "./network.ts";
+import {
+  httpInspector,
+  httpManager,
+  originalDestination,
+  originalSource,
+  plainHttp,
+  tcpProxy,
+  tlsInspector,
+} from "./network.ts";
 import { wildcardAddress } from "./slots.ts";
 
 /** What inbound chains of one port are made from; the port is absent where it is any that no service names. */
@@ -35,6 +46,8 @@ interface InboundChains {
   readonly tcpName: string;
   readonly statPrefix: string;
   readonly routes: RouteConfiguration;
+  /** TLS that ends here. */
+  readonly tls?: ServerTLSSettings;
 }
 
 /**
@@ -42,19 +55,22 @@ interface InboundChains {
  * until proxies have certificates; chains for those of the mesh will stand beside these.
  */
 function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChain[] {
-  const { protocol, cluster, port, httpName, tcpName, statPrefix, routes } = input;
-  const match = { transportProtocol: "raw_buffer", ...(port !== undefined && { destinationPort: port }) };
+  const { protocol, cluster, port, httpName, tcpName, statPrefix, routes, tls } = input;
+  const transport = tls ? { transportSocket: serverTls(tls) } : {};
+  const match = { transportProtocol: tls ? "tls" : "raw_buffer", ...(port !== undefined && { destinationPort: port }) };
   const http = (applicationProtocols: readonly string[]): FilterChain =>
     create(FilterChainSchema, {
       name: httpName,
       filterChainMatch: { ...match, applicationProtocols: [...applicationProtocols] },
       filters: [httpManager({ statPrefix, routes: { kind: "inline", routes }, side: "inbound" }, mesh)],
+      ...transport,
     });
   const tcp = (): FilterChain =>
     create(FilterChainSchema, {
       name: tcpName,
       filterChainMatch: match,
       filters: [tcpProxy(singleTarget(cluster), mesh)],
+      ...transport,
     });
   switch (listenerProtocol(protocol)) {
     case "http":
@@ -68,13 +84,45 @@ function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChai
   }
 }
 
+/** Where a port is listened on, were it not redirected: its chains are named for it. */
+function inboundAddress({ ingress }: Pick<InboundPort, "ingress">): string {
+  return ingress?.bind || wildcardAddress;
+}
+
+/** The name of a port's chains, and of its listener where it has its own: `0.0.0.0_8080`. */
+export function inboundName(port: Pick<InboundPort, "port" | "ingress">): string {
+  return listenerName(inboundAddress(port), port.port);
+}
+
+/** Whether callers connect to a listener of the port's own. */
+export function isBound({ ingress }: Pick<InboundPort, "ingress">): boolean {
+  return ingress?.captureMode === "NONE";
+}
+
+/** TLS of a Sidecar's port that ends in the proxy. */
+function tlsOf({ ingress }: InboundPort): ServerTLSSettings | undefined {
+  return ingress && endingTls(ingress);
+}
+
+/** Nobody is let in by TLS that cannot be set up. */
+function closedChain(port: InboundPort, mesh: MeshSettings): FilterChain {
+  return create(FilterChainSchema, {
+    name: inboundName(port),
+    filterChainMatch: { destinationPort: port.port },
+    filters: [tcpProxy(singleTarget(blackHoleCluster), mesh)],
+  });
+}
+
 function portChains(port: InboundPort, mesh: MeshSettings): readonly FilterChain[] {
-  const name = listenerName(wildcardAddress, port.port);
+  const name = inboundName(port);
+  const tls = tlsOf(port);
+  if (tls && !canEnd(tls)) return [closedChain(port, mesh)];
   const [first] = port.targets;
   const grpc = port.protocol === "GRPC" || port.protocol === "GRPC-Web";
   return chainsOf(
     {
       protocol: port.protocol,
+      ...(tls && { tls }),
       cluster: clusterName("inbound", port.port),
       port: port.port,
       httpName: name,
@@ -121,34 +169,56 @@ function blackHoleChain(mesh: MeshSettings): FilterChain {
 
 /** Ports whose protocol is known are not sniffed: a server that talks first would wait for ever. */
 function listenerFilters(ports: readonly InboundPort[], transparent: boolean): ListenerFilter[] {
+  const secured = ports.filter((port) => tlsOf(port) !== undefined).map(({ port }) => port);
   const known = ports.filter(({ protocol }) => listenerProtocol(protocol) !== "auto").map(({ port }) => port);
   return [
     originalDestination(),
     ...(transparent ? [originalSource()] : []),
+    ...(secured.length > 0 ? [tlsInspector(secured)] : []),
     httpInspector([...new Set([inboundPort, ...known])].toSorted((a, b) => a - b)),
   ];
 }
 
-/** The listener that takes connections redirected to the workload. */
-export function virtualInboundListener(
-  ports: readonly InboundPort[],
-  mesh: MeshSettings,
-  transparent: boolean,
-): Listener {
-  return create(ListenerSchema, {
-    name: virtualInbound,
-    address: socketAddress(wildcardAddress, inboundPort),
+/** What the listeners of a workload's ports have in common. */
+function inboundListener(mesh: MeshSettings): MessageInitShape<typeof ListenerSchema> {
+  return {
     trafficDirection: TrafficDirection.INBOUND,
     continueOnListenerFiltersTimeout: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
-    listenerFilters: listenerFilters(ports, transparent),
     listenerFiltersTimeout: protoDuration(mesh.protocolDetectionTimeout),
+    accessLog: listenerAccessLog(mesh),
+  };
+}
+
+/** The listener of a port to which callers connect. */
+export function boundInboundListener(port: InboundPort, mesh: MeshSettings): Listener {
+  const sniffed = tlsOf(port) === undefined && listenerProtocol(port.protocol) === "auto";
+  return create(ListenerSchema, {
+    ...inboundListener(mesh),
+    name: inboundName(port),
+    address: socketAddress(inboundAddress(port), port.port),
+    listenerFilters: [...(tlsOf(port) ? [tlsInspector()] : []), ...(sniffed ? [httpInspector()] : [])],
+    filterChains: [...portChains(port, mesh)],
+  });
+}
+
+/** The listener that takes connections redirected to the workload. */
+export function virtualInboundListener(
+  all: readonly InboundPort[],
+  mesh: MeshSettings,
+  transparent: boolean,
+): Listener {
+  const ports = all.filter((port) => !isBound(port));
+  return create(ListenerSchema, {
+    ...inboundListener(mesh),
+    name: virtualInbound,
+    address: socketAddress(wildcardAddress, inboundPort),
+    listenerFilters: listenerFilters(ports, transparent),
     filterChains: [
       blackHoleChain(mesh),
       ...passthroughChains(mesh),
       ...ports.flatMap((port) => portChains(port, mesh)),
     ],
-    accessLog: listenerAccessLog(mesh),
     ...(transparent && { transparent }),
   });
 }

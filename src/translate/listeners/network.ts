@@ -157,15 +157,27 @@ export function originalSource(): ListenerFilter {
   });
 }
 
-/** Reads the server name from a TLS greeting. */
-export function tlsInspector(): ListenerFilter {
-  return listenerFilter("envoy.filters.listener.tls_inspector", TlsInspectorSchema);
-}
-
 function portRange(port: number): ListenerFilterChainMatchPredicate {
   return create(ListenerFilterChainMatchPredicateSchema, {
     rule: { case: "destinationPortRange", value: { start: port, end: port + 1 } },
   });
+}
+
+function portsPredicate(ports: readonly number[]): ListenerFilterChainMatchPredicate | undefined {
+  const rules = ports.map(portRange);
+  if (rules.length < 2) return rules[0];
+  return create(ListenerFilterChainMatchPredicateSchema, { rule: { case: "orMatch", value: { rules } } });
+}
+
+/**
+ * Reads the server name from a TLS greeting.
+ * @param only the ports on which it looks; all where none is given.
+ */
+export function tlsInspector(only: readonly number[] = []): ListenerFilter {
+  const looked = portsPredicate(only);
+  const disabled =
+    looked && create(ListenerFilterChainMatchPredicateSchema, { rule: { case: "notMatch", value: looked } });
+  return listenerFilter("envoy.filters.listener.tls_inspector", TlsInspectorSchema, disabled);
 }
 
 /**
@@ -173,13 +185,7 @@ function portRange(port: number): ListenerFilterChainMatchPredicate {
  * @param except ports on which it does not look, since their protocol is known: a server that talks first would wait.
  */
 export function httpInspector(except: readonly number[] = []): ListenerFilter {
-  const rules = except.map(portRange);
-  const [first] = rules;
-  const disabled =
-    rules.length > 1
-      ? create(ListenerFilterChainMatchPredicateSchema, { rule: { case: "orMatch", value: { rules } } })
-      : first;
-  return listenerFilter("envoy.filters.listener.http_inspector", HttpInspectorSchema, disabled);
+  return listenerFilter("envoy.filters.listener.http_inspector", HttpInspectorSchema, portsPredicate(except));
 }
 
 /** What the HTTP inspector calls plain HTTP. */

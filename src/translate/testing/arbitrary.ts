@@ -165,6 +165,16 @@ const sidecar = fc.record({
       [{ hosts: ["bank/b.bank.svc.cluster.local"] }],
       [{ hosts: ["~/*"] }],
     ),
+    ingress: fc.constantFrom(
+      undefined,
+      undefined,
+      [{ port: { number: 80, protocol: "HTTP" }, captureMode: "NONE", defaultEndpoint: "127.0.0.1:8080" }],
+      [
+        { port: { number: 80, protocol: "GRPC" }, defaultEndpoint: "0.0.0.0:8080" },
+        { port: { number: 5433, protocol: "TCP" }, bind: "10.0.0.9", defaultEndpoint: "unix:///app.sock" },
+        { port: { number: 99 }, captureMode: "NONE" },
+      ],
+    ),
     outboundTrafficPolicy: fc.constantFrom(undefined, { mode: "REGISTRY_ONLY" }),
   }),
 });

@@ -1,0 +1,128 @@
+/**
+ * What a Sidecar says of the listeners of its workloads: their own ports and those that they call. Names of groups are
+ * those of Istio's reference "Sidecar".
+ */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createAuthority } from "#base/testing/certificate.ts";
+import { World } from "./world.ts";
+
+const authority = createAuthority("test authority");
+/** An application that listens on a Unix socket. */
+const application = createServer((_request, response) => response.end("by socket"));
+
+let world: World;
+let folder: string;
+
+function ingress(): string {
+  const { certificate, key } = authority.issue("server.test");
+  writeFileSync(join(folder, "server.crt"), certificate, { mode: 0o644 });
+  writeFileSync(join(folder, "server.key"), key, { mode: 0o644 });
+  const files = `serverCertificate: ${join(folder, "server.crt")}, privateKey: ${join(folder, "server.key")}`;
+  return `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: server }
+spec:
+  workloadSelector: { labels: { app: server } }
+  inboundConnectionPool: { http: { http1MaxPendingRequests: 9 } }
+  ingress:
+    - { port: { number: 7080, protocol: HTTP, name: local }, defaultEndpoint: "127.0.0.1:8080" }
+    - port: { number: 7081, protocol: HTTP, name: instance }
+      defaultEndpoint: "0.0.0.0:8080"
+      connectionPool: { http: { http1MaxPendingRequests: 5 } }
+    - { port: { number: 7082, protocol: HTTP, name: socket }, defaultEndpoint: "unix://${join(folder, "app.sock")}" }
+    - { port: { number: 7083, protocol: HTTP, name: bound }, bind: 127.0.0.1, captureMode: NONE, defaultEndpoint: "127.0.0.1:8080" }
+    - { port: { number: 7443, protocol: TLS, name: tls }, defaultEndpoint: "127.0.0.1:9000", tls: { mode: SIMPLE, ${files} } }
+    - { port: { number: 7444, protocol: TLS, name: passed }, defaultEndpoint: "127.0.0.1:9000" }
+    - { port: { number: 8081, protocol: HTTP2, name: same } }`;
+}
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "weft-sidecar-"));
+  chmodSync(folder, 0o755);
+  application.listen(join(folder, "app.sock"));
+  await once(application, "listening");
+  chmodSync(join(folder, "app.sock"), 0o666);
+  world = await World.start("l", {
+    proxies: [{ name: "server", labels: { app: "server" }, serves: true }],
+    services: [{ name: "greeter", servedBy: ["server"] }],
+    istio: [ingress()],
+  });
+});
+
+afterAll(async () => {
+  await (world as World | undefined)?.[Symbol.asyncDispose]();
+  application.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Calls a port of the server from outside of the mesh. */
+function call(port: number, http2 = false) {
+  return world.outside.send(`http://${world.addressOf("server")}:${port}/`, { http2 });
+}
+
+describe("Sidecar IstioIngressListener", () => {
+  test("defaultEndpoint 127.0.0.1 is the workload's loopback", async () => {
+    const { status, seen } = await call(7080);
+    // No Pod has that address, so the server does not know itself there.
+    expect({ status, pod: seen?.pod }).toEqual({ status: 200, pod: "unknown" });
+  });
+
+  test("defaultEndpoint 0.0.0.0 is the instance's address", async () => {
+    expect((await call(7081)).seen?.pod).toBe("server");
+  });
+
+  test("defaultEndpoint unix:// is a socket", async () => {
+    expect((await call(7082)).text).toBe("by socket");
+  });
+
+  test("without defaultEndpoint the port itself is called", async () => {
+    expect((await call(8081, true)).seen?.pod).toBe("server");
+    expect(await world.envoy("server").sumOf(/^cluster\.inbound\|8081\|\|.*upstream_rq_total$/)).toBe(1);
+  });
+
+  test("captureMode NONE listens on a port of the workload's own", async () => {
+    const { status } = await world.caller("server").send("http://127.0.0.1:7083/");
+    expect(status).toBe(200);
+    expect(await world.envoy("server").sumOf(/^cluster\.inbound\|7083\|\|.*upstream_rq_total$/)).toBe(1);
+  });
+
+  test("tls ends in the proxy", async () => {
+    const socket = await world.outside.connect(world.addressOf("server"), 7443);
+    const secure = connectTls({ socket, ca: authority.certificate, servername: "server.test" });
+    const [greeting] = (await once(secure, "data")) as [Buffer];
+    expect(String(greeting)).toBe("unknown\n");
+    secure.destroy();
+  });
+
+  test("TLS without tls settings is passed on", async () => {
+    const socket = await world.outside.connect(world.addressOf("server"), 7444);
+    const [greeting] = (await once(socket, "data")) as [Buffer];
+    expect(String(greeting)).toBe("unknown\n");
+    socket.destroy();
+  });
+
+  test("a port that a service names and no listener does is only passed on", async () => {
+    expect((await call(8080)).seen?.pod).toBe("server");
+    expect(await world.envoy("server").sumOf(/^cluster\.inbound\|8080\|/)).toBe(0);
+  });
+});
+
+describe("Sidecar inboundConnectionPool", () => {
+  const pending = (port: number) =>
+    world.envoy("server").sumOf(new RegExp(`^cluster\\.inbound\\|${port}\\|.*default\\.remaining_pending$`));
+
+  test("limits every port", async () => {
+    expect(await pending(7080)).toBe(9);
+  });
+
+  test("connectionPool of a listener goes first", async () => {
+    expect(await pending(7081)).toBe(5);
+  });
+});
