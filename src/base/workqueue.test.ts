@@ -81,7 +81,8 @@ test("a failing key waits longer each time, others go on, and a success makes th
   broken = true;
   queue.add("bad");
   await vi.waitFor(() => expect(times.length).toBeGreaterThanOrEqual(7));
-  expect((times[6] ?? 0) - (times[5] ?? 0)).toBeLessThan(35);
+  // The waits begin anew: without that, this one would be of 80 ms and more.
+  expect((times[6] ?? 0) - (times[5] ?? 0)).toBeLessThan(79);
   expect(failures[0]).toBe("bad: Error: no");
   stop.abort();
   await done;

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { Mesh } from "#api/weft/mesh.ts";
 import { sandboxesOf } from "#runtime/sandbox.ts";
-import { eventually } from "../support/eventually.ts";
+import { busy, eventually } from "../support/eventually.ts";
 import { NodeWorld, isReady } from "./node-world.ts";
 
 let world: NodeWorld;
@@ -163,7 +163,7 @@ describe("a node's agent", () => {
     const before = performance.now();
     await world.ask("/proxy/plain/restarting/8080/exit/3");
     await world.pod("plain", "restarting", "is not ready", (pod) => !isReady(pod));
-    expect(performance.now() - before).toBeLessThan(1000);
+    expect(performance.now() - before).toBeLessThan(1000 * busy);
     const again = await world.pod(
       "plain",
       "restarting",
@@ -351,7 +351,7 @@ describe("Pods with sidecars", () => {
       const start = world.start(server, "istio-proxy");
       return start.pid === old.pid ? undefined : start;
     });
-    expect(next.startedAt - ended).toBeLessThan(2000);
+    expect(next.startedAt - ended).toBeLessThan(2000 * busy);
     await eventually("it has its configuration", async () => {
       const { state } = await world.inPod<{ state: string }>("shop", "server", 15000, "/server_info");
       return state === "LIVE";

@@ -21,3 +21,9 @@ export async function eventually<V>(what: string, check: () => V | Promise<V>): 
   }
   throw new Error(`never came true: ${what}`, { cause: last });
 }
+
+/**
+ * How many times as long as on an idle machine things may take in a test: what must happen within a second or two is shown
+ * to happen soon, on whatever machine.
+ */
+export const busy = 5;
