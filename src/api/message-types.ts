@@ -100,6 +100,12 @@ const istioRows: readonly Row[] = [
     "Services of one Deployment lead different ports to one target port.",
   ],
   ["IST0138", "GatewayDuplicateCertificate", "Warning", "Gateways of the same proxies share a certificate."],
+  [
+    "IST0140",
+    "IngressRouteRulesNotAffected",
+    "Warning",
+    "Rules of a service that choose subsets do not hold for requests through a gateway.",
+  ],
   ["IST0144", "InvalidApplicationUID", "Warning", "A container runs as user 1337, whose traffic is not captured."],
   ["IST0145", "ConflictingGateways", "Error", "Servers of Gateways of the same proxies have one port and one host."],
   [

@@ -1,4 +1,5 @@
 import type { Finding } from "#api/finding.ts";
+import { documentationUrl, messageType } from "#api/message-types.ts";
 
 /** A refusal of a resource by proxies, put down to the object that the resource came from. */
 export interface Refusal {
@@ -29,7 +30,6 @@ export interface ObjectStatus {
 /** Condition types that are written here; others on an object belong to others. The names are Gateway API's. */
 export const ownTypes = ["Accepted", "Programmed"] as const;
 
-const levels = { error: "ERROR", warning: "WARNING", info: "INFO" } as const;
 /** Longest message of a condition; Kubernetes' own limit is 32 KiB. */
 const longest = 4096;
 
@@ -89,6 +89,13 @@ export interface Known {
   readonly programmed?: Condition | Holders;
 }
 
+/** A finding as `weft analyze` would tell it: Istio's code and level where Istio has such a message. */
+function validationMessage(finding: Finding): object {
+  const type = messageType(finding);
+  const { name, code, level } = type;
+  return { type: { name, code }, level: level.toUpperCase(), documentationUrl: documentationUrl(type) };
+}
+
 /** An object's status from all that is known of it. */
 export function statusOf({ findings, refusals, programmed }: Known, generation: number, now: string): ObjectStatus {
   const holding = programmed && ("type" in programmed ? programmed : held(programmed, now));
@@ -98,7 +105,7 @@ export function statusOf({ findings, refusals, programmed }: Known, generation: 
       accepted(findings, now),
       ...(refusals.length > 0 ? [refused(refusals, now)] : holding ? [holding] : []),
     ],
-    validationMessages: findings.map(({ code, severity }) => ({ type: { name: code, code }, level: levels[severity] })),
+    validationMessages: findings.map(validationMessage),
   };
 }
 

@@ -7,7 +7,7 @@ import { loadFile, type Loaded } from "./load.ts";
 import type { Message } from "./message.ts";
 import { otherCases } from "./testing/other-cases.ts";
 import { routingCases } from "./testing/routing-cases.ts";
-import { type Case, fine } from "./testing/written.ts";
+import { type Case, fine, routes } from "./testing/written.ts";
 
 const cases = [...routingCases, ...otherCases];
 const validator = new Validator();
@@ -65,6 +65,50 @@ describe.each(cases)("$code $title", (each) => {
     const found = messages.find((message) => `${message.type.code} ${place(message)}` === `${code} ${at}`);
     expect(found?.fix !== undefined).toBe(fix === true);
   });
+});
+
+describe("conditions that a live mesh writes", () => {
+  function conditionOf(type: string, status: string, reason: string): readonly string[] {
+    const [placed] = load(routes("[{ route: [{ destination: { host: reviews } }] }]")).objects;
+    const conditions = [
+      { type: "Accepted", status: "False", reason: "UnknownHost", message: "m" },
+      { type, status, reason, message: "m" },
+    ];
+    const snapshot = [
+      ...load(fine).objects,
+      ...(placed ? [{ ...placed, object: { ...placed.object, status: { conditions } } }] : []),
+    ];
+    const files = { objects: [], problems: [] };
+    return told(analyze({ snapshot, live: true, files, analyzers, validator }));
+  }
+
+  test.each([
+    ["Programmed", "False", "Refused", ["IST0171 VirtualService x: status.conditions[1]"]],
+    ["Programmed", "False", "Pending", []],
+    ["Programmed", "False", "NoProxies", []],
+    ["Programmed", "True", "Programmed", []],
+    ["Other", "False", "Odd", []],
+  ])("%s is %s for %s", (type, status, reason, messages) =>
+    expect(conditionOf(type, status, reason)).toEqual(
+      // Files' Deployments stand for Pods; this mesh has none.
+      ["IST0101 Gateway edge: spec.selector", ...messages],
+    ),
+  );
+});
+
+test("an object of a file that replaces another keeps its age, which decides who wins", () => {
+  const older = load(
+    routes("[{ route: [{ destination: { host: reviews } }] }]").replace("name: x", "name: z"),
+  ).objects.map(({ object, cluster }) => ({
+    object: { ...object, metadata: { ...object.metadata, creationTimestamp: "2020-01-01T00:00:00Z" } },
+    cluster,
+  }));
+  const text = routes("[{ route: [{ destination: { host: reviews } }], timeout: 1s }]");
+  const files = load(`${fine}---\n${text.replace("name: x", "name: z")}---\n${text}`);
+  const chosen = analyzers.filter(({ onRequest }) => onRequest !== true);
+  expect(told(analyze({ snapshot: older, live: false, files, analyzers: chosen, validator }))).toEqual([
+    "IST0109 VirtualService x: spec.hosts[0]",
+  ]);
 });
 
 test("every kind of message has a case", () => {

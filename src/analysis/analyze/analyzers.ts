@@ -1,5 +1,6 @@
 import type { Analyzer } from "./analyzer.ts";
 import { alphaAnnotationAnalyzer, annotationAnalyzer, injectionAnalyzer } from "./checks/annotations.ts";
+import { authorizationAnalyzer } from "./checks/authorization.ts";
 import { claimAnalyzer } from "./checks/claims.ts";
 import { multiClusterAnalyzer } from "./checks/clusters.ts";
 import { conditionAnalyzer } from "./checks/conditions.ts";
@@ -15,7 +16,7 @@ import {
   gatewayRouteAnalyzer,
 } from "./checks/gateways.ts";
 import { portNameAnalyzer, serverFirstAnalyzer } from "./checks/ports.ts";
-import { destinationPortAnalyzer, retriesAnalyzer } from "./checks/routes.ts";
+import { destinationPortAnalyzer, ingressSubsetAnalyzer, retriesAnalyzer } from "./checks/routes.ts";
 import { schemaAnalyzer } from "./checks/schema.ts";
 import { selectorAnalyzer } from "./checks/selectors.ts";
 import { entryProtocolAnalyzer, protocolAddressesAnalyzer } from "./checks/service-entries.ts";
@@ -28,6 +29,8 @@ export const analyzers: readonly Analyzer[] = [
   destinationPortAnalyzer,
   retriesAnalyzer,
   claimAnalyzer,
+  authorizationAnalyzer,
+  ingressSubsetAnalyzer,
   deprecationAnalyzer,
   caCertificateAnalyzer,
   doubleTlsAnalyzer,

@@ -44,6 +44,11 @@ export interface Container {
   readonly securityContext?: { readonly runAsUser?: number };
 }
 
+/** Whether an object is Istio's own rather than a user's, by Istio's labels. */
+export function isControlPlane({ labels }: Subject<unknown>): boolean {
+  return labels["istio"] !== undefined || labels["release"] === "istio";
+}
+
 /** Labels in a sentence. */
 export function labelsText(labels: StringMap): string {
   return Object.entries(labels)
@@ -73,10 +78,14 @@ function subject<Spec>(object: ResourceObject, cluster: string): Subject<Spec> {
 export function meshObjects(snapshot: MeshSnapshot, live: boolean, validator: Validator): MeshObjects {
   // Gateway API has kinds of the same names as Istio's.
   const own = snapshot.filter(({ object }) => !object.apiVersion.startsWith("gateway.networking.k8s.io/"));
-  const byKind = Map.groupBy(own, ({ object }) => object.kind);
-  const all = <Spec>(kind: string): readonly Subject<Spec>[] =>
-    (byKind.get(kind) ?? []).map(({ object, cluster }) => subject<Spec>(object, cluster));
-  const pods = Map.groupBy(all<PodSpec>("Pod"), ({ namespace }) => namespace);
+  const byKind = new Map(
+    [...Map.groupBy(own, ({ object }) => object.kind)].map(
+      ([kind, placed]) => [kind, placed.map(({ object, cluster }) => subject<unknown>(object, cluster))] as const,
+    ),
+  );
+  const all = <Spec>(kind: string): readonly Subject<Spec>[] => (byKind.get(kind) ?? []) as Subject<Spec>[];
+  const allPods = all<PodSpec>("Pod");
+  const pods = Map.groupBy(allPods, ({ namespace }) => namespace);
   return {
     snapshot,
     mesh: openMesh(snapshot),
@@ -84,7 +93,7 @@ export function meshObjects(snapshot: MeshSnapshot, live: boolean, validator: Va
     validator,
     all,
     pods: (labels, namespace) =>
-      (namespace === undefined ? [...pods.values()].flat() : (pods.get(namespace) ?? [])).filter((pod) =>
+      (namespace === undefined ? allPods : (pods.get(namespace) ?? [])).filter((pod) =>
         labelsMatch(labels, pod.labels),
       ),
   };

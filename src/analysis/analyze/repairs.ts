@@ -16,6 +16,8 @@ interface Found {
   readonly field: string;
   readonly object: ResourceObject;
   readonly objects: MeshObjects;
+  /** Every host of the mesh, worked out when it is first asked for. */
+  readonly hosts: () => readonly string[];
 }
 
 /** What is added to a problem: a hint at the end of its message, and a repair. */
@@ -45,24 +47,26 @@ function namespaceOf({ object }: Found): string {
   return object.metadata.namespace ?? "";
 }
 
+function hostsOf(keys: readonly string[]): readonly string[] {
+  return keys.map((key) => parseServiceKey(key).host);
+}
+
 /** Every host of the mesh. */
-function hosts({ objects: { mesh } }: Found): readonly string[] {
+function allHosts({ mesh }: MeshObjects): readonly string[] {
   const { services } = mesh.model;
-  const keys = services.namespaces.get(only).flatMap((namespace) => services.keysIn.get(namespace));
-  return [...new Set(keys.map((key) => parseServiceKey(key).host))];
+  return [...new Set(services.namespaces.get(only).flatMap((namespace) => hostsOf(services.keysIn.get(namespace))))];
+}
+
+/** Names that mean the Services of a namespace within it. */
+function shortNames({ mesh }: MeshObjects, namespace: string): readonly string[] {
+  return hostsOf(mesh.model.services.keysIn.get(namespace)).flatMap((host) => parseServiceHost(host)?.name ?? []);
 }
 
 function knownHost(found: Found): Repair | undefined {
   const { field, object } = found;
   const written = textAt(object, field);
   const [namespace, host] = written.includes("/") ? written.split("/") : [undefined, written];
-  const full = hosts(found);
-  // A name without points is a Service of the object's own namespace.
-  const short = full.flatMap((each) => {
-    const parsed = parseServiceHost(each);
-    return parsed?.namespace === namespaceOf(found) ? [parsed.name] : [];
-  });
-  const known = (host ?? "").includes(".") ? full : short;
+  const known = (host ?? "").includes(".") ? found.hosts() : shortNames(found.objects, namespaceOf(found));
   return respelled(field, written, namespace === undefined ? known : known.map((each) => `${namespace}/${each}`));
 }
 
@@ -141,11 +145,13 @@ export function repaired(problems: readonly Problem[], objects: MeshObjects): re
       return [keyOf({ group: "", kind: object.kind, namespace, name, cluster }), object] as const;
     }),
   );
+  let known: readonly string[] | undefined;
+  const hosts = (): readonly string[] => (known ??= allHosts(objects));
   return problems.map((problem) => {
     const { code, field, fix, resource } = problem;
     const object = byKey.get(keyOf(resource));
     if (fix || field === undefined || !object) return problem;
-    const repair = ownValue(repairs, code)?.({ problem, field, object, objects });
+    const repair = ownValue(repairs, code)?.({ problem, field, object, objects, hosts });
     if (!repair) return problem;
     const message = repair.hint === undefined ? problem.message : `${problem.message} ${repair.hint}`;
     return { ...problem, message, fix: repair.fix };

@@ -146,6 +146,27 @@ describe("findings", () => {
     expect(judge(kind, spec)).toEqual([]);
   });
 
+  it.each([
+    ["shop", "./*.example.com", []],
+    ["shop", "shop/*.example.com", []],
+    ["shop", "*/*.example.com", []],
+    ["shop", "bank/*.example.com", ["HostNotInGateway"]],
+    ["bank", "./*.example.com", ["HostNotInGateway"]],
+    ["bank", "~/*.example.com", ["HostNotInGateway"]],
+  ])("a VirtualService of namespace %s and a server of Gateway shop/g for %s", (namespace, host, codes) => {
+    const model = modelOf(`${shop}
+---
+kind: Gateway
+metadata: { name: g, namespace: shop }
+spec: { selector: { app: reviews }, servers: [{ port: { number: 80, name: http, protocol: HTTP }, hosts: ["${host}"] }] }
+---
+kind: VirtualService
+metadata: { name: x, namespace: ${namespace} }
+spec: { hosts: [a.example.com], gateways: [shop/g] }`);
+    const found = model.findings.get({ kind: "VirtualService", namespace, name: "x" });
+    expect(found.map(({ code }) => code)).toEqual(codes);
+  });
+
   it("tells the younger of two rules for one host that it is not followed", () => {
     const older = `
 ---

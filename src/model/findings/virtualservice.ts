@@ -1,4 +1,5 @@
 import type { Destination } from "#api/istio/common.ts";
+import type { GatewaySpec } from "#api/istio/gateway.ts";
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import type { RuleQueries } from "../destinationrules.ts";
 import type { GatewayQueries } from "../gateways.ts";
@@ -128,14 +129,21 @@ function conflicts(row: Config<VirtualServiceSpec>, { virtualServices }: Routing
   });
 }
 
+/** Hosts that a Gateway's servers take of VirtualServices of a namespace: `shop/*.example.com` is for one alone. */
+function openHosts({ namespace, spec }: Config<GatewaySpec>, viewer: string): readonly string[] {
+  const hosts = (spec.servers ?? []).flatMap((server) => server.hosts);
+  return hosts.flatMap((written) => {
+    const [of = "*", host = written] = written.includes("/") ? written.split("/") : [];
+    return of === "*" || of === viewer || (of === "." && namespace === viewer) ? [host] : [];
+  });
+}
+
 /** Hosts that no server of the gateways lets in. */
 function unboundHosts(row: Config<VirtualServiceSpec>, { gateways }: RoutingContext): readonly Problem[] {
   const names = (row.spec.gateways ?? []).map((each) => resolveGateway(each, row.namespace));
   const found = names.flatMap((name) => gateways.gateway.get(name) ?? []);
   if (found.length === 0 || names.includes(meshGateway)) return [];
-  const open = found.flatMap((gateway) =>
-    (gateway.spec.servers ?? []).flatMap((server) => server.hosts).map((host) => host.slice(host.indexOf("/") + 1)),
-  );
+  const open = found.flatMap((gateway) => openHosts(gateway, row.namespace));
   return (row.spec.hosts ?? []).flatMap((written, index) => {
     const host = resolveHost(written, row.namespace);
     if (open.some((each) => hostMatches(each, host) || (isWildcard(host) && hostMatches(host, each)))) return [];

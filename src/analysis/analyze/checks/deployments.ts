@@ -3,7 +3,7 @@ import type { Deployment } from "#api/kubernetes/deployment.ts";
 import { listed } from "#model/findings/finding.ts";
 import { labelsMatch } from "#model/labels.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
-import type { MeshObjects, PodSpec, Subject } from "../mesh-objects.ts";
+import { isControlPlane, type MeshObjects, type PodSpec, type Subject } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
 import { fieldPointer } from "../../field-path.ts";
 
@@ -77,7 +77,8 @@ export const multiServiceAnalyzer: Analyzer = {
 const proxyUser = 1337;
 const proxyContainers: ReadonlySet<string> = new Set(["istio-proxy", "operator"]);
 
-function* usersOf({ ref }: Subject<unknown>, spec: PodSpec, at: string): Generator<Problem> {
+function* usersOf(subject: Subject<unknown>, spec: PodSpec, at: string): Generator<Problem> {
+  if (isControlPlane(subject)) return;
   const places = [
     { field: `${at}.securityContext.runAsUser`, user: spec.securityContext?.runAsUser },
     ...(spec.containers ?? []).map(({ name, securityContext }, index) => ({
@@ -89,7 +90,7 @@ function* usersOf({ ref }: Subject<unknown>, spec: PodSpec, at: string): Generat
     if (user !== proxyUser) continue;
     const message = `User ID ${proxyUser} is the sidecar's own: what it sends is not captured. Run the application as another user.`;
     const fix = { text: "Leave the user to the image.", patch: [{ op: "remove", path: fieldPointer(field) }] } as const;
-    yield problemOf(ref, { code: "InvalidApplicationUID", field, message, fix });
+    yield problemOf(subject.ref, { code: "InvalidApplicationUID", field, message, fix });
   }
 }
 

@@ -2,7 +2,7 @@ import type { Service } from "#api/kubernetes/service.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import { parseProtocol, portProtocol, serverFirstPorts } from "#model/protocol.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
-import type { MeshObjects, Subject } from "../mesh-objects.ts";
+import { isControlPlane, type MeshObjects, type Subject } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
 import { fieldPointer } from "../../field-path.ts";
 
@@ -16,8 +16,9 @@ function protocolOf({ name = "", port, protocol, appProtocol }: Port): string {
   return portProtocol({ name, number: port, transport: protocol, appProtocol });
 }
 
-function* portNames({ ref, labels, spec }: Subject<ServiceSpec>): Generator<Problem> {
-  if (labels[managedLabel] !== undefined) return;
+function* portNames(service: Subject<ServiceSpec>): Generator<Problem> {
+  const { ref, labels, spec } = service;
+  if (labels[managedLabel] !== undefined || isControlPlane(service)) return;
   for (const [index, port] of (spec.ports ?? []).entries()) {
     const { name = "", port: number, targetPort = number } = port;
     const isSniffed = protocolOf(port) === "Auto";

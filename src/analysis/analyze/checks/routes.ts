@@ -88,3 +88,38 @@ export const retriesAnalyzer: Analyzer = {
     for (const rules of all<VirtualServiceSpec>("VirtualService")) yield* retriesOf(rules);
   },
 };
+
+/** The hosts of its own that a VirtualService leads to by subsets. */
+function hostsWithSubsets({ namespace, spec: { hosts = [], http = [] } }: Rules): readonly string[] {
+  const own = new Set(hosts.map((host) => resolveHost(host, namespace)));
+  return http
+    .flatMap(({ route = [] }) => route)
+    .filter(({ destination }) => (destination.subset ?? "") !== "")
+    .map(({ destination }) => resolveHost(destination.host, namespace))
+    .filter((host) => own.has(host));
+}
+
+function* bypassed(rules: Rules, all: readonly Rules[]): Generator<Problem> {
+  const { ref, namespace, spec } = rules;
+  if ((spec.gateways ?? []).length === 0) return;
+  for (const [index, { route = [] }] of (spec.http ?? []).entries()) {
+    for (const [at, { destination }] of route.entries()) {
+      const host = resolveHost(destination.host, namespace);
+      const other = all.find((each) => each.ref !== ref && hostsWithSubsets(each).includes(host));
+      if ((destination.subset ?? "") !== "" || !other) continue;
+      const field = `spec.http[${index}].route[${at}].destination.host`;
+      const message = `The rules of VirtualService ${other.namespace}/${other.name} for ${host}, which choose subsets, do not hold for requests that come through the gateway this way. Name subsets here too.`;
+      yield problemOf(ref, { code: "IngressRouteRulesNotAffected", field, message });
+    }
+  }
+}
+
+/** Rules of hosts that requests through gateways pass by. */
+export const ingressSubsetAnalyzer: Analyzer = {
+  name: "virtualservice.IngressSubsetAnalyzer",
+  description: "Checks that rules by subsets hold for requests through gateways too",
+  *problems({ all }) {
+    const rules = all<VirtualServiceSpec>("VirtualService");
+    for (const each of rules) yield* bypassed(each, rules);
+  },
+};

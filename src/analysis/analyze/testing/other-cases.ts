@@ -17,8 +17,32 @@ import {
   toReviews,
 } from "./written.ts";
 
+const bank = "apiVersion: v1\nkind: Namespace\nmetadata: { name: bank }\n";
+
 /** Mistakes in all other objects, one for each code at least. */
 export const otherCases: readonly Case[] = [
+  {
+    code: "IST0101",
+    title: "namespace",
+    bad: all(
+      bank,
+      security("AuthorizationPolicy", "x", "{ rules: [{ from: [{ source: { namespaces: [b*, bonk] } }] }] }"),
+    ),
+    at: "AuthorizationPolicy x: spec.rules[0].from[0].source.namespaces[1]",
+    good: all(
+      bank,
+      security("AuthorizationPolicy", "x", '{ rules: [{ from: [{ source: { namespaces: [b*, "*k", bank] } }] }] }'),
+    ),
+    live: true,
+  },
+  {
+    code: "IST0127",
+    title: "namespace without workloads",
+    bad: security("AuthorizationPolicy", "x", "{}").replace("namespace: shop", "namespace: bank"),
+    at: "AuthorizationPolicy x: metadata.namespace",
+    good: security("AuthorizationPolicy", "x", "{}"),
+    live: true,
+  },
   {
     code: "IST0106",
     title: "wrong value",

@@ -182,6 +182,18 @@ export const routingCases: readonly Case[] = [
     good: routes(`[{ ${toReviews}, fault: { abort: { httpStatus: 500, percentage: { value: 1 } } } }]`),
   },
   {
+    code: "IST0140",
+    bad: all(
+      networking("VirtualService", "x", `{ hosts: [shop.example.com], gateways: [edge], http: [{ ${toReviews} }] }`),
+      routes("[{ route: [{ destination: { host: reviews, subset: v1 } }] }]").replace("name: x", "name: y"),
+    ),
+    at: "VirtualService x: spec.http[0].route[0].destination.host",
+    good: all(
+      networking("VirtualService", "x", `{ hosts: [shop.example.com], gateways: [edge], http: [{ ${toReviews} }] }`),
+      routes(`[{ ${toReviews} }]`).replace("name: x", "name: y"),
+    ),
+  },
+  {
     code: "IST0149",
     bad: jwtRoutes,
     at: "VirtualService x: spec.http[0].match[0].headers",
