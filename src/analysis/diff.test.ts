@@ -85,6 +85,23 @@ describe("what a change would do", () => {
     );
   });
 
+  test("Istio's MeshConfig in its ConfigMap", () => {
+    const configMap = (mesh: string): PlacedObject => {
+      const object = complete({ kind: "ConfigMap", metadata: { name: "istio", namespace: "istio-system" } });
+      return { object: { ...object, data: { mesh } }, cluster: "" };
+    };
+    const strict = configMap("outboundTrafficPolicy: { mode: REGISTRY_ONLY }");
+    const diff = diffMesh(openMesh(snapshot), snapshot, [page], { put: [strict], removed: [] });
+    expect(told(diff.changes)).toEqual(
+      expect.arrayContaining(["listener virtualOutbound changed: page.shop", "route 9080 changed: page.shop"]),
+    );
+    const now = edited(snapshot, { put: [strict], removed: [] });
+    const back = diffMesh(openMesh(now), now, [page], { put: [], removed: [strict] });
+    expect(told(back.changes)).toEqual(told(diff.changes));
+    const wrong = configMap("outboundTrafficPolicy: 7");
+    expect(diffMesh(openMesh(now), now, [page], { put: [wrong], removed: [] }).changes).toEqual([]);
+  });
+
   test("what says the same changes nothing", () => {
     const diff = diffMesh(openMesh(snapshot), snapshot, [page], { put: [...snapshot], removed: [] });
     expect(told(diff.changes)).toEqual([]);

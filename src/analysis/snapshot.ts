@@ -1,8 +1,10 @@
 import type { ResourceObject } from "#api/meta.ts";
 import { untranslatedFinding } from "#api/untranslated.ts";
 import type { Cluster } from "#api/weft/cluster.ts";
+import { Validator } from "#api/validation.ts";
 import type { Mesh } from "#api/weft/mesh.ts";
 import { Engine } from "#incremental/engine.ts";
+import { configMapPlace, readMeshConfig, SettingsParts } from "#model/mesh-config.ts";
 import { createModel, type Model } from "#model/model.ts";
 import { createTranslator, type Translator } from "#translate/translator.ts";
 
@@ -19,6 +21,7 @@ export type MeshSnapshot = readonly PlacedObject[];
 export interface OpenMesh {
   readonly engine: Engine;
   readonly model: Model;
+  readonly settings: SettingsParts;
   readonly translator: Translator;
 }
 
@@ -43,27 +46,39 @@ function isUntranslated({ apiVersion, kind, metadata }: ResourceObject): boolean
   return untranslatedFinding({ group, kind, name: metadata.name }) !== undefined;
 }
 
-function put({ inputs }: Model, { object, cluster }: PlacedObject): void {
+/** Whether an object is the ConfigMap with Istio's MeshConfig; what it says is passed over where it is not valid. */
+function isMeshConfig({ object: { kind, metadata }, cluster }: PlacedObject): boolean {
+  const { namespace, name } = configMapPlace;
+  return kind === "ConfigMap" && cluster === "" && metadata.namespace === namespace && metadata.name === name;
+}
+
+function put({ model: { inputs }, settings }: OpenMesh, placed: PlacedObject): void {
+  const { object, cluster } = placed;
   if (isUntranslated(object)) return;
   if (object.kind === "Cluster") {
     inputs.putCluster(object.metadata.name, (object as unknown as Cluster).spec.network ?? "");
-  } else if (object.kind === "Mesh") inputs.setMesh((object as unknown as Mesh).spec);
-  else inputs.put(object, cluster);
+  } else if (object.kind === "Mesh") inputs.setMesh(settings.setMesh((object as unknown as Mesh).spec));
+  else if (isMeshConfig(placed)) {
+    const reading = readMeshConfig(object, new Validator());
+    if ("config" in reading) inputs.setMesh(settings.setConfigMap(reading.config));
+  } else inputs.put(object, cluster);
 }
 
-function remove({ inputs }: Model, { object, cluster }: PlacedObject): void {
+function remove({ model: { inputs }, settings }: OpenMesh, placed: PlacedObject): void {
+  const { object, cluster } = placed;
   if (isUntranslated(object)) return;
   const { namespace = "", name } = object.metadata;
   if (object.kind === "Cluster") inputs.removeCluster(name);
-  else if (object.kind === "Mesh") inputs.setMesh({});
+  else if (object.kind === "Mesh") inputs.setMesh(settings.setMesh({}));
+  else if (isMeshConfig(placed)) inputs.setMesh(settings.setConfigMap({}));
   else inputs.remove(object.kind, { namespace, name }, cluster);
 }
 
 /** Changes an open mesh. */
-export function edit({ engine, model }: OpenMesh, { put: changed, removed }: Edit): void {
-  engine.change(() => {
-    for (const each of changed) put(model, each);
-    for (const each of removed) remove(model, each);
+export function edit(mesh: OpenMesh, { put: changed, removed }: Edit): void {
+  mesh.engine.change(() => {
+    for (const each of changed) put(mesh, each);
+    for (const each of removed) remove(mesh, each);
   });
 }
 
@@ -71,7 +86,8 @@ export function edit({ engine, model }: OpenMesh, { put: changed, removed }: Edi
 export function openMesh(snapshot: MeshSnapshot, { traced = false } = {}): OpenMesh {
   const engine = new Engine();
   const model = createModel(engine);
-  const mesh = { engine, model, translator: createTranslator(engine, model, { traced }) };
+  const settings = new SettingsParts();
+  const mesh = { engine, model, settings, translator: createTranslator(engine, model, { traced }) };
   edit(mesh, { put: snapshot, removed: [] });
   return mesh;
 }

@@ -26,7 +26,11 @@ interface Target {
 function targetOf(manifest: Manifest, api: ApiContext, live: LiveMesh, cluster: string | undefined): Target {
   const { apiVersion, kind, metadata } = manifest;
   const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
-  if (kindOf(group, kind)?.home === "mesh") return { manifest, client: api.client, cluster: "" };
+  const home = kindOf(group, kind)?.home;
+  // Namespaces and ConfigMaps may be the mesh's or a cluster's own: the mesh's, unless a cluster is named.
+  if (home === "mesh" || (home === "both" && cluster === undefined)) {
+    return { manifest, client: api.client, cluster: "" };
+  }
   if (cluster === undefined) {
     const choices = live.clusters.join(" or ");
     throw new WeftError(

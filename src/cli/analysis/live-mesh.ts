@@ -1,11 +1,13 @@
 import type { MeshSnapshot, PlacedObject } from "#analysis/snapshot.ts";
 import type { MeshProxy } from "#analysis/diff.ts";
+import { configMap } from "#api/kubernetes/config-map.ts";
 import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
 import { mesh as meshKind } from "#api/weft/mesh.ts";
 import { systemClock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
 import { Client, type KindRef } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
+import { configMapPlace } from "#model/mesh-config.ts";
 import { clusterKinds } from "#sources/cluster.ts";
 import { istioKinds } from "#sources/mesh.ts";
 import { listProxies, proxyName } from "../proxy/proxies.ts";
@@ -50,6 +52,12 @@ async function listedIn(name: string, member: Client, kinds: readonly KindRef[])
   }
 }
 
+/** Istio's MeshConfig, where its ConfigMap is there. */
+async function meshConfig(client: Client): Promise<readonly PlacedObject[]> {
+  const object = await client.of(configMap).find(configMapPlace);
+  return object ? [{ object, cluster: "" }] : [];
+}
+
 /** The kinds that are read of a mesh. */
 interface ReadKinds {
   readonly own: readonly KindRef[];
@@ -64,7 +72,7 @@ const translated: ReadKinds = { own: istioKinds, cluster: clusterKinds };
  * @throws WeftError that names the cluster that cannot be read.
  */
 export async function readObjects(client: Client, kinds: ReadKinds): Promise<LiveObjects> {
-  const own = await listed(client, [clusterKind, meshKind, ...kinds.own], "");
+  const own = [...(await listed(client, [clusterKind, meshKind, ...kinds.own], "")), ...(await meshConfig(client))];
   const members = new Map<string, Client>();
   const dispose = (): void => {
     for (const member of members.values()) member.connection[Symbol.dispose]();

@@ -1,8 +1,14 @@
 import { describe, expect, test } from "vitest";
+import type { ResourceObject } from "#api/meta.ts";
 import { Validator } from "#api/validation.ts";
 import { readMeshConfig } from "./mesh-config.ts";
+import { complete } from "./testing/objects.ts";
 
 const validator = new Validator();
+
+function configMap(mesh: string): ResourceObject {
+  return { ...complete({ kind: "ConfigMap", metadata: { name: "istio", namespace: "istio-system" } }), data: { mesh } };
+}
 
 describe("Istio's MeshConfig from its ConfigMap", () => {
   test.each([
@@ -27,7 +33,7 @@ describe("Istio's MeshConfig from its ConfigMap", () => {
       "defaultHttpRetryPolicy: { attempts: 5, retryOn: 5xx }",
       { defaultHttpRetryPolicy: { attempts: 5, retryOn: "5xx" } },
     ],
-  ])("%s", (_name, text, config) => expect(readMeshConfig(text, validator)).toEqual({ config }));
+  ])("%s", (_name, text, config) => expect(readMeshConfig(configMap(text), validator)).toEqual({ config }));
 
   test.each([
     ["{", /flow/i],
@@ -36,6 +42,6 @@ describe("Istio's MeshConfig from its ConfigMap", () => {
     ["outboundTrafficPolicy: { mode: SOMETIMES }", /^outboundTrafficPolicy\.mode: /],
     ["defaultHttpRetryPolicy: { attempts: -1 }", /^defaultHttpRetryPolicy\.attempts: /],
   ])("%s is not valid, and it is said why", (text, problem) => {
-    expect(readMeshConfig(text, validator)).toEqual({ problem: expect.stringMatching(problem) as string });
+    expect(readMeshConfig(configMap(text), validator)).toEqual({ problem: expect.stringMatching(problem) as string });
   });
 });
