@@ -7,6 +7,8 @@ export interface Client {
   readonly namespace: string;
   /** The Sidecar object that limits what is seen, as `namespace/name`; empty where none applies. */
   readonly sidecar: string;
+  /** One of the Sidecar's egress listeners, by its place, where only what it lets in is seen; absent for all of them. */
+  readonly listener?: number;
 }
 
 /** A viewer that is no particular namespace: sees what is exported to all. No namespace can be called so. */
@@ -14,5 +16,6 @@ export const everyone = "*";
 
 /** A client as a key: equal clients, equal keys. */
 export function clientKey(client: Client): string {
-  return `${client.namespace}|${client.sidecar}`;
+  const { namespace, sidecar, listener } = client;
+  return listener === undefined ? `${namespace}|${sidecar}` : `${namespace}|${sidecar}|${listener}`;
 }

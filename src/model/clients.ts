@@ -11,7 +11,15 @@ import { parseServiceHost, resolveHost } from "./hosts.ts";
 import type { MeshSettings } from "./mesh.ts";
 import type { Config } from "./rows.ts";
 import { only, type ServiceQueries } from "./services.ts";
-import { egressHosts, type EgressHost, letsIn, ownNamespace, selectSidecar } from "./sidecars.ts";
+import {
+  egressHosts,
+  type EgressHost,
+  type EgressListener,
+  egressListeners,
+  letsIn,
+  ownNamespace,
+  selectSidecar,
+} from "./sidecars.ts";
 import { parseServiceKey, serviceKey, type Tables } from "./tables.ts";
 
 /**
@@ -38,6 +46,13 @@ interface Workload {
   readonly labels: StringMap;
 }
 
+/** A listener for what a client calls, and what is seen by it. */
+export interface ClientEgress {
+  readonly client: Client;
+  /** Absent where everything that the client sees is reached at its own address. */
+  readonly listener?: EgressListener;
+}
+
 /** Questions about what proxies see. */
 export interface ClientQueries {
   /** The client that a sidecar's workload is. */
@@ -54,6 +69,10 @@ export interface ClientQueries {
   readonly services: Query<Client, readonly string[]>;
   /** The key of the service that a host name means to a client, if it sees it. */
   readonly serviceForHost: Query<{ readonly client: Client; readonly host: string }, string | undefined>;
+  /** The listeners by which a client calls, in their order; one without anything of its own where its Sidecar has none. */
+  readonly egress: (client: Client) => readonly ClientEgress[];
+  /** What a client sees on a port; undefined where none of its listeners is for it. */
+  readonly onPort: (client: Client, port: number) => Client | undefined;
   /** Whether a client lets in a host of a namespace, whatever it is. */
   readonly imports: (client: Client, namespace: string, host: string) => boolean;
 }
@@ -172,8 +191,19 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
 
   const egressOf = (client: Client): readonly EgressHost[] | undefined => {
     const row = sidecarRow(client.sidecar);
-    return row && egressHosts(row.spec);
+    if (!row || client.listener === undefined) return row && egressHosts(row.spec);
+    const own = row.spec.egress?.[client.listener];
+    return own ? egressHosts({ egress: [own] }) : [];
   };
+
+  const egress = (client: Client): readonly ClientEgress[] => {
+    const listeners = egressListeners(sidecarRow(client.sidecar)?.spec ?? {});
+    if (listeners.length === 0) return [{ client }];
+    return listeners.map((listener) => ({ client: { ...client, listener: listener.index }, listener }));
+  };
+
+  const onPort = (client: Client, port: number): Client | undefined =>
+    egress(client).find(({ listener }) => listener?.port === undefined || listener.port.number === port)?.client;
 
   const imports = (client: Client, namespace: string, host: string): boolean => {
     const hosts = egressOf(client);
@@ -211,7 +241,8 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     key: clientKey,
     compute: (client) => {
       const egress = egressOf(client);
-      const extra = egress === undefined ? [] : routedTo(client, egress);
+      // Clusters are needed for what routes lead to, listeners are not.
+      const extra = egress === undefined || client.listener !== undefined ? [] : routedTo(client, egress);
       return services.namespaces.get(only).flatMap((namespace): readonly Bucket[] => {
         const viewer = viewerFor(client.namespace, namespace);
         if (egress === undefined) return [{ namespace, viewer, hosts: ["*"] }];
@@ -248,6 +279,8 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     servicesIn,
     services: all,
     serviceForHost,
+    egress,
+    onPort,
     imports,
   };
 }

@@ -1,8 +1,9 @@
-import type { SidecarSpec } from "#api/istio/sidecar.ts";
+import type { IstioEgressListener, SidecarSpec } from "#api/istio/sidecar.ts";
 import type { StringMap } from "#api/meta.ts";
 import { everyone } from "./client.ts";
 import { hostMatches } from "#api/istio/hosts.ts";
 import { labelsMatch } from "./labels.ts";
+import { type Protocol, sidecarProtocol } from "./protocol.ts";
 import type { Config } from "./rows.ts";
 import { byAge } from "./service.ts";
 
@@ -28,6 +29,46 @@ export function egressHosts(spec: SidecarSpec): readonly EgressHost[] | undefine
       // `~/*` lets nothing in.
       return slash < 0 || namespace === "~" ? [] : [{ namespace, pattern: host.slice(slash + 1) }];
     });
+}
+
+/** A listener of a Sidecar for what its workloads call. */
+export interface EgressListener {
+  /** Its place in the Sidecar. */
+  readonly index: number;
+  /** Absent for all ports that no listener before it has. */
+  readonly port?: { readonly number: number; readonly protocol: Protocol };
+  /** The address to listen on; absent for those of services. */
+  readonly bind?: string;
+  /** Whether callers connect to it by its address, rather than being redirected. */
+  readonly bound: boolean;
+}
+
+/** Where a listener that is bound is when its Sidecar does not say. */
+const loopback = "127.0.0.1";
+
+/** Why nothing listens for an egress listener; undefined where something does. */
+export function unservedEgress({ port, bind = "" }: IstioEgressListener): "bind" | "port.protocol" | undefined {
+  if (bind.startsWith("unix://")) return "bind";
+  return port?.protocol?.toLowerCase() === "http_proxy" ? "port.protocol" : undefined;
+}
+
+function egressListener(listener: IstioEgressListener, index: number): EgressListener {
+  const { port, captureMode } = listener;
+  const bound = captureMode === "NONE";
+  const bind = listener.bind || (bound ? loopback : "");
+  return {
+    index,
+    ...(port && { port: { number: port.number ?? 0, protocol: sidecarProtocol(port) } }),
+    ...(bind !== "" && { bind }),
+    bound,
+  };
+}
+
+/** A Sidecar's egress listeners. None where there is but one list of hosts, for all ports at the services' own addresses. */
+export function egressListeners({ egress = [] }: SidecarSpec): readonly EgressListener[] {
+  const plain = egress.every(({ port, bind = "", captureMode }) => !port && bind === "" && captureMode !== "NONE");
+  if (plain) return [];
+  return egress.flatMap((each, index) => (unservedEgress(each) === undefined ? [egressListener(each, index)] : []));
 }
 
 /** Whether a host of a namespace is let in for proxies of `own`. */

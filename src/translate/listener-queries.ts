@@ -1,9 +1,11 @@
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { type Client, clientKey } from "#model/client.ts";
+import type { ClientEgress } from "#model/clients.ts";
 import { ingressPorts } from "#model/ingress.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
+import type { EgressListener } from "#model/sidecars.ts";
 import { parseServiceKey } from "#model/tables.ts";
 import type { InboundKey, InboundPort } from "#model/workloads.ts";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
@@ -33,6 +35,8 @@ interface ServiceView extends Omit<OutboundView, "client"> {
   readonly rules: string;
   /** Absent where no VirtualService routes connections to the service. */
   readonly routing?: { readonly client: Client; readonly virtualServices: readonly string[] };
+  /** The Sidecar's listener by which the service is called; absent where it is called at its own address. */
+  readonly listener?: EgressListener;
 }
 
 /** What listeners are declared on. */
@@ -62,9 +66,11 @@ function viewKey({ client, cluster, source }: OutboundView): string {
   return `${cluster}|${clientKey(client)}|${canonical(source)}`;
 }
 
-function serviceViewKey({ service, rules, cluster, source, routing }: ServiceView): string {
+function serviceViewKey({ service, rules, cluster, source, routing, listener }: ServiceView): string {
   const plain = `${service}|${rules}|${cluster}`;
-  return routing ? `${plain}|${canonical([routing, source])}` : plain;
+  return routing || listener
+    ? `${plain}|${canonical({ ...(routing && { routing, source }), ...(listener && { listener }) })}`
+    : plain;
 }
 
 function encodeListener(listener: Listener, routes: readonly string[] = []): EncodedResource {
@@ -79,12 +85,13 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
   const slots = engine.query<ServiceView, readonly Slot[]>({
     name: "listener-slots",
     key: serviceViewKey,
-    compute: ({ service: key, rules, cluster, source, routing }) => {
+    compute: ({ service: key, rules, cluster, source, routing, listener }) => {
       const service = model.services.service.get(key);
       if (!service) return [];
       const endpointAddresses = (port: number): readonly string[] =>
         model.endpoints.endpoints.get({ service: key, port }).map((endpoint) => endpoint.address);
-      const base = { service, cluster, rule: model.rules.merged.get(rules), endpointAddresses };
+      const rule = model.rules.merged.get(rules);
+      const base = { service, cluster, rule, endpointAddresses, ...(listener && { listener }) };
       if (!routing) return serviceSlots(base);
       const chosen = routing.virtualServices.flatMap((each) => connections.rule(each) ?? []);
       return serviceSlots({ ...base, routing: { rules: chosen, source, known: destinations(routing.client) } });
@@ -98,11 +105,12 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       .toSorted((a, b) => (`${a.created} ${a.key}` < `${b.created} ${b.key}` ? -1 : 1))
       .map(({ key }) => key);
 
-  const slotsOf = ({ client, cluster, source }: OutboundView, service: string): readonly Slot[] => {
+  const slotsOf = ({ client, cluster, source }: OutboundView, egress: ClientEgress, service: string) => {
     const rules = model.rules.ruleKeys.get({ viewer: client.namespace, service }).join(",");
-    const virtualServices = connections.rulesFor(client, parseServiceKey(service).host);
+    const virtualServices = connections.rulesFor(egress.client, parseServiceKey(service).host);
     const routing = virtualServices.length > 0 && { routing: { client, virtualServices } };
-    return slots.get({ service, rules, cluster, source, ...routing });
+    const listener = egress.listener && { listener: egress.listener };
+    return slots.get({ service, rules, cluster, source, ...routing, ...listener });
   };
 
   /** Names of the listeners that a client's Sidecar has bound for the workload's own ports: no other has their address. */
@@ -115,11 +123,16 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     name: "listener-plans",
     key: viewKey,
     compute: (view) => {
-      const all = planListeners(
-        byAge(model.clients.services.get(view.client)).flatMap((service) => slotsOf(view, service)),
-      );
       const taken = boundByClient(view.client);
-      return taken.size === 0 ? all : new Map([...all].filter(([name]) => !taken.has(name)));
+      const all = new Map<string, ListenerPlan>();
+      for (const egress of model.clients.egress(view.client)) {
+        const services = byAge(model.clients.services.get(egress.client));
+        for (const [name, plan] of planListeners(services.flatMap((service) => slotsOf(view, egress, service)))) {
+          // What a listener has is not added to by those after it.
+          if (!all.has(name) && !taken.has(name)) all.set(name, plan);
+        }
+      }
+      return all;
     },
   });
 
@@ -166,10 +179,15 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     return port && encodeListener(boundInboundListener(port, mesh()));
   };
 
-  const servicesAt = (view: OutboundView, name: string): readonly string[] =>
-    model.clients.services
-      .get(view.client)
-      .filter((service) => slotsOf(view, service).some(({ address, port }) => listenerName(address, port) === name));
+  const at = (view: OutboundView, name: string) =>
+    model.clients.egress(view.client).flatMap((egress) =>
+      model.clients.services
+        .get(egress.client)
+        .filter((service) =>
+          slotsOf(view, egress, service).some(({ address, port }) => listenerName(address, port) === name),
+        )
+        .map((service) => ({ egress, service })),
+    );
 
   return {
     outboundNames: (view) => [...plans.get(view).keys()],
@@ -177,9 +195,11 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       const plan = plans.get(view).get(name);
       return plan && outbound.get({ plan, unclaimed: unclaimed.get(view.client) });
     },
-    servicesAt,
+    servicesAt: (view, name) => at(view, name).map(({ service }) => service),
     virtualServicesAt: (view, name) =>
-      servicesAt(view, name).flatMap((key) => connections.rulesFor(view.client, parseServiceKey(key).host)),
+      at(view, name).flatMap(({ egress, service }) =>
+        connections.rulesFor(egress.client, parseServiceKey(service).host),
+      ),
     virtualOutbound: (client, transparent) => virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent }),
     inboundNames: (inbound) => [virtualInboundName, ...boundPorts(inbound).keys()],
     inbound: (inbound, transparent, name) =>

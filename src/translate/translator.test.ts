@@ -104,8 +104,11 @@ describe("the translator", () => {
         { port: { number: 1 } },
         { port: { number: 2 }, captureMode: NONE, defaultEndpoint: "0.0.0.0:80" },
         { port: { number: 3, protocol: TLS }, tls: { mode: SIMPLE } }],
-        egress: [{ port: { number: 80 }, hosts: ["./*"] }] }`,
-      ["spec.ingress[1].defaultEndpoint", "spec.ingress[2].tls", "spec.egress[0]"],
+        egress: [
+          { port: { number: 80 }, hosts: ["./*"] },
+          { port: { number: 0, protocol: HTTP }, bind: "unix:///a", hosts: ["./*"] },
+          { port: { number: 81, protocol: HTTP_PROXY }, hosts: ["./*"] }] }`,
+      ["spec.ingress[1].defaultEndpoint", "spec.ingress[2].tls", "spec.egress[1].bind", "spec.egress[2].port.protocol"],
     ],
     ["ServiceEntry", "{ hosts: [x.y], ports: [], resolution: DYNAMIC_DNS }", ["spec.resolution"]],
     ["VirtualService", "{ hosts: [x.y], tcp: [{ route: [{ destination: { host: a } }] }] }", []],

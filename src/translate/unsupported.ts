@@ -7,6 +7,7 @@ import type { Finding } from "#api/finding.ts";
 import type { ObjectId } from "#model/findings/findings.ts";
 import { endingTls } from "#model/ingress.ts";
 import { findingsOf, type Problem } from "#model/findings/finding.ts";
+import { unservedEgress } from "#model/sidecars.ts";
 import type { Tables } from "#model/tables.ts";
 import { supportsTransport } from "./clusters/transport.ts";
 import { brokenHash, canEnd } from "./gateways/tls.ts";
@@ -83,10 +84,10 @@ function ofIngress(listener: IstioIngressListener, at: string): readonly Problem
 }
 
 function ofSidecar({ ingress = [], egress = [] }: SidecarSpec): readonly Problem[] {
-  const ports = egress.flatMap(({ port, bind, captureMode }, index) => {
-    if (port === undefined && (bind ?? "") === "" && captureMode !== "NONE") return [];
-    const message = "Listeners of their own are not made yet; the hosts are let in on all of their ports.";
-    return [notImplemented(`spec.egress[${index}]`, message)];
+  const ports = egress.flatMap((listener, index) => {
+    const field = unservedEgress(listener);
+    const what = field === "bind" ? "Unix sockets are not listened on yet" : "No HTTP proxy is run yet";
+    return field ? [notImplemented(`spec.egress[${index}].${field}`, `${what}; nothing listens here.`)] : [];
   });
   return [...ingress.flatMap((listener, index) => ofIngress(listener, `spec.ingress[${index}]`)), ...ports];
 }

@@ -43,6 +43,48 @@ spec:
     - { port: { number: 8081, protocol: HTTP2, name: same } }`;
 }
 
+const egress = `
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: caller }
+spec:
+  workloadSelector: { labels: { app: caller } }
+  outboundTrafficPolicy: { mode: REGISTRY_ONLY }
+  egress:
+    - { port: { number: 9080, protocol: HTTP, name: http }, hosts: [./first.shop.svc.cluster.local] }
+    - { port: { number: 9082, protocol: HTTP, name: routed }, hosts: [./first.shop.svc.cluster.local, bank/*] }
+    - { port: { number: 9083, protocol: TCP, name: at }, bind: 10.99.0.1, hosts: [./first.shop.svc.cluster.local] }
+    - { port: { number: 9000, protocol: TCP, name: tcp }, bind: 127.0.0.1, captureMode: NONE, hosts: ["*/bytes.shop.svc.cluster.local"] }
+    - { port: { number: 7090, protocol: HTTP, name: bound }, captureMode: NONE, hosts: ["./*"] }
+    - { hosts: ["./*"] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: first, namespace: bank }
+spec:
+  hosts: [first.shop.svc.cluster.local]
+  http: [{ directResponse: { status: 200, body: { string: by-rule } } }]
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: bound }
+spec:
+  workloadSelector: { labels: { app: bound } }
+  egress: [{ bind: 127.0.0.1, captureMode: NONE, hosts: ["./*"] }]`;
+
+/** A service with an HTTP port of each number. */
+function httpService(name: string, ...ports: readonly number[]) {
+  return { name, ports: ports.map((port) => ({ name: `http-${port}`, port, to: "http" as const })) };
+}
+
+/** The first bytes that a server sends. */
+async function greeting(from: string, host: string, port: number): Promise<string> {
+  const socket = await world.caller(from).connect(host, port);
+  const [bytes] = (await once(socket, "data")) as [Buffer];
+  socket.destroy();
+  return String(bytes);
+}
+
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "weft-sidecar-"));
   chmodSync(folder, 0o755);
@@ -50,9 +92,19 @@ beforeAll(async () => {
   await once(application, "listening");
   chmodSync(join(folder, "app.sock"), 0o666);
   world = await World.start("l", {
-    proxies: [{ name: "server", labels: { app: "server" }, serves: true }],
-    services: [{ name: "greeter", servedBy: ["server"] }],
-    istio: [ingress()],
+    proxies: [
+      { name: "server", labels: { app: "server" }, serves: true },
+      { name: "caller", labels: { app: "caller" } },
+      { name: "bound", labels: { app: "bound" } },
+    ],
+    services: [
+      { name: "greeter", servedBy: ["server"] },
+      httpService("first", 9080, 9082, 9083),
+      httpService("second", 9080, 9081),
+      httpService("local", 7090),
+      { name: "bytes", ports: [{ name: "tcp", port: 9000, to: "tcp" }] },
+    ],
+    istio: [ingress(), egress],
   });
 });
 
@@ -124,5 +176,38 @@ describe("Sidecar inboundConnectionPool", () => {
 
   test("connectionPool of a listener goes first", async () => {
     expect(await pending(7081)).toBe(5);
+  });
+});
+
+describe("Sidecar IstioEgressListener", () => {
+  const send = (from: string, url: string, host?: string) =>
+    world.caller(from).send(`http://${url}`, host === undefined ? {} : { host });
+
+  test("hosts of a port are those of its listener", async () => {
+    expect((await send("caller", "first:9080/")).seen?.pod).toBe("first-v1-0");
+    expect((await send("caller", "second:9080/")).status).toBe(502);
+  });
+
+  test("the listener without a port is for all other ports", async () => {
+    expect((await send("caller", "second:9081/")).seen?.pod).toBe("second-v1-0");
+  });
+
+  test("a listener follows the VirtualServices that it lets in", async () => {
+    expect((await send("caller", "first:9082/")).text).toBe("by-rule");
+  });
+
+  test("bind is the address that callers use in place of the service's", async () => {
+    const { seen } = await send("caller", "10.99.0.1:9083/");
+    expect(seen?.pod).toBe("first-v1-0");
+  });
+
+  test("captureMode NONE listens on a port of the workload's own", async () => {
+    expect(await greeting("caller", "127.0.0.1", 9000)).toBe("bytes-v1-0\n");
+    expect((await send("caller", "127.0.0.1:7090/", "local")).seen?.pod).toBe("local-v1-0");
+  });
+
+  test("captureMode NONE without a port listens on those of the services", async () => {
+    expect((await send("bound", "127.0.0.1:9081/", "second")).seen?.pod).toBe("second-v1-0");
+    expect(await greeting("bound", "127.0.0.1", 9000)).toBe("bytes-v1-0\n");
   });
 });

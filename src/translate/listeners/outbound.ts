@@ -38,19 +38,31 @@ function tcpMatch({
   return { serverNames: [...serverNames], prefixRanges: destinations.map(cidr) };
 }
 
+/** Whether nothing but HTTP is meant for a listener: a Sidecar has given it an address, which is no other service's. */
+function isHttpOnly({ address, route, tcp }: ListenerPlan): boolean {
+  return route !== undefined && tcp.length === 0 && address !== wildcardAddress;
+}
+
 function httpChain(plan: ListenerPlan, route: string, mesh: MeshSettings): FilterChain {
   const statPrefix = `outbound_${listenerName(plan.address, plan.port)};`;
   return create(FilterChainSchema, {
     // Anything else on the port is not for the HTTP services there, such as TLS to a host outside of the mesh.
-    filterChainMatch: { applicationProtocols: [...plainHttp], transportProtocol: "raw_buffer" },
+    ...(!isHttpOnly(plan) && {
+      filterChainMatch: { applicationProtocols: [...plainHttp], transportProtocol: "raw_buffer" },
+    }),
     filters: [httpManager({ statPrefix, routes: { kind: "rds", name: route }, side: "outbound" }, mesh)],
   });
+}
+
+/** Whether HTTP is told from other bytes on a listener. */
+function sniffs(plan: ListenerPlan): boolean {
+  return plan.route !== undefined && !isHttpOnly(plan);
 }
 
 function inspectors(plan: ListenerPlan): ListenerFilter[] {
   return [
     ...(plan.tcp.some((chain) => chain.serverNames.length > 0) ? [tlsInspector()] : []),
-    ...(plan.route === undefined ? [] : [httpInspector()]),
+    ...(sniffs(plan) ? [httpInspector()] : []),
   ];
 }
 
@@ -69,6 +81,7 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
     else rest = made;
   }
   if (plan.route !== undefined) matching.push(httpChain(plan, plan.route, mesh));
+  if (isHttpOnly(plan)) return { filterChains: matching };
   if (matching.length === 0 && rest) return { filterChains: [rest] };
   return {
     filterChains: matching,
@@ -76,16 +89,16 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
   };
 }
 
-/** A listener for redirected connections to some address and port: `10.110.0.7_9080`, `0.0.0.0_9080`. */
+/** A listener for connections to some address and port, redirected unless bound: `10.110.0.7_9080`, `0.0.0.0_9080`. */
 export function outboundListener(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings): Listener {
   return create(ListenerSchema, {
     name: listenerName(plan.address, plan.port),
     address: socketAddress(plan.address, plan.port),
-    bindToPort: false,
+    ...(plan.bound ? { maxConnectionsToAcceptPerSocketEvent: 1 } : { bindToPort: false }),
     trafficDirection: TrafficDirection.OUTBOUND,
     continueOnListenerFiltersTimeout: true,
     listenerFilters: inspectors(plan),
-    listenerFiltersTimeout: plan.route === undefined ? noDuration : protoDuration(mesh.protocolDetectionTimeout),
+    listenerFiltersTimeout: sniffs(plan) ? protoDuration(mesh.protocolDetectionTimeout) : noDuration,
     accessLog: listenerAccessLog(mesh),
     ...chains(plan, unclaimed, mesh),
   });

@@ -8,6 +8,8 @@ import type { Slot } from "./slots.ts";
 export interface ListenerPlan {
   readonly address: string;
   readonly port: number;
+  /** Whether callers connect to the address, rather than being redirected. */
+  readonly bound?: true;
   /** Name of the route configuration; absent where no HTTP is spoken. */
   readonly route?: string;
   readonly tcp: readonly TcpChain[];
@@ -44,10 +46,10 @@ function add(draft: Draft, slot: Slot): Draft {
 export function planListeners(slots: Iterable<Slot>): ReadonlyMap<string, ListenerPlan> {
   const drafts = new Map<string, Draft>();
   for (const slot of slots) {
-    const { address, port } = slot;
+    const { address, port, bound } = slot;
     const name = listenerName(address, port);
-    const draft = drafts.get(name) ?? { plan: { address, port, tcp: [] }, protocols: new Set<Protocol>() };
-    drafts.set(name, add(draft, slot));
+    const plan = { address, port, ...(bound && { bound }), tcp: [] };
+    drafts.set(name, add(drafts.get(name) ?? { plan, protocols: new Set<Protocol>() }, slot));
   }
   return new Map([...drafts].map(([name, { plan }]) => [name, { ...plan, tcp: withoutOverlaps(plan.tcp) }]));
 }

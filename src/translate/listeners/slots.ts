@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { MergedRule } from "#model/destinationrules.ts";
 import { isTls, listenerProtocol, type Protocol } from "#model/protocol.ts";
+import type { EgressListener } from "#model/sidecars.ts";
 import { addressesIn, type Service, type ServicePort } from "#model/service.ts";
 import { meshGateway } from "#model/virtualservices.ts";
 import { clusterName, routeName } from "../names.ts";
@@ -23,6 +24,8 @@ export const wildcardAddress = "0.0.0.0";
 export interface Slot {
   readonly address: string;
   readonly port: number;
+  /** Whether callers connect to the address, rather than being redirected. */
+  readonly bound?: true;
   readonly protocol: Protocol;
   /** Name of the route configuration for HTTP. */
   readonly route?: string;
@@ -51,9 +54,12 @@ function tcpTarget(service: Service, port: ServicePort, rule: MergedRule | undef
 }
 
 /** Where connections to a service go that no VirtualService has a say about. */
-function defaultChain({ service, rule }: SlotInput, port: ServicePort, place: Place): TcpChain {
+function defaultChain({ service, cluster, rule }: SlotInput, port: ServicePort, place: Place): TcpChain {
+  const own = places(service, cluster)[0];
+  const nameless =
+    own?.address === wildcardAddress && (place.address === wildcardAddress || own.destinations.length > 0);
   // Where the address does not tell the service, the server name has to.
-  const bySni = isTls(port.protocol) && place.address === wildcardAddress;
+  const bySni = isTls(port.protocol) && nameless;
   return {
     serverNames: bySni ? [service.host] : [],
     destinations: place.destinations,
@@ -67,6 +73,8 @@ export interface SlotInput {
   /** The member cluster of the proxies. */
   readonly cluster: string;
   readonly rule: MergedRule | undefined;
+  /** The Sidecar's listener by which the service is called; absent where it is called at its own address. */
+  readonly listener?: EgressListener;
   /** Addresses of the service's endpoints on a port; read for headless services only. */
   readonly endpointAddresses: (port: number) => readonly string[];
   /** What VirtualServices say of connections to the service; absent where none does. */
@@ -102,8 +110,11 @@ function chainsAt(input: SlotInput, port: ServicePort, place: Place): readonly T
 }
 
 /** Headless services are called by their endpoints' own addresses, which their listeners therefore have. */
-function tcpPlaces({ service, cluster, endpointAddresses }: SlotInput, port: ServicePort): readonly Place[] {
+function tcpPlaces(input: SlotInput, port: ServicePort): readonly Place[] {
+  const { service, cluster, listener, endpointAddresses } = input;
+  if (listener?.bind !== undefined) return [{ address: listener.bind, destinations: [] }];
   const own = places(service, cluster);
+  if (listener?.port) return own;
   if (service.resolution !== "NONE" || own[0]?.address !== wildcardAddress || own[0].destinations.length > 0)
     return own;
   const addresses = endpointAddresses(port.number);
@@ -113,12 +124,12 @@ function tcpPlaces({ service, cluster, endpointAddresses }: SlotInput, port: Ser
 }
 
 function portSlots(input: SlotInput, port: ServicePort): readonly Slot[] {
-  const { service } = input;
+  const { service, listener } = input;
   const { number, protocol } = port;
   switch (listenerProtocol(protocol)) {
     case "http": {
       const route = routeName({ kind: "port", port: number });
-      return [{ address: wildcardAddress, port: number, protocol, route, tcp: [] }];
+      return [{ address: listener?.bind ?? wildcardAddress, port: number, protocol, route, tcp: [] }];
     }
     case "tcp":
       return tcpPlaces(input, port).map((place) => ({
@@ -143,9 +154,20 @@ function portSlots(input: SlotInput, port: ServicePort): readonly Slot[] {
   }
 }
 
+/** The ports of a service that a listener is for, as it speaks with callers. */
+function portsFor({ service, listener }: SlotInput): readonly ServicePort[] {
+  const wanted = listener?.port;
+  if (!wanted) return service.ports;
+  return service.ports
+    .filter(({ number, protocol }) => number === wanted.number && protocol !== "UDP")
+    .map((port) => ({ ...port, protocol: wanted.protocol }));
+}
+
 /** What a service needs of listeners. */
 export function serviceSlots(input: SlotInput): readonly Slot[] {
   // What is another name of a service is called by the address of that one.
   if (input.service.resolution === "ALIAS") return [];
-  return input.service.ports.flatMap((port) => portSlots(input, port));
+  return portsFor(input).flatMap((port) =>
+    portSlots(input, port).map((slot) => (input.listener?.bound ? { ...slot, bound: true } : slot)),
+  );
 }

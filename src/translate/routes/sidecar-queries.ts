@@ -126,18 +126,20 @@ export function sidecarRouteQueries(
   const plans = engine.query<SidecarPort, ReadonlyMap<string, IdentifiedPlan>>({
     name: "virtual-host-plans",
     key: portKey,
-    compute: ({ view, port }) =>
-      byName(
+    compute: ({ view, port }) => {
+      const client = model.clients.onPort(view.client, port);
+      if (!client) return new Map();
+      const hosts = model.virtualServices.meshHosts.get(client);
+      return byName(
         planVirtualHosts({
           port,
           namespace: view.namespace,
-          services: servicesOn(view.client, view.cluster, port),
-          hosts: model.virtualServices.meshHosts
-            .get(view.client)
-            .map(({ host, virtualServices }) => ({ host, rules: virtualServices })),
+          services: servicesOn(client, view.cluster, port),
+          hosts: hosts.map(({ host, virtualServices }) => ({ host, rules: virtualServices })),
           applies: (rule) => rules.applies(rule, placeOf({ view, port })),
         }).map(identified),
-      ),
+      );
+    },
   });
 
   const encodedHost = engine.query<PlannedHost, Uint8Array>({

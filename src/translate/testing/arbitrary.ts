@@ -164,6 +164,14 @@ const sidecar = fc.record({
       [{ hosts: ["shop/*", "*/api.example.com"] }],
       [{ hosts: ["bank/b.bank.svc.cluster.local"] }],
       [{ hosts: ["~/*"] }],
+      [{ port: { number: 80, protocol: "HTTP" }, hosts: ["shop/*"] }, { hosts: ["*/*"] }],
+      [
+        { port: { number: 5432, protocol: "TCP" }, bind: "10.99.0.1", hosts: ["./*"] },
+        { port: { number: 443, protocol: "TLS" }, bind: "0.0.0.0", hosts: ["*/*"] },
+        { port: { number: 9999, protocol: "HTTP" }, captureMode: "NONE", hosts: ["*/*"] },
+        { port: { number: 80 }, hosts: ["bank/*"] },
+      ],
+      [{ bind: "127.0.0.1", captureMode: "NONE", hosts: ["*/*"] }],
     ),
     ingress: fc.constantFrom(
       undefined,
