@@ -106,9 +106,12 @@ test("an object of a file that replaces another keeps its age, which decides who
   const text = routes("[{ route: [{ destination: { host: reviews } }], timeout: 1s }]");
   const files = load(`${fine}---\n${text.replace("name: x", "name: z")}---\n${text}`);
   const chosen = analyzers.filter(({ onRequest }) => onRequest !== true);
-  expect(told(analyze({ snapshot: older, live: false, files, analyzers: chosen, validator }))).toEqual([
-    "IST0109 VirtualService x: spec.hosts[0]",
+  const messages = analyze({ snapshot: older, live: false, files, analyzers: chosen, validator });
+  expect(messages.map((each) => [told([each])[0], each.message.includes("shop/z is for the host")])).toEqual([
+    ["IST0109 VirtualService x: spec.hosts[0]", true],
+    ["IST0109 VirtualService z: spec.hosts[0]", false],
   ]);
+  expect(messages[0]?.message).toContain("goes first");
 });
 
 test("every kind of message has a case", () => {

@@ -16,7 +16,12 @@ import {
   gatewayRouteAnalyzer,
 } from "./checks/gateways.ts";
 import { portNameAnalyzer, serverFirstAnalyzer } from "./checks/ports.ts";
-import { destinationPortAnalyzer, ingressSubsetAnalyzer, retriesAnalyzer } from "./checks/routes.ts";
+import {
+  conflictingHostsAnalyzer,
+  destinationPortAnalyzer,
+  ingressSubsetAnalyzer,
+  retriesAnalyzer,
+} from "./checks/routes.ts";
 import { schemaAnalyzer } from "./checks/schema.ts";
 import { selectorAnalyzer } from "./checks/selectors.ts";
 import { entryProtocolAnalyzer, protocolAddressesAnalyzer } from "./checks/service-entries.ts";
@@ -26,6 +31,7 @@ import { telemetryProviderAnalyzer } from "./checks/telemetry.ts";
 export const analyzers: readonly Analyzer[] = [
   schemaAnalyzer,
   findingsAnalyzer,
+  conflictingHostsAnalyzer,
   destinationPortAnalyzer,
   retriesAnalyzer,
   claimAnalyzer,

@@ -94,6 +94,12 @@ describe("findings", () => {
       "{ hosts: [a.example.com, a.example.org], gateways: [edge] }",
       "spec.hosts[1]",
     ],
+    [
+      "HostNotInGateway",
+      "VirtualService",
+      "{ hosts: [reviews], gateways: [mesh, edge], http: [{ route: [{ destination: { host: reviews } }] }] }",
+      "spec.gateways[1]",
+    ],
     ["UnknownHost", "DestinationRule", "{ host: nobody }", "spec.host"],
     [
       "SubsetWithoutEndpoints",

@@ -138,18 +138,32 @@ function openHosts({ namespace, spec }: Config<GatewaySpec>, viewer: string): re
   });
 }
 
-/** Hosts that no server of the gateways lets in. */
+function isOpenTo(open: readonly string[], host: string): boolean {
+  return open.some((each) => hostMatches(each, host) || (isWildcard(host) && hostMatches(host, each)));
+}
+
+/** Hosts that no server of the gateways lets in, and gateways that let none of the hosts in while others do. */
 function unboundHosts(row: Config<VirtualServiceSpec>, { gateways }: RoutingContext): readonly Problem[] {
+  const hosts = (row.spec.hosts ?? []).map((host) => resolveHost(host, row.namespace));
   const names = (row.spec.gateways ?? []).map((each) => resolveGateway(each, row.namespace));
-  const found = names.flatMap((name) => gateways.gateway.get(name) ?? []);
-  if (found.length === 0 || names.includes(meshGateway)) return [];
-  const open = found.flatMap((gateway) => openHosts(gateway, row.namespace));
-  return (row.spec.hosts ?? []).flatMap((written, index) => {
-    const host = resolveHost(written, row.namespace);
-    if (open.some((each) => hostMatches(each, host) || (isWildcard(host) && hostMatches(host, each)))) return [];
+  const found = names.map((name) => gateways.gateway.get(name));
+  const taken = found.map((gateway) => gateway && openHosts(gateway, row.namespace));
+  const open = taken.flatMap((each) => each ?? []);
+  if (found.every((gateway) => gateway === undefined)) return [];
+  const inMesh = names.includes(meshGateway);
+  const code = { code: "HostNotInGateway", severity: "warning" } as const;
+  const closed = hosts.flatMap((host, index) => {
+    if (inMesh || isOpenTo(open, host)) return [];
     const message = `No server of the gateways takes the host ${host} (they take ${listed(open)}).`;
-    return [{ code: "HostNotInGateway", severity: "warning", field: `spec.hosts[${index}]`, message } as const];
+    return [{ ...code, field: `spec.hosts[${index}]`, message }];
   });
+  if (closed.length === hosts.length) return closed;
+  const useless = taken.flatMap((each, index) => {
+    if (!each || hosts.some((host) => isOpenTo(each, host))) return [];
+    const message = `No server of Gateway ${names[index] ?? ""} takes any of the hosts (it takes ${listed(each)}).`;
+    return [{ ...code, field: `spec.gateways[${index}]`, message }];
+  });
+  return [...closed, ...useless];
 }
 
 /** What a VirtualService refers to in vain. */

@@ -1,9 +1,11 @@
 import type { HTTPRoute } from "#api/istio/http-route.ts";
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
+import { hostsOverlap, isWildcard } from "#api/istio/hosts.ts";
 import { listed } from "#model/findings/finding.ts";
 import { destinationsOf } from "#model/findings/virtualservice.ts";
 import { resolveHost } from "#model/hosts.ts";
 import { isHttp } from "#model/protocol.ts";
+import { only } from "#model/services.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import type { MeshObjects, Subject } from "../mesh-objects.ts";
 import type { Fix, Problem } from "../message.ts";
@@ -122,4 +124,58 @@ export const ingressSubsetAnalyzer: Analyzer = {
     const rules = all<VirtualServiceSpec>("VirtualService");
     for (const each of rules) yield* bypassed(each, rules);
   },
+};
+
+/** Namespaces whose sidecars follow rules; `*` for all. */
+function scopesOf({ namespace, spec: { exportTo = [] } }: Rules, otherwise: readonly string[]): readonly string[] {
+  const told = exportTo.length === 0 ? otherwise : exportTo;
+  return told.includes("*") ? ["*"] : told.map((each) => (each === "." ? namespace : each));
+}
+
+/** A host of rules that sidecars follow. */
+interface MeshHost {
+  readonly rules: Rules;
+  readonly field: string;
+  readonly host: string;
+  readonly scopes: readonly string[];
+}
+
+/** Whether sidecars may follow two rules for one host: for rules of all namespaces and of some, wildcards count too. */
+function inConflict(a: MeshHost, b: MeshHost): boolean {
+  const [wide, narrow] = [a, b].map(({ scopes }) => scopes.includes("*"));
+  if (wide !== narrow) return hostsOverlap(a.host, b.host);
+  return a.host === b.host && (wide === true || a.scopes.some((each) => b.scopes.includes(each)));
+}
+
+function* meshHosts(all: readonly Rules[], exported: readonly string[]): Generator<MeshHost> {
+  for (const rules of all) {
+    const { gateways = [], hosts = [] } = rules.spec;
+    if (gateways.length > 0 && !gateways.includes("mesh")) continue;
+    const scopes = scopesOf(rules, exported);
+    for (const [index, host] of hosts.entries()) {
+      yield { rules, field: `spec.hosts[${index}]`, host: resolveHost(host, rules.namespace), scopes };
+    }
+  }
+}
+
+function* conflictingHosts({ all, mesh: { model } }: MeshObjects): Generator<Problem> {
+  const exported = model.services.mesh.get(only).defaultVirtualServiceExportTo;
+  const hosts = [...meshHosts(all<VirtualServiceSpec>("VirtualService"), exported)];
+  const exact = Map.groupBy(hosts, ({ host }) => host);
+  const wild = hosts.filter(({ host }) => isWildcard(host));
+  for (const one of hosts) {
+    const near = isWildcard(one.host) ? hosts : [...(exact.get(one.host) ?? []), ...wild];
+    const others = near.filter((each) => each.rules.ref !== one.rules.ref && inConflict(one, each));
+    if (others.length === 0) continue;
+    const names = [...new Set(others.map(({ rules }) => `${rules.namespace}/${rules.name}`))];
+    const message = `VirtualService ${listed(names)} is for the host ${one.host} too: of two that some sidecars see, they follow one. Merge them.`;
+    yield problemOf(one.rules.ref, { code: "ConflictingHosts", severity: "error", field: one.field, message });
+  }
+}
+
+/** Several rules for one host. */
+export const conflictingHostsAnalyzer: Analyzer = {
+  name: "virtualservice.ConflictingMeshGatewayHostsAnalyzer",
+  description: "Checks if multiple VirtualServices that sidecars follow have conflicting hosts",
+  problems: conflictingHosts,
 };
