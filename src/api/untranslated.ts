@@ -12,8 +12,6 @@ import { peerAuthentication } from "./istio/peer-authentication.ts";
 import { proxyConfig } from "./istio/proxy-config.ts";
 import { requestAuthentication } from "./istio/request-authentication.ts";
 import { telemetry } from "./istio/telemetry.ts";
-import { trafficExtension } from "./istio/traffic-extension.ts";
-import { wasmPlugin } from "./istio/wasm-plugin.ts";
 import type { Kind } from "./kind.ts";
 import type { ObjectRef } from "./meta.ts";
 
@@ -24,8 +22,6 @@ const missing: readonly (readonly [kind: Kind, text: string])[] = [
   [proxyConfig, "proxies are started as without it"],
   [requestAuthentication, "no token is verified"],
   [telemetry, "proxies tell what they told without it"],
-  [trafficExtension, "no proxy runs the extension"],
-  [wasmPlugin, "no proxy runs the module"],
   ...[backendTLSPolicy, gatewayClass, gateway, grpcRoute, httpRoute, listenerSet, referenceGrant].map(uncontrolled),
   ...[tcpRoute, tlsRoute, udpRoute].map(uncontrolled),
 ];

@@ -20,7 +20,7 @@ function chosen(given: readonly Given[], labels: Readonly<Record<string, string>
     model.inputs.put(complete({ ...object, spec: { configPatches: [patch], ...spec } }));
   }
   const all = model.envoyFilters.chosen({ namespace: "shop", labels, metadata });
-  return all.map(({ filter, index }) => `${filter}#${index}`);
+  return all.map(({ filter, index }) => `${filter.replace("EnvoyFilter/", "")}#${index}`);
 }
 
 describe("the EnvoyFilters of a proxy", () => {

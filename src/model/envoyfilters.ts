@@ -4,8 +4,8 @@ import { ownValue } from "#api/record.ts";
 import { foundByExpression } from "#api/re2.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
-import { labelsMatch } from "./labels.ts";
 import type { Config } from "./rows.ts";
+import { isTarget, type Target, targetOf } from "./targets.ts";
 import { only, type ServiceQueries } from "./services.ts";
 import type { Tables } from "./tables.ts";
 
@@ -19,7 +19,7 @@ export interface PatchedProxy {
 
 /** One patch of an EnvoyFilter, less what it does. */
 export interface ChosenPatch {
-  /** The EnvoyFilter, as `namespace/name`. */
+  /** The object that has it: `EnvoyFilter/namespace/name`. */
   readonly filter: string;
   /** Its place in `configPatches`. */
   readonly index: number;
@@ -32,10 +32,7 @@ type ProxyMatch = NonNullable<NonNullable<ConfigPatch["match"]>["proxy"]>;
 
 /** For which proxies an EnvoyFilter is; what it does to them is left out, so that an edit of that moves no proxy. */
 interface Outline {
-  readonly key: string;
-  readonly labels: StringMap;
-  /** Names of the Gateways that it is for; undefined where it is for workloads by their labels. */
-  readonly gateways: readonly string[] | undefined;
+  readonly target: Target;
   readonly patches: readonly (ChosenPatch & { readonly proxy: ProxyMatch })[];
 }
 
@@ -47,22 +44,13 @@ export interface EnvoyFilterQueries {
   readonly chosen: (proxy: PatchedProxy) => readonly ChosenPatch[];
 }
 
-/** The label of a proxy that was made for a Gateway of the Gateway API. */
-const gatewayName = "gateway.networking.k8s.io/gateway-name";
-
 function outlineOf({ namespace, name, spec }: Config<EnvoyFilterSpec>): Outline {
   const { targetRefs = [], workloadSelector, configPatches = [] } = spec;
-  const targets = targetRefs.filter(
-    ({ group, kind, namespace: of = "" }) =>
-      group === "gateway.networking.k8s.io" && kind === "Gateway" && (of === "" || of === namespace),
-  );
-  const key = `${namespace}/${name}`;
+  const filter = `EnvoyFilter/${namespace}/${name}`;
   return {
-    key,
-    labels: workloadSelector?.labels ?? {},
-    gateways: targetRefs.length > 0 ? targets.map((target) => target.name) : undefined,
+    target: targetOf(namespace, workloadSelector?.labels, targetRefs),
     patches: configPatches.map(({ applyTo = "INVALID", match, patch }, index) => ({
-      filter: key,
+      filter,
       index,
       applyTo,
       context: match?.context ?? "ANY",
@@ -85,12 +73,6 @@ function inOrder(filters: readonly Config<EnvoyFilterSpec>[], root: string): rea
       compare(a.created, b.created) ||
       compare(`${a.name}.${a.namespace}`, `${b.name}.${b.namespace}`),
   );
-}
-
-function selects({ key, labels, gateways }: Outline, proxy: PatchedProxy): boolean {
-  const gateway = ownValue(proxy.labels, gatewayName);
-  if (gateways === undefined) return labelsMatch(labels, proxy.labels);
-  return gateway !== undefined && gateways.includes(gateway) && key.startsWith(`${proxy.namespace}/`);
 }
 
 function proxyMatches({ proxyVersion = "", metadata = {} }: ProxyMatch, proxy: PatchedProxy): boolean {
@@ -116,7 +98,7 @@ export function envoyFilterQueries(engine: Engine, tables: Tables, services: Ser
     chosen: (proxy) =>
       outlines
         .get(proxy.namespace)
-        .filter((outline) => selects(outline, proxy))
+        .filter(({ target }) => isTarget(target, proxy))
         .flatMap(({ patches }) => patches)
         .filter((patch) => proxyMatches(patch.proxy, proxy))
         .map(({ proxy: _proxy, ...chosen }) => chosen),

@@ -77,6 +77,8 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
     ["ServiceEntry", meshSlot(tables.serviceEntries.rows)],
     ["Sidecar", meshSlot(tables.sidecars.rows)],
     ["EnvoyFilter", meshSlot(tables.envoyFilters.rows)],
+    ["WasmPlugin", meshSlot(tables.wasmPlugins.rows)],
+    ["TrafficExtension", meshSlot(tables.trafficExtensions.rows)],
     ["WorkloadEntry", meshSlot(tables.workloadEntries.rows)],
   ]);
   return {

@@ -3,6 +3,7 @@ import { type ClientQueries, clientQueries } from "./clients.ts";
 import { type RuleQueries, ruleQueries } from "./destinationrules.ts";
 import { type EndpointQueries, endpointQueries } from "./endpoints.ts";
 import { type EnvoyFilterQueries, envoyFilterQueries } from "./envoyfilters.ts";
+import { type ExtensionQueries, extensionQueries } from "./extensions.ts";
 import { findingQuery, type FindingQuery } from "./findings/findings.ts";
 import { type GatewayQueries, gatewayQueries } from "./gateways.ts";
 import { type Inputs, modelInputs } from "./inputs.ts";
@@ -23,6 +24,7 @@ export interface Model {
   readonly gateways: GatewayQueries;
   readonly workloads: WorkloadQueries;
   readonly envoyFilters: EnvoyFilterQueries;
+  readonly extensions: ExtensionQueries;
   readonly findings: FindingQuery;
 }
 
@@ -46,6 +48,7 @@ export function createModel(engine: Engine): Model {
     gateways,
     workloads: workloadQueries(engine, tables, services, endpoints),
     envoyFilters: envoyFilterQueries(engine, tables, services),
+    extensions: extensionQueries(engine, tables, services),
     findings: findingQuery(engine, { tables, services, endpoints, rules, gateways, virtualServices }),
   };
 }

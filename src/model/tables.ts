@@ -3,7 +3,9 @@ import type { EnvoyFilterSpec } from "#api/istio/envoy-filter.ts";
 import type { GatewaySpec } from "#api/istio/gateway.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
+import type { TrafficExtensionSpec } from "#api/istio/traffic-extension.ts";
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
+import type { WasmPluginSpec } from "#api/istio/wasm-plugin.ts";
 import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Index, Table } from "#incremental/table.ts";
@@ -64,6 +66,8 @@ export interface Tables {
   readonly gateways: ConfigTable<GatewaySpec>;
   readonly sidecars: ConfigTable<SidecarSpec>;
   readonly envoyFilters: ConfigTable<EnvoyFilterSpec>;
+  readonly wasmPlugins: ConfigTable<WasmPluginSpec>;
+  readonly trafficExtensions: ConfigTable<TrafficExtensionSpec>;
 }
 
 function configTable<Spec>(engine: Engine, name: string): ConfigTable<Spec> {
@@ -122,5 +126,7 @@ export function declareTables(engine: Engine): Tables {
     gateways: configTable(engine, "gateways"),
     sidecars: configTable(engine, "sidecars"),
     envoyFilters: configTable(engine, "envoyfilters"),
+    wasmPlugins: configTable(engine, "wasmplugins"),
+    trafficExtensions: configTable(engine, "trafficextensions"),
   };
 }

@@ -3,7 +3,9 @@ import { envoyFilter } from "#api/istio/envoy-filter.ts";
 import { gateway } from "#api/istio/gateway.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
 import { sidecar } from "#api/istio/sidecar.ts";
+import { trafficExtension } from "#api/istio/traffic-extension.ts";
 import { virtualService } from "#api/istio/virtual-service.ts";
+import { wasmPlugin } from "#api/istio/wasm-plugin.ts";
 import { workloadEntry } from "#api/istio/workload-entry.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import type { KindRef, Client } from "#kube/client.ts";
@@ -27,7 +29,17 @@ function audienceFeed(kind: KindRef): Feed {
 }
 
 /** Istio's kinds that enter the model. */
-export const istioKinds = [virtualService, destinationRule, gateway, serviceEntry, sidecar, envoyFilter, workloadEntry];
+export const istioKinds = [
+  virtualService,
+  destinationRule,
+  gateway,
+  serviceEntry,
+  sidecar,
+  envoyFilter,
+  wasmPlugin,
+  trafficExtension,
+  workloadEntry,
+];
 
 /**
  * Follows the mesh's own objects: Istio's resources and the mesh's settings.

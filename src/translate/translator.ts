@@ -85,7 +85,7 @@ export function createTranslator(
 
   const scopes = engine.stringQuery("scopes", (key) => {
     const view = parseClass(key);
-    return patchedScopes(model, view, scopesFor(view), (scope) => names.get(scope));
+    return patchedScopes(patches.chosen(view), view, scopesFor(view), (scope) => names.get(scope));
   });
 
   const namesIn = (scope: Scope): readonly string[] => {
@@ -177,7 +177,7 @@ export function createTranslator(
     findings: (id) => [
       ...model.findings.get(id),
       ...unsupported(model.tables, id),
-      ...(id.kind === "EnvoyFilter" ? patches.findings(`${id.namespace}/${id.name}`) : []),
+      ...patches.findings(id),
       ...(id.kind === "VirtualService" ? routes.findings(`${id.namespace}/${id.name}`) : []),
     ],
   };

@@ -1,5 +1,4 @@
 import type { ChosenPatch } from "#model/envoyfilters.ts";
-import type { Model } from "#model/model.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ClassScopes } from "../class-scopes.ts";
 import { parseScope, scopeKey } from "../scopes.ts";
@@ -65,11 +64,15 @@ function addedScopes(
 }
 
 /**
- * The scopes of a class of proxies after EnvoyFilters. Without any for them they are the same; with some, only those
+ * The scopes of a class of proxies after the patches that are for them. Without any they are the same; with some, only those
  * scopes are others whose resources these may change, and proxies with the same patches share them.
  */
-export function patchedScopes(model: Model, view: ProxyView, plain: ClassScopes, namesIn: NamesIn): ClassScopes {
-  const chosen = model.envoyFilters.chosen(view);
+export function patchedScopes(
+  chosen: readonly ChosenPatch[],
+  view: ProxyView,
+  plain: ClassScopes,
+  namesIn: NamesIn,
+): ClassScopes {
   if (chosen.length === 0) return plain;
   const wrapped = (key: string): string => {
     const patches = concerning(key, chosen);

@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { trafficExtension } from "#api/istio/traffic-extension.ts";
+import { wasmPlugin } from "#api/istio/wasm-plugin.ts";
 import { runs } from "#base/testing/runs.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
@@ -9,6 +11,7 @@ import { apply, type Edit, edit, nodes, withClusters } from "../testing/arbitrar
 import { envoyFilters } from "../testing/envoy-filters.ts";
 import { Follower } from "../testing/follower.ts";
 import type { TestMesh } from "../testing/mesh.ts";
+import { acceptedObjects } from "../testing/from-schema.ts";
 import { put, type Scale, scaleMesh, scaleNode } from "../testing/scale.ts";
 import { refusal } from "../testing/validate.ts";
 
@@ -59,6 +62,27 @@ describe("any EnvoyFilter", () => {
         }
       }),
       { numRuns: runs(60) },
+    );
+  });
+
+  it("may stand beside any extension", () => {
+    const extensions = fc.array(fc.oneof(acceptedObjects(wasmPlugin), acceptedObjects(trafficExtension)), {
+      maxLength: 4,
+    });
+    fc.assert(
+      fc.property(edits, filters, extensions, (all, patches, made) => {
+        const mesh = meshWith(all, patches);
+        mesh.engine.change(() => {
+          for (const each of made) mesh.model.inputs.put(each);
+        });
+        for (const node of nodes) expect(resources(mesh, node).length).toBeGreaterThan(0);
+        for (const { kind, metadata } of made) {
+          const { name, namespace = "" } = metadata;
+          for (const { code } of mesh.translator.findings({ kind, name, namespace }))
+            expect(code).toBe("NotImplemented");
+        }
+      }),
+      { numRuns: runs(40) },
     );
   });
 
@@ -134,8 +158,9 @@ describe("the cost of an EnvoyFilter", () => {
     expect(counts).toEqual({
       "envoy-filter": 1,
       "envoy-filter-outlines": 1,
-      "envoy-filter-aims": 1,
-      "envoy-filter-patches": 1,
+      "config-patches": 1,
+      "patch-aims": 1,
+      patches: 1,
       patched: 1,
       resource: 1,
     });

@@ -1,12 +1,16 @@
 import { fromBinary, type Registry } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
-import type { ObjectRef } from "#api/meta.ts";
 import type { Finding } from "#api/finding.ts";
+import type { ConfigPatch } from "#api/istio/envoy-filter.ts";
+import type { ObjectRef } from "#api/meta.ts";
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
+import type { ChosenPatch, PatchedProxy } from "#model/envoyfilters.ts";
 import { findingsOf } from "#model/findings/finding.ts";
+import type { ObjectId } from "#model/findings/findings.ts";
 import type { Model } from "#model/model.ts";
+import type { Config } from "#model/rows.ts";
 import { type Cluster, ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
@@ -15,6 +19,7 @@ import { parseClusterName } from "../names.ts";
 import type { PlainScope } from "../scopes.ts";
 import { endpointsAwaited, routesAwaited } from "./awaits.ts";
 import { meetsCluster, patchCluster } from "./cluster.ts";
+import { extensionPatches, extensionProblems } from "./extension.ts";
 import { inlineExtensions } from "./extensions.ts";
 import type { PatchTools } from "./filters.ts";
 import { copyOfValue } from "./list.ts";
@@ -46,7 +51,7 @@ interface Patching {
   readonly gatewayPorts?: Readonly<Record<string, readonly number[]>>;
 }
 
-/** EnvoyFilters as queries. */
+/** EnvoyFilters and extensions as queries. */
 export interface PatchQueries {
   /** A resource of a scope after its patches; undefined when one takes it away. */
   readonly patched: (scope: PatchedScope, plain: PlainScope, resource: EncodedResource) => EncodedResource | undefined;
@@ -54,10 +59,12 @@ export interface PatchQueries {
   readonly mayRemove: (scope: PatchedScope) => boolean;
   /** Resources that patches add, by name. */
   readonly added: (scope: AddedScope) => ReadonlyMap<string, EncodedResource>;
-  /** EnvoyFilters of a scope. */
+  /** EnvoyFilters and extensions of a scope. */
   readonly origins: (scope: PatchScope) => readonly ObjectRef[];
-  /** What is wrong with the patches of an EnvoyFilter, by `namespace/name`. */
-  readonly findings: (filter: string) => readonly Finding[];
+  /** The patches that are for a proxy, in the order in which they are applied. */
+  readonly chosen: (proxy: PatchedProxy) => readonly ChosenPatch[];
+  /** What is wrong with an EnvoyFilter or an extension; nothing for other kinds. */
+  readonly findings: (id: ObjectId) => readonly Finding[];
 }
 
 function contentOf({ any }: EncodedResource): Uint8Array {
@@ -104,6 +111,12 @@ function apply(patching: Patching, tools: PatchTools): EncodedResource | undefin
   }
 }
 
+/** The EnvoyFilter that has patches, as `namespace/name`; undefined where another kind has. */
+function envoyFilterIn(source: string): string | undefined {
+  const kind = "EnvoyFilter/";
+  return source.startsWith(kind) ? source.slice(kind.length) : undefined;
+}
+
 /** What a patch is for; nothing of what it does. */
 interface Aim {
   readonly applyTo: string;
@@ -143,21 +156,27 @@ function gatewayPorts(plain: PlainScope): Pick<Patching, "gatewayPorts"> {
 
 /** Declares the queries about patches. The registry is asked for when the first EnvoyFilter is read. */
 export function patchQueries(engine: Engine, model: Model, registry: () => Registry): PatchQueries {
+  /** The patches of an object: an EnvoyFilter's own, or those that an extension comes to. */
+  const patchesIn = engine.stringQuery("config-patches", (source): readonly ConfigPatch[] => {
+    const filter = envoyFilterIn(source);
+    if (filter !== undefined) return model.envoyFilters.filter.get(filter)?.spec.configPatches ?? [];
+    const extension = model.extensions.extension.get(source);
+    return extension ? extensionPatches(extension) : [];
+  });
+
   const read: Query<string, readonly ReadPatch[]> = engine.stringQuery(
-    "envoy-filter-patches",
-    (filter): readonly ReadPatch[] =>
-      (model.envoyFilters.filter.get(filter)?.spec.configPatches ?? []).map((patch, index) =>
-        readPatch(patch, `spec.configPatches[${index}]`, registry()),
-      ),
+    "patches",
+    (source): readonly ReadPatch[] =>
+      patchesIn.get(source).map((patch, index) => readPatch(patch, `spec.configPatches[${index}]`, registry())),
     // Read again only after a change of the object: what was read is another then.
     () => false,
   );
 
   /** Apart from what patches do, so that an edit of that is seen only by what it is for. */
-  const aims = engine.stringQuery("envoy-filter-aims", (filter): readonly Aim[] =>
-    (model.envoyFilters.filter.get(filter)?.spec.configPatches ?? []).map(({ applyTo = "", match = {}, patch }) => ({
+  const aims = engine.stringQuery("patch-aims", (source): readonly Aim[] =>
+    patchesIn.get(source).map(({ applyTo = "INVALID", match = {}, patch }) => ({
       applyTo,
-      operation: patch?.operation ?? "",
+      operation: patch?.operation ?? "INVALID",
       match,
     })),
   );
@@ -197,6 +216,12 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
     return new Map(made.toReversed().map((resource) => [resource.name, resource]));
   };
 
+  const rowOf = (source: string): Config<unknown> | undefined => {
+    const filter = envoyFilterIn(source);
+    if (filter !== undefined) return model.envoyFilters.filter.get(filter);
+    return model.extensions.extension.get(source)?.row;
+  };
+
   return {
     patched: ({ patches }, plain, resource) => {
       const context = contextOf(plain, resource.name);
@@ -208,15 +233,29 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
     mayRemove: ({ patches }) =>
       chosenBy(patches, ({ applyTo, operation }) => operation === "REMOVE" && removable.has(applyTo)).length > 0,
     added,
-    origins: ({ patches }) => patches.flatMap(({ filter }) => model.envoyFilters.filter.get(filter)?.ref ?? []),
-    findings: (filter) => {
-      const row = model.envoyFilters.filter.get(filter);
-      return row
-        ? findingsOf(
-            row,
-            read.get(filter).flatMap(({ problems }) => problems),
-          )
-        : [];
+    chosen: (proxy) => {
+      const extensions = model.extensions.chosen(proxy).toReversed();
+      const own = extensions.flatMap((filter) =>
+        aims.get(filter).map(({ applyTo, operation, match: { context = "ANY" } }, index) => ({
+          filter,
+          index,
+          applyTo,
+          operation,
+          context,
+        })),
+      );
+      return [...own, ...model.envoyFilters.chosen(proxy)];
+    },
+    origins: ({ patches }) => patches.flatMap(({ filter }) => rowOf(filter)?.ref ?? []),
+    findings: ({ kind, namespace, name }) => {
+      const source = `${kind}/${namespace}/${name}`;
+      const row = rowOf(source);
+      if (!row) return [];
+      const extension = model.extensions.extension.get(source);
+      return findingsOf(
+        row,
+        extension ? extensionProblems(extension) : read.get(source).flatMap(({ problems }) => problems),
+      );
     },
   };
 }

@@ -3,9 +3,9 @@ import { inboundPassthroughCluster } from "../names.ts";
 import type { PlainScope } from "../scopes.ts";
 import type { ApplyTo, PatchContext } from "./patch.ts";
 
-/** Patches of one EnvoyFilter. */
+/** Patches of one object. */
 export interface ScopePatches {
-  /** The EnvoyFilter, as `namespace/name`. */
+  /** The object: `EnvoyFilter/namespace/name`. */
   readonly filter: string;
   /** Places in its `configPatches`. */
   readonly at: readonly number[];
