@@ -6,7 +6,7 @@ import { edited, type MeshSnapshot, placeOf, type PlacedObject } from "../snapsh
 import type { Analyzer } from "./analyzer.ts";
 import { fileWorkloads } from "./file-workloads.ts";
 import type { FileObject, Loaded } from "./load.ts";
-import { meshObjects } from "./mesh-objects.ts";
+import { meshObjects, refKey } from "./mesh-objects.ts";
 import type { Message, Problem } from "./message.ts";
 import { repaired } from "./repairs.ts";
 
@@ -32,20 +32,16 @@ function aged(files: readonly FileObject[], snapshot: MeshSnapshot): readonly Pl
   });
 }
 
-function keyOf({ group, kind, namespace = "", name, cluster = "" }: ObjectRef): string {
-  return [cluster, group, kind, namespace, name].join("|");
-}
-
 /** A problem as a message; problems of one kind at one place are one. */
 function messagesOf(problems: Iterable<Problem>, files: readonly FileObject[]): readonly Message[] {
-  const sources = new Map(files.map(({ ref, source }) => [keyOf(ref), source]));
+  const sources = new Map(files.map(({ ref, source }) => [refKey(ref), source]));
   const messages = new Map<string, Message>();
   for (const problem of problems) {
     const { resource, field, message, fix } = problem;
     const type = messageType(problem);
-    const key = canonical([type.code, keyOf(resource), field ?? message]);
+    const key = canonical([type.code, refKey(resource), field ?? message]);
     if (messages.has(key)) continue;
-    const position = sources.get(keyOf(resource))?.position(field);
+    const position = sources.get(refKey(resource))?.position(field);
     messages.set(key, {
       type,
       resource,
@@ -71,7 +67,7 @@ function fileMessages({ problems }: Loaded): readonly Message[] {
 }
 
 function placeText({ type, resource, position, field }: Message): string {
-  return [type.code, resource ? keyOf(resource) : "", position?.file, field].join("|");
+  return [type.code, resource ? refKey(resource) : "", position?.file, field].join("|");
 }
 
 /** The worst first, then by code, object and place, as Istio sorts. */

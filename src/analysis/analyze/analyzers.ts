@@ -15,6 +15,7 @@ import {
   gatewayPortAnalyzer,
   gatewayRouteAnalyzer,
 } from "./checks/gateways.ts";
+import { meshConfigAnalyzer } from "./checks/mesh-config.ts";
 import { portNameAnalyzer, serverFirstAnalyzer } from "./checks/ports.ts";
 import {
   conflictingHostsAnalyzer,
@@ -30,6 +31,7 @@ import { telemetryProviderAnalyzer } from "./checks/telemetry.ts";
 /** Everything that is looked at. */
 export const analyzers: readonly Analyzer[] = [
   schemaAnalyzer,
+  meshConfigAnalyzer,
   findingsAnalyzer,
   conflictingHostsAnalyzer,
   destinationPortAnalyzer,

@@ -74,6 +74,11 @@ function subject<Spec>(object: ResourceObject, cluster: string): Subject<Spec> {
   return { ref: refOf(object, cluster), namespace, name, cluster, labels, annotations, spec, object };
 }
 
+/** A name of an object as a key. */
+export function refKey({ group, kind, namespace = "", name, cluster = "" }: ObjectRef): string {
+  return [cluster, group, kind, namespace, name].join("|");
+}
+
 /** Opens a snapshot for analyzers. */
 export function meshObjects(snapshot: MeshSnapshot, live: boolean, validator: Validator): MeshObjects {
   // Gateway API has kinds of the same names as Istio's.

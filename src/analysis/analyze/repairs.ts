@@ -1,10 +1,10 @@
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
-import type { ObjectRef, ResourceObject } from "#api/meta.ts";
+import type { ResourceObject } from "#api/meta.ts";
 import { ownValue } from "#api/record.ts";
 import { parseServiceHost, resolveHost } from "#model/hosts.ts";
 import { only } from "#model/services.ts";
 import { parseServiceKey } from "#model/tables.ts";
-import type { MeshObjects } from "./mesh-objects.ts";
+import { type MeshObjects, refKey, refOf } from "./mesh-objects.ts";
 import type { Fix, PatchOperation, Problem } from "./message.ts";
 import { nearest } from "./nearest.ts";
 import { fieldPointer, parentField, valueAt } from "../field-path.ts";
@@ -133,23 +133,16 @@ const repairs: Readonly<Record<string, (found: Found) => Repair | undefined>> = 
   UnmatchableServerName: matchable,
 };
 
-function keyOf({ kind, namespace = "", name, cluster = "" }: ObjectRef): string {
-  return [cluster, kind, namespace, name].join("|");
-}
-
 /** Problems with hints and repairs, where what was meant can be told. */
 export function repaired(problems: readonly Problem[], objects: MeshObjects): readonly Problem[] {
   const byKey = new Map(
-    objects.snapshot.map(({ object, cluster }) => {
-      const { namespace = "", name } = object.metadata;
-      return [keyOf({ group: "", kind: object.kind, namespace, name, cluster }), object] as const;
-    }),
+    objects.snapshot.map(({ object, cluster }) => [refKey(refOf(object, cluster)), object] as const),
   );
   let known: readonly string[] | undefined;
   const hosts = (): readonly string[] => (known ??= allHosts(objects));
   return problems.map((problem) => {
     const { code, field, fix, resource } = problem;
-    const object = byKey.get(keyOf(resource));
+    const object = byKey.get(refKey(resource));
     if (fix || field === undefined || !object) return problem;
     const repair = ownValue(repairs, code)?.({ problem, field, object, objects, hosts });
     if (!repair) return problem;

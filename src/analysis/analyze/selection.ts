@@ -1,7 +1,7 @@
 import { type Level, levels } from "#api/message-types.ts";
 import type { MeshSnapshot } from "../snapshot.ts";
 import { friendlyName, type Message } from "./message.ts";
-import { refOf } from "./mesh-objects.ts";
+import { refKey, refOf } from "./mesh-objects.ts";
 
 /** A message that is not wanted for some objects. */
 export interface Suppression {
@@ -41,7 +41,7 @@ function annotated(snapshot: MeshSnapshot): ReadonlyMap<string, readonly string[
     snapshot.flatMap(({ object, cluster }) => {
       const codes = object.metadata.annotations?.[suppressAnnotation];
       const list = codes?.split(",").map((code) => code.trim());
-      return list === undefined ? [] : [[JSON.stringify(refOf(object, cluster)), list] as const];
+      return list === undefined ? [] : [[refKey(refOf(object, cluster)), list] as const];
     }),
   );
 }
@@ -65,7 +65,7 @@ export function selected(
     if (!resource) return true;
     const own = resource.kind === "Namespace" ? resource.name : resource.namespace;
     if (namespace !== undefined && own !== undefined && own !== namespace && !position) return false;
-    const codes = quiet.get(JSON.stringify(resource)) ?? [];
+    const codes = quiet.get(refKey(resource)) ?? [];
     if (codes.includes("*") || codes.includes(type.code)) return false;
     return !suppressions.some((each) => suppressed(message, each));
   });

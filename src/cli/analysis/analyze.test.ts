@@ -163,6 +163,21 @@ describe("weft analyze on files", async () => {
     });
   });
 
+  test("repairs: commands for what the API would take, patches of the file for what it would refuse", async () => {
+    const { out, said } = await analyze(["broken", "--fix"]);
+    const patch = '[{"op":"replace","path":"/spec/http/0/route/0/destination/host","value":"reviews"}]';
+    expect(out).toBe(
+      "# IST0101 (VirtualService shop/reviews broken/deep/routes.yaml:11) Write reviews instead of reviewz.\n" +
+        `kubectl patch virtualservices.networking.istio.io reviews -n shop --type=json -p '${patch}'\n`,
+    );
+    expect(said).toContain("1 of 1 messages have a repair.");
+    writeFileSync("refused.yaml", `${service}---\n${routes("reviews")}      tiemout: 1s\n`);
+    expect((await analyze(["refused.yaml", "--fix"])).out).toBe(
+      "# IST0106 (VirtualService shop/reviews refused.yaml:19) Rename spec.http[0].tiemout to timeout.\n" +
+        '# In the file: [{"op":"move","from":"/spec/http/0/tiemout","path":"/spec/http/0/timeout"}]\n',
+    );
+  });
+
   test("analyzers are listed, and chosen by name", async () => {
     expect((await analyze(["-L"])).out).toMatch(/^\* \S+:\n {4}\S/);
     expect(await analyze(["broken", "--analyzer", "schema.ValidationAnalyzer"])).toMatchObject({ code: 0, out: "" });

@@ -168,6 +168,9 @@ async function runAnalyze(args: readonly string[], flags: AnalyzeFlags): Promise
   if (shown.length === 0 && flags.output === "log") {
     console.error(fineText(material, namespace === undefined ? "all namespaces" : `namespace ${namespace}`));
   }
+  if (flags.fix === true && flags.output === "log") {
+    console.error(`${shown.filter(({ fix }) => fix !== undefined).length} of ${shown.length} messages have a repair.`);
+  }
   process.exitCode = exitCode(messages, flags);
 }
 

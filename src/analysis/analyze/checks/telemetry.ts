@@ -2,15 +2,10 @@ import type { TelemetrySpec } from "#api/istio/telemetry.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import type { MeshObjects } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
-
-/** Whether the mesh says which providers log where a Telemetry does not. */
-function hasDefaults({ all }: MeshObjects): boolean {
-  type Providers = { readonly defaultProviders?: { readonly accessLogging?: readonly string[] } };
-  return all<Providers>("Mesh").some(({ spec }) => (spec.defaultProviders?.accessLogging ?? []).length > 0);
-}
+import { hasDefaultLogging } from "./mesh-config.ts";
 
 function* providers(objects: MeshObjects): Generator<Problem> {
-  if (hasDefaults(objects)) return;
+  if (hasDefaultLogging(objects)) return;
   for (const { ref, spec } of objects.all<TelemetrySpec>("Telemetry")) {
     for (const [index, { disabled, providers: named = [] }] of (spec.accessLogging ?? []).entries()) {
       if (disabled === true || named.length > 0) continue;

@@ -19,6 +19,9 @@ import {
 
 const bank = "apiVersion: v1\nkind: Namespace\nmetadata: { name: bank }\n";
 
+const meshConfig = (text: string): string =>
+  `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: istio, namespace: istio-system }\ndata: { mesh: "${text}" }\n`;
+
 /** Mistakes in all other objects, one for each code at least. */
 export const otherCases: readonly Case[] = [
   {
@@ -57,6 +60,13 @@ export const otherCases: readonly Case[] = [
     at: "VirtualService x: spec.http[0].timeuot",
     good: routes(`[{ ${toReviews}, timeout: 1s }]`),
     fix: true,
+  },
+  {
+    code: "IST0106",
+    title: "MeshConfig",
+    bad: meshConfig("connectTimeout: soon"),
+    at: "ConfigMap istio: data.mesh",
+    good: meshConfig("connectTimeout: 1s"),
   },
   {
     code: "IST0107",
@@ -232,6 +242,19 @@ export const otherCases: readonly Case[] = [
     bad: telemetry("x", "{ accessLogging: [{ match: { mode: CLIENT } }] }"),
     at: "Telemetry x: spec.accessLogging[0]",
     good: telemetry("x", "{ accessLogging: [{ providers: [{ name: envoy }] }, { disabled: true }] }"),
+  },
+  {
+    code: "IST0157",
+    title: "with a default of another sort",
+    bad: all(
+      meshConfig("defaultProviders: { metrics: [prometheus] }"),
+      telemetry("x", "{ accessLogging: [{ match: { mode: CLIENT } }] }"),
+    ),
+    at: "Telemetry x: spec.accessLogging[0]",
+    good: all(
+      meshConfig("defaultProviders: { accessLogging: [envoy] }"),
+      telemetry("x", "{ accessLogging: [{ match: { mode: CLIENT } }] }"),
+    ),
   },
   {
     code: "IST0159",
