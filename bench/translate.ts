@@ -8,6 +8,7 @@ import type { TestMesh } from "#translate/testing/mesh.ts";
 import { printFigures, progress } from "./figures.ts";
 import {
   destinationRule,
+  envoyFilter,
   put,
   type Scale,
   scaleMesh,
@@ -29,6 +30,7 @@ const translations = [
   "virtual-host",
   "sidecar-routes",
   "name-table",
+  "patched",
 ] as const;
 
 /** What one change cost. */
@@ -56,6 +58,7 @@ function changes(scale: Scale): readonly (readonly [string, (generation: number)
   return [
     ["VirtualService", (generation) => [virtualService(15, scale, generation)]],
     ["DestinationRule", (generation) => [destinationRule(15, scale, generation)]],
+    ["EnvoyFilter", (generation) => [envoyFilter(15, scale, generation)]],
     ["endpoints", (generation) => serviceObjects(15, scale, generation)],
   ];
 }

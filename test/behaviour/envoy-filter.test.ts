@@ -257,6 +257,19 @@ describe("EnvoyFilter", () => {
     expect(await header("x-order")).toBe("c, b, a");
   });
 
+  test("one that is made and edited later reaches proxies that run", async () => {
+    const late = (value: string): string =>
+      envoyFilter("late", [lua(value, { context: outbound, header: "x-late" })], { select: "caller" });
+    const seen = (value: string) => async (): Promise<true | undefined> =>
+      (await header("x-late")) === value || undefined;
+    expect(await header("x-late")).toBeUndefined();
+    world.apply(late("made"));
+    await eventually("the patch is applied", seen("made"));
+    world.apply(late("edited"));
+    await eventually("the edit is applied", seen("edited"));
+    expect(await header("x-late", "page:9080/", "other")).toBeUndefined();
+  });
+
   test("ProxyMatch: proxyVersion and metadata", async () => {
     expect(await header("x-version")).toBe("new");
     expect(await header("x-cluster")).toBe("east");

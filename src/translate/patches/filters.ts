@@ -12,7 +12,7 @@ import { mergeAny } from "./merge.ts";
 import type { PatchContext, Patches } from "./patch.ts";
 
 /** The network filter that has filters of its own. */
-export const connectionManager = "envoy.filters.network.http_connection_manager";
+const connectionManager = "envoy.filters.network.http_connection_manager";
 
 /** What patches are applied with. */
 export interface PatchTools {

@@ -12,7 +12,7 @@ import { envoyFilters } from "../testing/envoy-filters.ts";
 import { Follower } from "../testing/follower.ts";
 import type { TestMesh } from "../testing/mesh.ts";
 import { acceptedObjects } from "../testing/from-schema.ts";
-import { put, type Scale, scaleMesh, scaleNode } from "../testing/scale.ts";
+import { envoyFilter, put, type Scale, scaleMesh, scaleNode } from "../testing/scale.ts";
 import { refusal } from "../testing/validate.ts";
 
 const edits = fc.array(edit, { minLength: 5, maxLength: 15 });
@@ -124,11 +124,10 @@ describe("any EnvoyFilter", () => {
 
 const scale: Scale = { services: 60, namespaces: 6, sidecars: 0 };
 
-function timeout(seconds: number, more: object = {}): ObjectInput {
-  const match = { context: "SIDECAR_OUTBOUND", cluster: { service: "svc-7.ns-1.svc.cluster.local" } };
-  const patch = { operation: "MERGE", value: { connect_timeout: `${seconds}s` } };
-  const spec = { configPatches: [{ applyTo: "CLUSTER", match, patch }], ...more };
-  return { kind: "EnvoyFilter", metadata: { name: "a", namespace: "ns-0" }, spec };
+/** A patch of one cluster for the proxies of `ns-1`; `more` are other fields of the spec. */
+function timeout(generation: number, more: object = {}): ObjectInput {
+  const made = envoyFilter(7, scale, generation);
+  return { ...made, spec: { ...(made["spec"] as object), ...more } };
 }
 
 function scopesOf({ translator }: TestMesh, node: NodeInfo): ReadonlyMap<TypeUrl, readonly string[]> {
@@ -140,7 +139,7 @@ describe("the cost of an EnvoyFilter", () => {
     const mesh = scaleMesh(scale);
     const others = [scaleNode(1, scale), scaleNode(6, scale)];
     const before = others.map((node) => scopesOf(mesh, node));
-    put(mesh, timeout(1, { workloadSelector: { labels: { app: "svc-0" } } }));
+    put(mesh, timeout(1, { workloadSelector: { labels: { app: "svc-7" } } }));
     expect(others.map((node) => scopesOf(mesh, node))).toEqual(before);
   });
 
@@ -168,7 +167,7 @@ describe("the cost of an EnvoyFilter", () => {
 
   it("is shared by proxies with the same patches, and leaves other resources the same bytes", () => {
     const mesh = scaleMesh(scale);
-    const [one, two] = [scaleNode(0, scale), scaleNode(6, scale)];
+    const [one, two] = [scaleNode(1, scale), scaleNode(7, scale)];
     const plain = resourcesOf(mesh.translator, one).cluster;
     put(mesh, timeout(1));
     const [own, others] = [scopesOf(mesh, one), scopesOf(mesh, two)];

@@ -62,6 +62,19 @@ export function destinationRule(index: number, scale: Scale, generation: number)
   };
 }
 
+/** Patches one service's cluster for the proxies of one namespace; its content tells generations apart. */
+export function envoyFilter(index: number, scale: Scale, generation: number): ObjectInput {
+  const service = `svc-${index}.${namespaceOf(index, scale)}.svc.cluster.local`;
+  const patch = { operation: "MERGE", value: { connect_timeout: `${generation + 1}s` } };
+  return {
+    kind: "EnvoyFilter",
+    metadata: { name: "timeout", namespace: namespaceOf(index, scale) },
+    spec: {
+      configPatches: [{ applyTo: "CLUSTER", match: { context: "SIDECAR_OUTBOUND", cluster: { service } }, patch }],
+    },
+  };
+}
+
 function sidecar(namespace: string): ObjectInput {
   return { kind: "Sidecar", metadata: { name: "default", namespace }, spec: { egress: [{ hosts: ["./*"] }] } };
 }
