@@ -161,6 +161,7 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ["ConflictingPolicies", "Warning", "Two PeerAuthentications are for the same workloads; the older one is followed."],
   ["DelegateConflict", "Warning", "A VirtualService cannot be delegated to; its routes are left out."],
   ["DelegateNotVisible", "Warning", "A VirtualService that is delegated to is not exported to the one that delegates."],
+  ["DuplicateObject", "Warning", "Files have an object more than once; the last one counts."],
   ["GatewayRouteMismatch", "Warning", "Routes are of a protocol that the Gateway's servers do not see."],
   ["InvalidHash", "Error", "A hash of a certificate is not one; connections would never be accepted."],
   ["InvalidPatch", "Error", "A patch of an EnvoyFilter does not fit what it is applied to."],

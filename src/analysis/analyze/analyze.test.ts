@@ -114,12 +114,32 @@ test("an object of a file that replaces another keeps its age, which decides who
   expect(messages[0]?.message).toContain("goes first");
 });
 
+test("an object that files have twice is told of where it is again, and the last one counts", () => {
+  const files = load(
+    `${fine}---\n${routes("[{ route: [{ destination: { host: nobody } }] }]")}---\n${routes("[{ route: [{ destination: { host: reviews } }] }]")}`,
+  );
+  const chosen = analyzers.filter(({ onRequest }) => onRequest !== true);
+  const messages = analyze({ snapshot: [], live: false, files, analyzers: chosen, validator });
+  expect(told(messages)).toEqual(["DuplicateObject VirtualService x: "]);
+  const lines = fine.split("\n").length;
+  expect(messages[0]?.position?.line).toBe(lines + 5 + 1);
+  expect(messages[0]?.message).toContain(`east.yaml:${lines + 1} `);
+});
+
 test("every kind of message has a case", () => {
   // The API refuses objects with some of them; others depend on more than objects, or on what is carried out.
   const refused = ["AddressNotIP", "TooManyEndpoints", "InvalidHash"];
   const patches = ["NoEffect", "InvalidPatch", "UnknownField"];
   const delegates = ["DelegateConflict", "DelegateNotVisible"];
-  const elsewhere = ["InvalidYAML", "IST0171", "NotImplemented", ...patches, ...delegates, ...refused];
+  const elsewhere = [
+    "InvalidYAML",
+    "DuplicateObject",
+    "IST0171",
+    "NotImplemented",
+    ...patches,
+    ...delegates,
+    ...refused,
+  ];
   const missing = messageTypes.map(({ code }) => code).filter((code) => !cases.some((each) => each.code === code));
   expect(missing.toSorted()).toEqual(elsewhere.toSorted());
 });

@@ -5,7 +5,7 @@ import { canonical } from "#base/canonical.ts";
 import { edited, type MeshSnapshot, placeOf, type PlacedObject } from "../snapshot.ts";
 import type { Analyzer } from "./analyzer.ts";
 import { fileWorkloads } from "./file-workloads.ts";
-import type { FileObject, Loaded } from "./load.ts";
+import type { FileObject, FileProblem, Loaded } from "./load.ts";
 import { meshObjects, refKey } from "./mesh-objects.ts";
 import type { Message, Problem } from "./message.ts";
 import { repaired } from "./repairs.ts";
@@ -54,9 +54,22 @@ function messagesOf(problems: Iterable<Problem>, files: readonly FileObject[]): 
   return [...messages.values()];
 }
 
-function fileMessages({ problems }: Loaded): readonly Message[] {
+/** Objects that files have more than once: the last of them counts. */
+function repeated(files: readonly FileObject[]): readonly FileProblem[] {
+  const seen = new Map<string, FileObject>();
+  return files.flatMap((object): readonly FileProblem[] => {
+    const { ref, source } = object;
+    const before = seen.get(refKey(ref))?.source.position();
+    seen.set(refKey(ref), object);
+    if (!before) return [];
+    const message = `The same object is at ${before.file}:${before.line} already; only this one counts.`;
+    return [{ code: "DuplicateObject", severity: "warning", resource: ref, message, position: source.position() }];
+  });
+}
+
+function fileMessages({ problems, objects }: Loaded): readonly Message[] {
   const nothing: ObjectRef = { group: "", kind: "", name: "" };
-  return problems.map(({ resource, code, severity, message, field, position, fix }) => ({
+  return [...problems, ...repeated(objects)].map(({ resource, code, severity, message, field, position, fix }) => ({
     type: messageType({ code, severity, message, resource: resource ?? nothing }),
     message,
     position,
