@@ -72,7 +72,7 @@ describe("weft analyze of a live mesh", { timeout: 180_000 }, () => {
     expect(stdout).toContain(`Error ${unknownHost} No service or ServiceEntry reviewz.shop.svc.cluster.local`);
     expect(stdout).toContain("Did you mean reviews?");
     expect(stdout).toContain(
-      "Warning [IST0170] [cluster-east] (Service shop/reviews) Service shop/reviews is with different ports",
+      "Warning [IST0170] [cluster-east] (Service shop/reviews) Service shop/reviews differs between clusters east and west (ports)",
     );
     expect(code).toBe(79);
   });

@@ -9,10 +9,10 @@ type ServiceObject = Subject<Service["spec"]>;
 
 /** What should be the same of a Service in all clusters, each with what to call it. */
 const aspects: readonly (readonly [name: string, of: (spec: Service["spec"]) => unknown])[] = [
-  ["headless in some", ({ clusterIP }) => clusterIP === "None"],
-  ["of different types", ({ type }) => type],
+  ["headless or not", ({ clusterIP }) => clusterIP === "None"],
+  ["type", ({ type }) => type],
   [
-    "with different ports",
+    "ports",
     ({ ports = [] }) =>
       ports
         .map(({ name = "", port, protocol, appProtocol, targetPort = port }) =>
@@ -28,7 +28,7 @@ function* inconsistencies(services: readonly ServiceObject[]): Generator<Problem
     const clusters = [...new Set(same.map(({ cluster }) => cluster))].toSorted();
     const found = aspects.filter(([, of]) => new Set(same.map(({ spec }) => canonical(of(spec)))).size > 1);
     if (!first || clusters.length < 2 || found.length === 0) continue;
-    const message = `Service ${first.namespace}/${first.name} is ${listed(found.map(([name]) => name))} in clusters ${listed(clusters)}, which are one service of the mesh. Make them alike.`;
+    const message = `Service ${first.namespace}/${first.name} differs between clusters ${listed(clusters)} (${listed(found.map(([name]) => name))}), though it is one service of the mesh. Make them alike.`;
     yield problemOf(first.ref, { code: "MultiClusterInconsistentService", field: "spec", message });
   }
 }
