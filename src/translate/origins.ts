@@ -8,6 +8,7 @@ import type { PatchQueries } from "./patches/queries.ts";
 import { parsePlain, type Scope } from "./scopes.ts";
 import type { GatewayQueries } from "./gateways/queries.ts";
 import type { PlacedServer } from "./gateways/server.ts";
+import type { Translator } from "./translator.ts";
 import type { GatewayRouteView, RouteView } from "./view.ts";
 
 /** Says which objects made a resource of a scope. */
@@ -20,6 +21,7 @@ export interface OriginContext {
   readonly gateways: GatewayQueries;
   readonly routes: RouteQueries;
   readonly patches: PatchQueries;
+  readonly resource: Translator["resource"];
 }
 
 function distinct(refs: readonly ObjectRef[]): readonly ObjectRef[] {
@@ -27,7 +29,7 @@ function distinct(refs: readonly ObjectRef[]): readonly ObjectRef[] {
 }
 
 /** Which objects made a resource; asked for status and by people, so it is worked out each time and kept nowhere. */
-export function originsOf({ model, listeners, gateways, routes, patches }: OriginContext): Origins {
+export function originsOf({ model, listeners, gateways, routes, patches, resource }: OriginContext): Origins {
   const sidecar = (client: Client): readonly ObjectRef[] => {
     const row = model.clients.sidecar(client);
     return row ? [row.ref] : [];
@@ -107,10 +109,13 @@ export function originsOf({ model, listeners, gateways, routes, patches }: Origi
         return ofGatewayListener(scope.view, name);
       case "routes":
         return ofRoutes(scope.view, name);
-      case "patched":
-        return [...patches.origins(scope), ...find(parsePlain(scope.of), name)];
+      case "patched": {
+        const plain = parsePlain(scope.of);
+        const before = resource.get({ scope: scope.of, name });
+        return [...(before ? patches.origins(scope, plain, before) : []), ...find(plain, name)];
+      }
       case "added":
-        return patches.origins(scope);
+        return patches.addedBy(scope, name);
       case "fixed-clusters":
       case "name-table":
         return [];

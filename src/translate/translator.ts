@@ -162,7 +162,7 @@ export function createTranslator(
     namesIn(parseScope(key)).toSorted(),
   );
 
-  const origins = originsOf({ model, listeners, gateways, routes, patches });
+  const origins = originsOf({ model, listeners, gateways, routes, patches, resource });
 
   return {
     classOf: (node) => classKey(proxyView(node)),

@@ -134,6 +134,27 @@ function scopesOf({ translator }: TestMesh, node: NodeInfo): ReadonlyMap<TypeUrl
   return new Map(Object.entries(translator.scopes.get(translator.classOf(node))) as [TypeUrl, readonly string[]][]);
 }
 
+describe("the origins of a resource", () => {
+  it("name the EnvoyFilters that changed or added it, and no others", () => {
+    const mesh = scaleMesh(scale);
+    const node = scaleNode(1, scale);
+    put(mesh, timeout(1));
+    const adding = { applyTo: "CLUSTER", patch: { operation: "ADD", value: { name: "extra", type: "STATIC" } } };
+    put(mesh, {
+      kind: "EnvoyFilter",
+      metadata: { name: "extra", namespace: "ns-1" },
+      spec: { configPatches: [adding] },
+    });
+    const blamed = (name: string): readonly string[] =>
+      mesh.translator
+        .origins(node, typeUrls.cluster, name)
+        .flatMap((origin) => (origin.kind === "EnvoyFilter" ? [origin.name] : []));
+    expect(blamed("outbound|80||svc-7.ns-1.svc.cluster.local")).toEqual(["timeout"]);
+    expect(blamed("outbound|80||svc-1.ns-1.svc.cluster.local")).toEqual([]);
+    expect(blamed("extra")).toEqual(["extra"]);
+  });
+});
+
 describe("the cost of an EnvoyFilter", () => {
   it("is nothing for proxies that it is not for", () => {
     const mesh = scaleMesh(scale);

@@ -59,8 +59,10 @@ export interface PatchQueries {
   readonly mayRemove: (scope: PatchedScope) => boolean;
   /** Resources that patches add, by name. */
   readonly added: (scope: AddedScope) => ReadonlyMap<string, EncodedResource>;
-  /** EnvoyFilters and extensions of a scope. */
-  readonly origins: (scope: PatchScope) => readonly ObjectRef[];
+  /** The EnvoyFilters and extensions that may have changed a resource, if any did. */
+  readonly origins: (scope: PatchedScope, plain: PlainScope, resource: EncodedResource) => readonly ObjectRef[];
+  /** The EnvoyFilters that add a resource of a name. */
+  readonly addedBy: (scope: AddedScope, name: string) => readonly ObjectRef[];
   /** The patches that are for a proxy, in the order in which they are applied. */
   readonly chosen: (proxy: PatchedProxy) => readonly ChosenPatch[];
   /** What is wrong with an EnvoyFilter or an extension; nothing for other kinds. */
@@ -222,14 +224,30 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
     return model.extensions.extension.get(source)?.row;
   };
 
+  /** A resource with those of a scope's patches that may be for it. */
+  const patchingOf = ({ patches }: PatchedScope, plain: PlainScope, resource: EncodedResource): Patching => {
+    const context = contextOf(plain, resource.name);
+    const rest = { resource, context, hosts: serviceHosts(model, plain, resource.name), ...gatewayPorts(plain) };
+    const ports = portsOf(rest);
+    return { ...rest, patches: chosenBy(patches, (aim) => mayMeet(aim, rest, ports)) };
+  };
+
+  const after: PatchQueries["patched"] = (scope, plain, resource) => {
+    const patching = patchingOf(scope, plain, resource);
+    return patching.patches.length === 0 ? resource : patched.get(patching);
+  };
+
+  const refsOf = (patches: readonly ScopePatches[]): readonly ObjectRef[] =>
+    patches.flatMap(({ filter }) => rowOf(filter)?.ref ?? []);
+
+  const namedIn = ({ filter, at }: ScopePatches, name: string): boolean =>
+    at.some((index) => {
+      const patch = read.get(filter)[index]?.patch;
+      return patch !== undefined && patch.operation !== "REMOVE" && patch.value.name === name;
+    });
+
   return {
-    patched: ({ patches }, plain, resource) => {
-      const context = contextOf(plain, resource.name);
-      const rest = { resource, context, hosts: serviceHosts(model, plain, resource.name), ...gatewayPorts(plain) };
-      const ports = portsOf(rest);
-      const meeting = chosenBy(patches, (aim) => mayMeet(aim, rest, ports));
-      return meeting.length === 0 ? resource : patched.get({ ...rest, patches: meeting });
-    },
+    patched: after,
     mayRemove: ({ patches }) =>
       chosenBy(patches, ({ applyTo, operation }) => operation === "REMOVE" && removable.has(applyTo)).length > 0,
     added,
@@ -246,7 +264,9 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
       );
       return [...own, ...model.envoyFilters.chosen(proxy)];
     },
-    origins: ({ patches }) => patches.flatMap(({ filter }) => rowOf(filter)?.ref ?? []),
+    origins: (scope, plain, resource) =>
+      sameResource(after(scope, plain, resource), resource) ? [] : refsOf(patchingOf(scope, plain, resource).patches),
+    addedBy: ({ patches }, name) => refsOf(patches.filter((each) => namedIn(each, name))),
     findings: ({ kind, namespace, name }) => {
       const source = `${kind}/${namespace}/${name}`;
       const row = rowOf(source);
