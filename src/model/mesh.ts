@@ -9,6 +9,12 @@ export type TcpKeepalive = NonNullable<NonNullable<ConnectionPoolSettings["tcp"]
 export interface MeshConfig {
   readonly rootNamespace?: string;
   readonly outboundTrafficPolicy?: { readonly mode?: string };
+  readonly inboundTrafficPolicy?: { readonly mode?: string };
+  readonly pathNormalization?: { readonly normalization?: string };
+  /** Patterns with variables such as `%SERVICE%`; empty for the clusters' names. */
+  readonly inboundClusterStatName?: string;
+  readonly outboundClusterStatName?: string;
+  readonly disableEnvoyListenerLog?: boolean;
   readonly accessLogFile?: string;
   readonly accessLogFormat?: string;
   readonly accessLogEncoding?: string;
@@ -27,16 +33,26 @@ export interface MeshConfig {
 
 /** The mesh's configuration with Istio's defaults filled in. */
 export type MeshSettings = Required<
-  Omit<MeshConfig, "tcpKeepalive" | "outboundTrafficPolicy" | "defaultHttpRetryPolicy">
+  Omit<
+    MeshConfig,
+    "tcpKeepalive" | "outboundTrafficPolicy" | "inboundTrafficPolicy" | "pathNormalization" | "defaultHttpRetryPolicy"
+  >
 > & {
   readonly tcpKeepalive?: TcpKeepalive;
   readonly defaultHttpRetryPolicy?: HTTPRetry;
   readonly outboundTrafficPolicy: { readonly mode: string };
+  readonly inboundTrafficPolicy: { readonly mode: string };
+  readonly pathNormalization: { readonly normalization: string };
 };
 
 const defaults: MeshSettings = {
   rootNamespace: "istio-system",
   outboundTrafficPolicy: { mode: "ALLOW_ANY" },
+  inboundTrafficPolicy: { mode: "PASSTHROUGH" },
+  pathNormalization: { normalization: "DEFAULT" },
+  inboundClusterStatName: "",
+  outboundClusterStatName: "",
+  disableEnvoyListenerLog: false,
   accessLogFile: "",
   accessLogFormat: "",
   accessLogEncoding: "TEXT",
@@ -60,7 +76,9 @@ export function meshSettings(config: MeshConfig | undefined): MeshSettings {
   return {
     ...defaults,
     ...config,
-    outboundTrafficPolicy: { mode: config?.outboundTrafficPolicy?.mode ?? defaults.outboundTrafficPolicy.mode },
+    outboundTrafficPolicy: { ...defaults.outboundTrafficPolicy, ...config?.outboundTrafficPolicy },
+    inboundTrafficPolicy: { ...defaults.inboundTrafficPolicy, ...config?.inboundTrafficPolicy },
+    pathNormalization: { ...defaults.pathNormalization, ...config?.pathNormalization },
     defaultServiceExportTo: orDefault(config?.defaultServiceExportTo, defaults.defaultServiceExportTo),
     defaultVirtualServiceExportTo: orDefault(
       config?.defaultVirtualServiceExportTo,

@@ -30,6 +30,7 @@ interface InboundTarget {
   readonly namespace: string;
   /** The service's port. */
   readonly port: number;
+  readonly portName: string;
 }
 
 /** A port that a workload listens on, by its services or by its Sidecar. */
@@ -126,6 +127,7 @@ export function workloadQueries(
           name: service.name,
           namespace: service.namespace,
           port: port.number,
+          portName: port.name,
         };
         return [{ number, protocol: port.protocol, target }];
       }),
@@ -141,7 +143,8 @@ export function workloadQueries(
     ingressPorts(row.spec).map(({ port, protocol, ingress }) => {
       const [service] = ofServices.find((each) => each.port === port)?.targets ?? [];
       const { name, namespace } = row;
-      const target = service ?? { service: "", host: `${name}.${namespace}`, name, namespace, port };
+      const own = { service: "", host: `${name}.${namespace}`, name, namespace };
+      const target = { ...(service ?? own), port: service?.port ?? port, portName: ingress.port.name ?? "" };
       return { port, protocol, targets: [target], ingress };
     });
 

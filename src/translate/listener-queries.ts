@@ -91,7 +91,14 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       const endpointAddresses = (port: number): readonly string[] =>
         model.endpoints.endpoints.get({ service: key, port }).map((endpoint) => endpoint.address);
       const rule = model.rules.merged.get(rules);
-      const base = { service, cluster, rule, endpointAddresses, ...(listener && { listener }) };
+      const base = {
+        service,
+        cluster,
+        rule,
+        endpointAddresses,
+        statName: mesh().outboundClusterStatName,
+        ...(listener && { listener }),
+      };
       if (!routing) return serviceSlots(base);
       const chosen = routing.virtualServices.flatMap((each) => connections.rule(each) ?? []);
       return serviceSlots({ ...base, routing: { rules: chosen, source, known: destinations(routing.client) } });

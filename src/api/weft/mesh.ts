@@ -11,6 +11,7 @@ import { validateExportTo } from "../istio/names.ts";
 import { validateNamed } from "../metadata.ts";
 import { Condition } from "../kubernetes/meta.ts";
 import {
+  boolean,
   choice,
   definition,
   described,
@@ -47,6 +48,33 @@ const MeshSpec = definition(
           mode: choice("ALLOW_ANY, the default, passes it on; REGISTRY_ONLY drops it.", ["ALLOW_ANY", "REGISTRY_ONLY"]),
         },
       ),
+      inboundTrafficPolicy: object(
+        "Where calls of a workload's ports go to.",
+        {},
+        {
+          mode: choice(
+            "PASSTHROUGH, the default, to the address that was called; LOCALHOST to the workload's loopback.",
+            ["PASSTHROUGH", "LOCALHOST"],
+          ),
+        },
+      ),
+      pathNormalization: object(
+        "How proxies rewrite paths of requests before anything looks at them.",
+        {},
+        {
+          normalization: choice(
+            "BASE, the default, as RFC 3986 says; MERGE_SLASHES makes several slashes one as well; DECODE_AND_MERGE_SLASHES decodes %2F and %5C first; NONE leaves paths as they are.",
+            ["DEFAULT", "NONE", "BASE", "MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"],
+          ),
+        },
+      ),
+      inboundClusterStatName: string(
+        "How statistics of a workload's ports are called: a text with %SERVICE%, %SERVICE_NAME%, %SERVICE_FQDN%, %SERVICE_PORT%, %SERVICE_PORT_NAME% and %TARGET_PORT%. The cluster's name unless set.",
+      ),
+      outboundClusterStatName: string(
+        "How statistics of services are called, as inboundClusterStatName, with %SUBSET_NAME% in place of %TARGET_PORT%. The cluster's name unless set.",
+      ),
+      disableEnvoyListenerLog: boolean("Whether connections that no listener takes are left out of the log."),
       accessLogFile: string("The file that proxies log requests to, such as /dev/stdout. No log unless set."),
       accessLogFormat: string("What a line of the log tells, in Envoy's format. Istio's format unless set."),
       accessLogEncoding: choice("How a line of the log is written. TEXT unless set.", ["TEXT", "JSON"]),

@@ -17,6 +17,7 @@ import { clusterName } from "../names.ts";
 import { connectionMembers } from "./outbound.ts";
 import { policyFor } from "./policy.ts";
 import { httpOptions } from "./protocol.ts";
+import { statName } from "./stat-name.ts";
 
 /** As long as Envoy takes: the one host of the cluster is never cleaned up while idle. */
 const forever = protoMilliseconds(9_223_372_035_000);
@@ -52,6 +53,19 @@ function destination(name: string, endpoint: IngressEndpoint) {
   };
 }
 
+/** What statistics of a workload's port are called. */
+export function inboundStatName({ port, targets: [first] }: InboundPort, mesh: MeshSettings): string {
+  const { port: number, portName: name } = first;
+  return statName(mesh.inboundClusterStatName, first, { number, name, target: port }, clusterName("inbound", port));
+}
+
+/** Where the application listens: as its Sidecar says, else as the mesh does for all. */
+function endpointOf({ port, ingress }: InboundPort, mesh: MeshSettings): IngressEndpoint {
+  if (ingress) return ingressEndpoint(ingress);
+  const local = mesh.inboundTrafficPolicy.mode === "LOCALHOST";
+  return local ? { kind: "address", address: "127.0.0.1", port } : { kind: "same" };
+}
+
 /** The cluster that leads to a port of the application, at the address that the caller used unless a Sidecar says another. */
 export function inboundCluster({ port, rule, pool, mesh }: InboundCluster): Cluster {
   const name = clusterName("inbound", port.port);
@@ -62,8 +76,8 @@ export function inboundCluster({ port, rule, pool, mesh }: InboundCluster): Clus
     .map(({ host, name: short, namespace }) => ({ host, name: short, namespace }));
   return create(ClusterSchema, {
     name,
-    altStatName: `${name};`,
-    ...destination(name, port.ingress ? ingressEndpoint(port.ingress) : { kind: "same" }),
+    altStatName: `${inboundStatName(port, mesh)};`,
+    ...destination(name, endpointOf(port, mesh)),
     ...connectionMembers(limits, mesh),
     typedExtensionProtocolOptions: httpOptions({
       protocol: port.protocol,

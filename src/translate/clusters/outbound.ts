@@ -21,6 +21,7 @@ import { isPassthrough, loadBalancing } from "./load-balancer.ts";
 import { failingResponses, outlierDetection, panicThreshold } from "./outliers.ts";
 import { policyFor, type PortPolicy } from "./policy.ts";
 import { httpOptions, speaksHttp2 } from "./protocol.ts";
+import { statName } from "./stat-name.ts";
 import { namesFromHosts, transport } from "./transport.ts";
 
 /** What an outbound cluster is made from. */
@@ -139,7 +140,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
   };
   return create(ClusterSchema, {
     name,
-    altStatName: `${name};`,
+    altStatName: `${statName(mesh.outboundClusterStatName, service, { ...port, subset }, name)};`,
     clusterDiscoveryType: { case: "type", value: type },
     ...discovery(type, name, mesh, assignment),
     ...connectionMembers(pool, mesh, policy.retryBudget),

@@ -90,5 +90,6 @@ export function accessLog(mesh: MeshSettings): AccessLog[] {
 
 /** The log of connections for which a listener finds no filter chain, which no other log sees. */
 export function listenerAccessLog(mesh: MeshSettings): AccessLog[] {
+  if (mesh.disableEnvoyListenerLog) return [];
   return fileLog(mesh, { filterSpecifier: { case: "responseFlagFilter", value: { flags: ["NR"] } } });
 }

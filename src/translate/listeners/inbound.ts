@@ -23,6 +23,7 @@ import {
   listenerName,
   virtualInbound,
 } from "../names.ts";
+import { inboundStatName } from "../clusters/inbound.ts";
 import { canEnd, serverTls } from "../gateways/tls.ts";
 import { inboundRoutes } from "../routes/inbound.ts";
 import { listenerAccessLog } from "./access-log.ts";
@@ -45,6 +46,8 @@ interface InboundChains {
   readonly httpName: string;
   readonly tcpName: string;
   readonly statPrefix: string;
+  /** Names statistics of bytes; the cluster's name unless set. */
+  readonly tcpStatPrefix?: string;
   readonly routes: RouteConfiguration;
   /** TLS that ends here. */
   readonly tls?: ServerTLSSettings;
@@ -55,7 +58,7 @@ interface InboundChains {
  * until proxies have certificates; chains for those of the mesh will stand beside these.
  */
 function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChain[] {
-  const { protocol, cluster, port, httpName, tcpName, statPrefix, routes, tls } = input;
+  const { protocol, cluster, port, httpName, tcpName, statPrefix, tcpStatPrefix = cluster, routes, tls } = input;
   const transport = tls ? { transportSocket: serverTls(tls) } : {};
   const match = { transportProtocol: tls ? "tls" : "raw_buffer", ...(port !== undefined && { destinationPort: port }) };
   const http = (applicationProtocols: readonly string[]): FilterChain =>
@@ -69,7 +72,7 @@ function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChai
     create(FilterChainSchema, {
       name: tcpName,
       filterChainMatch: match,
-      filters: [tcpProxy(singleTarget(cluster), mesh)],
+      filters: [tcpProxy({ ...singleTarget(cluster), statPrefix: tcpStatPrefix }, mesh)],
       ...transport,
     });
   switch (listenerProtocol(protocol)) {
@@ -128,6 +131,7 @@ function portChains(port: InboundPort, mesh: MeshSettings): readonly FilterChain
       httpName: name,
       tcpName: name,
       statPrefix: `inbound_${name};`,
+      tcpStatPrefix: inboundStatName(port, mesh),
       routes: inboundRoutes({ port: port.port, host: first.host, servicePort: first.port, grpc }),
     },
     mesh,

@@ -19,6 +19,7 @@ import { TlsInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener
 import {
   HttpConnectionManagerSchema,
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
+  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { TcpProxySchema } from "#proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { UuidRequestIdConfigSchema } from "#proto/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
@@ -103,6 +104,16 @@ function callers(side: HttpManager["side"]) {
   };
 }
 
+/** How paths are rewritten before anything looks at them. */
+function paths({ pathNormalization: { normalization } }: MeshSettings) {
+  const decodes = normalization === "DECODE_AND_MERGE_SLASHES";
+  return {
+    normalizePath: normalization !== "NONE",
+    ...((decodes || normalization === "MERGE_SLASHES") && { mergeSlashes: true }),
+    ...(decodes && { pathWithEscapedSlashesAction: EscapedSlashes.UNESCAPE_AND_FORWARD }),
+  };
+}
+
 /** The filter that speaks HTTP. */
 export function httpManager({ statPrefix, routes, side, grpcWeb = false }: HttpManager, mesh: MeshSettings): Filter {
   return networkFilter("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
@@ -111,7 +122,7 @@ export function httpManager({ statPrefix, routes, side, grpcWeb = false }: HttpM
     httpFilters: httpFilters({ grpcWeb }),
     accessLog: accessLog(mesh),
     serverName: "istio-envoy",
-    normalizePath: true,
+    ...paths(mesh),
     // Streams may be silent for as long as they like; routes limit requests.
     streamIdleTimeout: noDuration,
     upgradeConfigs: [{ upgradeType: "websocket" }],

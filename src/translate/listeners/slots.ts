@@ -4,6 +4,7 @@ import { isTls, listenerProtocol, type Protocol } from "#model/protocol.ts";
 import type { EgressListener } from "#model/sidecars.ts";
 import { addressesIn, type Service, type ServicePort } from "#model/service.ts";
 import { meshGateway } from "#model/virtualservices.ts";
+import { statName } from "../clusters/stat-name.ts";
 import { clusterName, routeName } from "../names.ts";
 import {
   connectionSettings,
@@ -48,13 +49,15 @@ function places(service: Service, cluster: string): readonly Place[] {
 }
 
 /** Where bytes of a service's port go, and how long such a connection may last. */
-function tcpTarget(service: Service, port: ServicePort, rule: MergedRule | undefined): TcpTarget {
+function tcpTarget({ service, rule, statName: pattern = "" }: SlotInput, port: ServicePort): TcpTarget {
   const target = singleTarget(clusterName("outbound", port.number, "", service.host));
-  return { ...target, ...connectionSettings(rule?.spec, "", port.number) };
+  const statPrefix = statName(pattern, service, port, target.statPrefix);
+  return { ...target, statPrefix, ...connectionSettings(rule?.spec, "", port.number) };
 }
 
 /** Where connections to a service go that no VirtualService has a say about. */
-function defaultChain({ service, cluster, rule }: SlotInput, port: ServicePort, place: Place): TcpChain {
+function defaultChain(input: SlotInput, port: ServicePort, place: Place): TcpChain {
+  const { service, cluster } = input;
   const own = places(service, cluster)[0];
   const nameless =
     own?.address === wildcardAddress && (place.address === wildcardAddress || own.destinations.length > 0);
@@ -63,7 +66,7 @@ function defaultChain({ service, cluster, rule }: SlotInput, port: ServicePort, 
   return {
     serverNames: bySni ? [service.host] : [],
     destinations: place.destinations,
-    target: tcpTarget(service, port, rule),
+    target: tcpTarget(input, port),
   };
 }
 
@@ -75,6 +78,8 @@ export interface SlotInput {
   readonly rule: MergedRule | undefined;
   /** The Sidecar's listener by which the service is called; absent where it is called at its own address. */
   readonly listener?: EgressListener;
+  /** The mesh's pattern for names of statistics; the clusters' names unless set. */
+  readonly statName?: string;
   /** Addresses of the service's endpoints on a port; read for headless services only. */
   readonly endpointAddresses: (port: number) => readonly string[];
   /** What VirtualServices say of connections to the service; absent where none does. */

@@ -209,6 +209,8 @@ const settings: fc.Arbitrary<MeshConfig> = fc.constantFrom(
   { defaultServiceExportTo: ["."] },
   { defaultVirtualServiceExportTo: ["."], defaultDestinationRuleExportTo: ["."] },
   { rootNamespace: "bank", h2UpgradePolicy: "UPGRADE" },
+  { inboundTrafficPolicy: { mode: "LOCALHOST" }, pathNormalization: { normalization: "NONE" } },
+  { inboundClusterStatName: "%SERVICE%", outboundClusterStatName: "%SERVICE_FQDN%|%SUBSET_NAME%" },
   { localityLbSetting: { enabled: false }, accessLogFile: "/dev/null" },
 );
 
