@@ -57,7 +57,9 @@ const used = new Set<Row>();
 const problems: string[] = [];
 for (const [kind, field] of leaves) {
   const fitting = rows.filter((row) => row.kind === kind && row.fits.test(field));
-  const [best] = fitting.toSorted((a, b) => b.pattern.replaceAll("*", "").length - a.pattern.replaceAll("*", "").length);
+  const [best] = fitting.toSorted(
+    (a, b) => b.pattern.replaceAll("*", "").length - a.pattern.replaceAll("*", "").length,
+  );
   if (best) used.add(best);
   else problems.push(`${kind} ${field} has no row`);
 }

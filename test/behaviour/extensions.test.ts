@@ -44,6 +44,13 @@ beforeAll(async () => {
       { name: "page" },
       { name: "server", servedBy: ["server"] },
       { name: "ported", ports: [{ name: "http", port: 9085, to: "http" }] },
+      {
+        name: "guarded",
+        ports: [
+          { name: "http", port: 9086, to: "http" },
+          { name: "http-open", port: 9087, to: "http" },
+        ],
+      },
       { name: "tcp", ports: [{ name: "tcp", port: 9090, to: "tcp" }] },
     ],
     istio: [
@@ -53,7 +60,14 @@ beforeAll(async () => {
       ),
       plugin("ported", `{ url: "file://${path}", match: [{ mode: CLIENT, ports: [{ number: 9085 }] }], phase: AUTHZ }`),
       plugin("bytes", `{ url: "file://${path}", type: NETWORK, match: [{ mode: CLIENT, ports: [{ number: 9090 }] }] }`),
-      plugin("fetched", '{ url: "https://modules.example.com/a.wasm", imagePullSecret: key }'),
+      plugin(
+        "fetched",
+        '{ url: "https://modules.example.com/a.wasm", imagePullSecret: key, match: [{ mode: CLIENT, ports: [{ number: 9086 }] }] }',
+      ),
+      plugin(
+        "missed",
+        '{ url: "oci://modules.example.com/a", failStrategy: FAIL_OPEN, match: [{ mode: CLIENT, ports: [{ number: 9087 }] }] }',
+      ),
       script("last", "match: [{ mode: CLIENT }]"),
       script("urgent", "match: [{ mode: CLIENT }], priority: 7"),
       script("early", "match: [{ mode: CLIENT }], phase: AUTHN"),
@@ -98,6 +112,11 @@ describe("WasmPlugin", () => {
       "NotImplemented spec.imagePullSecret",
     ]);
     expect(world.findings("WasmPlugin", "served")).toEqual([]);
+  });
+
+  test("failStrategy says whether traffic goes on without such a module", async () => {
+    expect((await world.caller("caller").send("http://guarded:9086/")).status).toBe(403);
+    expect((await world.caller("caller").send("http://guarded:9087/")).status).toBe(200);
   });
 });
 

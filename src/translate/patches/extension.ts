@@ -21,6 +21,11 @@ function filePath(url: string): string | undefined {
   return path === "" ? undefined : path;
 }
 
+/** Whether traffic goes on without the module where it cannot run. */
+function isOpen({ failStrategy }: Module): boolean {
+  return failStrategy === "FAIL_OPEN";
+}
+
 /** What of an extension is not carried out. */
 export function extensionProblems(extension: Extension): readonly Problem[] {
   const { module, at } = contentOf(extension);
@@ -33,9 +38,9 @@ export function extensionProblems(extension: Extension): readonly Problem[] {
   });
   const problems: Problem[] = [];
   if (filePath(module.url) === undefined) {
-    const message =
-      "Modules are not fetched yet: no proxy runs this one. Put it on the proxies' disks and name it by file://.";
-    problems.push(problem("url", message));
+    const effect = isOpen(module) ? "no proxy runs this one" : "as it must not be missed, what it is for is refused";
+    const fix = "Put it on the proxies' disks and name it by file://.";
+    problems.push(problem("url", `Modules are not fetched yet: ${effect}. ${fix}`));
   }
   if ((module.imagePullSecret ?? "") !== "") {
     problems.push(problem("imagePullSecret", "Modules are not fetched yet, so the Secret is not used."));
@@ -64,6 +69,14 @@ function wasmConfig(module: Module, path: string, name: string): object {
   };
 }
 
+/** A filter that lets nothing through, in the place of one that cannot run and must not be missed: no policy allows anything. */
+function refusal(network: boolean): object {
+  const rules = { action: "ALLOW" };
+  return network
+    ? { "@type": `${types}.filters.network.rbac.v3.RBAC`, stat_prefix: "module_missing", rules }
+    : { "@type": `${types}.filters.http.rbac.v3.RBAC`, rules };
+}
+
 /** The filter that an extension comes to; undefined where nothing can run it. */
 function filterOf(extension: Extension): { readonly network: boolean; readonly config: object } | undefined {
   const { module, script } = contentOf(extension);
@@ -72,9 +85,10 @@ function filterOf(extension: Extension): { readonly network: boolean; readonly c
     const config = { "@type": `${types}.filters.http.lua.v3.Lua`, default_source_code: { inline_string: script } };
     return { network: false, config };
   }
-  const path = module && filePath(module.url);
-  if (!module || path === undefined) return undefined;
+  if (!module) return undefined;
   const network = module.type === "NETWORK";
+  const path = filePath(module.url);
+  if (path === undefined) return isOpen(module) ? undefined : { network, config: refusal(network) };
   const type = `${types}.filters.${network ? "network" : "http"}.wasm.v3.Wasm`;
   return { network, config: { "@type": type, config: wasmConfig(module, path, `${namespace}.${name}`) } };
 }
