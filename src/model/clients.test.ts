@@ -39,6 +39,14 @@ describe("what a proxy sees", () => {
     const some = sidecar("s", "shop", `{ egress: [{ hosts: ["bank/*", "*/a.shop.svc.cluster.local"] }] }`);
     expect(seen(mesh + some, "shop")).toEqual(["bank/c", "shop/a"]);
     expect(seen(mesh + sidecar("s", "shop", `{ egress: [{ hosts: ["~/*"] }] }`), "shop")).toEqual([]);
+    const except = (hosts: string) => seen(mesh + sidecar("s", "shop", `{ egress: [{ hosts: [${hosts}] }] }`), "shop");
+    expect(except(`"*/*", "~bank/*"`)).toEqual(["shop/a", "shop/b"]);
+    expect(except(`"*/*", "~./a.shop.svc.cluster.local"`)).toEqual(["bank/c", "shop/b"]);
+    expect(except(`"*/*", "~/*.shop.svc.cluster.local"`)).toEqual(["bank/c"]);
+    expect(except(`"~bank/*"`)).toEqual([]);
+    // An exception is its listener's own.
+    const two = `{ egress: [{ port: { number: 80 }, hosts: ["bank/*", "~bank/*"] }, { hosts: ["bank/*"] }] }`;
+    expect(seen(mesh + sidecar("s", "shop", two), "shop")).toEqual(["bank/c"]);
     expect(
       seen(mesh + sidecar("s", "shop", "{ outboundTrafficPolicy: { mode: REGISTRY_ONLY } }"), "shop"),
     ).toHaveLength(3);

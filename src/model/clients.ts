@@ -6,18 +6,20 @@ import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { type Client, clientKey, everyone } from "./client.ts";
 import { exportsOf, isExportedTo, namedExports } from "./exports.ts";
-import { hostMatches, isWildcard } from "#api/istio/hosts.ts";
+import { isWildcard } from "#api/istio/hosts.ts";
 import { parseServiceHost, resolveHost } from "./hosts.ts";
 import type { MeshSettings } from "./mesh.ts";
 import type { Config } from "./rows.ts";
 import { only, type ServiceQueries } from "./services.ts";
 import {
+  admits,
   egressHosts,
   type EgressHost,
   type EgressListener,
   egressListeners,
+  isRelative,
   letsIn,
-  ownNamespace,
+  patternsFor,
   selectSidecar,
 } from "./sidecars.ts";
 import { parseServiceKey, serviceKey, type Tables } from "./tables.ts";
@@ -31,7 +33,7 @@ export interface Bucket {
   readonly namespace: string;
   /** A namespace, or `everyone` where nothing in the bucket is special to a namespace. */
   readonly viewer: string;
-  /** Host names that are let in, possibly wildcards; `["*"]` for all. */
+  /** Patterns of host names that are let in (`patternsFor`); `["*"]` for all. */
   readonly hosts: readonly string[];
 }
 
@@ -89,17 +91,6 @@ const anywhere = "*";
 function confinedTo(pattern: string): string {
   const plain = isWildcard(pattern) ? `x${pattern.slice(pattern.indexOf("."))}` : pattern;
   return parseServiceHost(plain)?.namespace ?? anywhere;
-}
-
-/** The host patterns of a Sidecar's list that are about a namespace. */
-function patternsFor(client: Client, egress: readonly EgressHost[], namespace: string): readonly string[] {
-  const patterns = egress
-    .filter(({ namespace: wanted }) => {
-      const resolved = wanted === ownNamespace ? client.namespace : wanted;
-      return resolved === everyone || resolved === namespace;
-    })
-    .map((each) => each.pattern);
-  return patterns.includes("*") ? ["*"] : patterns;
 }
 
 /** Declares the queries about what proxies see. */
@@ -181,7 +172,7 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
   });
 
   const clientOf = (namespace: string, sidecar: Config<SidecarSpec> | undefined): Client => {
-    const relative = (sidecar ? egressHosts(sidecar.spec) : [])?.some((each) => each.namespace === ownNamespace);
+    const relative = (sidecar ? egressHosts(sidecar.spec) : [])?.some((each) => isRelative(each));
     const general = special.get(namespace).length === 0 && relative !== true;
     return {
       namespace: general ? everyone : namespace,
@@ -216,7 +207,7 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     compute: ({ namespace, viewer, hosts }) =>
       services.keysIn.get(namespace).filter((key) => {
         const { host } = parseServiceKey(key);
-        if (!hosts.some((pattern) => hostMatches(pattern, host))) return false;
+        if (!hosts.some((pattern) => admits(pattern, host))) return false;
         const service = services.service.get(key);
         if (!service || !isExportedTo(service.exportTo, namespace, viewer)) return false;
         return services.keyForHost.get({ viewer, host }) === key;
@@ -246,7 +237,7 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
       return services.namespaces.get(only).flatMap((namespace): readonly Bucket[] => {
         const viewer = viewerFor(client.namespace, namespace);
         if (egress === undefined) return [{ namespace, viewer, hosts: ["*"] }];
-        const patterns = patternsFor(client, egress, namespace);
+        const patterns = patternsFor(egress, client.namespace, namespace);
         const inferred = extra.filter((host) => services.keysOfHost.get(host).includes(serviceKey(namespace, host)));
         const hosts = patterns.includes("*") ? ["*"] : [...new Set([...patterns, ...inferred])].toSorted();
         const bucket = { namespace, viewer, hosts };

@@ -8,7 +8,13 @@ import type { Config } from "./rows.ts";
 import { byAge } from "./service.ts";
 
 /** Which hosts of which namespace a Sidecar lets in. */
-export interface EgressHost {
+export interface EgressHost extends HostsOf {
+  /** What its listener takes out again. */
+  readonly except: readonly HostsOf[];
+}
+
+/** Hosts of a namespace. */
+interface HostsOf {
   /** A namespace; `*` for all; `.` for the proxy's own. */
   readonly namespace: string;
   /** A host name, possibly a wildcard. */
@@ -18,17 +24,52 @@ export interface EgressHost {
 /** Namespaces in a Sidecar's `egress.hosts` that are relative to the proxy. */
 export const ownNamespace = ".";
 
+/** A host as it is written, `namespace/name`: let in, or with `~` before it taken out; `~` alone stands for all namespaces. */
+function writtenHosts(text: string): readonly (HostsOf & { readonly out: boolean })[] {
+  const slash = text.indexOf("/");
+  if (slash < 0) return [];
+  const [namespace, pattern] = [text.slice(0, slash), text.slice(slash + 1)];
+  const out = namespace.startsWith("~");
+  return [{ namespace: out ? namespace.slice(1) || everyone : namespace, pattern, out }];
+}
+
 /** What a Sidecar lets in; undefined where it does not say, so that everything visible is. */
 export function egressHosts(spec: SidecarSpec): readonly EgressHost[] | undefined {
   if (spec.egress === undefined || spec.egress.length === 0) return undefined;
-  return spec.egress
-    .flatMap((listener) => listener.hosts)
-    .flatMap((host) => {
-      const slash = host.indexOf("/");
-      const namespace = host.slice(0, slash);
-      // `~/*` lets nothing in.
-      return slash < 0 || namespace === "~" ? [] : [{ namespace, pattern: host.slice(slash + 1) }];
-    });
+  return spec.egress.flatMap((listener) => {
+    const written = listener.hosts.flatMap(writtenHosts);
+    const except = written.filter(({ out }) => out).map(({ namespace, pattern }) => ({ namespace, pattern }));
+    return written.filter(({ out }) => !out).map(({ namespace, pattern }) => ({ namespace, pattern, except }));
+  });
+}
+
+/** Whether what is let in depends on the proxy's own namespace. */
+export function isRelative({ namespace, except }: EgressHost): boolean {
+  return [namespace, ...except.map((each) => each.namespace)].includes(ownNamespace);
+}
+
+function isAbout({ namespace: written }: HostsOf, own: string, namespace: string): boolean {
+  const wanted = written === ownNamespace ? own : written;
+  return wanted === everyone || wanted === namespace;
+}
+
+/** Stands between a pattern and those that it leaves out; no host name has it. */
+const separator = "!";
+
+/** The patterns of hosts of one namespace that are let in for proxies of `own`: `*.shop!a.shop` leaves one out. */
+export function patternsFor(hosts: readonly EgressHost[], own: string, namespace: string): readonly string[] {
+  const patterns = hosts
+    .filter((each) => isAbout(each, own, namespace))
+    .map(({ pattern, except }) =>
+      [pattern, ...except.filter((each) => isAbout(each, own, namespace)).map((each) => each.pattern)].join(separator),
+    );
+  return patterns.includes("*") ? ["*"] : patterns;
+}
+
+/** Whether such a pattern lets a host in. */
+export function admits(pattern: string, host: string): boolean {
+  const [wanted = "", ...except] = pattern.split(separator);
+  return hostMatches(wanted, host) && !except.some((each) => hostMatches(each, host));
 }
 
 /** A listener of a Sidecar for what its workloads call. */
@@ -73,10 +114,7 @@ export function egressListeners({ egress = [] }: SidecarSpec): readonly EgressLi
 
 /** Whether a host of a namespace is let in for proxies of `own`. */
 export function letsIn(hosts: readonly EgressHost[], own: string, namespace: string, host: string): boolean {
-  return hosts.some((each) => {
-    const wanted = each.namespace === ownNamespace ? own : each.namespace;
-    return (wanted === everyone || wanted === namespace) && hostMatches(each.pattern, host);
-  });
+  return patternsFor(hosts, own, namespace).some((pattern) => admits(pattern, host));
 }
 
 /** Sidecars that may apply to workloads: those of their namespace, and those of the root namespace. */

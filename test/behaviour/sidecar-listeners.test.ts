@@ -70,7 +70,8 @@ kind: Sidecar
 metadata: { name: bound }
 spec:
   workloadSelector: { labels: { app: bound } }
-  egress: [{ bind: 127.0.0.1, captureMode: NONE, hosts: ["./*"] }]`;
+  outboundTrafficPolicy: { mode: REGISTRY_ONLY }
+  egress: [{ bind: 127.0.0.1, captureMode: NONE, hosts: ["./*", ~shop/first.shop.svc.cluster.local] }]`;
 
 /** A service with an HTTP port of each number. */
 function httpService(name: string, ...ports: readonly number[]) {
@@ -186,6 +187,11 @@ describe("Sidecar IstioEgressListener", () => {
   test("hosts of a port are those of its listener", async () => {
     expect((await send("caller", "first:9080/")).seen?.pod).toBe("first-v1-0");
     expect((await send("caller", "second:9080/")).status).toBe(502);
+  });
+
+  test("hosts with ~ before them are taken out again", async () => {
+    expect((await send("bound", "127.0.0.1:9080/", "second")).seen?.pod).toBe("second-v1-0");
+    expect((await send("bound", "127.0.0.1:9080/", "first")).status).toBe(502);
   });
 
   test("the listener without a port is for all other ports", async () => {

@@ -164,6 +164,7 @@ const sidecar = fc.record({
       [{ hosts: ["shop/*", "*/api.example.com"] }],
       [{ hosts: ["bank/b.bank.svc.cluster.local"] }],
       [{ hosts: ["~/*"] }],
+      [{ hosts: ["*/*", "~bank/*", "~./a.shop.svc.cluster.local"] }],
       [{ port: { number: 80, protocol: "HTTP" }, hosts: ["shop/*"] }, { hosts: ["*/*"] }],
       [
         { port: { number: 5432, protocol: "TCP" }, bind: "10.99.0.1", hosts: ["./*"] },
