@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createAuthority } from "#base/testing/certificate.ts";
-import { World } from "./world.ts";
+import { strangerAddress, World } from "./world.ts";
 
 const authority = createAuthority("test authority");
 /** An application that listens on a Unix socket. */
@@ -31,6 +31,7 @@ metadata: { name: server }
 spec:
   workloadSelector: { labels: { app: server } }
   inboundConnectionPool: { http: { http1MaxPendingRequests: 9 } }
+  outboundTrafficPolicy: { mode: ALLOW_ANY, egressProxy: { host: second.shop.svc.cluster.local, port: { number: 9081 } } }
   ingress:
     - { port: { number: 7080, protocol: HTTP, name: local }, defaultEndpoint: "127.0.0.1:8080" }
     - port: { number: 7081, protocol: HTTP, name: instance }
@@ -215,5 +216,19 @@ describe("Sidecar IstioEgressListener", () => {
   test("captureMode NONE without a port listens on those of the services", async () => {
     expect((await send("bound", "127.0.0.1:9081/", "second")).seen?.pod).toBe("second-v1-0");
     expect(await greeting("bound", "127.0.0.1", 9000)).toBe("bytes-v1-0\n");
+  });
+});
+
+describe("OutboundTrafficPolicy egressProxy", () => {
+  test("takes what no service claims", async () => {
+    const { seen } = await world.caller("server").send(`http://${strangerAddress}:8080/`);
+    expect(seen?.pod).toBe("second-v1-0");
+  });
+});
+
+describe("Sidecar workloadSelector", () => {
+  test("leaves other workloads as they are", async () => {
+    const { seen } = await world.caller("server").send("http://second:9080/");
+    expect(seen?.pod).toBe("second-v1-0");
   });
 });
