@@ -142,6 +142,7 @@ export class Watch implements PartUser {
     const { sets } = this.#context.pushes;
     const first = this.#subscription === undefined;
     this.#subscription = asked.subscription;
+    this.#forgetUnasked(asked.subscription);
     if (first) this.#base = base;
     const answer = base === nothing ? asked.answer : sets.filter(asked.answer, (name) => !base.held(name));
     this.#refusals.clear(answer);
@@ -238,6 +239,12 @@ export class Watch implements PartUser {
     if (!this.#subscription) return "NEVER";
     if (this.#refusals.size > 0) return "NACKED";
     return this.outstanding || this.behind || this.keeping ? "STALE" : "SYNCED";
+  }
+
+  /** What is asked for no longer the client has dropped by itself: asked for again, it is not held any more. */
+  #forgetUnasked({ wildcard, names }: Subscription): void {
+    if (wildcard) return;
+    for (const name of this.#kept.keys()) if (!names.has(name)) this.#kept.delete(name);
   }
 
   /** What is no more, or no longer asked for, is not refused either. */
