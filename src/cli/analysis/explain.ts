@@ -1,46 +1,15 @@
 import type { Command } from "commander";
-import { explainContext } from "#analysis/explain/context.ts";
-import { explainRequest } from "#analysis/explain/explain.ts";
-import { parseRequest } from "#analysis/explain/request.ts";
-import { edited, openMesh } from "#analysis/snapshot.ts";
-import { WeftError } from "#base/errors.ts";
-import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
-import { type OutputFormat, outputOption, serialize } from "../output.ts";
-import { rehearsedEdit } from "./edit.ts";
-import { explanationText } from "./explain-text.ts";
-import { proxiesNamed, readMesh } from "./live-mesh.ts";
-import { paintFor } from "./paint.ts";
+import { type ApiFlags, withApiFlags } from "../context.ts";
+import { collected, type OutputFormat, outputOption } from "../output.ts";
 
-interface ExplainFlags extends ApiFlags {
+/** Flags of `weft explain request`. */
+export interface ExplainFlags extends ApiFlags {
   readonly from: string;
   readonly header?: readonly string[];
   readonly filename?: readonly string[];
   readonly namespace?: string;
   readonly cluster?: string;
   readonly output: OutputFormat;
-}
-
-async function runExplain(method: string, url: string, flags: ExplainFlags): Promise<void> {
-  const request = parseRequest(method, url, flags.header ?? []);
-  if (typeof request === "string") throw new WeftError("InvalidArgument", request);
-  using api = await openApi(flags);
-  using live = await readMesh(api.client);
-  const edit = await rehearsedEdit({ ...flags, filename: flags.filename ?? [] }, api, live);
-  const snapshot = edited(live.snapshot, edit);
-  const [proxy] = proxiesNamed(live, [flags.from]);
-  if (!proxy) throw new WeftError("NotFound", `no connected proxy is named ${flags.from}`);
-  const context = explainContext(openMesh(snapshot, { traced: true }), snapshot, live.proxies, proxy);
-  const explanation = explainRequest(context, request);
-  const { output } = flags;
-  process.stdout.write(
-    output === "json" || output === "yaml"
-      ? serialize(explanation, output)
-      : explanationText(explanation, paintFor(process.stdout)),
-  );
-}
-
-function collected(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
 }
 
 /** `weft explain request`: the way of a request, and what decided it. */
@@ -70,5 +39,8 @@ export function explainCommand(program: Command): void {
       "after",
       '\nExamples:\n  weft explain request --from page GET http://reviews:9080/api/reviews/1\n  weft explain request --from page GET http://reviews:9080/ -H "end-user: jason" -o json\n  weft explain request --from istio-ingressgateway GET http://localhost/api/page\n  weft explain request --from page GET http://reviews:9080/ -f reviews-90-10.yaml',
     )
-    .action(runExplain);
+    .action(async (method: string, url: string, flags: ExplainFlags) => {
+      const { runExplain } = await import("./run-explain.ts");
+      await runExplain(method, url, flags);
+    });
 }
