@@ -1,4 +1,4 @@
-import type { ResourceObject } from "#api/meta.ts";
+import { refKey, refOf, type ResourceObject } from "#api/meta.ts";
 import { untranslatedFinding } from "#api/untranslated.ts";
 import type { Cluster } from "#api/weft/cluster.ts";
 import { Validator } from "#api/validation.ts";
@@ -35,15 +35,12 @@ export interface Edit {
 
 /** An object's place among all of a snapshot. */
 export function placeOf({ object, cluster }: PlacedObject): string {
-  const { namespace = "", name } = object.metadata;
-  const [group = ""] = object.apiVersion.includes("/") ? object.apiVersion.split("/") : [];
-  return [cluster, group, object.kind, namespace, name].join("|");
+  return refKey(refOf(object, cluster));
 }
 
 /** Whether an object is of a kind that is not translated: some of those have names that translated ones have. */
-function isUntranslated({ apiVersion, kind, metadata }: ResourceObject): boolean {
-  const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
-  return untranslatedFinding({ group, kind, name: metadata.name }) !== undefined;
+function isUntranslated(object: ResourceObject): boolean {
+  return untranslatedFinding(refOf(object)) !== undefined;
 }
 
 /** Whether an object is the ConfigMap with Istio's MeshConfig; what it says is passed over where it is not valid. */

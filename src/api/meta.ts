@@ -64,9 +64,8 @@ export interface ObjectRef {
  */
 export function refOf(object: ResourceObject, cluster = ""): ObjectRef {
   const { name, namespace } = object.metadata;
-  const slash = object.apiVersion.indexOf("/");
   return {
-    group: slash < 0 ? "" : object.apiVersion.slice(0, slash),
+    group: groupOf(object.apiVersion),
     kind: object.kind,
     name,
     ...(namespace !== undefined && { namespace }),
@@ -83,4 +82,15 @@ export function refText(ref: ObjectRef): string {
 /** `group/version` as an object's `apiVersion` has it; the core group has no name. */
 export function apiVersionOf(group: string, version: string): string {
   return group === "" ? version : `${group}/${version}`;
+}
+
+/** The group of an object's `apiVersion`; empty for the core group. */
+export function groupOf(apiVersion: string): string {
+  const slash = apiVersion.indexOf("/");
+  return slash < 0 ? "" : apiVersion.slice(0, slash);
+}
+
+/** An object's key among all of a mesh: groups and clusters may have objects of one kind and name. */
+export function refKey({ group, kind, namespace = "", name, cluster = "" }: ObjectRef): string {
+  return [cluster, group, kind, namespace, name].join("|");
 }

@@ -6,7 +6,8 @@ import { edited, type MeshSnapshot, placeOf, type PlacedObject } from "../snapsh
 import type { Analyzer } from "./analyzer.ts";
 import { fileWorkloads } from "./file-workloads.ts";
 import type { FileObject, FileProblem, Loaded } from "./load.ts";
-import { meshObjects, refKey } from "./mesh-objects.ts";
+import { refKey } from "#api/meta.ts";
+import { meshObjects } from "./mesh-objects.ts";
 import type { Message, Problem } from "./message.ts";
 import { repaired } from "./repairs.ts";
 

@@ -1,6 +1,6 @@
 import type { FieldError, Kind } from "#api/kind.ts";
 import { kindOf, kindOfObject, kinds } from "#api/kinds.ts";
-import type { ObjectRef, ResourceObject } from "#api/meta.ts";
+import { groupOf, type ObjectRef, type ResourceObject } from "#api/meta.ts";
 import type { Validator } from "#api/validation.ts";
 import type { PlacedObject } from "../snapshot.ts";
 import { parseFile, type Position, type Sourced } from "./document.ts";
@@ -52,10 +52,6 @@ interface Head {
 function isHead(value: unknown): value is Json & Head {
   if (!isJson(value) || !isJson(value["metadata"])) return false;
   return [value["apiVersion"], value["kind"], value["metadata"]["name"]].every((each) => typeof each === "string");
-}
-
-function groupOf(apiVersion: string): string {
-  return apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
 }
 
 const istioGroups = new Set(kinds.map(({ group }) => group).filter((group) => group.endsWith(".istio.io")));

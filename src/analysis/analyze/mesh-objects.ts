@@ -1,4 +1,4 @@
-import type { ObjectRef, ResourceObject, StringMap } from "#api/meta.ts";
+import { type ObjectRef, refOf, type ResourceObject, type StringMap } from "#api/meta.ts";
 import type { Validator } from "#api/validation.ts";
 import { labelsMatch } from "#model/labels.ts";
 import { type MeshSnapshot, type OpenMesh, openMesh } from "../snapshot.ts";
@@ -49,34 +49,10 @@ export function isControlPlane({ labels }: Subject<unknown>): boolean {
   return labels["istio"] !== undefined || labels["release"] === "istio";
 }
 
-/** Labels in a sentence. */
-export function labelsText(labels: StringMap): string {
-  return Object.entries(labels)
-    .map(([label, value]) => `${label}=${value}`)
-    .join(", ");
-}
-
-/** Names an object among all. */
-export function refOf({ apiVersion, kind, metadata }: ResourceObject, cluster: string): ObjectRef {
-  const { namespace, name } = metadata;
-  return {
-    group: apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "",
-    kind,
-    name,
-    ...(namespace !== undefined && { namespace }),
-    ...(cluster !== "" && { cluster }),
-  };
-}
-
 function subject<Spec>(object: ResourceObject, cluster: string): Subject<Spec> {
   const { namespace = "", name, labels = {}, annotations = {} } = object.metadata;
   const spec = (object["spec"] ?? {}) as Spec;
   return { ref: refOf(object, cluster), namespace, name, cluster, labels, annotations, spec, object };
-}
-
-/** A name of an object as a key. */
-export function refKey({ group, kind, namespace = "", name, cluster = "" }: ObjectRef): string {
-  return [cluster, group, kind, namespace, name].join("|");
 }
 
 /** Opens a snapshot for analyzers. */

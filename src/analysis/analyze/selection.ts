@@ -1,7 +1,7 @@
 import { type Level, levels } from "#api/message-types.ts";
 import type { MeshSnapshot } from "../snapshot.ts";
 import { friendlyName, type Message } from "./message.ts";
-import { refKey, refOf } from "./mesh-objects.ts";
+import { refKey, refOf } from "#api/meta.ts";
 
 /** A message that is not wanted for some objects. */
 export interface Suppression {

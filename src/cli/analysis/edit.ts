@@ -1,6 +1,6 @@
 import type { Edit, PlacedObject } from "#analysis/snapshot.ts";
 import { kindOf } from "#api/kinds.ts";
-import type { ResourceObject } from "#api/meta.ts";
+import { groupOf, type ResourceObject } from "#api/meta.ts";
 import { WeftError } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
 import { type Manifest, applyManifest, readManifests } from "../apply.ts";
@@ -25,8 +25,7 @@ interface Target {
 
 function targetOf(manifest: Manifest, api: ApiContext, live: LiveMesh, cluster: string | undefined): Target {
   const { apiVersion, kind, metadata } = manifest;
-  const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
-  const home = kindOf(group, kind)?.home;
+  const home = kindOf(groupOf(apiVersion), kind)?.home;
   // Namespaces and ConfigMaps may be the mesh's or a cluster's own: the mesh's, unless a cluster is named.
   if (home === "mesh" || (home === "both" && cluster === undefined)) {
     return { manifest, client: api.client, cluster: "" };

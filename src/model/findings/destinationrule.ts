@@ -1,4 +1,5 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
+import { labelsText } from "#api/kubernetes/selector.ts";
 import type { EndpointQueries } from "../endpoints.ts";
 import { hostMatches, isWildcard } from "#api/istio/hosts.ts";
 import { resolveHost } from "../hosts.ts";
@@ -33,8 +34,7 @@ function emptySubsets(row: Config<DestinationRuleSpec>, key: string, context: Ru
   if (endpoints.length === 0) return [];
   return (row.spec.subsets ?? []).flatMap(({ name, labels = {} }, index) => {
     if (endpoints.some((each) => labelsMatch(labels, each.labels))) return [];
-    const wanted = Object.entries(labels).map(([label, value]) => `${label}=${value}`);
-    const message = `No endpoint of ${service.host} has the labels of subset ${name} (${wanted.join(", ")}); requests to it fail with 503.`;
+    const message = `No endpoint of ${service.host} has the labels of subset ${name} (${labelsText(labels)}); requests to it fail with 503.`;
     return [{ code: "SubsetWithoutEndpoints", severity: "warning", field: `spec.subsets[${index}]`, message } as const];
   });
 }

@@ -1,6 +1,7 @@
 import type { GatewaySpec } from "#api/istio/gateway.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
+import { labelsText } from "#api/kubernetes/selector.ts";
 import type { StringMap } from "#api/meta.ts";
 import { isIP } from "node:net";
 import { labelsMatch } from "../labels.ts";
@@ -16,12 +17,6 @@ import type { Problem } from "./finding.ts";
 export interface WorkloadContext {
   readonly tables: Tables;
   readonly services: ServiceQueries;
-}
-
-function words(labels: StringMap): string {
-  return Object.entries(labels)
-    .map(([label, value]) => `${label}=${value}`)
-    .join(", ");
 }
 
 /** Whether some Pod or WorkloadEntry of a namespace has the labels. */
@@ -44,7 +39,7 @@ function somePod({ tables }: WorkloadContext, labels: StringMap): boolean {
 export function gatewayProblems(row: Config<GatewaySpec>, context: WorkloadContext): readonly Problem[] {
   const selector = row.spec.selector ?? {};
   if (somePod(context, selector)) return [];
-  const message = `No Pod has the labels ${words(selector)}; nothing listens for this Gateway.`;
+  const message = `No Pod has the labels ${labelsText(selector)}; nothing listens for this Gateway.`;
   return [{ code: "GatewayWithoutWorkload", severity: "error", field: "spec.selector", message }];
 }
 
@@ -84,7 +79,7 @@ function otherDefaults(row: Config<SidecarSpec>, { tables }: WorkloadContext): r
 export function sidecarProblems(row: Config<SidecarSpec>, context: WorkloadContext): readonly Problem[] {
   const labels = row.spec.workloadSelector?.labels ?? {};
   const selects = Object.keys(labels).length > 0;
-  const message = `No workload of namespace ${row.namespace} has the labels ${words(labels)}.`;
+  const message = `No workload of namespace ${row.namespace} has the labels ${labelsText(labels)}.`;
   const nobody = selects && !someWorkload(context, row.namespace, labels);
   return [
     ...(nobody
@@ -101,7 +96,7 @@ export function serviceEntryProblems(row: Config<ServiceEntrySpec>, context: Wor
   const labels = workloadSelector?.labels ?? {};
   const problems: Problem[] = [];
   if (!someWorkload(context, row.namespace, labels)) {
-    const message = `No Pod or WorkloadEntry of namespace ${row.namespace} has the labels ${words(labels)}.`;
+    const message = `No Pod or WorkloadEntry of namespace ${row.namespace} has the labels ${labelsText(labels)}.`;
     problems.push({ code: "NoWorkload", severity: "warning", field: "spec.workloadSelector.labels", message });
   }
   for (const [index, { address = "" }] of endpoints.entries()) {

@@ -1,6 +1,7 @@
 import type { IstioStatus } from "#api/istio/status.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
-import { type MeshObjects, refOf } from "../mesh-objects.ts";
+import { refOf } from "#api/meta.ts";
+import type { MeshObjects } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
 
 /** Conditions that tell of what only the running mesh knows; `Accepted` repeats what analysis finds by itself. */

@@ -1,7 +1,8 @@
 import type { EnvoyFilterSpec } from "#api/istio/envoy-filter.ts";
 import { untranslatedFinding } from "#api/untranslated.ts";
 import type { Problem } from "../message.ts";
-import { type MeshObjects, refOf } from "../mesh-objects.ts";
+import { refOf } from "#api/meta.ts";
+import type { MeshObjects } from "../mesh-objects.ts";
 import type { Analyzer } from "../analyzer.ts";
 import { namedMisuse } from "./envoy-filters.ts";
 

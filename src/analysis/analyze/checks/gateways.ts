@@ -7,7 +7,8 @@ import { hostsOverlap } from "#api/istio/hosts.ts";
 import { labelsMatch } from "#model/labels.ts";
 import { resolveGateway } from "#model/virtualservices.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
-import { labelsText, type MeshObjects, type Subject } from "../mesh-objects.ts";
+import { labelsText } from "#api/kubernetes/selector.ts";
+import type { MeshObjects, Subject } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
 
 type GatewayObject = Subject<GatewaySpec>;

@@ -2,7 +2,8 @@ import { parse } from "yaml";
 import type { ResourceObject } from "#api/meta.ts";
 import { configMapPlace, readMeshConfig } from "#model/mesh-config.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
-import { type MeshObjects, refOf } from "../mesh-objects.ts";
+import { refOf } from "#api/meta.ts";
+import type { MeshObjects } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
 
 /** The ConfigMap with Istio's MeshConfig, if there is one. */

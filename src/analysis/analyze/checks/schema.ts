@@ -1,7 +1,7 @@
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import { kindOfObject } from "#api/kinds.ts";
 import type { ResourceObject } from "#api/meta.ts";
-import { refOf } from "../mesh-objects.ts";
+import { refOf } from "#api/meta.ts";
 import { problemOf, type Analyzer } from "../analyzer.ts";
 import type { MeshObjects } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";

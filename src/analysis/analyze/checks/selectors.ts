@@ -3,7 +3,8 @@ import { listed } from "#model/findings/finding.ts";
 import { labelsMatch } from "#model/labels.ts";
 import { only } from "#model/services.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
-import { labelsText, type MeshObjects, type Subject } from "../mesh-objects.ts";
+import { labelsText } from "#api/kubernetes/selector.ts";
+import type { MeshObjects, Subject } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
 
 /** How objects of a kind say which workloads they are for. */
