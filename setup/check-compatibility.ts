@@ -33,12 +33,11 @@ function rowsOf(text: string): readonly Row[] {
 
 /** Fields without fields below them, of the kinds that the page has. */
 function leavesOf(kinds: ReadonlySet<string>): readonly (readonly [kind: string, field: string])[] {
-  const all = read("src/api/istio/testdata/fields-1.31.txt")
-    .trim()
-    .split("\n")
+  const all = ["fields", "mesh-config"]
+    .flatMap((name) => read(`src/api/istio/testdata/${name}-1.31.txt`).trim().split("\n"))
     .map((line) => line.split(" ") as [string, string])
-    .filter(([kind, field]) => kinds.has(kind) && (field.startsWith("spec.") || field.startsWith("status.addresses")));
-  const inner = new Set(all.map(([kind, field]) => `${kind} ${field.replace(/\.[^.]+$/, "")}`));
+    .filter(([kind, field]) => kinds.has(kind) && (kind === "MeshConfig" || /^(spec\.|status\.addresses)/.test(field)));
+  const inner = new Set(all.map(([kind, field]) => `${kind} ${field.slice(0, Math.max(0, field.lastIndexOf(".")))}`));
   return all.filter(([kind, field]) => !inner.has(`${kind} ${field}`));
 }
 

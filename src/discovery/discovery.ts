@@ -1,3 +1,4 @@
+import type { MeshConfigState } from "#api/istio/mesh-config.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
@@ -91,7 +92,10 @@ export async function runDiscovery(
     },
   };
   const sourceContext = { engine, clock, logger };
-  const mesh = followMesh(client, model, options.mesh, { ...sourceContext, audience }, signal);
+  const proxies = (): ProxyCounts => proxyCounts(xds.proxies());
+  const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
+  const took = (state: MeshConfigState): void => meshStatus.took(state);
+  const mesh = followMesh(client, model, options.mesh, { ...sourceContext, audience, took }, signal);
   const clusterStatus = new ClusterStatusWriter({ client, member: (name) => members.client(name), clock, logger });
   const members = new Members(client, model, sourceContext, (name) => clusterStatus.watch(name), signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
@@ -105,8 +109,6 @@ export async function runDiscovery(
     metrics: () => ({ ...xds.figures() }),
   });
   using _refusals = verdicts.follow(xds, source);
-  const proxies = (): ProxyCounts => proxyCounts(xds.proxies());
-  const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
   using _proxies = xds.onChange(() => meshStatus.changed());
   logger.info("serving proxies", { listen: xds.addresses });
   await Promise.all([

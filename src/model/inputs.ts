@@ -1,7 +1,7 @@
+import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Table } from "#incremental/table.ts";
-import type { MeshConfig } from "./mesh.ts";
 import { type Config, configRow, nodeRow, podRow, rowKey, serviceRow, sliceRow } from "./rows.ts";
 import type { Tables } from "./tables.ts";
 

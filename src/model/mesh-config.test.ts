@@ -33,7 +33,30 @@ describe("Istio's MeshConfig from its ConfigMap", () => {
       "defaultHttpRetryPolicy: { attempts: 5, retryOn: 5xx }",
       { defaultHttpRetryPolicy: { attempts: 5, retryOn: "5xx" } },
     ],
-  ])("%s", (_name, text, config) => expect(readMeshConfig(configMap(text), validator)).toEqual({ config }));
+    [
+      "labels and variables keep their names",
+      "discovery_selectors: [{ matchLabels: { my_team: a } }]\ndefaultConfig: { proxy_metadata: { ISTIO_META_A: b } }",
+      {
+        discoverySelectors: [{ matchLabels: { my_team: "a" } }],
+        defaultConfig: { proxyMetadata: { ISTIO_META_A: "b" } },
+      },
+    ],
+    [
+      "what an installation of Istio says by itself",
+      "trustDomain: a.example\nenablePrometheusMerge: true\ndefaultProviders: { metrics: [prometheus] }\nmesh_mTLS: null",
+      {},
+    ],
+  ])("%s", (_name, text, config) =>
+    expect(readMeshConfig(configMap(text), validator)).toEqual({ config, missing: [] }),
+  );
+
+  test("members that have no effect are told of", () => {
+    const text = "mesh_mTLS: { minProtocolVersion: TLSV1_3 }\ndefaultConfig: { tracing: { sampling: 5 } }";
+    expect(readMeshConfig(configMap(text), validator)).toEqual({
+      config: { defaultConfig: {} },
+      missing: ["meshMTLS comes with identities", "defaultConfig.tracing comes with telemetry"],
+    });
+  });
 
   test.each([
     ["{", /flow/i],

@@ -1,49 +1,23 @@
-import type { ConnectionPoolSettings } from "#api/istio/common.ts";
-import type { HTTPRetry } from "#api/istio/http-route.ts";
-import type { LocalityLoadBalancerSetting } from "#api/istio/traffic-policy.ts";
+import type { MeshConfig, TLSConfig } from "#api/istio/mesh-config.ts";
+import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 
 /** When idle connections are probed. */
-export type TcpKeepalive = NonNullable<NonNullable<ConnectionPoolSettings["tcp"]>["tcpKeepalive"]>;
+export type TcpKeepalive = NonNullable<MeshConfig["tcpKeepalive"]>;
 
-/** The members of Istio's MeshConfig that translation follows. Durations are texts such as `10s`. */
-export interface MeshConfig {
-  readonly rootNamespace?: string;
-  readonly outboundTrafficPolicy?: { readonly mode?: string };
-  readonly inboundTrafficPolicy?: { readonly mode?: string };
-  readonly pathNormalization?: { readonly normalization?: string };
-  /** Patterns with variables such as `%SERVICE%`; empty for the clusters' names. */
-  readonly inboundClusterStatName?: string;
-  readonly outboundClusterStatName?: string;
-  readonly disableEnvoyListenerLog?: boolean;
-  readonly accessLogFile?: string;
-  readonly accessLogFormat?: string;
-  readonly accessLogEncoding?: string;
-  readonly connectTimeout?: string;
-  readonly protocolDetectionTimeout?: string;
-  readonly dnsRefreshRate?: string;
-  readonly h2UpgradePolicy?: string;
-  readonly tcpKeepalive?: TcpKeepalive;
-  readonly localityLbSetting?: LocalityLoadBalancerSetting;
-  /** Retries of routes that say nothing of them. */
-  readonly defaultHttpRetryPolicy?: HTTPRetry;
-  readonly defaultServiceExportTo?: readonly string[];
-  readonly defaultVirtualServiceExportTo?: readonly string[];
-  readonly defaultDestinationRuleExportTo?: readonly string[];
-}
+/** Members of the mesh's configuration that have no default. */
+type Optional = "tcpKeepalive" | "defaultHttpRetryPolicy" | "defaultTrafficPolicy";
 
 /** The mesh's configuration with Istio's defaults filled in. */
 export type MeshSettings = Required<
-  Omit<
-    MeshConfig,
-    "tcpKeepalive" | "outboundTrafficPolicy" | "inboundTrafficPolicy" | "pathNormalization" | "defaultHttpRetryPolicy"
-  >
-> & {
-  readonly tcpKeepalive?: TcpKeepalive;
-  readonly defaultHttpRetryPolicy?: HTTPRetry;
-  readonly outboundTrafficPolicy: { readonly mode: string };
-  readonly inboundTrafficPolicy: { readonly mode: string };
-  readonly pathNormalization: { readonly normalization: string };
-};
+  Omit<MeshConfig, Optional | "outboundTrafficPolicy" | "inboundTrafficPolicy" | "pathNormalization">
+> &
+  Pick<MeshConfig, Optional> & {
+    readonly outboundTrafficPolicy: { readonly mode: string };
+    readonly inboundTrafficPolicy: { readonly mode: string };
+    readonly pathNormalization: { readonly normalization: string };
+    readonly tlsDefaults: TLSConfig;
+    readonly defaultConfig: MeshProxyConfig;
+  };
 
 const defaults: MeshSettings = {
   rootNamespace: "istio-system",
@@ -64,6 +38,10 @@ const defaults: MeshSettings = {
   defaultServiceExportTo: ["*"],
   defaultVirtualServiceExportTo: ["*"],
   defaultDestinationRuleExportTo: ["*"],
+  tlsDefaults: {},
+  discoverySelectors: [],
+  serviceSettings: [],
+  defaultConfig: {},
 };
 
 /** A list of namespaces that is empty stands for the default. */

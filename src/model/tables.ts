@@ -1,3 +1,4 @@
+import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { EnvoyFilterSpec } from "#api/istio/envoy-filter.ts";
 import type { GatewaySpec } from "#api/istio/gateway.ts";
@@ -10,7 +11,6 @@ import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Index, Table } from "#incremental/table.ts";
 import { serviceHost, resolveHost } from "./hosts.ts";
-import type { MeshConfig } from "./mesh.ts";
 import { externalNameOf } from "./service.ts";
 import type { ClusterRow, Config, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
 

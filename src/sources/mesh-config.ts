@@ -4,9 +4,15 @@ import { Validator } from "#api/validation.ts";
 import { type Mesh, mesh } from "#api/weft/mesh.ts";
 import type { Logger } from "#base/logger.ts";
 import { configMapPlace, readMeshConfig, SettingsParts } from "#model/mesh-config.ts";
-import type { MeshConfig } from "#model/mesh.ts";
+import type { MeshConfig, MeshConfigState } from "#api/istio/mesh-config.ts";
 import type { Model } from "#model/model.ts";
 import type { Feed } from "./feed.ts";
+
+/** Who is told of what is wrong. */
+interface SettingsContext {
+  readonly logger: Logger;
+  readonly took?: (state: MeshConfigState) => void;
+}
 
 /** Follows the mesh's settings in both places: Istio's ConfigMap, and the `Mesh` object. */
 export class MeshSettingsFeeds {
@@ -16,8 +22,11 @@ export class MeshSettingsFeeds {
   readonly #name: string;
   readonly #parts = new SettingsParts();
 
+  readonly #took: (state: MeshConfigState) => void;
+
   /** @param name the `Mesh` object's name. */
-  constructor(model: Model, name: string, logger: Logger) {
+  constructor(model: Model, name: string, { logger, took = () => undefined }: SettingsContext) {
+    this.#took = took;
     this.#model = model;
     this.#name = name;
     this.#logger = logger;
@@ -36,7 +45,10 @@ export class MeshSettingsFeeds {
         kind: configMap,
         selection: { namespace, fieldSelector: `metadata.name=${name}` },
         put: (object) => this.#read(object),
-        remove: () => this.#model.inputs.setMesh(this.#parts.setConfigMap({})),
+        remove: () => {
+          this.#took({ missing: [] });
+          this.#model.inputs.setMesh(this.#parts.setConfigMap({}));
+        },
       },
     ];
   }
@@ -47,6 +59,7 @@ export class MeshSettingsFeeds {
 
   #read(object: ResourceObject): void {
     const reading = readMeshConfig(object, this.#validator);
+    this.#took("config" in reading ? { missing: reading.missing } : { problem: reading.problem, missing: [] });
     if ("config" in reading) {
       this.#model.inputs.setMesh(this.#parts.setConfigMap(reading.config));
       return;

@@ -1,6 +1,7 @@
 import { destinationRule } from "#api/istio/destination-rule.ts";
 import { envoyFilter } from "#api/istio/envoy-filter.ts";
 import { gateway } from "#api/istio/gateway.ts";
+import type { MeshConfigState } from "#api/istio/mesh-config.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
 import { sidecar } from "#api/istio/sidecar.ts";
 import { trafficExtension } from "#api/istio/traffic-extension.ts";
@@ -41,6 +42,12 @@ export const istioKinds = [
   workloadEntry,
 ];
 
+/** What following a mesh needs. */
+export interface MeshContext extends SourceContext {
+  /** Called with how Istio's ConfigMap was taken. */
+  readonly took?: (state: MeshConfigState) => void;
+}
+
 /**
  * Follows the mesh's own objects: Istio's resources and the mesh's settings.
  * @param name the `Mesh` object's name.
@@ -49,13 +56,13 @@ export function followMesh(
   client: Client,
   model: Model,
   name: string,
-  context: SourceContext,
+  context: MeshContext,
   signal: AbortSignal,
 ): Source {
   const feeds = [
     ...istioKinds.map((kind) => modelFeed(kind, model)),
     ...untranslatedKinds.map(audienceFeed),
-    ...new MeshSettingsFeeds(model, name, context.logger).feeds,
+    ...new MeshSettingsFeeds(model, name, context).feeds,
   ];
   return follow(client, feeds, context, signal);
 }

@@ -1,3 +1,4 @@
+import type { MeshConfigState } from "#api/istio/mesh-config.ts";
 import { type Mesh, mesh as meshKind } from "#api/weft/mesh.ts";
 import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
@@ -5,7 +6,7 @@ import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { WorkQueue } from "#base/workqueue.ts";
 import type { Client } from "#kube/client.ts";
-import { type Readiness, readyCondition } from "./ready.ts";
+import { condition, type Readiness, readyCondition } from "./ready.ts";
 
 /** How a control plane's proxies stand, in numbers. */
 export interface ProxyCounts {
@@ -40,10 +41,23 @@ function readinessOf({ connected, inSync, refusing }: ProxyCounts): Readiness {
   return { ready: true, reason: "Serving", message: refusing === 0 ? proxies : `${proxies}, ${refusing} refusing` };
 }
 
-/** Keeps the status of the `Mesh` object true: its control plane serves, and how its proxies stand. */
+/** The conditions that are written here. */
+const ownTypes: ReadonlySet<string> = new Set(["Ready", "Accepted"]);
+
+function acceptance({ problem, missing }: MeshConfigState): Readiness {
+  if (problem !== undefined) {
+    const message = `The MeshConfig in Istio's ConfigMap is passed over, and what it said before goes on: ${problem}`;
+    return { ready: false, reason: "InvalidMeshConfig", message };
+  }
+  const message = missing.length === 0 ? "" : `These members of the MeshConfig have no effect: ${missing.join("; ")}`;
+  return { ready: true, reason: missing.length === 0 ? "Accepted" : "NotImplemented", message };
+}
+
+/** Keeps the status of the `Mesh` object true: its control plane serves, how its proxies stand, and how its settings were taken. */
 export class MeshStatusWriter {
   readonly #options: MeshStatusOptions;
   readonly #queue: WorkQueue;
+  #config: MeshConfigState = { missing: [] };
 
   constructor(options: MeshStatusOptions) {
     this.#options = options;
@@ -55,6 +69,12 @@ export class MeshStatusWriter {
         options.logger[level]("cannot write the mesh's status", { mesh: name, error: messageOf(error) });
       },
     });
+  }
+
+  /** Istio's ConfigMap was read. */
+  took(config: MeshConfigState): void {
+    this.#config = config;
+    this.changed();
   }
 
   /** Proxies have come or gone. */
@@ -77,10 +97,13 @@ export class MeshStatusWriter {
     const before = status?.conditions ?? [];
     const counts = proxies();
     const again = counts.inSync === counts.connected ? everyMs : unsettledMs;
-    const ready = readyCondition(before, readinessOf(counts), clock.now());
-    const known = before.find(({ type }) => type === "Ready");
-    if (equal(known, ready) && status?.observedGeneration === metadata.generation) return again;
-    const conditions = [...before.filter(({ type }) => type !== "Ready"), ready];
+    const own = [
+      readyCondition(before, readinessOf(counts), clock.now()),
+      condition("Accepted", before, acceptance(this.#config), clock.now()),
+    ];
+    const known = before.filter(({ type }) => ownTypes.has(type));
+    if (equal(known, own) && status?.observedGeneration === metadata.generation) return again;
+    const conditions = [...before.filter(({ type }) => !ownTypes.has(type)), ...own];
     const body = { status: { conditions, observedGeneration: metadata.generation } };
     await meshes.patch({ name }, { kind: "merge", body }, { subresource: "status" });
     return again;

@@ -11,16 +11,25 @@ export interface Readiness {
 }
 
 /**
- * The condition Ready, with the time of its last change of status.
+ * A condition with the time of its last change of status.
  * @param now milliseconds since the epoch.
  */
-export function readyCondition(
+export function condition(
+  type: string,
   before: readonly Condition[] | undefined,
   { ready, reason, message }: Readiness,
   now: number,
 ): Condition {
-  const known = before?.find(({ type }) => type === "Ready");
+  const known = before?.find((each) => each.type === type);
   const status = ready ? "True" : "False";
   const since = known?.status === status ? known.lastTransitionTime : timestamp(now);
-  return { type: "Ready", status, reason, message, lastTransitionTime: since };
+  return { type, status, reason, message, lastTransitionTime: since };
+}
+
+/**
+ * The condition Ready.
+ * @param now milliseconds since the epoch.
+ */
+export function readyCondition(before: readonly Condition[] | undefined, readiness: Readiness, now: number): Condition {
+  return condition("Ready", before, readiness, now);
 }

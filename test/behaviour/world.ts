@@ -8,7 +8,7 @@ import { systemClock } from "#base/clock.ts";
 import type { Authority } from "#base/testing/certificate.ts";
 import { silentLogger } from "#base/logger.ts";
 import { Engine } from "#incremental/engine.ts";
-import type { MeshConfig } from "#model/mesh.ts";
+import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import { createModel, type Model } from "#model/model.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
 import { applyCapture, defaultCapture } from "#runtime/capture.ts";

@@ -14,6 +14,7 @@ import { Connection } from "#kube/connection.ts";
 import { createModel } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import { followMesh } from "#sources/mesh.ts";
+import { MeshStatusWriter } from "#status/mesh.ts";
 import { eventually } from "../support/eventually.ts";
 
 const name = { namespace: "istio-system", name: "istio" };
@@ -28,11 +29,21 @@ test("Istio's ConfigMap is followed live, the Mesh object goes before it, and ba
   const said: unknown[] = [];
   const logger: Logger = { ...silentLogger, error: (_message, fields) => void said.push(fields) };
   const stop = new AbortController();
-  const source = followMesh(client, model, "default", { engine, clock: systemClock, logger }, stop.signal);
+  const proxies = () => ({ connected: 0, inSync: 0, refusing: 0 });
+  const status = new MeshStatusWriter({ client, mesh: "default", proxies, clock: systemClock, logger });
+  const took: MeshStatusWriter["took"] = (state) => status.took(state);
+  const source = followMesh(client, model, "default", { engine, clock: systemClock, logger, took }, stop.signal);
+  const writing = status.run(stop.signal);
   stack.defer(async () => {
     stop.abort();
-    await source.done;
+    await Promise.all([source.done, writing]);
   });
+  const accepted = async (words: RegExp): Promise<unknown> =>
+    eventually(`the Mesh says ${words}`, async () => {
+      const object = await client.of<Mesh>(mesh).find({ name: "default" });
+      const condition = object?.status?.conditions?.find(({ type }) => type === "Accepted");
+      return words.test(`${condition?.status} ${condition?.reason} ${condition?.message}`);
+    });
   await source.synced;
   const becomes = async (mode: string, timeout: string): Promise<unknown> =>
     eventually(`${mode} and ${timeout}`, () => {
@@ -60,7 +71,9 @@ test("Istio's ConfigMap is followed live, the Mesh object goes before it, and ba
     { configMap: "istio-system/istio", problem: expect.stringMatching(/^connectTimeout: /) as string },
   ]);
   await becomes("REGISTRY_ONLY", "4s");
-  await write("outboundTrafficPolicy: { mode: ALLOW_ANY }");
+  await accepted(/^False InvalidMeshConfig .*connectTimeout: /);
+  await write("outboundTrafficPolicy: { mode: ALLOW_ANY }\nproxyHttpPort: 15080");
+  await accepted(/^True NotImplemented .*proxyHttpPort /);
   await becomes("ALLOW_ANY", "4s");
   await write("outboundTrafficPolicy: { mode: REGISTRY_ONLY }");
   await becomes("REGISTRY_ONLY", "4s");

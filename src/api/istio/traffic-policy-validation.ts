@@ -6,7 +6,8 @@ import type { ClientTLSSettings, OutlierDetection, PortTrafficPolicy, TrafficPol
 
 const configMapPrefix = "configmap://";
 
-function* validateOutliers(outlier: OutlierDetection | undefined, path: FieldPath): Errors {
+/** Checks when hosts are taken for ill. */
+export function* validateOutliers(outlier: OutlierDetection | undefined, path: FieldPath): Errors {
   if (outlier === undefined) return;
   if (!outlier.splitExternalLocalOriginErrors && (outlier.consecutiveLocalOriginFailures ?? 0) > 0) {
     yield forbidden(

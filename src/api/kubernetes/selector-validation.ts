@@ -8,7 +8,7 @@ import { selects } from "./selector.ts";
 const operators = ["In", "NotIn", "Exists", "DoesNotExist"];
 
 /** Checks a label selector. */
-function* validateLabelSelector(selector: LabelSelector, path: FieldPath): Generator<FieldError> {
+export function* validateLabelSelector(selector: LabelSelector, path: FieldPath): Generator<FieldError> {
   yield* validateLabels(selector.matchLabels, path.field("matchLabels"));
   for (const [index, { key, operator, values = [] }] of (selector.matchExpressions ?? []).entries()) {
     const at = path.field("matchExpressions").item(index);

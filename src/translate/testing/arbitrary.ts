@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { NodeInfo } from "../proxy-class.ts";
-import type { MeshConfig } from "#model/mesh.ts";
+import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import { emptyMesh, type TestMesh } from "./mesh.ts";
 

@@ -3,7 +3,7 @@ import { type JsonObject, fromBinary, toJson } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { Engine } from "#incremental/engine.ts";
 import { createModel, type Model } from "#model/model.ts";
-import type { MeshConfig } from "#model/mesh.ts";
+import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
 import { loadRegistry } from "#proto/registry.ts";

@@ -36,7 +36,14 @@ export function hasDefaultLogging(objects: MeshObjects): boolean {
 function* problems(objects: MeshObjects): Generator<Problem> {
   const object = configMapOf(objects);
   const reading = object && readMeshConfig(object, objects.validator);
-  if (!object || !reading || "config" in reading) return;
+  if (!object || !reading) return;
+  if ("config" in reading) {
+    for (const text of reading.missing) {
+      const field = `data.mesh.${text.slice(0, text.indexOf(" "))}`;
+      yield problemOf(refOf(object, ""), { code: "NotImplemented", severity: "info", field, message: `${text}.` });
+    }
+    return;
+  }
   const message = `The MeshConfig is passed over: ${reading.problem}`;
   yield problemOf(refOf(object, ""), { code: "SchemaValidationError", severity: "error", field: "data.mesh", message });
 }

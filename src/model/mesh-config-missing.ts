@@ -1,0 +1,73 @@
+import { isDeepStrictEqual } from "node:util";
+
+const identities = "comes with identities";
+const telemetry = "comes with telemetry";
+const ambient = "is of ambient mode, which Weft does not have";
+const ingress = "is of Kubernetes' Ingress, which Weft does not serve yet";
+
+/** Members of a MeshConfig that Weft does not carry out, and why; of some a value that changes nothing. */
+const missing: Readonly<Record<string, readonly [why: string, harmless?: unknown]>> = {
+  proxyListenPort: ["cannot be another port yet", 15001],
+  proxyInboundListenPort: ["cannot be another port yet", 15006],
+  proxyHttpPort: ["opens no port yet", 0],
+  hboneIdleTimeout: [ambient],
+  serviceScopeConfigs: [ambient],
+  ingressClass: [ingress, "istio"],
+  ingressService: [ingress, "istio-ingressgateway"],
+  ingressControllerMode: [ingress, "STRICT"],
+  ingressSelector: [ingress, "ingressgateway"],
+  enableTracing: [telemetry, true],
+  enableEnvoyAccessLogService: [telemetry, false],
+  enablePrometheusMerge: [telemetry, true],
+  extensionProviders: [telemetry],
+  enableAutoMtls: [identities, true],
+  trustDomainAliases: [identities, []],
+  caCertificates: [identities, []],
+  certificates: [identities, []],
+  ca: [identities],
+  meshMTLS: [identities],
+  configSources: ["has no effect: Weft's configuration is in its API", []],
+  verifyCertificateAtClient: ["has no effect, as in Istio: say it in DestinationRules", true],
+  zoneAwareLbSetting: ["has no effect yet", { enabled: false }],
+  serviceEntryVisibility: ["has no effect yet"],
+  "defaultConfig.tracing": [telemetry],
+  "defaultConfig.zipkinAddress": [telemetry],
+  "defaultConfig.statsdUdpAddress": [telemetry],
+  "defaultConfig.envoyAccessLogService": [telemetry],
+  "defaultConfig.envoyMetricsService": [telemetry],
+  "defaultConfig.envoyMetricsServiceAddress": [telemetry],
+  "defaultConfig.statsCompression": [telemetry, true],
+  "defaultConfig.caCertificatesPem": [identities],
+  "defaultConfig.privateKeyProvider": [identities],
+  "defaultConfig.readinessProbe": ["comes with virtual machines"],
+  "defaultConfig.proxyAdminPort": ["cannot be another port yet", 15000],
+  "defaultConfig.statusPort": ["cannot be another port yet", 15020],
+  "defaultConfig.customConfigFile": [
+    "has no effect: the node's agent writes the bootstrap; patch it by an EnvoyFilter",
+  ],
+  "defaultConfig.proxyBootstrapTemplatePath": [
+    "has no effect: the node's agent writes the bootstrap; patch it by an EnvoyFilter",
+  ],
+  "defaultConfig.connectionSettings.clusterPerConnectionBufferLimitBytes": ["has no effect, as in Istio 1.31"],
+  "defaultConfig.connectionSettings.listenerConnectionLimit": ["has no effect, as in Istio 1.31"],
+  "defaultConfig.connectionSettings.globalDownstreamConnectionLimit": [
+    "has no effect, as in Istio 1.31: use runtimeValues overload.global_downstream_max_connections",
+  ],
+};
+
+function valueAt(config: unknown, path: string): unknown {
+  return path
+    .split(".")
+    .reduce<unknown>((value, name) => (value as Readonly<Record<string, unknown>> | null | undefined)?.[name], config);
+}
+
+/**
+ * Members of a MeshConfig that are set to something and have no effect, each with the reason.
+ * @param config in the form of JSON.
+ */
+export function missingMembers(config: unknown): readonly string[] {
+  return Object.entries(missing).flatMap(([path, [why, harmless]]) => {
+    const value = valueAt(config, path);
+    return value === undefined || value === null || isDeepStrictEqual(value, harmless) ? [] : [`${path} ${why}`];
+  });
+}
