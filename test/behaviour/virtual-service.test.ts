@@ -46,20 +46,33 @@ const istio = [
       regex: "{ uri: { regex: '/regex/[0-9]+' } }",
       anycase: "{ uri: { prefix: /AnyCase }, ignoreUriCase: true }",
       scheme: "{ uri: { prefix: /scheme }, scheme: { exact: http } }",
-      scheme2: "{ uri: { prefix: /scheme }, scheme: { exact: https } }",
+      schemeprefix: "{ uri: { prefix: /parts }, scheme: { prefix: ht }, method: { prefix: PA } }",
+      schemeregex: "{ uri: { prefix: /parts }, scheme: { regex: 'https?' }, method: { regex: 'DEL.*' } }",
+      otherscheme: "{ uri: { prefix: /parts }, scheme: { exact: https } }",
       method: "{ uri: { prefix: /method }, method: { exact: PUT } }",
+      authorityexact: "{ uri: { prefix: /authority }, authority: { exact: 'matches.shop.svc:9080' } }",
+      authorityregex: "{ uri: { prefix: /authority }, authority: { regex: '[a-z.]+local(:[0-9]+)?' } }",
       authority: "{ uri: { prefix: /authority }, authority: { prefix: matches.shop } }",
+      anycaseexact: "{ uri: { exact: /ExactCase }, ignoreUriCase: true }",
+      anycaseregex: "{ uri: { regex: '/case/[a-z]+' }, ignoreUriCase: true }",
       header: "{ uri: { prefix: /header }, headers: { x-tier: { exact: gold } } }",
       headerprefix: "{ uri: { prefix: /header }, headers: { x-tier: { prefix: sil } } }",
       headerregex: "{ uri: { prefix: /header }, headers: { x-tier: { regex: 'br[a-z]+' } } }",
       headerpresent: "{ uri: { prefix: /present }, headers: { x-tier: {} } }",
       without: "{ uri: { prefix: /without }, withoutHeaders: { x-tier: { exact: gold } } }",
       absent: "{ uri: { prefix: /absent }, withoutHeaders: { x-tier: {} } }",
+      withoutany: "{ uri: { prefix: /nothing }, withoutHeaders: { x-tier: { regex: '*' } } }",
+      withoutprefix: "{ uri: { prefix: /not-prefix }, withoutHeaders: { x-tier: { prefix: sil } } }",
+      withoutregex: "{ uri: { prefix: /not-regex }, withoutHeaders: { x-tier: { regex: 'br[a-z]+' } } }",
+      withouttwo: "{ uri: { prefix: /not-two }, withoutHeaders: { x-tier: { exact: gold }, x-test: {} } }",
+      headertwo: "{ uri: { prefix: /two }, headers: { x-tier: { exact: gold }, x-test: {} } }",
       query: "{ uri: { prefix: /query }, queryParams: { page: { exact: '7' } } }",
       queryregex: "{ uri: { prefix: /query }, queryParams: { page: { regex: 'a+' } } }",
+      queryprefix: "{ uri: { prefix: /query }, queryParams: { page: { prefix: b } } }",
       querypresent: "{ uri: { prefix: /query }, queryParams: { all: {} } }",
       port: "{ uri: { prefix: /port }, port: 9081 }",
       otherlabels: "{ uri: { prefix: /source }, sourceLabels: { app: other } }",
+      morelabels: "{ uri: { prefix: /source }, sourceLabels: { app: caller, tier: other } }",
       labels: "{ uri: { prefix: /source }, sourceLabels: { app: caller } }",
       othernamespace: "{ uri: { prefix: /namespace }, sourceNamespace: bank }",
       namespace: "{ uri: { prefix: /namespace }, sourceNamespace: shop }",
@@ -121,6 +134,16 @@ const istio = [
   directResponse: { status: 200, body: { string: "${"0123456789".repeat(1000)}" } }
 - directResponse: { status: 204 }`,
   ),
+  routes(
+    "told",
+    `- name: orders
+  match: [{ name: first, uri: { prefix: /first }, statPrefix: first-orders }, { uri: { prefix: /second } }]
+  headers: { response: { set: { x-route: "%ROUTE_NAME%" } } }
+  route: [{ destination: { host: told } }]
+- match: [{ name: lone, uri: { prefix: /lone } }]
+  headers: { response: { set: { x-route: "%ROUTE_NAME%" } } }
+  route: [{ destination: { host: told } }]`,
+  ),
   routes("timeouts", "- { timeout: 300ms, route: [{ destination: { host: timeouts } }] }"),
   routes(
     "retries",
@@ -130,6 +153,9 @@ const istio = [
 - match: [{ uri: { prefix: /never } }]
   retries: { attempts: 0 }
   route: [{ destination: { host: retries } }]
+- match: [{ uri: { prefix: /slowly } }]
+  retries: { attempts: 2, retryOn: 5xx, backoff: 300ms }
+  route: [{ destination: { host: retries } }]
 - match: [{ uri: { prefix: /conflict } }]
   retries: { attempts: 3, retryOn: "409,reset", backoff: 10ms }
   route: [{ destination: { host: retries } }]
@@ -138,6 +164,45 @@ const istio = [
   route: [{ destination: { host: retries } }]
 - route: [{ destination: { host: retries } }]`,
   ),
+  routes(
+    "fallible",
+    `- match: [{ uri: { prefix: /another } }]
+  retries: { attempts: 1, retryOn: 5xx, backoff: 1ms }
+  route: [{ destination: { host: fallible } }]
+- match: [{ uri: { prefix: /any } }]
+  retries: { attempts: 1, retryOn: 5xx, backoff: 1ms, retryIgnorePreviousHosts: false }
+  route: [{ destination: { host: fallible } }]`,
+  ),
+  `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: places }
+spec:
+  hosts: [places.example.com]
+  resolution: STATIC
+  ports: [{ number: 80, name: http, protocol: HTTP, targetPort: 8080 }]
+  endpoints: [{ address: "@near-v1-0", labels: { tier: test } }, { address: "@far-v1-0", labels: { tier: other } }]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: places }
+spec:
+  host: places.example.com
+  trafficPolicy:
+    loadBalancer: { localityLbSetting: { failoverPriority: [tier] } }
+    outlierDetection: { consecutive5xxErrors: 1000 }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: places }
+spec:
+  hosts: [places.example.com]
+  http:
+    - match: [{ uri: { prefix: /remote } }]
+      retries: { attempts: 4, retryOn: 5xx, backoff: 1ms, retryIgnorePreviousHosts: false, retryRemoteLocalities: true }
+      route: [{ destination: { host: places.example.com } }]
+    - retries: { attempts: 4, retryOn: 5xx, backoff: 1ms, retryIgnorePreviousHosts: false }
+      route: [{ destination: { host: places.example.com } }]`,
   routes(
     "faults",
     `- match: [{ uri: { prefix: /abort } }]
@@ -155,6 +220,9 @@ const istio = [
 - match: [{ uri: { prefix: /slow-some } }]
   fault: { delay: { fixedDelay: 150ms, percentage: { value: 25 } } }
   route: [{ destination: { host: faults } }]
+- match: [{ uri: { prefix: /whole-some } }]
+  fault: { delay: { fixedDelay: 150ms, percent: 25 } }
+  route: [{ destination: { host: faults } }]
 - match: [{ uri: { prefix: /grpc } }]
   fault: { abort: { grpcStatus: UNAVAILABLE, percentage: { value: 100 } } }
   route: [{ destination: { host: faults } }]`,
@@ -165,6 +233,14 @@ const istio = [
   route: [{ destination: { host: mirrored } }]
   mirror: { host: shadow }
   mirrorPercentage: { value: 50 }
+- match: [{ uri: { prefix: /whole-half } }]
+  route: [{ destination: { host: mirrored } }]
+  mirror: { host: shadow }
+  mirrorPercent: 50
+- match: [{ uri: { prefix: /old-half } }]
+  route: [{ destination: { host: mirrored } }]
+  mirror: { host: shadow }
+  mirror_percent: 50
 - match: [{ uri: { prefix: /several } }]
   route: [{ destination: { host: mirrored } }]
   mirrors:
@@ -188,6 +264,9 @@ const istio = [
     "shared",
     `- match: [{ uri: { prefix: /ignore } }]
   corsPolicy: { allowOrigins: [{ exact: "https://page.example.com" }], unmatchedPreflights: IGNORE }
+  route: [{ destination: { host: shared } }]
+- match: [{ uri: { prefix: /old } }]
+  corsPolicy: { allowOrigin: ["https://old.example.com"] }
   route: [{ destination: { host: shared } }]
 - corsPolicy:
     allowOrigins: [{ exact: "https://page.example.com" }, { regex: "https://[a-z]+\\\\.example\\\\.org" }]
@@ -257,7 +336,7 @@ let world: World;
 beforeAll(async () => {
   world = await World.start("v", {
     istio,
-    proxies: [{ name: "caller", labels: { app: "caller" } }],
+    proxies: [{ name: "caller", labels: { app: "caller", tier: "test" } }],
     services: [
       { name: "matches", ports: twoPorts },
       { name: "weights", pods: { v1: 1, v2: 1 } },
@@ -269,7 +348,8 @@ beforeAll(async () => {
         name,
       })),
       { name: "retries" },
-      { name: "fallible", pods: { v1: 1, closed: 1 } },
+      { name: "fallible", pods: { v1: 1, v2: 1 } },
+      ...["told", "near", "far"].map((name) => ({ name })),
       ...["named", "unnamed"].map((name) => ({ name, namespace: "wild" })),
     ],
   });
@@ -305,10 +385,18 @@ describe("HTTPMatchRequest", () => {
     ["uri regex is the whole path", "matches:9080/regex/42/more", {}, "none"],
     ["uri in another case", "matches:9080/EXACT", {}, "none"],
     ["ignoreUriCase", "matches:9080/aNYcASE/more", {}, "anycase"],
+    ["ignoreUriCase of an exact path", "matches:9080/eXACTcASE", {}, "anycaseexact"],
+    // Envoy leaves case in regular expressions to the expressions themselves.
+    ["ignoreUriCase of an expression", "matches:9080/case/ABC", {}, "none"],
     ["scheme", "matches:9080/scheme", {}, "scheme"],
+    ["scheme prefix and method prefix", "matches:9080/parts", { method: "PATCH" }, "schemeprefix"],
+    ["scheme regex and method regex", "matches:9080/parts", { method: "DELETE" }, "schemeregex"],
+    ["another scheme", "matches:9080/parts", {}, "none"],
     ["method", "matches:9080/method", { method: "PUT" }, "method"],
     ["another method", "matches:9080/method", { method: "POST" }, "none"],
     ["authority", "matches.shop:9080/authority", {}, "authority"],
+    ["authority exact", "matches.shop.svc:9080/authority", {}, "authorityexact"],
+    ["authority regex", "matches.shop.svc.cluster.local:9080/authority", {}, "authorityregex"],
     ["another authority", "matches:9080/authority", {}, "none"],
     ["header exact", "matches:9080/header", gold, "header"],
     ["header prefix", "matches:9080/header", { headers: { "x-tier": "silver" } }, "headerprefix"],
@@ -321,7 +409,27 @@ describe("HTTPMatchRequest", () => {
     ["withoutHeaders without the header", "matches:9080/without", {}, "without"],
     ["withoutHeaders of any value, absent", "matches:9080/absent", {}, "absent"],
     ["withoutHeaders of any value, present", "matches:9080/absent", gold, "none"],
+    ["withoutHeaders with *, absent", "matches:9080/nothing", {}, "withoutany"],
+    ["withoutHeaders with *, present", "matches:9080/nothing", gold, "none"],
+    ["withoutHeaders with a prefix, other", "matches:9080/not-prefix", gold, "withoutprefix"],
+    ["withoutHeaders with a prefix, the same", "matches:9080/not-prefix", { headers: { "x-tier": "silver" } }, "none"],
+    ["withoutHeaders with a prefix, absent", "matches:9080/not-prefix", {}, "withoutprefix"],
+    ["withoutHeaders with an expression, other", "matches:9080/not-regex", gold, "withoutregex"],
+    [
+      "withoutHeaders with an expression, the same",
+      "matches:9080/not-regex",
+      { headers: { "x-tier": "bronze" } },
+      "none",
+    ],
+    ["two withoutHeaders, neither there", "matches:9080/not-two", {}, "withouttwo"],
+    ["two withoutHeaders, one there", "matches:9080/not-two", { headers: { "x-test": "1" } }, "none"],
+    ["two headers", "matches:9080/two", { headers: { "x-tier": "gold", "x-test": "1" } }, "headertwo"],
+    ["one of two headers", "matches:9080/two", gold, "none"],
+    ["header exact is the whole value", "matches:9080/header", { headers: { "x-tier": "golden" } }, "none"],
+    ["header regex is the whole value", "matches:9080/header", { headers: { "x-tier": "bronze9" } }, "none"],
     ["query exact", "matches:9080/query?page=7", {}, "query"],
+    ["query prefix", "matches:9080/query?page=before", {}, "queryprefix"],
+    ["query regex is the whole value", "matches:9080/query?page=aab", {}, "none"],
     ["query regex", "matches:9080/query?page=aaa", {}, "queryregex"],
     ["query present", "matches:9080/query?all=", {}, "querypresent"],
     ["no query", "matches:9080/query", {}, "none"],
@@ -368,6 +476,24 @@ describe("HTTPRouteDestination", () => {
 
   test("a destination that does not exist answers 503", async () => {
     expect(await send("unknown-target:9080/")).toMatchObject({ status: 503, seen: undefined });
+  });
+});
+
+describe("HTTPRoute name", () => {
+  test.each([
+    ["and the name of the match", "/first", "orders.first"],
+    ["where the match has none", "/second", "orders"],
+    ["of the match alone", "/lone", ".lone"],
+  ])("%s", async (_what, path, name) => {
+    expect((await send(`told:9080${path}`)).headers["x-route"]).toBe(name);
+  });
+
+  test("HTTPMatchRequest statPrefix counts the requests of a match apart", async () => {
+    const counted = () => world.envoy("caller").sumOf(/^vhost\..*\.route\.first-orders\.upstream_rq_completed$/);
+    const before = await counted();
+    await inParallel(3, 1, () => send("told:9080/first/counted"));
+    await send("told:9080/second");
+    expect((await counted()) - before).toBe(3);
   });
 });
 
@@ -476,6 +602,38 @@ describe("HTTPRetry", () => {
     expect(asked("retries", "/each")).toBe(2);
   });
 
+  test("backoff is the longest wait before the first retry, and grows", async () => {
+    using _failing = world.backends.behave("retries", () => ({ status: 503 }));
+    const results = await inParallel(20, 20, (at) => send(`retries:9080/slowly/${at}`, { fresh: true }));
+    // Up to 100 ms in all by default. By chance less than 150 ms with one of 25.
+    expect(results.filter(({ ms }) => ms > 150).length).toBeGreaterThan(10);
+  });
+
+  /** How many of 200 requests fail when one of two Pods does. */
+  async function failures(path: string): Promise<number> {
+    using _failing = world.backends.behave("fallible-v1", () => ({ status: 503 }));
+    const results = await inParallel(200, 4, () => send(`fallible:9080${path}`));
+    return results.filter(({ status }) => status !== 200).length;
+  }
+
+  test("retryIgnorePreviousHosts: by default a retry goes to another Pod", async () => {
+    // It is left at the same Pod when five new choices come out the same: two of 200 are expected.
+    expect(await failures("/another")).toBeLessThan(12);
+  });
+
+  test("retryIgnorePreviousHosts false: a retry may go to the same Pod", async () => {
+    // 50 are expected; five standard deviations are 31.
+    expect(await failures("/any")).toBeGreaterThan(19);
+  });
+
+  test("retryRemoteLocalities: after two attempts the next locality's turn comes", async () => {
+    using _failing = world.backends.behave("near", () => ({ status: 503 }));
+    const { pod, headers } = await seenAt("places.example.com/remote");
+    expect({ pod, attempt: headers["x-envoy-attempt-count"] }).toEqual({ pod: "far-v1-0", attempt: "3" });
+    expect((await send("places.example.com/near")).status).toBe(503);
+    expect(asked("near", "/near")).toBe(5);
+  });
+
   test("by default an answer of the backend is not retried", async () => {
     using _failing = failing(1, 503);
     expect((await send("retries:9080/default")).status).toBe(503);
@@ -532,9 +690,12 @@ describe("HTTPFaultInjection", () => {
     expect(ms).toBeLessThan(3000);
   });
 
-  test("Delay percentage", async () => {
+  test.each([
+    ["Delay percentage", "/slow-some"],
+    ["Delay percent", "/whole-some"],
+  ])("%s", async (_field, path) => {
     const before = await injectedDelays();
-    await inParallel(200, 20, () => send("faults:9080/slow-some"));
+    await inParallel(200, 20, () => send(`faults:9080${path}`));
     const delayed = (await injectedDelays()) - before;
     // 50 are expected; five standard deviations are 31.
     expect(delayed).toBeGreaterThan(19);
@@ -553,12 +714,16 @@ describe("HTTPRoute mirror", () => {
     expect(copy).toMatchObject({ method: "POST", body: "order", host: "mirrored:9080" });
   });
 
-  test("mirrorPercentage", async () => {
-    await inParallel(400, 8, () => send("mirrored:9080/half"));
-    expect(asked("mirrored", "/half")).toBe(400);
+  test.each([
+    ["mirrorPercentage", "/half"],
+    ["mirrorPercent", "/whole-half"],
+    ["mirror_percent", "/old-half"],
+  ])("%s", async (_field, path) => {
+    await inParallel(400, 8, () => send(`mirrored:9080${path}`));
+    expect(asked("mirrored", path)).toBe(400);
     // 200 are expected; five standard deviations are 50. The last copies are on their way.
-    await expect.poll(() => asked("shadow", "/half")).toBeGreaterThan(150);
-    expect(asked("shadow", "/half")).toBeLessThan(250);
+    await expect.poll(() => asked("shadow", path)).toBeGreaterThan(150);
+    expect(asked("shadow", path)).toBeLessThan(250);
   });
 
   test("mirrors", async () => {
@@ -608,6 +773,13 @@ describe("CorsPolicy", () => {
   test("origins may be given by a regular expression", async () => {
     const { headers } = await send("shared:9080/", preflight("https://any.example.org"));
     expect(headers["access-control-allow-origin"]).toBe("https://any.example.org");
+  });
+
+  test("allowOrigin takes origins as they are", async () => {
+    const { headers } = await send("shared:9080/old", preflight("https://old.example.com"));
+    expect(headers["access-control-allow-origin"]).toBe("https://old.example.com");
+    const other = await send("shared:9080/old", preflight("https://older.example.com"));
+    expect(other.headers).not.toHaveProperty("access-control-allow-origin");
   });
 
   test("a request proper gets the headers on its answer", async () => {
