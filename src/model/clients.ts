@@ -1,10 +1,10 @@
 import { ownValue } from "#api/record.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
-import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { type Client, clientKey, everyone } from "./client.ts";
+import { delegatesOf, destinationsOf } from "./destinations.ts";
 import { exportsOf, isExportedTo, namedExports } from "./exports.ts";
 import { isWildcard } from "#api/istio/hosts.ts";
 import { parseServiceHost, resolveHost } from "./hosts.ts";
@@ -222,7 +222,7 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
       );
       const exports = exportsOf(row.spec.exportTo, mesh().defaultVirtualServiceExportTo);
       if (!inside || !isExportedTo(exports, row.namespace, client.namespace)) return [];
-      return destinationsOf(row).map((host) => resolveHost(host, row.namespace));
+      return [row, ...delegatesOf(tables.virtualServices.rows, row)].flatMap(destinationsOf);
     });
     return [...new Set(targets)].toSorted();
   };
@@ -274,12 +274,4 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     onPort,
     imports,
   };
-}
-
-/** Hosts that a VirtualService's routes send to, as written. */
-function destinationsOf(row: Config<VirtualServiceSpec>): readonly string[] {
-  const { http = [], tls = [], tcp = [] } = row.spec;
-  const routes = [...http, ...tls, ...tcp].flatMap((route) => route.route ?? []).map((each) => each.destination.host);
-  const mirrors = http.flatMap((route) => [route.mirror, ...(route.mirrors ?? []).map((each) => each.destination)]);
-  return [...routes, ...mirrors.flatMap((mirror) => mirror?.host ?? [])];
 }

@@ -69,8 +69,9 @@ interface Dated {
   readonly ref: ObjectRef;
 }
 
+/** Of two that were made in the same second, as is common, Istio takes the one whose name comes first. */
 function ageKey({ created, ref }: Dated): string {
-  return `${created} ${ref.namespace ?? ""}/${ref.name}/${ref.cluster ?? ""}`;
+  return `${created} ${ref.name} ${ref.namespace ?? ""} ${ref.cluster ?? ""}`;
 }
 
 /** Older first, then by cluster or name, so that every copy of the control plane decides alike. */

@@ -4,6 +4,7 @@ import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { type Client, clientKey, everyone } from "./client.ts";
 import type { ClientQueries } from "./clients.ts";
+import { delegatesOf } from "./destinations.ts";
 import { exportsOf, isExportedTo } from "./exports.ts";
 import { compareHosts, resolveHost } from "./hosts.ts";
 import type { Config } from "./rows.ts";
@@ -32,11 +33,11 @@ interface Exposure {
 interface VirtualHostRules {
   /** A full host name, possibly a wildcard. */
   readonly host: string;
-  /** Keys of the VirtualServices: the more private ones first, then the older ones. */
+  /** Keys of the VirtualServices: the more private ones first (`distance`), then the older ones. */
   readonly virtualServices: readonly string[];
 }
 
-/** A VirtualService that routes connections, with its hosts that a client sees. */
+/** A VirtualService that routes connections. */
 interface ConnectionHosts {
   readonly virtualService: string;
   /** Full host names; may begin with a wildcard. */
@@ -82,10 +83,10 @@ function sourceLabelsOf({ http = [] }: VirtualServiceSpec): readonly StringMap[]
   return http.flatMap(({ match = [] }) => match).flatMap(({ sourceLabels }) => (sourceLabels ? [sourceLabels] : []));
 }
 
-/** What only its own namespace sees goes before what some namespaces see, and that before what all see; Istio's order. */
-function breadth({ exportTo, namespace }: Exposure): number {
+/** What is not for all goes before what is, and of that what the viewer's own namespace has first; Istio's order. */
+function distance({ exportTo, namespace }: Exposure, viewer: string): number {
   if (exportTo.includes(everyone)) return 2;
-  return exportTo.every((each) => each === "." || each === namespace) ? 0 : 1;
+  return namespace === viewer ? 0 : 1;
 }
 
 /** Declares the queries about VirtualServices. */
@@ -126,17 +127,21 @@ export function virtualServiceQueries(
       .get(only)
       .flatMap((key) => exposure.get(key) ?? [])
       .filter((each) => each.gateways.includes(gateway) && isExportedTo(each.exportTo, each.namespace, viewer))
-      .toSorted((a, b) => breadth(a) - breadth(b));
+      .toSorted((a, b) => distance(a, viewer) - distance(b, viewer));
+
+  /** A Sidecar that lets in one host of a VirtualService lets in the whole, as in Istio. */
+  const imported = (client: Client): readonly Exposure[] =>
+    visible(client.namespace, meshGateway).filter(({ namespace, hosts }) =>
+      hosts.some((host) => clients.imports(client, namespace, host)),
+    );
 
   const meshHosts = engine.query<Client, readonly VirtualHostRules[]>({
     name: "virtual-hosts",
     key: clientKey,
     compute: (client) => {
       const byHost = new Map<string, string[]>();
-      for (const each of visible(client.namespace, meshGateway)) {
-        for (const host of each.hosts.filter((name) => clients.imports(client, each.namespace, name))) {
-          byHost.set(host, [...(byHost.get(host) ?? []), each.key]);
-        }
+      for (const each of imported(client)) {
+        for (const host of each.hosts) byHost.set(host, [...(byHost.get(host) ?? []), each.key]);
       }
       return [...byHost]
         .map(([host, virtualServices]) => ({ host, virtualServices }))
@@ -148,13 +153,9 @@ export function virtualServiceQueries(
     name: "virtual-services-for-connections",
     key: clientKey,
     compute: (client) =>
-      visible(client.namespace, meshGateway)
+      imported(client)
         .filter(({ connections }) => connections)
-        .map(({ key, namespace, hosts }) => ({
-          virtualService: key,
-          hosts: hosts.filter((host) => clients.imports(client, namespace, host)),
-        }))
-        .filter(({ hosts }) => hosts.length > 0),
+        .map(({ key, hosts }) => ({ virtualService: key, hosts })),
   });
 
   const forGateway = engine.query<GatewayClient, readonly string[]>({
@@ -166,10 +167,7 @@ export function virtualServiceQueries(
   const labelsIn = engine.stringQuery("source-labels-in", (key): readonly StringMap[] => {
     const row = rows.get(key);
     if (!row) return [];
-    const delegates = (row.spec.http ?? []).flatMap(({ delegate }) =>
-      delegate ? (rows.get(`${delegate.namespace ?? row.namespace}/${delegate.name ?? ""}`) ?? []) : [],
-    );
-    return [row, ...delegates].flatMap(({ spec }) => sourceLabelsOf(spec));
+    return [row, ...delegatesOf(rows, row)].flatMap(({ spec }) => sourceLabelsOf(spec));
   });
 
   const sourceLabels = engine.query<Client, readonly StringMap[]>({
