@@ -41,7 +41,7 @@ interface ProxyClass {
   readonly proxies: readonly MeshProxy[];
 }
 
-const types: readonly ResourceType[] = ["listener", "route", "cluster", "endpoints", "nameTable"];
+const types: readonly ResourceType[] = ["listener", "route", "cluster", "endpoints", "secret", "nameTable"];
 
 function changesOf(
   before: ProxyResources,

@@ -13,6 +13,7 @@ const shortTypes: Readonly<Record<string, string>> = {
   [typeUrls.endpoints]: "EDS",
   [typeUrls.listener]: "LDS",
   [typeUrls.route]: "RDS",
+  [typeUrls.secret]: "SDS",
   [typeUrls.nameTable]: "NDS",
 };
 

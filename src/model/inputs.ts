@@ -2,6 +2,7 @@ import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Table } from "#incremental/table.ts";
+import { configMapRow, secretRow } from "./credentials/row.ts";
 import { type Config, configRow, nodeRow, podRow, rowKey, serviceRow, sliceRow } from "./rows.ts";
 import type { Tables } from "./tables.ts";
 
@@ -71,6 +72,8 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
     ["EndpointSlice", clusterSlot(tables.slices, sliceRow)],
     ["Pod", clusterSlot(tables.pods, podRow)],
     ["Node", clusterSlot(tables.nodes, nodeRow)],
+    ["Secret", clusterSlot(tables.secrets, secretRow)],
+    ["ConfigMap", clusterSlot(tables.configMaps, configMapRow)],
     ["VirtualService", meshSlot(tables.virtualServices.rows)],
     ["DestinationRule", meshSlot(tables.destinationRules.rows)],
     ["Gateway", meshSlot(tables.gateways.rows)],

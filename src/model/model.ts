@@ -1,5 +1,6 @@
 import type { Engine } from "#incremental/engine.ts";
 import { type ClientQueries, clientQueries } from "./clients.ts";
+import { type CredentialQueries, credentialQueries } from "./credentials/queries.ts";
 import { type RuleQueries, ruleQueries } from "./destinationrules.ts";
 import { type EndpointQueries, endpointQueries } from "./endpoints.ts";
 import { type EnvoyFilterQueries, envoyFilterQueries } from "./envoyfilters.ts";
@@ -25,6 +26,7 @@ export interface Model {
   readonly workloads: WorkloadQueries;
   readonly envoyFilters: EnvoyFilterQueries;
   readonly extensions: ExtensionQueries;
+  readonly credentials: CredentialQueries;
   readonly findings: FindingQuery;
 }
 
@@ -37,6 +39,7 @@ export function createModel(engine: Engine): Model {
   const rules = ruleQueries(engine, tables, services);
   const virtualServices = virtualServiceQueries(engine, tables, services, clients);
   const gateways = gatewayQueries(engine, tables);
+  const credentials = credentialQueries(engine, tables);
   return {
     inputs: modelInputs(engine, tables),
     tables,
@@ -49,6 +52,7 @@ export function createModel(engine: Engine): Model {
     workloads: workloadQueries(engine, tables, services, endpoints),
     envoyFilters: envoyFilterQueries(engine, tables, services),
     extensions: extensionQueries(engine, tables, services),
+    credentials,
     findings: findingQuery(engine, { tables, services, endpoints, rules, gateways, virtualServices }),
   };
 }

@@ -10,6 +10,8 @@ import type { WasmPluginSpec } from "#api/istio/wasm-plugin.ts";
 import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Index, Table } from "#incremental/table.ts";
+import type { CredentialRow } from "./credentials/row.ts";
+import { ruleCredentials } from "./credentials/uses.ts";
 import { serviceHost, resolveHost } from "./hosts.ts";
 import { externalNameOf } from "./service.ts";
 import type { ClusterRow, Config, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
@@ -60,6 +62,8 @@ export interface Tables {
   readonly destinationRules: ConfigTable<DestinationRuleSpec>;
   /** By namespace and host: `shop/reviews.shop.svc.cluster.local`. */
   readonly rulesByHost: Index<Config<DestinationRuleSpec>>;
+  /** Those that name credentials, under the one name `""`. */
+  readonly rulesWithCredentials: Index<Config<DestinationRuleSpec>>;
   readonly virtualServices: ConfigTable<VirtualServiceSpec>;
   /** By full host name. */
   readonly virtualServicesByHost: Index<Config<VirtualServiceSpec>>;
@@ -68,6 +72,10 @@ export interface Tables {
   readonly envoyFilters: ConfigTable<EnvoyFilterSpec>;
   readonly wasmPlugins: ConfigTable<WasmPluginSpec>;
   readonly trafficExtensions: ConfigTable<TrafficExtensionSpec>;
+  /** Of clusters and of the mesh's own API, whose cluster is empty. */
+  readonly secrets: Table<CredentialRow>;
+  /** Those of the mesh's own API that hold authorities. */
+  readonly configMaps: Table<CredentialRow>;
 }
 
 function configTable<Spec>(engine: Engine, name: string): ConfigTable<Spec> {
@@ -119,6 +127,9 @@ export function declareTables(engine: Engine): Tables {
     rulesByHost: destinationRules.rows.index("host", (row) => [
       serviceKey(row.namespace, resolveHost(row.spec.host, row.namespace)),
     ]),
+    rulesWithCredentials: destinationRules.rows.index("credentials", (row) =>
+      ruleCredentials(row.spec).length > 0 ? [""] : [],
+    ),
     virtualServices,
     virtualServicesByHost: virtualServices.rows.index("host", (row) =>
       (row.spec.hosts ?? []).map((host) => resolveHost(host, row.namespace)),
@@ -128,5 +139,7 @@ export function declareTables(engine: Engine): Tables {
     envoyFilters: configTable(engine, "envoyfilters"),
     wasmPlugins: configTable(engine, "wasmplugins"),
     trafficExtensions: configTable(engine, "trafficextensions"),
+    secrets: engine.table("secrets"),
+    configMaps: engine.table("configmaps"),
   };
 }

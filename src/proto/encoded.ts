@@ -9,6 +9,7 @@ export const typeUrls = {
   endpoints: "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
   listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
   route: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+  secret: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 

@@ -5,7 +5,7 @@ import { service } from "#api/kubernetes/service.ts";
 import type { Client } from "#kube/client.ts";
 import type { Model } from "#model/model.ts";
 import { type Source, type SourceContext, follow } from "./feed.ts";
-import { modelFeed } from "./mesh.ts";
+import { modelFeed, secretFeed } from "./mesh.ts";
 
 /** Kinds of a member cluster that translation reads. */
 export const clusterKinds = [service, endpointSlice, pod, node];
@@ -27,6 +27,6 @@ export function followCluster(
 ): Source {
   model.inputs.putCluster(cluster.name, cluster.network);
   const logger = context.logger.with({ cluster: cluster.name });
-  const feeds = clusterKinds.map((kind) => modelFeed(kind, model, cluster.name));
+  const feeds = [...clusterKinds.map((kind) => modelFeed(kind, model, cluster.name)), secretFeed(model, cluster.name)];
   return follow(client, feeds, { ...context, logger }, signal);
 }

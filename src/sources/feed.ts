@@ -10,6 +10,8 @@ export interface Feed {
   readonly kind: KindRef;
   /** Which objects of the kind; all unless given. */
   readonly selection?: Selection;
+  /** Drops what nobody reads, before an object is kept. */
+  readonly trim?: (object: ResourceObject) => ResourceObject;
   /** Called inside a change of the engine. */
   readonly put: (object: ResourceObject) => void;
   readonly remove: (object: ResourceObject) => void;
@@ -67,10 +69,16 @@ async function all(promises: readonly Promise<void>[]): Promise<void> {
 export function follow(client: Client, feeds: readonly Feed[], context: SourceContext, signal: AbortSignal): Source {
   const followed = feeds.map((feed) => {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const { kind, selection } = feed;
+    const { kind, selection, trim = (object) => object } = feed;
     const { clock, logger } = context;
     const reflector = new Reflector(
-      { client: client.of(kind), clock, logger, trim: withoutManagedFields, ...(selection && { selection }) },
+      {
+        client: client.of(kind),
+        clock,
+        logger,
+        trim: (object) => trim(withoutManagedFields(object)),
+        ...(selection && { selection }),
+      },
       (change) => {
         enter(context, feed, change);
         if (change.kind === "sync") resolve();

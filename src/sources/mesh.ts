@@ -8,8 +8,11 @@ import { trafficExtension } from "#api/istio/traffic-extension.ts";
 import { virtualService } from "#api/istio/virtual-service.ts";
 import { wasmPlugin } from "#api/istio/wasm-plugin.ts";
 import { workloadEntry } from "#api/istio/workload-entry.ts";
+import { configMap } from "#api/kubernetes/config-map.ts";
+import { secret } from "#api/kubernetes/secret.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import type { KindRef, Client } from "#kube/client.ts";
+import { secretSelector, withoutOtherData } from "#model/credentials/row.ts";
 import type { Model } from "#model/model.ts";
 import { type Feed, type Source, type SourceContext, follow } from "./feed.ts";
 import { MeshSettingsFeeds } from "./mesh-config.ts";
@@ -24,10 +27,18 @@ export function modelFeed(kind: KindRef, model: Model, cluster = ""): Feed {
   };
 }
 
+/** Secrets as far as they may hold certificates. */
+export function secretFeed(model: Model, cluster = ""): Feed {
+  return { ...modelFeed(secret, model, cluster), selection: secretSelection, trim: withoutOtherData };
+}
+
 /** A kind whose objects only the audience is told of. */
 function audienceFeed(kind: KindRef): Feed {
   return { kind, put: () => undefined, remove: () => undefined };
 }
+
+/** Which Secrets are read: those of types that may hold certificates. */
+export const secretSelection = { fieldSelector: secretSelector };
 
 /** Istio's kinds that enter the model. */
 export const istioKinds = [
@@ -62,6 +73,8 @@ export function followMesh(
   const feeds = [
     ...istioKinds.map((kind) => modelFeed(kind, model)),
     ...untranslatedKinds.map(audienceFeed),
+    secretFeed(model),
+    { ...modelFeed(configMap, model), trim: withoutOtherData },
     ...new MeshSettingsFeeds(model, name, context).feeds,
   ];
   return follow(client, feeds, context, signal);

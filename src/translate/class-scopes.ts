@@ -9,6 +9,7 @@ import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
 import type { EndpointSetQueries } from "./endpoint-queries.ts";
 import type { Place } from "./endpoints/locality.ts";
+import type { SecretQueries } from "./secrets/queries.ts";
 import { scopeKey } from "./scopes.ts";
 import type { GatewayRouteView, ProxyView, SidecarRouteView } from "./view.ts";
 
@@ -20,13 +21,23 @@ function selectedLabels(labels: StringMap, selectors: readonly StringMap[]): Str
   return Object.assign({}, ...selectors.filter((selector) => labelsMatch(selector, labels))) as StringMap;
 }
 
+/** What the scopes of classes are worked out with. */
+export interface ClassScopeContext {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly endpointSets: EndpointSetQueries;
+  readonly connections: ConnectionQueries;
+  readonly secrets: SecretQueries;
+}
+
 /** Works out which sets of resources a class of proxies shares with which others; read it inside of a query. */
-export function classScopes(
-  engine: Engine,
-  model: Model,
-  endpointSets: EndpointSetQueries,
-  connections: ConnectionQueries,
-): (view: ProxyView) => ClassScopes {
+export function classScopes({
+  engine,
+  model,
+  endpointSets,
+  connections,
+  secrets,
+}: ClassScopeContext): (view: ProxyView) => ClassScopes {
   const { clients, workloads, gateways, virtualServices } = model;
 
   /** Many, and the same for all classes of a client: worked out once, and one text each in memory. */
@@ -55,6 +66,13 @@ export function classScopes(
     return { services, namedPorts: Object.fromEntries(named) };
   };
 
+  /** None where nothing asks for a secret, as in most meshes. */
+  const secretScopes = (view: ProxyView, gatewayKeys: readonly string[]): readonly string[] => {
+    const { namespace, cluster } = view;
+    const readers = { namespace, cluster, gateways: gatewayKeys, rules: secrets.rulesFor(view) };
+    return readers.gateways.length + readers.rules.length === 0 ? [] : [scopeKey({ kind: "secrets", readers })];
+  };
+
   const sidecarScopes = (view: ProxyView): ClassScopes => {
     const { namespace, cluster, network, labels, interception } = view;
     const client = clients.sidecarClient({ namespace, labels });
@@ -81,6 +99,7 @@ export function classScopes(
         scopeKey({ kind: "virtual-inbound", inbound, transparent }),
       ],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
+      [typeUrls.secret]: secretScopes(view, []),
       [typeUrls.nameTable]: [scopeKey({ kind: "name-table", client, cluster, network })],
     };
   };
@@ -117,6 +136,7 @@ export function classScopes(
       [typeUrls.endpoints]: [scopeKey({ kind: "endpoints", client, place: placeOf(view) })],
       [typeUrls.listener]: [scopeKey({ kind: "gateway-listeners", view: routeView })],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
+      [typeUrls.secret]: secretScopes(view, selecting),
       [typeUrls.nameTable]: [scopeKey({ kind: "name-table", client, cluster, network })],
     };
   };

@@ -8,6 +8,7 @@ import type { PatchQueries } from "./patches/queries.ts";
 import { parsePlain, type Scope } from "./scopes.ts";
 import type { GatewayQueries } from "./gateways/queries.ts";
 import type { PlacedServer } from "./gateways/server.ts";
+import type { SecretQueries } from "./secrets/queries.ts";
 import type { Translator } from "./translator.ts";
 import type { GatewayRouteView, RouteView } from "./view.ts";
 
@@ -21,6 +22,7 @@ export interface OriginContext {
   readonly gateways: GatewayQueries;
   readonly routes: RouteQueries;
   readonly patches: PatchQueries;
+  readonly secrets: SecretQueries;
   readonly resource: Translator["resource"];
 }
 
@@ -29,7 +31,9 @@ function distinct(refs: readonly ObjectRef[]): readonly ObjectRef[] {
 }
 
 /** Which objects made a resource; asked for status and by people, so it is worked out each time and kept nowhere. */
-export function originsOf({ model, listeners, gateways, routes, patches, resource }: OriginContext): Origins {
+export function originsOf(context: OriginContext): Origins {
+  const { model, listeners, gateways, routes, patches, secrets, resource } = context;
+
   const sidecar = (client: Client): readonly ObjectRef[] => {
     const row = model.clients.sidecar(client);
     return row ? [row.ref] : [];
@@ -116,6 +120,8 @@ export function originsOf({ model, listeners, gateways, routes, patches, resourc
       }
       case "added":
         return patches.addedBy(scope, name);
+      case "secrets":
+        return secrets.origins(scope.readers, name);
       case "fixed-clusters":
       case "name-table":
         return [];

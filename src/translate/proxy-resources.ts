@@ -38,6 +38,7 @@ export function classResources(translator: Translator, proxyClass: string): Prox
     listener,
     endpoints: named(typeUrls.endpoints, awaited(cluster)),
     route: named(typeUrls.route, awaited(listener)),
+    secret: all(typeUrls.secret),
     nameTable: all(typeUrls.nameTable),
   };
 }

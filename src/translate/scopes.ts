@@ -4,6 +4,7 @@ import type { Bucket } from "#model/clients.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import type { Place } from "./endpoints/locality.ts";
 import type { PatchScope } from "./patches/scope.ts";
+import type { SecretReaders } from "./secrets/queries.ts";
 import type { RouteSource } from "./routes/source.ts";
 import type { GatewayRouteView, RouteView } from "./view.ts";
 
@@ -37,6 +38,8 @@ export type PlainScope =
   /** Listeners of gateways. */
   | { readonly kind: "gateway-listeners"; readonly view: GatewayRouteView }
   | { readonly kind: "routes"; readonly view: RouteView }
+  /** Certificates and authorities that proxies may read. */
+  | { readonly kind: "secrets"; readonly readers: SecretReaders }
   /** Names that a proxy's DNS answers. */
   | { readonly kind: "name-table"; readonly client: Client; readonly cluster: string; readonly network: string };
 

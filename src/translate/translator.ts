@@ -21,6 +21,7 @@ import { patchQueries } from "./patches/queries.ts";
 import { classKey, type NodeInfo, parseClass, proxyView } from "./proxy-class.ts";
 import { destinationQueries } from "./routes/destination-queries.ts";
 import { routeQueries } from "./routes/queries.ts";
+import { secretQueries } from "./secrets/queries.ts";
 import { parsePlain, parseScope, type Scope, scopeKey } from "./scopes.ts";
 import { unclaimedQuery } from "./unclaimed.ts";
 import { unsupported } from "./unsupported.ts";
@@ -40,7 +41,7 @@ export interface Translator {
   classOf(node: NodeInfo): string;
   /** A class's scopes, by type. */
   readonly scopes: Query<string, ClassScopes>;
-  /** Names of a scope of clusters, of listeners or of a name table, sorted. */
+  /** Names of a scope of clusters, of listeners, of secrets or of a name table, sorted. */
   readonly names: Query<string, readonly string[]>;
   /** A resource, or undefined where the scope has none of that name. */
   readonly resource: Query<ScopedName, EncodedResource | undefined>;
@@ -79,7 +80,8 @@ export function createTranslator(
   const gateways = gatewayQueries({ engine, model, destinations, connections });
   const routes = routeQueries(engine, model, unclaimed, destinations, gateways, traced);
   const nameTables = nameTableQueries(engine, model);
-  const scopesFor = classScopes(engine, model, endpointSets, connections);
+  const secrets = secretQueries(engine, model);
+  const scopesFor = classScopes({ engine, model, endpointSets, connections, secrets });
 
   const patches = patchQueries(engine, model, registryOf(registry));
 
@@ -106,6 +108,9 @@ export function createTranslator(
         return gateways.names(scope.view);
       case "name-table":
         return [nameTableName];
+      case "secrets":
+        // Proxies ask for these by name; whoever asks what a proxy may get is told of all.
+        return secrets.names(scope.readers);
       case "endpoints":
       case "routes":
         // Proxies ask for these by the names that their clusters and listeners have.
@@ -140,6 +145,8 @@ export function createTranslator(
         return gateways.listener(scope.view, name);
       case "routes":
         return routes.configuration(scope.view, name);
+      case "secrets":
+        return secrets.secret(scope.readers, name);
       case "name-table":
         return name === nameTableName ? nameTables.table(scope) : undefined;
       case "patched": {
@@ -162,7 +169,7 @@ export function createTranslator(
     namesIn(parseScope(key)).toSorted(),
   );
 
-  const origins = originsOf({ model, listeners, gateways, routes, patches, resource });
+  const origins = originsOf({ model, listeners, gateways, routes, patches, secrets, resource });
 
   return {
     classOf: (node) => classKey(proxyView(node)),

@@ -9,7 +9,8 @@ import { endingTls } from "#model/ingress.ts";
 import { findingsOf, type Problem } from "#model/findings/finding.ts";
 import { unservedEgress } from "#model/sidecars.ts";
 import type { Tables } from "#model/tables.ts";
-import { supportsTransport } from "./clusters/transport.ts";
+import { isBuiltin } from "#model/credentials/name.ts";
+import { usesBuiltin } from "#model/credentials/uses.ts";
 import { brokenHash, canEnd } from "./gateways/tls.ts";
 import { conflictingServers } from "./gateways/conflicts.ts";
 import { serverKind } from "./gateways/server.ts";
@@ -23,8 +24,8 @@ function policyProblems(policy: TrafficPolicy | undefined, at: string): readonly
   const { tls, loadBalancer, portLevelSettings = [] } = policy;
   const problems: Problem[] = [];
   const add = (field: string, message: string): number => problems.push(notImplemented(`${at}.${field}`, message));
-  if (!supportsTransport(tls)) {
-    add("tls.credentialName", "Certificates of Secrets are not served yet; connections are plain. Name files instead.");
+  if (isBuiltin(tls?.credentialName ?? "")) {
+    add("tls.credentialName", "The mesh issues no certificates yet; connections fail. Name a Secret, or files.");
   }
   if (loadBalancer?.zoneAwareLbSetting)
     add("loadBalancer.zoneAwareLbSetting", "Zones are not considered in this way yet.");
@@ -48,11 +49,10 @@ function unservedServer({ port, bind = "", tls = {} }: Server, at: string): Prob
   if (bind.startsWith("unix://")) {
     return notImplemented(`${at}.bind`, `Unix sockets are not listened on yet; ${nobody}.`);
   }
-  const { mode = "", credentialName = "", credentialNames = [] } = tls;
-  if (credentialName !== "" || credentialNames.length > 0) {
-    const field = `${at}.tls.${credentialName === "" ? "credentialNames" : "credentialName"}`;
-    const fix = "Name files in serverCertificate and privateKey.";
-    return notImplemented(field, `Certificates of Secrets are not served yet; ${nobody}. ${fix}`);
+  const { mode = "" } = tls;
+  if (usesBuiltin(tls)) {
+    const message = `The mesh issues no certificates yet; ${nobody}. Name a Secret in credentialName.`;
+    return notImplemented(`${at}.tls`, message);
   }
   const broken = brokenHash(tls);
   if (broken !== undefined) {

@@ -36,8 +36,15 @@ function candidates(base: Base, view: Shown, forced: NameSet): Iterable<string> 
 /**
  * Works out a difference.
  * @param forced names that go out whether they changed or not: those newly asked for, or that Envoy waits for.
+ * @param lasting whether the client keeps what is no more.
  */
-export function differenceOf(base: Base, view: Shown, forced: NameSet, sets: NameSets): Difference {
+export function differenceOf(
+  base: Base,
+  view: Shown,
+  forced: NameSet,
+  sets: NameSets,
+  lasting: boolean = false,
+): Difference {
   const upserts: EncodedResource[] = [];
   const past = new Map<string, Past>();
   const removed: string[] = [];
@@ -47,7 +54,7 @@ export function differenceOf(base: Base, view: Shown, forced: NameSet, sets: Nam
     const held = base.held(name);
     if (resource && (held?.version !== resource.version || forced.has(name))) {
       upserts.push(resource);
-    } else if (!resource && view.asksFor(name)) {
+    } else if (!resource && !lasting && view.asksFor(name)) {
       // Who asked, or waits, is told at once; to be taken away can wait for its turn.
       if (forced.has(name)) unknown.push(name);
       else if (held) removed.push(name);

@@ -8,13 +8,14 @@ import {
   withoutRefused,
   type Difference,
 } from "./difference.ts";
+import type { TypeUrl } from "#proto/encoded.ts";
 import { EncodedMemory } from "./memory.ts";
 import { deltaFragment, emptyResource, sotwFragment, type Encoder, type Message, type Variant } from "./message.ts";
 import type { NameSet, NameSets } from "./names.ts";
 import type { Part } from "./part.ts";
 import type { Refusals } from "./refusal.ts";
 import type { ScopeStore } from "./store.ts";
-import { isWholeType } from "./subscription.ts";
+import { isLasting, isWholeType } from "./subscription.ts";
 import type { View } from "./view.ts";
 
 /** Where a client stands, and what it may be sent. */
@@ -71,7 +72,7 @@ export class Pushes {
   /** Brings a client up to its view. */
   news(variant: Variant, standing: Standing): News {
     const { view, refusals, tried } = standing;
-    const all = this.#byParts(standing) ?? this.#difference(view, standing.base, standing.forced);
+    const all = this.#byParts(standing) ?? this.#difference(view.type, view, standing.base, standing.forced);
     const isWhole = isWholeType(view.type);
     const difference = refusals.size > 0 ? withoutRefused(all, refusals, tried, isWhole, this.sets) : all;
     if (!standing.mustAnswer && !this.#speaks(variant, standing, difference)) {
@@ -102,19 +103,19 @@ export class Pushes {
     const changed = at ? view.parts.filter((part) => part.revision > at.revision) : view.parts;
     const parts = changed.map((part) => {
       const from = at ? new At(part, part.positionAt(at.revision)) : nothing;
-      const difference = this.#difference(part, from, forced);
+      const difference = this.#difference(view.type, part, from, forced);
       return { key: `${part.key} ${part.revision} ${from.key}`, difference };
     });
     const moved = parts.some(({ difference }) => [...difference.removed].some((name) => view.get(name)));
     return moved ? undefined : new MergedDifference(parts, this.sets);
   }
 
-  #difference(shown: Part | View, base: Base, forced: NameSet): Difference {
+  #difference(type: TypeUrl, shown: Part | View, base: Base, forced: NameSet): Difference {
     const { differences } = shown;
     const key = `${base.key} ${forced.id}`;
     let difference = differences.get(key);
     if (!difference) {
-      difference = differenceOf(base, shown, forced, this.sets);
+      difference = differenceOf(base, shown, forced, this.sets, isLasting(type));
       if (differences.size >= mostDifferences) differences.clear();
       differences.set(key, difference);
     }

@@ -18,6 +18,14 @@ export function isWholeType(type: TypeUrl): boolean {
   return type === typeUrls.cluster || type === typeUrls.listener || type === typeUrls.nameTable;
 }
 
+/**
+ * Whether resources of a type are never taken away: of a certificate that is gone Envoy keeps the last one, so that
+ * what it serves goes on. That one does not exist is not said either, since Envoy would take it for a mistake.
+ */
+export function isLasting(type: TypeUrl): boolean {
+  return type === typeUrls.secret;
+}
+
 /** A delta request's part about subscriptions. */
 export interface DeltaAsk {
   readonly subscribe: readonly string[];

@@ -1,7 +1,7 @@
 import { fromBinary, type JsonObject, type Registry, toJson } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { ResourceType } from "#analysis/diff.ts";
-import type { EncodedResource } from "#proto/encoded.ts";
+import { type EncodedResource, typeUrls } from "#proto/encoded.ts";
 
 /** Envoy's names of the services that carry each type of resource. */
 export const discoveryNames: Readonly<Record<ResourceType, string>> = {
@@ -9,11 +9,17 @@ export const discoveryNames: Readonly<Record<ResourceType, string>> = {
   route: "RDS",
   cluster: "CDS",
   endpoints: "EDS",
+  secret: "SDS",
   nameTable: "NDS",
 };
 
-/** A resource as JSON in Envoy's form. */
-export function resourceJson({ any }: EncodedResource, registry: Registry): JsonObject {
+/** What stands in place of a private key, as in Envoy's own dumps. */
+const redacted = { inlineString: "[redacted]" };
+
+/** A resource as JSON in Envoy's form. Private keys are not shown. */
+export function resourceJson({ any, typeUrl }: EncodedResource, registry: Registry): JsonObject {
   const { "@type": _type, ...body } = toJson(AnySchema, fromBinary(AnySchema, any), { registry }) as JsonObject;
-  return body;
+  const { tlsCertificate } = body;
+  if (typeUrl !== typeUrls.secret || tlsCertificate === undefined) return body;
+  return { ...body, tlsCertificate: { ...(tlsCertificate as JsonObject), privateKey: redacted } };
 }

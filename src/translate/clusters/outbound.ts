@@ -130,12 +130,13 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
   const pool = policy.connectionPool;
   const { tls } = policy;
   const { subjectAltNames } = service;
+  const readsSecrets = proxy === "router" || rule?.spec.workloadSelector !== undefined;
   const upstream = {
     protocol: port.protocol,
     pool,
     h2Upgrade: mesh.h2UpgradePolicy,
     sniffing: proxy === "sidecar",
-    names: namesFromHosts({ tls, subjectAltNames }),
+    names: namesFromHosts({ tls, readsSecrets, subjectAltNames }),
     failures: failingResponses(policy.outlierDetection),
   };
   return create(ClusterSchema, {
@@ -154,6 +155,12 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     ...(policy.outlierDetection && { outlierDetection: outlierDetection(policy.outlierDetection) }),
     typedExtensionProtocolOptions: httpOptions(upstream),
     metadata: metadata(input),
-    ...transport({ tls, subjectAltNames, http2: speaksHttp2(upstream), proxyProtocol: policy.proxyProtocol }),
+    ...transport({
+      tls,
+      readsSecrets,
+      subjectAltNames,
+      http2: speaksHttp2(upstream),
+      proxyProtocol: policy.proxyProtocol,
+    }),
   });
 }

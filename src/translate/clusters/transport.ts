@@ -1,18 +1,25 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import type { ClientTLSSettings, TrafficPolicy } from "#api/istio/traffic-policy.ts";
+import { isConfigMap } from "#model/credentials/name.ts";
+import { clientCredentials } from "#model/credentials/uses.ts";
 import type { ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
 import type { UpstreamHttpProtocolOptionsSchema } from "#proto/gen/envoy/config/core/v3/protocol_pb.js";
 import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import { ProxyProtocolConfig_Version as ProxyProtocolVersion } from "#proto/gen/envoy/config/core/v3/proxy_protocol_pb.js";
 import { ProxyProtocolUpstreamTransportSchema } from "#proto/gen/envoy/extensions/transport_sockets/proxy_protocol/v3/upstream_proxy_protocol_pb.js";
 import { RawBufferSchema } from "#proto/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
-import {
-  type CertificateValidationContextSchema,
-  TlsParameters_TlsProtocol as Version,
-} from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
+import { TlsParameters_TlsProtocol as Version } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import { UpstreamTlsContextSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
-import { certificateFiles, exactNames, file, tlsTransport } from "../tls.ts";
+import {
+  certificateFiles,
+  exactNames,
+  file,
+  sdsConfig,
+  tlsTransport,
+  type Validation,
+  validationByAuthorities,
+} from "../tls.ts";
 
 /** How a cluster's connections are secured: members of the cluster's message. */
 type Transport = Pick<MessageInitShape<typeof ClusterSchema>, "transportSocket" | "transportSocketMatches">;
@@ -20,6 +27,8 @@ type Transport = Pick<MessageInitShape<typeof ClusterSchema>, "transportSocket" 
 /** What decides how connections to a service's endpoints are secured. */
 export interface TransportChoice {
   readonly tls: ClientTLSSettings | undefined;
+  /** Whether the caller may read what `credentialName` names: gateways, and the workloads that the rule selects. */
+  readonly readsSecrets: boolean;
   /** Names that the service's ServiceEntry expects of servers, where the rule expects none. */
   readonly subjectAltNames: readonly string[];
   /** Endpoints are spoken to in HTTP/2. */
@@ -34,16 +43,11 @@ export interface TransportChoice {
  */
 const systemAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 
-/** Settings for TLS that the rule itself asks for, with files for what it needs. */
-function ownTls(tls: ClientTLSSettings | undefined): ClientTLSSettings | undefined {
-  const fromFiles = (tls?.credentialName ?? "") === "";
-  return fromFiles && (tls?.mode === "SIMPLE" || tls?.mode === "MUTUAL") ? tls : undefined;
-}
-
-/** Whether the choice is one that translation follows; others are a finding on the rule. */
-export function supportsTransport(tls: ClientTLSSettings | undefined): boolean {
-  const mode = tls?.mode ?? "DISABLE";
-  return mode === "DISABLE" || mode === "ISTIO_MUTUAL" || ownTls(tls) !== undefined;
+/** Settings for TLS that the rule itself asks for. Who may not read its credentials calls in plain text, as in Istio. */
+function ownTls({ tls, readsSecrets }: Pick<TransportChoice, "tls" | "readsSecrets">): ClientTLSSettings | undefined {
+  if (tls?.mode !== "SIMPLE" && tls?.mode !== "MUTUAL") return undefined;
+  const { credentialName = "" } = tls;
+  return credentialName === "" || readsSecrets || isConfigMap(credentialName) ? tls : undefined;
 }
 
 function expectedNames({ subjectAltNames = [] }: ClientTLSSettings, ofService: readonly string[]): readonly string[] {
@@ -51,31 +55,41 @@ function expectedNames({ subjectAltNames = [] }: ClientTLSSettings, ofService: r
 }
 
 /** Which server certificates are taken: those of the system's authorities unless the rule names others. */
-function validation(
-  tls: ClientTLSSettings,
-  ofService: readonly string[],
-): MessageInitShape<typeof CertificateValidationContextSchema> {
-  if (tls.insecureSkipVerify === true) return {};
+function validation(tls: ClientTLSSettings, ofService: readonly string[]): Validation {
+  if (tls.insecureSkipVerify === true) return { case: "validationContext", value: {} };
   const { caCertificates = "", caCrl = "" } = tls;
-  return {
+  const names = { matchTypedSubjectAltNames: exactNames(expectedNames(tls, ofService)) };
+  const authorities = clientCredentials(tls)?.authorities;
+  if (authorities) return validationByAuthorities(names, authorities.resource);
+  const value = {
     trustedCa: file(caCertificates === "" ? systemAuthorities : caCertificates),
     ...(caCrl !== "" && { crl: file(caCrl) }),
-    matchTypedSubjectAltNames: exactNames(expectedNames(tls, ofService)),
+    ...names,
   };
+  return { case: "validationContext", value };
+}
+
+/** The certificate that the proxy shows. */
+function shown(tls: ClientTLSSettings) {
+  const secrets = clientCredentials(tls)?.certificates;
+  if (secrets) return { tlsCertificateSdsSecretConfigs: secrets.map(({ resource }) => sdsConfig(resource)) };
+  const { mode, clientCertificate = "", privateKey = "" } = tls;
+  return { tlsCertificates: mode === "MUTUAL" ? [certificateFiles(clientCertificate, privateKey)] : [] };
 }
 
 /** The transport of TLS that the rule asks for; undefined for none. */
-function tlsSocket({ tls: wanted, subjectAltNames, http2 }: TransportChoice): TransportSocket | undefined {
-  const tls = ownTls(wanted);
+function tlsSocket(choice: TransportChoice): TransportSocket | undefined {
+  const tls = ownTls(choice);
   if (!tls) return undefined;
-  const { mode, sni = "", clientCertificate = "", privateKey = "" } = tls;
+  const { subjectAltNames, http2 } = choice;
+  const { sni = "" } = tls;
   const context = create(UpstreamTlsContextSchema, {
     sni,
     commonTlsContext: {
       tlsParams: { tlsMinimumProtocolVersion: Version.TLSv1_2, tlsMaximumProtocolVersion: Version.TLSv1_3 },
-      tlsCertificates: mode === "MUTUAL" ? [certificateFiles(clientCertificate, privateKey)] : [],
+      ...shown(tls),
       alpnProtocols: http2 ? ["h2"] : [],
-      validationContextType: { case: "validationContext", value: validation(tls, subjectAltNames) },
+      validationContextType: validation(tls, subjectAltNames),
     },
   });
   return create(TransportSocketSchema, {
@@ -117,13 +131,11 @@ export function transport(choice: TransportChoice): Transport {
  * What requests' hosts are taken for within TLS: the server name to ask for where the rule says none, and then also the one
  * that the server's certificate must have, unless names are expected. Undefined where they are taken for neither.
  */
-export function namesFromHosts({
-  tls: wanted,
-  subjectAltNames,
-}: Pick<TransportChoice, "tls" | "subjectAltNames">):
-  | MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema>
-  | undefined {
-  const tls = ownTls(wanted);
+export function namesFromHosts(
+  choice: Pick<TransportChoice, "tls" | "readsSecrets" | "subjectAltNames">,
+): MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema> | undefined {
+  const tls = ownTls(choice);
+  const { subjectAltNames } = choice;
   if (!tls || (tls.sni ?? "") !== "") return undefined;
   const checks = tls.insecureSkipVerify !== true && expectedNames(tls, subjectAltNames).length === 0;
   return { autoSni: true, autoSanValidation: checks };

@@ -2,15 +2,23 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { isKnownCipherSuite } from "#api/istio/cipher-suites.ts";
 import type { ServerTLSSettings } from "#api/istio/common.ts";
+import { serverCredentials, usesBuiltin } from "#model/credentials/uses.ts";
 import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
   CertificateValidationContext_TrustChainVerification as TrustChain,
-  type CertificateValidationContextSchema,
   type TlsCertificateSchema,
   TlsParameters_TlsProtocol as Version,
   type TlsParametersSchema,
 } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
-import { certificateFiles, exactNames, file, tlsTransport } from "../tls.ts";
+import {
+  certificateFiles,
+  exactNames,
+  file,
+  sdsConfig,
+  tlsTransport,
+  type Validation,
+  validationByAuthorities,
+} from "../tls.ts";
 import { DownstreamTlsContextSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 
 function certificates(tls: ServerTLSSettings): MessageInitShape<typeof TlsCertificateSchema>[] {
@@ -30,8 +38,10 @@ export function brokenHash(tls: ServerTLSSettings): "verifyCertificateSpki" | "v
     : "verifyCertificateHash";
 }
 
-/** Whether the files of TLS that ends here are named; certificates come by no other way yet. */
-function hasFiles({ serverCertificate = "", privateKey = "", tlsCertificates = [] }: ServerTLSSettings): boolean {
+/** Whether files or credentials of TLS that ends here are named; the mesh issues no certificates yet. */
+function hasCertificates(tls: ServerTLSSettings): boolean {
+  const { serverCertificate = "", privateKey = "", tlsCertificates = [] } = tls;
+  if (serverCredentials(tls)) return !usesBuiltin(tls);
   return (serverCertificate !== "" && privateKey !== "") || tlsCertificates.length > 0;
 }
 
@@ -39,21 +49,32 @@ const endingModes: ReadonlySet<string> = new Set(["SIMPLE", "MUTUAL", "OPTIONAL_
 
 /** Whether TLS can end in the proxy as it is asked for. */
 export function canEnd(tls: ServerTLSSettings): boolean {
-  return endingModes.has(tls.mode ?? "") && hasFiles(tls) && brokenHash(tls) === undefined;
+  return endingModes.has(tls.mode ?? "") && hasCertificates(tls) && brokenHash(tls) === undefined;
 }
 
-/** Which client certificates are taken; undefined where none is asked for. */
-function validation(tls: ServerTLSSettings): MessageInitShape<typeof CertificateValidationContextSchema> | undefined {
-  if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return undefined;
-  const { caCertificates = "", caCrl = "", subjectAltNames = [], insecureSkipVerify = false } = tls;
+/** What client certificates must have, whoever signed them. */
+function expectations(tls: ServerTLSSettings) {
+  const { subjectAltNames = [], insecureSkipVerify = false } = tls;
   return {
-    ...(caCertificates !== "" && { trustedCa: file(caCertificates) }),
-    ...(caCrl !== "" && { crl: file(caCrl) }),
     matchTypedSubjectAltNames: exactNames(subjectAltNames),
     verifyCertificateSpki: [...(tls.verifyCertificateSpki ?? [])],
     verifyCertificateHash: [...(tls.verifyCertificateHash ?? [])],
     ...(insecureSkipVerify && { trustChainVerification: TrustChain.ACCEPT_UNTRUSTED }),
   };
+}
+
+/** Which client certificates are taken; undefined where none is asked for. */
+function validation(tls: ServerTLSSettings): Validation | undefined {
+  if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return undefined;
+  const authorities = serverCredentials(tls)?.authorities;
+  if (authorities) return validationByAuthorities(expectations(tls), authorities.resource);
+  const { caCertificates = "", caCrl = "" } = tls;
+  const value = {
+    ...(caCertificates !== "" && { trustedCa: file(caCertificates) }),
+    ...(caCrl !== "" && { crl: file(caCrl) }),
+    ...expectations(tls),
+  };
+  return { case: "validationContext", value };
 }
 
 const versions: Readonly<Record<NonNullable<ServerTLSSettings["minProtocolVersion"]>, Version>> = {
@@ -74,17 +95,19 @@ function parameters(tls: ServerTLSSettings): MessageInitShape<typeof TlsParamete
 }
 
 /**
- * TLS that ends at the gateway, with certificates from files of the gateway's own. Both HTTP/2 and HTTP/1.1 are offered,
- * also where bytes are passed on, as in Istio.
+ * TLS that ends at the gateway, with certificates from files of the gateway's own, or by SDS. Both HTTP/2 and HTTP/1.1
+ * are offered, also where bytes are passed on, as in Istio.
  */
 export function serverTls(tls: ServerTLSSettings): TransportSocket {
   const clients = validation(tls);
+  const secrets = serverCredentials(tls)?.certificates;
   const context = create(DownstreamTlsContextSchema, {
     commonTlsContext: {
       alpnProtocols: ["h2", "http/1.1"],
-      tlsCertificates: certificates(tls),
       tlsParams: parameters(tls),
-      ...(clients && { validationContextType: { case: "validationContext", value: clients } }),
+      tlsCertificates: secrets ? [] : certificates(tls),
+      tlsCertificateSdsSecretConfigs: (secrets ?? []).map(({ resource }) => sdsConfig(resource)),
+      ...(clients && { validationContextType: clients }),
     },
     requireClientCertificate: tls.mode === "MUTUAL",
   });

@@ -108,6 +108,7 @@ function apply(patching: Patching, tools: PatchTools): EncodedResource | undefin
       return encodeResource(RouteConfigurationSchema, routes, resource.name);
     }
     case typeUrls.endpoints:
+    case typeUrls.secret:
     case typeUrls.nameTable:
       return resource;
   }

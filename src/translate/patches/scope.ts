@@ -49,6 +49,7 @@ export function contextOf(scope: PlainScope, name: string): PatchContext {
     case "outbound-listeners":
     case "virtual-outbound":
     case "endpoints":
+    case "secrets":
     case "name-table":
       return "SIDECAR_OUTBOUND";
   }
@@ -81,6 +82,7 @@ export function kindsIn(scope: PlainScope): readonly ApplyTo[] {
     case "routes":
       return inRoutes;
     case "endpoints":
+    case "secrets":
     case "name-table":
       return [];
   }

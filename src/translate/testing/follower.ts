@@ -66,6 +66,7 @@ export class Follower {
       [typeUrls.listener, listener],
       [typeUrls.endpoints, this.#named(scopes[typeUrls.endpoints], awaited(cluster))],
       [typeUrls.route, this.#named(scopes[typeUrls.route], awaited(listener))],
+      [typeUrls.secret, this.#whole(scopes[typeUrls.secret])],
       [typeUrls.nameTable, this.#whole(scopes[typeUrls.nameTable])],
     ]);
   }

@@ -37,13 +37,24 @@ const fileTexts: ReadonlyMap<string, string> = new Map([
   ["trustedCa", authority.certificate],
 ]);
 
-/** The same with the texts of the files that it names, less lists of revoked certificates. */
+const inlineCertificate = { certificateChain: { inlineString: certificate }, privateKey: { inlineString: key } };
+
+/** A member of a TLS context with what would come by SDS, which an Envoy that only validates cannot wait for. */
+function withSecrets(name: string, member: JsonValue): readonly [string, JsonValue] {
+  if (name === "tlsCertificateSdsSecretConfigs") return ["tlsCertificates", [inlineCertificate]];
+  if (name !== "combinedValidationContext") return [name, member];
+  const { defaultValidationContext } = member as { readonly defaultValidationContext?: JsonObject };
+  return ["validationContext", { ...defaultValidationContext, trustedCa: {} }];
+}
+
+/** The same with the texts of the files and secrets that it names, less lists of revoked certificates. */
 function withFiles(value: JsonValue): JsonValue {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(withFiles);
   const members = Object.entries(value).filter(([name]) => name !== "crl");
   return Object.fromEntries(
-    members.map(([name, member]) => {
+    members.map(([given, there]) => {
+      const [name, member] = withSecrets(given, there);
       const inlineString = fileTexts.get(name);
       return [name, inlineString === undefined ? withFiles(member) : { inlineString }];
     }),

@@ -1,0 +1,99 @@
+/** Names of credentials in TLS settings, as Istio writes and resolves them. */
+
+const schemes = {
+  secret: "kubernetes://",
+  /** Of the Gateway API: in the mesh's own API, and of any namespace that allows it. */
+  gatewaySecret: "kubernetes-gateway://",
+  configMap: "configmap://",
+  builtin: "builtin://",
+  external: "sds://",
+  invalid: "invalid://",
+} as const;
+
+/** What ends the name of a Secret with authorities alone. */
+const authoritiesSuffix = "-cacert";
+
+/** An object that holds a credential, and what is taken of it. */
+export interface CredentialPlace {
+  readonly kind: "Secret" | "ConfigMap";
+  readonly namespace: string;
+  readonly name: string;
+  /** What is wanted: a certificate with its key, or authorities. */
+  readonly wanted: "certificate" | "authorities";
+  /** The object is one of the mesh's own API, whatever the proxy's cluster. */
+  readonly ofMesh: boolean;
+}
+
+/** Whether a setting means the certificate that the workload has from the mesh. */
+export function isBuiltin(credential: string): boolean {
+  return credential.startsWith(schemes.builtin);
+}
+
+/** Whether a setting means a ConfigMap. */
+export function isConfigMap(credential: string): boolean {
+  return credential.startsWith(schemes.configMap);
+}
+
+/** The SDS resource of a `credentialName`, by which proxies ask for the certificate: `kubernetes://NAME`. */
+export function certificateResource(credential: string): string {
+  // No proxy has a socket of another SDS server beside it, where Istio asks for the mesh's own Secrets, too.
+  const name = credential.startsWith(schemes.external) ? credential.slice(schemes.external.length) : credential;
+  if (name.startsWith(schemes.invalid)) return schemes.invalid;
+  const typed = [schemes.secret, schemes.gatewaySecret, schemes.configMap].some((scheme) => name.startsWith(scheme));
+  return typed ? name : `${schemes.secret}${name}`;
+}
+
+/** The SDS resource of the authorities that belong to a `credentialName`: of the same Secret, or of `NAME-cacert`. */
+export function authoritiesResource(credential: string): string {
+  return certificateResource(`${credential}${authoritiesSuffix}`);
+}
+
+/**
+ * The SDS resource of a `caCertCredentialName`. Istio takes authorities only of names that end as theirs do; the others
+ * get that ending, which is left out again where no Secret has it.
+ */
+export function clientAuthoritiesResource(credential: string): string {
+  const whole = isConfigMap(credential) || credential.endsWith(authoritiesSuffix);
+  return whole ? certificateResource(credential) : authoritiesResource(credential);
+}
+
+/** Names without the ending of authorities. */
+export function withoutSuffix(name: string): string {
+  return name.endsWith(authoritiesSuffix) ? name.slice(0, -authoritiesSuffix.length) : name;
+}
+
+function qualified(rest: string): { readonly namespace: string; readonly name: string } | undefined {
+  const [namespace = "", name = ""] = rest.split("/");
+  return namespace === "" || name === "" ? undefined : { namespace, name };
+}
+
+/**
+ * Where the credential is that a proxy asks for by an SDS resource's name.
+ * @param namespace the proxy's own, which names without one mean.
+ * @returns undefined for names that mean none.
+ */
+export function parseCredential(resource: string, namespace: string): CredentialPlace | undefined {
+  const wanted = resource.endsWith(authoritiesSuffix) ? "authorities" : "certificate";
+  const after = (scheme: string): string | undefined =>
+    resource.startsWith(scheme) ? resource.slice(scheme.length) : undefined;
+  const plain = after(schemes.secret);
+  if (plain !== undefined) {
+    const place = plain.includes("/") ? qualified(plain) : { namespace, name: plain };
+    return place && place.name !== "" ? { kind: "Secret", ...place, wanted, ofMesh: false } : undefined;
+  }
+  const gateway = after(schemes.gatewaySecret);
+  if (gateway !== undefined) {
+    const place = qualified(gateway);
+    return place && { kind: "Secret", ...place, wanted, ofMesh: true };
+  }
+  const place = qualified(after(schemes.configMap) ?? "");
+  return place && { kind: "ConfigMap", ...place, wanted: "authorities", ofMesh: true };
+}
+
+/**
+ * Whether a proxy may read what it asks for: Secrets of its own namespace, and authorities of any ConfigMap, which are
+ * nobody's secret.
+ */
+export function mayRead(place: CredentialPlace, namespace: string): boolean {
+  return place.kind === "ConfigMap" || place.namespace === namespace;
+}
