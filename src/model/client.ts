@@ -1,10 +1,16 @@
+/** Workloads to which the same DestinationRules apply. */
+export interface Viewer {
+  /** The namespace whose private services and rules are seen; `everyone` sees only what is exported to all. */
+  readonly namespace: string;
+  /** Keys of the namespace's DestinationRules whose selectors choose the workloads, sorted; absent where none does. */
+  readonly rules?: readonly string[];
+}
+
 /**
  * Who looks at the mesh's services and rules. Proxies that see the same are the same client, so that what is
  * computed for one serves all: a namespace for which nothing is special looks as `everyone` does.
  */
-export interface Client {
-  /** The namespace whose private services and rules are seen; `everyone` sees only what is exported to all. */
-  readonly namespace: string;
+export interface Client extends Viewer {
   /** The Sidecar object that limits what is seen, as `namespace/name`; empty where none applies. */
   readonly sidecar: string;
   /** One of the Sidecar's egress listeners, by its place, where only what it lets in is seen; absent for all of them. */
@@ -16,6 +22,7 @@ export const everyone = "*";
 
 /** A client as a key: equal clients, equal keys. */
 export function clientKey(client: Client): string {
-  const { namespace, sidecar, listener } = client;
-  return listener === undefined ? `${namespace}|${sidecar}` : `${namespace}|${sidecar}|${listener}`;
+  const { namespace, rules, sidecar, listener } = client;
+  const chosen = rules ? [rules.join(",")] : [];
+  return [namespace, sidecar, listener ?? "", ...chosen].join("|");
 }

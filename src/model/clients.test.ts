@@ -30,7 +30,7 @@ describe("what a proxy sees", () => {
   it("is everything, and the same client for all namespaces, where nothing is special", () => {
     const { clients } = modelOf(mesh);
     expect(clients.sidecarClient({ namespace: "shop", labels: {} })).toEqual({ namespace: everyone, sidecar: "" });
-    expect(clients.gatewayClient("bank")).toEqual({ namespace: everyone, sidecar: "" });
+    expect(clients.gatewayClient({ namespace: "bank", labels: {} })).toEqual({ namespace: everyone, sidecar: "" });
     expect(seen(mesh, "other")).toEqual(["bank/c", "shop/a", "shop/b"]);
   });
 
@@ -85,7 +85,9 @@ spec: { hosts: [secret.example.com], exportTo: [shop], ports: [] }`;
     const { clients } = modelOf(text);
     // Only the bucket of the namespace that exports it is the shop's own.
     expect(
-      clients.buckets.get(clients.gatewayClient("shop")).map(({ namespace, viewer }) => [namespace, viewer]),
+      clients.buckets
+        .get(clients.gatewayClient({ namespace: "shop", labels: {} }))
+        .map(({ namespace, viewer }) => [namespace, viewer]),
     ).toEqual([
       ["bank", "shop"],
       ["shop", everyone],

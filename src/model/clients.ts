@@ -3,11 +3,11 @@ import type { SidecarSpec } from "#api/istio/sidecar.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
-import { type Client, clientKey, everyone } from "./client.ts";
+import { type Client, clientKey, everyone, type Viewer } from "./client.ts";
 import { delegatesOf, destinationsOf } from "./destinations.ts";
 import { exportsOf, isExportedTo, namedExports } from "./exports.ts";
-import { isWildcard } from "#api/istio/hosts.ts";
-import { parseServiceHost, resolveHost } from "./hosts.ts";
+import { resolveHost } from "./hosts.ts";
+import { anywhere, type ForeignRules, foreignRuleQueries } from "./foreign-rules.ts";
 import type { MeshSettings } from "./mesh.ts";
 import type { Config } from "./rows.ts";
 import { only, type ServiceQueries } from "./services.ts";
@@ -33,16 +33,23 @@ export interface Bucket {
   readonly namespace: string;
   /** A namespace, or `everyone` where nothing in the bucket is special to a namespace. */
   readonly viewer: string;
+  /** Keys of the viewer's DestinationRules for hosts of the bucket that are for its workloads only; absent where none is. */
+  readonly rules?: readonly string[];
   /** Patterns of host names that are let in (`patternsFor`); `["*"]` for all. */
   readonly hosts: readonly string[];
 }
 
-/** A bucket as a key: equal buckets, equal keys. */
+/** A bucket as a key: buckets with the same services have equal keys. */
 export function bucketKey(bucket: Bucket): string {
   return `${bucket.namespace}|${bucket.viewer}|${bucket.hosts.join(",")}`;
 }
 
-/** A workload, as far as it decides which Sidecar applies. */
+/** Whose DestinationRules hold for a bucket's services. */
+export function bucketViewer({ viewer, rules }: Bucket): Viewer {
+  return { namespace: viewer, ...(rules && { rules }) };
+}
+
+/** A workload, as far as it decides which Sidecar and which DestinationRules apply. */
 interface Workload {
   readonly namespace: string;
   readonly labels: StringMap;
@@ -59,8 +66,8 @@ export interface ClientEgress {
 export interface ClientQueries {
   /** The client that a sidecar's workload is. */
   readonly sidecarClient: (workload: Workload) => Client;
-  /** The client that a gateway of a namespace is. */
-  readonly gatewayClient: (namespace: string) => Client;
+  /** The client that a gateway is. */
+  readonly gatewayClient: (workload: Workload) => Client;
   /** The Sidecar object of a client. */
   readonly sidecar: (client: Client) => Config<SidecarSpec> | undefined;
   /** What a client sees, one bucket a namespace. */
@@ -84,28 +91,16 @@ interface NamedExports {
   readonly namespaces: readonly string[];
 }
 
-/** Stands for every namespace in a list of those that are special. */
-const anywhere = "*";
-
-/** The namespace that a host pattern is confined to, such as of `*.shop.svc.cluster.local`. */
-function confinedTo(pattern: string): string {
-  const plain = isWildcard(pattern) ? `x${pattern.slice(pattern.indexOf("."))}` : pattern;
-  return parseServiceHost(plain)?.namespace ?? anywhere;
-}
-
 /** Declares the queries about what proxies see. */
 export function clientQueries(engine: Engine, tables: Tables, services: ServiceQueries): ClientQueries {
   const mesh = (): MeshSettings => services.mesh.get(only);
+  const rules: ForeignRules = foreignRuleQueries(engine, tables, services);
 
   const namedExportsOf = engine.stringQuery("named-exports-of", (namespace): NamedExports => {
     const settings = mesh();
     const exports = [
       ...services.keysIn.get(namespace).flatMap((key) => services.service.get(key)?.exportTo ?? []),
-      ...tables.destinationRules.byNamespace
-        .rows(namespace)
-        .flatMap((row) =>
-          namedExports(exportsOf(row.spec.exportTo, settings.defaultDestinationRuleExportTo), namespace),
-        ),
+      ...rules.exports.get(namespace),
       ...tables.virtualServices.byNamespace
         .rows(namespace)
         .flatMap((row) =>
@@ -129,14 +124,6 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     return Object.fromEntries([...grouped].map(([viewer, all]) => [viewer, all.map((pair) => pair.owner)]));
   });
 
-  /** Namespaces whose hosts the rules of a namespace change for its own proxies only. */
-  const foreignRules = engine.stringQuery("foreign-rules", (namespace): readonly string[] =>
-    tables.destinationRules.byNamespace
-      .rows(namespace)
-      .map((row) => confinedTo(resolveHost(row.spec.host, namespace)))
-      .filter((target) => target !== namespace),
-  );
-
   /** Namespaces that have services of the same hosts as this one. */
   const rivals = engine.stringQuery("rival-services", (namespace): readonly string[] => {
     const shared = services.keysIn
@@ -151,13 +138,17 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     const owners = ownValue(exporters.get(only), namespace) ?? [];
     // What is shown to this namespace alone may win over a service of the same host elsewhere.
     const contested = [namespace, ...owners].flatMap((owner) => rivals.get(owner));
-    return [...new Set([...owners, ...contested, ...foreignRules.get(namespace)])].toSorted();
+    return [...new Set([...owners, ...contested, ...rules.targets.get(namespace)])].toSorted();
   });
 
-  const viewerFor = (viewer: string, namespace: string): string => {
-    if (viewer === everyone) return everyone;
+  /** Who looks at the services of a namespace: the client itself only where they are special to it. */
+  const viewerFor = (client: Client, namespace: string): Pick<Bucket, "viewer" | "rules"> => {
+    const { namespace: viewer } = client;
+    if (viewer === everyone) return { viewer };
+    const chosen = rules.among(client, namespace);
+    if (chosen.length > 0) return { viewer, rules: chosen };
     const different = special.get(viewer);
-    return different.includes(namespace) || different.includes(anywhere) ? viewer : everyone;
+    return { viewer: different.includes(namespace) || different.includes(anywhere) ? viewer : everyone };
   };
 
   const sidecarRow = (key: string): Config<SidecarSpec> | undefined =>
@@ -171,11 +162,13 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     };
   });
 
-  const clientOf = (namespace: string, sidecar: Config<SidecarSpec> | undefined): Client => {
+  const clientOf = ({ namespace, labels }: Workload, sidecar: Config<SidecarSpec> | undefined): Client => {
     const relative = (sidecar ? egressHosts(sidecar.spec) : [])?.some((each) => isRelative(each));
-    const general = special.get(namespace).length === 0 && relative !== true;
+    const chosen = rules.choosing(namespace, labels);
+    const general = special.get(namespace).length === 0 && relative !== true && chosen.length === 0;
     return {
       namespace: general ? everyone : namespace,
+      ...(chosen.length > 0 && { rules: chosen }),
       sidecar: sidecar ? `${sidecar.namespace}/${sidecar.name}` : "",
     };
   };
@@ -235,12 +228,12 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
       // Clusters are needed for what routes lead to, listeners are not.
       const extra = egress === undefined || client.listener !== undefined ? [] : routedTo(client, egress);
       return services.namespaces.get(only).flatMap((namespace): readonly Bucket[] => {
-        const viewer = viewerFor(client.namespace, namespace);
-        if (egress === undefined) return [{ namespace, viewer, hosts: ["*"] }];
+        const viewer = viewerFor(client, namespace);
+        if (egress === undefined) return [{ namespace, ...viewer, hosts: ["*"] }];
         const patterns = patternsFor(egress, client.namespace, namespace);
         const inferred = extra.filter((host) => services.keysOfHost.get(host).includes(serviceKey(namespace, host)));
         const hosts = patterns.includes("*") ? ["*"] : [...new Set([...patterns, ...inferred])].toSorted();
-        const bucket = { namespace, viewer, hosts };
+        const bucket = { namespace, ...viewer, hosts };
         return hosts.length === 0 || servicesIn.get(bucket).length === 0 ? [] : [bucket];
       });
     },
@@ -263,8 +256,8 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
   });
 
   return {
-    sidecarClient: ({ namespace, labels }) => clientOf(namespace, selectSidecar(candidates.get(namespace), labels)),
-    gatewayClient: (namespace) => clientOf(namespace, undefined),
+    sidecarClient: (workload) => clientOf(workload, selectSidecar(candidates.get(workload.namespace), workload.labels)),
+    gatewayClient: (workload) => clientOf(workload, undefined),
     sidecar: (client) => sidecarRow(client.sidecar),
     buckets,
     servicesIn,

@@ -1,21 +1,26 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
-import { equal } from "#base/canonical.ts";
 import type { ObjectRef } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
-import { everyone } from "./client.ts";
-import { exportsOf, isExportedTo } from "./exports.ts";
+import { everyone, type Viewer } from "./client.ts";
 import { hostMatches, isWildcard } from "#api/istio/hosts.ts";
 import { compareHosts, resolveHost } from "./hosts.ts";
 import type { Config } from "./rows.ts";
-import { byAge } from "./service.ts";
+import { groupFor, groupRules, isShownTo, type RuleGroup, writtenExports } from "./rule-groups.ts";
 import { only, type ServiceQueries } from "./services.ts";
 import { parseServiceKey, serviceKey, type Tables } from "./tables.ts";
 
-/** A service as a viewer sees it. */
-interface ServiceView {
+/** A service as a namespace sees it. */
+interface NamespaceView {
   /** A namespace, or `everyone`. */
   readonly viewer: string;
+  /** The service's key. */
+  readonly service: string;
+}
+
+/** A service as workloads see it. */
+interface ServiceView {
+  readonly viewer: Viewer;
   /** The service's key. */
   readonly service: string;
 }
@@ -29,9 +34,11 @@ export interface MergedRule {
 /** Questions about DestinationRules. */
 export interface RuleQueries {
   /** Keys of the rules that apply to a service for a viewer, the leading one first; empty where none does. */
-  readonly ruleKeys: Query<ServiceView, readonly string[]>;
+  readonly ruleKeys: (view: ServiceView) => readonly string[];
   /** Rules merged, by their keys joined with commas. */
   readonly merged: Query<string, MergedRule | undefined>;
+  /** Names of the subsets that rules of a namespace give a service, for some workloads at least. */
+  readonly subsets: (view: NamespaceView) => readonly string[];
   /** What applies to a service for a viewer. */
   readonly rule: (view: ServiceView) => MergedRule | undefined;
 }
@@ -59,19 +66,12 @@ function mergeRules(rules: readonly Config<DestinationRuleSpec>[]): MergedRule |
   };
 }
 
-/** Rules for chosen workloads only are not part of what a whole namespace sees. */
-function usable(rule: Config<DestinationRuleSpec>): boolean {
-  return rule.spec.workloadSelector === undefined;
-}
-
 /** Declares the queries about DestinationRules. */
 export function ruleQueries(engine: Engine, tables: Tables, services: ServiceQueries): RuleQueries {
-  const exportTo = (rule: Config<DestinationRuleSpec>): readonly string[] =>
-    exportsOf(rule.spec.exportTo, services.mesh.get(only).defaultDestinationRuleExportTo);
-
   /** Only its own namespace sees it. */
   const isPrivate = (rule: Config<DestinationRuleSpec>): boolean => {
-    const exports = exportTo(rule);
+    const exports = writtenExports(rule);
+    if (exports.length === 0) return services.mesh.get(only).defaultDestinationRuleExportTo.includes(".");
     return exports.length === 1 && (exports[0] === "." || exports[0] === rule.namespace);
   };
 
@@ -88,55 +88,38 @@ export function ruleQueries(engine: Engine, tables: Tables, services: ServiceQue
     namespace: string,
     host: string,
     wanted: (rule: Config<DestinationRuleSpec>) => boolean,
-  ): readonly Config<DestinationRuleSpec>[] => {
+  ): readonly RuleGroup[] => {
     for (const pattern of [host, ...wildcards.get(namespace)]) {
       if (!hostMatches(pattern, host)) continue;
       const rules = tables.rulesByHost.rows(serviceKey(namespace, pattern)).filter(wanted);
-      if (rules.length > 0) return rules.toSorted(byAge);
+      if (rules.length > 0) return groupRules(rules);
     }
     return [];
   };
 
-  const exported = (namespace: string, host: string, viewer: string): readonly Config<DestinationRuleSpec>[] =>
-    mostSpecific(namespace, host, (rule) => usable(rule) && !isPrivate(rule)).filter((rule) =>
-      isExportedTo(exportTo(rule), rule.namespace, viewer),
-    );
+  const exported = (namespace: string, host: string, viewer: string): readonly RuleGroup[] =>
+    mostSpecific(namespace, host, (rule) => !isPrivate(rule)).filter(({ exportTo }) => isShownTo(exportTo, viewer));
 
-  const local = (viewer: string, host: string, root: string): readonly Config<DestinationRuleSpec>[] => {
+  const local = (viewer: string, host: string, root: string): readonly RuleGroup[] => {
     if (viewer === everyone) return [];
     // Rules that the root namespace exports are meant for all and come last, for its own proxies too.
-    const wanted =
-      viewer === root ? isPrivate : (rule: Config<DestinationRuleSpec>) => isExportedTo(exportTo(rule), viewer, viewer);
-    return mostSpecific(viewer, host, (rule) => usable(rule) && wanted(rule));
-  };
-
-  /** Of rules for one host, the first and those that are seen wherever it is seen. */
-  const mergeable = (rules: readonly Config<DestinationRuleSpec>[]): readonly Config<DestinationRuleSpec>[] => {
-    const [first] = rules;
-    if (!first) return [];
-    const seen = new Set(exportTo(first));
-    return rules.filter((rule) => {
-      const exports = new Set(exportTo(rule));
-      return equal(exports, seen) || [...seen].every((each) => exports.has(each));
+    if (viewer === root) return mostSpecific(viewer, host, isPrivate);
+    return mostSpecific(viewer, host, (rule) => {
+      const exports = writtenExports(rule);
+      return exports.includes(".") || isShownTo(exports, viewer);
     });
   };
 
-  const ruleKeys = engine.query<ServiceView, readonly string[]>({
-    name: "rule-keys",
+  const groups = engine.query<NamespaceView, readonly RuleGroup[]>({
+    name: "rule-groups",
     key: ({ viewer, service }) => `${viewer}|${service}`,
     compute: ({ viewer, service }) => {
       const { namespace, host } = parseServiceKey(service);
       const root = services.mesh.get(only).rootNamespace;
-      const found = [
-        () => local(viewer, host, root),
-        () => exported(namespace, host, viewer),
-        () => exported(root, host, viewer),
-      ];
-      for (const find of found) {
-        const rules = mergeable(find());
-        if (rules.length > 0) return rules.map((rule) => `${rule.namespace}/${rule.name}`);
-      }
-      return [];
+      const own = local(viewer, host, root);
+      if (own.length > 0) return own;
+      const theirs = exported(namespace, host, viewer);
+      return theirs.length > 0 ? theirs : exported(root, host, viewer);
     },
   });
 
@@ -144,5 +127,13 @@ export function ruleQueries(engine: Engine, tables: Tables, services: ServiceQue
     keys === "" ? undefined : mergeRules(keys.split(",").flatMap((key) => tables.destinationRules.rows.get(key) ?? [])),
   );
 
-  return { ruleKeys, merged, rule: (view) => merged.get(ruleKeys.get(view).join(",")) };
+  const ruleKeys = ({ viewer, service }: ServiceView): readonly string[] =>
+    groupFor(groups.get({ viewer: viewer.namespace, service }), viewer.rules)?.rules ?? [];
+
+  const subsets = (view: NamespaceView): readonly string[] => {
+    const all = groups.get(view).flatMap(({ rules }) => merged.get(rules.join(","))?.spec.subsets ?? []);
+    return [...new Set(all.map(({ name }) => name))];
+  };
+
+  return { ruleKeys, merged, subsets, rule: (view) => merged.get(ruleKeys(view).join(",")) };
 }

@@ -113,7 +113,7 @@ export function classScopes({
 
   const gatewayScopes = (view: ProxyView): ClassScopes => {
     const { namespace, cluster, network, labels } = view;
-    const client = clients.gatewayClient(namespace);
+    const client = clients.gatewayClient({ namespace, labels });
     const selecting = gateways.selecting.get(labels);
     const bound = selecting.flatMap((gateway) => virtualServices.forGateway.get({ viewer: namespace, gateway }));
     const routeView: GatewayRouteView = {

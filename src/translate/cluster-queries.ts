@@ -1,6 +1,6 @@
 import { labelsMatch } from "#model/labels.ts";
 import type { Engine } from "#incremental/engine.ts";
-import type { Bucket } from "#model/clients.ts";
+import { type Bucket, bucketViewer } from "#model/clients.ts";
 import { type Client, clientKey } from "#model/client.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
@@ -74,7 +74,8 @@ function keyIn(bucket: Bucket, { host }: ClusterName): string {
 export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
   const mesh = () => model.services.mesh.get(only);
 
-  const rulesFor = (viewer: string, service: string): string => model.rules.ruleKeys.get({ viewer, service }).join(",");
+  const rulesFor = (bucket: Bucket, service: string): string =>
+    model.rules.ruleKeys({ viewer: bucketViewer(bucket), service }).join(",");
 
   const leaf = engine.query<Leaf, EncodedResource | undefined>({
     name: "cluster",
@@ -133,7 +134,9 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     compute: ({ inbound: workload, client, port: number }) => {
       const port = model.workloads.inboundPorts.get(workload).find((each) => each.port === number);
       if (!port) return undefined;
-      const rule = model.rules.rule({ viewer: client.namespace, service: port.targets[0].service });
+      // Rules for chosen workloads say how these call, not how they are called.
+      const viewer = { namespace: client.namespace };
+      const rule = model.rules.rule({ viewer, service: port.targets[0].service });
       const pool = model.clients.sidecar(client)?.spec.inboundConnectionPool;
       return encodeCluster(inboundCluster({ port, rule, pool, mesh: mesh() }));
     },
@@ -143,7 +146,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     outboundNames: (bucket) =>
       model.clients.servicesIn
         .get(bucket)
-        .flatMap((service) => namesOf.get({ service, rules: rulesFor(bucket.viewer, service) })),
+        .flatMap((service) => namesOf.get({ service, rules: rulesFor(bucket, service) })),
     outbound: (bucket, proxy, name) => {
       const parsed = parseClusterName(name);
       if (parsed?.direction !== "outbound") return undefined;
@@ -152,7 +155,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
         service,
         port: parsed.port,
         subset: parsed.subset,
-        rules: rulesFor(bucket.viewer, service),
+        rules: rulesFor(bucket, service),
         proxy,
       });
     },

@@ -91,7 +91,7 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
       const { port, subset, host } = parsed;
       const service = model.clients.serviceForHost.get({ client, host });
       if (service === undefined) return undefined;
-      const rules = model.rules.ruleKeys.get({ viewer: client.namespace, service }).join(",");
+      const rules = model.rules.ruleKeys({ viewer: client, service }).join(",");
       if (subset !== "" && !subsetOf(model.rules.merged.get(rules)?.spec, subset)) return undefined;
       const policy = localityPolicy(rules, subset, port);
       const near = policy !== undefined && dependsOnPlace(policy) ? { place } : {};

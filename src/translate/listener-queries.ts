@@ -113,7 +113,7 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       .map(({ key }) => key);
 
   const slotsOf = ({ client, cluster, source }: OutboundView, egress: ClientEgress, service: string) => {
-    const rules = model.rules.ruleKeys.get({ viewer: client.namespace, service }).join(",");
+    const rules = model.rules.ruleKeys({ viewer: client, service }).join(",");
     const virtualServices = connections.rulesFor(egress.client, parseServiceKey(service).host);
     const routing = virtualServices.length > 0 && { routing: { client, virtualServices } };
     const listener = egress.listener && { listener: egress.listener };

@@ -1,5 +1,6 @@
 import { type ObjectRef, refText } from "#api/meta.ts";
-import type { Client } from "#model/client.ts";
+import type { Client, Viewer } from "#model/client.ts";
+import { type Bucket, bucketViewer } from "#model/clients.ts";
 import type { Model } from "#model/model.ts";
 import type { ListenerQueries } from "./listener-queries.ts";
 import { clusterName, parseClusterName, parseRouteName } from "./names.ts";
@@ -39,7 +40,7 @@ export function originsOf(context: OriginContext): Origins {
     return row ? [row.ref] : [];
   };
 
-  const ofService = (viewer: string, key: string): readonly ObjectRef[] => [
+  const ofService = (viewer: Viewer, key: string): readonly ObjectRef[] => [
     ...(model.services.service.get(key)?.origins ?? []),
     ...(model.rules.rule({ viewer, service: key })?.origins ?? []),
   ];
@@ -47,14 +48,14 @@ export function originsOf(context: OriginContext): Origins {
   const ofCluster = (client: Client, name: string): readonly ObjectRef[] => {
     const host = parseClusterName(name)?.host ?? "";
     const key = model.clients.serviceForHost.get({ client, host });
-    return key === undefined ? [] : [...ofService(client.namespace, key), ...sidecar(client)];
+    return key === undefined ? [] : [...ofService(client, key), ...sidecar(client)];
   };
 
-  const ofBucket = (viewer: string, namespace: string, name: string): readonly ObjectRef[] =>
-    ofService(viewer, `${namespace}/${parseClusterName(name)?.host ?? ""}`);
+  const ofBucket = (bucket: Bucket, name: string): readonly ObjectRef[] =>
+    ofService(bucketViewer(bucket), `${bucket.namespace}/${parseClusterName(name)?.host ?? ""}`);
 
   const ofInbound = (services: readonly string[], client: Client): readonly ObjectRef[] => [
-    ...services.flatMap((key) => ofService(client.namespace, key)),
+    ...services.flatMap((key) => ofService({ namespace: client.namespace }, key)),
     ...sidecar(client),
   ];
 
@@ -91,14 +92,14 @@ export function originsOf(context: OriginContext): Origins {
   const find: Origins = (scope, name) => {
     switch (scope.kind) {
       case "outbound-clusters":
-        return ofBucket(scope.bucket.viewer, scope.bucket.namespace, name);
+        return ofBucket(scope.bucket, name);
       case "inbound-clusters":
         return ofInbound(scope.inbound.services, scope.client);
       case "endpoints":
         return ofCluster(scope.client, name);
       case "outbound-listeners":
         return [
-          ...listeners.servicesAt(scope, name).flatMap((key) => ofService(scope.client.namespace, key)),
+          ...listeners.servicesAt(scope, name).flatMap((key) => ofService(scope.client, key)),
           ...ofRules(listeners.virtualServicesAt(scope, name)),
           ...sidecar(scope.client),
         ];

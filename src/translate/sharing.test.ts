@@ -1,6 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { StringMap } from "#api/meta.ts";
+import { bucketViewer } from "#model/clients.ts";
 import { isExportedTo } from "#model/exports.ts";
+import { labelsMatch } from "#model/labels.ts";
+import type { Model } from "#model/model.ts";
 import { parseServiceKey } from "#model/tables.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { apply, type Edit, edit, nodes, withClusters } from "./testing/arbitrary.ts";
@@ -19,6 +23,16 @@ function meshAfter(edits: readonly Edit[]): TestMesh {
 
 const edits = fc.array(edit, { minLength: 10, maxLength: 40 });
 const namespaces = ["shop", "bank", "istio-system", "other"];
+const workloadLabels = fc.constantFrom<StringMap>({}, { app: "x" }, { app: "y" });
+
+/** Keys of the DestinationRules that choose a workload, by the definition. */
+function choosing({ tables }: Model, namespace: string, labels: StringMap): readonly string[] {
+  return tables.destinationRules.rows
+    .rows()
+    .filter((row) => row.namespace === namespace && row.spec.workloadSelector !== undefined)
+    .filter((row) => labelsMatch(row.spec.workloadSelector?.matchLabels ?? {}, labels))
+    .map((row) => `${namespace}/${row.name}`);
+}
 
 /** Services that a namespace sees without a Sidecar, by the definition: exported to it, one for each host. */
 function visible({ model }: TestMesh, viewer: string): readonly string[] {
@@ -35,15 +49,18 @@ function visible({ model }: TestMesh, viewer: string): readonly string[] {
 describe("sharing between proxies", () => {
   it("shows every namespace what it would see alone", () => {
     fc.assert(
-      fc.property(edits, fc.constantFrom(...namespaces), (all, namespace) => {
+      fc.property(edits, fc.constantFrom(...namespaces), workloadLabels, (all, namespace, labels) => {
         const { model } = meshAfter(all);
-        const client = model.clients.gatewayClient(namespace);
+        const client = model.clients.gatewayClient({ namespace, labels });
         const keys = model.clients.services.get(client);
         expect(keys.toSorted()).toEqual(visible(meshAfter(all), namespace));
-        for (const service of keys) {
-          expect(model.rules.ruleKeys.get({ viewer: client.namespace, service })).toEqual(
-            model.rules.ruleKeys.get({ viewer: namespace, service }),
-          );
+        const alone = { namespace, rules: choosing(model, namespace, labels) };
+        for (const bucket of model.clients.buckets.get(client)) {
+          for (const service of model.clients.servicesIn.get(bucket)) {
+            const own = model.rules.ruleKeys({ viewer: alone, service });
+            expect(model.rules.ruleKeys({ viewer: client, service })).toEqual(own);
+            expect(model.rules.ruleKeys({ viewer: bucketViewer(bucket), service })).toEqual(own);
+          }
         }
         expect(model.virtualServices.meshHosts.get(client)).toEqual(
           model.virtualServices.meshHosts.get({ namespace, sidecar: "" }),

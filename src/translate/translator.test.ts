@@ -80,7 +80,6 @@ describe("the translator", () => {
       "{ host: a, subsets: [{ name: b, trafficPolicy: { tunnel: {}, loadBalancer: { zoneAwareLbSetting: {} } } }] }",
       ["spec.subsets[0].trafficPolicy.loadBalancer.zoneAwareLbSetting"],
     ],
-    ["DestinationRule", "{ host: a, workloadSelector: { matchLabels: { a: b } } }", ["spec.workloadSelector"]],
     [
       "Gateway",
       `{ servers: [

@@ -33,10 +33,7 @@ function policyProblems(policy: TrafficPolicy | undefined, at: string): readonly
   return [...problems, ...ports];
 }
 
-function ofDestinationRule({ workloadSelector, trafficPolicy, subsets = [] }: DestinationRuleSpec): readonly Problem[] {
-  if (workloadSelector) {
-    return [notImplemented("spec.workloadSelector", "Rules for chosen workloads have no effect yet.")];
-  }
+function ofDestinationRule({ trafficPolicy, subsets = [] }: DestinationRuleSpec): readonly Problem[] {
   return [
     ...policyProblems(trafficPolicy, "spec.trafficPolicy"),
     ...subsets.flatMap((subset, index) => policyProblems(subset.trafficPolicy, `spec.subsets[${index}].trafficPolicy`)),

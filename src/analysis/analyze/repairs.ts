@@ -83,8 +83,7 @@ function knownSubset(found: Found): Repair | undefined {
   const { field, object, objects } = found;
   const service = destinationKey(found, parentField(field));
   if (service === undefined) return undefined;
-  const rule = objects.mesh.model.rules.rule({ viewer: namespaceOf(found), service });
-  const known = (rule?.spec.subsets ?? []).map(({ name }) => name);
+  const known = objects.mesh.model.rules.subsets({ viewer: namespaceOf(found), service });
   return respelled(field, textAt(object, field), known);
 }
 

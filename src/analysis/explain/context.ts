@@ -1,4 +1,5 @@
 import type { ObjectRef } from "#api/meta.ts";
+import type { Client } from "#model/client.ts";
 import type { Service } from "#model/service.ts";
 import { proxyView } from "#translate/proxy-class.ts";
 import { resourcesOf } from "#translate/proxy-resources.ts";
@@ -41,6 +42,11 @@ export function explainContext(
   };
 }
 
+/** Who the proxy is to the mesh. */
+function clientOf({ mesh: { model }, view }: ExplainContext): Client {
+  return view.type === "router" ? model.clients.gatewayClient(view) : model.clients.sidecarClient(view);
+}
+
 /** The service that a host means to the proxy. */
 function serviceOf({ mesh: { model }, view }: ExplainContext, host: string): Service | undefined {
   const key = model.services.keyForHost.get({ viewer: view.namespace, host });
@@ -63,9 +69,9 @@ export function portReasons(context: ExplainContext, host: string, port: number)
 
 /** Where the subset and the policies of a cluster are written. */
 export function ruleReasons(context: ExplainContext, host: string, subset: string): readonly Reason[] {
-  const { mesh, view, cite } = context;
+  const { mesh, cite } = context;
   const service = serviceOf(context, host);
-  const rule = service && mesh.model.rules.rule({ viewer: view.namespace, service: service.key });
+  const rule = service && mesh.model.rules.rule({ viewer: clientOf(context), service: service.key });
   if (!rule) return [];
   return rule.origins.flatMap((ref) => {
     const row = mesh.model.tables.destinationRules.rows.get(`${ref.namespace ?? ""}/${ref.name}`);

@@ -5,13 +5,14 @@ import { hostMatches, isWildcard } from "#api/istio/hosts.ts";
 import { resolveHost } from "../hosts.ts";
 import { labelsMatch } from "../labels.ts";
 import type { Config } from "../rows.ts";
-import { only, type ServiceQueries } from "../services.ts";
+import { selectorOf } from "../rule-groups.ts";
+import { only } from "../services.ts";
 import { parseServiceKey } from "../tables.ts";
 import type { Problem } from "./finding.ts";
+import { unselected, type WorkloadContext } from "./workloads.ts";
 
 /** What is asked to judge a DestinationRule. */
-export interface RuleContext {
-  readonly services: ServiceQueries;
+export interface RuleContext extends WorkloadContext {
   readonly endpoints: EndpointQueries;
 }
 
@@ -48,5 +49,8 @@ export function destinationRuleProblems(row: Config<DestinationRuleSpec>, contex
     return [{ code: "UnknownHost", severity: "error", field: "spec.host", message }];
   }
   const [key] = keys;
-  return keys.length === 1 && key !== undefined ? emptySubsets(row, key, context) : [];
+  return [
+    ...unselected(context, row.namespace, selectorOf(row) ?? {}, "spec.workloadSelector.matchLabels"),
+    ...(keys.length === 1 && key !== undefined ? emptySubsets(row, key, context) : []),
+  ];
 }

@@ -108,6 +108,12 @@ describe("findings", () => {
       "spec.subsets[1]",
     ],
     ["GatewayWithoutWorkload", "Gateway", "{ selector: { app: nobody }, servers: [] }", "spec.selector"],
+    [
+      "NoWorkload",
+      "DestinationRule",
+      "{ host: reviews, workloadSelector: { matchLabels: { app: nobody } } }",
+      "spec.workloadSelector.matchLabels",
+    ],
     ["NoWorkload", "Sidecar", "{ workloadSelector: { labels: { app: nobody } } }", "spec.workloadSelector.labels"],
     [
       "UnknownHost",

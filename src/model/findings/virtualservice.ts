@@ -56,7 +56,7 @@ export function destinationsOf({ http = [], tls = [], tcp = [] }: VirtualService
 function subsetProblem(viewer: string, key: string, placed: PlacedDestination, context: RoutingContext): Problem[] {
   const { subset = "", host } = placed.destination;
   if (subset === "") return [];
-  const known = (context.rules.rule({ viewer, service: key })?.spec.subsets ?? []).map((each) => each.name);
+  const known = context.rules.subsets({ viewer, service: key });
   if (known.includes(subset)) return [];
   const message = `No DestinationRule that applies to ${host} has a subset ${subset} (known: ${listed(known)}); requests to it fail with 503.`;
   return [{ code: "UnknownSubset", severity: "error", field: `${placed.field}.subset`, message }];

@@ -28,6 +28,18 @@ function someWorkload({ tables }: WorkloadContext, namespace: string, labels: St
   return tables.workloadEntries.byNamespace.rows(namespace).some((row) => labelsMatch(labels, row.spec.labels ?? {}));
 }
 
+/** That nobody has the labels of a selector; nothing where somebody has. */
+export function unselected(
+  context: WorkloadContext,
+  namespace: string,
+  labels: StringMap,
+  field: string,
+): readonly Problem[] {
+  if (someWorkload(context, namespace, labels)) return [];
+  const message = `No Pod or WorkloadEntry of namespace ${namespace} has the labels ${labelsText(labels)}.`;
+  return [{ code: "NoWorkload", severity: "warning", field, message }];
+}
+
 /** Whether some Pod of any namespace has the labels. */
 function somePod({ tables }: WorkloadContext, labels: StringMap): boolean {
   const [first] = Object.entries(labels);
@@ -79,12 +91,8 @@ function otherDefaults(row: Config<SidecarSpec>, { tables }: WorkloadContext): r
 export function sidecarProblems(row: Config<SidecarSpec>, context: WorkloadContext): readonly Problem[] {
   const labels = row.spec.workloadSelector?.labels ?? {};
   const selects = Object.keys(labels).length > 0;
-  const message = `No workload of namespace ${row.namespace} has the labels ${labelsText(labels)}.`;
-  const nobody = selects && !someWorkload(context, row.namespace, labels);
   return [
-    ...(nobody
-      ? [{ code: "NoWorkload", severity: "warning", field: "spec.workloadSelector.labels", message } as const]
-      : []),
+    ...unselected(context, row.namespace, labels, "spec.workloadSelector.labels"),
     ...(selects ? [] : otherDefaults(row, context)),
     ...unknownImports(row, context),
   ];
@@ -94,11 +102,7 @@ export function sidecarProblems(row: Config<SidecarSpec>, context: WorkloadConte
 export function serviceEntryProblems(row: Config<ServiceEntrySpec>, context: WorkloadContext): readonly Problem[] {
   const { workloadSelector, resolution, endpoints = [] } = row.spec;
   const labels = workloadSelector?.labels ?? {};
-  const problems: Problem[] = [];
-  if (!someWorkload(context, row.namespace, labels)) {
-    const message = `No Pod or WorkloadEntry of namespace ${row.namespace} has the labels ${labelsText(labels)}.`;
-    problems.push({ code: "NoWorkload", severity: "warning", field: "spec.workloadSelector.labels", message });
-  }
+  const problems: Problem[] = [...unselected(context, row.namespace, labels, "spec.workloadSelector.labels")];
   for (const [index, { address = "" }] of endpoints.entries()) {
     if (resolution !== "STATIC" || isIP(address) !== 0 || address.startsWith("unix://")) continue;
     const message = `${address} is no IP address, which endpoints of a STATIC service must be; it is left out. Use resolution DNS.`;

@@ -27,7 +27,7 @@ export function destinationQueries(engine: Engine, model: Model): DestinationQue
     service: (host) => destinationService.get({ client, host }),
     rule: (host) => {
       const service = model.clients.serviceForHost.get({ client, host });
-      return service === undefined ? undefined : model.rules.rule({ viewer: client.namespace, service })?.spec;
+      return service === undefined ? undefined : model.rules.rule({ viewer: client, service })?.spec;
     },
   });
 }

@@ -15,7 +15,7 @@ const name = fc.constantFrom("a", "b", "c");
 const cluster = fc.constantFrom("east", "west");
 const label = fc.constantFrom("x", "y");
 const created = fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
-const exportTo = fc.constantFrom(undefined, ["*"], ["."], ["shop"], ["shop", "bank"], ["~"]);
+const exportTo = fc.constantFrom(undefined, ["*"], ["."], ["shop"], ["shop", "bank"], [".", "bank"], ["~"]);
 const host = fc.constantFrom(
   "a",
   "b",
@@ -108,6 +108,7 @@ const destinationRule = fc.record({
   spec: fc.record({
     host,
     exportTo,
+    workloadSelector: fc.constantFrom(undefined, undefined, {}, { matchLabels: { app: "x" } }),
     trafficPolicy,
     subsets: fc.uniqueArray(
       fc.record({ name: fc.constantFrom("s1", "s2"), labels: label.map((version) => ({ version })) }),
