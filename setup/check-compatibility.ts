@@ -50,7 +50,17 @@ function testProblem({ state, text }: Row): string | undefined {
   return read(path).includes(`"${title}"`) ? undefined : `${path} has no test or group "${title}"`;
 }
 
+/** Rows of the section on protocols, which are no fields. */
+function protocolRows(text: string): readonly Row[] {
+  const section = /^## Protocols\n([^]*?)(?=^## |$(?![^]))/m.exec(text)?.[1] ?? "";
+  return section.split("\n").flatMap((line) => {
+    const [, pattern, state = "", said = ""] = /^\| ([^|]+) \| (works|differs|not yet) \| (.+) \|$/.exec(line) ?? [];
+    return pattern === undefined ? [] : [{ kind: "Protocols", pattern, state, text: said, fits: /$^/ }];
+  });
+}
+
 const rows = rowsOf(read(page));
+const protocols = protocolRows(read(page));
 const leaves = leavesOf(new Set(rows.map(({ kind }) => kind)));
 const used = new Set<Row>();
 const problems: string[] = [];
@@ -66,6 +76,11 @@ for (const row of rows) {
   const problem = used.has(row) ? testProblem(row) : "no field fits";
   if (problem !== undefined) problems.push(`${row.kind} ${row.pattern}: ${problem}`);
 }
+for (const row of protocols) {
+  const problem = testProblem(row);
+  if (problem !== undefined) problems.push(`${row.kind} ${row.pattern}: ${problem}`);
+}
 for (const problem of problems) console.error(`${page}: ${problem}`);
-if (rows.length === 0) console.error(`${page}: no rows found`);
-process.exitCode = problems.length > 0 || rows.length === 0 ? 1 : 0;
+const empty = rows.length === 0 || protocols.length === 0;
+if (empty) console.error(`${page}: no rows found`);
+process.exitCode = problems.length > 0 || empty ? 1 : 0;

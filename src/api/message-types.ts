@@ -173,6 +173,7 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ],
   ["NoEffect", "Warning", "A patch of an EnvoyFilter does nothing."],
   ["NotImplemented", "Warning", "The object asks for something that Weft does not carry out yet."],
+  ["ProtocolPassedOn", "Info", "A port is named for a protocol that proxies only pass on as TCP, such as MySQL."],
   [
     "ServerFirstProtocolOnSniffedPort",
     "Warning",

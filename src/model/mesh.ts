@@ -1,5 +1,6 @@
 import type { MeshConfig, TLSConfig } from "#api/istio/mesh-config.ts";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
+import type { ProtocolFlags } from "#api/istio/protocol-flags.ts";
 
 /** When idle connections are probed. */
 export type TcpKeepalive = NonNullable<MeshConfig["tcpKeepalive"]>;
@@ -9,12 +10,13 @@ type Optional = "tcpKeepalive" | "defaultHttpRetryPolicy" | "defaultTrafficPolic
 
 /** The mesh's configuration with Istio's defaults filled in. */
 export type MeshSettings = Required<
-  Omit<MeshConfig, Optional | "outboundTrafficPolicy" | "inboundTrafficPolicy" | "pathNormalization">
+  Omit<MeshConfig, Optional | "outboundTrafficPolicy" | "inboundTrafficPolicy" | "pathNormalization" | "protocols">
 > &
   Pick<MeshConfig, Optional> & {
     readonly outboundTrafficPolicy: { readonly mode: string };
     readonly inboundTrafficPolicy: { readonly mode: string };
     readonly pathNormalization: { readonly normalization: string };
+    readonly protocols: Required<ProtocolFlags>;
     readonly tlsDefaults: TLSConfig;
     readonly defaultConfig: MeshProxyConfig;
   };
@@ -24,6 +26,7 @@ const defaults: MeshSettings = {
   outboundTrafficPolicy: { mode: "ALLOW_ANY" },
   inboundTrafficPolicy: { mode: "PASSTHROUGH" },
   pathNormalization: { normalization: "DEFAULT" },
+  protocols: { http10: false, http3: false, mongo: true, redis: false },
   inboundClusterStatName: "",
   outboundClusterStatName: "",
   disableEnvoyListenerLog: false,
@@ -57,6 +60,7 @@ export function meshSettings(config: MeshConfig | undefined): MeshSettings {
     outboundTrafficPolicy: { ...defaults.outboundTrafficPolicy, ...config?.outboundTrafficPolicy },
     inboundTrafficPolicy: { ...defaults.inboundTrafficPolicy, ...config?.inboundTrafficPolicy },
     pathNormalization: { ...defaults.pathNormalization, ...config?.pathNormalization },
+    protocols: { ...defaults.protocols, ...config?.protocols },
     defaultServiceExportTo: orDefault(config?.defaultServiceExportTo, defaults.defaultServiceExportTo),
     defaultVirtualServiceExportTo: orDefault(
       config?.defaultVirtualServiceExportTo,

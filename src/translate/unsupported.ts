@@ -6,7 +6,8 @@ import type { TrafficPolicy } from "#api/istio/traffic-policy.ts";
 import type { Finding } from "#api/finding.ts";
 import type { ObjectId } from "#model/findings/findings.ts";
 import { endingTls } from "#model/ingress.ts";
-import { findingsOf, type Problem } from "#model/findings/finding.ts";
+import { findingsOf, passedOn, type Problem } from "#model/findings/finding.ts";
+import { parseProtocol } from "#model/protocol.ts";
 import { unservedEgress } from "#model/sidecars.ts";
 import type { Tables } from "#model/tables.ts";
 import { isBuiltin } from "#model/credentials/name.ts";
@@ -89,9 +90,13 @@ function ofSidecar({ ingress = [], egress = [] }: SidecarSpec): readonly Problem
   return [...ingress.flatMap((listener, index) => ofIngress(listener, `spec.ingress[${index}]`)), ...ports];
 }
 
-function ofServiceEntry({ resolution }: ServiceEntrySpec): readonly Problem[] {
-  if (resolution !== "DYNAMIC_DNS") return [];
+function ofServiceEntry({ resolution, ports = [] }: ServiceEntrySpec): readonly Problem[] {
+  const passed = ports.flatMap(({ number, protocol = "" }, index) =>
+    parseProtocol(protocol) === "MySQL" ? [passedOn(`spec.ports[${index}].protocol`, number)] : [],
+  );
+  if (resolution !== "DYNAMIC_DNS") return passed;
   return [
+    ...passed,
     notImplemented(
       "spec.resolution",
       "Names are not resolved per request yet; the service is passed through as with NONE.",

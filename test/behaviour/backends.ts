@@ -8,7 +8,7 @@ import { listenInside } from "#runtime/namespace-socket.ts";
 import { createAuthority } from "#base/testing/certificate.ts";
 
 /** Ports that every Pod listens on. */
-export const podPorts = { http: 8080, h2c: 8081, https: 8444, tcp: 9000, tls: 9443 } as const;
+export const podPorts = { http: 8080, h2c: 8081, https: 8444, tcp: 9000, raw: 9001, tls: 9443 } as const;
 
 /** A request as a backend saw it. */
 export interface Seen {
@@ -68,8 +68,9 @@ async function bodyOf(request: Request): Promise<string> {
 }
 
 /**
- * Servers of many Pods, told apart by the address that is called: HTTP/1.1, HTTP/2 in clear text, HTTP/1.1 over TLS, and TCP
- * with and without TLS that sends back the Pod's name and what it gets. HTTP answers say as JSON what was seen.
+ * Servers of many Pods, told apart by the address that is called: HTTP/1.1, HTTP/2 in clear text, HTTP/1.1 over TLS, TCP
+ * with and without TLS that sends back the Pod's name and what it gets, and TCP as a test serves it. HTTP answers say as
+ * JSON what was seen; after an upgrade they are as TCP.
  */
 export class Backends implements AsyncDisposable {
   /** Every request, in the order of arrival. */
@@ -78,6 +79,8 @@ export class Backends implements AsyncDisposable {
   readonly handshakes: Handshake[] = [];
   /** Whose certificates the Pods have. */
   readonly authority = createAuthority("pods");
+  /** Serves connections to the port `raw`; sends back what it gets unless told. */
+  raw: (socket: Socket, pod: string) => void = (socket) => void socket.pipe(socket);
   readonly #podOf: ReadonlyMap<string, string>;
   readonly #behaviours = new Map<string, Behaviour>();
   readonly #servers: Server[] = [];
@@ -96,6 +99,13 @@ export class Backends implements AsyncDisposable {
       socket.write("HTTP/1.1 200 OK\r\n\r\n");
       this.#echo(socket as Socket);
     });
+    http.on("upgrade", (request, socket) => {
+      this.seen.push({ ...this.#requestLine(request), body: "" });
+      socket.write(
+        `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n\r\n`,
+      );
+      this.#echo(socket as Socket);
+    });
     const h2c = createHttp2((request, response) => void this.#answer(request, response));
     const { certificate: cert, key } = this.authority.issue(certifiedName);
     const secured = { cert, key, requestCert: true, rejectUnauthorized: false };
@@ -112,6 +122,7 @@ export class Backends implements AsyncDisposable {
       h2c: (socket) => h2c.emit("connection", socket),
       https: (socket) => https.emit("connection", socket),
       tcp: (socket) => this.#echo(socket),
+      raw: (socket) => this.raw(socket, this.#podAt(socket)),
       tls: (socket) => tls.emit("connection", socket),
     };
     const open = Object.entries(podPorts).map(async ([kind, port]) => {

@@ -34,7 +34,7 @@ function flat(headers: Readonly<Record<string, string | string[] | number | unde
 }
 
 function seenIn(text: string): Seen | undefined {
-  if (!text.startsWith('{"pod"')) return undefined;
+  if (!/^\{"pod".*\}$/.test(text)) return undefined;
   return JSON.parse(text) as Seen;
 }
 

@@ -106,7 +106,7 @@ export class World implements AsyncDisposable {
   readonly #envoys = new Map<string, NetworkEnvoy>();
   readonly #proxies: Proxy[] = [];
   readonly #objects: PlacedObject[] = [];
-  readonly #settings: MeshConfig;
+  #settings: MeshConfig;
   readonly #translator: Translator;
   #xds: XdsServer | undefined;
 
@@ -196,6 +196,12 @@ export class World implements AsyncDisposable {
   /** Edits objects as one change. */
   apply(yaml: string): void {
     this.#put(objectsOf(yaml), "");
+  }
+
+  /** Replaces the settings of the mesh. */
+  setMesh(mesh: MeshConfig): void {
+    this.#settings = mesh;
+    this.#engine.change(() => this.model.inputs.setMesh(mesh));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

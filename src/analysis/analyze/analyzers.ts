@@ -16,7 +16,7 @@ import {
   gatewayRouteAnalyzer,
 } from "./checks/gateways.ts";
 import { meshConfigAnalyzer } from "./checks/mesh-config.ts";
-import { portNameAnalyzer, serverFirstAnalyzer } from "./checks/ports.ts";
+import { plainPortAnalyzer, portNameAnalyzer, serverFirstAnalyzer } from "./checks/ports.ts";
 import {
   conflictingHostsAnalyzer,
   destinationPortAnalyzer,
@@ -54,6 +54,7 @@ export const analyzers: readonly Analyzer[] = [
   telemetryProviderAnalyzer,
   portNameAnalyzer,
   serverFirstAnalyzer,
+  plainPortAnalyzer,
   multiClusterAnalyzer,
   multiServiceAnalyzer,
   applicationUidAnalyzer,

@@ -14,6 +14,7 @@ import { LabelSelector } from "../kubernetes/meta.ts";
 import { ConnectionPoolSettings, istioName, TcpKeepalive } from "./common.ts";
 import { HTTPRetry } from "./http-route.ts";
 import { MeshProxyConfig } from "./mesh-proxy-config.ts";
+import { ProtocolFlags } from "./protocol-flags.ts";
 import { LocalityLoadBalancerSetting, OutlierDetection } from "./traffic-policy.ts";
 
 const exportTo = (what: string) =>
@@ -56,7 +57,7 @@ const ServiceSettings = object(
   },
 );
 
-/** Members of Istio's MeshConfig that Weft carries out; each may be absent. */
+/** Members of Istio's MeshConfig that Weft carries out, and flags of Istio's control plane; each may be absent. */
 export const meshConfigFields = {
   rootNamespace: string("The namespace whose objects hold for the whole mesh. istio-system unless set."),
   outboundTrafficPolicy: object(
@@ -121,9 +122,10 @@ export const meshConfigFields = {
   ),
   serviceSettings: list("Settings of some services.", ServiceSettings),
   defaultConfig: described("How proxies are unless a ProxyConfig or their Pods say otherwise.", MeshProxyConfig),
+  protocols: ProtocolFlags,
 } as const;
 
-const MeshConfig = object("Istio's mesh.v1alpha1.MeshConfig.", {}, meshConfigFields);
+const MeshConfig = object("Istio's mesh.v1alpha1.MeshConfig, and flags of its control plane.", {}, meshConfigFields);
 /** Istio's `mesh.v1alpha1.MeshConfig`, as far as Weft carries it out. Durations are texts such as `10s`. */
 export type MeshConfig = Value<typeof MeshConfig>;
 

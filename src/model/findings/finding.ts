@@ -9,6 +9,12 @@ export interface Problem {
   readonly message: string;
 }
 
+/** That a port says MySQL, for which upstream Envoy has no filter: nothing is wrong, and nothing is counted. */
+export function passedOn(field: string, port: number): Problem {
+  const message = `Port ${port} says MySQL, which proxies have no filter for: its connections are passed on as TCP, and its commands are not counted.`;
+  return { code: "ProtocolPassedOn", severity: "info", field, message };
+}
+
 /** Problems as findings of the object that has them. */
 export function findingsOf({ ref }: Config<unknown>, problems: readonly Problem[]): readonly Finding[] {
   return problems.map(({ code, severity, field, message }) => ({ code, severity, resource: ref, field, message }));

@@ -2,6 +2,7 @@ import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { TrafficPolicy } from "#api/istio/traffic-policy.ts";
 import type { TCPRoute, TLSRoute } from "#api/istio/virtual-service.ts";
 import type { ObjectRef } from "#api/meta.ts";
+import type { Protocol } from "#model/protocol.ts";
 import { policyFor, subsetOf } from "../clusters/policy.ts";
 import { blackHoleCluster } from "../names.ts";
 import { type Destinations, destinationCluster, destinationPort } from "../routes/destination.ts";
@@ -19,6 +20,8 @@ export interface TcpTarget {
   /** Those that take connections, at least one. */
   readonly clusters: readonly [WeightedTarget, ...WeightedTarget[]];
   readonly statPrefix: string;
+  /** What is spoken, where Envoy may have a filter that understands it. */
+  readonly protocol?: "Mongo" | "Redis";
   /** How long a connection may be idle; Envoy's hour where it is not said. */
   readonly idleTimeout?: string | undefined;
   readonly maxConnectionDuration?: string | undefined;
@@ -42,6 +45,11 @@ export interface TcpChain {
 /** The target of a single cluster. */
 export function singleTarget(cluster: string): TcpTarget {
   return { clusters: [{ cluster, weight: 1 }], statPrefix: cluster };
+}
+
+/** The same for a port of a protocol. */
+export function speaking(target: TcpTarget, protocol: Protocol | undefined): TcpTarget {
+  return protocol === "Mongo" || protocol === "Redis" ? { ...target, protocol } : target;
 }
 
 type RouteDestinations = NonNullable<TCPRoute["route"]>;

@@ -6,7 +6,8 @@ import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/
 import { socketAddress } from "../address.ts";
 import { protoDuration } from "../duration.ts";
 import { listenerAccessLog } from "../listeners/access-log.ts";
-import { httpManager, tcpProxy, tlsInspector } from "../listeners/network.ts";
+import { connectionFilters } from "../listeners/connection-filters.ts";
+import { httpManager, tlsInspector } from "../listeners/network.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
 import { listenerName } from "../names.ts";
 import type { GatewayChain, GatewayListenerPlan } from "./plan.ts";
@@ -16,7 +17,7 @@ import { serverTls } from "./tls.ts";
 const handshakeTimeout = protoDuration("15s");
 
 function filters(chain: GatewayChain, name: string, mesh: MeshSettings) {
-  if (chain.kind === "tcp") return [tcpProxy(chain.target, mesh)];
+  if (chain.kind === "tcp") return connectionFilters(chain.target, mesh);
   const { routes, grpcWeb, statPrefix = `outbound_${name};` } = chain;
   return [httpManager({ statPrefix, routes: { kind: "rds", name: routes }, side: "gateway", grpcWeb }, mesh)];
 }

@@ -1,6 +1,6 @@
 import type { ServerTLSSettings } from "#api/istio/common.ts";
 import { parseProtocol } from "#model/protocol.ts";
-import { firstTcpTarget, type TcpChain, type TcpTarget, tlsChains } from "../connections/chain.ts";
+import { firstTcpTarget, speaking, type TcpChain, type TcpTarget, tlsChains } from "../connections/chain.ts";
 import type { ConnectionRule } from "../connections/rule.ts";
 import { withoutOverlaps } from "../listeners/chains.ts";
 import type { Destinations } from "../routes/destination.ts";
@@ -69,8 +69,16 @@ function bytesChain(placed: PlacedServer, { rulesOf, known }: GatewayRouting): r
   const found = firstTcpTarget(rulesOf(placed), { port: server.port.number, gateway }, known);
   if (!found) return [];
   const { tls } = server;
+  const target = speaking(found.target, parseProtocol(server.port.protocol));
   return [
-    { kind: "tcp", serverNames: tls ? serverNames(placed) : [], destinations: [], ...found, ...(tls && { tls }) },
+    {
+      kind: "tcp",
+      serverNames: tls ? serverNames(placed) : [],
+      destinations: [],
+      ...found,
+      target,
+      ...(tls && { tls }),
+    },
   ];
 }
 

@@ -13,7 +13,7 @@ import {
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { socketAddress } from "../address.ts";
-import { singleTarget } from "../connections/chain.ts";
+import { singleTarget, speaking } from "../connections/chain.ts";
 import { protoDuration } from "../duration.ts";
 import {
   blackHoleCluster,
@@ -27,15 +27,8 @@ import { inboundStatName } from "../clusters/inbound.ts";
 import { canEnd, serverTls } from "../gateways/tls.ts";
 import { inboundRoutes } from "../routes/inbound.ts";
 import { listenerAccessLog } from "./access-log.ts";
-import {
-  httpInspector,
-  httpManager,
-  originalDestination,
-  originalSource,
-  plainHttp,
-  tcpProxy,
-  tlsInspector,
-} from "./network.ts";
+import { connectionFilters } from "./connection-filters.ts";
+import { httpInspector, httpManager, originalDestination, originalSource, plainHttp, tlsInspector } from "./network.ts";
 import { wildcardAddress } from "./slots.ts";
 
 /** What inbound chains of one port are made from; the port is absent where it is any that no service names. */
@@ -59,27 +52,33 @@ interface InboundChains {
  */
 function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChain[] {
   const { protocol, cluster, port, httpName, tcpName, statPrefix, tcpStatPrefix = cluster, routes, tls } = input;
+  const grpcWeb = protocol === "GRPC-Web";
+  // Redis is understood where it is called: its filter has no use for an address that each connection has of its own.
+  const target = speaking(
+    { ...singleTarget(cluster), statPrefix: tcpStatPrefix },
+    protocol === "Redis" ? "TCP" : protocol,
+  );
   const transport = tls ? { transportSocket: serverTls(tls) } : {};
   const match = { transportProtocol: tls ? "tls" : "raw_buffer", ...(port !== undefined && { destinationPort: port }) };
   const http = (applicationProtocols: readonly string[]): FilterChain =>
     create(FilterChainSchema, {
       name: httpName,
       filterChainMatch: { ...match, applicationProtocols: [...applicationProtocols] },
-      filters: [httpManager({ statPrefix, routes: { kind: "inline", routes }, side: "inbound" }, mesh)],
+      filters: [httpManager({ statPrefix, routes: { kind: "inline", routes }, side: "inbound", grpcWeb }, mesh)],
       ...transport,
     });
   const tcp = (): FilterChain =>
     create(FilterChainSchema, {
       name: tcpName,
       filterChainMatch: match,
-      filters: [tcpProxy({ ...singleTarget(cluster), statPrefix: tcpStatPrefix }, mesh)],
+      filters: connectionFilters(target, mesh),
       ...transport,
     });
   switch (listenerProtocol(protocol)) {
     case "http":
       return [http([])];
     case "auto":
-      return [http(plainHttp), tcp()];
+      return [http(plainHttp(mesh)), tcp()];
     case "tcp":
       return [tcp()];
     case "none":
@@ -112,7 +111,7 @@ function closedChain(port: InboundPort, mesh: MeshSettings): FilterChain {
   return create(FilterChainSchema, {
     name: inboundName(port),
     filterChainMatch: { destinationPort: port.port },
-    filters: [tcpProxy(singleTarget(blackHoleCluster), mesh)],
+    filters: connectionFilters(singleTarget(blackHoleCluster), mesh),
   });
 }
 
@@ -167,7 +166,7 @@ function blackHoleChain(mesh: MeshSettings): FilterChain {
     name: "virtualInbound-blackhole",
     // Connections to the listener's own port would come back to it for ever.
     filterChainMatch: { destinationPort: inboundPort },
-    filters: [tcpProxy(singleTarget(blackHoleCluster), mesh)],
+    filters: connectionFilters(singleTarget(blackHoleCluster), mesh),
   });
 }
 

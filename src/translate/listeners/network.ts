@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import type { MeshSettings } from "#model/mesh.ts";
@@ -21,45 +20,16 @@ import {
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-import { TcpProxySchema } from "#proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import { UuidRequestIdConfigSchema } from "#proto/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
-import type { TcpTarget } from "../connections/chain.ts";
-import { noDuration, protoDuration } from "../duration.ts";
+import { noDuration } from "../duration.ts";
 import { accessLog } from "./access-log.ts";
 import { httpFilters } from "./http-filters.ts";
 
-function networkFilter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): Filter {
+/** A filter of a connection, by its name and settings. */
+export function networkFilter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): Filter {
   return create(FilterSchema, {
     name,
     configType: { case: "typedConfig", value: anyPack(schema, create(schema, config)) },
-  });
-}
-
-function clusterSpecifier([first, ...others]: TcpTarget["clusters"]) {
-  if (others.length === 0) return { case: "cluster" as const, value: first.cluster };
-  const clusters = [first, ...others].map(({ cluster: name, weight }) => ({ name, weight }));
-  return { case: "weightedClusters" as const, value: { clusters } };
-}
-
-/** How bytes go through an HTTP proxy. */
-function tunnelling({ targetHost, targetPort, protocol = "CONNECT" }: NonNullable<TcpTarget["tunnel"]>) {
-  const host = isIP(targetHost) === 6 ? `[${targetHost}]` : targetHost;
-  return { hostname: `${host}:${targetPort}`, usePost: protocol === "POST" };
-}
-
-/** The filter that passes bytes on. */
-export function tcpProxy(target: TcpTarget, mesh: MeshSettings): Filter {
-  const { clusters, statPrefix, idleTimeout, maxConnectionDuration, hashSourceIp, tunnel } = target;
-  return networkFilter("envoy.filters.network.tcp_proxy", TcpProxySchema, {
-    statPrefix,
-    clusterSpecifier: clusterSpecifier(clusters),
-    accessLog: accessLog(mesh),
-    ...(idleTimeout !== undefined && { idleTimeout: protoDuration(idleTimeout) }),
-    ...(maxConnectionDuration !== undefined && {
-      maxDownstreamConnectionDuration: protoDuration(maxConnectionDuration),
-    }),
-    ...(tunnel && { tunnelingConfig: tunnelling(tunnel) }),
-    ...(hashSourceIp === true && { hashPolicy: [{ policySpecifier: { case: "sourceIp", value: {} } }] }),
   });
 }
 
@@ -73,7 +43,7 @@ export interface HttpManager {
   readonly statPrefix: string;
   readonly routes: HttpRoutes;
   readonly side: "inbound" | "outbound" | "gateway";
-  readonly grpcWeb?: boolean;
+  readonly grpcWeb?: boolean | undefined;
 }
 
 function routeSpecifier(routes: HttpRoutes) {
@@ -122,6 +92,7 @@ export function httpManager({ statPrefix, routes, side, grpcWeb = false }: HttpM
     httpFilters: httpFilters({ grpcWeb }),
     accessLog: accessLog(mesh),
     serverName: "istio-envoy",
+    ...(mesh.protocols.http10 && { httpProtocolOptions: { acceptHttp10: true } }),
     ...paths(mesh),
     // Streams may be silent for as long as they like; routes limit requests.
     streamIdleTimeout: noDuration,
@@ -199,5 +170,7 @@ export function httpInspector(except: readonly number[] = []): ListenerFilter {
   return listenerFilter("envoy.filters.listener.http_inspector", HttpInspectorSchema, portsPredicate(except));
 }
 
-/** What the HTTP inspector calls plain HTTP. */
-export const plainHttp: readonly string[] = ["http/1.1", "h2c"];
+/** What the HTTP inspector calls plain HTTP that is answered; HTTP/1.0 that is not passes as bytes, which may help it. */
+export function plainHttp({ protocols: { http10 } }: MeshSettings): string[] {
+  return [...(http10 ? ["http/1.0"] : []), "http/1.1", "h2c"];
+}

@@ -16,12 +16,13 @@ import { configPath, istioMetadata } from "../metadata.ts";
 import { blackHoleCluster, listenerName, outboundPort, virtualOutbound } from "../names.ts";
 import type { UnclaimedTraffic } from "../unclaimed.ts";
 import { listenerAccessLog } from "./access-log.ts";
-import { httpInspector, httpManager, plainHttp, tcpProxy, tlsInspector } from "./network.ts";
+import { connectionFilters } from "./connection-filters.ts";
+import { httpInspector, httpManager, plainHttp, tlsInspector } from "./network.ts";
 import type { ListenerPlan } from "./plan.ts";
 import { wildcardAddress } from "./slots.ts";
 
 function unclaimedChain(name: string, { cluster }: UnclaimedTraffic, mesh: MeshSettings) {
-  return create(FilterChainSchema, { name, filters: [tcpProxy(singleTarget(cluster), mesh)] });
+  return create(FilterChainSchema, { name, filters: connectionFilters(singleTarget(cluster), mesh) });
 }
 
 /** An address or a network as Envoy has it. */
@@ -48,9 +49,11 @@ function httpChain(plan: ListenerPlan, route: string, mesh: MeshSettings): Filte
   return create(FilterChainSchema, {
     // Anything else on the port is not for the HTTP services there, such as TLS to a host outside of the mesh.
     ...(!isHttpOnly(plan) && {
-      filterChainMatch: { applicationProtocols: [...plainHttp], transportProtocol: "raw_buffer" },
+      filterChainMatch: { applicationProtocols: plainHttp(mesh), transportProtocol: "raw_buffer" },
     }),
-    filters: [httpManager({ statPrefix, routes: { kind: "rds", name: route }, side: "outbound" }, mesh)],
+    filters: [
+      httpManager({ statPrefix, routes: { kind: "rds", name: route }, side: "outbound", grpcWeb: plan.grpcWeb }, mesh),
+    ],
   });
 }
 
@@ -74,7 +77,7 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
     const filterChainMatch = tcpMatch(chain);
     const made = create(FilterChainSchema, {
       ...(filterChainMatch && { filterChainMatch }),
-      filters: [tcpProxy(chain.target, mesh)],
+      filters: connectionFilters(chain.target, mesh),
       ...(chain.origin && { metadata: istioMetadata({ config: configPath(chain.origin) }) }),
     });
     if (filterChainMatch) matching.push(made);
@@ -114,7 +117,7 @@ export function virtualOutboundListener(
     name: "virtualOutbound-blackhole",
     // Connections to the listener's own port would come back to it for ever.
     filterChainMatch: { destinationPort: outboundPort },
-    filters: [tcpProxy(singleTarget(blackHoleCluster), mesh)],
+    filters: connectionFilters(singleTarget(blackHoleCluster), mesh),
   });
   return create(ListenerSchema, {
     name: virtualOutbound,

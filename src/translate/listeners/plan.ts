@@ -12,6 +12,8 @@ export interface ListenerPlan {
   readonly bound?: true;
   /** Name of the route configuration; absent where no HTTP is spoken. */
   readonly route?: string;
+  /** Whether gRPC-Web is understood: where it is what the first HTTP service speaks, as in Istio. */
+  readonly grpcWeb?: true;
   readonly tcp: readonly TcpChain[];
 }
 
@@ -33,8 +35,14 @@ function add(draft: Draft, slot: Slot): Draft {
   if (conflicts(draft, slot)) return draft;
   const { plan, protocols } = draft;
   const route = plan.route ?? slot.route;
+  const grpcWeb = plan.route === undefined && slot.protocol === "GRPC-Web";
   return {
-    plan: { ...plan, tcp: [...plan.tcp, ...slot.tcp], ...(route !== undefined && { route }) },
+    plan: {
+      ...plan,
+      tcp: [...plan.tcp, ...slot.tcp],
+      ...(route !== undefined && { route }),
+      ...(grpcWeb && { grpcWeb }),
+    },
     protocols: new Set([...protocols, slot.protocol]),
   };
 }

@@ -9,6 +9,7 @@ import { clusterName, routeName } from "../names.ts";
 import {
   connectionSettings,
   singleTarget,
+  speaking,
   tcpChains,
   type TcpChain,
   type TcpTarget,
@@ -94,8 +95,13 @@ interface ConnectionRouting {
   readonly known: Destinations;
 }
 
-/** The chains of a port: what rules say, then where all other connections to the service go. */
+/** The chains of a port, each knowing what is spoken on it. */
 function chainsAt(input: SlotInput, port: ServicePort, place: Place): readonly TcpChain[] {
+  return routedChains(input, port, place).map((chain) => ({ ...chain, target: speaking(chain.target, port.protocol) }));
+}
+
+/** What rules say, then where all other connections to the service go. */
+function routedChains(input: SlotInput, port: ServicePort, place: Place): readonly TcpChain[] {
   const { routing } = input;
   const otherwise = defaultChain(input, port, place);
   if (!routing) return [otherwise];

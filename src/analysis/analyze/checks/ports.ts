@@ -1,5 +1,6 @@
 import type { Service } from "#api/kubernetes/service.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
+import { passedOn } from "#model/findings/finding.ts";
 import { parseProtocol, portProtocol, serverFirstPorts } from "#model/protocol.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import { isControlPlane, type MeshObjects, type Subject } from "../mesh-objects.ts";
@@ -87,4 +88,17 @@ export const serverFirstAnalyzer: Analyzer = {
   name: "service.ServerFirstAnalyzer",
   description: "Checks that the protocol of ports whose servers talk first is not sniffed",
   problems: (objects) => [...sniffedServices(objects), ...sniffedEntries(objects)],
+};
+
+/** Ports that are named for what Envoy has no filter for; for ServiceEntries the control plane says so itself. */
+export const plainPortAnalyzer: Analyzer = {
+  name: "service.PlainPortAnalyzer",
+  description: "Tells of ports whose protocol is only passed on",
+  *problems({ all }) {
+    for (const { ref, spec } of all<ServiceSpec>("Service")) {
+      for (const [index, port] of (spec.ports ?? []).entries()) {
+        if (protocolOf(port) === "MySQL") yield problemOf(ref, passedOn(`spec.ports[${index}]`, port.port));
+      }
+    }
+  },
 };

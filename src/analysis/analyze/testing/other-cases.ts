@@ -325,6 +325,20 @@ export const otherCases: readonly Case[] = [
     good: security("PeerAuthentication", "x", "{}"),
   },
   {
+    code: "ProtocolPassedOn",
+    title: "of a Service",
+    bad: service("x", "[{ name: mysql, port: 3306 }]"),
+    at: "Service x: spec.ports[0]",
+    good: service("x", "[{ name: tcp-mysql, port: 3306 }]"),
+  },
+  {
+    code: "ProtocolPassedOn",
+    title: "of a ServiceEntry",
+    bad: entry("x", "resolution: DNS, addresses: [10.9.9.9], ports: [{ number: 3306, name: db, protocol: MySQL }]"),
+    at: "ServiceEntry x: spec.ports[0].protocol",
+    good: entry("x", "resolution: DNS, addresses: [10.9.9.9], ports: [{ number: 3306, name: db, protocol: TCP }]"),
+  },
+  {
     code: "ServerFirstProtocolOnSniffedPort",
     title: "of a Service",
     bad: service("x", "[{ name: db, port: 13306, targetPort: 3306 }]"),
