@@ -1,4 +1,4 @@
-import { isIPv4 } from "node:net";
+import { BlockList, isIP, isIPv4 } from "node:net";
 import { WeftError } from "./errors.ts";
 
 /** A range of IPv4 addresses as numbers. */
@@ -39,4 +39,17 @@ export function addressText(value: number): string {
 /** How many addresses a range has. */
 export function cidrSize(cidr: Cidr): number {
   return 2 ** (32 - cidr.prefix);
+}
+
+/** Whether a range such as `10.10.0.0/16` or `fd00::/8` has an address. Neither has what is no range or no address. */
+export function cidrContains(range: string, address: string): boolean {
+  const [base = "", prefix] = range.split("/");
+  const [family, own] = [isIP(base), isIP(address)];
+  const bits = Number(prefix ?? (family === 6 ? 128 : 32));
+  if (family === 0 || own !== family || !Number.isInteger(bits) || bits < 0 || bits > (family === 6 ? 128 : 32)) {
+    return false;
+  }
+  const list = new BlockList();
+  list.addSubnet(base, bits, family === 6 ? "ipv6" : "ipv4");
+  return list.check(address, family === 6 ? "ipv6" : "ipv4");
 }

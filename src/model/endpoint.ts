@@ -1,17 +1,17 @@
+import { isIP } from "node:net";
 import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
 import type { StringMap } from "#api/meta.ts";
 import { labelsMatch } from "./labels.ts";
-import type { Config, NodeRow, PodRow, SliceEndpoint } from "./rows.ts";
+import { labelledLocality, type Locality, parseLocality } from "./locality.ts";
+import { type Config, networkLabel, type NodeRow, type PodRow, type SliceEndpoint } from "./rows.ts";
 
 /** An address that serves a port of a service. */
-export interface Endpoint {
-  /** An IPv4 address, or a host name where the service is resolved by DNS. */
+export interface Endpoint extends Locality {
+  /** An IPv4 address, a Unix socket's path, or a host name where the service is resolved by DNS. */
   readonly address: string;
+  /** 0 for a Unix socket. */
   readonly port: number;
   readonly labels: StringMap;
-  readonly region: string;
-  readonly zone: string;
-  readonly subzone: string;
   readonly cluster: string;
   readonly network: string;
   /** Share of the traffic among the endpoints of its locality. */
@@ -23,24 +23,22 @@ export interface Endpoint {
   readonly serviceAccount: string;
   /** Node that it runs on; empty where unknown. */
   readonly node: string;
-  /** Its own name below a headless service; empty where it has none. */
+  /** Its own name below its namespace, as of a Pod of a headless service: `mysql-0.mysql`; empty where it has none. */
   readonly hostname: string;
 }
 
-const topology = {
+/** Labels by which places are compared. */
+export const topology = {
   region: "topology.kubernetes.io/region",
   zone: "topology.kubernetes.io/zone",
   subzone: "topology.istio.io/subzone",
   cluster: "topology.istio.io/cluster",
-  network: "topology.istio.io/network",
+  network: networkLabel,
   hostname: "kubernetes.io/hostname",
 } as const;
 
 /** Where an endpoint stands, beside what its workload says. */
-interface Place {
-  readonly region: string;
-  readonly zone: string;
-  readonly subzone: string;
+interface Place extends Locality {
   readonly cluster: string;
   readonly network: string;
   readonly node: string;
@@ -53,7 +51,7 @@ export function placedLabels(labels: StringMap, place: Place): StringMap {
     [topology.zone]: place.zone,
     [topology.subzone]: place.subzone,
     [topology.cluster]: place.cluster,
-    [topology.network]: place.network,
+    [topology.network]: labels[topology.network] ?? place.network,
     [topology.hostname]: place.node,
   };
   return { ...labels, ...Object.fromEntries(Object.entries(places).filter(([, value]) => value !== "")) };
@@ -62,68 +60,81 @@ export function placedLabels(labels: StringMap, place: Place): StringMap {
 /** What is known of a slice's endpoint beside the slice itself. */
 export interface SliceContext {
   readonly cluster: string;
-  readonly network: string;
   readonly namespace: string;
   /** Short name of the service. */
   readonly service: string;
-  readonly pod: PodRow | undefined;
-  readonly node: NodeRow | undefined;
-  readonly publishNotReady: boolean;
+  /** The Pod behind the endpoint; absent where it is no Pod. */
+  readonly pod?: PodRow;
+  readonly node?: NodeRow | undefined;
+  readonly networkOf: (address: string, labels: StringMap) => string;
 }
 
-/** The endpoints that an entry of an EndpointSlice gives on a port: none once it terminates. */
+/** Where an endpoint stands: as its Pod's labels say, else its node's; the slice itself knows a zone at most. */
+function localityOf({ zone }: SliceEndpoint, { pod, node }: SliceContext): Locality {
+  const labelled = labelledLocality(pod?.labels ?? {});
+  return labelled ?? { region: node?.region ?? "", zone: node?.zone || zone, subzone: node?.subzone ?? "" };
+}
+
+/** A Pod's name below its namespace, which it has by the service that it names as its subdomain; empty without. */
+function podHostname({ hostname, name, subdomain }: PodRow): string {
+  return subdomain === "" ? "" : `${hostname === "" ? name : hostname}.${subdomain}`;
+}
+
+/** The endpoints that an entry of an EndpointSlice gives on a port: none once it ends. */
 export function sliceEndpoints(entry: SliceEndpoint, port: number, context: SliceContext): readonly Endpoint[] {
-  const { pod, node, cluster, network, namespace, publishNotReady } = context;
-  if (entry.terminating && !publishNotReady) return [];
-  const place: Place = {
-    region: node?.region ?? "",
-    zone: node?.zone === undefined || node.zone === "" ? entry.zone : node.zone,
-    subzone: node?.subzone ?? "",
-    cluster,
-    network: pod?.labels[topology.network] ?? network,
-    node: entry.node,
-  };
-  // A Pod's own name counts below the service that it names as its subdomain only.
-  const named = pod !== undefined && pod.hostname !== "" && pod.subdomain === context.service;
-  const hostname = named ? pod.hostname : entry.hostname;
-  return entry.addresses.map((address) => ({
-    address,
-    port,
-    labels: placedLabels(pod?.labels ?? {}, place),
-    ...place,
-    weight: 1,
-    healthy: entry.ready || publishNotReady,
-    namespace,
-    workload: pod?.workload ?? "",
-    serviceAccount: pod?.serviceAccount ?? "",
-    hostname,
-  }));
+  const { pod, cluster, namespace, service } = context;
+  if (entry.ending) return [];
+  const named = entry.hostname === "" ? "" : `${entry.hostname}.${service}`;
+  return entry.addresses.map((address) => {
+    const labels = pod?.labels ?? {};
+    const network = context.networkOf(address, labels);
+    const place = { ...localityOf(entry, context), cluster, network, node: pod?.node || entry.node };
+    return {
+      address,
+      port,
+      labels: placedLabels(labels, place),
+      ...place,
+      weight: 1,
+      healthy: entry.ready,
+      namespace,
+      workload: pod?.workload ?? "",
+      serviceAccount: pod?.serviceAccount ?? "",
+      hostname: pod ? podHostname(pod) : named,
+    };
+  });
 }
 
-/** The three parts of a locality such as `region/zone/subzone`. */
-function parseLocality(text: string): { region: string; zone: string; subzone: string } {
-  const [region = "", zone = "", ...rest] = text.split("/");
-  return { region, zone, subzone: rest.join("/") };
+/** Before the path of a Unix socket that a WorkloadEntry has as its address. */
+const unixPrefix = "unix://";
+
+/** Whether a hand-written endpoint is one that Kubernetes could have too: one with an IP address. */
+export function isAddressed({ address = "" }: WorkloadEntrySpec): boolean {
+  return isIP(address) !== 0;
 }
 
-/** An endpoint that is written by hand, in a ServiceEntry or as a WorkloadEntry. */
+/**
+ * An endpoint that is written by hand, in a ServiceEntry or as a WorkloadEntry.
+ * @param port which a Unix socket has no use for.
+ */
 export function workloadEndpoint(
   entry: WorkloadEntrySpec,
   port: number,
   owner: { readonly namespace: string; readonly name: string },
 ): Endpoint {
+  const { address = "", labels = {}, locality = "", weight = 0, network = "" } = entry;
   const place: Place = {
-    ...parseLocality(entry.locality ?? ""),
+    ...(locality === "" ? (labelledLocality(labels) ?? parseLocality("")) : parseLocality(locality)),
     cluster: "",
-    network: entry.network ?? "",
+    network,
     node: "",
   };
+  const socket = address.startsWith(unixPrefix);
   return {
-    address: entry.address ?? "",
-    port,
-    labels: placedLabels(entry.labels ?? {}, place),
+    address: socket ? address.slice(unixPrefix.length) : address,
+    port: socket ? 0 : port,
+    labels: placedLabels(labels, place),
     ...place,
-    weight: entry.weight === undefined || entry.weight === 0 ? 1 : entry.weight,
+    weight: weight === 0 ? 1 : weight,
     healthy: true,
     namespace: owner.namespace,
     workload: owner.name,
@@ -132,11 +143,11 @@ export function workloadEndpoint(
   };
 }
 
-/** Of WorkloadEntries, those that a selector picks. */
+/** Of WorkloadEntries, those that a selector picks and that have not been found ill. */
 export function selectEntries(
   rows: readonly Config<WorkloadEntrySpec>[],
   selector: StringMap,
 ): readonly Config<WorkloadEntrySpec>[] {
   if (Object.keys(selector).length === 0) return [];
-  return rows.filter((row) => labelsMatch(selector, row.spec.labels ?? {}));
+  return rows.filter((row) => row.unhealthy !== true && labelsMatch(selector, row.spec.labels ?? {}));
 }

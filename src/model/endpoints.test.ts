@@ -19,7 +19,7 @@ metadata:
   labels: { app: reviews, version: v1, pod-template-hash: abc }
   ownerReferences: [{ kind: ReplicaSet, name: reviews-abc, controller: true }]
 spec: { nodeName: n1, serviceAccountName: robot }
-status: { podIP: 10.1.0.1 }
+status: { podIP: 10.1.0.1, conditions: [{ type: Ready, status: "True" }] }
 ---
 cluster: east
 kind: EndpointSlice
@@ -28,7 +28,9 @@ metadata: { name: reviews-x, namespace: shop, labels: { kubernetes.io/service-na
 ports: [{ name: http, port: 9080 }]
 endpoints:
   - { addresses: [10.1.0.1], conditions: { ready: true }, nodeName: n1, targetRef: { kind: Pod, name: reviews-1 } }
-  - { addresses: [10.1.0.2], conditions: { ready: false } }
+  - { addresses: [10.1.0.2], conditions: { ready: false, terminating: false } }
+  - { addresses: [10.1.0.4], conditions: { ready: false } }
+  - { addresses: [10.1.0.5], targetRef: { kind: Pod, name: not-seen-yet } }
   - { addresses: [10.1.0.3], conditions: { ready: false, serving: true, terminating: true } }
 ---
 cluster: west
@@ -88,20 +90,52 @@ describe("endpoints of a service's port", () => {
     expect(queries.endpoints.get({ service, port: 82 })).toEqual([]);
   });
 
-  it("count before they are ready where the service says so", () => {
+  it("of WorkloadEntries that a Service selects have an address and the port that it means", () => {
+    const model = modelOf(`
+cluster: east
+kind: Service
+metadata: { name: a, namespace: shop }
+spec: { clusterIP: 10.0.0.9, selector: { app: a }, ports: [{ name: http, port: 80, targetPort: web }, { name: admin, port: 81, targetPort: 8081 }] }
+---
+kind: WorkloadEntry
+metadata: { name: vm, namespace: shop, labels: { app: a } }
+spec: { address: 10.3.0.1, labels: { app: other }, ports: { web: 8080, admin: 9091 } }
+---
+kind: WorkloadEntry
+metadata: { name: portless, namespace: shop }
+spec: { address: 10.3.0.2, labels: { app: a } }
+---
+kind: WorkloadEntry
+metadata: { name: socket, namespace: shop }
+spec: { address: unix:///run/a.sock, labels: { app: a } }
+---
+kind: WorkloadEntry
+metadata: { name: ill, namespace: shop, annotations: { proxy.istio.io/health-checks-enabled: "true" } }
+spec: { address: 10.3.0.3, labels: { app: a }, ports: { web: 8080 } }
+---
+kind: WorkloadEntry
+metadata: { name: well, namespace: shop, annotations: { proxy.istio.io/health-checks-enabled: "true" } }
+spec: { address: 10.3.0.4, labels: { app: a }, ports: { web: 8080 } }
+status: { conditions: [{ type: Healthy, status: "True" }] }`);
+    const of = (port: number) =>
+      model.endpoints.endpoints
+        .get({ service: "shop/a.shop.svc.cluster.local", port })
+        .map((each) => `${each.address}:${each.port}`)
+        .toSorted();
+    expect(of(80)).toEqual(["10.3.0.1:8080", "10.3.0.4:8080"]);
+    expect(of(81)).toEqual(["10.3.0.1:9091", "10.3.0.2:8081", "10.3.0.4:8081"]);
+  });
+
+  it("have their place by labels of their own, before those of their nodes", () => {
     const model = modelOf(`${shop}
 ---
 cluster: east
-kind: Service
-metadata: { name: reviews, namespace: shop }
-spec: { publishNotReadyAddresses: true, ports: [{ name: http, port: 80 }] }`);
-    const all = model.endpoints.endpoints.get({ service, port: 80 });
-    expect(all.map(({ address, healthy }) => [address, healthy])).toEqual([
-      ["10.1.0.1", true],
-      ["10.1.0.2", true],
-      ["10.1.0.3", true],
-      ["10.2.0.1", true],
-    ]);
+kind: Pod
+metadata: { name: reviews-1, namespace: shop, labels: { istio-locality: us.us-a.rack1, topology.istio.io/network: other } }
+spec: { nodeName: n1 }
+status: { podIP: 10.1.0.1 }`);
+    const [first] = model.endpoints.endpoints.get({ service, port: 80 });
+    expect(first).toMatchObject({ region: "us", zone: "us-a", subzone: "rack1", network: "other" });
   });
 
   it("of a ServiceEntry are written, selected, or its own name", () => {

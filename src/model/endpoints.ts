@@ -3,9 +3,10 @@ import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
-import { type Endpoint, selectEntries, sliceEndpoints, workloadEndpoint } from "./endpoint.ts";
+import { type Endpoint, isAddressed, selectEntries, sliceEndpoints, workloadEndpoint } from "./endpoint.ts";
 import { labelsMatch } from "./labels.ts";
-import { type PodRow, rowKey, type SliceRow } from "./rows.ts";
+import type { NetworkQueries } from "./networks.ts";
+import { type Config, type NodeRow, type PodRow, rowKey, type SliceEndpoint, type SliceRow } from "./rows.ts";
 import type { Service, ServicePort } from "./service.ts";
 import type { ServiceQueries } from "./services.ts";
 import { podLabel, type Tables } from "./tables.ts";
@@ -21,42 +22,51 @@ interface ServicePortKey {
 export interface EndpointQueries {
   /** Every endpoint of a service's port, of all clusters, in a stable order. */
   readonly endpoints: Query<ServicePortKey, readonly Endpoint[]>;
-  /** The network of a cluster. */
-  readonly network: Query<string, string>;
 }
 
-/** The numbers of a workload's ports that a service port means. */
-function workloadPort(entry: WorkloadEntrySpec, port: ServicePort): number {
-  const named = ownValue(entry.ports, port.name);
-  if (named !== undefined && named !== 0) return named;
-  return typeof port.targetPort === "number" ? port.targetPort : port.number;
+/** The number of a workload's port that a port of a ServiceEntry means. */
+function entryPort(workload: Pick<WorkloadEntrySpec, "ports">, port: ServicePort): number {
+  return portByName(workload, port.name) ?? (typeof port.targetPort === "number" ? port.targetPort : port.number);
+}
+
+/** The number of a workload's port that a port of a Service means; undefined where it names one that there is not. */
+function servicePort(entry: WorkloadEntrySpec, { name, targetPort }: ServicePort): number | undefined {
+  return typeof targetPort === "number" ? (portByName(entry, name) ?? targetPort) : portByName(entry, targetPort);
+}
+
+function portByName({ ports }: Pick<WorkloadEntrySpec, "ports">, name: string): number | undefined {
+  const number = ownValue(ports, name) ?? 0;
+  return number === 0 ? undefined : number;
 }
 
 /** Declares the queries about endpoints. */
-export function endpointQueries(engine: Engine, tables: Tables, services: ServiceQueries): EndpointQueries {
-  const network = engine.stringQuery("network", (cluster) => tables.clusters.get(cluster)?.network ?? "");
+export function endpointQueries(
+  engine: Engine,
+  tables: Tables,
+  services: ServiceQueries,
+  { networkOf }: NetworkQueries,
+): EndpointQueries {
+  const nodeOf = (cluster: string, node: string): NodeRow | undefined =>
+    node === "" ? undefined : tables.nodes.get(rowKey(cluster, "", node));
 
-  const ofSlice = (row: SliceRow, service: Service, port: ServicePort): readonly Endpoint[] =>
+  const ofSliceEntry = (row: SliceRow, entry: SliceEndpoint, port: number): readonly Endpoint[] => {
+    const { cluster, namespace, service } = row;
+    const networkIn = (address: string, labels: StringMap): string => networkOf(cluster, address, labels);
+    const node = nodeOf(cluster, entry.node);
+    const context = { cluster, namespace, service, node, networkOf: networkIn };
+    if (entry.pod === "") return sliceEndpoints(entry, port, context);
+    const pod = tables.pods.get(rowKey(cluster, namespace, entry.pod));
+    // Without its Pod nobody could say what it is: it waits for that one.
+    return pod ? sliceEndpoints(entry, port, { ...context, pod }) : [];
+  };
+
+  const ofSlice = (row: SliceRow, port: ServicePort): readonly Endpoint[] =>
     row.ports
       .filter((each) => each.name === port.name)
-      .flatMap((each) =>
-        row.endpoints.flatMap((entry) =>
-          sliceEndpoints(entry, each.port, {
-            cluster: row.cluster,
-            network: network.get(row.cluster),
-            namespace: row.namespace,
-            service: row.service,
-            pod: entry.pod === "" ? undefined : tables.pods.get(rowKey(row.cluster, row.namespace, entry.pod)),
-            node: entry.node === "" ? undefined : tables.nodes.get(rowKey(row.cluster, "", entry.node)),
-            publishNotReady: service.publishNotReady,
-          }),
-        ),
-      );
+      .flatMap((each) => row.endpoints.flatMap((entry) => ofSliceEntry(row, entry, each.port)));
 
-  const ofWorkloadEntries = (namespace: string, selector: StringMap, port: ServicePort): readonly Endpoint[] =>
-    selectEntries(tables.workloadEntries.byNamespace.rows(namespace), selector).map((row) =>
-      workloadEndpoint(row.spec, workloadPort(row.spec, port), { namespace: row.namespace, name: row.name }),
-    );
+  const selected = (namespace: string, selector: StringMap): readonly Config<WorkloadEntrySpec>[] =>
+    selectEntries(tables.workloadEntries.byNamespace.rows(namespace), selector);
 
   const podsWith = (namespace: string, selector: StringMap): readonly PodRow[] => {
     const [first] = Object.entries(selector);
@@ -66,31 +76,30 @@ export function endpointQueries(engine: Engine, tables: Tables, services: Servic
 
   const ofPods = (namespace: string, selector: StringMap, port: ServicePort): readonly Endpoint[] =>
     podsWith(namespace, selector)
-      .filter((pod) => pod.ip !== "")
+      .filter((pod) => pod.ready && pod.ip !== "")
       .flatMap((pod) =>
         sliceEndpoints(
-          {
-            addresses: [pod.ip],
-            ready: true,
-            serving: true,
-            terminating: false,
-            node: pod.node,
-            zone: "",
-            hostname: "",
-            pod: pod.name,
-          },
-          typeof port.targetPort === "number" ? port.targetPort : port.number,
+          { addresses: [pod.ip], ready: true, ending: false, node: pod.node, zone: "", hostname: "", pod: pod.name },
+          entryPort(pod, port),
           {
             cluster: pod.cluster,
-            network: network.get(pod.cluster),
             namespace,
             service: "",
             pod,
-            node: tables.nodes.get(rowKey(pod.cluster, "", pod.node)),
-            publishNotReady: false,
+            node: nodeOf(pod.cluster, pod.node),
+            networkOf: (address, labels) => networkOf(pod.cluster, address, labels),
           },
         ),
       );
+
+  /** WorkloadEntries that a Service selects: where the proxy picks an endpoint, and by their addresses only. */
+  const ofWorkloads = (service: Service, selector: StringMap, port: ServicePort): readonly Endpoint[] => {
+    if (service.resolution !== "STATIC") return [];
+    return selected(service.namespace, selector).flatMap((row) => {
+      const number = servicePort(row.spec, port);
+      return number === undefined || !isAddressed(row.spec) ? [] : [workloadEndpoint(row.spec, number, row)];
+    });
+  };
 
   const ofKubernetes = (service: Service, port: ServicePort): readonly Endpoint[] => {
     if (service.resolution === "ALIAS") return [];
@@ -98,26 +107,26 @@ export function endpointQueries(engine: Engine, tables: Tables, services: Servic
       ...new Map(Object.values(service.selectors).map((each) => [JSON.stringify(each), each])).values(),
     ];
     return [
-      ...tables.slicesByService.rows(service.key).flatMap((row) => ofSlice(row, service, port)),
-      ...selectors.flatMap((selector) => ofWorkloadEntries(service.namespace, selector, port)),
+      ...tables.slicesByService.rows(service.key).flatMap((row) => ofSlice(row, port)),
+      ...selectors.flatMap((selector) => ofWorkloads(service, selector, port)),
     ];
   };
 
   const ofEntries = (service: Service, port: ServicePort): readonly Endpoint[] =>
     tables.entriesByKey.rows(service.key).flatMap((row) => {
       const { endpoints = [], workloadSelector, resolution } = row.spec;
-      const selector = workloadSelector?.labels ?? {};
-      const written = endpoints.map((each) => workloadEndpoint(each, workloadPort(each, port), row));
-      const selected = [
-        ...ofWorkloadEntries(row.namespace, selector, port),
-        ...(resolution === "STATIC" || resolution === "NONE" ? ofPods(row.namespace, selector, port) : []),
-      ];
       const byDns = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN";
-      // A service that DNS resolves is its own endpoint where it names none.
-      if (byDns && written.length + selected.length === 0 && workloadSelector === undefined) {
-        return [workloadEndpoint({ address: service.host }, workloadPort({}, port), row)];
+      if (workloadSelector) {
+        const { labels = {} } = workloadSelector;
+        const entries = selected(row.namespace, labels)
+          // Names and Unix sockets are endpoints where the entry itself has them, or where names are looked up.
+          .filter((each) => byDns || isAddressed(each.spec))
+          .map((each) => workloadEndpoint(each.spec, entryPort(each.spec, port), each));
+        return [...entries, ...ofPods(row.namespace, labels, port)];
       }
-      return [...written, ...selected];
+      // A service that DNS resolves is its own endpoint where it names none.
+      const own = byDns && endpoints.length === 0 ? [{ address: service.host }] : endpoints;
+      return own.map((each) => workloadEndpoint(each, entryPort(each, port), row));
     });
 
   const endpoints = engine.query<ServicePortKey, readonly Endpoint[]>({
@@ -131,5 +140,5 @@ export function endpointQueries(engine: Engine, tables: Tables, services: Servic
     },
   });
 
-  return { endpoints, network };
+  return { endpoints };
 }

@@ -1,9 +1,20 @@
-import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Table } from "#incremental/table.ts";
 import { configMapRow, secretRow } from "./credentials/row.ts";
-import { type Config, configRow, nodeRow, podRow, rowKey, serviceRow, sliceRow } from "./rows.ts";
+import type { MeshInput } from "./mesh.ts";
+import {
+  type Config,
+  configRow,
+  namespaceRow,
+  nodeRow,
+  podRow,
+  rowKey,
+  serviceEntryRow,
+  serviceRow,
+  sliceRow,
+  workloadEntryRow,
+} from "./rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** Names an object among those of its kind. */
@@ -28,7 +39,7 @@ export interface Inputs {
   /** Forgets a member cluster and everything in it. */
   removeCluster(name: string): void;
   /** Sets the mesh's configuration, in Istio's form. */
-  setMesh(config: MeshConfig): void;
+  setMesh(config: MeshInput): void;
 }
 
 interface Slot {
@@ -54,11 +65,14 @@ function clusterSlot<V>(table: Table<V>, rowOf: (object: ResourceObject, cluster
   };
 }
 
-function meshSlot<Spec>(table: Table<Config<Spec>>): Slot {
+function meshSlot<Spec>(
+  table: Table<Config<Spec>>,
+  rowOf: (object: ResourceObject) => Config<Spec> = configRow<Spec>,
+): Slot {
   return {
     put(object) {
       const { namespace = "", name } = object.metadata;
-      table.set(`${namespace}/${name}`, configRow<Spec>(object));
+      table.set(`${namespace}/${name}`, rowOf(object));
     },
     remove: ({ namespace, name }) => table.delete(`${namespace}/${name}`),
     forget: () => undefined,
@@ -74,15 +88,16 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
     ["Node", clusterSlot(tables.nodes, nodeRow)],
     ["Secret", clusterSlot(tables.secrets, secretRow)],
     ["ConfigMap", clusterSlot(tables.configMaps, configMapRow)],
+    ["Namespace", clusterSlot(tables.namespaces, namespaceRow)],
     ["VirtualService", meshSlot(tables.virtualServices.rows)],
     ["DestinationRule", meshSlot(tables.destinationRules.rows)],
     ["Gateway", meshSlot(tables.gateways.rows)],
-    ["ServiceEntry", meshSlot(tables.serviceEntries.rows)],
+    ["ServiceEntry", meshSlot(tables.serviceEntries.rows, serviceEntryRow)],
     ["Sidecar", meshSlot(tables.sidecars.rows)],
     ["EnvoyFilter", meshSlot(tables.envoyFilters.rows)],
     ["WasmPlugin", meshSlot(tables.wasmPlugins.rows)],
     ["TrafficExtension", meshSlot(tables.trafficExtensions.rows)],
-    ["WorkloadEntry", meshSlot(tables.workloadEntries.rows)],
+    ["WorkloadEntry", meshSlot(tables.workloadEntries.rows, workloadEntryRow)],
   ]);
   return {
     put(object, cluster = "") {

@@ -6,8 +6,9 @@ import { complete } from "./testing/objects.ts";
 
 const validator = new Validator();
 
-function configMap(mesh: string): ResourceObject {
-  return { ...complete({ kind: "ConfigMap", metadata: { name: "istio", namespace: "istio-system" } }), data: { mesh } };
+function configMap(mesh: string, meshNetworks = ""): ResourceObject {
+  const metadata = { name: "istio", namespace: "istio-system" };
+  return { ...complete({ kind: "ConfigMap", metadata }), data: { mesh, meshNetworks } };
 }
 
 describe("Istio's MeshConfig from its ConfigMap", () => {
@@ -56,6 +57,19 @@ describe("Istio's MeshConfig from its ConfigMap", () => {
       config: { defaultConfig: {} },
       missing: ["meshMTLS comes with identities", "defaultConfig.tracing comes with telemetry"],
     });
+  });
+
+  test("networks, from a part of their own, whose names are kept", () => {
+    const text =
+      "networks: { net_a: { endpoints: [{ from_registry: east }], gateways: [{ address: 192.0.2.1, port: 443 }] } }";
+    const network = { endpoints: [{ fromRegistry: "east" }], gateways: [{ address: "192.0.2.1", port: 443 }] };
+    expect(readMeshConfig(configMap("", text), validator)).toEqual({
+      config: { meshNetworks: { net_a: network } },
+      missing: [],
+    });
+    const broken = configMap("", "networks: { a: { endpoints: [{ fromCidr: 10.0.0.1 }] } }");
+    const problem = expect.stringMatching(/fromCidr: .*must be a range of addresses/) as string;
+    expect(readMeshConfig(broken, validator)).toEqual({ problem });
   });
 
   test.each([

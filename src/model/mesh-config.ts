@@ -1,18 +1,18 @@
 import { parse } from "yaml";
-import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Validator } from "#api/validation.ts";
 import { type Mesh, mesh } from "#api/weft/mesh.ts";
 import { messageOf } from "#base/errors.ts";
+import type { MeshInput } from "./mesh.ts";
 import { missingMembers } from "./mesh-config-missing.ts";
 
-/** The ConfigMap in which Istio keeps its MeshConfig, under the key `mesh`. */
+/** The ConfigMap in which Istio keeps its MeshConfig, under the key `mesh`, and its MeshNetworks, under `meshNetworks`. */
 export const configMapPlace = { namespace: "istio-system", name: "istio" } as const;
 
 /** A MeshConfig that was read, or what is wrong with it. */
 export type MeshReading =
   | {
-      readonly config: MeshConfig;
+      readonly config: MeshInput;
       /** Members that have no effect, each with the reason. */
       readonly missing: readonly string[];
     }
@@ -34,22 +34,34 @@ function camelCased(value: unknown): unknown {
   return Object.fromEntries(entries) as unknown;
 }
 
+/** A part of the ConfigMap as an object. */
+function parsedPart(text: string): Readonly<Record<string, unknown>> {
+  const parsed: unknown = parse(text) ?? {};
+  if (typeof parsed !== "object" || Array.isArray(parsed)) throw new TypeError("it is not an object");
+  return parsed as Record<string, unknown>;
+}
+
+/** Networks by their names, which are kept as they are. */
+function networksOf({ networks }: Readonly<Record<string, unknown>>): object {
+  if (typeof networks !== "object" || networks === null || Array.isArray(networks)) return {};
+  const named = Object.entries(networks).map(([name, network]) => [name, camelCased(network ?? {})]);
+  return { meshNetworks: Object.fromEntries(named) as unknown };
+}
+
 /**
- * Reads a MeshConfig from Istio's ConfigMap. Members that Weft does not know are passed over, as Istio does
+ * Reads a MeshConfig and MeshNetworks from Istio's ConfigMap. Members that Weft does not know are passed over, as Istio does
  * with those of other releases; the others must be valid as they would be in a `Mesh`.
  */
 export function readMeshConfig({ data }: ResourceObject, validator: Validator): MeshReading {
-  const { mesh: text = "" } = (data ?? {}) as { readonly mesh?: string };
-  let parsed: unknown;
+  const { mesh: text = "", meshNetworks = "" } = (data ?? {}) as { readonly mesh?: string; meshNetworks?: string };
+  let spec: object;
   try {
-    parsed = parse(text);
+    spec = { ...(camelCased(parsedPart(text)) as object), ...networksOf(parsedPart(meshNetworks)) };
   } catch (error) {
     return { problem: messageOf(error) };
   }
-  if (typeof parsed !== "object" || Array.isArray(parsed)) return { problem: "it is not an object" };
   const head = { apiVersion: `${mesh.group}/${mesh.versions[0].name}`, kind: mesh.kind };
   const metadata = { name: "from-config-map", uid: "", creationTimestamp: "2026-01-01T00:00:00Z" };
-  const spec = camelCased(parsed ?? {});
   const { object, errors } = validator.admit(mesh, { ...head, metadata, spec });
   if (errors.length > 0) {
     return { problem: errors.map(({ field, message }) => `${field.replace(/^spec\.?/, "")}: ${message}`).join("; ") };
@@ -60,17 +72,17 @@ export function readMeshConfig({ data }: ResourceObject, validator: Validator): 
 
 /** The mesh's settings from both places that have them. The `Mesh` object goes before the ConfigMap, member by member. */
 export class SettingsParts {
-  #ofMesh: MeshConfig = {};
-  #ofConfigMap: MeshConfig = {};
+  #ofMesh: MeshInput = {};
+  #ofConfigMap: MeshInput = {};
 
   /** Takes the specification of the `Mesh` object, and returns all settings. */
-  setMesh(config: MeshConfig): MeshConfig {
+  setMesh(config: MeshInput): MeshInput {
     this.#ofMesh = config;
     return { ...this.#ofConfigMap, ...this.#ofMesh };
   }
 
   /** Takes what the ConfigMap says, and returns all settings. */
-  setConfigMap(config: MeshConfig): MeshConfig {
+  setConfigMap(config: MeshInput): MeshInput {
     this.#ofConfigMap = config;
     return { ...this.#ofConfigMap, ...this.#ofMesh };
   }

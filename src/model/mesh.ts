@@ -1,6 +1,10 @@
 import type { MeshConfig, TLSConfig } from "#api/istio/mesh-config.ts";
+import type { MeshNetworks } from "#api/istio/mesh-networks.ts";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { ProtocolFlags } from "#api/istio/protocol-flags.ts";
+
+/** All that is said of a mesh as a whole: Istio's MeshConfig, and its MeshNetworks. */
+export type MeshInput = MeshConfig & { readonly meshNetworks?: MeshNetworks };
 
 /** When idle connections are probed. */
 export type TcpKeepalive = NonNullable<MeshConfig["tcpKeepalive"]>;
@@ -19,6 +23,7 @@ export type MeshSettings = Required<
     readonly protocols: Required<ProtocolFlags>;
     readonly tlsDefaults: TLSConfig;
     readonly defaultConfig: MeshProxyConfig;
+    readonly meshNetworks: MeshNetworks;
   };
 
 const defaults: MeshSettings = {
@@ -44,6 +49,7 @@ const defaults: MeshSettings = {
   tlsDefaults: {},
   discoverySelectors: [],
   serviceSettings: [],
+  meshNetworks: {},
   defaultConfig: {},
 };
 
@@ -53,7 +59,7 @@ function orDefault(list: readonly string[] | undefined, otherwise: readonly stri
 }
 
 /** Fills in what a mesh's configuration leaves out. */
-export function meshSettings(config: MeshConfig | undefined): MeshSettings {
+export function meshSettings(config: MeshInput | undefined): MeshSettings {
   return {
     ...defaults,
     ...config,

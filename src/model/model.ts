@@ -1,4 +1,6 @@
 import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
+import { clusterLocalQuery } from "./cluster-local.ts";
 import { type ClientQueries, clientQueries } from "./clients.ts";
 import { type CredentialQueries, credentialQueries } from "./credentials/queries.ts";
 import { type RuleQueries, ruleQueries } from "./destinationrules.ts";
@@ -8,6 +10,7 @@ import { type ExtensionQueries, extensionQueries } from "./extensions.ts";
 import { findingQuery, type FindingQuery } from "./findings/findings.ts";
 import { type GatewayQueries, gatewayQueries } from "./gateways.ts";
 import { type Inputs, modelInputs } from "./inputs.ts";
+import { type NetworkQueries, networkQueries } from "./networks.ts";
 import { type ServiceQueries, serviceQueries } from "./services.ts";
 import { declareTables, type Tables } from "./tables.ts";
 import { type VirtualServiceQueries, virtualServiceQueries } from "./virtualservices.ts";
@@ -18,6 +21,9 @@ export interface Model {
   readonly inputs: Inputs;
   readonly tables: Tables;
   readonly services: ServiceQueries;
+  readonly networks: NetworkQueries;
+  /** Whether callers of a host are led to endpoints of their own cluster only. */
+  readonly clusterLocal: Query<string, boolean>;
   readonly endpoints: EndpointQueries;
   readonly rules: RuleQueries;
   readonly clients: ClientQueries;
@@ -35,7 +41,8 @@ export function createModel(engine: Engine): Model {
   const tables = declareTables(engine);
   const services = serviceQueries(engine, tables);
   const clients = clientQueries(engine, tables, services);
-  const endpoints = endpointQueries(engine, tables, services);
+  const networks = networkQueries(engine, tables, services);
+  const endpoints = endpointQueries(engine, tables, services, networks);
   const rules = ruleQueries(engine, tables, services);
   const virtualServices = virtualServiceQueries(engine, tables, services, clients);
   const gateways = gatewayQueries(engine, tables);
@@ -44,6 +51,8 @@ export function createModel(engine: Engine): Model {
     inputs: modelInputs(engine, tables),
     tables,
     services,
+    networks,
+    clusterLocal: clusterLocalQuery(engine, services),
     endpoints,
     rules,
     clients,

@@ -1,4 +1,11 @@
+import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
+import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
 import { type ObjectRef, type ResourceObject, refOf, type StringMap } from "#api/meta.ts";
+
+/** The label by which Pods, Namespaces and Services that are gateways say their network. */
+export const networkLabel = "topology.istio.io/network";
+
+const distributionAnnotation = "networking.istio.io/traffic-distribution";
 
 /** What the model keeps of an Istio object: what can change a translation, nothing that changes by itself. */
 export interface Config<Spec> {
@@ -10,6 +17,10 @@ export interface Config<Spec> {
   readonly spec: Spec;
   /** Addresses that the hosts of a ServiceEntry were given, from its status. */
   readonly given?: Readonly<Record<string, readonly string[]>>;
+  /** A ServiceEntry's annotation `networking.istio.io/traffic-distribution`. */
+  readonly distribution?: string;
+  /** Present on a WorkloadEntry that has been found ill and takes no traffic. */
+  readonly unhealthy?: boolean;
 }
 
 /** A Kubernetes Service of one cluster. */
@@ -21,6 +32,14 @@ export interface ServiceRow {
   readonly created: string;
   /** The annotation `networking.istio.io/exportTo`; empty where there is none. */
   readonly exportTo: string;
+  /** The annotation `networking.istio.io/traffic-distribution`; empty where there is none. */
+  readonly distribution: string;
+  /** The network that it is a gateway of, by its label `topology.istio.io/network`; empty where it is none. */
+  readonly gatewayOf: string;
+  /** The port of such a gateway by the label `networking.istio.io/gatewayPort`; empty where there is none. */
+  readonly gatewayPort: string;
+  /** Where it is reached from other networks: addresses or names of its load balancer, and its external addresses. */
+  readonly externalAddresses: readonly string[];
   readonly spec: ServiceSpec;
 }
 
@@ -32,6 +51,8 @@ interface ServiceSpec {
   readonly externalName?: string | undefined;
   readonly selector?: StringMap | undefined;
   readonly publishNotReadyAddresses?: boolean | undefined;
+  readonly internalTrafficPolicy?: string | undefined;
+  readonly trafficDistribution?: string | undefined;
   readonly ports?: readonly ServicePortSpec[] | undefined;
 }
 
@@ -59,8 +80,8 @@ export interface SliceRow {
 export interface SliceEndpoint {
   readonly addresses: readonly string[];
   readonly ready: boolean;
-  readonly serving: boolean;
-  readonly terminating: boolean;
+  /** Not ready, nor ever again. */
+  readonly ending: boolean;
   readonly node: string;
   readonly zone: string;
   readonly hostname: string;
@@ -75,6 +96,10 @@ export interface PodRow {
   readonly name: string;
   readonly labels: StringMap;
   readonly ip: string;
+  /** Whether it serves: ready, and not about to end. */
+  readonly ready: boolean;
+  /** Its TCP ports that have names. */
+  readonly ports: Readonly<Record<string, number>>;
   readonly node: string;
   readonly serviceAccount: string;
   readonly hostname: string;
@@ -90,6 +115,16 @@ export interface NodeRow {
   readonly region: string;
   readonly zone: string;
   readonly subzone: string;
+}
+
+/** A Namespace of one cluster. */
+export interface NamespaceRow {
+  readonly cluster: string;
+  readonly name: string;
+  /** Its label `topology.istio.io/network`; empty where there is none. */
+  readonly network: string;
+  /** Its annotation `networking.istio.io/traffic-distribution`; empty where there is none. */
+  readonly distribution: string;
 }
 
 /** A member cluster. */
@@ -127,14 +162,46 @@ function givenAddresses(object: ResourceObject): NonNullable<Config<unknown>["gi
 export function configRow<Spec>(object: ResourceObject): Config<Spec> {
   const { name, namespace = "", creationTimestamp } = object.metadata;
   const spec = record(object["spec"]) as unknown as Spec;
-  const row = { ref: refOf(object), namespace, name, created: creationTimestamp, spec };
-  return object.kind === "ServiceEntry" ? { ...row, given: givenAddresses(object) } : row;
+  return { ref: refOf(object), namespace, name, created: creationTimestamp, spec };
+}
+
+/** A ServiceEntry. */
+export function serviceEntryRow(object: ResourceObject): Config<ServiceEntrySpec> {
+  const distribution = object.metadata.annotations?.[distributionAnnotation] ?? "";
+  const row = { ...configRow<ServiceEntrySpec>(object), given: givenAddresses(object) };
+  return distribution === "" ? row : { ...row, distribution };
+}
+
+/** Whether a WorkloadEntry whose health is checked is not healthy. One that is not checked is taken to be. */
+function isUnhealthy({ metadata, ...object }: ResourceObject): boolean {
+  const checked = metadata.annotations?.["proxy.istio.io/health-checks-enabled"] ?? "";
+  if (!/^(?:1|t|true)$/i.test(checked)) return false;
+  const conditions = list(record(object["status"])["conditions"]);
+  return !conditions.some(({ type, status }) => type === "Healthy" && status === "True");
+}
+
+/** A WorkloadEntry. Labels of its metadata go before those of its specification. */
+export function workloadEntryRow(object: ResourceObject): Config<WorkloadEntrySpec> {
+  const row = configRow<WorkloadEntrySpec>(object);
+  const labels = { ...row.spec.labels, ...object.metadata.labels };
+  const unhealthy = isUnhealthy(object);
+  return { ...row, spec: { ...row.spec, labels }, ...(unhealthy && { unhealthy }) };
+}
+
+/** Where a Service is reached from outside. */
+function externalAddresses(object: ResourceObject): readonly string[] {
+  const { type, externalIPs } = record(object["spec"]);
+  const balancer = record(record(object["status"])["loadBalancer"]);
+  const ingress = type === "LoadBalancer" ? list(balancer["ingress"]) : [];
+  const own = Array.isArray(externalIPs) ? (externalIPs as string[]) : [];
+  return [...ingress.map(({ ip, hostname }) => text(ip) || text(hostname)), ...own].filter((each) => each !== "");
 }
 
 /** A Service. */
 export function serviceRow(object: ResourceObject, cluster: string): ServiceRow {
-  const { name, namespace = "", creationTimestamp, annotations = {} } = object.metadata;
+  const { name, namespace = "", creationTimestamp, annotations = {}, labels = {} } = object.metadata;
   const spec = record(object["spec"]) as unknown as ServiceSpec;
+
   return {
     ref: refOf(object, cluster),
     cluster,
@@ -142,6 +209,10 @@ export function serviceRow(object: ResourceObject, cluster: string): ServiceRow 
     name,
     created: creationTimestamp,
     exportTo: annotations["networking.istio.io/exportTo"] ?? "",
+    distribution: annotations[distributionAnnotation] ?? "",
+    gatewayOf: labels[networkLabel] ?? "",
+    gatewayPort: labels["networking.istio.io/gatewayPort"] ?? "",
+    externalAddresses: externalAddresses(object),
     spec: {
       type: spec.type,
       clusterIP: spec.clusterIP,
@@ -149,6 +220,8 @@ export function serviceRow(object: ResourceObject, cluster: string): ServiceRow 
       externalName: spec.externalName,
       selector: spec.selector,
       publishNotReadyAddresses: spec.publishNotReadyAddresses,
+      internalTrafficPolicy: spec.internalTrafficPolicy,
+      trafficDistribution: spec.trafficDistribution,
       ports: spec.ports?.map((port) => ({
         name: port.name,
         port: port.port,
@@ -163,13 +236,12 @@ export function serviceRow(object: ResourceObject, cluster: string): ServiceRow 
 function sliceEndpoint(endpoint: Readonly<Record<string, unknown>>): SliceEndpoint {
   const conditions = record(endpoint["conditions"]);
   const target = record(endpoint["targetRef"]);
-  // Unknown readiness means ready, and unknown serving means as ready, by the API's definition.
+  // Unknown readiness means ready, by the API's definition. What is not ready is taken to end unless it says otherwise.
   const ready = conditions["ready"] !== false;
   return {
     addresses: Array.isArray(endpoint["addresses"]) ? (endpoint["addresses"] as string[]) : [],
     ready,
-    serving: conditions["serving"] === undefined ? ready : conditions["serving"] === true,
-    terminating: conditions["terminating"] === true,
+    ending: !ready && conditions["terminating"] !== false,
     node: text(endpoint["nodeName"]),
     zone: text(endpoint["zone"]),
     hostname: text(endpoint["hostname"]),
@@ -199,6 +271,21 @@ function workloadOf(object: ResourceObject): string {
     : owner.name;
 }
 
+/** Whether a Pod serves, as Kubernetes' own endpoints have it. */
+function serves({ metadata, ...object }: ResourceObject): boolean {
+  const { phase, conditions } = record(object["status"]);
+  if (metadata.deletionTimestamp !== undefined || phase === "Failed" || phase === "Succeeded") return false;
+  return list(conditions).some(({ type, status }) => type === "Ready" && status === "True");
+}
+
+/** Ports by name of a Pod's containers, those that start first and stay included; of two with one name the first. */
+function namedPorts({ containers, initContainers }: Readonly<Record<string, unknown>>): PodRow["ports"] {
+  const staying = list(initContainers).filter(({ restartPolicy }) => restartPolicy === "Always");
+  const all = [...list(containers), ...staying].flatMap(({ ports }) => list(ports));
+  const named = all.filter(({ name, protocol }) => text(name) !== "" && (protocol ?? "TCP") === "TCP");
+  return Object.fromEntries(named.toReversed().map((port) => [text(port["name"]), Number(port["containerPort"])]));
+}
+
 /** A Pod. */
 export function podRow(object: ResourceObject, cluster: string): PodRow {
   const { name, namespace = "", labels = {} } = object.metadata;
@@ -210,6 +297,8 @@ export function podRow(object: ResourceObject, cluster: string): PodRow {
     name,
     labels,
     ip: text(status["podIP"]),
+    ready: serves(object),
+    ports: namedPorts(spec),
     node: text(spec["nodeName"]),
     serviceAccount: text(spec["serviceAccountName"]) || "default",
     hostname: text(spec["hostname"]),
@@ -224,8 +313,15 @@ export function nodeRow(object: ResourceObject, cluster: string): NodeRow {
   return {
     cluster,
     name,
-    region: labels["topology.kubernetes.io/region"] ?? "",
-    zone: labels["topology.kubernetes.io/zone"] ?? "",
+    region: labels["topology.kubernetes.io/region"] ?? labels["failure-domain.beta.kubernetes.io/region"] ?? "",
+    zone: labels["topology.kubernetes.io/zone"] ?? labels["failure-domain.beta.kubernetes.io/zone"] ?? "",
     subzone: labels["topology.istio.io/subzone"] ?? "",
   };
+}
+
+/** A Namespace. */
+export function namespaceRow(object: ResourceObject, cluster: string): NamespaceRow {
+  const { name, labels = {}, annotations = {} } = object.metadata;
+  const distribution = annotations[distributionAnnotation] ?? "";
+  return { cluster, name, network: labels[networkLabel] ?? "", distribution };
 }

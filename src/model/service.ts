@@ -43,8 +43,12 @@ export interface Service {
   readonly selectors: Readonly<Record<string, StringMap>>;
   /** Its endpoints are the workloads with some labels, of which there may be none for a while. */
   readonly selects: boolean;
-  /** Endpoints count before they are ready. */
+  /** Names of endpoints are told before these are ready. */
   readonly publishNotReady: boolean;
+  /** Which endpoints are preferred: those of the caller's zone, or of its node; absent where none are. */
+  readonly prefers?: "zone" | "node";
+  /** Only endpoints on the caller's node are called. */
+  readonly nodeLocal: boolean;
   /** The host that an ExternalName service stands for, which may be another alias; present where `resolution` is ALIAS. */
   readonly externalName?: string;
   /** Names of which the certificates of its servers must have one; empty where that is not said. */
@@ -127,8 +131,26 @@ function kubernetesResolution(row: ServiceRow): Resolution {
   return virtualAddresses(row)[0] === noAddress ? "NONE" : "STATIC";
 }
 
+const preferences: Readonly<Record<string, "zone" | "node">> = {
+  preferclose: "zone",
+  prefersamezone: "zone",
+  prefersamenode: "node",
+};
+
+/** The first of these that says which endpoints are preferred decides; an annotation also by a word that is none. */
+function preference(field: string | undefined, annotations: readonly string[]): Pick<Service, "prefers"> {
+  const known = ownValue(preferences, (field ?? "").toLowerCase());
+  const told = known ? field : annotations.find((each) => each !== "");
+  const prefers = ownValue(preferences, (told ?? "").toLowerCase());
+  return prefers ? { prefers } : {};
+}
+
 /** One service from the Services of its name and namespace in all clusters; the oldest decides what cannot be merged. */
-export function mergeServices(rows: readonly ServiceRow[], exportDefault: readonly string[]): Service | undefined {
+export function mergeServices(
+  rows: readonly ServiceRow[],
+  exportDefault: readonly string[],
+  distributionOf: (cluster: string, namespace: string) => string,
+): Service | undefined {
   const sorted = rows.toSorted(byAge);
   const [oldest] = sorted;
   if (!oldest) return undefined;
@@ -154,6 +176,11 @@ export function mergeServices(rows: readonly ServiceRow[], exportDefault: readon
     selectors: Object.fromEntries(selectors),
     selects: selectors.length > 0,
     publishNotReady: oldest.spec.publishNotReadyAddresses === true,
+    ...preference(oldest.spec.trafficDistribution, [
+      oldest.distribution,
+      distributionOf(oldest.cluster, oldest.namespace),
+    ]),
+    nodeLocal: oldest.spec.internalTrafficPolicy === "Local",
     ...(externalName !== undefined && { externalName }),
     subjectAltNames: [],
     created: oldest.created,
@@ -189,6 +216,7 @@ export function mergeEntries(
   host: string,
   rows: readonly Config<ServiceEntrySpec>[],
   exportDefault: readonly string[],
+  distributionOf: (cluster: string, namespace: string) => string,
 ): Service | undefined {
   const sorted = rows.toSorted(byAge);
   const [oldest] = sorted;
@@ -210,6 +238,8 @@ export function mergeEntries(
     selectors: {},
     selects: sorted.some((row) => row.spec.workloadSelector !== undefined),
     publishNotReady: false,
+    ...preference(undefined, [oldest.distribution ?? "", distributionOf("", oldest.namespace)]),
+    nodeLocal: false,
     subjectAltNames: [...new Set(sorted.flatMap((row) => row.spec.subjectAltNames ?? []))],
     created: oldest.created,
     origins: sorted.map((row) => row.ref),

@@ -4,6 +4,7 @@ import { isExportedTo } from "./exports.ts";
 import { parseServiceHost, serviceHost } from "./hosts.ts";
 import { meshSettings, type MeshSettings } from "./mesh.ts";
 import { mergeEntries, mergeServices, type Service } from "./service.ts";
+import { rowKey } from "./rows.ts";
 import { parseServiceKey, serviceKey, type Tables } from "./tables.ts";
 
 /** A host name as a namespace sees it. */
@@ -55,11 +56,14 @@ function namespaced(host: string): string {
 export function serviceQueries(engine: Engine, tables: Tables): ServiceQueries {
   const mesh = engine.stringQuery("mesh", () => meshSettings(tables.mesh.get("mesh")));
 
+  const distributionOf = (cluster: string, namespace: string): string =>
+    tables.namespaces.get(rowKey(cluster, "", namespace))?.distribution ?? "";
+
   const service = engine.stringQuery("service", (key): Service | undefined => {
     const exportDefault = mesh.get(only).defaultServiceExportTo;
     return (
-      mergeServices(tables.servicesByKey.rows(key), exportDefault) ??
-      mergeEntries(parseServiceKey(key).host, tables.entriesByKey.rows(key), exportDefault)
+      mergeServices(tables.servicesByKey.rows(key), exportDefault, distributionOf) ??
+      mergeEntries(parseServiceKey(key).host, tables.entriesByKey.rows(key), exportDefault, distributionOf)
     );
   });
 

@@ -1,4 +1,3 @@
-import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { EnvoyFilterSpec } from "#api/istio/envoy-filter.ts";
 import type { GatewaySpec } from "#api/istio/gateway.ts";
@@ -13,8 +12,9 @@ import type { Index, Table } from "#incremental/table.ts";
 import type { CredentialRow } from "./credentials/row.ts";
 import { ruleCredentials } from "./credentials/uses.ts";
 import { serviceHost, resolveHost } from "./hosts.ts";
+import type { MeshInput } from "./mesh.ts";
 import { externalNameOf } from "./service.ts";
-import type { ClusterRow, Config, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
+import type { ClusterRow, Config, NamespaceRow, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
 
 /** A service's key: hosts may repeat in several namespaces. */
 export function serviceKey(namespace: string, host: string): string {
@@ -37,8 +37,9 @@ interface ConfigTable<Spec> {
 export interface Tables {
   readonly clusters: Table<ClusterRow>;
   /** One row, `mesh`. */
-  readonly mesh: Table<MeshConfig>;
+  readonly mesh: Table<MeshInput>;
   readonly nodes: Table<NodeRow>;
+  readonly namespaces: Table<NamespaceRow>;
   readonly pods: Table<PodRow>;
   /** By `namespace/label=value`, for each label. */
   readonly podsByLabel: Index<PodRow>;
@@ -48,6 +49,8 @@ export interface Tables {
   /** By service key. */
   readonly servicesByKey: Index<ServiceRow>;
   readonly servicesByNamespace: Index<ServiceRow>;
+  /** Services that say that they are gateways, by the network that they lead to. */
+  readonly networkGateways: Index<ServiceRow>;
   /** By the host that a Service is another name of. */
   readonly servicesByExternalName: Index<ServiceRow>;
   readonly slices: Table<SliceRow>;
@@ -100,6 +103,7 @@ export function declareTables(engine: Engine): Tables {
     clusters: engine.table("clusters"),
     mesh: engine.table("mesh"),
     nodes: engine.table("nodes"),
+    namespaces: engine.table("namespaces"),
     pods,
     podsByLabel: pods.index("label", (row) =>
       Object.entries(row.labels).map(([label, value]) => podLabel(row.namespace, label, value)),
@@ -110,6 +114,7 @@ export function declareTables(engine: Engine): Tables {
     services,
     servicesByKey: services.index("key", (row) => [serviceKey(row.namespace, serviceHost(row.name, row.namespace))]),
     servicesByNamespace: services.index("namespace", (row) => [row.namespace]),
+    networkGateways: services.index("network-gateway", (row) => (row.gatewayOf === "" ? [] : [row.gatewayOf])),
     servicesByExternalName: services.index("external-name", (row) =>
       [externalNameOf(row)].flatMap((host) => host ?? []),
     ),

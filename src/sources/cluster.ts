@@ -1,4 +1,5 @@
 import { endpointSlice } from "#api/kubernetes/endpoint-slice.ts";
+import { namespace } from "#api/kubernetes/namespace.ts";
 import { node } from "#api/kubernetes/node.ts";
 import { pod } from "#api/kubernetes/pod.ts";
 import { service } from "#api/kubernetes/service.ts";
@@ -8,7 +9,7 @@ import { type Source, type SourceContext, follow } from "./feed.ts";
 import { modelFeed, secretFeed } from "./mesh.ts";
 
 /** Kinds of a member cluster that translation reads. */
-export const clusterKinds = [service, endpointSlice, pod, node];
+export const clusterKinds = [service, endpointSlice, pod, node, namespace];
 
 /** A member cluster. */
 export interface MemberCluster {

@@ -10,6 +10,7 @@ import { wasmPlugin } from "#api/istio/wasm-plugin.ts";
 import { workloadEntry } from "#api/istio/workload-entry.ts";
 import { configMap } from "#api/kubernetes/config-map.ts";
 import { secret } from "#api/kubernetes/secret.ts";
+import { namespace } from "#api/kubernetes/namespace.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import type { KindRef, Client } from "#kube/client.ts";
 import { secretSelector, withoutOtherData } from "#model/credentials/row.ts";
@@ -71,7 +72,7 @@ export function followMesh(
   signal: AbortSignal,
 ): Source {
   const feeds = [
-    ...istioKinds.map((kind) => modelFeed(kind, model)),
+    ...[...istioKinds, namespace].map((kind) => modelFeed(kind, model)),
     ...untranslatedKinds.map(audienceFeed),
     secretFeed(model),
     { ...modelFeed(configMap, model), trim: withoutOtherData },

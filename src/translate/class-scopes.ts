@@ -51,10 +51,13 @@ export function classScopes({
       clients.buckets.get(client).map((bucket) => scopeKey({ kind: "outbound-clusters", bucket, proxy })),
   });
 
-  const placeOf = ({ locality, labels, cluster, network }: ProxyView): Place => {
-    const all = placedLabels(labels, { ...locality, cluster, network, node: "" });
+  const placeOf = ({ locality, labels, cluster, network, node }: ProxyView): Place => {
+    const all = placedLabels(labels, { ...locality, cluster, network, node });
     return { locality, labels: endpointSets.placeLabels(all) };
   };
+
+  const endpointScope = (client: Client, view: ProxyView): string =>
+    scopeKey({ kind: "endpoints", client, place: placeOf(view), origin: endpointSets.originOf(view) });
 
   const inboundOf = (view: ProxyView): InboundKey => {
     const { namespace, cluster, labels, workloadPorts } = view;
@@ -92,7 +95,7 @@ export function classScopes({
         scopeKey({ kind: "fixed-clusters", proxy: "sidecar" }),
         scopeKey({ kind: "inbound-clusters", inbound, client }),
       ],
-      [typeUrls.endpoints]: [scopeKey({ kind: "endpoints", client, place: placeOf(view) })],
+      [typeUrls.endpoints]: [endpointScope(client, view)],
       [typeUrls.listener]: [
         scopeKey({ kind: "outbound-listeners", client, cluster, source: connections.sourceOf(client, view) }),
         scopeKey({ kind: "virtual-outbound", client, transparent }),
@@ -133,7 +136,7 @@ export function classScopes({
         ...outboundClusters.get({ client, proxy: "router" }),
         scopeKey({ kind: "fixed-clusters", proxy: "router" }),
       ],
-      [typeUrls.endpoints]: [scopeKey({ kind: "endpoints", client, place: placeOf(view) })],
+      [typeUrls.endpoints]: [endpointScope(client, view)],
       [typeUrls.listener]: [scopeKey({ kind: "gateway-listeners", view: routeView })],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, selecting),

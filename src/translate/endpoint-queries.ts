@@ -3,23 +3,35 @@ import { canonical } from "#base/canonical.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Client } from "#model/client.ts";
-import type { Endpoint } from "#model/endpoint.ts";
+import { type Endpoint, topology } from "#model/endpoint.ts";
 import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import { ClusterLoadAssignmentSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
-import { localitySetting } from "./clusters/outbound.ts";
 import { includesUnhealthy } from "./clusters/outliers.ts";
 import { policyFor, subsetOf } from "./clusters/policy.ts";
 import { isAddress, loadAssignment } from "./endpoints/assignment.ts";
-import { dependsOnPlace, groupByLocality, type LocalityPolicy, type Place, placed } from "./endpoints/locality.ts";
+import {
+  dependsOnPlace,
+  groupByLocality,
+  type LocalityPolicy,
+  type Origin,
+  type Place,
+  placed,
+} from "./endpoints/locality.ts";
+import { localityPolicy, preferred } from "./endpoints/preference.ts";
+import { isReached } from "./endpoints/reach.ts";
 import { clusterName, parseClusterName } from "./names.ts";
 
 /** Endpoint sets as queries, each computed once for all proxies for which it comes out the same. */
 export interface EndpointSetQueries {
   /** The endpoints of a cluster that a client sees, from a place. */
-  readonly endpoints: (client: Client, place: Place, cluster: string) => EncodedResource | undefined;
+  readonly endpoints: (view: EndpointView, cluster: string) => EncodedResource | undefined;
+  /** Which of where a proxy runs decides what endpoints it has. */
+  readonly originOf: (proxy: Required<Origin>) => Origin;
+  /** Whether it matters to some endpoints on which node their callers are. */
+  readonly nodesMatter: () => boolean;
   /** Labels of proxies by which some rule decides who fails over to whom. */
   readonly placeLabels: (labels: StringMap) => StringMap;
 }
@@ -32,6 +44,29 @@ interface Leaf {
   readonly rules: string;
   /** Absent where the place makes no difference. */
   readonly place?: Place;
+  readonly origin: Origin;
+}
+
+/** Who calls, and from where. */
+export interface EndpointView {
+  readonly client: Client;
+  readonly place: Place;
+  readonly origin: Origin;
+}
+
+/** Which kinds of preferences some services have: for endpoints of the caller's zone, or node, or of no other node. */
+interface Preferences {
+  readonly zone: boolean;
+  readonly node: boolean;
+  readonly nodeLocal: boolean;
+}
+
+function united(all: readonly Preferences[]): Preferences {
+  return {
+    zone: all.some(({ zone }) => zone),
+    node: all.some(({ node }) => node),
+    nodeLocal: all.some(({ nodeLocal }) => nodeLocal),
+  };
 }
 
 /** A label's name in an entry such as `region` or `region=eu`. */
@@ -43,31 +78,47 @@ function labelName(entry: string): string {
 export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQueries {
   const mesh = () => model.services.mesh.get(only);
 
-  const localityPolicy = (rules: string, subset: string, port: number): LocalityPolicy | undefined => {
+  const localityOf = ({ service, rules, subset, port }: Omit<Leaf, "origin">): LocalityPolicy | undefined => {
     const policy = policyFor(model.rules.merged.get(rules)?.spec, subset, port);
-    const setting = localitySetting(policy, mesh());
-    return setting && { setting, ejects: policy.outlierDetection !== undefined };
+    return localityPolicy(policy, model.services.service.get(service) ?? {}, mesh());
   };
 
-  const members = ({ service, port, subset, rules }: Leaf): readonly Endpoint[] => {
+  const members = ({ service, port, subset, rules, origin }: Leaf): readonly Endpoint[] => {
     const rule = model.rules.merged.get(rules)?.spec;
     const labels = subsetOf(rule, subset)?.labels ?? {};
-    const unhealthyToo = includesUnhealthy(policyFor(rule, subset, port).outlierDetection);
+    // Where some endpoints are preferred it is by their health that Envoy knows when to leave them.
+    const unhealthyToo =
+      includesUnhealthy(policyFor(rule, subset, port).outlierDetection) ||
+      model.services.service.get(service)?.prefers !== undefined;
+    const reach = { origin, gatewayed: model.networks.gatewayed.get(only) };
     return model.endpoints.endpoints
       .get({ service, port })
-      .filter((each) => isAddress(each) && (each.healthy || unhealthyToo) && labelsMatch(labels, each.labels));
+      .filter((each) => isAddress(each) && (each.healthy || unhealthyToo) && labelsMatch(labels, each.labels))
+      .filter((each) => isReached(each, reach));
   };
+
+  const preferencesIn = engine.stringQuery("preferences-in", (namespace): Preferences => {
+    const services = model.services.keysIn.get(namespace).flatMap((key) => model.services.service.get(key) ?? []);
+    return united(
+      services.map(({ prefers, nodeLocal }) => ({ zone: prefers === "zone", node: prefers === "node", nodeLocal })),
+    );
+  });
+
+  const preferences = engine.stringQuery("preferences", () =>
+    united(model.services.namespaces.get(only).map((namespace) => preferencesIn.get(namespace))),
+  );
 
   const leaf = engine.query<Leaf, EncodedResource>({
     name: "endpoints",
-    key: ({ service, port, subset, rules, place }) => `${service}|${port}|${subset}|${rules}|${canonical(place)}`,
+    key: ({ service, port, subset, rules, place, origin }) =>
+      `${service}|${port}|${subset}|${rules}|${canonical(place)}|${canonical(origin)}`,
     equal: sameResource,
     compute: (asked) => {
-      const { service, port, subset, rules, place } = asked;
+      const { service, port, subset, place } = asked;
       const host = model.services.service.get(service)?.host ?? "";
       const name = clusterName("outbound", port, subset, host);
       const groups = groupByLocality(members(asked));
-      const policy = place && localityPolicy(rules, subset, port);
+      const policy = place && localityOf(asked);
       const ordered = policy ? placed(groups, place, policy) : groups;
       return encodeResource(ClusterLoadAssignmentSchema, loadAssignment(name, ordered), name);
     },
@@ -80,12 +131,26 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
     const settings = policies
       .flatMap((policy) => [policy, ...(policy?.portLevelSettings ?? [])])
       .map((policy) => policy?.loadBalancer?.localityLbSetting);
-    const entries = [...settings, mesh().localityLbSetting].flatMap((setting) => setting?.failoverPriority ?? []);
+    const { zone, node } = preferences.get(only);
+    const preferring = [...(zone ? [preferred.zone] : []), ...(node ? [preferred.node] : [])];
+    const entries = [...settings, mesh().localityLbSetting, ...preferring].flatMap(
+      (setting) => setting?.failoverPriority ?? [],
+    );
     return [...new Set(entries.map(labelName))].toSorted();
   });
 
+  /** What of the caller's origin decides about a service. */
+  const narrowed = (service: string, host: string, { cluster, network, node }: Origin): Origin => {
+    const nodeLocal = model.services.service.get(service)?.nodeLocal === true;
+    return {
+      ...((nodeLocal || model.clusterLocal.get(host)) && cluster !== undefined && { cluster }),
+      ...(nodeLocal && node !== undefined && { node }),
+      ...(network !== undefined && { network }),
+    };
+  };
+
   return {
-    endpoints: (client, place, cluster) => {
+    endpoints: ({ client, place, origin }, cluster) => {
       const parsed = parseClusterName(cluster);
       if (parsed?.direction !== "outbound") return undefined;
       const { port, subset, host } = parsed;
@@ -93,10 +158,16 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
       if (service === undefined) return undefined;
       const rules = model.rules.ruleKeys({ viewer: client, service }).join(",");
       if (subset !== "" && !subsetOf(model.rules.merged.get(rules)?.spec, subset)) return undefined;
-      const policy = localityPolicy(rules, subset, port);
+      const policy = localityOf({ service, port, subset, rules });
       const near = policy !== undefined && dependsOnPlace(policy) ? { place } : {};
-      return leaf.get({ service, port, subset, rules, ...near });
+      return leaf.get({ service, port, subset, rules, ...near, origin: narrowed(service, host, origin) });
     },
+    originOf: ({ cluster, network, node }) => ({
+      cluster,
+      ...(model.networks.gatewayed.get(only).length > 0 && { network }),
+      ...(preferences.get(only).nodeLocal && { node }),
+    }),
+    nodesMatter: () => preferences.get(only).nodeLocal || failoverLabels.get(only).includes(topology.hostname),
     placeLabels: (labels) => {
       const wanted = failoverLabels.get(only).flatMap((name) => {
         const value = ownValue(labels, name);

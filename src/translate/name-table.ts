@@ -54,21 +54,23 @@ function sameNetwork(a: string, b: string): boolean {
 }
 
 /**
- * Names of a headless service: its own, which means its endpoints in the caller's network, and one for each endpoint
- * that has a name, where those of the caller's cluster win over others.
+ * Names of a headless service: its own, which means its endpoints in the caller's network, and one for each Pod that has a
+ * name below a service, where those of the caller's cluster win over others.
  */
 function headlessEntries(service: Service, endpoints: readonly Endpoint[], view: NamePlace): readonly Entry[] {
   const reachable = endpoints.filter(
-    ({ healthy, network, address }) => healthy && isIP(address) === 4 && sameNetwork(network, view.network),
+    ({ healthy, network, address }) =>
+      (healthy || service.publishNotReady) && isIP(address) === 4 && sameNetwork(network, view.network),
   );
+  const below = service.host.slice(service.host.indexOf("."));
   const named = reachable.filter(({ hostname }) => hostname !== "");
   const each = [...Map.groupBy(named, ({ hostname }) => hostname)].map(([hostname, all]) => {
     const own = all.filter(({ cluster }) => cluster === view.cluster);
     return {
-      name: `${hostname}.${service.host}`,
+      name: `${hostname}${below}`,
       ips: [...new Set((own.length > 0 ? own : all).map(({ address }) => address))],
       registry: service.registry,
-      shortname: `${hostname}.${service.name}`,
+      shortname: hostname,
       namespace: service.namespace,
     };
   });

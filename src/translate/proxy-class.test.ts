@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { WeftError } from "#base/errors.ts";
-import { classKey, type NodeInfo, parseClass, proxyView } from "./proxy-class.ts";
+import { classKey, type NodeInfo, parseClass, proxyView, withoutNode } from "./proxy-class.ts";
 
 const nowhere = { region: "", zone: "", subzone: "" };
 
@@ -22,6 +22,7 @@ describe("a proxy's class", () => {
       ISTIO_VERSION: "1.31.0",
       NAME: "reviews-1",
       INSTANCE_IPS: "10.0.0.1",
+      NODE_NAME: "worker-1",
     };
     expect(proxyView(node(id, metadata))).toEqual({
       type: "sidecar",
@@ -29,6 +30,7 @@ describe("a proxy's class", () => {
       cluster: "east",
       network: "main",
       locality: nowhere,
+      node: "worker-1",
       labels: { app: "reviews" },
       workloadPorts: [{ name: "http", port: 9080 }],
       interception: "TPROXY",
@@ -56,6 +58,8 @@ describe("a proxy's class", () => {
     const labels = { "istio-locality": "us.us-a", "topology.kubernetes.io/region": "asia" };
     expect(proxyView(node(id, { LABELS: labels }, eu)).locality).toEqual(eu);
     expect(proxyView(node(id, { LABELS: labels })).locality).toEqual({ region: "us", zone: "us-a", subzone: "" });
+    const newer = { ...labels, "topology.istio.io/locality": "af/af-a/af-a-1" };
+    expect(proxyView(node(id, { LABELS: newer })).locality).toEqual({ region: "af", zone: "af-a", subzone: "af-a-1" });
     expect(proxyView(node(id, { LABELS: { "topology.kubernetes.io/region": "asia" } })).locality.region).toBe("asia");
   });
 
@@ -66,6 +70,8 @@ describe("a proxy's class", () => {
   it("is one for proxies that differ only in name and address, and reads back", () => {
     const other = "sidecar~10.0.0.2~reviews-2.shop~shop.svc.cluster.local";
     expect(classKey(proxyView(node(id)))).toBe(classKey(proxyView(node(other))));
-    expect(parseClass(classKey(proxyView(node(id))))).toEqual(proxyView(node(id)));
+    const placed = proxyView(node(id, { NODE_NAME: "worker-1" }));
+    expect(parseClass(classKey(placed))).toEqual(placed);
+    expect(parseClass(withoutNode(classKey(placed)))).toEqual({ ...placed, node: "" });
   });
 });

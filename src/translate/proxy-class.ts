@@ -1,7 +1,8 @@
 import { canonical } from "#base/canonical.ts";
 import { WeftError } from "#base/errors.ts";
 import type { StringMap } from "#api/meta.ts";
-import type { Locality, ProxyView, WorkloadPort } from "./view.ts";
+import { labelledLocality, type Locality } from "#model/locality.ts";
+import type { ProxyView, WorkloadPort } from "./view.ts";
 
 /** What translation reads of an Envoy node; the xDS server's `ProxyNode` is one. */
 export interface NodeInfo {
@@ -44,8 +45,8 @@ const topology = "topology.kubernetes.io";
 /** The node's own word, else what the workload's labels tell. */
 function localityOf(locality: Locality, labels: StringMap): Locality {
   if (locality.region !== "") return locality;
-  const [region, zone = "", subzone = ""] = (labels["istio-locality"] ?? "").split(".");
-  if (region !== undefined && region !== "") return { region, zone, subzone };
+  const labelled = labelledLocality(labels);
+  if (labelled) return labelled;
   return {
     region: labels[`${topology}/region`] ?? "",
     zone: labels[`${topology}/zone`] ?? "",
@@ -91,6 +92,7 @@ export function proxyView({ id, metadata, locality }: NodeInfo): ProxyView {
     cluster: text(metadata["CLUSTER_ID"]),
     network: text(metadata["NETWORK"]),
     locality: localityOf(locality, labels),
+    node: text(metadata["NODE_NAME"]),
     labels,
     workloadPorts: podPorts(metadata["POD_PORTS"]),
     interception: interceptionOf(text(metadata["INTERCEPTION_MODE"])),
@@ -99,11 +101,17 @@ export function proxyView({ id, metadata, locality }: NodeInfo): ProxyView {
 }
 
 /** A view as the name of its class: proxies with equal views are one class. */
-export function classKey(view: ProxyView): string {
-  return canonical(view);
+export function classKey({ node, ...view }: ProxyView): string {
+  return `${node}\n${canonical(view)}`;
+}
+
+/** The class of proxies that are alike but run on no particular node: where nothing depends on nodes, it stands for all. */
+export function withoutNode(key: string): string {
+  return key.slice(key.indexOf("\n"));
 }
 
 /** The view that a class stands for. */
 export function parseClass(key: string): ProxyView {
-  return JSON.parse(key) as ProxyView;
+  const end = key.indexOf("\n");
+  return { ...(JSON.parse(key.slice(end)) as Omit<ProxyView, "node">), node: key.slice(0, end) };
 }

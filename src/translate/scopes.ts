@@ -2,7 +2,7 @@ import { canonical } from "#base/canonical.ts";
 import type { Client } from "#model/client.ts";
 import type { Bucket } from "#model/clients.ts";
 import type { InboundKey } from "#model/workloads.ts";
-import type { Place } from "./endpoints/locality.ts";
+import type { Origin, Place } from "./endpoints/locality.ts";
 import type { PatchScope } from "./patches/scope.ts";
 import type { SecretReaders } from "./secrets/queries.ts";
 import type { RouteSource } from "./routes/source.ts";
@@ -23,7 +23,7 @@ export type PlainScope =
   /** Clusters of a workload's own ports. */
   | { readonly kind: "inbound-clusters"; readonly inbound: InboundKey; readonly client: Client }
   /** Endpoints of the services that a client sees, as seen from a place. */
-  | { readonly kind: "endpoints"; readonly client: Client; readonly place: Place }
+  | { readonly kind: "endpoints"; readonly client: Client; readonly place: Place; readonly origin: Origin }
   /** Listeners for what a client calls, as rules for connections have it for this source. */
   | {
       readonly kind: "outbound-listeners";

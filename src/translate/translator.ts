@@ -18,7 +18,7 @@ import { virtualOutbound } from "./names.ts";
 import { originsOf } from "./origins.ts";
 import { patchedScopes } from "./patches/class-scopes.ts";
 import { patchQueries } from "./patches/queries.ts";
-import { classKey, type NodeInfo, parseClass, proxyView } from "./proxy-class.ts";
+import { classKey, type NodeInfo, parseClass, proxyView, withoutNode } from "./proxy-class.ts";
 import { destinationQueries } from "./routes/destination-queries.ts";
 import { routeQueries } from "./routes/queries.ts";
 import { secretQueries } from "./secrets/queries.ts";
@@ -85,10 +85,14 @@ export function createTranslator(
 
   const patches = patchQueries(engine, model, registryOf(registry));
 
-  const scopes = engine.stringQuery("scopes", (key) => {
+  const scopesOf = engine.stringQuery("scopes-of-view", (key) => {
     const view = parseClass(key);
     return patchedScopes(patches.chosen(view), view, scopesFor(view), (scope) => names.get(scope));
   });
+
+  const scopes = engine.stringQuery("scopes", (key) =>
+    scopesOf.get(endpointSets.nodesMatter() ? key : withoutNode(key)),
+  );
 
   const namesIn = (scope: Scope): readonly string[] => {
     switch (scope.kind) {
@@ -134,7 +138,7 @@ export function createTranslator(
       case "inbound-clusters":
         return clusters.inbound(scope.inbound, scope.client, name);
       case "endpoints":
-        return endpointSets.endpoints(scope.client, scope.place, name);
+        return endpointSets.endpoints(scope, name);
       case "outbound-listeners":
         return listeners.outbound(scope, name);
       case "virtual-outbound":

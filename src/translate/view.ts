@@ -1,13 +1,7 @@
 import { canonical } from "#base/canonical.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Client } from "#model/client.ts";
-
-/** Where a proxy runs, as far as load balancing asks. */
-export interface Locality {
-  readonly region: string;
-  readonly zone: string;
-  readonly subzone: string;
-}
+import type { Locality } from "#model/locality.ts";
 
 /** A port that the workload's Pod declares, so that a Service's named target port can be resolved. */
 export interface WorkloadPort {
@@ -23,6 +17,8 @@ export interface ProxyView {
   readonly cluster: string;
   readonly network: string;
   readonly locality: Locality;
+  /** The node that it runs on; empty where it told none. */
+  readonly node: string;
   readonly labels: StringMap;
   readonly workloadPorts: readonly WorkloadPort[];
   /** Whether iptables redirects the workload's connections, and how. */

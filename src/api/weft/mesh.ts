@@ -3,6 +3,7 @@ import type { Resource } from "../meta.ts";
 import { ageColumn, fieldColumn } from "../columns.ts";
 import { meshConfigFields } from "../istio/mesh-config.ts";
 import { validateMeshConfig } from "../istio/mesh-config-validation.ts";
+import { MeshNetworks, validateMeshNetworks } from "../istio/mesh-networks.ts";
 import { duplicate, FieldPath } from "../field.ts";
 import { validateNamed } from "../metadata.ts";
 import { Condition } from "../kubernetes/meta.ts";
@@ -18,6 +19,7 @@ const MeshSpec = definition(
     {
       clusters: list("Names of the member clusters. All Cluster objects unless set.", string("A Cluster's name.")),
       ...meshConfigFields,
+      meshNetworks: MeshNetworks,
     },
     { default: {} },
   ),
@@ -49,6 +51,7 @@ function* validateMesh({ spec }: Mesh): Generator<FieldError> {
     if (spec.clusters?.indexOf(name) !== index) yield duplicate(at, name);
   }
   yield* validateMeshConfig(spec, path);
+  if (spec.meshNetworks) yield* validateMeshNetworks(spec.meshNetworks, path.field("meshNetworks"));
 }
 
 const description = "A mesh: its settings, and the clusters that belong to it.";

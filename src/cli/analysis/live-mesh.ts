@@ -1,3 +1,4 @@
+import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import type { MeshSnapshot, PlacedObject } from "#analysis/snapshot.ts";
 import type { MeshProxy } from "#analysis/diff.ts";
 import { configMap } from "#api/kubernetes/config-map.ts";
@@ -65,7 +66,7 @@ interface ReadKinds {
 }
 
 /** What translation reads. */
-const translated: ReadKinds = { own: istioKinds, cluster: clusterKinds };
+const translated: ReadKinds = { own: [...istioKinds, namespaceKind], cluster: clusterKinds };
 
 /**
  * Reads a mesh's own objects and those of its clusters.

@@ -6,7 +6,6 @@ import { isAtLeast, parseSuppression, selected, type Suppression } from "#analys
 import type { MeshSnapshot } from "#analysis/snapshot.ts";
 import { kinds } from "#api/kinds.ts";
 import { deployment } from "#api/kubernetes/deployment.ts";
-import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import { messageTypes } from "#api/message-types.ts";
 import { Validator } from "#api/validation.ts";
 import { WeftError } from "#base/errors.ts";
@@ -57,7 +56,7 @@ function clusterOfFiles(clusters: readonly string[], wanted: string | undefined)
 
 const readKinds = {
   own: kinds.filter(({ group }) => group.endsWith(".istio.io") || group === "gateway.networking.k8s.io"),
-  cluster: [...clusterKinds, deployment, namespaceKind],
+  cluster: [...clusterKinds, deployment],
 };
 
 async function liveMaterial(paths: readonly string[], flags: AnalyzeFlags): Promise<Material> {

@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
 import type { ConnectionPoolSettings } from "#api/istio/common.ts";
-import type { LocalityLoadBalancerSetting } from "#api/istio/traffic-policy.ts";
 import type { MergedRule } from "#model/destinationrules.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import type { Service, ServicePort } from "#model/service.ts";
@@ -14,6 +13,8 @@ import {
 import { ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
 import type { ClusterLoadAssignment } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { noDuration, protoDuration } from "../duration.ts";
+import type { LocalityPolicy } from "../endpoints/locality.ts";
+import { localityPolicy } from "../endpoints/preference.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
 import { clusterName } from "../names.ts";
 import { circuitBreakers, tcpKeepalive } from "./connection-pool.ts";
@@ -45,18 +46,11 @@ function discoveryType({ resolution }: Service, policy: PortPolicy, proxy: Outbo
   return resolution === "DNS_ROUND_ROBIN" ? DiscoveryType.LOGICAL_DNS : DiscoveryType.EDS;
 }
 
-/** Settings of locality load balancing that hold for a policy; undefined where it is off. */
-export function localitySetting(policy: PortPolicy, mesh: MeshSettings): LocalityLoadBalancerSetting | undefined {
-  const setting = policy.loadBalancer?.localityLbSetting ?? mesh.localityLbSetting;
-  return setting.enabled === false ? undefined : setting;
-}
-
 /** Whether localities have weights of their own; without, their endpoints are balanced as one set. */
-function weighsLocalities(policy: PortPolicy, mesh: MeshSettings): boolean {
-  const setting = localitySetting(policy, mesh);
-  if (setting?.distribute) return true;
-  // Without outlier detection Envoy would never fail over.
-  return policy.outlierDetection !== undefined && (setting?.failover ?? setting?.failoverPriority) !== undefined;
+function weighsLocalities(locality: LocalityPolicy | undefined): boolean {
+  if (!locality) return false;
+  const { distribute, failover, failoverPriority } = locality.setting;
+  return distribute !== undefined || (locality.failsOver && (failover ?? failoverPriority) !== undefined);
 }
 
 function metadata({ service, subset, rule }: OutboundCluster) {
@@ -148,7 +142,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     ...balancing,
     commonLbConfig: {
       healthyPanicThreshold: { value: panicThreshold(policy.outlierDetection) },
-      ...(weighsLocalities(policy, mesh) && {
+      ...(weighsLocalities(localityPolicy(policy, service, mesh)) && {
         localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} },
       }),
     },

@@ -7,7 +7,7 @@ import {
   ClusterLoadAssignmentSchema,
 } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { LbEndpointSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
-import { socketAddress } from "../address.ts";
+import { pipe, socketAddress } from "../address.ts";
 import { istioMetadata } from "../metadata.ts";
 import type { EndpointGroup } from "./locality.ts";
 
@@ -29,9 +29,15 @@ function workloadText(endpoint: Endpoint): string {
   return [endpoint.workload, endpoint.namespace, service, told, endpoint.cluster].join(";");
 }
 
+/** Whether a port says that the address is the path of a Unix socket. */
+function isSocket(port: number): boolean {
+  return port === 0;
+}
+
 function lbEndpoint(endpoint: Endpoint): MessageInitShape<typeof LbEndpointSchema> {
+  const address = isSocket(endpoint.port) ? pipe(endpoint.address) : socketAddress(endpoint.address, endpoint.port);
   return {
-    hostIdentifier: { case: "endpoint", value: { address: socketAddress(endpoint.address, endpoint.port) } },
+    hostIdentifier: { case: "endpoint", value: { address } },
     healthStatus: endpoint.healthy ? HealthStatus.HEALTHY : HealthStatus.UNHEALTHY,
     loadBalancingWeight: endpoint.weight,
     metadata: istioMetadata({ workload: workloadText(endpoint) }),
@@ -51,7 +57,7 @@ export function loadAssignment(clusterName: string, groups: readonly EndpointGro
   });
 }
 
-/** Whether an address is one that EDS may hold; host names are for DNS. */
-export function isAddress({ address }: Endpoint): boolean {
-  return isIP(address) === 4;
+/** Whether an endpoint is one that EDS may hold: an address, or a Unix socket; host names are for DNS. */
+export function isAddress({ address, port }: Endpoint): boolean {
+  return isSocket(port) ? address !== "" : isIP(address) === 4;
 }

@@ -2,13 +2,23 @@ import { ownValue } from "#api/record.ts";
 import type { LocalityLoadBalancerSetting } from "#api/istio/traffic-policy.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Endpoint } from "#model/endpoint.ts";
-import type { Locality } from "../view.ts";
+import type { Locality } from "#model/locality.ts";
 
 /** Where the caller stands, as far as it decides which endpoints come first. */
 export interface Place {
   readonly locality: Locality;
   /** Labels of the caller that failover compares with those of endpoints. */
   readonly labels: StringMap;
+}
+
+/** From where endpoints are called, as far as it decides which of them there are. Each is absent where it does not. */
+export interface Origin {
+  /** The caller's cluster. */
+  readonly cluster?: string;
+  /** The caller's network; empty where it told none. */
+  readonly network?: string;
+  /** The caller's node; empty where it told none. */
+  readonly node?: string;
 }
 
 /** Endpoints of one locality that are equally near. */
@@ -130,13 +140,13 @@ function distributed(
 /** What is said about localities for a cluster. */
 export interface LocalityPolicy {
   readonly setting: LocalityLoadBalancerSetting;
-  /** Whether endpoints are ejected, without which Envoy would never leave the nearest ones. */
-  readonly ejects: boolean;
+  /** Whether Envoy learns which endpoints are well, without which it would never leave the nearest ones. */
+  readonly failsOver: boolean;
 }
 
 /** Whether the caller's place makes a difference. */
-export function dependsOnPlace({ setting, ejects }: LocalityPolicy): boolean {
-  return setting.distribute !== undefined || ejects;
+export function dependsOnPlace({ setting, failsOver }: LocalityPolicy): boolean {
+  return setting.distribute !== undefined || failsOver;
 }
 
 /** Groups with the priorities and weights that they have for a caller. */
@@ -147,7 +157,7 @@ export function placed(
 ): readonly EndpointGroup[] {
   const { distribute, failover = [], failoverPriority = [] } = policy.setting;
   if (distribute) return distributed(groups, place.locality, distribute);
-  if (!policy.ejects) return groups;
+  if (!policy.failsOver) return groups;
   if (failoverPriority.length === 0) return byDistance(groups, place.locality, failover);
   const labelled = byLabels(groups, place.labels, failoverPriority);
   return failover.length === 0 ? labelled : byDistance(labelled, place.locality, failover);
