@@ -4,6 +4,7 @@ import {
   AddressSchema,
   type BindConfig,
   BindConfigSchema,
+  SocketAddress_Protocol,
 } from "#proto/gen/envoy/config/core/v3/address_pb.js";
 
 /** A TCP address. */
@@ -11,6 +12,13 @@ export function socketAddress(address: string, port: number): Address {
   return create(AddressSchema, {
     address: { case: "socketAddress", value: { address, portSpecifier: { case: "portValue", value: port } } },
   });
+}
+
+/** A UDP address. */
+export function udpAddress(address: string, port: number): Address {
+  const portSpecifier = { case: "portValue" as const, value: port };
+  const value = { protocol: SocketAddress_Protocol.UDP, address, portSpecifier };
+  return create(AddressSchema, { address: { case: "socketAddress", value } });
 }
 
 /** A Unix socket's address. */

@@ -4,6 +4,7 @@ import { type Client, clientKey } from "#model/client.ts";
 import { placedLabels } from "#model/endpoint.ts";
 import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
+import { only } from "#model/services.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
@@ -38,7 +39,7 @@ export function classScopes({
   connections,
   secrets,
 }: ClassScopeContext): (view: ProxyView) => ClassScopes {
-  const { clients, workloads, gateways, virtualServices } = model;
+  const { clients, workloads, gateways, services, virtualServices } = model;
 
   /** Many, and the same for all classes of a client: worked out once, and one text each in memory. */
   const outboundClusters = engine.query<
@@ -114,10 +115,21 @@ export function classScopes({
         .flatMap(({ port, targets }) => targets.map((target) => [String(target.port), port] as const)),
     );
 
+  /** Ports on which callers of a gateway may speak HTTP/3, as its Services have them. */
+  const udpPorts = ({ namespace, cluster, labels }: ProxyView): readonly number[] => {
+    if (!services.mesh.get(only).protocols.http3) return [];
+    const ports = workloads.servicesOf
+      .get({ namespace, cluster, labels })
+      .flatMap((key) => services.service.get(key)?.ports ?? []);
+    const numbers = ports.filter(({ protocol }) => protocol === "UDP").map(({ number }) => number);
+    return [...new Set(numbers)].toSorted((a, b) => a - b);
+  };
+
   const gatewayScopes = (view: ProxyView): ClassScopes => {
     const { namespace, cluster, network, labels } = view;
     const client = clients.gatewayClient({ namespace, labels });
     const selecting = gateways.selecting.get(labels);
+    const quic = udpPorts(view);
     const bound = selecting.flatMap((gateway) => virtualServices.forGateway.get({ viewer: namespace, gateway }));
     const routeView: GatewayRouteView = {
       kind: "gateway",
@@ -130,6 +142,7 @@ export function classScopes({
       ),
       gateways: selecting,
       targetPorts: targetPorts(view),
+      ...(quic.length > 0 && { udpPorts: quic }),
     };
     return {
       [typeUrls.cluster]: [

@@ -46,6 +46,18 @@ export function listenerName(address: string, port: number): string {
   return `${address}_${port}`;
 }
 
+const quicPrefix = "udp_";
+
+/** The name of the listener for HTTP/3 beside another: `udp_0.0.0.0_8443`. */
+export function quicName(listener: string): string {
+  return `${quicPrefix}${listener}`;
+}
+
+/** The name of the listener beside which one for HTTP/3 is; that of any other as it is. */
+export function besideQuic(listener: string): string {
+  return listener.startsWith(quicPrefix) ? listener.slice(quicPrefix.length) : listener;
+}
+
 /** What a name of a sidecar's route configuration asks for. */
 export type RouteName =
   /** Every HTTP service on a port: `9080`. */

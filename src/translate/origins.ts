@@ -3,7 +3,7 @@ import type { Client, Viewer } from "#model/client.ts";
 import { type Bucket, bucketViewer } from "#model/clients.ts";
 import type { Model } from "#model/model.ts";
 import type { ListenerQueries } from "./listener-queries.ts";
-import { clusterName, parseClusterName, parseRouteName } from "./names.ts";
+import { besideQuic, clusterName, parseClusterName, parseRouteName } from "./names.ts";
 import type { RouteQueries } from "./routes/queries.ts";
 import type { PatchQueries } from "./patches/queries.ts";
 import { parsePlain, type Scope } from "./scopes.ts";
@@ -66,7 +66,7 @@ export function originsOf(context: OriginContext): Origins {
     keys.flatMap((key) => model.virtualServices.virtualService.get(key)?.ref ?? []);
 
   const ofGatewayListener = (view: GatewayRouteView, name: string): readonly ObjectRef[] => {
-    const servers = gateways.servers.get(view).get(name) ?? [];
+    const servers = gateways.servers.get(view).get(besideQuic(name)) ?? [];
     return [...ofServers(servers), ...ofRules(servers.flatMap((server) => gateways.connectionRules(view, server)))];
   };
 

@@ -54,6 +54,8 @@ export interface GatewayRouteView {
    * listener has the proxy's.
    */
   readonly targetPorts: Readonly<Record<string, number>>;
+  /** Ports, as servers say them, that Services have for UDP, where the mesh has HTTP/3 on; absent without any. */
+  readonly udpPorts?: readonly number[];
 }
 
 /** The port on which a gateway's proxies listen for a server of a Gateway. */

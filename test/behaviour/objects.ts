@@ -9,6 +9,8 @@ export interface PortSpec {
   readonly name: string;
   readonly port: number;
   readonly to: keyof typeof podPorts;
+  /** TCP unless told. */
+  readonly protocol?: "UDP";
 }
 
 /** A service with Pods: what a user's Service and Deployments come to. */
@@ -108,7 +110,7 @@ export function serviceObjects({ spec, namespace, address, pods }: PlacedService
       ports: ports.map((port) => ({
         name: port.name,
         port: port.port,
-        protocol: "TCP",
+        protocol: port.protocol ?? "TCP",
         targetPort: podPorts[port.to],
       })),
     },
@@ -118,7 +120,7 @@ export function serviceObjects({ spec, namespace, address, pods }: PlacedService
     kind: "EndpointSlice",
     metadata: meta(`${name}-1`, namespace, { "kubernetes.io/service-name": name }),
     addressType: "IPv4",
-    ports: ports.map((port) => ({ name: port.name, port: podPorts[port.to], protocol: "TCP" })),
+    ports: ports.map((port) => ({ name: port.name, port: podPorts[port.to], protocol: port.protocol ?? "TCP" })),
     endpoints: pods.map((pod) => ({
       addresses: [pod.address],
       conditions: { ready: true, serving: true, terminating: false },

@@ -109,6 +109,7 @@ export class World implements AsyncDisposable {
   #settings: MeshConfig;
   readonly #translator: Translator;
   #xds: XdsServer | undefined;
+  #network: TestNetwork | undefined;
 
   private constructor(spec: WorldSpec) {
     this.#settings = spec.mesh ?? {};
@@ -153,6 +154,12 @@ export class World implements AsyncDisposable {
   /** A program outside of every workload, as callers of a gateway are. */
   get outside(): Caller {
     return this.caller("");
+  }
+
+  /** The network namespace of such a program. */
+  get outsideNamespace(): string {
+    if (!this.#network) throw new Error("the world has no network yet");
+    return this.#network.outside;
   }
 
   /** All that was put into the mesh, as objects. */
@@ -211,6 +218,7 @@ export class World implements AsyncDisposable {
   async #start(name: string, spec: WorldSpec): Promise<void> {
     this.#fill(spec);
     const network = this.#stack.use(await TestNetwork.create(name));
+    this.#network = network;
     this.#stack.use(this.backends);
     const served = this.#services.filter((service) => !service.spec.servedBy).flatMap((service) => service.pods);
     const addresses = served.filter(({ version }) => version !== absent).map(({ address }) => address);

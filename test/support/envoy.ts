@@ -9,21 +9,33 @@ import { eventually } from "./eventually.ts";
 /** The proxy's user and group, by which capture rules know it. */
 const proxyId = 1337;
 
-/** An Envoy in a network namespace that gets everything over ADS. */
-export interface EnvoyOptions {
-  /** Name of the network namespace. */
-  readonly namespace: string;
+/** An Envoy that gets everything over ADS. */
+interface ServedEnvoy {
   /** `envoy.config.core.v3.Node`. */
   readonly node: Readonly<Record<string, unknown>>;
   /** Unix socket of the ADS server. */
   readonly ads: string;
 }
 
-function bootstrap({ node, ads }: EnvoyOptions, admin: string): unknown {
+/** An Envoy with a configuration of its own. */
+interface StaticEnvoy {
+  /** `static_resources` of its bootstrap. */
+  readonly resources: Readonly<Record<string, unknown>>;
+}
+
+/** An Envoy in a network namespace, by the namespace's name. */
+type EnvoyOptions = (ServedEnvoy | StaticEnvoy) & { readonly namespace: string };
+
+function bootstrap(options: EnvoyOptions, path: string): unknown {
+  const admin = { address: { pipe: { path, mode: 0o600 } } };
+  if ("resources" in options) return { admin, static_resources: options.resources };
+  return { admin, ...served(options) };
+}
+
+function served({ node, ads }: ServedEnvoy): Readonly<Record<string, unknown>> {
   const source = { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" };
   return {
     node,
-    admin: { address: { pipe: { path: admin, mode: 0o600 } } },
     dynamic_resources: {
       ads_config: {
         api_type: "DELTA_GRPC",

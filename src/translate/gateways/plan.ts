@@ -30,6 +30,8 @@ export type GatewayChain = {
 export interface GatewayListenerPlan {
   readonly address: string;
   readonly port: number;
+  /** Whether it is for HTTP/3, over QUIC. */
+  readonly quic?: true;
   readonly chains: readonly GatewayChain[];
 }
 
@@ -118,4 +120,12 @@ export function planGatewayListener(
     ? [httpChain(servers, serverRoutes(first) ?? "")]
     : withoutOverlaps(servers.flatMap((placed) => chainsOf(placed, routing)));
   return chains.length > 0 ? { address: serverAddress(first.server), port: first.port, chains } : undefined;
+}
+
+/** The listener for HTTP/3 beside that of servers which take it; undefined without any. */
+export function planQuicListener(servers: readonly PlacedServer[]): GatewayListenerPlan | undefined {
+  const [first] = servers;
+  if (!first) return undefined;
+  const chains = withoutOverlaps(servers.map((placed) => httpsChain(placed, serverRoutes(placed) ?? "")));
+  return { address: serverAddress(first.server), port: first.port, quic: true, chains };
 }

@@ -7,11 +7,12 @@ import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import type { ConnectionQueries } from "../connections/queries.ts";
 import type { DestinationQueries } from "../routes/destination-queries.ts";
+import { quicName } from "../names.ts";
 import { commonHosts, gatewayServer } from "../routes/gateway.ts";
 import { type GatewayRouteView, listenPort, routeViewKey } from "../view.ts";
 import { gatewayListener } from "./listener.ts";
-import { type GatewayListenerPlan, planGatewayListener } from "./plan.ts";
-import { mergeServers, type PlacedServer, serverRoutes } from "./server.ts";
+import { type GatewayListenerPlan, planGatewayListener, planQuicListener } from "./plan.ts";
+import { mergeServers, type PlacedServer, serverRoutes, takesHttp3 } from "./server.ts";
 
 /** What gateways listen for, as queries. */
 export interface GatewayQueries {
@@ -75,11 +76,14 @@ export function gatewayQueries({ engine, model, destinations, connections }: Gat
         rulesOf: (placed: PlacedServer) => connectionRules(view, placed).flatMap((key) => connections.rule(key) ?? []),
         known: destinations(view.client),
       };
-      const made = [...servers.get(view)].flatMap(([name, shared]) => {
+      const made = new Map<string, GatewayListenerPlan>();
+      for (const [name, shared] of servers.get(view)) {
         const plan = planGatewayListener(shared, routing);
-        return plan ? [[name, plan] as const] : [];
-      });
-      return new Map(made);
+        const quic = planQuicListener(shared.filter((placed) => takesHttp3(placed, view)));
+        if (plan) made.set(name, plan);
+        if (quic) made.set(quicName(name), quic);
+      }
+      return made;
     },
   });
 

@@ -1,8 +1,9 @@
 import type { Server } from "#api/istio/gateway.ts";
 import { isHttp, parseProtocol } from "#model/protocol.ts";
 import { listenerName } from "../names.ts";
-import { canEnd } from "./tls.ts";
+import { canEnd, canQuic } from "./tls.ts";
 import { wildcardAddress } from "../listeners/slots.ts";
+import type { GatewayRouteView } from "../view.ts";
 
 /**
  * What becomes of a server's connections: HTTP in clear text; HTTP within TLS that ends here; bytes as they are; bytes
@@ -54,6 +55,11 @@ export function serverRoutes({ gateway, server, port }: PlacedServer): string | 
   if (kind !== "https") return undefined;
   const [namespace = "", name = ""] = gateway.split("/");
   return `https.${server.port.number}.${server.port.name}.${name}.${namespace}${at}`;
+}
+
+/** Whether callers of a server may speak HTTP/3 too. */
+export function takesHttp3({ server }: PlacedServer, { udpPorts = [] }: GatewayRouteView): boolean {
+  return serverKind(server) === "https" && canQuic(server.tls ?? {}) && udpPorts.includes(server.port.number);
 }
 
 /** A server that is left out, and the one before it that it cannot stand beside. */

@@ -19,7 +19,16 @@ import {
   type Validation,
   validationByAuthorities,
 } from "../tls.ts";
-import { DownstreamTlsContextSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { QuicDownstreamTransportSchema } from "#proto/gen/envoy/extensions/transport_sockets/quic/v3/quic_transport_pb.js";
+import {
+  type DownstreamTlsContext,
+  DownstreamTlsContextSchema,
+} from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+
+/** What HTTP/3 is called when protocols are agreed on. */
+export const http3Alpn = "h3";
+
+const quicTransport = "envoy.transport_sockets.quic";
 
 function certificates(tls: ServerTLSSettings): MessageInitShape<typeof TlsCertificateSchema>[] {
   const { serverCertificate, privateKey, tlsCertificates = [] } = tls;
@@ -94,16 +103,13 @@ function parameters(tls: ServerTLSSettings): MessageInitShape<typeof TlsParamete
   };
 }
 
-/**
- * TLS that ends at the gateway, with certificates from files of the gateway's own, or by SDS. Both HTTP/2 and HTTP/1.1
- * are offered, also where bytes are passed on, as in Istio.
- */
-export function serverTls(tls: ServerTLSSettings): TransportSocket {
+/** TLS that ends here, with certificates from files of the gateway's own, or by SDS. */
+function downstreamTls(tls: ServerTLSSettings, alpnProtocols: string[]): DownstreamTlsContext {
   const clients = validation(tls);
   const secrets = serverCredentials(tls)?.certificates;
-  const context = create(DownstreamTlsContextSchema, {
+  return create(DownstreamTlsContextSchema, {
     commonTlsContext: {
-      alpnProtocols: ["h2", "http/1.1"],
+      alpnProtocols,
       tlsParams: parameters(tls),
       tlsCertificates: secrets ? [] : certificates(tls),
       tlsCertificateSdsSecretConfigs: (secrets ?? []).map(({ resource }) => sdsConfig(resource)),
@@ -111,8 +117,27 @@ export function serverTls(tls: ServerTLSSettings): TransportSocket {
     },
     requireClientCertificate: tls.mode === "MUTUAL",
   });
-  return create(TransportSocketSchema, {
-    name: tlsTransport,
-    configType: { case: "typedConfig", value: anyPack(DownstreamTlsContextSchema, context) },
-  });
+}
+
+/**
+ * TLS that ends at the gateway. Both HTTP/2 and HTTP/1.1 are offered, also where bytes are passed on, as in Istio.
+ */
+export function serverTls(tls: ServerTLSSettings): TransportSocket {
+  const value = anyPack(DownstreamTlsContextSchema, downstreamTls(tls, ["h2", "http/1.1"]));
+  return create(TransportSocketSchema, { name: tlsTransport, configType: { case: "typedConfig", value } });
+}
+
+/** The same for HTTP/3: TLS within QUIC. */
+export function serverQuic(tls: ServerTLSSettings): TransportSocket {
+  const transport = create(QuicDownstreamTransportSchema, { downstreamTlsContext: downstreamTls(tls, [http3Alpn]) });
+  const value = anyPack(QuicDownstreamTransportSchema, transport);
+  return create(TransportSocketSchema, { name: quicTransport, configType: { case: "typedConfig", value } });
+}
+
+/**
+ * Whether HTTP/3 can be spoken with callers of a server's TLS. Where client certificates are asked for it is not: Envoy
+ * before 1.40 cannot ask for them over QUIC, and nobody shall come in without one.
+ */
+export function canQuic({ mode, maxProtocolVersion = "TLS_AUTO" }: ServerTLSSettings): boolean {
+  return mode === "SIMPLE" && (maxProtocolVersion === "TLS_AUTO" || maxProtocolVersion === "TLSV1_3");
 }

@@ -17,6 +17,7 @@ import { OriginalSrcSchema } from "#proto/gen/envoy/extensions/filters/listener/
 import { TlsInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 import {
   HttpConnectionManagerSchema,
+  HttpConnectionManager_CodecType as CodecType,
   HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
   HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
@@ -44,6 +45,8 @@ export interface HttpManager {
   readonly routes: HttpRoutes;
   readonly side: "inbound" | "outbound" | "gateway";
   readonly grpcWeb?: boolean | undefined;
+  /** Whether HTTP/3 is spoken, and nothing else. */
+  readonly quic?: boolean;
 }
 
 function routeSpecifier(routes: HttpRoutes) {
@@ -85,13 +88,15 @@ function paths({ pathNormalization: { normalization } }: MeshSettings) {
 }
 
 /** The filter that speaks HTTP. */
-export function httpManager({ statPrefix, routes, side, grpcWeb = false }: HttpManager, mesh: MeshSettings): Filter {
+export function httpManager(manager: HttpManager, mesh: MeshSettings): Filter {
+  const { statPrefix, routes, side, grpcWeb = false, quic = false } = manager;
   return networkFilter("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix,
     routeSpecifier: routeSpecifier(routes),
     httpFilters: httpFilters({ grpcWeb }),
     accessLog: accessLog(mesh),
     serverName: "istio-envoy",
+    ...(quic && { codecType: CodecType.HTTP3, http3ProtocolOptions: {} }),
     ...(mesh.protocols.http10 && { httpProtocolOptions: { acceptHttp10: true } }),
     ...paths(mesh),
     // Streams may be silent for as long as they like; routes limit requests.

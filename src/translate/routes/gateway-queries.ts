@@ -5,8 +5,10 @@ import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_compone
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import type { GatewayQueries } from "../gateways/queries.ts";
+import { takesHttp3 } from "../gateways/server.ts";
 import { type GatewayRouteView, routeViewKey } from "../view.ts";
 import {
+  advertisesHttp3,
   type BoundRule,
   type GatewayHostPlan,
   gatewayRoutes,
@@ -79,9 +81,14 @@ export function gatewayRouteQueries(
       const plan = plans.get({ view, routes }).get(name);
       if (!plan) return undefined;
       const { client } = view;
-      return gatewayVirtualHost(plan, ({ rule, gateway, port: serverPort, tls }) =>
+      const made = gatewayVirtualHost(plan, ({ rule, gateway, port: serverPort, tls }) =>
         rules.routes({ rule, client, tls, place: placeOf(view, gateway, serverPort) }),
       );
+      const quic = gateways.routed
+        .get(view)
+        .get(routes)
+        ?.find((placed) => takesHttp3(placed, view));
+      return quic ? advertisesHttp3(made, quic.server.port.number) : made;
     },
   });
 

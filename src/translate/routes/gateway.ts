@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { hostMatches } from "#api/istio/hosts.ts";
+import { HeaderValueOptionSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
   type Route,
   type VirtualHost,
@@ -8,6 +9,7 @@ import {
 } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { type PlacedServer, serverKind } from "../gateways/server.ts";
+import { http3Alpn } from "../gateways/tls.ts";
 import { matchesEverything } from "./match.ts";
 import { routeConfiguration } from "./outbound.ts";
 import { virtualHost, virtualHostName } from "./virtual-host.ts";
@@ -150,6 +152,13 @@ export function gatewayVirtualHost(
   const made = virtualHost(plan.name, [plan.host], ordered);
   if (plan.httpsRedirect) made.requireTls = TlsRequirement.ALL;
   return made;
+}
+
+/** The same, whose answers tell callers of HTTP/3 on the server's port, for a day as in Istio. RFC 7838. */
+export function advertisesHttp3(host: VirtualHost, port: number): VirtualHost {
+  const header = { key: "alt-svc", value: `${http3Alpn}=":${port}"; ma=86400` };
+  host.responseHeadersToAdd.push(create(HeaderValueOptionSchema, { header }));
+  return host;
 }
 
 /** A route configuration of a gateway's servers; without any virtual host every request gets 404. */
