@@ -72,6 +72,7 @@ function plainMesh({ services }: MeshSize): BenchMesh {
       source.set(`inbound/${key}`, cluster(`inbound|80||${key}`, 100, nameOf(0)));
       return key;
     },
+    hostScope: () => undefined,
     scopes: source.scopes,
     names: source.names,
     resource: source.resource,

@@ -74,7 +74,7 @@ export function simulatedNode(index: number, namespaces: number): Uint8Array {
   );
 }
 
-const order = [typeUrls.cluster, typeUrls.endpoints, typeUrls.listener, typeUrls.route] as const;
+const order = [typeUrls.cluster, typeUrls.endpoints, typeUrls.listener, typeUrls.route, typeUrls.virtualHost] as const;
 const awaitedType: Readonly<Record<string, string>> = {
   [typeUrls.cluster]: typeUrls.endpoints,
   [typeUrls.listener]: typeUrls.route,
@@ -82,7 +82,7 @@ const awaitedType: Readonly<Record<string, string>> = {
 
 /**
  * One simulated Envoy: asks for clusters, then for the endpoints of those, then for listeners, then for the routes that
- * these name; acknowledges everything.
+ * these name and for the virtual hosts of those; acknowledges everything.
  */
 export class SimulatedProxy {
   /** Nanoseconds of the monotonic clock at which the last response came. */
@@ -140,10 +140,14 @@ export class SimulatedProxy {
     if (remember) this.#hold(response);
     if (record) this.recorded.push({ type: response.type, bytes });
     const before = this.#missing.size;
-    for (const { name } of response.resources) this.#missing.delete(`${response.type} ${name}`);
+    const apart = response.type === typeUrls.virtualHost;
+    for (const { name } of response.resources) {
+      this.#missing.delete(`${response.type} ${apart ? name.slice(0, name.lastIndexOf("/") + 1) : name}`);
+    }
     for (const name of response.removed) this.#missing.delete(`${response.type} ${name}`);
     const awaited = awaitedType[response.type];
     if (awaited) this.#subscribe(awaited, response.resources);
+    if (response.type === typeUrls.route) this.#awaitHosts(response.resources);
     counts.acks += 1;
     const names = variant === "sotw" ? [...(this.#asked.get(response.type) ?? [])] : [];
     this.#ask({ type: response.type, nonce: response.nonce, version: response.version, names });
@@ -177,6 +181,15 @@ export class SimulatedProxy {
     const last = this.#last.get(type);
     if (this.#options.variant === "delta") this.#ask({ type, names });
     else this.#ask({ type, names: [...asked], nonce: last?.nonce ?? "", version: last?.version ?? "" });
+  }
+
+  /** Virtual hosts are asked for once, all of them; each route configuration waits for its own. */
+  #awaitHosts(routes: readonly Seen[]): void {
+    const prefixes = routes.flatMap(({ awaits }) => awaits);
+    for (const prefix of prefixes) this.#missing.add(`${typeUrls.virtualHost} ${prefix}`);
+    if (prefixes.length === 0 || this.#asked.has(typeUrls.virtualHost)) return;
+    this.#asked.set(typeUrls.virtualHost, new Set());
+    this.#ask({ type: typeUrls.virtualHost });
   }
 
   #hold(response: Response): void {

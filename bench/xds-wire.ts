@@ -17,7 +17,10 @@ export interface Seen {
   readonly name: string;
   /** Empty in the state-of-the-world variant. */
   readonly version: string;
-  /** Names of endpoints (of a cluster) or routes (of a listener) to ask for. */
+  /**
+   * Names of endpoints (of a cluster) or routes (of a listener) to ask for; of a route configuration whose virtual hosts
+   * come apart, what their names begin with.
+   */
   readonly awaits: readonly string[];
 }
 
@@ -53,7 +56,21 @@ function listenerOf(value: Uint8Array): Omit<Seen, "version"> {
   return { name: listener.name, awaits };
 }
 
-/** The name stands first in endpoints and routes: field 1 of both. */
+/** A route configuration: name = 1, virtual_hosts = 2, vhds = 9. */
+function routesOf(value: Uint8Array): Omit<Seen, "version"> {
+  const reader = new BinaryReader(value);
+  let name = "";
+  let apart = false;
+  while (reader.pos < reader.len) {
+    const [field, wire] = reader.tag();
+    if (field === 1 && wire === WireType.LengthDelimited) name = reader.string();
+    else reader.skip(wire);
+    apart ||= field === 9;
+  }
+  return { name, awaits: apart ? [`${name}/`] : [] };
+}
+
+/** The name stands first in endpoints and virtual hosts: field 1 of both. */
 function namedOf(value: Uint8Array): Omit<Seen, "version"> {
   const reader = new BinaryReader(value);
   let name = "";
@@ -71,6 +88,7 @@ function namedOf(value: Uint8Array): Omit<Seen, "version"> {
 const readers: Readonly<Record<string, (value: Uint8Array) => Omit<Seen, "version">>> = {
   [typeUrls.cluster]: clusterOf,
   [typeUrls.listener]: listenerOf,
+  [typeUrls.route]: routesOf,
 };
 
 /** `Any`: type_url = 1, value = 2. */

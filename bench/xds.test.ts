@@ -2,7 +2,7 @@ import { afterEach, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
 import { typeUrls } from "#proto/encoded.ts";
-import { resourcesOf } from "#translate/proxy-resources.ts";
+import { classResources } from "#translate/proxy-resources.ts";
 import { put, scaleMesh, scaleNode, serviceObjects, virtualService } from "#translate/testing/scale.ts";
 import { createXdsServer } from "#xds/server.ts";
 import { eventually } from "#xds/testing/envoy.ts";
@@ -54,7 +54,8 @@ test("every simulated proxy holds what recomputation from scratch gives it, befo
   });
   await eventually("all are in sync", () => synced === proxies.length || undefined);
   const expected = (index: number): Record<string, Record<string, string>> => {
-    const all = resourcesOf(mesh.translator, scaleNode(index, scale));
+    const { translator } = mesh;
+    const all = classResources(translator, translator.classOf(scaleNode(index, scale), true));
     const versions = (resources: (typeof all)["cluster"]) =>
       Object.fromEntries([...resources].map(([name, { version }]) => [name, version]));
     return {
@@ -62,6 +63,7 @@ test("every simulated proxy holds what recomputation from scratch gives it, befo
       [typeUrls.endpoints]: versions(all.endpoints),
       [typeUrls.listener]: versions(all.listener),
       [typeUrls.route]: versions(all.route),
+      [typeUrls.virtualHost]: versions(all.virtualHost),
     };
   };
   const held = (proxy: SimulatedProxy) =>

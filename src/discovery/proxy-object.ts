@@ -14,6 +14,7 @@ const shortTypes: Readonly<Record<string, string>> = {
   [typeUrls.listener]: "LDS",
   [typeUrls.route]: "RDS",
   [typeUrls.secret]: "SDS",
+  [typeUrls.virtualHost]: "VHDS",
   [typeUrls.nameTable]: "NDS",
 };
 

@@ -10,6 +10,7 @@ export const typeUrls = {
   listener: "type.googleapis.com/envoy.config.listener.v3.Listener",
   route: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
   secret: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
+  virtualHost: "type.googleapis.com/envoy.config.route.v3.VirtualHost",
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 

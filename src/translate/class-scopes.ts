@@ -104,6 +104,7 @@ export function classScopes({
       ],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, []),
+      [typeUrls.virtualHost]: [],
       [typeUrls.nameTable]: [scopeKey({ kind: "name-table", client, cluster, network })],
     };
   };
@@ -153,6 +154,7 @@ export function classScopes({
       [typeUrls.listener]: [scopeKey({ kind: "gateway-listeners", view: routeView })],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, selecting),
+      [typeUrls.virtualHost]: [],
       [typeUrls.nameTable]: [scopeKey({ kind: "name-table", client, cluster, network })],
     };
   };

@@ -14,7 +14,7 @@ function versions(holdings: Holdings): unknown {
 }
 
 function classes(mesh: TestMesh): readonly string[] {
-  return nodes.map((each) => mesh.translator.classOf(each));
+  return nodes.flatMap((each) => [mesh.translator.classOf(each), mesh.translator.classOf(each, true)]);
 }
 
 describe("translation", () => {

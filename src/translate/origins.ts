@@ -6,7 +6,7 @@ import type { ListenerQueries } from "./listener-queries.ts";
 import { besideQuic, clusterName, parseClusterName, parseRouteName } from "./names.ts";
 import type { RouteQueries } from "./routes/queries.ts";
 import type { PatchQueries } from "./patches/queries.ts";
-import { parsePlain, type Scope } from "./scopes.ts";
+import { parsePlain, parseScope, type Scope } from "./scopes.ts";
 import type { GatewayQueries } from "./gateways/queries.ts";
 import type { PlacedServer } from "./gateways/server.ts";
 import type { SecretQueries } from "./secrets/queries.ts";
@@ -123,6 +123,10 @@ export function originsOf(context: OriginContext): Origins {
         return patches.addedBy(scope, name);
       case "secrets":
         return secrets.origins(scope.readers, name);
+      case "hostless-routes":
+        return find(parseScope(scope.of), name);
+      case "virtual-hosts":
+        return find(parseScope(scope.of), scope.configuration);
       case "fixed-clusters":
       case "name-table":
         return [];

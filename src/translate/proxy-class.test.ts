@@ -32,6 +32,7 @@ describe("a proxy's class", () => {
       locality: nowhere,
       node: "worker-1",
       labels: { app: "reviews" },
+      virtualHosts: "inside",
       workloadPorts: [{ name: "http", port: 9080 }],
       interception: "TPROXY",
       metadata: {
@@ -48,6 +49,7 @@ describe("a proxy's class", () => {
     expect(proxyView(node(id, { LABELS: "x", POD_PORTS: "{", INTERCEPTION_MODE: 7 }))).toMatchObject({
       namespace: "shop",
       labels: {},
+      virtualHosts: "inside",
       workloadPorts: [],
       interception: "REDIRECT",
     });

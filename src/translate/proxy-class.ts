@@ -76,7 +76,10 @@ function interceptionOf(mode: string): ProxyView["interception"] {
  * What an Envoy is to translation, from its node as Istio's agent sends it.
  * @throws WeftError `InvalidArgument` when the type or the namespace is missing.
  */
-export function proxyView({ id, metadata, locality }: NodeInfo): ProxyView {
+export function proxyView(
+  { id, metadata, locality }: NodeInfo,
+  virtualHosts: ProxyView["virtualHosts"] = "inside",
+): ProxyView {
   const [type = "", , name = "", domain = ""] = id.split("~");
   if (type !== "sidecar" && type !== "router") {
     throw new WeftError("InvalidArgument", `node id "${id}" does not begin with sidecar~ or router~`);
@@ -97,6 +100,7 @@ export function proxyView({ id, metadata, locality }: NodeInfo): ProxyView {
     workloadPorts: podPorts(metadata["POD_PORTS"]),
     interception: interceptionOf(text(metadata["INTERCEPTION_MODE"])),
     metadata: sharedMetadata(metadata),
+    virtualHosts,
   };
 }
 

@@ -10,14 +10,25 @@ export function awaited(resources: ReadonlyMap<string, EncodedResource>): readon
   return [...resources.values()].flatMap((resource) => resource.awaits);
 }
 
+/** Scopes of the virtual hosts that belong to route configurations. */
+export function hostScopes(
+  translator: Translator,
+  scopes: readonly string[],
+  configurations: ReadonlyMap<string, EncodedResource>,
+): readonly string[] {
+  return scopes.flatMap((scope) =>
+    [...configurations.keys()].flatMap((name) => translator.hostScope(scope, name) ?? []),
+  );
+}
+
 /**
  * What proxies of a class get, read in one go: clusters, listeners and names as a whole, endpoints and routes that these
  * ask for.
  */
 export function classResources(translator: Translator, proxyClass: string): ProxyResources {
   const scopes = translator.scopes.get(proxyClass);
-  const all = (type: TypeUrl): ReadonlyMap<string, EncodedResource> => {
-    const found = scopes[type].flatMap((scope) =>
+  const all = (keys: readonly string[]): ReadonlyMap<string, EncodedResource> => {
+    const found = keys.flatMap((scope) =>
       translator.names.get(scope).map((name) => [name, translator.resource.get({ scope, name })] as const),
     );
     return new Map(found.flatMap(([name, resource]) => (resource ? [[name, resource] as const] : [])));
@@ -31,15 +42,17 @@ export function classResources(translator: Translator, proxyClass: string): Prox
     });
     return new Map(found);
   };
-  const cluster = all(typeUrls.cluster);
-  const listener = all(typeUrls.listener);
+  const cluster = all(scopes[typeUrls.cluster]);
+  const listener = all(scopes[typeUrls.listener]);
+  const route = named(typeUrls.route, awaited(listener));
   return {
     cluster,
     listener,
     endpoints: named(typeUrls.endpoints, awaited(cluster)),
-    route: named(typeUrls.route, awaited(listener)),
-    secret: all(typeUrls.secret),
-    nameTable: all(typeUrls.nameTable),
+    route,
+    virtualHost: all(hostScopes(translator, scopes[typeUrls.virtualHost], route)),
+    secret: all(scopes[typeUrls.secret]),
+    nameTable: all(scopes[typeUrls.nameTable]),
   };
 }
 

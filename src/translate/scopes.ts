@@ -9,7 +9,14 @@ import type { RouteSource } from "./routes/source.ts";
 import type { GatewayRouteView, RouteView } from "./view.ts";
 
 /** A set of resources as translation makes them; see `PatchScope` for those of proxies for which there are EnvoyFilters. */
-export type Scope = PlainScope | PatchScope;
+export type Scope = PlainScope | PatchScope | HostScope;
+
+/** Route configurations for proxies that get virtual hosts as resources of their own (VHDS). */
+export type HostScope =
+  /** The route configurations of another scope, by its key, without their virtual hosts. */
+  | { readonly kind: "hostless-routes"; readonly of: string }
+  /** The virtual hosts of one of them. */
+  | { readonly kind: "virtual-hosts"; readonly of: string; readonly configuration: string };
 
 /**
  * A set of resources of one type that proxies share. Each kind holds just what its resources are made from, so that
@@ -53,6 +60,13 @@ export function parseScope(key: string): Scope {
   return JSON.parse(key) as Scope;
 }
 
+/** Whether a scope is one of its own, not one made from another. */
+export function isPlain(scope: Scope): scope is PlainScope {
+  return !derivedKinds.has(scope.kind);
+}
+
+const derivedKinds: ReadonlySet<Scope["kind"]> = new Set(["patched", "added", "hostless-routes", "virtual-hosts"]);
+
 /** The scope of plain resources that a key stands for, where one of another kind cannot be. */
 export function parsePlain(key: string): PlainScope {
   return JSON.parse(key) as PlainScope;
@@ -62,5 +76,5 @@ export function parsePlain(key: string): PlainScope {
 export function beforePatches(key: string): PlainScope | undefined {
   const scope = parseScope(key);
   if (scope.kind === "added") return undefined;
-  return scope.kind === "patched" ? parsePlain(scope.of) : scope;
+  return isPlain(scope) ? scope : beforePatches(scope.of);
 }

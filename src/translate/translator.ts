@@ -12,6 +12,7 @@ import { clusterQueries } from "./cluster-queries.ts";
 import { connectionQueries } from "./connections/queries.ts";
 import { endpointSetQueries } from "./endpoint-queries.ts";
 import { gatewayQueries } from "./gateways/queries.ts";
+import { hostScope, hostScopeQueries, withHostsApart } from "./host-scopes.ts";
 import { listenerQueries } from "./listener-queries.ts";
 import { nameTableName, nameTableQueries } from "./name-table.ts";
 import { virtualOutbound } from "./names.ts";
@@ -36,9 +37,12 @@ interface ScopedName {
 export interface Translator {
   /**
    * The class of a proxy.
+   * @param virtualHosts whether it takes virtual hosts as resources of their own.
    * @throws WeftError `InvalidArgument` when its node lacks what is needed.
    */
-  classOf(node: NodeInfo): string;
+  classOf(node: NodeInfo, virtualHosts?: boolean): string;
+  /** The scope of the virtual hosts of a route configuration, by a class's scope of virtual hosts. */
+  hostScope(scope: string, configuration: string): string | undefined;
   /** A class's scopes, by type. */
   readonly scopes: Query<string, ClassScopes>;
   /** Names of a scope of clusters, of listeners, of secrets or of a name table, sorted. */
@@ -87,12 +91,15 @@ export function createTranslator(
 
   const scopesOf = engine.stringQuery("scopes-of-view", (key) => {
     const view = parseClass(key);
-    return patchedScopes(patches.chosen(view), view, scopesFor(view), (scope) => names.get(scope));
+    const whole = patchedScopes(patches.chosen(view), view, scopesFor(view), (scope) => names.get(scope));
+    return view.virtualHosts === "apart" ? withHostsApart(whole) : whole;
   });
 
   const scopes = engine.stringQuery("scopes", (key) =>
     scopesOf.get(endpointSets.nodesMatter() ? key : withoutNode(key)),
   );
+
+  const hosts = hostScopeQueries(engine, routes, (scope, name) => resource.get({ scope, name }));
 
   const namesIn = (scope: Scope): readonly string[] => {
     switch (scope.kind) {
@@ -117,6 +124,7 @@ export function createTranslator(
         return secrets.names(scope.readers);
       case "endpoints":
       case "routes":
+      case "hostless-routes":
         // Proxies ask for these by the names that their clusters and listeners have.
         return [];
       case "patched": {
@@ -126,6 +134,8 @@ export function createTranslator(
       }
       case "added":
         return [...patches.added(scope).keys()];
+      case "virtual-hosts":
+        return hosts.names(scope);
     }
   };
 
@@ -159,6 +169,10 @@ export function createTranslator(
       }
       case "added":
         return patches.added(scope).get(name);
+      case "hostless-routes":
+        return hosts.hostless(scope, name);
+      case "virtual-hosts":
+        return hosts.host(scope, name);
     }
   };
 
@@ -176,7 +190,8 @@ export function createTranslator(
   const origins = originsOf({ model, listeners, gateways, routes, patches, secrets, resource });
 
   return {
-    classOf: (node) => classKey(proxyView(node)),
+    classOf: (node, virtualHosts = false) => classKey(proxyView(node, virtualHosts ? "apart" : "inside")),
+    hostScope,
     scopes,
     names,
     resource,

@@ -25,6 +25,8 @@ export interface ProxyView {
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
   /** Texts of its node metadata that are not its own alone. */
   readonly metadata: StringMap;
+  /** Whether virtual hosts of sidecars' ports and of gateways are resources of their own, or stand in route configurations. */
+  readonly virtualHosts: "apart" | "inside";
 }
 
 /** What outbound routes of a sidecar read of its proxy. */

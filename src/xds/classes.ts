@@ -49,8 +49,8 @@ export class ProxyClasses implements Disposable {
   }
 
   /** Enters a proxy in its class. Throws what the source throws. */
-  join(member: ClassMember, node: ProxyNode): ProxyClass {
-    const key = this.#source.classOf(node);
+  join(member: ClassMember, node: ProxyNode, virtualHosts: boolean): ProxyClass {
+    const key = this.#source.classOf(node, virtualHosts);
     let found = this.#classes.get(key);
     if (!found) {
       const made: ObservedClass = new ObservedClass(this.#engine, this.#source, key, () => this.#touched.add(made));

@@ -5,6 +5,7 @@ import type { Engine } from "#incremental/engine.ts";
 import { SendBudget } from "./budget.ts";
 import { ProxyClasses } from "./classes.ts";
 import { defaultLimits, type XdsLimits } from "./limits.ts";
+import { HostScopes } from "./host-scopes.ts";
 import { Encoder, type Variant } from "./message.ts";
 import { OwedStore } from "./owed.ts";
 import type { Part } from "./part.ts";
@@ -156,7 +157,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       limits: this.limits,
       budget: this.#budget,
       owed: new OwedStore(),
-      join: (session, node) => this.#classes.join(session, node),
+      join: (session, node, virtualHosts) => this.#classes.join(session, node, virtualHosts),
+      hostScopes: new HostScopes(this.#options.source),
       due: (session) => this.#turns.add(session),
       changed: () => this.#feed.changed(),
       left: (session) => {

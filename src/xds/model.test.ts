@@ -4,9 +4,10 @@ import { silentLogger } from "#base/logger.ts";
 import { typeUrls, type EncodedResource, type TypeUrl } from "#proto/encoded.ts";
 import { XdsHub } from "./hub.ts";
 import type { XdsLimits } from "./limits.ts";
+import type { Variant } from "./message.ts";
 import { ManualClock } from "./testing/manual-clock.ts";
 import { ModelClient, badNumber, contentOf, modelTypes, type Manner } from "./testing/model-client.ts";
-import { cluster, endpoints, listener, route } from "./testing/resources.ts";
+import { cluster, endpoints, hostlessRoute, listener, route, virtualHost } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";
 import { runs } from "#base/testing/runs.ts";
 
@@ -15,6 +16,7 @@ const scopeSets = {
   [typeUrls.endpoints]: [["e1"], ["e1", "e2"]],
   [typeUrls.listener]: [["l1"], ["l1", "l2"]],
   [typeUrls.route]: [["r1"], ["r2", "r1"]],
+  [typeUrls.virtualHost]: [["h1"]],
 } as const;
 
 /** Scopes of one type share no names. */
@@ -28,18 +30,30 @@ const namesOf: Readonly<Record<string, readonly string[]>> = {
   l2: ["s"],
   r1: ["rp", "rq"],
   r2: ["rs"],
+  "h1 rq": ["rq/x", "rq/y"],
 };
 
+/** Of this route configuration, to those who can take them so, virtual hosts come by themselves. */
+const hostless = "rq";
+
 const type = (scope: string): TypeUrl =>
-  ({ c: typeUrls.cluster, e: typeUrls.endpoints, l: typeUrls.listener, r: typeUrls.route })[scope[0] ?? ""] as TypeUrl;
+  ({
+    c: typeUrls.cluster,
+    e: typeUrls.endpoints,
+    l: typeUrls.listener,
+    r: typeUrls.route,
+    h: typeUrls.virtualHost,
+  })[scope[0] ?? ""] as TypeUrl;
 
 /** The n-th form of a resource; some are such that clients refuse them. */
-function form(scope: string, name: string, n: number): EncodedResource {
+function form(variant: Variant, scope: string, name: string, n: number): EncodedResource {
   const at = type(scope);
   if (at === typeUrls.cluster) return cluster(name, n === 0 ? badNumber : 100 * n, n === 2 ? "shared" : name);
   if (at === typeUrls.endpoints) return endpoints(name, [n === 0 ? badNumber : 1000 + n]);
   if (at === typeUrls.listener) return listener(name, 1000 + n, n === 2 ? "rs" : `r${name}`);
-  return route(name, ["a", "b", "c", "d"][n] ?? "a");
+  const to = ["a", "b", "c", "d"][n] ?? "a";
+  if (at === typeUrls.virtualHost) return virtualHost(hostless, name.slice(-1), [name], to);
+  return name === hostless && variant === "delta" ? hostlessRoute(name, n) : route(name, to);
 }
 
 type Step =
@@ -95,15 +109,17 @@ const turn = (): Promise<void> =>
   });
 
 class World implements Disposable {
-  readonly source = new TableSource();
+  readonly source = new TableSource(undefined, (configuration) => configuration === hostless);
   readonly clock = new ManualClock();
   readonly clients: readonly ModelClient[];
   readonly hub: XdsHub;
+  readonly #variant: Variant;
   readonly #choice = new Map<TypeUrl, readonly string[]>(modelTypes.map((at) => [at, scopeSets[at][0]]));
   readonly #rows = new Map<string, EncodedResource>();
 
   constructor(clients: readonly ModelClient[], limits: Partial<XdsLimits> = {}) {
     this.clients = clients;
+    this.#variant = clients[0]?.variant ?? "delta";
     this.#setScopes();
     this.hub = new XdsHub({
       source: this.source,
@@ -128,7 +144,7 @@ class World implements Disposable {
         const chosen = namesOf[scope]?.[name];
         if (chosen === undefined) continue;
         if (n === undefined) this.#delete(scope, chosen);
-        else this.#set(scope, form(scope, chosen, n));
+        else this.#set(scope, form(this.#variant, scope, chosen, n));
       }
     });
   }
@@ -151,6 +167,7 @@ class World implements Disposable {
   /** What a client should see of a type: by recomputation from the rows. */
   expected(client: ModelClient, at: TypeUrl): ReadonlyMap<string, EncodedResource> {
     const seen = new Map<string, EncodedResource>();
+    if (at === typeUrls.virtualHost) return this.#expectedHosts(client);
     const asked = client.asked.get(at);
     const whole = at === typeUrls.cluster || at === typeUrls.listener;
     for (const scope of this.#choice.get(at) ?? []) {
@@ -160,6 +177,12 @@ class World implements Disposable {
       }
     }
     return seen;
+  }
+
+  #expectedHosts(client: ModelClient): ReadonlyMap<string, EncodedResource> {
+    if (!client.held.get(typeUrls.route)?.get(hostless)?.hostless) return new Map();
+    const rows = (namesOf[`h1 ${hostless}`] ?? []).flatMap((name) => this.#rows.get(`h1 ${hostless}\n${name}`) ?? []);
+    return new Map(rows.map((row) => [row.name, row]));
   }
 
   [Symbol.dispose](): void {
@@ -226,9 +249,13 @@ function check(world: World, client: ModelClient): void {
       expect([...(state.refused?.resources ?? [])].toSorted()).toEqual(refused.toSorted());
     }
   }
+  const hosted = world.expected(client, typeUrls.virtualHost).size > 0;
   for (const [at, names] of client.warming) {
     // Who refused endpoints waits for others, as long as there are none.
-    const waiting = [...names].filter((name) => !client.refused.has(`${at} ${name}`));
+    // ... and so does a route configuration without virtual hosts.
+    const waiting = [...names].filter(
+      (name) => !client.refused.has(`${at} ${name}`) && (at !== typeUrls.virtualHost || hosted),
+    );
     expect(waiting, `${client.id} waits for ${at}`).toEqual([]);
   }
   expect([...client.unanswered]).toEqual([]);
@@ -292,6 +319,7 @@ function point(world: World, routes: Readonly<Record<string, string>>, n: number
   ] as const) {
     const target = ["a", "b", "c", "d"].indexOf(routes[name] ?? "");
     edits.push({ scope, name: at, form: target < 0 ? undefined : target });
+    if (name === hostless) edits.push({ scope: `h1 ${hostless}`, name: 0, form: target < 0 ? undefined : target });
     edits.push({ scope: listens, name: listens === "l2" ? 0 : at, form: target < 0 ? undefined : n === 2 ? 1 : n });
   }
   world.edit(edits);
@@ -299,7 +327,8 @@ function point(world: World, routes: Readonly<Record<string, string>>, n: number
 
 /** Every route that the client serves leads to a cluster that it has, with endpoints. */
 function expectWhole(client: ModelClient): void {
-  for (const [name, { clusters }] of client.held.get(typeUrls.route) ?? []) {
+  const routes = [...(client.held.get(typeUrls.route) ?? []), ...(client.held.get(typeUrls.virtualHost) ?? [])];
+  for (const [name, { clusters }] of routes) {
     for (const target of clusters) {
       const cluster = client.held.get(typeUrls.cluster)?.get(target);
       expect(cluster, `route ${name} leads to ${target}`).toBeDefined();
@@ -337,7 +366,10 @@ describe("make before break", () => {
         const client = new ModelClient(variant, "x", "names");
         // Nothing may hang on giving up to wait.
         using world = new World([client], { orderTimeoutMs: 1e9 });
-        world.source.setScopes("all", Object.fromEntries(modelTypes.map((at) => [at, scopeSets[at][1]])));
+        world.source.setScopes(
+          "all",
+          Object.fromEntries(modelTypes.map((at) => [at, scopeSets[at][1] ?? scopeSets[at][0]])),
+        );
         client.connect(world.hub);
         for (const move of moves) {
           if (move.kind === "routes") point(world, move.routes, move.form);

@@ -15,6 +15,9 @@ export interface OrderOptions {
   readonly expired: () => void;
 }
 
+/** What names clusters. */
+const users: ReadonlySet<TypeUrl> = new Set([typeUrls.listener, typeUrls.route, typeUrls.virtualHost]);
+
 /** A condition that is waited for, but not for ever. */
 class Gate implements Disposable {
   readonly #options: OrderOptions;
@@ -68,10 +71,9 @@ export class PushOrder implements Disposable {
     this.#warming = options.sets.empty;
   }
 
-  /** The proxy told on connecting that it holds resources of a type. */
-  returned(type: TypeUrl): void {
-    if (type === typeUrls.cluster) this.#expected.add(typeUrls.listener);
-    if (type === typeUrls.listener) this.#expected.add(typeUrls.route);
+  /** The proxy, which came back, will ask for a type. */
+  expect(type: TypeUrl): void {
+    this.#expected.add(type);
   }
 
   /** A response went out. What the stream carries in order, Envoy takes in order: nothing need be waited for twice. */
@@ -88,7 +90,8 @@ export class PushOrder implements Disposable {
 
   /** Whether what is new of a type may go out. */
   mayPush(type: TypeUrl): boolean {
-    if (type !== typeUrls.listener && type !== typeUrls.route) return true;
+    if (!users.has(type)) return true;
+    if (type === typeUrls.virtualHost && !this.#routesSent()) return false;
     const makers = [this.#options.watch(typeUrls.cluster), this.#options.watch(typeUrls.endpoints)];
     // Routes of now may name clusters of now, even while these wait for their batch.
     for (const watch of makers) if (watch?.behind && !watch.pending) watch.due();
@@ -98,10 +101,9 @@ export class PushOrder implements Disposable {
   /** Whether what is gone of a type may be taken away. */
   mayRemove(type: TypeUrl): boolean {
     if (type !== typeUrls.cluster && type !== typeUrls.endpoints) return true;
-    const users = [typeUrls.listener, typeUrls.route] as const;
     // Who refuses new routes goes on with the old ones, and with the clusters that those name.
-    if (users.some((user) => this.#options.watch(user)?.refused)) return false;
-    if (!this.#break.open(users.every((user) => this.#unused(user)))) return false;
+    if ([...users].some((user) => this.#options.watch(user)?.refused)) return false;
+    if (!this.#break.open([...users].every((user) => this.#unused(user)))) return false;
     this.#expected.clear();
     // Envoy drops the endpoints of a cluster that went by itself; there is nothing to take away when it has answered.
     return type === typeUrls.cluster || !this.#leaving(typeUrls.cluster);
@@ -110,6 +112,14 @@ export class PushOrder implements Disposable {
   [Symbol.dispose](): void {
     this.#make[Symbol.dispose]();
     this.#break[Symbol.dispose]();
+  }
+
+  /** Virtual hosts of a route configuration that Envoy does not have yet are lost on it. */
+  #routesSent(): boolean {
+    const routes = this.#options.watch(typeUrls.route);
+    if (!routes?.subscription) return false;
+    if (routes.behind && !routes.pending) routes.due();
+    return !routes.behind;
   }
 
   #leaving(type: TypeUrl): boolean {

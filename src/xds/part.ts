@@ -1,4 +1,5 @@
 import type { EncodedResource } from "#proto/encoded.ts";
+import type { NameSet, NameSets } from "./names.ts";
 import type { Changes, Scope } from "./scope.ts";
 import type { Difference } from "./difference.ts";
 import type { Past, Shown, Subscription } from "./shown.ts";
@@ -53,6 +54,7 @@ export class Part implements Shown {
   #trimAt = firstTrim;
   #revision: number;
   #floor: number;
+  #names: { readonly revision: number; readonly set: NameSet } | undefined;
 
   constructor(id: number, scope: Scope, subscription: Subscription, revision: number) {
     this.#id = id;
@@ -92,6 +94,15 @@ export class Part implements Shown {
     const held = (this.#users.get(user) ?? 0) - 1;
     if (held > 0) this.#users.set(user, held);
     else this.#users.delete(user);
+  }
+
+  /** Names of all resources, as one set while these are the same. */
+  names(sets: NameSets): NameSet {
+    if (this.#names?.revision !== this.#revision) {
+      const all = [...this.resources()].map((resource) => resource.name);
+      this.#names = { revision: this.#revision, set: sets.of(all) };
+    }
+    return this.#names.set;
   }
 
   asksFor(name: string): boolean {

@@ -17,7 +17,10 @@ export interface ProxyNode {
 /** Names a set of resources that proxies share. Opaque to this room. */
 export type ScopeKey = string;
 
-/** Which scopes make up each type's resources for a class of proxies, in order; names do not overlap. */
+/**
+ * Which scopes make up each type's resources for a class of proxies, in order; names do not overlap. Those of virtual
+ * hosts stand for one scope for each route configuration (`hostScope`); proxies that hold these whole have none.
+ */
 export type ProxyScopes = Readonly<Record<TypeUrl, readonly ScopeKey[]>>;
 
 /** A resource's place: a scope and a name in it. */
@@ -33,9 +36,15 @@ export interface ScopedName {
 export interface ResourceSource {
   /**
    * The class of a proxy: what it is, less what makes no difference to its resources.
+   * @param virtualHosts whether it takes virtual hosts as resources of their own (VHDS).
    * @throws WeftError `InvalidArgument` when the node lacks what is needed; the stream is refused with it.
    */
-  classOf(node: ProxyNode): string;
+  classOf(node: ProxyNode, virtualHosts: boolean): string;
+  /**
+   * The scope of the virtual hosts of one route configuration, by a class's scope of virtual hosts. Each is named
+   * `CONFIGURATION/HOST`. Undefined where the configuration itself holds them.
+   */
+  hostScope(scope: ScopeKey, configuration: string): ScopeKey | undefined;
   /** A class's scopes. May change, such as when a Sidecar resource is added. */
   readonly scopes: Query<string, ProxyScopes>;
   /** Names of a scope of a type that proxies ask for as a whole (clusters, listeners), sorted. */

@@ -61,6 +61,7 @@ test("a resource that cannot be computed leaves its last value, and is logged", 
   const table = engine.table<EncodedResource | "broken">("rows", Object.is);
   const source: ResourceSource = {
     classOf: () => "all",
+    hostScope: () => undefined,
     scopes: engine.stringQuery("scopes", () => ({}) as ProxyScopes),
     names: engine.stringQuery("names", (): readonly string[] => ["a"]),
     resource: engine.query<ScopedName, EncodedResource | undefined>({

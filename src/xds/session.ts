@@ -2,19 +2,20 @@ import { WeftError, messageOf } from "#base/errors.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
-import { nothing, told } from "./base.ts";
+import { type Base, nothing, told } from "./base.ts";
 import type { ProxyClass } from "./classes.ts";
 import { RateLimit, checkNames, type XdsLimits } from "./limits.ts";
 import type { Message, Variant } from "./message.ts";
-import type { ProxyNode, ProxyStatus, TypeState } from "./port.ts";
+import type { ProxyNode, ProxyStatus, ScopeKey, TypeState } from "./port.ts";
 import { PushOrder } from "./order.ts";
-import type { NameSet } from "./names.ts";
+import { NameSet } from "./names.ts";
 import type { OwedNames, OwedStore } from "./owed.ts";
 import type { Pushes } from "./pushes.ts";
 import type { Request } from "./request.ts";
 import type { SendBudget } from "./budget.ts";
 import { deltaStep, sotwStep } from "./subscription.ts";
 import { Watch, type Push } from "./watch.ts";
+import { type HostScopes, takesVirtualHosts } from "./host-scopes.ts";
 
 /** The stream under a session. */
 export interface Transport {
@@ -34,7 +35,8 @@ export interface SessionContext {
   readonly limits: XdsLimits;
   readonly budget: SendBudget;
   /** Finds the class of a proxy and enters the session in it. */
-  readonly join: (session: Session, node: ProxyNode) => ProxyClass;
+  readonly join: (session: Session, node: ProxyNode, virtualHosts: boolean) => ProxyClass;
+  readonly hostScopes: HostScopes;
   /** The session ended. */
   readonly left: (session: Session) => void;
   readonly owed: OwedStore;
@@ -53,6 +55,7 @@ const pushOrder: readonly TypeUrl[] = [
   typeUrls.endpoints,
   typeUrls.listener,
   typeUrls.route,
+  typeUrls.virtualHost,
   typeUrls.nameTable,
 ];
 
@@ -143,7 +146,22 @@ export class Session {
 
   /** The class's scopes changed. */
   rescope(): void {
-    for (const watch of this.#watches.values()) watch.scope(this.#class?.scopes[watch.type] ?? []);
+    for (const watch of this.#watches.values()) watch.scope(this.#scopesOf(watch.type));
+  }
+
+  /** The scopes of a type; of virtual hosts those of the route configurations that are asked for. */
+  #scopesOf(type: TypeUrl): readonly ScopeKey[] {
+    if (type !== typeUrls.virtualHost) return this.#class?.scopes[type] ?? [];
+    return this.#hostScopes(this.#watches.get(typeUrls.route)?.subscription?.names ?? []);
+  }
+
+  /** The scopes of the virtual hosts of route configurations. */
+  #hostScopes(configurations: Iterable<string>): readonly ScopeKey[] {
+    const { hostScopes, pushes } = this.#context;
+    const scopes = this.#class?.scopes[typeUrls.virtualHost] ?? [];
+    if (scopes.length === 0) return scopes;
+    const names = configurations instanceof NameSet ? configurations : pushes.sets.of(configurations);
+    return hostScopes.of(scopes, names);
   }
 
   /** How the proxy stands; undefined before its first request. */
@@ -190,12 +208,14 @@ export class Session {
     const watch = this.#watch(request.typeUrl as TypeUrl);
     this.#answered(watch, request);
     this.#asked(watch, request);
+    if (watch.type === typeUrls.route)
+      this.#watches.get(typeUrls.virtualHost)?.scope(this.#scopesOf(typeUrls.virtualHost));
     this.pump();
   }
 
   #enter(node: ProxyNode | undefined): void {
     if (!node) throw new WeftError("InvalidArgument", "the first request of a stream must hold the node");
-    this.#class = this.#context.join(this, node);
+    this.#class = this.#context.join(this, node, takesVirtualHosts(node, this.#variant));
     this.#node = node;
     for (const [type, names] of this.#context.owed.take(node.id)) this.#watch(type).force(names);
     this.#context.changed();
@@ -207,7 +227,7 @@ export class Session {
       const { pushes, clock } = this.#context;
       const due = (): void => this.#context.due(this);
       watch = new Watch(type, { pushes, variant: this.#variant, now: () => clock.now(), due });
-      watch.scope(this.#class?.scopes[type] ?? []);
+      watch.scope(this.#scopesOf(type));
       this.#watches.set(type, watch);
     }
     return watch;
@@ -238,7 +258,7 @@ export class Session {
       const asked = deltaStep(watch.type, before, request, sets);
       checkCount(asked.subscription.names.size, limits);
       const base = before ? nothing : told(request.versions);
-      if (base !== nothing) this.#order.returned(watch.type);
+      if (base !== nothing) this.#returned(watch.type, base);
       watch.ask(asked, base);
       return;
     }
@@ -274,19 +294,30 @@ export class Session {
 
   #debts(): OwedNames {
     const debts = new Map<TypeUrl, NameSet>();
-    for (const type of [typeUrls.endpoints, typeUrls.route]) {
+    for (const type of [typeUrls.endpoints, typeUrls.route, typeUrls.virtualHost]) {
       const owed = this.#watches.get(type)?.owed;
       if (owed && owed.size > 0) debts.set(type, owed);
     }
     return debts;
   }
 
-  /** Envoy warms a changed cluster until it has endpoints, a changed listener until it has routes: they follow. */
-  #followUp(type: TypeUrl, push: Push): void {
-    const { awaits } = push.difference;
-    if (awaits.size === 0) return;
-    if (type === typeUrls.cluster) this.#watch(typeUrls.endpoints).force(awaits);
-    if (type === typeUrls.listener) this.#watch(typeUrls.route).force(awaits);
+  /**
+   * Envoy warms a changed cluster until it has endpoints, a changed listener until it has routes, and these until they
+   * have their virtual hosts: they follow.
+   */
+  #followUp(type: TypeUrl, { difference: { awaits, upserts } }: Push): void {
+    if (type === typeUrls.cluster && awaits.size > 0) this.#watch(typeUrls.endpoints).force(awaits);
+    if (type === typeUrls.listener && awaits.size > 0) this.#watch(typeUrls.route).force(awaits);
+    if (type !== typeUrls.route) return;
+    const scopes = this.#hostScopes(upserts.map((resource) => resource.name));
+    if (scopes.length > 0) this.#watch(typeUrls.virtualHost).forceScopes(scopes);
+  }
+
+  /** The proxy told on connecting what it holds of a type, so it will ask for what goes with it. */
+  #returned(type: TypeUrl, held: Base): void {
+    if (type === typeUrls.cluster) this.#order.expect(typeUrls.listener);
+    if (type === typeUrls.listener) this.#order.expect(typeUrls.route);
+    if (type === typeUrls.route && this.#hostScopes(held.names()).length > 0) this.#order.expect(typeUrls.virtualHost);
   }
 }
 

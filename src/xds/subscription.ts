@@ -13,9 +13,11 @@ export interface Asked {
 
 const everything = "*";
 
+const byName: ReadonlySet<TypeUrl> = new Set([typeUrls.endpoints, typeUrls.route, typeUrls.secret]);
+
 /** Whether a type is asked for as a whole. The others are asked for by name only. */
 export function isWholeType(type: TypeUrl): boolean {
-  return type === typeUrls.cluster || type === typeUrls.listener || type === typeUrls.nameTable;
+  return !byName.has(type);
 }
 
 /**

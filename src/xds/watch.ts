@@ -54,6 +54,8 @@ export class Watch implements PartUser {
   #base: Base = nothing;
   /** Names that go out next even if unchanged. */
   #forced: NameSet;
+  /** Scopes of which everything goes out next, even if unchanged. */
+  readonly #forcedScopes = new Set<ScopeKey>();
   /** Those that went out with the response that is outstanding. */
   #forcedBefore: NameSet;
   /** What the client holds and the view no longer shows; it is taken away when nothing uses it any more. */
@@ -104,7 +106,8 @@ export class Watch implements PartUser {
 
   /** Names that went out, or were to go out, because something waits for them, and whose answer is missing. */
   get owed(): NameSet {
-    return this.#outstanding ? this.#context.pushes.sets.plus(this.#forced, this.#forcedBefore) : this.#forced;
+    const forced = this.#forcedNames();
+    return this.#outstanding ? this.#context.pushes.sets.plus(forced, this.#forcedBefore) : forced;
   }
 
   /** The nonce that was sent last. */
@@ -156,6 +159,13 @@ export class Watch implements PartUser {
   force(names: NameSet): void {
     if (names.size === 0) return;
     this.#forced = this.#context.pushes.sets.plus(this.#forced, names);
+    this.due();
+  }
+
+  /** Envoy waits for all of these scopes: the same for each name in them. */
+  forceScopes(scopes: readonly ScopeKey[]): void {
+    if (scopes.length === 0) return;
+    for (const scope of scopes) this.#forcedScopes.add(scope);
     this.due();
   }
 
@@ -252,6 +262,13 @@ export class Watch implements PartUser {
     if (this.#refusals.size > 0) this.#refusals.clear(this.#refusals.names.filter((name) => !this.#view?.get(name)));
   }
 
+  #forcedNames(): NameSet {
+    const { sets } = this.#context.pushes;
+    if (this.#forcedScopes.size === 0) return this.#forced;
+    const parts = this.#view?.parts.filter((part) => this.#forcedScopes.has(part.scope.key)) ?? [];
+    return parts.reduce((all, part) => sets.plus(all, part.names(sets)), this.#forced);
+  }
+
   /** Holds the view for the scopes and subscription of now. */
   #aim(): void {
     if (!this.#subscription) return;
@@ -269,7 +286,7 @@ export class Watch implements PartUser {
     const news = pushes.news(variant, {
       view,
       base: this.keeping ? new Keeping(this.#base, this.#kept) : this.#base,
-      forced: pushes.sets.plus(this.#forced, tried),
+      forced: pushes.sets.plus(this.#forcedNames(), tried),
       kept: this.#kept,
       after: this.#lastSerial,
       removals: now,
@@ -329,8 +346,9 @@ export class Watch implements PartUser {
     this.#base = new At(view, view.revision);
     store.share(view, this);
     if (before) store.release(before.view, this);
-    this.#forcedBefore = this.#forced;
+    this.#forcedBefore = this.#forcedNames();
     this.#forced = sets.empty;
+    this.#forcedScopes.clear();
     this.#due = false;
     this.#mustAnswer = false;
     this.#forgetGone();

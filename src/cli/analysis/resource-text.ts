@@ -7,6 +7,7 @@ import { type EncodedResource, typeUrls } from "#proto/encoded.ts";
 export const discoveryNames: Readonly<Record<ResourceType, string>> = {
   listener: "LDS",
   route: "RDS",
+  virtualHost: "VHDS",
   cluster: "CDS",
   endpoints: "EDS",
   secret: "SDS",

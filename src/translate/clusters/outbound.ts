@@ -10,9 +10,9 @@ import {
   Cluster_LbPolicy as LbPolicy,
   ClusterSchema,
 } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
 import type { ClusterLoadAssignment } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
-import { noDuration, protoDuration } from "../duration.ts";
+import { adsSource } from "../config-source.ts";
+import { protoDuration } from "../duration.ts";
 import type { LocalityPolicy } from "../endpoints/locality.ts";
 import { localityPolicy } from "../endpoints/preference.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
@@ -66,16 +66,7 @@ function metadata({ service, subset, rule }: OutboundCluster) {
 
 function discovery(type: DiscoveryType, name: string, mesh: MeshSettings, assignment?: ClusterLoadAssignment) {
   if (type === DiscoveryType.EDS) {
-    return {
-      edsClusterConfig: {
-        serviceName: name,
-        edsConfig: {
-          configSourceSpecifier: { case: "ads" as const, value: {} },
-          initialFetchTimeout: noDuration,
-          resourceApiVersion: ApiVersion.V3,
-        },
-      },
-    };
+    return { edsClusterConfig: { serviceName: name, edsConfig: adsSource } };
   }
   if (type === DiscoveryType.ORIGINAL_DST) return {};
   return {

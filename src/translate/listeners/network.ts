@@ -1,7 +1,6 @@
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import type { MeshSettings } from "#model/mesh.ts";
-import { ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
 import {
   type Filter,
   FilterSchema,
@@ -23,6 +22,7 @@ import {
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { UuidRequestIdConfigSchema } from "#proto/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 import { noDuration } from "../duration.ts";
+import { adsSource } from "../config-source.ts";
 import { accessLog } from "./access-log.ts";
 import { httpFilters } from "./http-filters.ts";
 
@@ -51,13 +51,7 @@ export interface HttpManager {
 
 function routeSpecifier(routes: HttpRoutes) {
   if (routes.kind === "inline") return { case: "routeConfig" as const, value: routes.routes };
-  const configSource = {
-    configSourceSpecifier: { case: "ads" as const, value: {} },
-    // Wait for as long as it takes rather than begin without routes.
-    initialFetchTimeout: noDuration,
-    resourceApiVersion: ApiVersion.V3,
-  };
-  return { case: "rds" as const, value: { routeConfigName: routes.name, configSource } };
+  return { case: "rds" as const, value: { routeConfigName: routes.name, configSource: adsSource } };
 }
 
 /** What is done with a client certificate's data, and whose word is taken for the caller's address. */

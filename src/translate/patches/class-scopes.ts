@@ -1,7 +1,7 @@
 import type { ChosenPatch } from "#model/envoyfilters.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ClassScopes } from "../class-scopes.ts";
-import { parseScope, scopeKey } from "../scopes.ts";
+import { isPlain, parseScope, scopeKey } from "../scopes.ts";
 import type { ProxyView } from "../view.ts";
 import { addsFor, meetsContext, type PatchContext } from "./patch.ts";
 import { type AddedType, addedKinds, contextsOf, kindsIn, type ScopePatches } from "./scope.ts";
@@ -22,7 +22,7 @@ function addsWhole({ applyTo, operation }: ChosenPatch): boolean {
 /** Patches that concern what is in a scope. */
 function concerning(key: string, chosen: readonly ChosenPatch[]): readonly ChosenPatch[] {
   const plain = parseScope(key);
-  if (plain.kind === "patched" || plain.kind === "added") return [];
+  if (!isPlain(plain)) return [];
   const kinds: readonly string[] = kindsIn(plain);
   const contexts = contextsOf(plain);
   const all = chosen.filter((patch) => {

@@ -110,6 +110,7 @@ function apply(patching: Patching, tools: PatchTools): EncodedResource | undefin
     case typeUrls.endpoints:
     case typeUrls.secret:
     case typeUrls.nameTable:
+    case typeUrls.virtualHost:
       return resource;
   }
 }

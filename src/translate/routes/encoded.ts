@@ -1,8 +1,13 @@
-import { toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { type EncodedResource, encodeResourceBytes } from "#proto/encoded.ts";
+import { type EncodedResource, encodeResource, encodeResourceBytes } from "#proto/encoded.ts";
 import { type VirtualHost, VirtualHostSchema } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
-import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import {
+  type RouteConfiguration,
+  RouteConfigurationSchema,
+  VhdsSchema,
+} from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { adsSource } from "../config-source.ts";
 import { routeConfiguration } from "./outbound.ts";
 
 /**
@@ -11,6 +16,23 @@ import { routeConfiguration } from "./outbound.ts";
  */
 export function encodeVirtualHost(host: VirtualHost): Uint8Array {
   return new BinaryWriter().tag(2, WireType.LengthDelimited).bytes(toBinary(VirtualHostSchema, host)).finish();
+}
+
+/** The name of a virtual host as a resource: Envoy finds its configuration by what stands before the last slash. */
+export function hostResourceName(configuration: string, host: string): string {
+  return `${configuration}/${host.replaceAll("/", "%2F")}`;
+}
+
+/** A virtual host as a resource of its own. Envoy takes it away by its name only where that is the resource's. */
+export function encodeHost(configuration: string, host: VirtualHost): EncodedResource {
+  const name = hostResourceName(configuration, host.name);
+  return encodeResource(VirtualHostSchema, { ...host, name }, name);
+}
+
+/** A route configuration whose virtual hosts are resources of their own. */
+export function encodeHostless(whole: RouteConfiguration): EncodedResource {
+  const vhds = create(VhdsSchema, { configSource: adsSource });
+  return encodeResource(RouteConfigurationSchema, { ...whole, virtualHosts: [], vhds }, whole.name);
 }
 
 function concatenated(parts: readonly Uint8Array[]): Uint8Array {

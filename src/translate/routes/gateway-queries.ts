@@ -6,6 +6,7 @@ import { type EncodedResource, encodeResource, sameResource } from "#proto/encod
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import type { GatewayQueries } from "../gateways/queries.ts";
 import { takesHttp3 } from "../gateways/server.ts";
+import { encodeHost, hostResourceName } from "./encoded.ts";
 import { type GatewayRouteView, routeViewKey } from "../view.ts";
 import {
   advertisesHttp3,
@@ -39,6 +40,8 @@ export interface GatewayRouteQueries {
   readonly virtualHost: Query<GatewayHost, VirtualHost | undefined>;
   /** A route configuration by its name (`serverRoutes`). */
   readonly configuration: Query<GatewayRoutes, EncodedResource | undefined>;
+  /** A virtual host as a resource of its own, by the resource's name. */
+  readonly host: (at: GatewayRoutes, name: string) => EncodedResource | undefined;
 }
 
 function routesKey({ view, routes }: GatewayRoutes): string {
@@ -107,5 +110,24 @@ export function gatewayRouteQueries(
     },
   });
 
-  return { plans, virtualHost, configuration };
+  const hostResource = engine.query<GatewayHost, EncodedResource | undefined>({
+    name: "gateway-virtual-host-resource",
+    key: (host) => `${host.name}|${routesKey(host)}`,
+    equal: sameResource,
+    compute: (named) => {
+      const host = virtualHost.get(named);
+      return host && encodeHost(named.routes, host);
+    },
+  });
+
+  return {
+    plans,
+    virtualHost,
+    configuration,
+    host: ({ view, routes }, resource) => {
+      const before = hostResourceName(routes, "");
+      if (!resource.startsWith(before)) return undefined;
+      return hostResource.get({ view, routes, name: resource.slice(before.length) });
+    },
+  };
 }

@@ -16,6 +16,10 @@ export interface RouteQueries {
   readonly gateways: GatewayRouteQueries;
   /** A route configuration by its name (`parseRouteName`), or undefined for a name of another form. */
   readonly configuration: (view: RouteView, name: string) => EncodedResource | undefined;
+  /** Names of the virtual hosts of a route configuration of a sidecar's port, or of a gateway. */
+  readonly hostNames: (view: RouteView, configuration: string) => readonly string[];
+  /** One of them as a resource of its own, by the resource's name. */
+  readonly host: (view: RouteView, configuration: string, name: string) => EncodedResource | undefined;
   /** What routing cannot do of a VirtualService, by `namespace/name`. */
   readonly findings: (virtualService: string) => readonly Finding[];
 }
@@ -39,6 +43,14 @@ export function routeQueries(
       view.kind === "sidecar"
         ? sidecars.configuration.get({ view, name })
         : gateways.configuration.get({ view, routes: name }),
+    hostNames: (view, configuration) =>
+      view.kind === "sidecar"
+        ? sidecars.hostNames({ view, port: Number(configuration) })
+        : [...gateways.plans.get({ view, routes: configuration }).keys()],
+    host: (view, configuration, name) =>
+      view.kind === "sidecar"
+        ? sidecars.host({ view, port: Number(configuration) }, name)
+        : gateways.host({ view, routes: configuration }, name),
     findings: rules.findings,
   };
 }

@@ -8,11 +8,12 @@ import { listenerProtocol } from "#model/protocol.ts";
 import { addressesIn, noAddress } from "#model/service.ts";
 import { meshGateway } from "#model/virtualservices.ts";
 import { type EncodedResource, sameResource } from "#proto/encoded.ts";
-import { parseRouteName } from "../names.ts";
+import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
+import { parseRouteName, routeName } from "../names.ts";
 import type { UnclaimedQuery } from "../unclaimed.ts";
 import { routeViewKey, type SidecarRouteView } from "../view.ts";
 import type { NamedService } from "./domains.ts";
-import { encodeRoutes, encodeVirtualHost } from "./encoded.ts";
+import { encodeHost, encodeRoutes, encodeVirtualHost, hostResourceName } from "./encoded.ts";
 import { planVirtualHosts, type VirtualHostPlan } from "./outbound.ts";
 import type { RoutingRuleQueries } from "./rule-queries.ts";
 import type { RoutePlace, RouteSource } from "./source.ts";
@@ -36,6 +37,10 @@ export interface SidecarRouteQueries {
   readonly plans: Query<SidecarPort, ReadonlyMap<string, IdentifiedPlan>>;
   /** A route configuration: of a port, or of a sniffed port of one service. */
   readonly configuration: Query<SidecarRoutes, EncodedResource | undefined>;
+  /** Names of the virtual hosts of a port. */
+  readonly hostNames: (at: SidecarPort) => readonly string[];
+  /** A virtual host of a port as a resource of its own, by the resource's name. */
+  readonly host: (at: SidecarPort, name: string) => EncodedResource | undefined;
 }
 
 /** A plan with all of its words as one. */
@@ -142,26 +147,50 @@ export function sidecarRouteQueries(
     },
   });
 
+  const hostMessage = ({ plan, client, place }: PlannedHost): VirtualHost => {
+    const { port } = place;
+    const routes =
+      plan.rule === undefined
+        ? [rules.defaultRoute.get({ client, host: plan.host, port })]
+        : rules.routes({ rule: plan.rule, client, place, tls: false });
+    return virtualHost(plan.name, plan.domains, routes);
+  };
+
   const encodedHost = engine.query<PlannedHost, Uint8Array>({
     name: "virtual-host",
     key: plannedHostKey,
-    compute: ({ plan, client, place }) => {
-      const { port } = place;
-      const routes =
-        plan.rule === undefined
-          ? [rules.defaultRoute.get({ client, host: plan.host, port })]
-          : rules.routes({ rule: plan.rule, client, place, tls: false });
-      return encodeVirtualHost(virtualHost(plan.name, plan.domains, routes));
-    },
+    compute: (planned) => encodeVirtualHost(hostMessage(planned)),
   });
 
-  const hostOf = ({ view, port }: SidecarPort, plan: IdentifiedPlan): Uint8Array => {
+  const hostResource = engine.query<PlannedHost, EncodedResource>({
+    name: "virtual-host-resource",
+    key: plannedHostKey,
+    equal: sameResource,
+    compute: (planned) => encodeHost(routeName({ kind: "port", port: planned.place.port }), hostMessage(planned)),
+  });
+
+  const plannedHost = ({ view, port }: SidecarPort, plan: IdentifiedPlan): PlannedHost => {
     const place =
       plan.rule === undefined
         ? { source: nobody, port, gateway: meshGateway }
         : rules.narrowed(plan.rule, placeOf({ view, port }));
-    return encodedHost.get({ plan, client: view.client, place });
+    return { plan, client: view.client, place };
   };
+
+  const hostOf = (at: SidecarPort, plan: IdentifiedPlan): Uint8Array => encodedHost.get(plannedHost(at, plan));
+
+  /** The plan of a resource by its name, of every other port's resources undefined. */
+  const planNamed = (at: SidecarPort, name: string): IdentifiedPlan | undefined => {
+    const before = hostResourceName(routeName({ kind: "port", port: at.port }), "");
+    return name.startsWith(before) ? plans.get(at).get(name.slice(before.length)) : undefined;
+  };
+
+  const lastHost = engine.query<{ readonly client: Client; readonly port: number }, EncodedResource>({
+    name: "catch-all-resource",
+    key: ({ client, port }) => `${port}|${clientKey(client)}`,
+    equal: sameResource,
+    compute: ({ client, port }) => encodeHost(routeName({ kind: "port", port }), catchAll(unclaimed.get(client))),
+  });
 
   const configuration = engine.query<SidecarRoutes, EncodedResource | undefined>({
     name: "sidecar-routes",
@@ -182,5 +211,17 @@ export function sidecarRouteQueries(
     },
   });
 
-  return { plans, configuration };
+  const host: SidecarRouteQueries["host"] = (at, name) => {
+    const plan = planNamed(at, name);
+    if (plan) return hostResource.get(plannedHost(at, plan));
+    const last = lastHost.get({ client: at.view.client, port: at.port });
+    return last.name === name ? last : undefined;
+  };
+
+  return {
+    plans,
+    configuration,
+    hostNames: (at) => [...plans.get(at).keys(), catchAll(unclaimed.get(at.view.client)).name],
+    host,
+  };
 }

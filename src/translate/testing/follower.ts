@@ -2,7 +2,7 @@ import type { Engine, Observation } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import type { Translator } from "../translator.ts";
-import { awaited } from "../proxy-resources.ts";
+import { awaited, hostScopes } from "../proxy-resources.ts";
 
 /** Observations by name, of which those that are not asked for again are given up. */
 class Held {
@@ -61,11 +61,14 @@ export class Follower {
     const scopes = this.#held.value(this.#translator.scopes, key, key);
     const cluster = this.#whole(scopes[typeUrls.cluster]);
     const listener = this.#whole(scopes[typeUrls.listener]);
+    const route = this.#named(scopes[typeUrls.route], awaited(listener));
+    const hosts = hostScopes(this.#translator, scopes[typeUrls.virtualHost], route);
     return new Map<TypeUrl, ReadonlyMap<string, EncodedResource>>([
       [typeUrls.cluster, cluster],
       [typeUrls.listener, listener],
       [typeUrls.endpoints, this.#named(scopes[typeUrls.endpoints], awaited(cluster))],
-      [typeUrls.route, this.#named(scopes[typeUrls.route], awaited(listener))],
+      [typeUrls.route, route],
+      [typeUrls.virtualHost, this.#whole(hosts)],
       [typeUrls.secret, this.#whole(scopes[typeUrls.secret])],
       [typeUrls.nameTable, this.#whole(scopes[typeUrls.nameTable])],
     ]);

@@ -5,6 +5,7 @@ import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
 import { ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { ClusterLoadAssignmentSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { type VirtualHost, VirtualHostSchema } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { HttpConnectionManagerSchema } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import {
@@ -27,6 +28,8 @@ export interface Held {
   readonly awaits: readonly string[];
   /** Clusters that a route names. */
   readonly clusters: readonly string[];
+  /** Whether the virtual hosts of a route configuration come by themselves. */
+  readonly hostless: boolean;
   readonly bad: boolean;
 }
 
@@ -36,7 +39,18 @@ export type Manner = "names" | "whole";
 /** Connect timeout, and port, of what clients refuse. */
 export const badNumber = 13;
 
-type Read = (value: Uint8Array) => Pick<Held, "awaits" | "clusters" | "bad"> & { readonly name: string };
+type Read = (value: Uint8Array) => Partial<Omit<Held, "version" | "content">> & { readonly name: string };
+
+function clustersOf(host: VirtualHost | undefined): readonly string[] {
+  const action = host?.routes[0]?.action;
+  const target = action?.case === "route" ? action.value.clusterSpecifier : undefined;
+  return target?.case === "cluster" ? [target.value] : [];
+}
+
+/** The route configuration that a virtual host belongs to. */
+function configurationOf(host: string): string {
+  return host.slice(0, host.lastIndexOf("/"));
+}
 
 const readers: Readonly<Partial<Record<TypeUrl, Read>>> = {
   [typeUrls.cluster]: (value) => {
@@ -45,7 +59,6 @@ const readers: Readonly<Partial<Record<TypeUrl, Read>>> = {
     return {
       name: cluster.name,
       awaits: [awaits],
-      clusters: [],
       bad: cluster.connectTimeout?.nanos === badNumber * 1e6,
     };
   },
@@ -54,7 +67,7 @@ const readers: Readonly<Partial<Record<TypeUrl, Read>>> = {
     const [first] = assignment.endpoints.flatMap((locality) => locality.lbEndpoints);
     const address = first?.hostIdentifier.case === "endpoint" ? first.hostIdentifier.value.address?.address : undefined;
     const port = address?.case === "socketAddress" ? address.value.portSpecifier.value : 0;
-    return { name: assignment.clusterName, awaits: [], clusters: [], bad: port === badNumber };
+    return { name: assignment.clusterName, bad: port === badNumber };
   },
   [typeUrls.listener]: (value) => {
     const listener = fromBinary(ListenerSchema, value);
@@ -64,13 +77,15 @@ const readers: Readonly<Partial<Record<TypeUrl, Read>>> = {
       filter?.case === "typedConfig" ? filter.value.value : new Uint8Array(),
     );
     const route = manager.routeSpecifier.case === "rds" ? manager.routeSpecifier.value.routeConfigName : "";
-    return { name: listener.name, awaits: [route], clusters: [], bad: false };
+    return { name: listener.name, awaits: [route] };
   },
   [typeUrls.route]: (value) => {
     const route = fromBinary(RouteConfigurationSchema, value);
-    const action = route.virtualHosts[0]?.routes[0]?.action;
-    const target = action?.case === "route" ? action.value.clusterSpecifier : undefined;
-    return { name: route.name, awaits: [], clusters: target?.case === "cluster" ? [target.value] : [], bad: false };
+    return { name: route.name, clusters: clustersOf(route.virtualHosts[0]), hostless: route.vhds !== undefined };
+  },
+  [typeUrls.virtualHost]: (value) => {
+    const host = fromBinary(VirtualHostSchema, value);
+    return { name: host.name, clusters: clustersOf(host) };
   },
 };
 
@@ -83,12 +98,22 @@ interface Response {
 }
 
 /** Types in the order in which Envoy asks for them. */
-export const modelTypes = [typeUrls.cluster, typeUrls.endpoints, typeUrls.listener, typeUrls.route] as const;
+export const modelTypes = [
+  typeUrls.cluster,
+  typeUrls.endpoints,
+  typeUrls.listener,
+  typeUrls.route,
+  typeUrls.virtualHost,
+] as const;
 
 const awaitedType: Readonly<Partial<Record<TypeUrl, TypeUrl>>> = {
   [typeUrls.cluster]: typeUrls.endpoints,
   [typeUrls.listener]: typeUrls.route,
 };
+
+function isWhole(type: TypeUrl): boolean {
+  return awaitedType[type] !== undefined || type === typeUrls.virtualHost;
+}
 
 /** A client that behaves as Envoy does, as far as the protocol goes, without a network. */
 export class ModelClient {
@@ -97,7 +122,10 @@ export class ModelClient {
   readonly manner: Manner;
   readonly held = new Map<TypeUrl, Map<string, Held>>(modelTypes.map((type) => [type, new Map()]));
   readonly asked = new Map<TypeUrl, Set<string>>(modelTypes.map((type) => [type, new Set()]));
-  /** Names of endpoints and routes that something waits for to become active. */
+  /**
+   * Names of endpoints and routes that something waits for to become active, and of route configurations that wait for
+   * virtual hosts.
+   */
   readonly warming = new Map<TypeUrl, Set<string>>(modelTypes.map((type) => [type, new Set()]));
   /** Names asked for again that were not answered yet. */
   readonly unanswered = new Set<string>();
@@ -118,6 +146,8 @@ export class ModelClient {
   readonly #answeredNonce = new Map<TypeUrl, { nonce: string; version: string }>();
   readonly #repeated = new Set<string>();
   #wasCut = false;
+  /** Whether virtual hosts were asked for on this stream. */
+  #asksHosts = false;
 
   constructor(variant: Variant, id: string, manner: Manner) {
     this.variant = variant;
@@ -136,6 +166,7 @@ export class ModelClient {
   /** Opens a stream and asks for everything, telling what is held. */
   connect(hub: XdsHub): void {
     this.ended = undefined;
+    this.#asksHosts = false;
     this.#inbox = [];
     this.#answeredNonce.clear();
     this.unanswered.clear();
@@ -187,8 +218,9 @@ export class ModelClient {
 
   #first(type: TypeUrl): void {
     const names = [...this.#of(this.asked, type)];
-    const whole = awaitedType[type] !== undefined;
-    if (!whole && names.length === 0) return;
+    const whole = isWhole(type);
+    this.#asksHosts ||= type === typeUrls.virtualHost && this.#hasHostless();
+    if (type === typeUrls.virtualHost ? !this.#asksHosts : !whole && names.length === 0) return;
     const versions = Object.fromEntries([...this.#of(this.held, type)].map(([name, { version }]) => [name, version]));
     this.#request(type, { subscribe: whole ? [] : names, versions, node: true });
   }
@@ -207,28 +239,52 @@ export class ModelClient {
     const awaited = awaitedType[type];
     if (awaited)
       this.#subscribe(awaited, new Set([...this.#of(this.held, type).values()].flatMap((held) => held.awaits)));
+    if (type === typeUrls.route && !this.#asksHosts) this.#first(typeUrls.virtualHost);
     this.#request(type, { nonce: response.nonce, ...(bad.length > 0 && { error }) });
+  }
+
+  /** Whether virtual hosts were asked for on this stream. */
+  get asksHosts(): boolean {
+    return this.#asksHosts;
+  }
+
+  #hasHostless(): boolean {
+    return [...this.#of(this.held, typeUrls.route).values()].some(({ hostless }) => hostless);
+  }
+
+  /** Envoy keeps virtual hosts with their route configuration. */
+  #dropHosts(configuration: string): void {
+    const hosts = this.#of(this.held, typeUrls.virtualHost);
+    for (const name of hosts.keys()) if (configurationOf(name) === configuration) hosts.delete(name);
+    this.#of(this.warming, typeUrls.virtualHost).delete(configuration);
   }
 
   #apply(type: TypeUrl, upserts: ReadonlyMap<string, Held>, removed: readonly string[], bad: readonly string[]): void {
     const held = this.#of(this.held, type);
     const waitedFor = this.#of(this.warming, type);
     const awaited = awaitedType[type];
+    const isHost = type === typeUrls.virtualHost;
+    const wantedHosts = new Set(waitedFor);
     for (const [name, resource] of upserts) {
-      if (!awaited && !this.#of(this.asked, type).has(name)) continue;
+      // What belongs to a configuration that is not there is lost on Envoy.
+      if (isHost && !this.#of(this.held, typeUrls.route).get(configurationOf(name))?.hostless) continue;
+      if (!isWhole(type) && !this.#of(this.asked, type).has(name)) continue;
       const known = held.get(name);
-      const wanted = waitedFor.delete(name);
+      const wanted = isHost ? wantedHosts.has(configurationOf(name)) : waitedFor.has(name);
+      waitedFor.delete(isHost ? configurationOf(name) : name);
       const answered = this.unanswered.delete(`${type} ${name}`) || this.#repeated.has(`${type} ${name}`);
       const same = known?.content === resource.content;
       const whole = this.variant === "sotw" && awaited !== undefined;
       // Whoever was cut off may get again what the server owed then.
       const owed = this.#wasCut && !awaited;
+      if (resource.hostless) this.#of(this.warming, typeUrls.virtualHost).add(name);
       if (same && !wanted && !answered && !whole && !owed) this.needless.push(`${type} ${name}`);
       held.set(name, resource);
       if (awaited && !same) for (const other of resource.awaits) this.#of(this.warming, awaited).add(other);
     }
     for (const name of removed) {
       if (held.delete(name)) this.stale.add(`${type} ${name}`);
+      if (type === typeUrls.route) this.#dropHosts(name);
       waitedFor.delete(name);
       this.unanswered.delete(`${type} ${name}`);
     }
@@ -246,6 +302,7 @@ export class ModelClient {
     this.asked.set(type, new Set(names));
     for (const name of fewer) {
       this.#of(this.held, type).delete(name);
+      if (type === typeUrls.route) this.#dropHosts(name);
       this.#of(this.warming, type).delete(name);
       this.stale.delete(`${type} ${name}`);
       this.unanswered.delete(`${type} ${name}`);
@@ -270,7 +327,14 @@ export class ModelClient {
   ): void {
     const common = {
       typeUrl: type,
-      node: { id: this.id, metadata: {} },
+      node: {
+        id: this.id,
+        metadata: {},
+        userAgentVersionType: {
+          case: "userAgentBuildVersion" as const,
+          value: { version: { majorNumber: 1, minorNumber: 40, patch: 0 } },
+        },
+      },
       ...(parts.error !== undefined && { errorDetail: { code: 13, message: parts.error } }),
     };
     if (this.variant === "delta") {
@@ -305,7 +369,8 @@ function heldOf(type: TypeUrl, version: string, value: Uint8Array): [string, Hel
   const read = readers[type];
   if (!read) throw new Error(`a response of type ${type}`);
   const { name, ...rest } = read(value);
-  return [name, { version, content: Buffer.from(value).toString("base64"), ...rest }];
+  const content = Buffer.from(value).toString("base64");
+  return [name, { version, content, awaits: [], clusters: [], hostless: false, bad: false, ...rest }];
 }
 
 function readDeltaResponse(bytes: Buffer): Response {

@@ -6,6 +6,7 @@ import { AddressSchema } from "#proto/gen/envoy/config/core/v3/address_pb.js";
 import { ApiVersion, ConfigSourceSchema } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
 import { ClusterLoadAssignmentSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { VirtualHostSchema } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { RouterSchema } from "#proto/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import { HttpConnectionManagerSchema } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
@@ -102,6 +103,32 @@ export function listener(name: string, port: number, route: string, authority?: 
     ],
   });
   return encodeResource(ListenerSchema, message, name, [route]);
+}
+
+/** A route configuration whose virtual hosts come by themselves. */
+export function hostlessRoute(name: string, timeoutMs = 0): EncodedResource {
+  const message = create(RouteConfigurationSchema, {
+    name,
+    vhds: { configSource: ads() },
+    ...(timeoutMs > 0 && { requestHeadersToRemove: [`x-${timeoutMs}`] }),
+  });
+  return encodeResource(RouteConfigurationSchema, message, name);
+}
+
+/** A virtual host of such a configuration: some domains, to one cluster. */
+export function virtualHost(configuration: string, host: string, domains: readonly string[], to: string) {
+  const name = `${configuration}/${host}`;
+  const message = create(VirtualHostSchema, {
+    name,
+    domains: [...domains],
+    routes: [
+      {
+        match: { pathSpecifier: { case: "prefix", value: "/" } },
+        action: { case: "route", value: { clusterSpecifier: { case: "cluster", value: to } } },
+      },
+    ],
+  });
+  return encodeResource(VirtualHostSchema, message, name);
 }
 
 /** Routes of everything to one cluster. */

@@ -17,10 +17,16 @@ export class TableSource implements ResourceSource {
   readonly #rows: Table<Row>;
   readonly #classes: Table<ProxyScopes>;
   readonly #classOf: (node: ProxyNode) => string;
+  readonly #hostless: (configuration: string) => boolean;
 
-  constructor(classOf: (node: ProxyNode) => string = () => "all") {
+  /** @param hostless whether the virtual hosts of a route configuration come apart. */
+  constructor(
+    classOf: (node: ProxyNode) => string = () => "all",
+    hostless: (configuration: string) => boolean = () => true,
+  ) {
     const { engine } = this;
     this.#classOf = classOf;
+    this.#hostless = hostless;
     const rows = engine.table<Row>("resources", (a, b) => sameResource(a.resource, b.resource));
     const classes = engine.table<ProxyScopes>("classes");
     const byScope = rows.index("scope", (row) => [row.scope]);
@@ -40,6 +46,10 @@ export class TableSource implements ResourceSource {
 
   classOf(node: ProxyNode): string {
     return this.#classOf(node);
+  }
+
+  hostScope(scope: string, configuration: string): string | undefined {
+    return this.#hostless(configuration) ? `${scope} ${configuration}` : undefined;
   }
 
   /** Sets a class's scopes; types left out have none. */

@@ -1,0 +1,42 @@
+import type { NameSet } from "./names.ts";
+import type { ProxyNode, ResourceSource, ScopeKey } from "./port.ts";
+import type { Variant } from "./message.ts";
+
+/** The first version of Envoy that takes virtual hosts over ADS; 1.36 refuses the route configurations that ask for them. */
+const firstMinor = 37;
+
+/** Whether a proxy takes virtual hosts as resources of their own. Clients other than Envoy do not say their version. */
+export function takesVirtualHosts({ version }: ProxyNode, variant: Variant): boolean {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  return variant === "delta" && (major > 1 || (major === 1 && minor >= firstMinor));
+}
+
+/**
+ * The scopes of virtual hosts that belong to the route configurations of a proxy. Proxies of one class with the same
+ * configurations share the list.
+ */
+export class HostScopes {
+  readonly #source: ResourceSource;
+  readonly #known = new WeakMap<readonly ScopeKey[], WeakMap<NameSet, readonly ScopeKey[]>>();
+
+  constructor(source: ResourceSource) {
+    this.#source = source;
+  }
+
+  /**
+   * @param scopes a class's scopes of virtual hosts.
+   * @param configurations names of the route configurations that a proxy asks for.
+   */
+  of(scopes: readonly ScopeKey[], configurations: NameSet): readonly ScopeKey[] {
+    const known = this.#known.get(scopes) ?? new WeakMap<NameSet, readonly ScopeKey[]>();
+    this.#known.set(scopes, known);
+    let found = known.get(configurations);
+    if (!found) {
+      found = scopes.flatMap((scope) =>
+        [...configurations].toSorted().flatMap((name) => this.#source.hostScope(scope, name) ?? []),
+      );
+      known.set(configurations, found);
+    }
+    return found;
+  }
+}
