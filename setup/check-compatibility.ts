@@ -14,6 +14,9 @@ const root = join(import.meta.dirname, "..");
 const page = "docs/compatibility.md";
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
+/** Sections whose rows are no fields of Istio's kinds. */
+const factSections: ReadonlySet<string> = new Set(["Protocols", "Kubernetes Service", "Networks"]);
+
 function expression(pattern: string): RegExp {
   const source = pattern
     .replaceAll(/[.[\]{}]/g, String.raw`\$&`)
@@ -25,7 +28,8 @@ function expression(pattern: string): RegExp {
 function rowsOf(text: string): readonly Row[] {
   let kind = "";
   return text.split("\n").flatMap((line) => {
-    kind = /^## (\w+)$/.exec(line)?.[1] ?? kind;
+    kind = /^## (.+)$/.exec(line)?.[1] ?? kind;
+    if (factSections.has(kind)) return [];
     const [, pattern, state = "", said = ""] = /^\| `([^`]+)` \| ([^|]+) \| (.+) \|$/.exec(line) ?? [];
     return pattern === undefined ? [] : [{ kind, pattern, state, text: said, fits: expression(pattern) }];
   });
@@ -50,17 +54,17 @@ function testProblem({ state, text }: Row): string | undefined {
   return read(path).includes(`"${title}"`) ? undefined : `${path} has no test or group "${title}"`;
 }
 
-/** Rows of the section on protocols, which are no fields. */
-function protocolRows(text: string): readonly Row[] {
-  const section = /^## Protocols\n([^]*?)(?=^## |$(?![^]))/m.exec(text)?.[1] ?? "";
-  return section.split("\n").flatMap((line) => {
+/** Rows of a section whose rows are no fields of Istio's kinds. */
+function factRows(text: string, title: string): readonly Row[] {
+  const [, section = ""] = text.split(new RegExp(`^## ${title}\n`, "m"));
+  return (section.split(/^## /m)[0] ?? "").split("\n").flatMap((line) => {
     const [, pattern, state = "", said = ""] = /^\| ([^|]+) \| (works|differs|not yet) \| (.+) \|$/.exec(line) ?? [];
-    return pattern === undefined ? [] : [{ kind: "Protocols", pattern, state, text: said, fits: /$^/ }];
+    return pattern === undefined ? [] : [{ kind: title, pattern, state, text: said, fits: /$^/ }];
   });
 }
 
 const rows = rowsOf(read(page));
-const protocols = protocolRows(read(page));
+const facts = [...factSections].map((title) => factRows(read(page), title));
 const leaves = leavesOf(new Set(rows.map(({ kind }) => kind)));
 const used = new Set<Row>();
 const problems: string[] = [];
@@ -76,11 +80,11 @@ for (const row of rows) {
   const problem = used.has(row) ? testProblem(row) : "no field fits";
   if (problem !== undefined) problems.push(`${row.kind} ${row.pattern}: ${problem}`);
 }
-for (const row of protocols) {
+for (const row of facts.flat()) {
   const problem = testProblem(row);
   if (problem !== undefined) problems.push(`${row.kind} ${row.pattern}: ${problem}`);
 }
 for (const problem of problems) console.error(`${page}: ${problem}`);
-const empty = rows.length === 0 || protocols.length === 0;
+const empty = rows.length === 0 || facts.some((each) => each.length === 0);
 if (empty) console.error(`${page}: no rows found`);
 process.exitCode = problems.length > 0 || empty ? 1 : 0;

@@ -52,12 +52,18 @@ export function endpointQueries(
   const ofSliceEntry = (row: SliceRow, entry: SliceEndpoint, port: number): readonly Endpoint[] => {
     const { cluster, namespace, service } = row;
     const networkIn = (address: string, labels: StringMap): string => networkOf(cluster, address, labels);
-    const node = nodeOf(cluster, entry.node);
-    const context = { cluster, namespace, service, node, networkOf: networkIn };
-    if (entry.pod === "") return sliceEndpoints(entry, port, context);
-    const pod = tables.pods.get(rowKey(cluster, namespace, entry.pod));
+    const pod = entry.pod === "" ? undefined : tables.pods.get(rowKey(cluster, namespace, entry.pod));
     // Without its Pod nobody could say what it is: it waits for that one.
-    return pod ? sliceEndpoints(entry, port, { ...context, pod }) : [];
+    if (entry.pod !== "" && !pod) return [];
+    const node = nodeOf(cluster, pod?.node || entry.node);
+    return sliceEndpoints(entry, port, {
+      cluster,
+      namespace,
+      service,
+      node,
+      networkOf: networkIn,
+      ...(pod && { pod }),
+    });
   };
 
   const ofSlice = (row: SliceRow, port: ServicePort): readonly Endpoint[] =>

@@ -170,7 +170,8 @@ function admitted(submitted: unknown, at: number): ResourceObject {
   const { namespace = "shop" } = head.metadata;
   // Written one after the other, a second apart.
   const creationTimestamp = new Date(Date.parse(created) + at * 1000).toISOString().replace(".000Z", "Z");
-  const { object, unknown, errors } = validator.admit(kind, { ...head, metadata: { ...head.metadata, namespace } });
+  const place = kind.namespaced ? { namespace } : {};
+  const { object, unknown, errors } = validator.admit(kind, { ...head, metadata: { ...head.metadata, ...place } });
   if (unknown.length > 0 || errors.length > 0) {
     const problems = [
       ...unknown.map((path) => `unknown field ${path}`),
@@ -183,7 +184,7 @@ function admitted(submitted: unknown, at: number): ResourceObject {
   return {
     ...object,
     ...(status && { status }),
-    metadata: { ...meta(head.metadata.name, namespace), ...object.metadata, creationTimestamp },
+    metadata: { ...meta(head.metadata.name, place.namespace ?? ""), ...object.metadata, creationTimestamp },
   };
 }
 

@@ -8,7 +8,7 @@ import { systemClock } from "#base/clock.ts";
 import type { Authority } from "#base/testing/certificate.ts";
 import { silentLogger } from "#base/logger.ts";
 import { Engine } from "#incremental/engine.ts";
-import type { MeshConfig } from "#api/istio/mesh-config.ts";
+import type { MeshInput } from "#model/mesh.ts";
 import { createModel, type Model } from "#model/model.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
 import { applyCapture, defaultCapture } from "#runtime/capture.ts";
@@ -40,6 +40,12 @@ export interface ProxySpec {
   readonly labels?: Readonly<Record<string, string>>;
   /** Runs the servers of `Backends`, so that what reaches its ports goes through its inbound listener. */
   readonly serves?: boolean;
+  /** The member cluster; `east` unless told. */
+  readonly cluster?: string;
+  /** The network that its node says; none unless told. */
+  readonly network?: string;
+  /** The Kubernetes node that it runs on; none unless told. */
+  readonly node?: string;
 }
 
 /** A mesh for one file of tests. */
@@ -47,8 +53,10 @@ export interface WorldSpec {
   readonly services: readonly ServiceSpec[];
   /** Istio objects, as YAML texts; `@reviews-v1-0` stands for the address of that Pod. */
   readonly istio: readonly string[];
+  /** Kubernetes objects by cluster, as YAML texts, beside those that `services` come to. */
+  readonly kubernetes?: Readonly<Record<string, readonly string[]>>;
   readonly proxies: readonly ProxySpec[];
-  readonly mesh?: MeshConfig;
+  readonly mesh?: MeshInput;
 }
 
 /** What a proxy does not take. */
@@ -74,14 +82,16 @@ interface Proxy {
 }
 
 function nodeOf({ spec, address, namespace }: Proxy) {
-  const { name, type = "sidecar", labels = {} } = spec;
+  const { name, type = "sidecar", labels = {}, cluster = "east", network, node } = spec;
   return {
     id: `${type}~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: `${name}.${namespace}`,
     metadata: {
       NAME: name,
       NAMESPACE: namespace,
-      CLUSTER_ID: "east",
+      CLUSTER_ID: cluster,
+      ...(network !== undefined && { NETWORK: network }),
+      ...(node !== undefined && { NODE_NAME: node }),
       LABELS: labels,
       INSTANCE_IPS: address,
       INTERCEPTION_MODE: "REDIRECT",
@@ -106,7 +116,7 @@ export class World implements AsyncDisposable {
   readonly #envoys = new Map<string, NetworkEnvoy>();
   readonly #proxies: Proxy[] = [];
   readonly #objects: PlacedObject[] = [];
-  #settings: MeshConfig;
+  #settings: MeshInput;
   readonly #translator: Translator;
   #xds: XdsServer | undefined;
   #network: TestNetwork | undefined;
@@ -164,7 +174,11 @@ export class World implements AsyncDisposable {
 
   /** All that was put into the mesh, as objects. */
   get snapshot(): MeshSnapshot {
-    const own = [clusterObject("east"), meshObject(this.#settings)].map((object) => ({ object, cluster: "" }));
+    const clusters = new Set(["east", ...this.#objects.flatMap(({ cluster }) => (cluster === "" ? [] : [cluster]))]);
+    const own = [...[...clusters].map(clusterObject), meshObject(this.#settings)].map((object) => ({
+      object,
+      cluster: "",
+    }));
     return [...own, ...this.#objects];
   }
 
@@ -172,7 +186,7 @@ export class World implements AsyncDisposable {
   get meshProxies(): readonly MeshProxy[] {
     return this.#proxies.map((proxy) => ({
       name: `${proxy.spec.name}.${proxy.namespace}`,
-      cluster: "east",
+      cluster: proxy.spec.cluster ?? "east",
       node: { ...nodeOf(proxy), locality: { region: "", zone: "", subzone: "" } },
     }));
   }
@@ -200,13 +214,13 @@ export class World implements AsyncDisposable {
     );
   }
 
-  /** Edits objects as one change. */
-  apply(yaml: string): void {
-    this.#put(objectsOf(yaml), "");
+  /** Edits objects of the mesh, or of a cluster, as one change. */
+  apply(yaml: string, cluster = ""): void {
+    this.#put(objectsOf(this.#withAddresses(yaml)), cluster);
   }
 
   /** Replaces the settings of the mesh. */
-  setMesh(mesh: MeshConfig): void {
+  setMesh(mesh: MeshInput): void {
     this.#settings = mesh;
     this.#engine.change(() => this.model.inputs.setMesh(mesh));
   }
@@ -244,9 +258,9 @@ export class World implements AsyncDisposable {
     await this.#inSync(xds);
   }
 
-  #fill({ istio, mesh, proxies }: WorldSpec): void {
+  #fill({ istio, kubernetes = {}, mesh, proxies }: WorldSpec): void {
     this.#engine.change(() => {
-      this.model.inputs.putCluster("east", "");
+      for (const cluster of new Set(["east", ...Object.keys(kubernetes)])) this.model.inputs.putCluster(cluster, "");
       if (mesh) this.model.inputs.setMesh(mesh);
       this.#put(this.#services.flatMap(serviceObjects), "east");
       this.#put(objectsOf(this.#withAddresses(istio.join("\n---\n"))), "");
@@ -254,6 +268,9 @@ export class World implements AsyncDisposable {
         podObject(name, namespace, proxyAddress(at), labels),
       );
       this.#put(pods, "east");
+      for (const [cluster, texts] of Object.entries(kubernetes)) {
+        this.#put(objectsOf(this.#withAddresses(texts.join("\n---\n"))), cluster);
+      }
     });
   }
 
