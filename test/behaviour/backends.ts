@@ -75,6 +75,8 @@ async function bodyOf(request: Request): Promise<string> {
 export class Backends implements AsyncDisposable {
   /** Every request, in the order of arrival. */
   readonly seen: Seen[] = [];
+  /** Names of the Pods that were pinged over HTTP/2, in the order of arrival. */
+  readonly pinged: string[] = [];
   /** Every TLS handshake, in their order. */
   readonly handshakes: Handshake[] = [];
   /** Whose certificates the Pods have. */
@@ -107,6 +109,7 @@ export class Backends implements AsyncDisposable {
       this.#echo(socket as Socket);
     });
     const h2c = createHttp2((request, response) => void this.#answer(request, response));
+    h2c.on("session", (session) => session.on("ping", () => this.pinged.push(this.#podAt(session.socket))));
     const { certificate: cert, key } = this.authority.issue(certifiedName);
     const secured = { cert, key, requestCert: true, rejectUnauthorized: false };
     const https = createHttps(secured, (request, response) => void this.#answer(request, response));

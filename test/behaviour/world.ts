@@ -12,6 +12,7 @@ import type { MeshInput } from "#model/mesh.ts";
 import { createModel, type Model } from "#model/model.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
 import { applyCapture, defaultCapture } from "#runtime/capture.ts";
+import { ipBatch } from "#runtime/namespace.ts";
 import { createTranslator, type Translator } from "#translate/translator.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { NetworkEnvoy } from "../support/envoy.ts";
@@ -120,6 +121,7 @@ export class World implements AsyncDisposable {
   readonly #translator: Translator;
   #xds: XdsServer | undefined;
   #network: TestNetwork | undefined;
+  #backendNetwork = "";
 
   private constructor(spec: WorldSpec) {
     this.#settings = spec.mesh ?? {};
@@ -198,6 +200,18 @@ export class World implements AsyncDisposable {
     return address;
   }
 
+  /** Makes some of its Pods all that a service has. */
+  setEndpoints(service: string, pods: readonly string[]): void {
+    const placed = this.#services.find(({ spec }) => spec.name === service);
+    if (!placed) throw new Error(`no service is called ${service}`);
+    this.#put(serviceObjects({ ...placed, pods: placed.pods.filter(({ name }) => pods.includes(name)) }), "east");
+  }
+
+  /** Takes a Pod's address away, without a word to those that are connected to it. */
+  async vanish(pod: string): Promise<void> {
+    await ipBatch(this.#backendNetwork, [`address del ${this.addressOf(pod)}/20 dev eth0`]);
+  }
+
   /** What is wrong with an object: the fields, and why. */
   findings(kind: string, name: string, namespace = "shop"): readonly string[] {
     return this.#translator.findings({ kind, namespace, name }).map(({ code, field = "" }) => `${code} ${field}`);
@@ -238,6 +252,7 @@ export class World implements AsyncDisposable {
     const addresses = served.filter(({ version }) => version !== absent).map(({ address }) => address);
     const backends = await network.add("backends", "10.10.0.2", [strangerAddress, ...addresses]);
     this.#callers.set("", this.#stack.use(new Caller(network.outside, (host) => this.#resolve(host, ""))));
+    this.#backendNetwork = backends;
     await this.backends.listen(backends);
     const folder = mkdtempSync(join(tmpdir(), "weft-behaviour-"));
     chmodSync(folder, 0o755);
