@@ -39,11 +39,12 @@ beforeAll(async () => {
           { name: "tcp-back", port: 9005, to: "tcp" },
         ],
       },
+      { name: "subnets", pods, ports: tcp(9008) },
       { name: "mixed", pods, ports: [{ name: "any", port: 9006, to: "tcp" }] },
       { name: "secure", pods, ports: [{ name: "tls", port: 9443, to: "tls" }] },
     ],
     istio: [
-      ...["store", "shared", "doors", "mixed", "secure"].map(versions),
+      ...["store", "shared", "subnets", "doors", "mixed", "secure"].map(versions),
       `
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -65,6 +66,16 @@ spec:
         - { destination: { host: shared, subset: v1 }, weight: 75 }
         - { destination: { host: shared, subset: v2 }, weight: 25 }`,
       `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: subnets }
+spec:
+  hosts: [subnets]
+  tcp:
+    - match: [{ sourceSubnet: 203.0.113.0/24 }]
+      route: [{ destination: { host: subnets, subset: v2 } }]
+    - route: [{ destination: { host: subnets, subset: v1 } }]
+---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: backup }
@@ -128,6 +139,32 @@ spec:
       route: [{ destination: { host: secure, subset: v1 } }]
     - match: [{ sniHosts: [two.example.com] }, { sniHosts: ["*.example.org"], port: 9443 }]
       route: [{ destination: { host: secure, subset: v2 } }]`,
+      `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: placed }
+spec:
+  hosts: [placed.example.com]
+  addresses: [10.201.0.0/16]
+  resolution: NONE
+  ports: [{ number: 9443, name: tls, protocol: TLS }, { number: 9444, name: tls-more, protocol: TLS }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: placed }
+spec:
+  hosts: [placed.example.com, shared.example.com]
+  tls:
+    - match: [{ port: 9443, sniHosts: [placed.example.com], destinationSubnets: [10.201.1.0/24] }]
+      route: [{ destination: { host: secure, subset: v1, port: { number: 9443 } } }]
+    - match: [{ port: 9443, sniHosts: [placed.example.com], destinationSubnets: [10.201.2.0/24] }]
+      route: [{ destination: { host: secure, subset: v2, port: { number: 9443 } } }]
+    - match: [{ port: 9444, sniHosts: [placed.example.com] }]
+      route: [{ destination: { host: secure, subset: v2, port: { number: 9443 } } }]
+    - match: [{ sniHosts: [shared.example.com] }]
+      route:
+        - { destination: { host: secure, subset: v1, port: { number: 9443 } }, weight: 75 }
+        - { destination: { host: secure, subset: v2, port: { number: 9443 } }, weight: 25 }`,
     ],
   });
 });
@@ -142,10 +179,19 @@ async function reached(from: string, host: string, port: number): Promise<string
 }
 
 /** The Pod that a connection reaches which asks for a server name by TLS. */
-async function reachedByName(from: string, host: string, servername: string): Promise<string> {
-  const socket = await world.caller(from).connect(host, 9443);
+async function reachedByName(from: string, host: string, servername: string, port = 9443): Promise<string> {
+  const socket = await world.caller(from).connect(host, port);
   const secure = connectTls({ socket, servername, rejectUnauthorized: false });
   return greeting(secure);
+}
+
+/** Whether three of four connections reach one of a service's Pods, and the fourth the other. */
+async function sharesOut(service: string, connect: () => Promise<string>): Promise<void> {
+  const counts = countBy(await inParallel(200, 8, connect), (pod) => pod);
+  expect([...counts.keys()].toSorted()).toEqual([`${service}-v1-0`, `${service}-v2-0`]);
+  // Three quarters of 200, which comes out below 125 once in some ten thousand times, and above 175 as seldom.
+  expect(counts.get(`${service}-v1-0`)).toBeGreaterThan(125);
+  expect(counts.get(`${service}-v1-0`)).toBeLessThan(175);
 }
 
 describe("TCPRoute", () => {
@@ -158,11 +204,11 @@ describe("TCPRoute", () => {
   });
 
   test("weights share connections out", async () => {
-    const all = await inParallel(200, 8, async () => reached("caller", "shared", 9002));
-    const counts = countBy(all, (pod) => pod);
-    expect([...counts.keys()].toSorted()).toEqual(["shared-v1-0", "shared-v2-0"]);
-    // Three quarters of 200, which comes out below 125 once in some ten thousand times.
-    expect(counts.get("shared-v1-0")).toBeGreaterThan(125);
+    await sharesOut("shared", () => reached("caller", "shared", 9002));
+  });
+
+  test("sourceSubnet is not looked at", async () => {
+    expect(await reached("caller", "subnets", 9008)).toBe("subnets-v2-0");
   });
 
   test("the destination may be another host, at its only port", async () => {
@@ -202,6 +248,19 @@ describe("TLSRoute", () => {
     expect(await reachedByName("guest", strangerAddress, "two.example.com")).toBe("secure-v1-0");
     expect(await reachedByName("guest", strangerAddress, "deep.example.org")).toBe("secure-v1-0");
     expect(await reachedByName("guest", strangerAddress, "other.example.org")).toBe("secure-v2-0");
+  });
+
+  test("destinationSubnets of a server name", async () => {
+    expect(await reachedByName("caller", "10.201.1.5", "placed.example.com")).toBe("secure-v1-0");
+    expect(await reachedByName("caller", "10.201.2.5", "placed.example.com")).toBe("secure-v2-0");
+  });
+
+  test("port of a server name is the one that was called", async () => {
+    expect(await reachedByName("caller", "10.201.1.5", "placed.example.com", 9444)).toBe("secure-v2-0");
+  });
+
+  test("weights share connections with a server name out", async () => {
+    await sharesOut("secure", () => reachedByName("caller", "10.201.3.5", "shared.example.com"));
   });
 
   test("another name is passed on to where the caller goes", async () => {

@@ -11,6 +11,7 @@ import { inParallel } from "./many.ts";
 import { World } from "./world.ts";
 
 const outbound = "SIDECAR_OUTBOUND";
+const inbound = "SIDECAR_INBOUND";
 
 /** The virtual host of a service on its port. */
 function vhost(service: string, more = ""): string {
@@ -151,6 +152,52 @@ patch:
       "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
       default_source_code: { inline_string: "function envoy_on_request(h) h:headers():add('x-extension', 'by-name') end" }`,
   ]),
+  envoyFilter(
+    "chains",
+    [
+      lua("http", { context: inbound, header: "x-alpn", chain: 'applicationProtocols: "http/1.1,h2c",' }),
+      lua("named", { context: inbound, header: "x-chain", chain: "name: 0.0.0.0_8080," }),
+      lua("plain", { context: inbound, header: "x-transport", chain: "transportProtocol: raw_buffer," }),
+      lua("tls", { context: inbound, header: "x-transport", chain: "transportProtocol: tls," }),
+    ],
+    { select: "server" },
+  ),
+  envoyFilter(
+    "inspector",
+    [
+      `
+applyTo: LISTENER_FILTER
+match: { context: ${inbound}, listener: { listenerFilter: envoy.filters.listener.http_inspector } }
+patch: { operation: REMOVE }`,
+    ],
+    { select: "blind" },
+  ),
+  envoyFilter("parts", [
+    `
+applyTo: CLUSTER
+match: { context: ${outbound}, cluster: { service: parted.shop.svc.cluster.local, subset: v1 } }
+patch: { operation: REMOVE }`,
+    `
+applyTo: CLUSTER
+match: { context: ${outbound}, cluster: { portNumber: 9086 } }
+patch: { operation: REMOVE }`,
+    `
+applyTo: HTTP_ROUTE
+match: ${vhost("parted", ", route: { name: second }")}
+patch: { operation: MERGE, value: { ${addition("x-route", "second")} } }`,
+    `
+applyTo: VIRTUAL_HOST
+match: { context: ${outbound}, routeConfiguration: { vhost: { domainName: parted.shop.svc } } }
+patch: { operation: MERGE, value: { ${addition("x-domain", "parted")} } }`,
+  ]),
+  envoyFilter("target", [lua("target", { context: "GATEWAY", header: "x-target" })], {
+    namespace: "edge",
+    gateways: ["edge-gateway"],
+  }),
+  envoyFilter("other-target", [lua("other", { context: "GATEWAY", header: "x-target" })], {
+    namespace: "edge",
+    gateways: ["other-gateway"],
+  }),
   envoyFilter("odd", [
     `{ applyTo: CLUSTER, match: { context: ${outbound} }, patch: { operation: MERGE, value: { connect_timeout: soon } } }`,
     `{ applyTo: CLUSTER, match: { context: ${outbound} }, patch: { operation: MERGE, value: { no_such_field: 1 } } }`,
@@ -162,21 +209,42 @@ patch:
 let world: World;
 
 beforeAll(async () => {
-  const server = { servedBy: ["server"] };
   world = await World.start("ef", {
     proxies: [
       { name: "caller", labels: { app: "caller" } },
       { name: "other", labels: { app: "other" } },
       { name: "stranger", namespace: "bank", labels: { app: "caller" } },
       { name: "server", labels: { app: "server" }, serves: true },
-      { name: "edge", type: "router", namespace: "edge", labels: { istio: "ingress" } },
+      { name: "blind", labels: { app: "blind" }, serves: true },
+      {
+        name: "edge",
+        type: "router",
+        namespace: "edge",
+        labels: { istio: "ingress", "gateway.networking.k8s.io/gateway-name": "edge-gateway" },
+      },
     ],
     services: [
       ...["page", "routed", "removed", "narrow"].map((name) => ({ name })),
       { name: "absent", pods: { absent: 1 } },
       { name: "limited", ports: [{ name: "http", port: 9085, to: "http" }] },
       { name: "tcp", ports: [{ name: "tcp", port: 9090, to: "tcp" }] },
-      { name: "server", ...server },
+      {
+        name: "parted",
+        pods: { v1: 1, v2: 1 },
+        ports: [
+          { name: "http", port: 9080, to: "http" },
+          { name: "http-more", port: 9086, to: "http" },
+        ],
+      },
+      {
+        name: "server",
+        servedBy: ["server"],
+        ports: [
+          { name: "http", port: 9080, to: "http" },
+          { name: "any", port: 9081, to: "h2c" },
+        ],
+      },
+      { name: "blind", servedBy: ["blind"], ports: [{ name: "any", port: 9081, to: "h2c" }] },
       { name: "edge", namespace: "edge", servedBy: ["edge"], ports: [{ name: "http", port: 80, to: "http" }] },
     ],
     istio: [
@@ -195,6 +263,20 @@ spec:
   hosts: [page.example.com]
   gateways: [edge/edge]
   http: [{ route: [{ destination: { host: page } }] }]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: parted }
+spec: { host: parted, subsets: [{ name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 } }] }
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: parted }
+spec:
+  hosts: [parted]
+  http:
+    - { name: first, match: [{ uri: { prefix: /first } }], route: [{ destination: { host: parted, subset: v1 } }] }
+    - { name: second, route: [{ destination: { host: parted, subset: v2 } }] }
 `,
       ...filters,
     ],
@@ -276,7 +358,54 @@ describe("EnvoyFilter", () => {
   });
 });
 
+describe("match of a listener", () => {
+  /** The headers of a request to a port of a workload, as its backend saw them. */
+  async function headersAt(workload: string, port: number, http2: boolean): Promise<Readonly<Record<string, string>>> {
+    const { seen } = await world.outside.send(`http://${world.addressOf(workload)}:${port}/`, { http2 });
+    return seen?.headers ?? {};
+  }
+
+  test("filterChain applicationProtocols must all be those of the chain", async () => {
+    expect(await headersAt("server", 8081, true)).toMatchObject({ "x-alpn": "http" });
+    expect(await headersAt("server", 8080, false)).not.toHaveProperty("x-alpn");
+  });
+
+  test("filterChain name", async () => {
+    expect(await headersAt("server", 8080, false)).toMatchObject({ "x-chain": "named" });
+    expect(await headersAt("server", 8081, true)).not.toHaveProperty("x-chain");
+  });
+
+  test("filterChain transportProtocol", async () => {
+    expect(await headersAt("server", 8081, true)).toMatchObject({ "x-transport": "plain" });
+  });
+
+  test("listenerFilter: without the one that looks for HTTP, a port of unknown protocol carries bytes", async () => {
+    expect(await headersAt("server", 8081, true)).toHaveProperty("x-request-id");
+    const plain = await headersAt("blind", 8081, true);
+    expect(plain).toHaveProperty(":path");
+    expect(plain).not.toHaveProperty("x-request-id");
+  });
+});
+
+describe("targetRefs", () => {
+  test("a Gateway's name is the proxies' that were made for it", async () => {
+    const { seen } = await world.outside.send(`http://${world.addressOf("edge")}:8088/`, { host: "page.example.com" });
+    expect(seen?.headers["x-target"]).toBe("target");
+  });
+});
+
 describe("CLUSTER", () => {
+  test("match of the subset: REMOVE leaves the others", async () => {
+    expect((await send("parted:9080/first")).status).toBe(503);
+    expect((await send("parted:9080/")).seen?.pod).toBe("parted-v2-0");
+  });
+
+  test("match of the portNumber: REMOVE leaves the others", async () => {
+    const elsewhere = { headers: { host: "parted" } };
+    expect((await send("parted:9086/", elsewhere)).status).toBe(503);
+    expect((await send("parted:9080/", elsewhere)).status).toBe(200);
+  });
+
   test("MERGE of the connect timeout", async () => {
     const { status, ms } = await send("absent:9080/", { headers: { "x-envoy-max-retries": "0" } });
     expect(status).toBe(503);
@@ -302,6 +431,15 @@ describe("ROUTE_CONFIGURATION, VIRTUAL_HOST, HTTP_ROUTE", () => {
   test("MERGE into the routes of a virtual host", async () => {
     expect(await header("x-route", "routed:9080/")).toBe("merged");
     expect(await header("x-route", "page:9080/")).toBeUndefined();
+  });
+
+  test("MERGE into the route of a name", async () => {
+    expect(await header("x-route", "parted:9080/")).toBe("second");
+  });
+
+  test("MERGE into the virtual host that has a domain", async () => {
+    expect(await header("x-domain", "parted:9080/")).toBe("parted");
+    expect(await header("x-domain", "page:9080/")).toBeUndefined();
   });
 
   test("INSERT_FIRST of a route", async () => {

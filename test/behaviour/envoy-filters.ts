@@ -11,14 +11,17 @@ interface Selection {
   /** The app of the workloads; all of the namespace unless given. */
   readonly select?: string;
   readonly priority?: number;
+  /** Names of the Gateways of the Gateway API that it is for. */
+  readonly gateways?: readonly string[];
 }
 
 /** An EnvoyFilter of patches that are given as YAML. */
 export function envoyFilter(
   name: string,
   patches: readonly string[],
-  { namespace = "shop", select, priority = 0 }: Selection = {},
+  { namespace = "shop", select, priority = 0, gateways = [] }: Selection = {},
 ): string {
+  const refs = gateways.map((gateway) => `{ group: gateway.networking.k8s.io, kind: Gateway, name: ${gateway} }`);
   const selector = select === undefined ? "" : `workloadSelector: { labels: { app: ${select} } }`;
   return `
 apiVersion: networking.istio.io/v1alpha3
@@ -26,14 +29,19 @@ kind: EnvoyFilter
 metadata: { name: ${name}, namespace: ${namespace} }
 spec:
   ${selector}
+  ${refs.length > 0 ? `targetRefs: [${refs.join(", ")}]` : ""}
   priority: ${priority}
   configPatches:
 ${patches.map((patch) => `    - ${patch.trim().replaceAll("\n", "\n      ")}`).join("\n")}`;
 }
 
-/** A match of an HTTP filter by its name. */
-export function inRouter(filter: string, context: string, more = ""): string {
-  const found = `filter: { name: ${manager}, subFilter: { name: ${filter} } }`;
+/**
+ * A match of an HTTP filter by its name.
+ * @param more what the listener must be besides.
+ * @param chain what the filter chain must be besides.
+ */
+export function inRouter(filter: string, context: string, more = "", chain = ""): string {
+  const found = `${chain} filter: { name: ${manager}, subFilter: { name: ${filter} } }`;
   return `{ context: ${context}, listener: { ${more} filterChain: { ${found} } } }`;
 }
 
@@ -44,6 +52,8 @@ interface Lua {
   readonly operation?: string;
   /** Match of proxies. */
   readonly proxy?: string;
+  /** Match of filter chains. */
+  readonly chain?: string;
   /** In place of what adds the header. */
   readonly code?: string;
 }
@@ -51,10 +61,10 @@ interface Lua {
 /** A patch that adds a Lua filter, which adds a value to a header of requests. */
 export function lua(
   value: string,
-  { context, header = "x-lua", operation = "INSERT_BEFORE", proxy, code }: Lua,
+  { context, header = "x-lua", operation = "INSERT_BEFORE", proxy, chain = "", code }: Lua,
 ): string {
   const script = code ?? `function envoy_on_request(handle) handle:headers():add('${header}', '${value}') end`;
-  const match = inRouter("envoy.filters.http.router", context).slice(1, -1);
+  const match = inRouter("envoy.filters.http.router", context, "", chain).slice(1, -1);
   return `
 applyTo: HTTP_FILTER
 match: {${proxy === undefined ? "" : ` proxy: ${proxy},`}${match}}

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Certificate, createAuthority } from "#base/testing/certificate.ts";
+import { addition, envoyFilter, lua } from "./envoy-filters.ts";
 import { greeting } from "./greeting.ts";
 import { World } from "./world.ts";
 
@@ -69,7 +70,7 @@ metadata: { name: edge, namespace: edge }
 spec:
   selector: { istio: ingress }
   servers:
-    - { port: { number: 8443, name: https-one, protocol: HTTPS }, hosts: [one.example.com], tls: { mode: SIMPLE, ${one} } }
+    - { name: main, port: { number: 8443, name: https-one, protocol: HTTPS }, hosts: [one.example.com], tls: { mode: SIMPLE, ${one} } }
     - { port: { number: 8443, name: https-two, protocol: HTTPS }, hosts: ["shop/*.two.example.com", two.example.com], tls: { mode: SIMPLE, ${two}, minProtocolVersion: TLSV1_3 } }
     - { port: { number: 8443, name: passed, protocol: TLS }, hosts: [passed.example.com], tls: { mode: PASSTHROUGH } }
     - { port: { number: 8444, name: mutual, protocol: HTTPS }, hosts: ["*"], tls: { mode: MUTUAL, ${one}, ${ca}, subjectAltNames: ["spiffe://cluster.local/ns/shop/sa/client"] } }
@@ -90,6 +91,21 @@ spec:
     - { port: { number: 8443, name: https-more, protocol: HTTPS }, hosts: [more.example.com], tls: { mode: SIMPLE, ${two} } }
     - { port: { number: 8443, name: https-again, protocol: HTTPS }, hosts: [one.example.com], tls: { mode: SIMPLE, ${two} } }
     - { port: { number: 9100, name: http, protocol: HTTP }, hosts: ["*"] }`,
+      envoyFilter(
+        "routes",
+        [
+          `
+applyTo: ROUTE_CONFIGURATION
+match: { context: GATEWAY, routeConfiguration: { portName: https-one } }
+patch: { operation: MERGE, value: { ${addition("x-port", "https-one")} } }`,
+          `
+applyTo: ROUTE_CONFIGURATION
+match: { context: GATEWAY, routeConfiguration: { gateway: edge/edge } }
+patch: { operation: MERGE, value: { ${addition("x-gateway", "edge/edge")} } }`,
+          lua("one", { context: "GATEWAY", header: "x-sni", chain: "sni: one.example.com," }),
+        ],
+        { namespace: "edge" },
+      ),
       http("one", "one.example.com"),
       http("two", '"*.two.example.com"'),
       http("more", "more.example.com", "exportTo: [shop, edge]").replace("edge/edge", "edge/later"),
@@ -271,6 +287,36 @@ describe("Server port TCP", () => {
 
   test("sourceLabels say nothing about callers of a gateway", async () => {
     expect(await greeting(await world.outside.connect(world.addressOf("edge"), 9101))).toBe("store-v2-0");
+  });
+});
+
+describe("Server name", () => {
+  test("counts the requests of a server with TLS apart", async () => {
+    const counted = () => world.envoy("edge").sumOf(/^http\.main\.downstream_rq_completed$/);
+    const before = await counted();
+    await ask(8443, "one.example.com");
+    await ask(8443, "a.two.example.com");
+    expect((await counted()) - before).toBe(1);
+  });
+});
+
+describe("Server port name", () => {
+  test("is part of the names of the routes of a server with TLS, by which an EnvoyFilter finds them", async () => {
+    expect((await ask(8443, "one.example.com")).headers["x-port"]).toBe("https-one");
+    expect((await ask(8443, "a.two.example.com")).headers["x-port"]).toBeUndefined();
+    expect((await ask(8443, "one.example.com")).headers["x-gateway"]).toBe("edge/edge");
+    expect(
+      (await ask(8443, "more.example.com", { checkServerIdentity: () => undefined })).headers["x-gateway"],
+    ).toBeUndefined();
+    const routes = await world.envoy("edge").admin("GET", "/config_dump?resource=dynamic_route_configs");
+    expect(routes).toContain('"name": "https.8443.https-one.edge.edge"');
+  });
+});
+
+describe("EnvoyFilter match of a filter chain", () => {
+  test("sni is one of the chain's server names", async () => {
+    expect((await ask(8443, "one.example.com")).headers["x-sni"]).toBe("one");
+    expect((await ask(8443, "a.two.example.com")).headers["x-sni"]).toBeUndefined();
   });
 });
 
