@@ -58,6 +58,8 @@ export interface VirtualServiceQueries {
   readonly virtualService: Query<string, Config<VirtualServiceSpec> | undefined>;
   /** Who gets a VirtualService; changes less often than its routes do. */
   readonly exposure: Query<string, Exposure | undefined>;
+  /** Keys of the VirtualServices that a client's sidecars follow, in the order of precedence. */
+  readonly meshRules: Query<Client, readonly string[]>;
   /** Hosts with VirtualServices that a client's sidecars follow, the most specific first. */
   readonly meshHosts: Query<Client, readonly VirtualHostRules[]>;
   /** VirtualServices with routes for connections that a client's sidecars follow, in the order of precedence. */
@@ -129,18 +131,22 @@ export function virtualServiceQueries(
       .filter((each) => each.gateways.includes(gateway) && isExportedTo(each.exportTo, each.namespace, viewer))
       .toSorted((a, b) => distance(a, viewer) - distance(b, viewer));
 
-  /** A Sidecar that lets in one host of a VirtualService lets in the whole, as in Istio. */
-  const imported = (client: Client): readonly Exposure[] =>
-    visible(client.namespace, meshGateway).filter(({ namespace, hosts }) =>
-      hosts.some((host) => clients.imports(client, namespace, host)),
-    );
+  const meshRules = engine.query<Client, readonly string[]>({
+    name: "virtual-services-for-mesh",
+    key: clientKey,
+    // A Sidecar that lets in one host of a VirtualService lets in the whole, as in Istio.
+    compute: (client) =>
+      visible(client.namespace, meshGateway)
+        .filter(({ namespace, hosts }) => hosts.some((host) => clients.imports(client, namespace, host)))
+        .map(({ key }) => key),
+  });
 
   const meshHosts = engine.query<Client, readonly VirtualHostRules[]>({
     name: "virtual-hosts",
     key: clientKey,
     compute: (client) => {
       const byHost = new Map<string, string[]>();
-      for (const each of imported(client)) {
+      for (const each of meshRules.get(client).flatMap((key) => exposure.get(key) ?? [])) {
         for (const host of each.hosts) byHost.set(host, [...(byHost.get(host) ?? []), each.key]);
       }
       return [...byHost]
@@ -153,7 +159,9 @@ export function virtualServiceQueries(
     name: "virtual-services-for-connections",
     key: clientKey,
     compute: (client) =>
-      imported(client)
+      meshRules
+        .get(client)
+        .flatMap((key) => exposure.get(key) ?? [])
         .filter(({ connections }) => connections)
         .map(({ key, hosts }) => ({ virtualService: key, hosts })),
   });
@@ -182,6 +190,7 @@ export function virtualServiceQueries(
   return {
     virtualService,
     exposure,
+    meshRules,
     meshHosts,
     meshConnections,
     forGateway,

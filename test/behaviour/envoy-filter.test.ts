@@ -276,6 +276,7 @@ spec:
   hosts: [parted]
   http:
     - { name: first, match: [{ uri: { prefix: /first } }], route: [{ destination: { host: parted, subset: v1 } }] }
+    - { name: third, match: [{ uri: { prefix: /third } }], route: [{ destination: { host: parted, subset: v2 } }] }
     - { name: second, route: [{ destination: { host: parted, subset: v2 } }] }
 `,
       ...filters,
@@ -435,6 +436,7 @@ describe("ROUTE_CONFIGURATION, VIRTUAL_HOST, HTTP_ROUTE", () => {
 
   test("MERGE into the route of a name", async () => {
     expect(await header("x-route", "parted:9080/")).toBe("second");
+    expect(await header("x-route", "parted:9080/third")).toBeUndefined();
   });
 
   test("MERGE into the virtual host that has a domain", async () => {

@@ -77,6 +77,8 @@ spec:
     - { port: { number: 8445, name: optional, protocol: HTTPS }, hosts: ["*"], tls: { mode: OPTIONAL_MUTUAL, ${one}, ${ca} } }
     - { port: { number: 8446, name: ended, protocol: TLS }, hosts: ["*"], tls: { mode: SIMPLE, ${one} } }
     - { port: { number: 8447, name: passed-https, protocol: HTTPS }, hosts: ["*.example.com"], tls: { mode: PASSTHROUGH } }
+    - { port: { number: 8448, name: https-first, protocol: HTTPS }, hosts: [one.example.com], tls: { mode: SIMPLE, ${one} } }
+    - { port: { number: 8448, name: http-after, protocol: HTTP }, hosts: [any.example.com] }
     - { port: { number: 9100, name: tcp, protocol: TCP }, hosts: ["*"] }
     - { port: { number: 9101, name: tcp-more, protocol: TCP }, hosts: ["*"] }
     - { port: { number: 8092, name: http-inside, protocol: HTTP }, bind: 127.0.0.1, hosts: [inside.example.com] }
@@ -287,6 +289,14 @@ describe("Server port TCP", () => {
 
   test("sourceLabels say nothing about callers of a gateway", async () => {
     expect(await greeting(await world.outside.connect(world.addressOf("edge"), 9101))).toBe("store-v2-0");
+  });
+});
+
+describe("Server port HTTP", () => {
+  test("may follow HTTPS on the same port", async () => {
+    const url = `http://${world.addressOf("edge")}:8448/`;
+    expect((await world.outside.send(url, { host: "any.example.com" })).seen?.pod).toBe("page-v1-0");
+    expect((await ask(8448, "one.example.com")).status).toBe(200);
   });
 });
 

@@ -70,6 +70,7 @@ spec:
       route: [{ destination: { host: page } }]
     - match: [{ uri: { prefix: /moved } }]
       redirect: { uri: /api, derivePort: FROM_REQUEST_PORT }`,
+      answer("twins", "twin-one.example.com, twin-two.example.com", "twins"),
       answer("page-more", "page.example.com", "more", "match: [{ uri: { prefix: /more } }],"),
       answer("wide", '"*.example.com"', "wide"),
       answer("closed", "closed.example.org, open.example.org", "closed"),
@@ -126,6 +127,11 @@ describe("Server", () => {
 
   test("routes of several VirtualServices for one host are joined", async () => {
     expect((await ask(8088, "page.example.com", "/more")).text).toBe("more");
+  });
+
+  test("several hosts of a VirtualService have its routes", async () => {
+    expect((await ask(8088, "twin-one.example.com")).text).toBe("twins");
+    expect((await ask(8088, "twin-two.example.com")).text).toBe("twins");
   });
 
   test("a redirect may name the request's port", async () => {

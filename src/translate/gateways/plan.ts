@@ -115,10 +115,12 @@ export function planGatewayListener(
 ): GatewayListenerPlan | undefined {
   const [first] = servers;
   if (!first) return undefined;
-  const plain = serverKind(first.server) === "http";
-  const chains = plain
-    ? [httpChain(servers, serverRoutes(first) ?? "")]
-    : withoutOverlaps(servers.flatMap((placed) => chainsOf(placed, routing)));
+  const plain = servers.filter(({ server }) => serverKind(server) === "http");
+  const [clear] = plain;
+  const chains = withoutOverlaps([
+    ...servers.flatMap((placed) => chainsOf(placed, routing)),
+    ...(clear ? [httpChain(plain, serverRoutes(clear) ?? "")] : []),
+  ]);
   return chains.length > 0 ? { address: serverAddress(first.server), port: first.port, chains } : undefined;
 }
 

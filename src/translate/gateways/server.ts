@@ -76,14 +76,25 @@ interface MergedServers {
   readonly leftOut: readonly LeftOut[];
 }
 
+function isPlain({ server }: PlacedServer): boolean {
+  const kind = serverKind(server);
+  return kind === "http" || kind === "tcp";
+}
+
+function isPassed({ server }: PlacedServer): boolean {
+  return serverKind(server) === "passthrough";
+}
+
 function conflict(server: PlacedServer, others: readonly PlacedServer[]): LeftOut | undefined {
-  const [before] = others;
-  if (!before) return undefined;
-  const kind = serverKind(server.server);
-  const plain = kind === "http" || kind === "tcp";
-  const first = serverKind(before.server);
-  if (first === "http" && kind === "http") return undefined;
-  if (plain || first === "http" || first === "tcp") return { server, before, hosts: [] };
+  const plain = others.find(isPlain);
+  if (plain) {
+    const joins = [plain, server].every((each) => serverKind(each.server) === "http");
+    return joins ? undefined : { server, before: plain, hosts: [] };
+  }
+  if (isPlain(server)) {
+    const whole = others.find((other) => !isPassed(other) && serverHosts(other.server).includes("*"));
+    return whole && { server, before: whole, hosts: [] };
+  }
   const hosts = serverHosts(server.server);
   for (const other of others) {
     const common = serverHosts(other.server).filter((host) => hosts.includes(host));
@@ -93,8 +104,9 @@ function conflict(server: PlacedServer, others: readonly PlacedServer[]): LeftOu
 }
 
 /**
- * Puts servers together that share an address and port. On one, there are HTTP servers in clear text, or one TCP server,
- * or servers with TLS that differ in their hosts; the first decides, and a server that does not fit is left out.
+ * Puts servers together that share an address and port: servers with TLS that differ in their hosts, and after them
+ * HTTP servers in clear text or one TCP server, which nothing but more such HTTP servers may follow. None in clear text fits
+ * beside one that ends TLS for every host. A server that does not fit is left out.
  */
 export function mergeServers(servers: readonly PlacedServer[]): MergedServers {
   const listeners = new Map<string, readonly PlacedServer[]>();

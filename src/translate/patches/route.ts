@@ -121,13 +121,16 @@ export function patchRoutes(routes: RouteConfiguration, { patches, context }: Pa
   routes.name = name;
   const hostPatches = patches.of("VIRTUAL_HOST", context).filter(meets);
   const routePatches = patches.of("HTTP_ROUTE", context).filter(meets);
+  const removed = new Set<string>();
   const kept = routes.virtualHosts.flatMap((made) => {
     const host = patchedHost(made, hostPatches);
     if (host) patchHttpRoutes(host, routePatches);
+    else removed.add(made.name);
     return host ?? [];
   });
   const added = hostPatches.flatMap((patch) =>
     patch.operation === "ADD" ? [copyOfValue("VIRTUAL_HOST", patch.value)] : [],
   );
-  routes.virtualHosts = [...kept, ...added];
+  // What is removed goes with all that has its name, also what is added, as in Istio.
+  routes.virtualHosts = [...kept, ...added].filter((host) => !removed.has(host.name));
 }

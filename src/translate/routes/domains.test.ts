@@ -29,6 +29,24 @@ test("a service of another namespace does not", () => {
   expect(spelled(reviews, "bank")).toContain("reviews.shop");
 });
 
+test("a name below a service's has no bare name, but those with the namespace", () => {
+  expect(spelled({ ...reviews, host: "reviews-0.reviews.shop.svc.cluster.local", addresses: [] }, "shop")).toEqual([
+    "reviews-0.reviews.shop.svc.cluster.local",
+    "reviews-0.reviews.shop.svc.cluster.local.",
+    "reviews-0.reviews.shop.svc",
+    "reviews-0.reviews.shop",
+  ]);
+});
+
+test("a wildcard never stands for every host", () => {
+  expect(spelled({ ...reviews, host: "*.shop.svc.cluster.local", addresses: [] }, "shop")).toEqual([
+    "*.shop.svc.cluster.local",
+    "*.shop.svc.cluster.local.",
+    "*.shop.svc",
+    "*.shop",
+  ]);
+});
+
 test("a host outside Kubernetes has no short names", () => {
   expect(spelled({ ...reviews, host: "api.example.com", addresses: [] }, "shop")).toEqual([
     "api.example.com",

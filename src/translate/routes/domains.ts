@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { clusterDomain, parseServiceHost } from "#model/hosts.ts";
+import { clusterDomain } from "#model/hosts.ts";
 
 /** A host as it stands in a `Host` header: an IPv6 address in brackets. Case makes no difference to Envoy. */
 function inHeader(host: string): string {
@@ -8,17 +8,18 @@ function inHeader(host: string): string {
 
 /**
  * The shorter names by which a program in a namespace may call a Kubernetes service, as its resolver's search path lets
- * it: the service's bare name only within the service's own namespace. Nothing for other hosts, and for the names of
- * single Pods.
+ * it: the service's bare name only within the service's own namespace. Also of names below a service's, such as those of
+ * single Pods; nothing for other hosts.
  */
 function shortNames(host: string, callerNamespace: string): readonly string[] {
   const suffix = `.svc.${clusterDomain}`;
-  const service = parseServiceHost(host);
-  if (!service) return [];
-  const { name, namespace } = service;
-  const qualified = host.slice(0, -suffix.length);
+  const qualified = host.endsWith(suffix) ? host.slice(0, -suffix.length) : "";
+  const dot = qualified.indexOf(".");
+  if (dot < 0) return [];
   const withNamespace = [`${qualified}.svc`, qualified];
-  return namespace === callerNamespace ? [name, ...withNamespace] : withNamespace;
+  const name = qualified.slice(0, dot);
+  // A lone wildcard would take what is for no service.
+  return qualified.slice(dot + 1) === callerNamespace && name !== "*" ? [name, ...withNamespace] : withNamespace;
 }
 
 /** What the names of a service's virtual host depend on. */

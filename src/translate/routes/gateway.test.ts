@@ -19,10 +19,12 @@ function plan(servers: readonly GatewayServer[], rules: readonly BoundRule[]) {
 }
 
 test("the narrower of a server's and a rule's host is served", () => {
-  expect(plan([server], [rule("page", ["page.example.com"])]).map(({ host }) => host)).toEqual(["page.example.com"]);
+  expect(plan([server], [rule("page", ["page.example.com"])]).map(({ domains }) => domains)).toEqual([
+    ["page.example.com"],
+  ]);
   const exact = { ...server, hosts: ["page.example.com"] };
-  expect(plan([exact], [rule("page", ["*.example.com", "*.org"])]).map(({ host }) => host)).toEqual([
-    "page.example.com",
+  expect(plan([exact], [rule("page", ["*.example.com", "*.org"])]).map(({ domains }) => domains)).toEqual([
+    ["page.example.com"],
   ]);
 });
 
@@ -54,9 +56,27 @@ test("rules of one host are joined, and what takes every request comes last", ()
   expect(made.routes.map(({ match }) => match?.pathSpecifier.value)).toEqual(["/api", "/"]);
 });
 
+test("hosts with the same routes share a virtual host, which has the name of the most specific", () => {
+  const hosts = ["*.example.com", "a.example.com", "long.example.com"];
+  const rules = [rule("all", hosts), rule("more", ["b.example.com"]), rule("more", ["c.example.com"])];
+  expect(plan([server], rules).map(({ name, domains }) => [name, domains])).toEqual([
+    ["b.example.com:8080", ["b.example.com", "c.example.com"]],
+    ["long.example.com:8080", ["long.example.com", "a.example.com", "*.example.com"]],
+  ]);
+});
+
+test("hosts whose callers are sent to HTTPS are apart", () => {
+  const secured = { ...server, hosts: ["a.example.com"], httpsRedirect: true };
+  const plans = plan([server, secured], [rule("all", ["a.example.com", "b.example.com"])]);
+  expect(plans.map(({ name, httpsRedirect }) => [name, httpsRedirect])).toEqual([
+    ["a.example.com:8080", true],
+    ["b.example.com:8080", false],
+  ]);
+});
+
 test("a server that sends callers to HTTPS does so for hosts without rules too", () => {
   const [only] = plan([{ ...server, httpsRedirect: true }], []);
-  expect(only).toMatchObject({ host: "*.example.com", origins: [], httpsRedirect: true });
+  expect(only).toMatchObject({ domains: ["*.example.com"], origins: [], httpsRedirect: true });
 });
 
 test("a port without virtual hosts has one without routes, which answers 404", () => {

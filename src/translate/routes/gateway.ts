@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
-import { hostMatches } from "#api/istio/hosts.ts";
+import { hostMatches, isWildcard } from "#api/istio/hosts.ts";
+import { canonical } from "#base/canonical.ts";
 import { HeaderValueOptionSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
   type Route,
@@ -47,8 +48,10 @@ export interface RouteOrigin {
 
 /** A gateway's virtual host before its routes are made. */
 export interface GatewayHostPlan {
+  /** The first of its domains, and the port. */
   readonly name: string;
-  readonly host: string;
+  /** Hosts with the same routes, the most specific first. */
+  readonly domains: readonly string[];
   readonly origins: readonly RouteOrigin[];
   readonly httpsRedirect: boolean;
 }
@@ -96,6 +99,11 @@ export function commonHosts(server: GatewayServer, rule: BoundRule): readonly st
   return [...common];
 }
 
+/** Full names before wildcards, longer ones before shorter ones, then by text. */
+function bySpecificity(a: string, b: string): number {
+  return Number(isWildcard(a)) - Number(isWildcard(b)) || b.length - a.length || (a < b ? -1 : 1);
+}
+
 /** Collects what servers say of each host. */
 class Plans {
   readonly #plans = new Map<string, GatewayHostPlan>();
@@ -104,7 +112,7 @@ class Plans {
     const { gateway, port, tls, httpsRedirect } = server;
     const plan = this.#plans.get(host) ?? {
       name: virtualHostName(host, port),
-      host,
+      domains: [host],
       origins: [],
       httpsRedirect: false,
     };
@@ -117,12 +125,20 @@ class Plans {
     });
   }
 
-  sorted(): readonly GatewayHostPlan[] {
-    return [...this.#plans.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  /** By name; hosts with the same routes are one, as in Istio: the routes are sent once, and EnvoyFilters go by its name. */
+  joined(): readonly GatewayHostPlan[] {
+    const sorted = [...this.#plans].toSorted(([a], [b]) => bySpecificity(a, b)).map(([, plan]) => plan);
+    const alike = Map.groupBy(sorted, ({ origins, httpsRedirect }) => canonical({ origins, httpsRedirect }));
+    return [...alike.values()]
+      .flatMap((plans) => {
+        const [first] = plans;
+        return first ? [{ ...first, domains: plans.flatMap(({ domains }) => domains) }] : [];
+      })
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 }
 
-/** The virtual hosts of servers that share a route configuration, by name: one for each host that a server and a rule have in common. */
+/** The virtual hosts of servers that share a route configuration, for the hosts that a server and a rule have in common. */
 export function planGatewayHosts({ servers, rulesOf }: GatewayHosts): readonly GatewayHostPlan[] {
   const plans = new Plans();
   for (const server of servers) {
@@ -132,7 +148,7 @@ export function planGatewayHosts({ servers, rulesOf }: GatewayHosts): readonly G
     // Callers of a host that has no rule are sent to HTTPS all the same.
     for (const text of server.hosts) plans.add(serverHost(text, server.gateway).host, server);
   }
-  return plans.sorted();
+  return plans.joined();
 }
 
 function takesEverything(route: Route): boolean {
@@ -149,7 +165,7 @@ export function gatewayVirtualHost(
 ): VirtualHost {
   const routes = plan.origins.flatMap(routesOf);
   const ordered = [...routes.filter((route) => !takesEverything(route)), ...routes.filter(takesEverything)];
-  const made = virtualHost(plan.name, [plan.host], ordered);
+  const made = virtualHost(plan.name, plan.domains, ordered);
   if (plan.httpsRedirect) made.requireTls = TlsRequirement.ALL;
   return made;
 }

@@ -15,7 +15,9 @@ function plan(services: readonly NamedService[], rules: Rules, port = 9080) {
   const hosts = Object.entries(rules)
     .map(([host, keys]) => ({ host, rules: keys }))
     .toSorted((a, b) => compareHosts(a.host, b.host));
-  return planVirtualHosts({ port, namespace: "shop", services, hosts, applies: (rule) => !rule.startsWith("not") });
+  const precedence = [...new Set(Object.values(rules).flat())];
+  const applies = (rule: string): boolean => !rule.startsWith("not");
+  return planVirtualHosts({ port, namespace: "shop", services, hosts, precedence, applies });
 }
 
 function ruleOf(host: string, services: readonly NamedService[], rules: Rules): string | undefined {
@@ -91,6 +93,12 @@ describe("domains", () => {
     const plans = plan([reviews, external], {});
     expect(plans.find(({ host }) => host === "reviews.shop")?.domains).toContain("reviews.shop");
     expect(plans.find(({ host }) => host === reviews.host)?.domains).not.toContain("reviews.shop");
+  });
+
+  test("a service's short name that another rule names too is of the rule that goes first", () => {
+    const domainsOf = (rules: Rules) => plan([reviews], rules, 80).find(({ host }) => host === reviews.host)?.domains;
+    expect(domainsOf({ "reviews.shop": ["other"], [reviews.host]: ["own"] })).not.toContain("reviews.shop");
+    expect(domainsOf({ [reviews.host]: ["own"], "reviews.shop": ["other"] })).toContain("reviews.shop");
   });
 
   test("each belongs to one virtual host, and so does each name", () => {

@@ -24,6 +24,8 @@ export interface OutboundHosts {
   readonly services: readonly NamedService[];
   /** Hosts with rules that the caller sees, the most specific first. */
   readonly hosts: readonly HostWithRules[];
+  /** Every rule of these hosts, those first that go before others. */
+  readonly precedence: readonly string[];
   /** Whether a rule has any route for the caller on the port (`appliesAt`). */
   readonly applies: (rule: string) => boolean;
 }
@@ -54,8 +56,12 @@ function rulesFor(service: string, exact: ReadonlyMap<string, readonly string[]>
   return wildcards.find(({ host }) => hostMatches(host, service))?.rules.slice(0, 1) ?? [];
 }
 
-/** Virtual hosts before names and domains are made unique, in the order in which they may claim them. */
-function candidates({ port, namespace, services, hosts, applies }: OutboundHosts): readonly Candidate[] {
+/**
+ * Virtual hosts before names and domains are made unique, in the order in which they may claim them: those with rules by
+ * their rules, of one rule the hosts that are no services first.
+ */
+function candidates(given: OutboundHosts): readonly Candidate[] {
+  const { port, namespace, services, hosts, applies } = given;
   const exact = new Map(hosts.map(({ host, rules }) => [host, rules]));
   const wildcards = hosts.filter(({ host }) => isWildcard(host));
   const known = new Set(services.map(({ host }) => host));
@@ -73,8 +79,11 @@ function candidates({ port, namespace, services, hosts, applies }: OutboundHosts
     return rule === undefined || isKnown(host) ? [] : [{ host, domains: hostDomains(host), rule }];
   });
   const aliases = new Set(services.filter(({ isAlias }) => isAlias).map(({ host }) => host));
-  const ruled = ofServices.filter(({ rule }) => rule !== undefined);
-  return [...others, ...ruled, ...ofServices.filter(({ host }) => !aliases.has(host))];
+  const rank = new Map(given.precedence.map((rule, at) => [rule, at]));
+  const ruled = [...others, ...ofServices.filter(({ rule }) => rule !== undefined)].toSorted(
+    (a, b) => (rank.get(a.rule ?? "") ?? 0) - (rank.get(b.rule ?? "") ?? 0),
+  );
+  return [...ruled, ...ofServices.filter(({ host }) => !aliases.has(host))];
 }
 
 /**

@@ -141,6 +141,7 @@ export function sidecarRouteQueries(
           namespace: view.namespace,
           services: servicesOn(client, view.cluster, port),
           hosts: hosts.map(({ host, virtualServices }) => ({ host, rules: virtualServices })),
+          precedence: model.virtualServices.meshRules.get(client),
           applies: (rule) => rules.applies(rule, placeOf({ view, port })),
         }).map(identified),
       );
