@@ -41,6 +41,8 @@ function hashOfName(name: string): NameHash {
 /** Hashes of names remembered: looking one up is several times faster than to work it out. */
 const mostHashes = 200_000;
 const mostCombinations = 4096;
+/** Names of a list whose set is remembered with it. */
+const longList = 64;
 
 function holds(set: NameSet, names: ReadonlySet<string>): boolean {
   if (set.size !== names.size) return false;
@@ -56,6 +58,8 @@ export class NameSets {
   /** The set without names. */
   readonly empty = new NameSet(0, new Set());
   readonly #combinations = new Map<string, WeakRef<NameSet>>();
+  /** Sets of long lists, which many proxies share (`NameLists`). */
+  readonly #ofLists = new WeakMap<readonly string[], NameSet>();
   readonly #hashes = new Map<string, NameHash>();
   #made = 0;
   readonly #known = new Map<string, readonly WeakRef<NameSet>[]>();
@@ -63,6 +67,16 @@ export class NameSets {
 
   /** The set of these names. */
   of(names: Iterable<string>): NameSet {
+    if (!Array.isArray(names) || names.length < longList) return this.#of(names);
+    let set = this.#ofLists.get(names);
+    if (!set) {
+      set = this.#of(names as readonly string[]);
+      this.#ofLists.set(names, set);
+    }
+    return set;
+  }
+
+  #of(names: Iterable<string>): NameSet {
     const members = new Set(names);
     if (members.size === 0) return this.empty;
     const hash = this.#hashOf(members);

@@ -1,10 +1,11 @@
-import { fromBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
 import { WeftError } from "#base/errors.ts";
 import {
   DeltaDiscoveryRequestSchema,
   DiscoveryRequestSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Node } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import { NameLists } from "./name-lists.ts";
 import type { ProxyNode } from "./port.ts";
 
 interface CommonRequest {
@@ -42,44 +43,60 @@ function proxyNode(node: Node): ProxyNode {
   };
 }
 
-/**
- * Reads a `DeltaDiscoveryRequest`.
- * @throws WeftError `InvalidArgument` when the bytes are none.
- */
-export function readDelta(bytes: Uint8Array): Request {
-  const message = decoded(() => fromBinary(DeltaDiscoveryRequestSchema, bytes));
-  return {
-    kind: "delta",
-    node: message.node && proxyNode(message.node),
-    typeUrl: message.typeUrl,
-    nonce: message.responseNonce,
-    refusal: message.errorDetail?.message,
-    subscribe: message.resourceNamesSubscribe,
-    unsubscribe: message.resourceNamesUnsubscribe,
-    versions: message.initialResourceVersions,
-  };
-}
+/** Bytes of long lists of names that are remembered. */
+const rememberedBytes = 8 * 1024 * 1024;
 
-/**
- * Reads a `DiscoveryRequest`.
- * @throws WeftError `InvalidArgument` when the bytes are none.
- */
-export function readSotw(bytes: Uint8Array): Request {
-  const message = decoded(() => fromBinary(DiscoveryRequestSchema, bytes));
-  return {
-    kind: "sotw",
-    node: message.node && proxyNode(message.node),
-    typeUrl: message.typeUrl,
-    nonce: message.responseNonce,
-    refusal: message.errorDetail?.message,
-    names: message.resourceNames,
-  };
-}
+/** Reads the requests of one server. */
+export class RequestReader {
+  readonly #lists = new NameLists(rememberedBytes);
 
-function decoded<M>(decode: () => M): M {
-  try {
-    return decode();
-  } catch (fault) {
-    throw new WeftError("InvalidArgument", "the request is no discovery request", fault);
+  /**
+   * Reads a `DeltaDiscoveryRequest`.
+   * @throws WeftError `InvalidArgument` when the bytes are none.
+   */
+  delta(bytes: Uint8Array): Request {
+    const { message, names } = this.#read(DeltaDiscoveryRequestSchema, bytes);
+    return {
+      kind: "delta",
+      node: message.node && proxyNode(message.node),
+      typeUrl: message.typeUrl,
+      nonce: message.responseNonce,
+      refusal: message.errorDetail?.message,
+      subscribe: joined(names, message.resourceNamesSubscribe),
+      unsubscribe: message.resourceNamesUnsubscribe,
+      versions: message.initialResourceVersions,
+    };
   }
+
+  /**
+   * Reads a `DiscoveryRequest`.
+   * @throws WeftError `InvalidArgument` when the bytes are none.
+   */
+  sotw(bytes: Uint8Array): Request {
+    const { message, names } = this.#read(DiscoveryRequestSchema, bytes);
+    return {
+      kind: "sotw",
+      node: message.node && proxyNode(message.node),
+      typeUrl: message.typeUrl,
+      nonce: message.responseNonce,
+      refusal: message.errorDetail?.message,
+      names: joined(names, message.resourceNames),
+    };
+  }
+
+  /** A message, and the long list of names that was taken out of it. */
+  #read<D extends DescMessage>(schema: D, bytes: Uint8Array) {
+    try {
+      const taken = this.#lists.take(bytes);
+      return { message: fromBinary(schema, taken?.rest ?? bytes), names: taken?.names ?? [] };
+    } catch (fault) {
+      throw new WeftError("InvalidArgument", "the request is no discovery request", fault);
+    }
+  }
+}
+
+/** Two lists as one; one alone as it is. */
+function joined(first: readonly string[], second: readonly string[]): readonly string[] {
+  if (first.length === 0) return second;
+  return second.length === 0 ? first : [...first, ...second];
 }

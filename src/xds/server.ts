@@ -4,7 +4,7 @@ import { XdsHub, type HubOptions, type XdsFigures } from "./hub.ts";
 import { listenOn, targetOf, type ListenAddress } from "./listen.ts";
 import type { Variant } from "./message.ts";
 import type { ProxyStatus, ProxyStatusSource } from "./port.ts";
-import { readDelta, readSotw, type Request } from "./request.ts";
+import { RequestReader, type Request } from "./request.ts";
 import { adsService } from "#proto/ads.ts";
 import { grpcTransport } from "./service.ts";
 
@@ -66,9 +66,10 @@ class AdsServer implements XdsServer {
       "grpc.keepalive_time_ms": keepaliveMs,
       "grpc.keepalive_timeout_ms": Math.min(30_000, keepaliveMs),
     });
+    const reader = new RequestReader();
     this.#server.addService(adsService, {
-      deltaAggregatedResources: (call: Call) => this.#accept("delta", call, readDelta),
-      streamAggregatedResources: (call: Call) => this.#accept("sotw", call, readSotw),
+      deltaAggregatedResources: (call: Call) => this.#accept("delta", call, (bytes) => reader.delta(bytes)),
+      streamAggregatedResources: (call: Call) => this.#accept("sotw", call, (bytes) => reader.sotw(bytes)),
     });
   }
 

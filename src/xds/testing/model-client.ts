@@ -16,7 +16,7 @@ import {
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { XdsHub } from "../hub.ts";
 import type { Message, Variant } from "../message.ts";
-import { readDelta, readSotw } from "../request.ts";
+import { RequestReader } from "../request.ts";
 import type { Session } from "../session.ts";
 
 /** A resource as a client holds it. */
@@ -145,6 +145,7 @@ export class ModelClient {
   #inbox: { message: Message; taken: () => void }[] = [];
   readonly #answeredNonce = new Map<TypeUrl, { nonce: string; version: string }>();
   readonly #repeated = new Set<string>();
+  readonly #reader = new RequestReader();
   #wasCut = false;
   /** Whether virtual hosts were asked for on this stream. */
   #asksHosts = false;
@@ -348,7 +349,7 @@ export class ModelClient {
           initialResourceVersions: { ...parts.versions },
         }),
       );
-      this.#session?.receive(() => readDelta(bytes));
+      this.#session?.receive(() => this.#reader.delta(bytes));
       return;
     }
     const last = this.#answeredNonce.get(type);
@@ -361,7 +362,7 @@ export class ModelClient {
         resourceNames: awaitedType[type] ? [] : [...this.#of(this.asked, type)],
       }),
     );
-    this.#session?.receive(() => readSotw(bytes));
+    this.#session?.receive(() => this.#reader.sotw(bytes));
   }
 }
 
