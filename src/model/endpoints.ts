@@ -7,7 +7,7 @@ import { type Endpoint, isAddressed, selectEntries, sliceEndpoints, workloadEndp
 import { labelsMatch } from "./labels.ts";
 import type { NetworkQueries } from "./networks.ts";
 import { type Config, type NodeRow, type PodRow, rowKey, type SliceEndpoint, type SliceRow } from "./rows.ts";
-import type { Service, ServicePort } from "./service.ts";
+import { connectionPort, type Service, type ServicePort } from "./service.ts";
 import type { ServiceQueries } from "./services.ts";
 import { podLabel, type Tables } from "./tables.ts";
 
@@ -140,7 +140,7 @@ export function endpointQueries(
     key: ({ service, port }) => `${service}|${port}`,
     compute: ({ service: key, port: number }) => {
       const service = services.service.get(key);
-      const port = service?.ports.find((each) => each.number === number);
+      const port = service && connectionPort(service, number);
       if (!service || !port) return [];
       return service.registry === "Kubernetes" ? ofKubernetes(service, port) : ofEntries(service, port);
     },

@@ -245,3 +245,8 @@ export function mergeEntries(
     origins: sorted.map((row) => row.ref),
   };
 }
+
+/** The port of a service that connections are made to, by its number; one for UDP may have the same. */
+export function connectionPort({ ports }: Service, number: number): ServicePort | undefined {
+  return ports.find((port) => port.number === number && port.protocol !== "UDP");
+}

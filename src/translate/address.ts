@@ -14,6 +14,13 @@ export function socketAddress(address: string, port: number): Address {
   });
 }
 
+const unixPrefix = "unix://";
+
+/** Where a listener listens: on a TCP address, or on a Unix socket by its `unix://` path, whatever the port. */
+export function listenAddress(address: string, port: number): Address {
+  return address.startsWith(unixPrefix) ? pipe(address.slice(unixPrefix.length)) : socketAddress(address, port);
+}
+
 /** A UDP address. */
 export function udpAddress(address: string, port: number): Address {
   const portSpecifier = { case: "portValue" as const, value: port };

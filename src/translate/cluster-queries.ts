@@ -3,6 +3,7 @@ import type { Engine } from "#incremental/engine.ts";
 import { type Bucket, bucketViewer } from "#model/clients.ts";
 import { type Client, clientKey } from "#model/client.ts";
 import type { Model } from "#model/model.ts";
+import { connectionPort } from "#model/service.ts";
 import { only } from "#model/services.ts";
 import { serviceKey } from "#model/tables.ts";
 import type { InboundKey } from "#model/workloads.ts";
@@ -83,7 +84,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     equal: sameResource,
     compute: ({ service: key, port: number, subset, rules, proxy }) => {
       const service = model.services.service.get(key);
-      const port = service?.ports.find((each) => each.number === number);
+      const port = service && connectionPort(service, number);
       const rule = model.rules.merged.get(rules);
       if (!service || service.resolution === "ALIAS" || !port) return undefined;
       const labels = rule?.spec.subsets?.find((each) => each.name === subset);

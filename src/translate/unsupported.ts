@@ -42,11 +42,8 @@ function ofDestinationRule({ trafficPolicy, subsets = [] }: DestinationRuleSpec)
 }
 
 /** Why nothing listens for a server. */
-function unservedServer({ port, bind = "", tls = {} }: Server, at: string): Problem {
+function unservedServer({ port, tls = {} }: Server, at: string): Problem {
   const nobody = "nothing listens for this server";
-  if (bind.startsWith("unix://")) {
-    return notImplemented(`${at}.bind`, `Unix sockets are not listened on yet; ${nobody}.`);
-  }
   const { mode = "" } = tls;
   if (usesBuiltin(tls)) {
     const message = `The mesh issues no certificates yet; ${nobody}. Name a Secret in credentialName.`;

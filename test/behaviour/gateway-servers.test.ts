@@ -2,7 +2,8 @@
  * What gateways listen for besides plain HTTP: TLS that they end or pass on, and TCP. Names of groups are those of Istio's
  * reference "Gateway".
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,6 +43,8 @@ spec:
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "weft-certificates-"));
+  // The gateway's user makes a socket there.
+  chmodSync(folder, 0o777);
   writeFileSync(join(folder, "ca.crt"), authority.certificate);
   const one = files("one", authority.issue("one.example.com"));
   const two = files("two", authority.issue("two.example.com", "*.two.example.com"));
@@ -83,6 +86,7 @@ spec:
     - { port: { number: 9101, name: tcp-more, protocol: TCP }, hosts: ["*"] }
     - { port: { number: 8092, name: http-inside, protocol: HTTP }, bind: 127.0.0.1, hosts: [inside.example.com] }
     - { port: { number: 8092, name: http-outside, protocol: HTTP }, bind: "@edge", hosts: [outside.example.com] }
+    - { port: { number: 0, name: http-socket, protocol: HTTP }, bind: "unix://${join(folder, "edge.sock")}", hosts: [socket.example.com] }
 ---
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -114,6 +118,7 @@ patch: { operation: MERGE, value: { ${addition("x-gateway", "edge/edge")} } }`,
       http("any", "any.example.com"),
       http("inside", "inside.example.com"),
       http("outside", "outside.example.com"),
+      http("socket", "socket.example.com"),
       `
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -337,5 +342,16 @@ describe("Server bind", () => {
     expect((await world.outside.send(outside, { host: "inside.example.com" })).status).toBe(404);
     const inside = await world.caller("edge").send("http://127.0.0.1:8092/", { host: "inside.example.com" });
     expect(inside.status).toBe(200);
+  });
+
+  test("a server on a Unix socket has hosts of its own", async () => {
+    const statusOf = (host: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const sent = request({ socketPath: join(folder, "edge.sock"), path: "/", headers: { host } });
+        sent.once("error", reject).once("response", (response) => resolve(response.resume().statusCode));
+        sent.end();
+      });
+    expect(await statusOf("socket.example.com")).toBe(200);
+    expect(await statusOf("outside.example.com")).toBe(404);
   });
 });

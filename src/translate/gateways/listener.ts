@@ -3,7 +3,7 @@ import type { MeshSettings } from "#model/mesh.ts";
 import { TrafficDirection } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import { type FilterChain, FilterChainSchema } from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
-import { socketAddress, udpAddress } from "../address.ts";
+import { listenAddress, udpAddress } from "../address.ts";
 import { protoDuration } from "../duration.ts";
 import { listenerAccessLog } from "../listeners/access-log.ts";
 import { connectionFilters } from "../listeners/connection-filters.ts";
@@ -41,7 +41,7 @@ function filterChain(chain: GatewayChain, listener: Named, mesh: MeshSettings): 
 
 /** Where a listener takes what comes: connections, or packets of QUIC. */
 function place({ address, port, quic }: GatewayListenerPlan) {
-  if (!quic) return { address: socketAddress(address, port) };
+  if (!quic) return { address: listenAddress(address, port) };
   return { address: udpAddress(address, port), udpListenerConfig: { quicOptions: {}, downstreamSocketConfig: {} } };
 }
 

@@ -23,9 +23,9 @@ export interface PlacedServer {
 }
 
 /** What becomes of a server's connections; undefined for what is not served, which is a finding. */
-export function serverKind({ port, tls, bind = "" }: Server): ServerKind | undefined {
+export function serverKind({ port, tls }: Server): ServerKind | undefined {
   const protocol = parseProtocol(port.protocol);
-  if (protocol === undefined || protocol === "UDP" || bind.startsWith("unix://")) return undefined;
+  if (protocol === undefined || protocol === "UDP") return undefined;
   if (isHttp(protocol)) return "http";
   if (!tls) return "tcp";
   if ((tls.mode ?? "PASSTHROUGH") === "PASSTHROUGH") return "passthrough";
