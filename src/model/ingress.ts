@@ -23,7 +23,7 @@ export interface IngressPort {
 const unixPrefix = "unix://";
 
 /** Where the application is that an ingress listener leads to. Callers by IPv6 are not served, so its own host is IPv4's. */
-export function ingressEndpoint({ defaultEndpoint = "", captureMode }: IstioIngressListener): IngressEndpoint {
+export function ingressEndpoint({ defaultEndpoint = "" }: IstioIngressListener): IngressEndpoint {
   if (defaultEndpoint.startsWith(unixPrefix)) {
     return { kind: "socket", path: defaultEndpoint.slice(unixPrefix.length) };
   }
@@ -31,9 +31,7 @@ export function ingressEndpoint({ defaultEndpoint = "", captureMode }: IstioIngr
   const port = Number(defaultEndpoint.slice(colon + 1));
   const host = defaultEndpoint.slice(0, Math.max(0, colon));
   if (host === "" || !Number.isInteger(port) || port < 1 || port > 65_535) return { kind: "same" };
-  const instance = host === "0.0.0.0" || host === "[::]";
-  // Only what was redirected comes with an address of the instance.
-  if (instance && captureMode !== "NONE") return { kind: "instance", port };
+  if (host === "0.0.0.0" || host === "[::]") return { kind: "instance", port };
   return { kind: "address", address: "127.0.0.1", port };
 }
 

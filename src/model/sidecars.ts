@@ -78,7 +78,9 @@ export interface EgressListener {
   readonly index: number;
   /** Absent for all ports that no listener before it has. */
   readonly port?: { readonly number: number; readonly protocol: Protocol };
-  /** The address to listen on; absent for those of services. */
+  /** Whether it is for every port of services, which callers name: an HTTP proxy, and a Unix socket, whose port is 0. */
+  readonly everyPort?: true;
+  /** The address to listen on, or a Unix socket with `unix://` before its path; absent for those of services. */
   readonly bind?: string;
   /** Whether callers connect to it by its address, rather than being redirected. */
   readonly bound: boolean;
@@ -87,19 +89,24 @@ export interface EgressListener {
 /** Where a listener that is bound is when its Sidecar does not say. */
 const loopback = "127.0.0.1";
 
-/** Why nothing listens for an egress listener; undefined where something does. */
-export function unservedEgress({ port, bind = "" }: IstioEgressListener): "bind" | "port.protocol" | undefined {
-  if (bind.startsWith("unix://")) return "bind";
-  return port?.protocol?.toLowerCase() === "http_proxy" ? "port.protocol" : undefined;
+/** Whether listeners on all ports of services would be on one Unix socket, so that nothing listens. */
+export function isUnserved({ port, bind = "" }: IstioEgressListener): boolean {
+  return port === undefined && isSocket(bind);
+}
+
+function isSocket(bind: string): boolean {
+  return bind.startsWith("unix://");
 }
 
 function egressListener(listener: IstioEgressListener, index: number): EgressListener {
   const { port, captureMode } = listener;
-  const bound = captureMode === "NONE";
+  const bound = captureMode === "NONE" || isSocket(listener.bind ?? "");
   const bind = listener.bind || (bound ? loopback : "");
+  const everyPort = port && (isSocket(bind) || port.protocol?.toLowerCase() === "http_proxy");
   return {
     index,
     ...(port && { port: { number: port.number ?? 0, protocol: sidecarProtocol(port) } }),
+    ...(everyPort && { everyPort }),
     ...(bind !== "" && { bind }),
     bound,
   };
@@ -109,7 +116,7 @@ function egressListener(listener: IstioEgressListener, index: number): EgressLis
 export function egressListeners({ egress = [] }: SidecarSpec): readonly EgressListener[] {
   const plain = egress.every(({ port, bind = "", captureMode }) => !port && bind === "" && captureMode !== "NONE");
   if (plain) return [];
-  return egress.flatMap((each, index) => (unservedEgress(each) === undefined ? [egressListener(each, index)] : []));
+  return egress.flatMap((each, index) => (isUnserved(each) ? [] : [egressListener(each, index)]));
 }
 
 /** Whether a host of a namespace is let in for proxies of `own`. */

@@ -37,7 +37,9 @@ describe("names", () => {
   it("of routes are read back", () => {
     fc.assert(
       fc.property(ports, hosts, (port, host) => {
-        for (const name of [{ kind: "port", port } as const, { kind: "service", host, port } as const]) {
+        const socket = { kind: "socket", bind: `unix:///run/${host}:${port}` } as const;
+        const all = [{ kind: "port", port }, { kind: "service", host, port }, socket, { kind: "proxy", port }] as const;
+        for (const name of all) {
           expect(parseRouteName(routeName(name))).toEqual(name);
         }
       }),

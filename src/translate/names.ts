@@ -63,15 +63,33 @@ export type RouteName =
   /** Every HTTP service on a port: `9080`. */
   | { readonly kind: "port"; readonly port: number }
   /** One service on a port whose protocol is sniffed: `reviews.shop.svc.cluster.local:9080`. */
-  | { readonly kind: "service"; readonly host: string; readonly port: number };
+  | { readonly kind: "service"; readonly host: string; readonly port: number }
+  /** Every HTTP service on all ports, for callers at a Unix socket: `unix:///run/proxy.sock`. */
+  | { readonly kind: "socket"; readonly bind: string }
+  /** The same for callers of a Sidecar's HTTP proxy on a port: `http_proxy.7777`; of the mesh's, port 0: `http_proxy`. */
+  | { readonly kind: "proxy"; readonly port: number };
+
+const httpProxy = "http_proxy";
 
 /** The name of a route configuration. */
 export function routeName(name: RouteName): string {
-  return name.kind === "port" ? String(name.port) : `${name.host}:${name.port}`;
+  switch (name.kind) {
+    case "port":
+      return String(name.port);
+    case "service":
+      return `${name.host}:${name.port}`;
+    case "socket":
+      return name.bind;
+    case "proxy":
+      return name.port === 0 ? httpProxy : `${httpProxy}.${name.port}`;
+  }
 }
 
 /** What a route configuration's name asks for, or undefined. */
 export function parseRouteName(name: string): RouteName | undefined {
+  const proxy = /^http_proxy(?:\.(\d+))?$/.exec(name);
+  if (proxy) return { kind: "proxy", port: Number(proxy[1] ?? 0) };
+  if (name.startsWith("unix://")) return { kind: "socket", bind: name };
   if (/^\d+$/.test(name)) return { kind: "port", port: Number(name) };
   const service = /^(.+):(\d+)$/.exec(name);
   if (service) return { kind: "service", host: service[1] ?? "", port: Number(service[2]) };

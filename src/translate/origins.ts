@@ -80,6 +80,7 @@ export function originsOf(context: OriginContext): Origins {
     }
     const asked = parseRouteName(name);
     if (!asked) return [];
+    if (asked.kind === "socket" || asked.kind === "proxy") return sidecar(view.client);
     const { port } = asked;
     const plans = [...routes.sidecars.plans.get({ view, port }).values()];
     const hosts = plans.filter(

@@ -8,7 +8,7 @@ import type { ObjectId } from "#model/findings/findings.ts";
 import { endingTls } from "#model/ingress.ts";
 import { findingsOf, passedOn, type Problem } from "#model/findings/finding.ts";
 import { parseProtocol } from "#model/protocol.ts";
-import { unservedEgress } from "#model/sidecars.ts";
+import { isUnserved } from "#model/sidecars.ts";
 import type { Tables } from "#model/tables.ts";
 import { isBuiltin } from "#model/credentials/name.ts";
 import { usesBuiltin } from "#model/credentials/uses.ts";
@@ -66,24 +66,18 @@ function ofGateway({ servers = [] }: GatewaySpec): readonly Problem[] {
 }
 
 function ofIngress(listener: IstioIngressListener, at: string): readonly Problem[] {
-  const { defaultEndpoint = "", captureMode } = listener;
   const tls = endingTls(listener);
-  const instance = captureMode === "NONE" && /^(0\.0\.0\.0|\[::\]):/.test(defaultEndpoint);
-  const address = "The instance's address is not known to a bound listener yet; it leads to 127.0.0.1.";
   const message =
     "This TLS cannot be set up, so that nobody is let in. Name serverCertificate and privateKey; check the hashes.";
-  return [
-    ...(instance ? [notImplemented(`${at}.defaultEndpoint`, address)] : []),
-    ...(tls && !canEnd(tls) ? [notImplemented(`${at}.tls`, message)] : []),
-  ];
+  return tls && !canEnd(tls) ? [notImplemented(`${at}.tls`, message)] : [];
 }
 
 function ofSidecar({ ingress = [], egress = [] }: SidecarSpec): readonly Problem[] {
-  const ports = egress.flatMap((listener, index) => {
-    const field = unservedEgress(listener);
-    const what = field === "bind" ? "Unix sockets are not listened on yet" : "No HTTP proxy is run yet";
-    return field ? [notImplemented(`spec.egress[${index}].${field}`, `${what}; nothing listens here.`)] : [];
-  });
+  const message =
+    "One Unix socket cannot stand for all ports; nothing listens here. Give the listener a port of number 0.";
+  const ports = egress.flatMap((listener, index) =>
+    isUnserved(listener) ? [notImplemented(`spec.egress[${index}].bind`, message)] : [],
+  );
   return [...ingress.flatMap((listener, index) => ofIngress(listener, `spec.ingress[${index}]`)), ...ports];
 }
 

@@ -5,6 +5,7 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
@@ -39,12 +40,14 @@ spec:
       connectionPool: { http: { http1MaxPendingRequests: 5 } }
     - { port: { number: 7082, protocol: HTTP, name: socket }, defaultEndpoint: "unix://${join(folder, "app.sock")}" }
     - { port: { number: 7083, protocol: HTTP, name: bound }, bind: 127.0.0.1, captureMode: NONE, defaultEndpoint: "127.0.0.1:8080" }
+    - { port: { number: 7084, protocol: HTTP, name: bound-instance }, bind: 0.0.0.0, captureMode: NONE, defaultEndpoint: "0.0.0.0:8080" }
+    - { port: { number: 7085, protocol: TCP, name: bound-bytes }, bind: 0.0.0.0, captureMode: NONE, defaultEndpoint: "0.0.0.0:9000" }
     - { port: { number: 7443, protocol: TLS, name: tls }, defaultEndpoint: "127.0.0.1:9000", tls: { mode: SIMPLE, ${files} } }
     - { port: { number: 7444, protocol: TLS, name: passed }, defaultEndpoint: "127.0.0.1:9000" }
     - { port: { number: 8081, protocol: HTTP2, name: same } }`;
 }
 
-const egress = `
+const egress = (): string => `
 apiVersion: networking.istio.io/v1
 kind: Sidecar
 metadata: { name: caller }
@@ -57,6 +60,9 @@ spec:
     - { port: { number: 9083, protocol: TCP, name: at }, bind: 10.99.0.1, hosts: [./first.shop.svc.cluster.local] }
     - { port: { number: 9000, protocol: TCP, name: tcp }, bind: 127.0.0.1, captureMode: NONE, hosts: ["*/bytes.shop.svc.cluster.local"] }
     - { port: { number: 7090, protocol: HTTP, name: bound }, captureMode: NONE, hosts: ["./*"] }
+    - { port: { number: 7777, protocol: HTTP_PROXY, name: proxy }, captureMode: NONE, hosts: ["./*"] }
+    - { port: { number: 0, protocol: HTTP, name: socket }, bind: "unix://${join(folder, "http.sock")}", hosts: ["./first.shop.svc.cluster.local"] }
+    - { port: { number: 0, protocol: TCP, name: bytes-socket }, bind: "unix://${join(folder, "bytes.sock")}", hosts: ["./bytes.shop.svc.cluster.local"] }
     - { hosts: ["./*"] }
 ---
 apiVersion: networking.istio.io/v1
@@ -89,7 +95,8 @@ async function greeting(from: string, host: string, port: number): Promise<strin
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "weft-sidecar-"));
-  chmodSync(folder, 0o755);
+  // Proxies make sockets there, as users of their own.
+  chmodSync(folder, 0o777);
   application.listen(join(folder, "app.sock"));
   await once(application, "listening");
   chmodSync(join(folder, "app.sock"), 0o666);
@@ -106,7 +113,7 @@ beforeAll(async () => {
       httpService("local", 7090),
       { name: "bytes", ports: [{ name: "tcp", port: 9000, to: "tcp" }] },
     ],
-    istio: [ingress(), egress],
+    istio: [ingress(), egress()],
   });
 });
 
@@ -145,6 +152,13 @@ describe("Sidecar IstioIngressListener", () => {
     const { status } = await world.caller("server").send("http://127.0.0.1:7083/");
     expect(status).toBe(200);
     expect(await world.envoy("server").sumOf(/^cluster\.inbound\|7083\|\|.*upstream_rq_total$/)).toBe(1);
+  });
+
+  test("with captureMode NONE, defaultEndpoint 0.0.0.0 is the address that was called", async () => {
+    const to = async (host: string) => (await world.caller("server").send(`http://${host}:7084/`)).seen?.pod;
+    expect(await to(world.addressOf("server"))).toBe("server");
+    expect(await to("127.0.0.1")).toBe("unknown");
+    expect(await greeting("server", world.addressOf("server"), 7085)).toBe("server\n");
   });
 
   test("tls ends in the proxy", async () => {
@@ -216,6 +230,57 @@ describe("Sidecar IstioEgressListener", () => {
   test("captureMode NONE without a port listens on those of the services", async () => {
     expect((await send("bound", "127.0.0.1:9081/", "second")).seen?.pod).toBe("second-v1-0");
     expect(await greeting("bound", "127.0.0.1", 9000)).toBe("bytes-v1-0\n");
+  });
+});
+
+/** All that a peer answers to a request, until it closes. */
+async function exchange(socket: Socket, request: string): Promise<string> {
+  socket.write(request);
+  let text = "";
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+describe("Sidecar IstioEgressListener of protocol HTTP_PROXY", () => {
+  const ask = async (line: string) => {
+    const socket = await world.caller("caller").connect("127.0.0.1", 7777);
+    const authority = /([\w.]+:\d+)/.exec(line)?.[1] ?? "";
+    return exchange(socket, `${line} HTTP/1.1\r\nHost: ${authority}\r\nConnection: close\r\n\r\n`);
+  };
+
+  test("requests in absolute form go to the host and port that they name", async () => {
+    expect(await ask("GET http://first.shop.svc.cluster.local:9080/")).toContain('"pod":"first-v1-0"');
+    expect(await ask("GET http://second:9081/")).toContain('"pod":"second-v1-0"');
+  });
+
+  test("hosts and ports that its hosts do not have are refused", async () => {
+    expect(await ask("GET http://first:9999/")).toMatch(/^HTTP\/1\.1 502 /);
+    expect(await ask("GET http://example.com:80/")).toMatch(/^HTTP\/1\.1 502 /);
+  });
+
+  test("CONNECT is not offered, as in Istio", async () => {
+    expect(await ask("CONNECT first.shop.svc.cluster.local:9080")).toMatch(/^HTTP\/1\.1 40[34] /);
+  });
+});
+
+describe("Sidecar IstioEgressListener on a Unix socket", () => {
+  const connected = async (name: string): Promise<Socket> => {
+    const socket = connect({ path: join(folder, name), allowHalfOpen: true });
+    await once(socket, "connect");
+    return socket;
+  };
+
+  test("HTTP goes to the host and port that it names", async () => {
+    const request = (host: string) => `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+    expect(await exchange(await connected("http.sock"), request("first:9080"))).toContain('"pod":"first-v1-0"');
+    expect(await exchange(await connected("http.sock"), request("second:9080"))).toMatch(/^HTTP\/1\.1 502 /);
+  });
+
+  test("bytes go to the only port of the service", async () => {
+    const socket = await connected("bytes.sock");
+    const [bytes] = (await once(socket, "data")) as [Buffer];
+    expect(String(bytes)).toBe("bytes-v1-0\n");
+    socket.destroy();
   });
 });
 

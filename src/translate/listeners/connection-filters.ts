@@ -3,6 +3,7 @@ import type { MeshSettings } from "#model/mesh.ts";
 import type { Filter } from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { MongoProxySchema } from "#proto/gen/envoy/extensions/filters/network/mongo_proxy/v3/mongo_proxy_pb.js";
 import { RedisProxySchema } from "#proto/gen/envoy/extensions/filters/network/redis_proxy/v3/redis_proxy_pb.js";
+import { ConfigSchema as SetFilterStateSchema } from "#proto/gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js";
 import { TcpProxySchema } from "#proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { TcpTarget } from "../connections/chain.ts";
 import { protoDuration } from "../duration.ts";
@@ -61,4 +62,21 @@ export function connectionFilters(target: TcpTarget, mesh: MeshSettings): Filter
   if (protocol === "Redis" && mesh.protocols.redis) return [redisProxy(target)];
   const counted = protocol === "Mongo" && mesh.protocols.mongo ? [mongoProxy(target)] : [];
   return [...counted, tcpProxy(target, mesh)];
+}
+
+/** Lets a cluster of original destinations lead to the address that the caller has connected to. */
+export function calledAddress(): Filter {
+  const value = {
+    key: { case: "objectKey" as const, value: "envoy.network.transport_socket.original_dst_address" },
+    value: {
+      case: "formatString" as const,
+      value: {
+        format: {
+          case: "textFormatSource" as const,
+          value: { specifier: { case: "inlineString" as const, value: "%DOWNSTREAM_LOCAL_ADDRESS%" } },
+        },
+      },
+    },
+  };
+  return networkFilter("envoy.filters.network.set_filter_state", SetFilterStateSchema, { onNewConnection: [value] });
 }

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ServerTLSSettings } from "#api/istio/common.ts";
-import { endingTls } from "#model/ingress.ts";
+import { endingTls, ingressEndpoint } from "#model/ingress.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import { listenerProtocol, type Protocol } from "#model/protocol.ts";
 import type { InboundPort } from "#model/workloads.ts";
@@ -8,6 +8,7 @@ import { TrafficDirection } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
   type FilterChain,
   FilterChainSchema,
+  type Filter,
   type ListenerFilter,
 } from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
@@ -27,7 +28,7 @@ import { inboundStatName } from "../clusters/inbound.ts";
 import { canEnd, serverTls } from "../gateways/tls.ts";
 import { inboundRoutes } from "../routes/inbound.ts";
 import { listenerAccessLog } from "./access-log.ts";
-import { connectionFilters } from "./connection-filters.ts";
+import { calledAddress, connectionFilters } from "./connection-filters.ts";
 import { httpInspector, httpManager, originalDestination, originalSource, plainHttp, tlsInspector } from "./network.ts";
 import { wildcardAddress } from "./slots.ts";
 
@@ -44,6 +45,8 @@ interface InboundChains {
   readonly routes: RouteConfiguration;
   /** TLS that ends here. */
   readonly tls?: ServerTLSSettings;
+  /** Filters before that which speaks the protocol. */
+  readonly before?: readonly Filter[];
 }
 
 /**
@@ -51,7 +54,18 @@ interface InboundChains {
  * until proxies have certificates; chains for those of the mesh will stand beside these.
  */
 function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChain[] {
-  const { protocol, cluster, port, httpName, tcpName, statPrefix, tcpStatPrefix = cluster, routes, tls } = input;
+  const {
+    protocol,
+    cluster,
+    port,
+    httpName,
+    tcpName,
+    statPrefix,
+    tcpStatPrefix = cluster,
+    routes,
+    tls,
+    before = [],
+  } = input;
   const grpcWeb = protocol === "GRPC-Web";
   // Redis is understood where it is called: its filter has no use for an address that each connection has of its own.
   const target = speaking(
@@ -64,14 +78,17 @@ function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChai
     create(FilterChainSchema, {
       name: httpName,
       filterChainMatch: { ...match, applicationProtocols: [...applicationProtocols] },
-      filters: [httpManager({ statPrefix, routes: { kind: "inline", routes }, side: "inbound", grpcWeb }, mesh)],
+      filters: [
+        ...before,
+        httpManager({ statPrefix, routes: { kind: "inline", routes }, side: "inbound", grpcWeb }, mesh),
+      ],
       ...transport,
     });
   const tcp = (): FilterChain =>
     create(FilterChainSchema, {
       name: tcpName,
       filterChainMatch: match,
-      filters: connectionFilters(target, mesh),
+      filters: [...before, ...connectionFilters(target, mesh)],
       ...transport,
     });
   switch (listenerProtocol(protocol)) {
@@ -99,6 +116,14 @@ export function inboundName(port: Pick<InboundPort, "port" | "ingress">): string
 /** Whether callers connect to a listener of the port's own. */
 export function isBound({ ingress }: Pick<InboundPort, "ingress">): boolean {
   return ingress?.captureMode === "NONE";
+}
+
+/**
+ * Whether calls go on to the address that they came to where nothing was redirected, so that the connection itself has
+ * to say which that is.
+ */
+function toInstance(port: InboundPort): boolean {
+  return isBound(port) && port.ingress !== undefined && ingressEndpoint(port.ingress).kind === "instance";
 }
 
 /** TLS of a Sidecar's port that ends in the proxy. */
@@ -131,6 +156,7 @@ function portChains(port: InboundPort, mesh: MeshSettings): readonly FilterChain
       tcpName: name,
       statPrefix: `inbound_${name};`,
       tcpStatPrefix: inboundStatName(port, mesh),
+      ...(toInstance(port) && { before: [calledAddress()] }),
       routes: inboundRoutes({ port: port.port, host: first.host, servicePort: first.port, grpc }),
     },
     mesh,

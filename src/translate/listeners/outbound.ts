@@ -9,7 +9,7 @@ import {
   type ListenerFilter,
 } from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
-import { socketAddress } from "../address.ts";
+import { listenAddress, socketAddress } from "../address.ts";
 import { singleTarget, type TcpChain } from "../connections/chain.ts";
 import { noDuration, protoDuration } from "../duration.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
@@ -96,7 +96,7 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
 export function outboundListener(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings): Listener {
   return create(ListenerSchema, {
     name: listenerName(plan.address, plan.port),
-    address: socketAddress(plan.address, plan.port),
+    address: listenAddress(plan.address, plan.port),
     ...(plan.bound ? { maxConnectionsToAcceptPerSocketEvent: 1 } : { bindToPort: false }),
     trafficDirection: TrafficDirection.OUTBOUND,
     continueOnListenerFiltersTimeout: true,

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import type { MergedRule } from "#model/destinationrules.ts";
-import { isTls, listenerProtocol, type Protocol } from "#model/protocol.ts";
+import { isHttp, isTls, listenerProtocol, type Protocol } from "#model/protocol.ts";
 import type { EgressListener } from "#model/sidecars.ts";
 import { addressesIn, type Service, type ServicePort } from "#model/service.ts";
 import { meshGateway } from "#model/virtualservices.ts";
@@ -134,6 +134,8 @@ function tcpPlaces(input: SlotInput, port: ServicePort): readonly Place[] {
   return addresses.filter((address) => isIP(address) === 4).map((address) => ({ address, destinations: [] }));
 }
 
+type ListenerPort = NonNullable<EgressListener["port"]>;
+
 function portSlots(input: SlotInput, port: ServicePort): readonly Slot[] {
   const { service, listener } = input;
   const { number, protocol } = port;
@@ -165,6 +167,22 @@ function portSlots(input: SlotInput, port: ServicePort): readonly Slot[] {
   }
 }
 
+/** What a service needs of a listener for all ports: HTTP tells the port by itself, other bytes go to a service's only one. */
+function everyPortSlots(
+  input: SlotInput,
+  bind: string | undefined,
+  { number, protocol }: ListenerPort,
+): readonly Slot[] {
+  if (isHttp(protocol)) {
+    const socket = number === 0 && bind !== undefined;
+    const route = routeName(socket ? { kind: "socket", bind } : { kind: "proxy", port: number });
+    return [{ address: bind ?? wildcardAddress, port: number, protocol, route, tcp: [] }];
+  }
+  const [only, ...others] = input.service.ports.filter((port) => port.protocol !== "UDP");
+  if (!only || others.length > 0) return [];
+  return portSlots(input, { ...only, protocol }).map((slot) => ({ ...slot, port: number }));
+}
+
 /** The ports of a service that a listener is for, as it speaks with callers. */
 function portsFor({ service, listener }: SlotInput): readonly ServicePort[] {
   const wanted = listener?.port;
@@ -178,7 +196,10 @@ function portsFor({ service, listener }: SlotInput): readonly ServicePort[] {
 export function serviceSlots(input: SlotInput): readonly Slot[] {
   // What is another name of a service is called by the address of that one.
   if (input.service.resolution === "ALIAS") return [];
-  return portsFor(input).flatMap((port) =>
-    portSlots(input, port).map((slot) => (input.listener?.bound ? { ...slot, bound: true } : slot)),
-  );
+  const { listener } = input;
+  const slots =
+    listener?.everyPort && listener.port
+      ? everyPortSlots(input, listener.bind, listener.port)
+      : portsFor(input).flatMap((port) => portSlots(input, port));
+  return listener?.bound ? slots.map((slot) => ({ ...slot, bound: true })) : slots;
 }

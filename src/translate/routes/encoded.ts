@@ -49,7 +49,7 @@ function concatenated(parts: readonly Uint8Array[]): Uint8Array {
  * A route configuration of virtual hosts that are encoded already. A message is its fields one after the other, so the
  * hosts are put behind the others as they are.
  */
-export function encodeRoutes(name: string, hosts: readonly Uint8Array[]): EncodedResource {
-  const rest = toBinary(RouteConfigurationSchema, routeConfiguration(name, []));
+export function encodeRoutes(name: string, hosts: readonly Uint8Array[], ignorePort = true): EncodedResource {
+  const rest = toBinary(RouteConfigurationSchema, routeConfiguration(name, [], ignorePort));
   return encodeResourceBytes(RouteConfigurationSchema, concatenated([rest, ...hosts]), name);
 }

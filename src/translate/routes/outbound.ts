@@ -6,7 +6,7 @@ import { type Domain, hostDomains, type NamedService, serviceDomains } from "./d
 import { virtualHostName } from "./virtual-host.ts";
 
 /** On this port rules also serve their hosts where no service on the port is among them, as in Istio. */
-const plainHttpPort = 80;
+export const plainHttpPort = 80;
 
 /** A host with VirtualServices for it, by their keys in the order of precedence. */
 interface HostWithRules {
@@ -109,14 +109,18 @@ export function planVirtualHosts(hosts: OutboundHosts): readonly VirtualHostPlan
 /** The largest body of a direct response, as Istio allows; Envoy's own limit is 4 KiB. */
 const maxDirectResponseBytes = 1_048_576;
 
-/** A route configuration as all of ours are. */
-export function routeConfiguration(name: string, virtualHosts: readonly VirtualHost[]): RouteConfiguration {
+/** A route configuration as all of ours are; unless told, a `Host` means the same with and without its port. */
+export function routeConfiguration(
+  name: string,
+  virtualHosts: readonly VirtualHost[],
+  ignorePort = true,
+): RouteConfiguration {
   return create(RouteConfigurationSchema, {
     name,
     virtualHosts: [...virtualHosts],
     // A route may name a cluster that is not there yet; refusing the whole configuration would hold back the rest.
     validateClusters: false,
     maxDirectResponseBodySizeBytes: maxDirectResponseBytes,
-    ignorePortInHostMatching: true,
+    ignorePortInHostMatching: ignorePort,
   });
 }

@@ -4,17 +4,17 @@ import type { Query } from "#incremental/query.ts";
 import { type Bucket, bucketKey } from "#model/clients.ts";
 import { type Client, clientKey } from "#model/client.ts";
 import type { Model } from "#model/model.ts";
-import { listenerProtocol } from "#model/protocol.ts";
+import { isHttp, listenerProtocol } from "#model/protocol.ts";
 import { addressesIn, noAddress } from "#model/service.ts";
 import { meshGateway } from "#model/virtualservices.ts";
 import { type EncodedResource, sameResource } from "#proto/encoded.ts";
 import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
-import { parseRouteName, routeName } from "../names.ts";
+import { parseRouteName, type RouteName, routeName } from "../names.ts";
 import type { UnclaimedQuery } from "../unclaimed.ts";
 import { routeViewKey, type SidecarRouteView } from "../view.ts";
 import type { NamedService } from "./domains.ts";
 import { encodeHost, encodeRoutes, encodeVirtualHost, hostResourceName } from "./encoded.ts";
-import { planVirtualHosts, type VirtualHostPlan } from "./outbound.ts";
+import { plainHttpPort, planVirtualHosts, type VirtualHostPlan } from "./outbound.ts";
 import type { RoutingRuleQueries } from "./rule-queries.ts";
 import type { RoutePlace, RouteSource } from "./source.ts";
 import { byName, catchAll, virtualHost, virtualHostName } from "./virtual-host.ts";
@@ -128,23 +128,25 @@ export function sidecarRouteQueries(
     gateway: meshGateway,
   });
 
+  /** The virtual hosts of a port for what a client sees by one of its listeners. */
+  const planned = (client: Client, at: SidecarPort): readonly VirtualHostPlan[] =>
+    planVirtualHosts({
+      port: at.port,
+      namespace: at.view.namespace,
+      services: servicesOn(client, at.view.cluster, at.port),
+      hosts: model.virtualServices.meshHosts
+        .get(client)
+        .map(({ host, virtualServices }) => ({ host, rules: virtualServices })),
+      precedence: model.virtualServices.meshRules.get(client),
+      applies: (rule) => rules.applies(rule, placeOf(at)),
+    });
+
   const plans = engine.query<SidecarPort, ReadonlyMap<string, IdentifiedPlan>>({
     name: "virtual-host-plans",
     key: portKey,
     compute: ({ view, port }) => {
       const client = model.clients.onPort(view.client, port);
-      if (!client) return new Map();
-      const hosts = model.virtualServices.meshHosts.get(client);
-      return byName(
-        planVirtualHosts({
-          port,
-          namespace: view.namespace,
-          services: servicesOn(client, view.cluster, port),
-          hosts: hosts.map(({ host, virtualServices }) => ({ host, rules: virtualServices })),
-          precedence: model.virtualServices.meshRules.get(client),
-          applies: (rule) => rules.applies(rule, placeOf({ view, port })),
-        }).map(identified),
-      );
+      return client ? byName(planned(client, { view, port }).map(identified)) : new Map();
     },
   });
 
@@ -156,6 +158,31 @@ export function sidecarRouteQueries(
         : rules.routes({ rule: plan.rule, client, place, tls: false });
     return virtualHost(plan.name, plan.domains, routes);
   };
+
+  /** Whom callers see who name the port of a service themselves; undefined for routes of one port. */
+  const everyPortClient = (client: Client, asked: RouteName): Client | undefined =>
+    model.clients.egress(client).find(({ listener }) => {
+      if (asked.kind === "socket") return listener?.bind === asked.bind;
+      const port = listener?.port;
+      return asked.kind === "proxy" && (asked.port === 0 ? port === undefined : port?.number === asked.port);
+    })?.client;
+
+  /** Ports on which a client sees services with HTTP. */
+  const httpPorts = (client: Client): readonly number[] => {
+    const all = model.clients.services.get(client).flatMap((key) => model.services.service.get(key)?.ports ?? []);
+    const routed = all.filter(({ protocol }) => isHttp(protocol) || protocol === "Auto");
+    return [...new Set(routed.map(({ number }) => number))].toSorted((a, b) => a - b);
+  };
+
+  /** Every HTTP service by its names with a port; those on HTTP's own port without one too. */
+  const everyPortHosts = (client: Client, view: SidecarRouteView): readonly Uint8Array[] =>
+    httpPorts(client).flatMap((port) =>
+      planned(client, { view, port }).map((plan) => {
+        const named = plan.domains.map((domain) => `${domain}:${port}`);
+        const domains = port === plainHttpPort ? [...plan.domains, ...named] : named;
+        return hostOf({ view, port }, identified({ ...plan, domains }));
+      }),
+    );
 
   const encodedHost = engine.query<PlannedHost, Uint8Array>({
     name: "virtual-host",
@@ -200,15 +227,19 @@ export function sidecarRouteQueries(
     compute: ({ view, name }) => {
       const asked = parseRouteName(name);
       if (!asked) return undefined;
+      const everyPort = everyPortClient(view.client, asked);
+      const rest = encodeVirtualHost(catchAll(unclaimed.get(view.client)));
+      if (everyPort) return encodeRoutes(name, [...everyPortHosts(everyPort, view), rest], false);
+      if (asked.kind === "socket" || asked.kind === "proxy") return undefined;
       const { port } = asked;
-      const planned = plans.get({ view, port });
+      const ofPort = plans.get({ view, port });
       if (asked.kind === "service") {
-        const plan = planned.get(virtualHostName(asked.host, port));
+        const plan = ofPort.get(virtualHostName(asked.host, port));
         // The listener has the service's address, so every `Host` is meant for the service.
         return encodeRoutes(name, plan ? [hostOf({ view, port }, identified({ ...plan, domains: ["*"] }))] : []);
       }
-      const hosts = [...planned.values()].map((plan) => hostOf({ view, port }, plan));
-      return encodeRoutes(name, [...hosts, encodeVirtualHost(catchAll(unclaimed.get(view.client)))]);
+      const hosts = [...ofPort.values()].map((plan) => hostOf({ view, port }, plan));
+      return encodeRoutes(name, [...hosts, rest]);
     },
   });
 
