@@ -79,12 +79,21 @@ export function edit(mesh: OpenMesh, { put: changed, removed }: Edit): void {
   });
 }
 
-/** Opens a snapshot; with `traced` resources say what made them (`translate/trace.ts`). */
-export function openMesh(snapshot: MeshSnapshot, { traced = false } = {}): OpenMesh {
+/** How a snapshot is opened. */
+interface OpenOptions {
+  /** Whether resources say what made them (`translate/trace.ts`). */
+  readonly traced?: boolean;
+  /** Milliseconds since the epoch, by which certificates are judged; they count as valid unless given. */
+  readonly now?: number;
+}
+
+/** Opens a snapshot. */
+export function openMesh(snapshot: MeshSnapshot, { traced = false, now }: OpenOptions = {}): OpenMesh {
   const engine = new Engine();
   const model = createModel(engine);
   const settings = new SettingsParts();
   const mesh = { engine, model, settings, translator: createTranslator(engine, model, { traced }) };
+  if (now !== undefined) model.inputs.setTime(now);
   edit(mesh, { put: snapshot, removed: [] });
   return mesh;
 }

@@ -60,6 +60,9 @@ function holders({ connected, inSync }: ProxyCounts): Holders {
   return { connected, holding: inSync };
 }
 
+/** Milliseconds between looks at whether certificates have expired. */
+const timeStepMs = 60_000;
+
 /**
  * Runs a mesh's control plane until the signal aborts: sources, model, translation, xDS, and the API of proxies.
  * Nothing is served before the state has been read: a proxy that reconnects would lose what is not known yet.
@@ -72,6 +75,8 @@ export async function runDiscovery(
   const { clock, logger } = context;
   const engine = new Engine();
   const model = createModel(engine);
+  model.inputs.setTime(clock.now());
+  using _time = clock.every(timeStepMs, () => model.inputs.setTime(clock.now()));
   const source = createTranslator(engine, model);
   const verdicts: Verdicts = new Verdicts(engine, source, (keys) => statuses.recheck(keys));
   using connection = new Connection({ url: options.meshApi }, { clock });

@@ -38,6 +38,8 @@ export interface Inputs {
   putCluster(name: string, network: string): void;
   /** Forgets a member cluster and everything in it. */
   removeCluster(name: string): void;
+  /** Sets the time by which certificates are judged, in milliseconds since the epoch. */
+  setTime(now: number): void;
   /** Sets the mesh's configuration, in Istio's form. */
   setMesh(config: MeshInput): void;
 }
@@ -117,6 +119,7 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
         for (const slot of slots.values()) slot.forget(name);
       });
     },
+    setTime: (now) => tables.time.set("now", now),
     setMesh: (config) => tables.mesh.set("mesh", config),
   };
 }

@@ -62,6 +62,6 @@ export function createModel(engine: Engine): Model {
     envoyFilters: envoyFilterQueries(engine, tables, services),
     extensions: extensionQueries(engine, tables, services),
     credentials,
-    findings: findingQuery(engine, { tables, services, endpoints, rules, gateways, virtualServices }),
+    findings: findingQuery(engine, { tables, services, endpoints, rules, gateways, virtualServices, credentials }),
   };
 }

@@ -75,6 +75,8 @@ export interface Tables {
   readonly envoyFilters: ConfigTable<EnvoyFilterSpec>;
   readonly wasmPlugins: ConfigTable<WasmPluginSpec>;
   readonly trafficExtensions: ConfigTable<TrafficExtensionSpec>;
+  /** One row, `now`: milliseconds since the epoch, as coarse as whoever sets it likes. */
+  readonly time: Table<number>;
   /** Of clusters and of the mesh's own API, whose cluster is empty. */
   readonly secrets: Table<CredentialRow>;
   /** Those of the mesh's own API that hold authorities. */
@@ -144,6 +146,7 @@ export function declareTables(engine: Engine): Tables {
     envoyFilters: configTable(engine, "envoyfilters"),
     wasmPlugins: configTable(engine, "wasmplugins"),
     trafficExtensions: configTable(engine, "trafficextensions"),
+    time: engine.table("time"),
     secrets: engine.table("secrets"),
     configMaps: engine.table("configmaps"),
   };

@@ -38,6 +38,9 @@ function audienceFeed(kind: KindRef): Feed {
   return { kind, put: () => undefined, remove: () => undefined };
 }
 
+/** Kinds of the mesh's own API that may hold certificates. */
+export const credentialKinds = [secret, configMap];
+
 /** Which Secrets are read: those of types that may hold certificates. */
 export const secretSelection = { fieldSelector: secretSelector };
 

@@ -169,10 +169,29 @@ describe("protocol", () => {
     expect(full.resources.map(({ name }) => name)).toEqual(["table"]);
   });
 
+  test("secrets are never taken away, nor is it said that there are none", async () => {
+    const secret = (version: number) => ({ ...endpoints("key", [version]), typeUrl: typeUrls.secret });
+    source.setScopes("all", { [typeUrls.cluster]: ["clusters"], [typeUrls.secret]: ["secrets"] });
+    source.set("secrets", secret(1));
+    await serve();
+    const client = connect();
+    client.ask({ node, typeUrl: typeUrls.secret, resourceNamesSubscribe: ["key", "missing"] });
+    const first = await eventually("the secret that there is", () => client.responses[0]);
+    expect([first.resources.map(({ name }) => name), first.removedResources]).toEqual([["key"], []]);
+    client.ask({ typeUrl: typeUrls.secret, responseNonce: first.nonce });
+    source.delete("secrets", "key");
+    // What is asked for later is answered next.
+    client.ask({ typeUrl: typeUrls.cluster });
+    await eventually("clusters come", () => client.responses.find(({ typeUrl }) => typeUrl === typeUrls.cluster));
+    source.set("secrets", secret(2));
+    const last = await eventually("it comes back", () => client.responses[2]);
+    expect([last.typeUrl, last.resources.map(({ name }) => name)]).toEqual([typeUrls.secret, ["key"]]);
+  });
+
   test("types that are not served are passed over", async () => {
     await serve();
     const client = connect();
-    client.ask({ node, typeUrl: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret" });
+    client.ask({ node, typeUrl: "type.googleapis.com/envoy.service.runtime.v3.Runtime" });
     client.ask({ typeUrl: typeUrls.cluster });
     await eventually("clusters come", () => client.responses[0]);
     expect(client.ended).toBeUndefined();

@@ -83,6 +83,8 @@ export class Backends implements AsyncDisposable {
   readonly authority = createAuthority("pods");
   /** Serves connections to the port `raw`; sends back what it gets unless told. */
   raw: (socket: Socket, pod: string) => void = (socket) => void socket.pipe(socket);
+  /** The certificate of all Pods. */
+  readonly certificate = this.authority.issue(certifiedName);
   readonly #podOf: ReadonlyMap<string, string>;
   readonly #behaviours = new Map<string, Behaviour>();
   readonly #servers: Server[] = [];
@@ -110,7 +112,7 @@ export class Backends implements AsyncDisposable {
     });
     const h2c = createHttp2((request, response) => void this.#answer(request, response));
     h2c.on("session", (session) => session.on("ping", () => this.pinged.push(this.#podAt(session.socket))));
-    const { certificate: cert, key } = this.authority.issue(certifiedName);
+    const { certificate: cert, key } = this.certificate;
     const secured = { cert, key, requestCert: true, rejectUnauthorized: false };
     const https = createHttps(secured, (request, response) => void this.#answer(request, response));
     https.on("secureConnection", (socket) => this.#note(socket));

@@ -19,6 +19,8 @@ const settings = {
   misnamed: "sni: second.test, subjectAltNames: [other.test], caCertificates: @ca",
   strange: `sni: third.test, subjectAltNames: [${certifiedName}], caCertificates: @strange`,
   system: "sni: fourth.test",
+  revoked: `sni: seventh.test, subjectAltNames: [${certifiedName}], caCertificates: @ca, caCrl: @crl`,
+  unrevoked: `sni: eighth.test, subjectAltNames: [${certifiedName}], caCertificates: @ca, caCrl: @other`,
   careless: "sni: fifth.test, insecureSkipVerify: true",
   mutual: `mode: MUTUAL, sni: sixth.test, subjectAltNames: [${certifiedName}], caCertificates: @ca, clientCertificate: @client, privateKey: @key`,
 } as const;
@@ -62,10 +64,12 @@ spec:
         rule("entry.test", "sni: asked.test, caCertificates: @ca"),
       ],
     },
-    (authority) => {
+    (authority, pods) => {
       const { certificate, key } = authority.issue("client.test");
       const texts = {
         ca: authority.certificate,
+        crl: authority.revoke(pods),
+        other: authority.revoke(certificate),
         client: certificate,
         key,
         strange: createAuthority("strange").certificate,
@@ -100,6 +104,11 @@ describe("ClientTLSSettings mode SIMPLE", () => {
 
   test("a certificate of an authority that is not in caCertificates is not taken", async () => {
     expect((await call("strange")).text).toBe("");
+  });
+
+  test("caCrl: a server whose certificate is revoked is not taken", async () => {
+    expect((await call("unrevoked")).text).toBe("unrevoked-v1-0");
+    expect((await call("revoked")).text).toBe("");
   });
 
   test("without caCertificates the system's authorities are asked", async () => {

@@ -2,9 +2,9 @@
  * What gateways listen for besides plain HTTP: TLS that they end or pass on, and TCP. Names of groups are those of Istio's
  * reference "Gateway".
  */
+import { X509Certificate } from "node:crypto";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
-import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
@@ -12,12 +12,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Certificate, createAuthority } from "#base/testing/certificate.ts";
 import { addition, envoyFilter, lua } from "./envoy-filters.ts";
 import { greeting } from "./greeting.ts";
+import { type TlsAnswer, tlsRequest } from "./tls-request.ts";
 import { World } from "./world.ts";
 
 const authority = createAuthority("test authority");
 const stranger = createAuthority("another authority");
 const client = authority.issue("client.example.com", "spiffe://cluster.local/ns/shop/sa/client");
 const guest = authority.issue("guest.example.com");
+const rsa = authority.issueFor({ names: ["one.example.com"], rsa: 2048 });
+const ecdsa = authority.issue("one.example.com");
 
 let world: World;
 let folder: string;
@@ -49,6 +52,9 @@ beforeAll(async () => {
   const one = files("one", authority.issue("one.example.com"));
   const two = files("two", authority.issue("two.example.com", "*.two.example.com"));
   const ca = `caCertificates: ${join(folder, "ca.crt")}`;
+  writeFileSync(join(folder, "ca.crl"), authority.revoke(guest.certificate));
+  const crl = `caCrl: ${join(folder, "ca.crl")}`;
+  const [firstPair, secondPair] = [files("rsa", rsa), files("ecdsa", ecdsa)];
   world = await World.start("t", {
     proxies: [{ name: "edge", type: "router", namespace: "edge", labels: { istio: "ingress" } }],
     services: [
@@ -82,6 +88,8 @@ spec:
     - { port: { number: 8447, name: passed-https, protocol: HTTPS }, hosts: ["*.example.com"], tls: { mode: PASSTHROUGH } }
     - { port: { number: 8448, name: https-first, protocol: HTTPS }, hosts: [one.example.com], tls: { mode: SIMPLE, ${one} } }
     - { port: { number: 8448, name: http-after, protocol: HTTP }, hosts: [any.example.com] }
+    - { port: { number: 8449, name: pairs, protocol: HTTPS }, hosts: ["*"], tls: { mode: SIMPLE, tlsCertificates: [{ ${firstPair} }, { ${secondPair} }] } }
+    - { port: { number: 8450, name: revoking, protocol: HTTPS }, hosts: ["*"], tls: { mode: MUTUAL, ${one}, ${ca}, ${crl} } }
     - { port: { number: 9100, name: tcp, protocol: TCP }, hosts: ["*"] }
     - { port: { number: 9101, name: tcp-more, protocol: TCP }, hosts: ["*"] }
     - { port: { number: 8092, name: http-inside, protocol: HTTP }, bind: 127.0.0.1, hosts: [inside.example.com] }
@@ -154,14 +162,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-interface Answer {
-  readonly status: number | undefined;
-  readonly alpn: string | false | null;
-  readonly version: string | null;
-  readonly certifiedFor: string | undefined;
-  readonly headers: Readonly<Record<string, string>>;
-}
-
 /** What callers hear when nobody takes their connection. */
 const broken = /ECONNRESET|EPIPE|closed|disconnected/;
 /** What callers hear whose certificate is not taken: an alert, unless they were still sending when the connection broke. */
@@ -173,24 +173,9 @@ async function ask(
   servername: string,
   options: ConnectionOptions = {},
   host = servername,
-): Promise<Answer> {
+): Promise<TlsAnswer> {
   const socket = await world.outside.connect(world.addressOf("edge"), port);
-  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
-  const secure = connectTls({ socket, servername, ca: [authority.certificate], ...options });
-  secure.once("error", reject).once("close", () => reject(new Error("closed")));
-  const request = httpsRequest({ host, path: "/", createConnection: () => secure, headers: { host } }, (response) => {
-    let text = "";
-    response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-    response.on("end", () => {
-      const { alpnProtocol: alpn } = secure;
-      const headers = text.startsWith("{") ? (JSON.parse(text) as { headers: Record<string, string> }).headers : {};
-      const certifiedFor = secure.getPeerCertificate().subjectaltname;
-      resolve({ status: response.statusCode, alpn, version: secure.getProtocol(), certifiedFor, headers });
-      secure.destroy();
-    });
-  });
-  request.once("error", reject).end();
-  return promise;
+  return tlsRequest(socket, servername, { ca: [authority.certificate], ...options }, host);
 }
 
 /** What a peer behind TLS says first, and for whom it is certified. */
@@ -236,8 +221,25 @@ describe("Server port HTTPS, ServerTLSSettings mode SIMPLE", () => {
   });
 });
 
+describe("ServerTLSSettings tlsCertificates", () => {
+  test.each([
+    ["RSA", rsa],
+    ["ECDSA", ecdsa],
+  ] as const)("a caller of %s gets that certificate", async (kind, { certificate }) => {
+    const ciphers = `ECDHE-${kind}-AES128-GCM-SHA256`;
+    const { fingerprint } = await ask(8449, "one.example.com", { maxVersion: "TLSv1.2", ciphers }, "any.example.com");
+    expect(fingerprint).toBe(new X509Certificate(certificate).fingerprint256);
+  });
+});
+
 describe("ServerTLSSettings mode MUTUAL", () => {
   const { certificate: cert, key } = client;
+
+  test("caCrl: whose certificate is revoked is refused", async () => {
+    expect((await ask(8450, "one.example.com", { cert, key }, "any.example.com")).status).toBe(200);
+    const shown = { cert: guest.certificate, key: guest.key };
+    await expect(ask(8450, "one.example.com", shown, "any.example.com")).rejects.toThrow(refused);
+  });
 
   test("a client certificate of the authority with one of the names is let in, and told to the workload", async () => {
     const { status, headers } = await ask(8444, "one.example.com", { cert, key }, "any.example.com");

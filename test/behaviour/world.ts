@@ -135,12 +135,17 @@ export class World implements AsyncDisposable {
 
   /**
    * @param name tells worlds of one process apart.
-   * @param prepare is called with the authority of the backends' certificates before any proxy starts.
+   * @param prepare is called with the authority of the backends' certificates, and with what it signed for them, before any
+   *   object is read or any proxy starts.
    */
-  static async start(name: string, spec: WorldSpec, prepare?: (authority: Authority) => void): Promise<World> {
+  static async start(
+    name: string,
+    spec: WorldSpec,
+    prepare?: (authority: Authority, certificate: string) => void,
+  ): Promise<World> {
     const world = new World(spec);
     try {
-      prepare?.(world.backends.authority);
+      prepare?.(world.backends.authority, world.backends.certificate.certificate);
       await world.#start(name, spec);
       return world;
     } catch (fault) {
@@ -231,6 +236,11 @@ export class World implements AsyncDisposable {
   /** Edits objects of the mesh, or of a cluster, as one change. */
   apply(yaml: string, cluster = ""): void {
     this.#put(objectsOf(this.#withAddresses(yaml)), cluster);
+  }
+
+  /** Takes an object away. */
+  remove(kind: string, name: string, namespace = "shop", cluster = ""): void {
+    this.model.inputs.remove(kind, { namespace, name }, cluster);
   }
 
   /** Replaces the settings of the mesh. */

@@ -21,6 +21,8 @@ export interface AnalysisInput {
   readonly files: Loaded;
   readonly analyzers: readonly Analyzer[];
   readonly validator: Validator;
+  /** Milliseconds since the epoch, by which certificates are judged; they count as valid unless given. */
+  readonly now?: number;
 }
 
 /** An object that replaces another keeps its age, which decides conflicts. */
@@ -92,10 +94,10 @@ function byWeight(a: Message, b: Message): number {
 }
 
 /** Everything that can be said of a mesh, of files, or of the mesh as it would be with the files. */
-export function analyze({ snapshot, live, files, analyzers, validator }: AnalysisInput): readonly Message[] {
+export function analyze({ snapshot, live, files, analyzers, validator, now }: AnalysisInput): readonly Message[] {
   const put = aged(files.objects, snapshot);
   const wanted = edited(snapshot, { put, removed: [] });
-  const objects = meshObjects([...wanted, ...fileWorkloads(put, wanted)], live, validator);
+  const objects = meshObjects([...wanted, ...fileWorkloads(put, wanted)], live, validator, now);
   const problems = analyzers.flatMap((analyzer) => [...analyzer.problems(objects)]);
   return [...fileMessages(files), ...messagesOf(repaired(problems, objects), files.objects)].toSorted(byWeight);
 }

@@ -55,8 +55,11 @@ function subject<Spec>(object: ResourceObject, cluster: string): Subject<Spec> {
   return { ref: refOf(object, cluster), namespace, name, cluster, labels, annotations, spec, object };
 }
 
-/** Opens a snapshot for analyzers. */
-export function meshObjects(snapshot: MeshSnapshot, live: boolean, validator: Validator): MeshObjects {
+/**
+ * Opens a snapshot for analyzers.
+ * @param now the time by which certificates are judged; absent, they count as valid.
+ */
+export function meshObjects(snapshot: MeshSnapshot, live: boolean, validator: Validator, now?: number): MeshObjects {
   // Gateway API has kinds of the same names as Istio's.
   const own = snapshot.filter(({ object }) => !object.apiVersion.startsWith("gateway.networking.k8s.io/"));
   const byKind = new Map(
@@ -69,7 +72,7 @@ export function meshObjects(snapshot: MeshSnapshot, live: boolean, validator: Va
   const pods = Map.groupBy(allPods, ({ namespace }) => namespace);
   return {
     snapshot,
-    mesh: openMesh(snapshot),
+    mesh: openMesh(snapshot, now === undefined ? {} : { now }),
     live,
     validator,
     all,

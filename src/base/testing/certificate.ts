@@ -1,10 +1,24 @@
-import { generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto";
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
+import { bits, der, identifier, integer, pem, sequence, time } from "./der.ts";
 
 /** A certificate with its key, as PEM texts. */
 export interface Certificate {
   readonly certificate: string;
   readonly key: string;
+}
+
+/** A certificate that is asked for. */
+export interface CertificateRequest {
+  /** DNS names, addresses or URIs. */
+  readonly names: readonly string[];
+  /** Bits of an RSA key; an ECDSA key unless told. */
+  readonly rsa?: number;
+  /** Curve of an ECDSA key, P-256 unless told. */
+  readonly curve?: string;
+  /** From an hour ago for a day unless told. */
+  readonly from?: Date;
+  readonly until?: Date;
 }
 
 /** Signs certificates: an authority that tests make for themselves. */
@@ -13,33 +27,29 @@ export interface Authority {
   readonly certificate: string;
   /** A certificate for names: DNS names, addresses or URIs. */
   issue(...names: readonly string[]): Certificate;
+  /** A certificate as asked for. */
+  issueFor(request: CertificateRequest): Certificate;
+  /** The list of these certificates as revoked ones (RFC 5280), as a PEM text. */
+  revoke(...certificates: readonly string[]): string;
+  /** A response of OCSP (RFC 6960) that a certificate is good, in DER. */
+  staple(certificate: string): Buffer;
 }
 
-/** Identifiers of X.509 in DER, RFC 5280 and RFC 5480. */
+/** Identifiers of X.509 in DER, RFC 5280, RFC 5480 and RFC 6960. */
 const oid = {
   commonName: [0x55, 0x04, 0x03],
   subjectAltName: [0x55, 0x1d, 0x11],
   basicConstraints: [0x55, 0x1d, 0x13],
   ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
+  sha1: [0x2b, 0x0e, 0x03, 0x02, 0x1a],
+  basicOcsp: [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01],
 } as const;
 
-function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
-  const body = Buffer.concat(parts);
-  const { length } = body;
-  const size = length < 128 ? [length] : length < 256 ? [0x81, length] : [0x82, length >> 8, length & 255];
-  return Buffer.concat([Buffer.from([tag, ...size]), body]);
-}
-
-const sequence = (...parts: readonly Uint8Array[]): Buffer => der(0x30, ...parts);
-const identifier = (bytes: readonly number[]): Buffer => der(0x06, Buffer.from(bytes));
 const algorithm = sequence(identifier(oid.ecdsaWithSha256));
+const dayMs = 86_400_000;
 
 function nameOf(common: string): Buffer {
   return sequence(der(0x31, sequence(identifier(oid.commonName), der(0x0c, Buffer.from(common)))));
-}
-
-function time(at: Date): Buffer {
-  return der(0x18, Buffer.from(at.toISOString().replaceAll(/[-:T]|\.\d+/g, "")));
 }
 
 function altName(name: string): Buffer {
@@ -51,47 +61,103 @@ function extension(id: readonly number[], value: Buffer): Buffer {
   return sequence(identifier(id), der(0x04, value));
 }
 
-interface Request {
-  readonly subject: string;
-  readonly names: readonly string[];
+/** What an authority puts its name to, with the signature. */
+function signedBody(body: Buffer, key: KeyObject): Buffer {
+  return sequence(body, algorithm, bits(sign("sha256", body, key)));
+}
+
+interface Subject {
+  readonly name: string;
   readonly publicKey: KeyObject;
   readonly authority: boolean;
 }
 
-/** A certificate that is good for a day. */
-function signed({ subject, names, publicKey, authority }: Request, issuer: string, key: KeyObject): string {
+function signed(
+  { name, publicKey, authority }: Subject,
+  { names, from, until }: CertificateRequest,
+  issuer: string,
+  key: KeyObject,
+): string {
   const now = Date.now();
   const extensions = [
     extension(oid.basicConstraints, sequence(...(authority ? [der(0x01, Buffer.from([255]))] : []))),
     ...(names.length > 0 ? [extension(oid.subjectAltName, sequence(...names.map(altName)))] : []),
   ];
   const body = sequence(
-    der(0xa0, der(0x02, Buffer.from([2]))),
-    der(0x02, Buffer.from([1]), randomBytes(8)),
+    der(0xa0, integer(Buffer.from([2]))),
+    integer(Buffer.from([1]), randomBytes(8)),
     algorithm,
     nameOf(issuer),
-    sequence(time(new Date(now - 3_600_000)), time(new Date(now + 86_400_000))),
-    nameOf(subject),
+    sequence(time(from ?? new Date(now - 3_600_000)), time(until ?? new Date(now + dayMs))),
+    nameOf(name),
     publicKey.export({ type: "spki", format: "der" }),
     der(0xa3, sequence(...extensions)),
   );
-  const signature = der(0x03, Buffer.from([0]), sign("sha256", body, key));
-  const text = sequence(body, algorithm, signature)
-    .toString("base64")
-    .replaceAll(/.{64}(?=.)/g, "$&\n");
-  return `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`;
+  return pem("CERTIFICATE", signedBody(body, key));
+}
+
+function serialOf(certificate: string): Buffer {
+  return integer(Buffer.from(new X509Certificate(certificate).serialNumber, "hex"));
+}
+
+function revoked(certificates: readonly string[], issuer: string, key: KeyObject): string {
+  const now = Date.now();
+  const entries = certificates.map((each) => sequence(serialOf(each), time(new Date(now - 60_000))));
+  const body = sequence(
+    integer(Buffer.from([1])),
+    algorithm,
+    nameOf(issuer),
+    time(new Date(now - 60_000)),
+    time(new Date(now + dayMs)),
+    ...(entries.length > 0 ? [sequence(...entries)] : []),
+  );
+  return pem("X509 CRL", signedBody(body, key));
+}
+
+function hash(bytes: Uint8Array): Buffer {
+  return der(0x04, createHash("sha1").update(bytes).digest());
+}
+
+function good(
+  certificate: string,
+  issuer: string,
+  own: { readonly publicKey: KeyObject; readonly privateKey: KeyObject },
+) {
+  const now = Date.now();
+  // The point itself: what stands last in the key's encoding.
+  const publicBytes = own.publicKey.export({ type: "spki", format: "der" }).subarray(-65);
+  const about = sequence(
+    sequence(identifier(oid.sha1)),
+    hash(nameOf(issuer)),
+    hash(publicBytes),
+    serialOf(certificate),
+  );
+  const until = der(0xa0, time(new Date(now + dayMs)));
+  const answer = sequence(about, der(0x80), time(new Date(now - 60_000)), until);
+  const body = sequence(der(0xa1, nameOf(issuer)), time(new Date(now - 60_000)), sequence(answer));
+  const basic = sequence(identifier(oid.basicOcsp), der(0x04, signedBody(body, own.privateKey)));
+  return sequence(der(0x0a, Buffer.from([0])), der(0xa0, basic));
 }
 
 /** A new authority. */
 export function createAuthority(subject: string): Authority {
   const own = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+  const issueFor = (request: CertificateRequest): Certificate => {
+    const { names, rsa, curve = "prime256v1" } = request;
+    const { publicKey, privateKey } =
+      rsa === undefined
+        ? generateKeyPairSync("ec", { namedCurve: curve })
+        : generateKeyPairSync("rsa", { modulusLength: rsa });
+    const holder = { name: names[0] ?? "nobody", publicKey, authority: false };
+    const key = privateKey.export({ type: "pkcs8", format: "pem" });
+    return { certificate: signed(holder, request, subject, own.privateKey), key };
+  };
+  const self = { name: subject, publicKey: own.publicKey, authority: true };
   return {
-    certificate: signed({ subject, names: [], publicKey: own.publicKey, authority: true }, subject, own.privateKey),
-    issue(...names) {
-      const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
-      const request = { subject: names[0] ?? "nobody", names, publicKey, authority: false };
-      const key = privateKey.export({ type: "pkcs8", format: "pem" });
-      return { certificate: signed(request, subject, own.privateKey), key };
-    },
+    certificate: signed(self, { names: [] }, subject, own.privateKey),
+    issue: (...names) => issueFor({ names }),
+    issueFor,
+    revoke: (...certificates) => revoked(certificates, subject, own.privateKey),
+    staple: (certificate) => good(certificate, subject, own),
   };
 }

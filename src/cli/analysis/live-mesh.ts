@@ -1,16 +1,15 @@
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import type { MeshSnapshot, PlacedObject } from "#analysis/snapshot.ts";
 import type { MeshProxy } from "#analysis/diff.ts";
-import { configMap } from "#api/kubernetes/config-map.ts";
+import { secret } from "#api/kubernetes/secret.ts";
 import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
 import { mesh as meshKind } from "#api/weft/mesh.ts";
 import { systemClock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
 import { Client, type KindRef } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
-import { configMapPlace } from "#model/mesh-config.ts";
 import { clusterKinds } from "#sources/cluster.ts";
-import { istioKinds } from "#sources/mesh.ts";
+import { credentialKinds, istioKinds, secretSelection } from "#sources/mesh.ts";
 import { listProxies, proxyName } from "../proxy/proxies.ts";
 
 /** The objects of a mesh as its APIs tell of them now. */
@@ -29,7 +28,9 @@ export interface LiveMesh extends LiveObjects {
 }
 
 async function listed(client: Client, kinds: readonly KindRef[], cluster: string): Promise<readonly PlacedObject[]> {
-  const lists = await Promise.all(kinds.map(async (kind) => client.of(kind).list()));
+  const lists = await Promise.all(
+    kinds.map(async (kind) => client.of(kind).list(kind === secret ? secretSelection : {})),
+  );
   return lists.flatMap(({ items }) => items.map((object) => ({ object, cluster })));
 }
 
@@ -53,12 +54,6 @@ async function listedIn(name: string, member: Client, kinds: readonly KindRef[])
   }
 }
 
-/** Istio's MeshConfig, where its ConfigMap is there. */
-async function meshConfig(client: Client): Promise<readonly PlacedObject[]> {
-  const object = await client.of(configMap).find(configMapPlace);
-  return object ? [{ object, cluster: "" }] : [];
-}
-
 /** The kinds that are read of a mesh. */
 interface ReadKinds {
   readonly own: readonly KindRef[];
@@ -66,14 +61,17 @@ interface ReadKinds {
 }
 
 /** What translation reads. */
-const translated: ReadKinds = { own: [...istioKinds, namespaceKind], cluster: clusterKinds };
+const translated: ReadKinds = {
+  own: [...istioKinds, namespaceKind, ...credentialKinds],
+  cluster: [...clusterKinds, secret],
+};
 
 /**
  * Reads a mesh's own objects and those of its clusters.
  * @throws WeftError that names the cluster that cannot be read.
  */
 export async function readObjects(client: Client, kinds: ReadKinds): Promise<LiveObjects> {
-  const own = [...(await listed(client, [clusterKind, meshKind, ...kinds.own], "")), ...(await meshConfig(client))];
+  const own = await listed(client, [clusterKind, meshKind, ...kinds.own], "");
   const members = new Map<string, Client>();
   const dispose = (): void => {
     for (const member of members.values()) member.connection[Symbol.dispose]();

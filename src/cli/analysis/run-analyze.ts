@@ -6,10 +6,12 @@ import { isAtLeast, parseSuppression, selected, type Suppression } from "#analys
 import type { MeshSnapshot } from "#analysis/snapshot.ts";
 import { kinds } from "#api/kinds.ts";
 import { deployment } from "#api/kubernetes/deployment.ts";
+import { secret } from "#api/kubernetes/secret.ts";
 import { messageTypes } from "#api/message-types.ts";
 import { Validator } from "#api/validation.ts";
 import { WeftError } from "#base/errors.ts";
 import { clusterKinds } from "#sources/cluster.ts";
+import { credentialKinds } from "#sources/mesh.ts";
 import { openApi } from "../context.ts";
 import { serialize } from "../output.ts";
 import type { AnalyzeFlags } from "./analyze.ts";
@@ -55,8 +57,11 @@ function clusterOfFiles(clusters: readonly string[], wanted: string | undefined)
 }
 
 const readKinds = {
-  own: kinds.filter(({ group }) => group.endsWith(".istio.io") || group === "gateway.networking.k8s.io"),
-  cluster: [...clusterKinds, deployment],
+  own: [
+    ...kinds.filter(({ group }) => group.endsWith(".istio.io") || group === "gateway.networking.k8s.io"),
+    ...credentialKinds,
+  ],
+  cluster: [...clusterKinds, secret, deployment],
 };
 
 async function liveMaterial(paths: readonly string[], flags: AnalyzeFlags): Promise<Material> {
@@ -142,7 +147,7 @@ export async function runAnalyze(args: readonly string[], flags: AnalyzeFlags): 
   const wanted = { suppressions: suppressions(flags.suppress), analyzers: wantedAnalyzers(flags.analyzer) };
   const material = useKube === "false" ? offlineMaterial(paths, flags) : await liveMaterial(paths, flags);
   const { snapshot, live, files } = material;
-  const all = analyze({ snapshot, live, files, analyzers: wanted.analyzers, validator });
+  const all = analyze({ snapshot, live, files, analyzers: wanted.analyzers, validator, now: Date.now() });
   const namespace = flags.allNamespaces === true ? undefined : material.namespace;
   const messages = selected(all, [...snapshot, ...files.objects], {
     ...(namespace !== undefined && { namespace }),

@@ -41,6 +41,8 @@ export interface CredentialView {
 export interface CredentialQueries {
   /** A credential. */
   readonly credential: Query<CredentialView, Credential>;
+  /** How a certificate's time stands to the model's; valid where that was never set. */
+  readonly timeOf: (validity: Validity) => "valid" | "expired" | "early";
 }
 
 function broken({ ref }: CredentialRow, problem: string): Credential {
@@ -114,5 +116,21 @@ export function credentialQueries(engine: Engine, tables: Tables): CredentialQue
       return first?.kind === "broken" && (second.kind === "missing" || second.kind === "broken") ? first : second;
     },
   });
-  return { credential };
+  /** Whether the model's time has come to an instant. */
+  const reached = engine.query<number, boolean | undefined>({
+    name: "time-reached",
+    key: String,
+    compute: (instant) => {
+      const now = tables.time.get("now");
+      return now === undefined ? undefined : now >= instant;
+    },
+  });
+
+  return {
+    credential,
+    timeOf: ({ from, until }) => {
+      if (reached.get(until) === true) return "expired";
+      return reached.get(from) === false ? "early" : "valid";
+    },
+  };
 }

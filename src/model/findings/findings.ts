@@ -2,12 +2,14 @@ import type { Finding } from "#api/finding.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { RuleQueries } from "../destinationrules.ts";
+import type { CredentialQueries } from "../credentials/queries.ts";
 import type { EndpointQueries } from "../endpoints.ts";
 import type { GatewayQueries } from "../gateways.ts";
 import type { Config } from "../rows.ts";
 import type { ServiceQueries } from "../services.ts";
 import type { Tables } from "../tables.ts";
 import type { VirtualServiceQueries } from "../virtualservices.ts";
+import { gatewayCredentialProblems, ruleCredentialProblems } from "./credentials.ts";
 import { destinationRuleProblems } from "./destinationrule.ts";
 import { findingsOf, type Problem } from "./finding.ts";
 import { virtualServiceProblems } from "./virtualservice.ts";
@@ -28,6 +30,7 @@ export interface FindingContext {
   readonly rules: RuleQueries;
   readonly gateways: GatewayQueries;
   readonly virtualServices: VirtualServiceQueries;
+  readonly credentials: CredentialQueries;
 }
 
 /** What an object refers to in vain, or in conflict with others; empty for other kinds and unknown objects. */
@@ -52,9 +55,15 @@ export function findingQuery(engine: Engine, context: FindingContext): FindingQu
         case "VirtualService":
           return judged(tables.virtualServices.rows.get(key), (row) => virtualServiceProblems(row, context));
         case "DestinationRule":
-          return judged(tables.destinationRules.rows.get(key), (row) => destinationRuleProblems(row, context));
+          return judged(tables.destinationRules.rows.get(key), (row) => [
+            ...destinationRuleProblems(row, context),
+            ...ruleCredentialProblems(row, context),
+          ]);
         case "Gateway":
-          return judged(tables.gateways.rows.get(key), (row) => gatewayProblems(row, context));
+          return judged(tables.gateways.rows.get(key), (row) => [
+            ...gatewayProblems(row, context),
+            ...gatewayCredentialProblems(row, context),
+          ]);
         case "Sidecar":
           return judged(tables.sidecars.rows.get(key), (row) => sidecarProblems(row, context));
         case "ServiceEntry":

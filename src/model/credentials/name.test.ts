@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import {
+  authoritiesResource,
+  certificateResource,
+  clientAuthoritiesResource,
+  mayRead,
+  parseCredential,
+} from "./name.ts";
+
+describe("names of credentials", () => {
+  it.each([
+    ["shop", "kubernetes://shop", "kubernetes://shop-cacert"],
+    ["kubernetes://a/shop", "kubernetes://a/shop", "kubernetes://a/shop-cacert"],
+    ["kubernetes-gateway://a/shop", "kubernetes-gateway://a/shop", "kubernetes-gateway://a/shop-cacert"],
+    ["configmap://a/shop", "configmap://a/shop", "configmap://a/shop-cacert"],
+    ["sds://shop", "kubernetes://shop", "kubernetes://shop-cacert"],
+    ["invalid://x", "invalid://", "invalid://"],
+  ])("%s is asked for as %s, its authorities as %s", (written, certificate, authorities) => {
+    expect([certificateResource(written), authoritiesResource(written)]).toEqual([certificate, authorities]);
+  });
+
+  it.each([
+    ["clients", "kubernetes://clients-cacert"],
+    ["clients-cacert", "kubernetes://clients-cacert"],
+    ["configmap://a/clients", "configmap://a/clients"],
+  ])("client authorities %s are asked for as %s", (written, resource) => {
+    expect(clientAuthoritiesResource(written)).toBe(resource);
+  });
+
+  it.each([
+    ["kubernetes://a", { kind: "Secret", namespace: "edge", name: "a", wanted: "certificate", ofMesh: false }],
+    [
+      "kubernetes://a-cacert",
+      { kind: "Secret", namespace: "edge", name: "a-cacert", wanted: "authorities", ofMesh: false },
+    ],
+    ["kubernetes://b/a", { kind: "Secret", namespace: "b", name: "a", wanted: "certificate", ofMesh: false }],
+    ["kubernetes-gateway://b/a", { kind: "Secret", namespace: "b", name: "a", wanted: "certificate", ofMesh: true }],
+    ["configmap://b/a", { kind: "ConfigMap", namespace: "b", name: "a", wanted: "authorities", ofMesh: true }],
+  ])("%s is %o", (resource, place) => {
+    expect(parseCredential(resource, "edge")).toEqual(place);
+  });
+
+  it.each([
+    "",
+    "a",
+    "default",
+    "ROOTCA",
+    "invalid://",
+    "builtin://",
+    "kubernetes://",
+    "kubernetes:///a",
+    "kubernetes://a/",
+    "kubernetes-gateway://a",
+    "configmap://a",
+  ])("%j is none", (resource) => {
+    expect(parseCredential(resource, "edge")).toBeUndefined();
+  });
+
+  it("Secrets are for proxies of their own namespace, authorities of ConfigMaps for all", () => {
+    const allowed = (resource: string): boolean | undefined => {
+      const place = parseCredential(resource, "edge");
+      return place && mayRead(place, "edge");
+    };
+    expect(["kubernetes://a", "kubernetes://edge/a", "kubernetes://shop/a", "configmap://shop/a"].map(allowed)).toEqual(
+      [true, true, false, true],
+    );
+  });
+});

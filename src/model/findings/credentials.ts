@@ -1,0 +1,126 @@
+import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
+import type { GatewaySpec } from "#api/istio/gateway.ts";
+import type { StringMap } from "#api/meta.ts";
+import { isConfigMap, mayRead, parseCredential, withoutSuffix } from "../credentials/name.ts";
+import type { CredentialQueries } from "../credentials/queries.ts";
+import { type CredentialUse, credentialUses, ruleCredentials, serverCredentials } from "../credentials/uses.ts";
+import { labelsMatch } from "../labels.ts";
+import type { Config, PodRow } from "../rows.ts";
+import type { Tables } from "../tables.ts";
+import type { Problem } from "./finding.ts";
+
+/** What is asked to judge credentials. */
+export interface CredentialContext {
+  readonly tables: Tables;
+  readonly credentials: CredentialQueries;
+}
+
+/** Where proxies run that ask for a credential. */
+interface Readers {
+  readonly cluster: string;
+  readonly namespace: string;
+}
+
+/** Places of Pods with labels, each once. */
+function readersOf(pods: readonly PodRow[], labels: StringMap): readonly Readers[] {
+  const places = pods
+    .filter((pod) => labelsMatch(labels, pod.labels))
+    .map(({ cluster, namespace }) => [`${cluster}/${namespace}`, { cluster, namespace }] as const);
+  return [...new Map(places).values()];
+}
+
+function gatewayReaders({ tables }: CredentialContext, selector: StringMap = {}): readonly Readers[] {
+  const [first] = Object.entries(selector);
+  return first ? readersOf(tables.podsWithLabel.rows(first.join("=")), selector) : [];
+}
+
+function ruleReaders(row: Config<DestinationRuleSpec>, context: CredentialContext): readonly Readers[] {
+  const labels = row.spec.workloadSelector?.matchLabels;
+  if (labels === undefined) {
+    const all = context.tables.gateways.rows.rows().flatMap(({ spec }) => gatewayReaders(context, spec.selector));
+    return [...new Map(all.map((each) => [`${each.cluster}/${each.namespace}`, each])).values()];
+  }
+  const [first] = Object.entries(labels);
+  const pods = first ? context.tables.podsWithLabel.rows(first.join("=")) : [];
+  return readersOf(pods, labels).filter(({ namespace }) => namespace === row.namespace);
+}
+
+const keepsLast = "proxies that have had a good one keep it, others have none";
+
+/** What is wrong with a credential for the proxies of one place; undefined where nothing is. */
+function problemAt(
+  { written, resource }: CredentialUse,
+  { cluster, namespace }: Readers,
+  owner: string | undefined,
+  { credentials }: CredentialContext,
+): Pick<Problem, "code" | "message"> | undefined {
+  const place = parseCredential(resource, namespace);
+  if (!place) return undefined;
+  const { kind, name, wanted } = place;
+  const plain = wanted === "authorities" ? withoutSuffix(name) : name;
+  const called = `${kind} ${place.namespace}/${plain}`;
+  if (!mayRead(place, namespace) || (kind === "Secret" && place.ofMesh && owner !== undefined && owner !== namespace)) {
+    const message = `Proxies of namespace ${namespace} may not read ${called}: Secrets are for their own namespace. Put it there, and write credentialName: ${plain}.`;
+    return { code: "MissingCredential", message };
+  }
+  const found = credentials.credential.get({ cluster, place });
+  if (found.kind === "broken") return { code: "InvalidCredential", message: `${found.problem}; ${keepsLast}.` };
+  if (found.kind === "missing") {
+    const where = place.ofMesh ? "the mesh" : `cluster ${cluster}`;
+    const holds = wanted === "authorities" ? "ca.crt" : "tls.crt and tls.key";
+    const message = `There is no ${called} in ${where}, which ${written} means; ${keepsLast}. Create it with ${holds}, or correct the name.`;
+    return { code: "MissingCredential", message };
+  }
+  const time = credentials.timeOf(found.validity);
+  if (time === "valid") return undefined;
+  const says = time === "expired" ? "has expired" : "is not valid yet";
+  return { code: "InvalidCredential", message: `The certificate of ${called} ${says}; callers refuse it. Renew it.` };
+}
+
+/** The first problem of each field. */
+function firstOfField(problems: readonly Problem[]): readonly Problem[] {
+  return [...new Map(problems.toReversed().map((problem) => [problem.field, problem])).values()].toReversed();
+}
+
+/** Credentials of a Gateway's servers that its proxies cannot use. */
+export function gatewayCredentialProblems(row: Config<GatewaySpec>, context: CredentialContext): readonly Problem[] {
+  const { selector, servers = [] } = row.spec;
+  const uses = servers.flatMap(({ tls }, index) => {
+    const credentials = tls && serverCredentials(tls);
+    return (credentials ? credentialUses(credentials) : []).map((use) => ({ use, at: `spec.servers[${index}].tls` }));
+  });
+  if (uses.length === 0) return [];
+  const readers = gatewayReaders(context, selector);
+  const all = uses.flatMap(({ use, at }) =>
+    readers.flatMap((place): readonly Problem[] => {
+      const problem = problemAt(use, place, row.namespace, context);
+      return problem ? [{ ...problem, severity: "error", field: `${at}.${use.field}` }] : [];
+    }),
+  );
+  return firstOfField(all);
+}
+
+/**
+ * Credentials of a DestinationRule that no proxy can use which would: the workloads that it selects, or gateways. Those of
+ * gateways that do not call the host may lack them.
+ */
+export function ruleCredentialProblems(
+  row: Config<DestinationRuleSpec>,
+  context: CredentialContext,
+): readonly Problem[] {
+  const uses = ruleCredentials(row.spec).flatMap(({ at, credentials }) =>
+    credentialUses(credentials).map((use) => ({ use, at })),
+  );
+  if (uses.length === 0) return [];
+  const readers = ruleReaders(row, context);
+  const all = uses.flatMap(({ use, at }): readonly Problem[] => {
+    const places = isConfigMap(use.written) ? [{ cluster: "", namespace: row.namespace }] : readers;
+    const found = places.map((place) => problemAt(use, place, undefined, context));
+    const problem = found.find((each) => each?.code === "InvalidCredential") ?? found[0];
+    const none = found.length > 0 && found.every((each) => each !== undefined);
+    return problem && (none || problem.code === "InvalidCredential")
+      ? [{ ...problem, severity: "error", field: `${at}.${use.field}` }]
+      : [];
+  });
+  return firstOfField(all);
+}
