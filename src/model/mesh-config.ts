@@ -1,4 +1,5 @@
 import { parse } from "yaml";
+import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Validator } from "#api/validation.ts";
 import { type Mesh, mesh } from "#api/weft/mesh.ts";
@@ -49,17 +50,10 @@ function networksOf({ networks }: Readonly<Record<string, unknown>>): object {
 }
 
 /**
- * Reads a MeshConfig and MeshNetworks from Istio's ConfigMap. Members that Weft does not know are passed over, as Istio does
- * with those of other releases; the others must be valid as they would be in a `Mesh`.
+ * Reads the members of a MeshConfig. Those that Weft does not know are passed over, as Istio does with those of other
+ * releases; the others must be valid as they would be in a `Mesh`.
  */
-export function readMeshConfig({ data }: ResourceObject, validator: Validator): MeshReading {
-  const { mesh: text = "", meshNetworks = "" } = (data ?? {}) as { readonly mesh?: string; meshNetworks?: string };
-  let spec: object;
-  try {
-    spec = { ...(camelCased(parsedPart(text)) as object), ...networksOf(parsedPart(meshNetworks)) };
-  } catch (error) {
-    return { problem: messageOf(error) };
-  }
+function readMembers(spec: object, validator: Validator): MeshReading {
   const head = { apiVersion: `${mesh.group}/${mesh.versions[0].name}`, kind: mesh.kind };
   const metadata = { name: "from-config-map", uid: "", creationTimestamp: "2026-01-01T00:00:00Z" };
   const { object, errors } = validator.admit(mesh, { ...head, metadata, spec });
@@ -68,6 +62,32 @@ export function readMeshConfig({ data }: ResourceObject, validator: Validator): 
   }
   const { trustDomain: _weft, ...config } = (object as unknown as Mesh).spec;
   return { config, missing: missingMembers(spec) };
+}
+
+/** Reads a MeshConfig and MeshNetworks from Istio's ConfigMap. */
+export function readMeshConfig({ data }: ResourceObject, validator: Validator): MeshReading {
+  const { mesh: text = "", meshNetworks = "" } = (data ?? {}) as { readonly mesh?: string; meshNetworks?: string };
+  let spec: object;
+  try {
+    spec = { ...(camelCased(parsedPart(text)) as object), ...networksOf(parsedPart(meshNetworks)) };
+  } catch (error) {
+    return { problem: messageOf(error) };
+  }
+  return readMembers(spec, validator);
+}
+
+/**
+ * Reads a ProxyConfig of Istio's MeshConfig.
+ * @param text YAML or JSON, in JSON's or in protobuf's names; members that Weft does not know are passed over.
+ * @returns undefined where it is not valid: then Istio too goes on without it.
+ */
+export function readProxyConfig(text: string, validator: Validator): MeshProxyConfig | undefined {
+  try {
+    const reading = readMembers({ defaultConfig: camelCased(parsedPart(text)) }, validator);
+    return "config" in reading ? reading.config.defaultConfig : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The mesh's settings from both places that have them. The `Mesh` object goes before the ConfigMap, member by member. */

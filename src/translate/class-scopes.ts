@@ -5,8 +5,10 @@ import { placedLabels } from "#model/endpoint.ts";
 import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
+import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import { ownConfigQuery } from "./own-config.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
 import type { EndpointSetQueries } from "./endpoint-queries.ts";
 import type { Place } from "./endpoints/locality.ts";
@@ -52,6 +54,8 @@ export function classScopes({
       clients.buckets.get(client).map((bucket) => scopeKey({ kind: "outbound-clusters", bucket, proxy })),
   });
 
+  const ownConfigs = ownConfigQuery(engine, model);
+
   const placeOf = ({ locality, labels, cluster, network, node }: ProxyView): Place => {
     const all = placedLabels(labels, { ...locality, cluster, network, node });
     return { locality, labels: endpointSets.placeLabels(all) };
@@ -70,6 +74,11 @@ export function classScopes({
     return { services, namedPorts: Object.fromEntries(named) };
   };
 
+  const ownOf = ({ config }: ProxyView): { readonly own?: TrafficConfig } => {
+    const own = config && ownConfigs.get(config);
+    return own ? { own } : {};
+  };
+
   /** None where nothing asks for a secret, as in most meshes. */
   const secretScopes = (view: ProxyView, gatewayKeys: readonly string[]): readonly string[] => {
     const { namespace, cluster } = view;
@@ -78,6 +87,7 @@ export function classScopes({
   };
 
   const sidecarScopes = (view: ProxyView): ClassScopes => {
+    const own = ownOf(view);
     const { namespace, cluster, network, labels, interception } = view;
     const client = clients.sidecarClient({ namespace, labels });
     const ingress = clients.sidecar(client)?.spec.ingress ?? [];
@@ -98,9 +108,9 @@ export function classScopes({
       ],
       [typeUrls.endpoints]: [endpointScope(client, view)],
       [typeUrls.listener]: [
-        scopeKey({ kind: "outbound-listeners", client, cluster, source: connections.sourceOf(client, view) }),
-        scopeKey({ kind: "virtual-outbound", client, transparent }),
-        scopeKey({ kind: "virtual-inbound", inbound, transparent }),
+        scopeKey({ kind: "outbound-listeners", client, cluster, source: connections.sourceOf(client, view), ...own }),
+        scopeKey({ kind: "virtual-outbound", client, transparent, ...own }),
+        scopeKey({ kind: "virtual-inbound", inbound, transparent, ...own }),
       ],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, []),
@@ -151,7 +161,7 @@ export function classScopes({
         scopeKey({ kind: "fixed-clusters", proxy: "router" }),
       ],
       [typeUrls.endpoints]: [endpointScope(client, view)],
-      [typeUrls.listener]: [scopeKey({ kind: "gateway-listeners", view: routeView })],
+      [typeUrls.listener]: [scopeKey({ kind: "gateway-listeners", view: routeView, ...ownOf(view) })],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, selecting),
       [typeUrls.virtualHost]: [],

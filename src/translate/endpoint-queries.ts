@@ -10,7 +10,7 @@ import { only } from "#model/services.ts";
 import { ClusterLoadAssignmentSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import { includesUnhealthy } from "./clusters/outliers.ts";
-import { policyFor, subsetOf } from "./clusters/policy.ts";
+import { settledPolicy, subsetOf } from "./clusters/policy.ts";
 import { isAddress, loadAssignment } from "./endpoints/assignment.ts";
 import {
   dependsOnPlace,
@@ -79,7 +79,7 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
   const mesh = () => model.services.mesh.get(only);
 
   const localityOf = ({ service, rules, subset, port }: Omit<Leaf, "origin">): LocalityPolicy | undefined => {
-    const policy = policyFor(model.rules.merged.get(rules)?.spec, subset, port);
+    const policy = settledPolicy(mesh(), model.rules.merged.get(rules)?.spec, subset, port);
     return localityPolicy(policy, model.services.service.get(service) ?? {}, mesh());
   };
 
@@ -88,7 +88,7 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
     const labels = subsetOf(rule, subset)?.labels ?? {};
     // Where some endpoints are preferred it is by their health that Envoy knows when to leave them.
     const unhealthyToo =
-      includesUnhealthy(policyFor(rule, subset, port).outlierDetection) ||
+      includesUnhealthy(settledPolicy(mesh(), rule, subset, port).outlierDetection) ||
       model.services.service.get(service)?.prefers !== undefined;
     const reach = { origin, gatewayed: model.networks.gatewayed.get(only) };
     return model.endpoints.endpoints

@@ -3,7 +3,9 @@ import type { Engine } from "#incremental/engine.ts";
 import { type Client, clientKey } from "#model/client.ts";
 import type { ClientEgress } from "#model/clients.ts";
 import { ingressPorts } from "#model/ingress.ts";
+import type { MeshSettings } from "#model/mesh.ts";
 import type { Model } from "#model/model.ts";
+import type { TrafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
 import type { EgressListener } from "#model/sidecars.ts";
 import { parseServiceKey } from "#model/tables.ts";
@@ -15,6 +17,7 @@ import { boundInboundListener, inboundName, isBound, virtualInboundListener } fr
 import { outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
 import { type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
+import { settingsFor } from "./own-config.ts";
 import { listenerName, virtualInbound as virtualInboundName } from "./names.ts";
 import type { DestinationQueries } from "./routes/destination-queries.ts";
 import type { RouteSource } from "./routes/source.ts";
@@ -26,10 +29,26 @@ interface OutboundView {
   readonly cluster: string;
   /** What rules for connections look at in the caller. */
   readonly source: RouteSource;
+  /** Settings of the proxies' own, where they have some. */
+  readonly own?: TrafficConfig;
+}
+
+/** A listener that has just its client for a key, and settings of the proxies' own. */
+interface VirtualView {
+  readonly client: Client;
+  readonly transparent: boolean;
+  readonly own?: TrafficConfig;
+}
+
+/** What a workload's listeners are for. */
+interface InboundView {
+  readonly inbound: InboundKey;
+  readonly transparent: boolean;
+  readonly own?: TrafficConfig;
 }
 
 /** What a service's port needs of listeners for a view. */
-interface ServiceView extends Omit<OutboundView, "client"> {
+interface ServiceView extends Omit<OutboundView, "client" | "own"> {
   readonly service: string;
   /** Keys of the DestinationRules, joined with commas. */
   readonly rules: string;
@@ -56,10 +75,10 @@ export interface ListenerQueries {
   readonly servicesAt: (view: OutboundView, name: string) => readonly string[];
   /** Keys of the VirtualServices that route connections of a listener. */
   readonly virtualServicesAt: (view: OutboundView, name: string) => readonly string[];
-  readonly virtualOutbound: (client: Client, transparent: boolean) => EncodedResource;
+  readonly virtualOutbound: (view: VirtualView) => EncodedResource;
   /** Names of the listener for redirected calls, and of those that a Sidecar has bound. */
   readonly inboundNames: (inbound: InboundKey) => readonly string[];
-  readonly inbound: (inbound: InboundKey, transparent: boolean, name: string) => EncodedResource | undefined;
+  readonly inbound: (view: InboundView, name: string) => EncodedResource | undefined;
 }
 
 function viewKey({ client, cluster, source }: OutboundView): string {
@@ -143,35 +162,37 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     },
   });
 
-  const outbound = engine.query<{ readonly plan: ListenerPlan; readonly unclaimed: UnclaimedTraffic }, EncodedResource>(
-    {
-      name: "outbound-listener",
-      key: canonical,
-      equal: sameResource,
-      compute: ({ plan, unclaimed: rest }) =>
-        encodeListener(outboundListener(plan, rest, mesh()), plan.route === undefined ? [] : [plan.route]),
-    },
-  );
+  const settings = (own: TrafficConfig | undefined): MeshSettings => settingsFor(mesh(), own);
+
+  const outbound = engine.query<
+    { readonly plan: ListenerPlan; readonly unclaimed: UnclaimedTraffic; readonly own?: TrafficConfig },
+    EncodedResource
+  >({
+    name: "outbound-listener",
+    key: canonical,
+    equal: sameResource,
+    compute: ({ plan, unclaimed: rest, own }) =>
+      encodeListener(outboundListener(plan, rest, settings(own)), plan.route === undefined ? [] : [plan.route]),
+  });
 
   const virtualOutbound = engine.query<
-    { readonly unclaimed: UnclaimedTraffic; readonly transparent: boolean },
+    { readonly unclaimed: UnclaimedTraffic; readonly transparent: boolean; readonly own?: TrafficConfig },
     EncodedResource
   >({
     name: "virtual-outbound",
     key: canonical,
     equal: sameResource,
-    compute: ({ unclaimed: rest, transparent }) => encodeListener(virtualOutboundListener(rest, mesh(), transparent)),
+    compute: ({ unclaimed: rest, transparent, own }) =>
+      encodeListener(virtualOutboundListener(rest, settings(own), transparent)),
   });
 
-  const virtualInbound = engine.query<{ readonly inbound: InboundKey; readonly transparent: boolean }, EncodedResource>(
-    {
-      name: "virtual-inbound",
-      key: canonical,
-      equal: sameResource,
-      compute: ({ inbound, transparent }) =>
-        encodeListener(virtualInboundListener(model.workloads.inboundPorts.get(inbound), mesh(), transparent)),
-    },
-  );
+  const virtualInbound = engine.query<InboundView, EncodedResource>({
+    name: "virtual-inbound",
+    key: canonical,
+    equal: sameResource,
+    compute: ({ inbound, transparent, own }) =>
+      encodeListener(virtualInboundListener(model.workloads.inboundPorts.get(inbound), settings(own), transparent)),
+  });
 
   const boundPorts = (inbound: InboundKey): ReadonlyMap<string, InboundPort> =>
     new Map(
@@ -181,9 +202,9 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
         .map((port) => [inboundName(port), port]),
     );
 
-  const boundInbound = (inbound: InboundKey, name: string): EncodedResource | undefined => {
+  const boundInbound = ({ inbound, own }: InboundView, name: string): EncodedResource | undefined => {
     const port = boundPorts(inbound).get(name);
-    return port && encodeListener(boundInboundListener(port, mesh()));
+    return port && encodeListener(boundInboundListener(port, settings(own)));
   };
 
   const at = (view: OutboundView, name: string) =>
@@ -200,16 +221,19 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     outboundNames: (view) => [...plans.get(view).keys()],
     outbound: (view, name) => {
       const plan = plans.get(view).get(name);
-      return plan && outbound.get({ plan, unclaimed: unclaimed.get(view.client) });
+      return plan && outbound.get({ plan, unclaimed: unclaimed.get(view.client), ...(view.own && { own: view.own }) });
     },
     servicesAt: (view, name) => at(view, name).map(({ service }) => service),
     virtualServicesAt: (view, name) =>
       at(view, name).flatMap(({ egress, service }) =>
         connections.rulesFor(egress.client, parseServiceKey(service).host),
       ),
-    virtualOutbound: (client, transparent) => virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent }),
+    virtualOutbound: ({ client, transparent, own }) =>
+      virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent, ...(own && { own }) }),
     inboundNames: (inbound) => [virtualInboundName, ...boundPorts(inbound).keys()],
-    inbound: (inbound, transparent, name) =>
-      name === virtualInboundName ? virtualInbound.get({ inbound, transparent }) : boundInbound(inbound, name),
+    inbound: ({ inbound, transparent, own }, name) => {
+      const view = { inbound, transparent, ...(own && { own }) };
+      return name === virtualInboundName ? virtualInbound.get(view) : boundInbound(view, name);
+    },
   };
 }

@@ -2,6 +2,7 @@ import { canonical } from "#base/canonical.ts";
 import { WeftError } from "#base/errors.ts";
 import type { StringMap } from "#api/meta.ts";
 import { labelledLocality, type Locality } from "#model/locality.ts";
+import { proxyConfigAnnotation } from "#model/proxy-config.ts";
 import type { ProxyView, WorkloadPort } from "./view.ts";
 
 /** What translation reads of an Envoy node; the xDS server's `ProxyNode` is one. */
@@ -72,6 +73,21 @@ function interceptionOf(mode: string): ProxyView["interception"] {
   return mode === "TPROXY" || mode === "NONE" ? mode : "REDIRECT";
 }
 
+/** Members that Istio's agent tells of what it started a proxy with, which translation carries out. */
+const startedWith: ReadonlySet<string> = new Set(["proxyHeaders", "gatewayTopology", "connectionSettings"]);
+
+/** Settings of a proxy's own: the annotation of its workload, and before it what Istio's agent has started it with. */
+function configOf({
+  ANNOTATIONS: annotations,
+  PROXY_CONFIG: started,
+}: NodeInfo["metadata"]): Pick<ProxyView, "config"> {
+  const annotation = stringMap(annotations)[proxyConfigAnnotation] ?? "";
+  const told = Object.entries(typeof started === "object" && started !== null ? started : {});
+  const members = told.filter(([name]) => startedWith.has(name));
+  const texts = [annotation, members.length === 0 ? "" : canonical(Object.fromEntries(members))];
+  return texts.every((each) => each === "") ? {} : { config: texts };
+}
+
 /**
  * What an Envoy is to translation, from its node as Istio's agent sends it.
  * @throws WeftError `InvalidArgument` when the type or the namespace is missing.
@@ -99,6 +115,7 @@ export function proxyView(
     labels,
     workloadPorts: podPorts(metadata["POD_PORTS"]),
     interception: interceptionOf(text(metadata["INTERCEPTION_MODE"])),
+    ...configOf(metadata),
     metadata: sharedMetadata(metadata),
     virtualHosts,
   };

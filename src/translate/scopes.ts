@@ -1,6 +1,7 @@
 import { canonical } from "#base/canonical.ts";
 import type { Client } from "#model/client.ts";
 import type { Bucket } from "#model/clients.ts";
+import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import type { Origin, Place } from "./endpoints/locality.ts";
 import type { PatchScope } from "./patches/scope.ts";
@@ -20,7 +21,7 @@ export type HostScope =
 
 /**
  * A set of resources of one type that proxies share. Each kind holds just what its resources are made from, so that
- * proxies that agree in it share the set.
+ * proxies that agree in it share the set. `own` are settings of single proxies, where they are others than the mesh's.
  */
 export type PlainScope =
   /** Clusters of a bucket's services. */
@@ -37,13 +38,24 @@ export type PlainScope =
       readonly client: Client;
       readonly cluster: string;
       readonly source: RouteSource;
+      readonly own?: TrafficConfig;
     }
   /** The listener that takes all that a workload calls. */
-  | { readonly kind: "virtual-outbound"; readonly client: Client; readonly transparent: boolean }
+  | {
+      readonly kind: "virtual-outbound";
+      readonly client: Client;
+      readonly transparent: boolean;
+      readonly own?: TrafficConfig;
+    }
   /** The listener that takes all calls of a workload, and those that its Sidecar has bound. */
-  | { readonly kind: "virtual-inbound"; readonly inbound: InboundKey; readonly transparent: boolean }
+  | {
+      readonly kind: "virtual-inbound";
+      readonly inbound: InboundKey;
+      readonly transparent: boolean;
+      readonly own?: TrafficConfig;
+    }
   /** Listeners of gateways. */
-  | { readonly kind: "gateway-listeners"; readonly view: GatewayRouteView }
+  | { readonly kind: "gateway-listeners"; readonly view: GatewayRouteView; readonly own?: TrafficConfig }
   | { readonly kind: "routes"; readonly view: RouteView }
   /** Certificates and authorities that proxies may read. */
   | { readonly kind: "secrets"; readonly readers: SecretReaders }

@@ -1,6 +1,8 @@
 /** Parts of TLS settings that both ends have. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
+import { isKnownCipherSuite, isKnownCurve } from "#api/istio/cipher-suites.ts";
+import type { TLSConfig } from "#api/istio/mesh-config.ts";
 import {
   type CertificateValidationContextSchema,
   type SubjectAltNameMatcherSchema,
@@ -51,4 +53,9 @@ export function exactNames(names: readonly string[]): MessageInitShape<typeof Su
   return names.flatMap((value) =>
     sanTypes.map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact" as const, value } } })),
   );
+}
+
+/** Curves and suites of TLS where nobody asks for others; empty for Envoy's own. Those that proxies do not know are left out. */
+export function defaultTlsParameters({ ecdhCurves = [], cipherSuites = [] }: TLSConfig) {
+  return { ecdhCurves: ecdhCurves.filter(isKnownCurve), cipherSuites: cipherSuites.filter(isKnownCipherSuite) };
 }

@@ -152,11 +152,11 @@ export function createTranslator(
       case "outbound-listeners":
         return listeners.outbound(scope, name);
       case "virtual-outbound":
-        return name === virtualOutbound ? listeners.virtualOutbound(scope.client, scope.transparent) : undefined;
+        return name === virtualOutbound ? listeners.virtualOutbound(scope) : undefined;
       case "virtual-inbound":
-        return listeners.inbound(scope.inbound, scope.transparent, name);
+        return listeners.inbound(scope, name);
       case "gateway-listeners":
-        return gateways.listener(scope.view, name);
+        return gateways.listener(scope.view, name, scope.own);
       case "routes":
         return routes.configuration(scope.view, name);
       case "secrets":

@@ -23,6 +23,8 @@ export interface ProxyView {
   readonly workloadPorts: readonly WorkloadPort[];
   /** Whether iptables redirects the workload's connections, and how. */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
+  /** Settings of its own, as texts: its workload's annotation, and what it was started with; absent where it has none. */
+  readonly config?: readonly string[];
   /** Texts of its node metadata that are not its own alone. */
   readonly metadata: StringMap;
   /** Whether virtual hosts of sidecars' ports and of gateways are resources of their own, or stand in route configurations. */

@@ -63,7 +63,11 @@ function headersOf(request: Request): Readonly<Record<string, string>> {
 
 async function bodyOf(request: Request): Promise<string> {
   let text = "";
-  for await (const chunk of request) text += String(chunk);
+  try {
+    for await (const chunk of request) text += String(chunk);
+  } catch {
+    // Proxies break requests off as they please.
+  }
   return text;
 }
 

@@ -39,6 +39,7 @@ export interface ProxySpec {
   readonly type?: "sidecar" | "router";
   readonly namespace?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
   /** Runs the servers of `Backends`, so that what reaches its ports goes through its inbound listener. */
   readonly serves?: boolean;
   /** The member cluster; `east` unless told. */
@@ -83,13 +84,14 @@ interface Proxy {
 }
 
 function nodeOf({ spec, address, namespace }: Proxy) {
-  const { name, type = "sidecar", labels = {}, cluster = "east", network, node } = spec;
+  const { name, type = "sidecar", labels = {}, annotations = {}, cluster = "east", network, node } = spec;
   return {
     id: `${type}~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: `${name}.${namespace}`,
     metadata: {
       NAME: name,
       NAMESPACE: namespace,
+      ANNOTATIONS: annotations,
       CLUSTER_ID: cluster,
       ...(network !== undefined && { NETWORK: network }),
       ...(node !== undefined && { NODE_NAME: node }),

@@ -86,7 +86,8 @@ export class NetworkEnvoy implements AsyncDisposable {
     // The program lies in a folder of root's: the capability lets the proxy's user read it, and nothing more.
     const user = [`--reuid=${proxyId}`, `--regid=${proxyId}`, "--clear-groups"];
     const capability = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
-    const flags = ["-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"];
+    const quick = ["--concurrency", "1", "--file-flush-interval-msec", "100"];
+    const flags = ["-c", file, "--disable-hot-restart", ...quick, "-l", "warning"];
     const argv = ["setpriv", ...user, ...capability, programPath(), ...flags];
     const [program, ...args] = inside(namespacePath(options.namespace), argv);
     this.#process = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });

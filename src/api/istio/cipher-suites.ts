@@ -28,3 +28,10 @@ export function isKnownCipherSuite(entry: string): boolean {
 export function isCipherSuite(suite: string): boolean {
   return suite === "" || suite === "ALL" || !/^[\p{L}\p{N}]/u.test(suite) || cipherSuites.has(suite);
 }
+
+const curves = new Set(["P-256", "P-384", "P-521", "X25519", "X25519MLKEM768", "MLKEM1024"]);
+
+/** Whether proxies know a curve of the key exchange. */
+export function isKnownCurve(curve: string): boolean {
+  return curves.has(curve);
+}

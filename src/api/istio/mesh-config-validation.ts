@@ -16,9 +16,25 @@ const exportLists = [
   "defaultDestinationRuleExportTo",
 ] as const;
 
+const connectionTimes = [
+  "httpIdleTimeout",
+  "httpMaxConnectionDuration",
+  "httpDrainTimeout",
+  "httpRequestTimeout",
+  "httpRequestHeadersTimeout",
+  "httpStreamIdleTimeout",
+  "httpMaxStreamDuration",
+] as const;
+
 function* validateProxyConfig({ drainDuration, connectionSettings = {} }: MeshProxyConfig, path: FieldPath): Errors {
   if (drainDuration !== undefined && (parseDuration(drainDuration) ?? 0) % 1000 !== 0) {
     yield invalid(path.field("drainDuration"), drainDuration, "must be whole seconds");
+  }
+  for (const name of connectionTimes) {
+    const time = connectionSettings[name];
+    if (time !== undefined && (parseDuration(time) ?? 0) < 0) {
+      yield invalid(path.field("connectionSettings", name), time, "must be 0s or more");
+    }
   }
   for (const name of ["http2InitialStreamWindowSize", "http2InitialConnectionWindowSize"] as const) {
     const size = connectionSettings[name];

@@ -98,7 +98,7 @@ const ConnectionSettings = definition(
       httpRequestHeadersTimeout: duration("How long receiving a request's headers may take."),
       httpStreamIdleTimeout: duration("How long a request may be silent."),
       httpMaxStreamDuration: duration("How long a request with its response may take."),
-      httpMaxConcurrentStreams: int32("Requests at a time on an HTTP/2 connection.", { minimum: 0 }),
+      httpMaxConcurrentStreams: int32("Requests at a time on an HTTP/2 connection.", { minimum: 1 }),
       http2InitialStreamWindowSize: int32("Bytes of a request that may be on their way.", { minimum: 0 }),
       http2InitialConnectionWindowSize: int32("Bytes of a connection that may be on their way.", { minimum: 0 }),
       httpHeadersWithUnderscoresAction: choice("What becomes of headers whose name has an underscore.", [

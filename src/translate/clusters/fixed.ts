@@ -29,7 +29,7 @@ function passthroughTo(name: string, mesh: MeshSettings): Cluster {
     altStatName: `${name};`,
     clusterDiscoveryType: { case: "type", value: DiscoveryType.ORIGINAL_DST },
     lbPolicy: LbPolicy.CLUSTER_PROVIDED,
-    ...connectionMembers(undefined, mesh),
+    ...connectionMembers(name === passthroughCluster ? mesh.defaultTrafficPolicy?.connectionPool : undefined, mesh),
     typedExtensionProtocolOptions: passthroughOptions(),
   });
 }

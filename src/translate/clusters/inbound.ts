@@ -12,10 +12,11 @@ import {
 } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { inboundBind, pipe, socketAddress } from "../address.ts";
 import { protoMilliseconds } from "../duration.ts";
+import { headerCase } from "../listeners/http-settings.ts";
 import { istioMetadata } from "../metadata.ts";
 import { clusterName } from "../names.ts";
 import { connectionMembers } from "./outbound.ts";
-import { policyFor } from "./policy.ts";
+import { settledPolicy } from "./policy.ts";
 import { httpOptions } from "./protocol.ts";
 import { statName } from "./stat-name.ts";
 
@@ -70,7 +71,7 @@ function endpointOf({ port, ingress }: InboundPort, mesh: MeshSettings): Ingress
 export function inboundCluster({ port, rule, pool, mesh }: InboundCluster): Cluster {
   const name = clusterName("inbound", port.port);
   const [first] = port.targets;
-  const limits = port.ingress?.connectionPool ?? pool ?? policyFor(rule?.spec, "", first.port).connectionPool;
+  const limits = port.ingress?.connectionPool ?? pool ?? settledPolicy(mesh, rule?.spec, "", first.port).connectionPool;
   const services = port.targets
     .filter((target) => target.port === first.port)
     .map(({ host, name: short, namespace }) => ({ host, name: short, namespace }));
@@ -85,6 +86,7 @@ export function inboundCluster({ port, rule, pool, mesh }: InboundCluster): Clus
       pool: { ...limits, http: { ...limits?.http, h2UpgradePolicy: "DO_NOT_UPGRADE" } },
       h2Upgrade: "DO_NOT_UPGRADE",
       sniffing: true,
+      http1: headerCase(mesh.defaultConfig),
     }),
     metadata: istioMetadata({ services }),
   });

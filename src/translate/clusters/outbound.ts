@@ -15,12 +15,13 @@ import { adsSource } from "../config-source.ts";
 import { protoDuration } from "../duration.ts";
 import type { LocalityPolicy } from "../endpoints/locality.ts";
 import { localityPolicy } from "../endpoints/preference.ts";
+import { headerCase } from "../listeners/http-settings.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
 import { clusterName } from "../names.ts";
 import { circuitBreakers, tcpKeepalive } from "./connection-pool.ts";
 import { isPassthrough, loadBalancing } from "./load-balancer.ts";
 import { failingResponses, outlierDetection, panicThreshold } from "./outliers.ts";
-import { policyFor, type PortPolicy } from "./policy.ts";
+import { type PortPolicy, settledPolicy } from "./policy.ts";
 import { httpOptions, speaksHttp2 } from "./protocol.ts";
 import { statName } from "./stat-name.ts";
 import { namesFromHosts, transport } from "./transport.ts";
@@ -106,7 +107,7 @@ function portOverride({ registry, resolution }: Service, { number, targetPort }:
 export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoadAssignment): Cluster {
   const { service, port, subset, rule, mesh, proxy } = input;
   const name = clusterName("outbound", port.number, subset, service.host);
-  const policy = policyFor(rule?.spec, subset, port.number);
+  const policy = settledPolicy(mesh, rule?.spec, subset, port.number);
   const type = discoveryType(service, policy, proxy);
   const balancing =
     type === DiscoveryType.ORIGINAL_DST
@@ -121,6 +122,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     pool,
     h2Upgrade: mesh.h2UpgradePolicy,
     sniffing: proxy === "sidecar",
+    http1: headerCase(mesh.defaultConfig),
     names: namesFromHosts({ tls, readsSecrets, subjectAltNames }),
     failures: failingResponses(policy.outlierDetection),
   };
@@ -146,6 +148,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
       subjectAltNames,
       http2: speaksHttp2(upstream),
       proxyProtocol: policy.proxyProtocol,
+      tlsDefaults: mesh.tlsDefaults,
     }),
   });
 }

@@ -1,4 +1,5 @@
 import type { DestinationRuleSpec, Subset } from "#api/istio/destination-rule.ts";
+import type { MeshSettings } from "#model/mesh.ts";
 import type { PortTrafficPolicy, TrafficPolicy } from "#api/istio/traffic-policy.ts";
 
 /** A traffic policy after ports are resolved. */
@@ -30,6 +31,16 @@ export function policyFor(rule: DestinationRuleSpec | undefined, subset: string,
   if (!atPort(own, port)) return { ...policy, ...merged };
   const { loadBalancer: _lb, connectionPool: _pool, outlierDetection: _outliers, tls: _tls, ...kept } = policy;
   return { ...kept, ...merged };
+}
+
+/** What a rule says for a port of a subset, before what the mesh says for all. */
+export function settledPolicy(
+  { defaultTrafficPolicy }: Pick<MeshSettings, "defaultTrafficPolicy">,
+  rule: DestinationRuleSpec | undefined,
+  subset: string,
+  port: number,
+): PortPolicy {
+  return { ...defaultTrafficPolicy, ...policyFor(rule, subset, port) };
 }
 
 /** The subset of a name; undefined for no name. */

@@ -3,10 +3,12 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Any, anyPack } from "@bufbuild/protobuf/wkt";
 import { isHttp, isHttp2, type Protocol } from "#model/protocol.ts";
 import type { MatchPredicateSchema } from "#proto/gen/envoy/config/common/matcher/v3/matcher_pb.js";
-import type {
-  Http2ProtocolOptionsSchema,
-  HttpProtocolOptionsSchema as CommonOptionsSchema,
-  UpstreamHttpProtocolOptionsSchema,
+import {
+  type Http1ProtocolOptions,
+  Http1ProtocolOptionsSchema,
+  type Http2ProtocolOptionsSchema,
+  type HttpProtocolOptionsSchema as CommonOptionsSchema,
+  type UpstreamHttpProtocolOptionsSchema,
 } from "#proto/gen/envoy/config/core/v3/protocol_pb.js";
 import {
   type HttpProtocolOptions,
@@ -28,6 +30,8 @@ export interface UpstreamProtocol {
   readonly h2Upgrade: string;
   /** Gateways do not sniff, and their callers negotiate HTTP/2 whatever the backend speaks. */
   readonly sniffing: boolean;
+  /** How HTTP/1.1 is written, where not as Envoy does by itself. */
+  readonly http1?: Http1ProtocolOptions | undefined;
   /** What requests' hosts are taken for within TLS (`namesFromHosts`). */
   readonly names?: MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema> | undefined;
   /** Which responses are failures of an endpoint (`failingResponses`). */
@@ -81,20 +85,20 @@ function http2Options(pool: ConnectionPoolSettings | undefined): MessageInitShap
 
 function upstreamOptions(
   upstream: Upstream,
-  pool: ConnectionPoolSettings | undefined,
+  { pool, http1 = create(Http1ProtocolOptionsSchema) }: UpstreamProtocol,
 ): HttpProtocolOptions["upstreamProtocolOptions"] {
   const http2ProtocolOptions = http2Options(pool);
   const made = create(HttpProtocolOptionsSchema, {
     upstreamProtocolOptions:
       upstream === "downstream"
-        ? { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: {}, http2ProtocolOptions: {} } }
+        ? { case: "useDownstreamProtocolConfig", value: { httpProtocolOptions: http1, http2ProtocolOptions: {} } }
         : {
             case: "explicitHttpConfig",
             value: {
               protocolConfig:
                 upstream === "http2"
                   ? { case: "http2ProtocolOptions", value: http2ProtocolOptions }
-                  : { case: "httpProtocolOptions", value: {} },
+                  : { case: "httpProtocolOptions", value: http1 },
             },
           },
   });
@@ -106,9 +110,9 @@ export function httpOptions(upstream: UpstreamProtocol): Record<string, Any> {
   const chosen = upstreamOf(upstream);
   const common = commonOptions(upstream.pool);
   const { names, failures } = upstream;
-  if (chosen === "http1" && !common && !names && !failures) return {};
+  if (chosen === "http1" && !upstream.http1 && !common && !names && !failures) return {};
   const options = create(HttpProtocolOptionsSchema, {
-    upstreamProtocolOptions: upstreamOptions(chosen, upstream.pool),
+    upstreamProtocolOptions: upstreamOptions(chosen, upstream),
     ...(common && { commonHttpProtocolOptions: common }),
     ...(names && { upstreamHttpProtocolOptions: names }),
     ...(failures && { outlierDetection: { errorMatcher: failures } }),

@@ -1,5 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
+import type { TLSConfig } from "#api/istio/mesh-config.ts";
 import type { ClientTLSSettings, TrafficPolicy } from "#api/istio/traffic-policy.ts";
 import { isConfigMap } from "#model/credentials/name.ts";
 import { clientCredentials } from "#model/credentials/uses.ts";
@@ -13,6 +14,7 @@ import { TlsParameters_TlsProtocol as Version } from "#proto/gen/envoy/extension
 import { UpstreamTlsContextSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
 import {
   certificateFiles,
+  defaultTlsParameters,
   exactNames,
   file,
   sdsConfig,
@@ -35,6 +37,8 @@ export interface TransportChoice {
   readonly http2: boolean;
   /** Connections begin with the PROXY protocol's header. */
   readonly proxyProtocol: TrafficPolicy["proxyProtocol"];
+  /** What the mesh says of TLS. */
+  readonly tlsDefaults: TLSConfig;
 }
 
 /**
@@ -86,7 +90,11 @@ function tlsSocket(choice: TransportChoice): TransportSocket | undefined {
   const context = create(UpstreamTlsContextSchema, {
     sni,
     commonTlsContext: {
-      tlsParams: { tlsMinimumProtocolVersion: Version.TLSv1_2, tlsMaximumProtocolVersion: Version.TLSv1_3 },
+      tlsParams: {
+        tlsMinimumProtocolVersion: Version.TLSv1_2,
+        tlsMaximumProtocolVersion: Version.TLSv1_3,
+        ...defaultTlsParameters(choice.tlsDefaults),
+      },
       ...shown(tls),
       alpnProtocols: http2 ? ["h2"] : [],
       validationContextType: validation(tls, subjectAltNames),

@@ -7,7 +7,8 @@ import { listenAddress, udpAddress } from "../address.ts";
 import { protoDuration } from "../duration.ts";
 import { listenerAccessLog } from "../listeners/access-log.ts";
 import { connectionFilters } from "../listeners/connection-filters.ts";
-import { httpManager, tlsInspector } from "../listeners/network.ts";
+import { connectionSettings } from "../listeners/http-settings.ts";
+import { httpManager, proxyProtocol, tlsInspector } from "../listeners/network.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
 import { listenerName, quicName } from "../names.ts";
 import type { GatewayChain, GatewayListenerPlan } from "./plan.ts";
@@ -34,7 +35,9 @@ function filterChain(chain: GatewayChain, listener: Named, mesh: MeshSettings): 
     ...(serverNames.length > 0 && { filterChainMatch: { serverNames: [...serverNames] } }),
     filters: filters(chain, listener, mesh),
     transportSocketConnectTimeout: handshakeTimeout,
-    ...(tls && { transportSocket: listener.quic ? serverQuic(tls) : serverTls(tls) }),
+    ...(tls && {
+      transportSocket: listener.quic ? serverQuic(tls, mesh.tlsDefaults) : serverTls(tls, mesh.tlsDefaults),
+    }),
     ...(chain.kind === "tcp" && chain.origin && { metadata: istioMetadata({ config: configPath(chain.origin) }) }),
   });
 }
@@ -50,6 +53,9 @@ export function gatewayListener(plan: GatewayListenerPlan, mesh: MeshSettings): 
   const { address, port, quic = false, chains } = plan;
   const connections = listenerName(address, port);
   const name = quic ? quicName(connections) : connections;
+  const { defaultConfig: config } = mesh;
+  const { listenerPerConnectionBufferLimitBytes: buffer } = connectionSettings("gateway", config);
+  const announced = config.gatewayTopology?.proxyProtocol !== undefined;
   const inspects = chains.some(({ serverNames, tls }) => serverNames.length > 0 || tls !== undefined);
   return create(ListenerSchema, {
     name,
@@ -57,7 +63,8 @@ export function gatewayListener(plan: GatewayListenerPlan, mesh: MeshSettings): 
     trafficDirection: TrafficDirection.OUTBOUND,
     maxConnectionsToAcceptPerSocketEvent: 1,
     // Their time is Envoy's own 15 s, unlike that of sidecars: callers who say nothing are not waited for.
-    listenerFilters: inspects && !quic ? [tlsInspector()] : [],
+    listenerFilters: quic ? [] : [...(announced ? [proxyProtocol()] : []), ...(inspects ? [tlsInspector()] : [])],
+    ...(buffer !== undefined && { perConnectionBufferLimitBytes: buffer }),
     filterChains: chains.map((chain) => filterChain(chain, { name, quic }, mesh)),
     accessLog: listenerAccessLog(mesh),
   });

@@ -2,9 +2,11 @@ import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { Model } from "#model/model.ts";
+import type { TrafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
 import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
+import { settingsFor } from "../own-config.ts";
 import type { ConnectionQueries } from "../connections/queries.ts";
 import type { DestinationQueries } from "../routes/destination-queries.ts";
 import { quicName } from "../names.ts";
@@ -21,7 +23,8 @@ export interface GatewayQueries {
   /** Servers that share a route configuration, by its name. */
   readonly routed: Query<GatewayRouteView, ReadonlyMap<string, readonly PlacedServer[]>>;
   readonly names: (view: GatewayRouteView) => readonly string[];
-  readonly listener: (view: GatewayRouteView, name: string) => EncodedResource | undefined;
+  /** @param own settings of the proxies' own, where they have some. */
+  readonly listener: (view: GatewayRouteView, name: string, own?: TrafficConfig) => EncodedResource | undefined;
   /** Keys of the VirtualServices that route a server's connections. */
   readonly connectionRules: (view: GatewayRouteView, server: PlacedServer) => readonly string[];
 }
@@ -87,12 +90,15 @@ export function gatewayQueries({ engine, model, destinations, connections }: Gat
     },
   });
 
-  const listener = engine.query<GatewayListenerPlan, EncodedResource>({
+  const listener = engine.query<
+    { readonly plan: GatewayListenerPlan; readonly own?: TrafficConfig | undefined },
+    EncodedResource
+  >({
     name: "gateway-listener",
     key: canonical,
     equal: sameResource,
-    compute: (plan) => {
-      const made = gatewayListener(plan, model.services.mesh.get(only));
+    compute: ({ plan, own }) => {
+      const made = gatewayListener(plan, settingsFor(model.services.mesh.get(only), own));
       const routes = plan.chains.flatMap((chain) => (chain.kind === "http" ? [chain.routes] : []));
       return encodeResource(ListenerSchema, made, made.name, routes);
     },
@@ -102,9 +108,9 @@ export function gatewayQueries({ engine, model, destinations, connections }: Gat
     servers,
     routed,
     names: (view) => [...plans.get(view).keys()],
-    listener: (view, name) => {
+    listener: (view, name, own) => {
       const plan = plans.get(view).get(name);
-      return plan && listener.get(plan);
+      return plan && listener.get({ plan, ...(own && { own }) });
     },
     connectionRules,
   };

@@ -3,6 +3,7 @@ import { anyPack } from "@bufbuild/protobuf/wkt";
 import { isKnownCipherSuite } from "#api/istio/cipher-suites.ts";
 import type { ServerTLSSettings } from "#api/istio/common.ts";
 import { serverCredentials, usesBuiltin } from "#model/credentials/uses.ts";
+import type { TLSConfig } from "#api/istio/mesh-config.ts";
 import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
   CertificateValidationContext_TrustChainVerification as TrustChain,
@@ -12,6 +13,7 @@ import {
 } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import {
   certificateFiles,
+  defaultTlsParameters,
   exactNames,
   file,
   sdsConfig,
@@ -94,23 +96,27 @@ const versions: Readonly<Record<NonNullable<ServerTLSSettings["minProtocolVersio
   TLSV1_3: Version.TLSv1_3,
 };
 
-function parameters(tls: ServerTLSSettings): MessageInitShape<typeof TlsParametersSchema> {
+function parameters(tls: ServerTLSSettings, defaults: TLSConfig): MessageInitShape<typeof TlsParametersSchema> {
   const { minProtocolVersion = "TLS_AUTO", maxProtocolVersion = "TLS_AUTO", cipherSuites = [] } = tls;
+  const oldest = minProtocolVersion === "TLS_AUTO" ? (defaults.minProtocolVersion ?? "TLS_AUTO") : minProtocolVersion;
+  const suites = [...new Set(cipherSuites.filter(isKnownCipherSuite))];
+  const { ecdhCurves, cipherSuites: meshSuites } = defaultTlsParameters(defaults);
   return {
-    tlsMinimumProtocolVersion: versions[minProtocolVersion],
+    tlsMinimumProtocolVersion: versions[oldest],
     tlsMaximumProtocolVersion: versions[maxProtocolVersion],
-    cipherSuites: [...new Set(cipherSuites.filter(isKnownCipherSuite))],
+    cipherSuites: suites.length > 0 ? suites : meshSuites,
+    ecdhCurves,
   };
 }
 
 /** TLS that ends here, with certificates from files of the gateway's own, or by SDS. */
-function downstreamTls(tls: ServerTLSSettings, alpnProtocols: string[]): DownstreamTlsContext {
+function downstreamTls(tls: ServerTLSSettings, alpnProtocols: string[], defaults: TLSConfig): DownstreamTlsContext {
   const clients = validation(tls);
   const secrets = serverCredentials(tls)?.certificates;
   return create(DownstreamTlsContextSchema, {
     commonTlsContext: {
       alpnProtocols,
-      tlsParams: parameters(tls),
+      tlsParams: parameters(tls, defaults),
       tlsCertificates: secrets ? [] : certificates(tls),
       tlsCertificateSdsSecretConfigs: (secrets ?? []).map(({ resource }) => sdsConfig(resource)),
       ...(clients && { validationContextType: clients }),
@@ -122,14 +128,16 @@ function downstreamTls(tls: ServerTLSSettings, alpnProtocols: string[]): Downstr
 /**
  * TLS that ends at the gateway. Both HTTP/2 and HTTP/1.1 are offered, also where bytes are passed on, as in Istio.
  */
-export function serverTls(tls: ServerTLSSettings): TransportSocket {
-  const value = anyPack(DownstreamTlsContextSchema, downstreamTls(tls, ["h2", "http/1.1"]));
+export function serverTls(tls: ServerTLSSettings, defaults: TLSConfig): TransportSocket {
+  const value = anyPack(DownstreamTlsContextSchema, downstreamTls(tls, ["h2", "http/1.1"], defaults));
   return create(TransportSocketSchema, { name: tlsTransport, configType: { case: "typedConfig", value } });
 }
 
 /** The same for HTTP/3: TLS within QUIC. */
-export function serverQuic(tls: ServerTLSSettings): TransportSocket {
-  const transport = create(QuicDownstreamTransportSchema, { downstreamTlsContext: downstreamTls(tls, [http3Alpn]) });
+export function serverQuic(tls: ServerTLSSettings, defaults: TLSConfig): TransportSocket {
+  const transport = create(QuicDownstreamTransportSchema, {
+    downstreamTlsContext: downstreamTls(tls, [http3Alpn], defaults),
+  });
   const value = anyPack(QuicDownstreamTransportSchema, transport);
   return create(TransportSocketSchema, { name: quicTransport, configType: { case: "typedConfig", value } });
 }

@@ -21,13 +21,15 @@ function filter<D extends DescMessage>(name: string, schema: D, config: MessageI
 export interface HttpFilterChoice {
   /** Callers are browsers that speak gRPC-Web. */
   readonly grpcWeb: boolean;
+  /** Envoy adds no headers of its own, such as X-Envoy-Upstream-Service-Time. */
+  readonly bare: boolean;
 }
 
 /**
  * The filters that each request passes, in order. Later policies find their places here: what rejects a caller stands
  * before what counts or delays, and nothing stands after the router.
  */
-export function httpFilters({ grpcWeb }: HttpFilterChoice): HttpFilter[] {
+export function httpFilters({ grpcWeb, bare }: HttpFilterChoice): HttpFilter[] {
   return [
     // Makes gRPC of gRPC-Web, so that all others see one protocol.
     ...(grpcWeb ? [filter("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
@@ -41,6 +43,6 @@ export function httpFilters({ grpcWeb }: HttpFilterChoice): HttpFilter[] {
     // Answers preflights by itself; off until a route says for which origins.
     filter("envoy.filters.http.cors", CorsSchema, {}),
     // Sends the request on; it ends the chain.
-    filter("envoy.filters.http.router", RouterSchema, {}),
+    filter("envoy.filters.http.router", RouterSchema, { ...(bare && { suppressEnvoyHeaders: true }) }),
   ];
 }

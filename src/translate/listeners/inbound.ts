@@ -72,7 +72,7 @@ function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChai
     { ...singleTarget(cluster), statPrefix: tcpStatPrefix },
     protocol === "Redis" ? "TCP" : protocol,
   );
-  const transport = tls ? { transportSocket: serverTls(tls) } : {};
+  const transport = tls ? { transportSocket: serverTls(tls, mesh.tlsDefaults) } : {};
   const match = { transportProtocol: tls ? "tls" : "raw_buffer", ...(port !== undefined && { destinationPort: port }) };
   const http = (applicationProtocols: readonly string[]): FilterChain =>
     create(FilterChainSchema, {

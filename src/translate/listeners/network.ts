@@ -13,18 +13,17 @@ import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_
 import { HttpInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/http_inspector/v3/http_inspector_pb.js";
 import { OriginalDstSchema } from "#proto/gen/envoy/extensions/filters/listener/original_dst/v3/original_dst_pb.js";
 import { OriginalSrcSchema } from "#proto/gen/envoy/extensions/filters/listener/original_src/v3/original_src_pb.js";
+import { ProxyProtocolSchema } from "#proto/gen/envoy/extensions/filters/listener/proxy_protocol/v3/proxy_protocol_pb.js";
 import { TlsInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 import {
   HttpConnectionManagerSchema,
   HttpConnectionManager_CodecType as CodecType,
-  HttpConnectionManager_ForwardClientCertDetails as ForwardClientCert,
-  HttpConnectionManager_PathWithEscapedSlashesAction as EscapedSlashes,
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { UuidRequestIdConfigSchema } from "#proto/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
-import { noDuration } from "../duration.ts";
 import { adsSource } from "../config-source.ts";
 import { accessLog } from "./access-log.ts";
 import { httpFilters } from "./http-filters.ts";
+import { callers, connectionSettings, headers, type HttpSide, limits, paths } from "./http-settings.ts";
 
 /** A filter of a connection, by its name and settings. */
 export function networkFilter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): Filter {
@@ -43,7 +42,7 @@ type HttpRoutes =
 export interface HttpManager {
   readonly statPrefix: string;
   readonly routes: HttpRoutes;
-  readonly side: "inbound" | "outbound" | "gateway";
+  readonly side: HttpSide;
   readonly grpcWeb?: boolean | undefined;
   /** Whether HTTP/3 is spoken, and nothing else. */
   readonly quic?: boolean;
@@ -54,47 +53,21 @@ function routeSpecifier(routes: HttpRoutes) {
   return { case: "rds" as const, value: { routeConfigName: routes.name, configSource: adsSource } };
 }
 
-/** What is done with a client certificate's data, and whose word is taken for the caller's address. */
-function callers(side: HttpManager["side"]) {
-  if (side === "outbound") return { useRemoteAddress: false };
-  if (side === "gateway") {
-    return {
-      useRemoteAddress: true,
-      forwardClientCertDetails: ForwardClientCert.SANITIZE_SET,
-      setCurrentClientCertDetails: { subject: true, cert: true, dns: true, uri: true },
-    };
-  }
-  return {
-    useRemoteAddress: false,
-    forwardClientCertDetails: ForwardClientCert.APPEND_FORWARD,
-    setCurrentClientCertDetails: { subject: true, dns: true, uri: true },
-  };
-}
-
-/** How paths are rewritten before anything looks at them. */
-function paths({ pathNormalization: { normalization } }: MeshSettings) {
-  const decodes = normalization === "DECODE_AND_MERGE_SLASHES";
-  return {
-    normalizePath: normalization !== "NONE",
-    ...((decodes || normalization === "MERGE_SLASHES") && { mergeSlashes: true }),
-    ...(decodes && { pathWithEscapedSlashesAction: EscapedSlashes.UNESCAPE_AND_FORWARD }),
-  };
-}
-
 /** The filter that speaks HTTP. */
 export function httpManager(manager: HttpManager, mesh: MeshSettings): Filter {
   const { statPrefix, routes, side, grpcWeb = false, quic = false } = manager;
+  const { defaultConfig: config } = mesh;
+  const settings = connectionSettings(side, config);
+  const bare = config.proxyHeaders?.envoyDebugHeaders?.disabled === true;
   return networkFilter("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix,
     routeSpecifier: routeSpecifier(routes),
-    httpFilters: httpFilters({ grpcWeb }),
+    httpFilters: httpFilters({ grpcWeb, bare }),
     accessLog: accessLog(mesh),
-    serverName: "istio-envoy",
     ...(quic && { codecType: CodecType.HTTP3, http3ProtocolOptions: {} }),
-    ...(mesh.protocols.http10 && { httpProtocolOptions: { acceptHttp10: true } }),
-    ...paths(mesh),
-    // Streams may be silent for as long as they like; routes limit requests.
-    streamIdleTimeout: noDuration,
+    ...headers(side, mesh),
+    ...paths(mesh, settings),
+    ...limits(settings),
     upgradeConfigs: [{ upgradeType: "websocket" }],
     proxy100Continue: true,
     requestIdExtension: {
@@ -103,7 +76,7 @@ export function httpManager(manager: HttpManager, mesh: MeshSettings): Filter {
         create(UuidRequestIdConfigSchema, { useRequestIdForTraceSampling: true }),
       ),
     },
-    ...callers(side),
+    ...callers(side, config),
   });
 }
 
@@ -122,6 +95,11 @@ function listenerFilter(
 /** Finds the address that a redirected connection was meant for. */
 export function originalDestination(): ListenerFilter {
   return listenerFilter("envoy.filters.listener.original_dst", OriginalDstSchema);
+}
+
+/** Reads the caller's address from the PROXY header that a connection begins with. */
+export function proxyProtocol(): ListenerFilter {
+  return listenerFilter("envoy.filters.listener.proxy_protocol", ProxyProtocolSchema);
 }
 
 /** The mark of packets by which TPROXY rules know the proxy's own. */

@@ -84,9 +84,9 @@ export function gatewayRouteQueries(
       const plan = plans.get({ view, routes }).get(name);
       if (!plan) return undefined;
       const { client } = view;
-      const made = gatewayVirtualHost(plan, ({ rule, gateway, port: serverPort, tls }) =>
-        rules.routes({ rule, client, tls, place: placeOf(view, gateway, serverPort) }),
-      );
+      const routesOf: Parameters<typeof gatewayVirtualHost>[1] = ({ rule, gateway, port: serverPort, tls }) =>
+        rules.routes({ rule, client, tls, place: placeOf(view, gateway, serverPort) });
+      const made = gatewayVirtualHost(plan, routesOf, rules.defaults());
       const quic = gateways.routed
         .get(view)
         .get(routes)

@@ -43,15 +43,18 @@ test("rules of one host are joined, and what takes every request comes last", ()
     "shop/all": { directResponse: { status: 404 } },
     "shop/some": { match: [{ uri: { prefix: "/api" } }], directResponse: { status: 204 } },
   };
-  const made = gatewayVirtualHost(joined!, ({ rule: key, gateway, port, tls }) =>
-    ruleRoutes(
-      {
-        ref: { group: "networking.istio.io", kind: "VirtualService", namespace: "shop", name: key },
-        http: [http[key]!],
-        origins: [],
-      },
-      { place: { source, gateway, port }, tls, destinations, defaults: {}, traced: false },
-    ),
+  const made = gatewayVirtualHost(
+    joined!,
+    ({ rule: key, gateway, port, tls }) =>
+      ruleRoutes(
+        {
+          ref: { group: "networking.istio.io", kind: "VirtualService", namespace: "shop", name: key },
+          http: [http[key]!],
+          origins: [],
+        },
+        { place: { source, gateway, port }, tls, destinations, defaults: {}, traced: false },
+      ),
+    {},
   );
   expect(made.routes.map(({ match }) => match?.pathSpecifier.value)).toEqual(["/api", "/"]);
 });

@@ -13,6 +13,7 @@ import { type PlacedServer, serverKind } from "../gateways/server.ts";
 import { http3Alpn } from "../gateways/tls.ts";
 import { matchesEverything } from "./match.ts";
 import { routeConfiguration } from "./outbound.ts";
+import type { RouteDefaults } from "./rule.ts";
 import { virtualHost, virtualHostName } from "./virtual-host.ts";
 
 /** A server of a Gateway object, one of those that share a route configuration. */
@@ -162,10 +163,11 @@ function takesEverything(route: Route): boolean {
 export function gatewayVirtualHost(
   plan: GatewayHostPlan,
   routesOf: (origin: RouteOrigin) => readonly Route[],
+  defaults: RouteDefaults,
 ): VirtualHost {
   const routes = plan.origins.flatMap(routesOf);
   const ordered = [...routes.filter((route) => !takesEverything(route)), ...routes.filter(takesEverything)];
-  const made = virtualHost(plan.name, plan.domains, ordered);
+  const made = virtualHost(plan.name, plan.domains, ordered, defaults);
   if (plan.httpsRedirect) made.requireTls = TlsRequirement.ALL;
   return made;
 }

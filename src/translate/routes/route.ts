@@ -61,6 +61,7 @@ function routeAction(route: HTTPRoute, context: RouteContext): RouteAction | und
     ...timeouts(route.timeout),
     ...pathRewrite(route.rewrite),
     ...hostRewrite(route),
+    ...(context.defaults.forwardsHost === true && { appendXForwardedHost: true }),
     requestMirrorPolicies: mirrorPolicies(route, port, context.destinations),
     retryPolicy: retryPolicy(route.retries ?? context.defaults.retries, hashed),
   });

@@ -10,7 +10,7 @@ import type { Route } from "#proto/gen/envoy/config/route/v3/route_components_pb
 import type { DestinationQueries } from "./destination-queries.ts";
 import { routingRule } from "./resolve.ts";
 import { appliesAt, ruleRoutes } from "./route.ts";
-import type { RouteDefaults, RoutingRule } from "./rule.ts";
+import { type RouteDefaults, routeDefaults, type RoutingRule } from "./rule.ts";
 import { projectSource, type RoutePlace, sourceReads } from "./source.ts";
 import { defaultRoute } from "./virtual-host.ts";
 
@@ -41,6 +41,8 @@ export interface RoutingRuleQueries {
   readonly routes: (placed: PlacedRule) => readonly Route[];
   /** The route of a service that no rule serves. */
   readonly defaultRoute: Query<ServicePortView, Route>;
+  /** What the mesh says of all routes. */
+  readonly defaults: () => RouteDefaults;
   /** What is wrong with the rule of a VirtualService. */
   readonly findings: (rule: string) => readonly Finding[];
 }
@@ -85,10 +87,7 @@ export function routingRuleQueries(
     },
   });
 
-  const defaults = (): RouteDefaults => {
-    const retries = model.services.mesh.get(only).defaultHttpRetryPolicy;
-    return retries ? { retries } : {};
-  };
+  const defaults = (): RouteDefaults => routeDefaults(model.services.mesh.get(only));
 
   const routes = engine.query<PlacedRule, readonly Route[]>({
     name: "routes",
@@ -109,6 +108,7 @@ export function routingRuleQueries(
       key: ({ client, host, port }) => `${clientKey(client)}|${host}|${port}`,
       compute: ({ client, host, port }) => defaultRoute(host, port, destinations(client), defaults()),
     }),
+    defaults,
     findings: (rule) => resolved.get(rule)?.findings ?? [],
   };
 }

@@ -1,5 +1,6 @@
 import type { HTTPRetry, HTTPRoute } from "#api/istio/http-route.ts";
 import type { ObjectRef } from "#api/meta.ts";
+import type { MeshSettings } from "#model/mesh.ts";
 import type { TraceStep } from "../trace.ts";
 
 /** A VirtualService as routing reads it: host names resolved to full ones, delegates merged in. */
@@ -23,4 +24,20 @@ export interface RouteOrigin {
 export interface RouteDefaults {
   /** Istio's `defaultHttpRetryPolicy`; Istio's own default where undefined. */
   readonly retries?: HTTPRetry;
+  /** Whether requests tell which attempt they are; they do unless this is false. */
+  readonly countsAttempts?: boolean;
+  /** Whether requests whose host is rewritten tell the host that the caller asked for. */
+  readonly forwardsHost?: boolean;
+}
+
+/** What the mesh's configuration says of all routes. */
+export function routeDefaults({
+  defaultHttpRetryPolicy: retries,
+  defaultConfig: { proxyHeaders },
+}: MeshSettings): RouteDefaults {
+  return {
+    ...(retries && { retries }),
+    ...(proxyHeaders?.attemptCount?.disabled === true && { countsAttempts: false }),
+    ...(proxyHeaders?.xForwardedHost?.enabled === true && { forwardsHost: true }),
+  };
 }

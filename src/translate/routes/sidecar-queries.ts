@@ -156,7 +156,7 @@ export function sidecarRouteQueries(
       plan.rule === undefined
         ? [rules.defaultRoute.get({ client, host: plan.host, port })]
         : rules.routes({ rule: plan.rule, client, place, tls: false });
-    return virtualHost(plan.name, plan.domains, routes);
+    return virtualHost(plan.name, plan.domains, routes, rules.defaults());
   };
 
   /** Whom callers see who name the port of a service themselves; undefined for routes of one port. */
@@ -217,7 +217,8 @@ export function sidecarRouteQueries(
     name: "catch-all-resource",
     key: ({ client, port }) => `${port}|${clientKey(client)}`,
     equal: sameResource,
-    compute: ({ client, port }) => encodeHost(routeName({ kind: "port", port }), catchAll(unclaimed.get(client))),
+    compute: ({ client, port }) =>
+      encodeHost(routeName({ kind: "port", port }), catchAll(unclaimed.get(client), rules.defaults())),
   });
 
   const configuration = engine.query<SidecarRoutes, EncodedResource | undefined>({
@@ -228,7 +229,7 @@ export function sidecarRouteQueries(
       const asked = parseRouteName(name);
       if (!asked) return undefined;
       const everyPort = everyPortClient(view.client, asked);
-      const rest = encodeVirtualHost(catchAll(unclaimed.get(view.client)));
+      const rest = encodeVirtualHost(catchAll(unclaimed.get(view.client), rules.defaults()));
       if (everyPort) return encodeRoutes(name, [...everyPortHosts(everyPort, view), rest], false);
       if (asked.kind === "socket" || asked.kind === "proxy") return undefined;
       const { port } = asked;
@@ -253,7 +254,7 @@ export function sidecarRouteQueries(
   return {
     plans,
     configuration,
-    hostNames: (at) => [...plans.get(at).keys(), catchAll(unclaimed.get(at.view.client)).name],
+    hostNames: (at) => [...plans.get(at).keys(), catchAll(unclaimed.get(at.view.client), rules.defaults()).name],
     host,
   };
 }

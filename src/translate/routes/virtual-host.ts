@@ -40,18 +40,23 @@ export function defaultRoute(host: string, port: number, known: Destinations, de
   });
 }
 
-/** A virtual host as all of ours are: it tells the backend which attempt a request is. */
-export function virtualHost(name: string, domains: readonly string[], routes: readonly Route[]): VirtualHost {
+/** A virtual host as all of ours are: it tells the backend which attempt a request is, unless the mesh wants otherwise. */
+export function virtualHost(
+  name: string,
+  domains: readonly string[],
+  routes: readonly Route[],
+  { countsAttempts = true }: Pick<RouteDefaults, "countsAttempts">,
+): VirtualHost {
   return create(VirtualHostSchema, {
     name,
     domains: [...domains],
     routes: [...routes],
-    includeRequestAttemptCount: true,
+    includeRequestAttemptCount: countsAttempts,
   });
 }
 
 /** The last virtual host of an outbound route configuration: on to where the client wanted to go, or 502. */
-export function catchAll(unclaimed: UnclaimedTraffic): VirtualHost {
+export function catchAll(unclaimed: UnclaimedTraffic, defaults: RouteDefaults): VirtualHost {
   const allowed = !isDropped(unclaimed);
   const name = allowed ? "allow_any" : "block_all";
   const route = create(RouteSchema, {
@@ -68,7 +73,7 @@ export function catchAll(unclaimed: UnclaimedTraffic): VirtualHost {
         }
       : { case: "directResponse", value: directResponseAction({ status: 502 }) },
   });
-  return virtualHost(name, ["*"], [route]);
+  return virtualHost(name, ["*"], [route], defaults);
 }
 
 /** Plans of virtual hosts by their names, in their order. */
