@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { everyone } from "./client.ts";
+import { bucketViewer } from "./clients.ts";
 import { modelOf } from "./testing/objects.ts";
 
 function service(name: string, namespace: string): string {
@@ -93,4 +94,27 @@ spec: { hosts: [secret.example.com], exportTo: [shop], ports: [] }`;
       ["shop", everyone],
     ]);
   });
+});
+
+it("DestinationRules hold for ServiceEntries that go by the name of a service in another namespace", () => {
+  const { clients, rules } = modelOf(`
+kind: ServiceEntry
+metadata: { name: e, namespace: bank }
+spec: { hosts: [a.shop.svc.cluster.local], ports: [{ number: 80, name: http, protocol: HTTP }] }
+---
+kind: DestinationRule
+metadata: { name: chosen, namespace: other }
+spec: { host: a.shop.svc.cluster.local, workloadSelector: { matchLabels: { app: x } } }
+---
+kind: DestinationRule
+metadata: { name: own, namespace: third }
+spec: { host: "*.shop.svc.cluster.local" }`);
+  const rulesOf = (namespace: string) => {
+    const client = clients.sidecarClient({ namespace, labels: { app: "x" } });
+    const [bucket = { namespace: "", viewer: "", hosts: [] }] = clients.buckets.get(client);
+    return rules.ruleKeys({ viewer: bucketViewer(bucket), service: "bank/a.shop.svc.cluster.local" });
+  };
+  expect(rulesOf("other")).toEqual(["other/chosen"]);
+  expect(rulesOf("third")).toEqual(["third/own"]);
+  expect(rulesOf("fourth")).toEqual([]);
 });

@@ -10,7 +10,7 @@ import { labelsMatch } from "./labels.ts";
 import type { Config } from "./rows.ts";
 import { selectorOf } from "./rule-groups.ts";
 import { only, type ServiceQueries } from "./services.ts";
-import type { Tables } from "./tables.ts";
+import { parseServiceKey, type Tables } from "./tables.ts";
 
 type Rule = Config<DestinationRuleSpec>;
 
@@ -21,8 +21,8 @@ export const anywhere = "*";
 interface ChoosingRule {
   readonly key: string;
   readonly labels: StringMap;
-  /** The namespace of the hosts that it is for; `anywhere` for several. */
-  readonly target: string;
+  /** Namespaces of the hosts that it is for; `anywhere` for all. */
+  readonly targets: readonly string[];
 }
 
 /** Questions about DestinationRules that do not hold for everyone. */
@@ -37,8 +37,8 @@ export interface ForeignRules {
   readonly among: (viewer: Viewer, namespace: string) => readonly string[];
 }
 
-/** The namespace that a host pattern is confined to, such as of `*.shop.svc.cluster.local`. */
-function confinedTo(pattern: string): string {
+/** The namespace that a host pattern names, such as of `*.shop.svc.cluster.local`. */
+function namedBy(pattern: string): string {
   const plain = isWildcard(pattern) ? `x${pattern.slice(pattern.indexOf("."))}` : pattern;
   return parseServiceHost(plain)?.namespace ?? anywhere;
 }
@@ -54,6 +54,13 @@ function overlap(a: string, b: string): boolean {
 /** Declares the queries about DestinationRules that do not hold for everyone. */
 export function foreignRuleQueries(engine: Engine, tables: Tables, services: ServiceQueries): ForeignRules {
   const { byNamespace, rows } = tables.destinationRules;
+
+  /** Namespaces that may have hosts of a pattern: that which it names, and those with ServiceEntries for such a host. */
+  const confinedTo = (pattern: string): readonly string[] => {
+    const strays = tables.strayEntries.names().map(parseServiceKey);
+    const those = strays.filter(({ host }) => hostMatches(pattern, host)).map(({ namespace }) => namespace);
+    return [...new Set([namedBy(pattern), ...those])];
+  };
 
   const exports = engine.stringQuery("foreign-rule-exports", (namespace): readonly string[] => {
     const otherwise = services.mesh.get(only).defaultDestinationRuleExportTo;
@@ -75,9 +82,10 @@ export function foreignRuleQueries(engine: Engine, tables: Tables, services: Ser
   const hides = (rule: Rule): boolean => {
     const { namespace } = rule;
     const root = services.mesh.get(only).rootNamespace;
-    const [host, target] = [hostOf(rule), confinedTo(hostOf(rule))];
-    const near = [...new Set([namespace, target, root])];
-    const others = target === anywhere ? rows.rows() : near.flatMap((each) => byNamespace.rows(each));
+    const host = hostOf(rule);
+    const places = confinedTo(host);
+    const near = [...new Set([namespace, ...places, root])];
+    const others = places.includes(anywhere) ? rows.rows() : near.flatMap((each) => byNamespace.rows(each));
     return others.some((other) => {
       const beside = other.namespace === namespace && namespace !== root && hostOf(other) === host;
       return !selectorOf(other) && !beside && overlap(hostOf(other), host);
@@ -87,8 +95,10 @@ export function foreignRuleQueries(engine: Engine, tables: Tables, services: Ser
   const targets = engine.stringQuery("foreign-rules", (namespace): readonly string[] => {
     const special = byNamespace
       .rows(namespace)
-      .filter((rule) => (selectorOf(rule) ? hides(rule) : confinedTo(hostOf(rule)) !== namespace));
-    return [...new Set(special.map((rule) => confinedTo(hostOf(rule))))].toSorted();
+      .filter((rule) =>
+        selectorOf(rule) ? hides(rule) : confinedTo(hostOf(rule)).some((target) => target !== namespace),
+      );
+    return [...new Set(special.flatMap((rule) => confinedTo(hostOf(rule))))].toSorted();
   });
 
   const choosers = engine.stringQuery("choosing-rules", (namespace): readonly ChoosingRule[] =>
@@ -96,7 +106,7 @@ export function foreignRuleQueries(engine: Engine, tables: Tables, services: Ser
       .rows(namespace)
       .flatMap((rule) => {
         const labels = selectorOf(rule);
-        return labels ? [{ key: `${namespace}/${rule.name}`, labels, target: confinedTo(hostOf(rule)) }] : [];
+        return labels ? [{ key: `${namespace}/${rule.name}`, labels, targets: confinedTo(hostOf(rule)) }] : [];
       })
       .toSorted((a, b) => (a.key < b.key ? -1 : 1)),
   );
@@ -112,7 +122,9 @@ export function foreignRuleQueries(engine: Engine, tables: Tables, services: Ser
     among: (viewer, namespace) =>
       choosers
         .get(viewer.namespace)
-        .filter(({ key, target }) => viewer.rules?.includes(key) && (target === namespace || target === anywhere))
+        .filter(({ key, targets: places }) => {
+          return viewer.rules?.includes(key) && (places.includes(namespace) || places.includes(anywhere));
+        })
         .map(({ key }) => key),
   };
 }

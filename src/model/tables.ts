@@ -11,7 +11,7 @@ import type { Engine } from "#incremental/engine.ts";
 import type { Index, Table } from "#incremental/table.ts";
 import type { CredentialRow } from "./credentials/row.ts";
 import { ruleCredentials } from "./credentials/uses.ts";
-import { serviceHost, resolveHost } from "./hosts.ts";
+import { parseServiceHost, resolveHost, serviceHost } from "./hosts.ts";
 import type { MeshInput } from "./mesh.ts";
 import { externalNameOf } from "./service.ts";
 import type { ClusterRow, Config, NamespaceRow, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
@@ -61,6 +61,8 @@ export interface Tables {
   readonly entriesByKey: Index<Config<ServiceEntrySpec>>;
   /** By host. */
   readonly entriesByHost: Index<Config<ServiceEntrySpec>>;
+  /** By service key, those whose host is called as one of a Kubernetes service in another namespace: hardly ever any. */
+  readonly strayEntries: Index<Config<ServiceEntrySpec>>;
   readonly workloadEntries: ConfigTable<WorkloadEntrySpec>;
   readonly destinationRules: ConfigTable<DestinationRuleSpec>;
   /** By namespace and host: `shop/reviews.shop.svc.cluster.local`. */
@@ -129,6 +131,11 @@ export function declareTables(engine: Engine): Tables {
       row.spec.hosts.map((host) => serviceKey(row.namespace, host)),
     ),
     entriesByHost: serviceEntries.rows.index("host", (row) => row.spec.hosts),
+    strayEntries: serviceEntries.rows.index("stray", (row) =>
+      row.spec.hosts
+        .filter((host) => (parseServiceHost(host)?.namespace ?? row.namespace) !== row.namespace)
+        .map((host) => serviceKey(row.namespace, host)),
+    ),
     workloadEntries: configTable(engine, "workloadentries"),
     destinationRules,
     rulesByHost: destinationRules.rows.index("host", (row) => [
