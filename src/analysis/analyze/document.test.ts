@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { fieldPointer, fieldSteps, parentField, valueAt } from "../field-path.ts";
+import { fieldPointer, fieldSteps, parentField, valueAt } from "#api/field-path.ts";
 import { parseFile } from "./document.ts";
 
 const text = `# a comment

@@ -9,7 +9,7 @@ import {
   type ParsedNode,
   parseAllDocuments,
 } from "yaml";
-import { fieldSteps } from "../field-path.ts";
+import { fieldSteps } from "#api/field-path.ts";
 
 /** A place in a file; lines and columns count from 1. */
 export interface Position {

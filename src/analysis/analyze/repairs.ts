@@ -8,7 +8,7 @@ import { refKey, refOf } from "#api/meta.ts";
 import type { MeshObjects } from "./mesh-objects.ts";
 import type { Fix, PatchOperation, Problem } from "./message.ts";
 import { nearest } from "./nearest.ts";
-import { fieldPointer, parentField, valueAt } from "../field-path.ts";
+import { fieldPointer, parentField, valueAt } from "#api/field-path.ts";
 import { usedRules } from "./rule-order.ts";
 
 /** A problem, and the object that has it. */

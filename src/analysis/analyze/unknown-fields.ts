@@ -3,7 +3,7 @@ import type { ObjectRef } from "#api/meta.ts";
 import type { SchemaNode } from "#api/shape.ts";
 import type { Fix, Problem } from "./message.ts";
 import { nearest } from "./nearest.ts";
-import { fieldPointer, fieldSteps, parentField, valueAt } from "../field-path.ts";
+import { fieldPointer, fieldSteps, parentField, valueAt } from "#api/field-path.ts";
 
 /** The fields that may stand beside a field of a kind. */
 function knownBeside(kind: Kind, field: string): readonly string[] {

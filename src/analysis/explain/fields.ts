@@ -1,5 +1,5 @@
+import { valueAt } from "#api/field-path.ts";
 import { type ObjectRef, refKey } from "#api/meta.ts";
-import { valueAt } from "../field-path.ts";
 import { type MeshSnapshot, placeOf } from "../snapshot.ts";
 import type { Reason } from "./explanation.ts";
 

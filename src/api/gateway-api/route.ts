@@ -89,9 +89,13 @@ export function routeKind(
   });
 }
 
+/** Versions before v1, of the release's experimental channel only: most manifests still name them. */
+const v1alpha2 = { name: "v1alpha2", deprecated: true } as const;
+const v1alpha3 = { name: "v1alpha3", deprecated: true } as const;
+
 export const tcpRoute: Kind = routeKind(
   {
-    versions: [{ name: "v1" }],
+    versions: [{ name: "v1" }, v1alpha2],
     kind: "TCPRoute",
     description: "Where connections of TCP go.",
     validate: (object) => validateConnectionRoute(object as ConnectionRoute),
@@ -101,7 +105,7 @@ export const tcpRoute: Kind = routeKind(
 
 export const udpRoute: Kind = routeKind(
   {
-    versions: [{ name: "v1" }],
+    versions: [{ name: "v1" }, v1alpha2],
     kind: "UDPRoute",
     description: "Where datagrams of UDP go.",
     validate: (object) => validateConnectionRoute(object as ConnectionRoute),
@@ -111,7 +115,7 @@ export const udpRoute: Kind = routeKind(
 
 export const tlsRoute: Kind = routeKind(
   {
-    versions: [{ name: "v1" }],
+    versions: [{ name: "v1" }, v1alpha3, v1alpha2],
     kind: "TLSRoute",
     description: "Where connections of TLS go, by the server that the client asks for.",
     validate: (object) => validateTLSRoute(object as TLSRoute),

@@ -8,6 +8,7 @@ import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { type ProxyResources, resourcesOf } from "../proxy-resources.ts";
 import type { NodeInfo } from "../proxy-class.ts";
 import { apply, type Edit, edit, nodes, withClusters } from "../testing/arbitrary.ts";
+import { isPatched } from "../testing/blame.ts";
 import { envoyFilters } from "../testing/envoy-filters.ts";
 import { Follower } from "../testing/follower.ts";
 import type { TestMesh } from "../testing/mesh.ts";
@@ -30,13 +31,6 @@ function meshWith(all: readonly Edit[], patches: readonly ObjectInput[]): TestMe
 function resources({ translator }: TestMesh, node: NodeInfo) {
   const all = Object.values(resourcesOf(translator, node)) as readonly ProxyResources["cluster"][];
   return all.flatMap((each) => [...each.values()]);
-}
-
-/** Whether something that the proxy gets is put down to an EnvoyFilter. */
-function isBlamed(mesh: TestMesh, node: NodeInfo): boolean {
-  return resources(mesh, node).some(({ typeUrl, name }) =>
-    mesh.translator.origins(node, typeUrl, name).some(({ kind }) => kind === "EnvoyFilter"),
-  );
 }
 
 describe("any EnvoyFilter", () => {
@@ -114,7 +108,7 @@ describe("any EnvoyFilter", () => {
         for (const node of [nodes[0], nodes.at(-1)]) {
           if (!node) continue;
           const problem = await refusal(resourcesOf(mesh.translator, node));
-          expect(problem === "" || isBlamed(mesh, node)).toBe(true);
+          expect(problem === "" || isPatched(mesh, node)).toBe(true);
         }
       }),
       { numRuns: runs(8) },

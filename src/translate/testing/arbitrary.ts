@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import type { NodeInfo } from "../proxy-class.ts";
 import type { MeshConfig } from "#api/istio/mesh-config.ts";
+import { createAuthority } from "#base/testing/certificate.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import { emptyMesh, type TestMesh } from "./mesh.ts";
 
@@ -40,16 +41,50 @@ const port = fc.constantFrom(
   { name: "any", port: 9999 },
   { name: "https", port: 443 },
   { name: "mysql", port: 3306 },
+  { name: "udp-dns", port: 53, protocol: "UDP" },
+  { name: "wss", port: 8443, appProtocol: "kubernetes.io/wss" },
 );
 
+/** Of every type; types mostly repeat the first one, so that services often meet what is made for them. */
 const service = fc.record({
   kind: fc.constant("Service"),
   metadata: metadata(),
   spec: fc.record({
+    type: fc.constantFrom("ClusterIP", "ClusterIP", "ClusterIP", "NodePort", "LoadBalancer", "ExternalName"),
     clusterIP: fc.constantFrom("10.0.0.1", "10.0.0.2", "10.0.0.3", "None"),
+    externalName: fc.constantFrom("api.example.com", "b.bank.svc.cluster.local", "a.shop.svc.cluster.local"),
     selector: fc.constantFrom(undefined, { app: "x" }, { app: "y" }),
+    sessionAffinity: fc.constantFrom(undefined, "ClientIP"),
+    trafficDistribution: fc.constantFrom(undefined, "PreferClose"),
+    publishNotReadyAddresses: fc.boolean(),
     ports: fc.uniqueArray(port, { maxLength: 3, selector: (each) => each.port }),
   }),
+});
+
+const authority = createAuthority("properties");
+const { certificate, key } = authority.issue("a.example.com");
+const [certText, keyText, caText] = [certificate, key, authority.certificate].map((each) =>
+  Buffer.from(each).toString("base64"),
+);
+
+/** Secrets of names that objects refer to: good ones, and some that hold something else. */
+export const secret: fc.Arbitrary<ObjectInput> = fc.record({
+  kind: fc.constant("Secret"),
+  metadata: fc.record({
+    name: fc.constantFrom("cert", "cert-cacert", "default", "a"),
+    namespace: fc.constantFrom("shop", "istio-system"),
+  }),
+  type: fc.constantFrom("kubernetes.io/tls", "Opaque"),
+  data: fc.constantFrom(
+    { "tls.crt": certText, "tls.key": keyText },
+    { "tls.crt": certText, "tls.key": keyText, "ca.crt": caText },
+    { cert: certText, key: keyText, cacert: caText },
+    { cacert: caText },
+    { "ca.crt": caText },
+    { "tls.crt": keyText, "tls.key": certText },
+    { "tls.crt": "aGk=", "tls.key": "" },
+    {},
+  ),
 });
 
 const pod = fc.record({

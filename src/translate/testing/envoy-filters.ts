@@ -95,6 +95,9 @@ const everywhere: readonly object[] = [
   JSON.parse('{ "__proto__": { "name": "x" } }') as object,
 ];
 
+/** What patches put in: things of every kind, good ones and bad ones. */
+export const patchValues: readonly object[] = [...Object.values(values).flat(), ...everywhere];
+
 const contexts = fc.constantFrom(undefined, "ANY", "SIDECAR_INBOUND", "SIDECAR_OUTBOUND", "GATEWAY", "WAYPOINT");
 const ports = fc.constantFrom(undefined, 0, 80, 8080, 9999);
 const names = fc.constantFrom(undefined, "", "virtualInbound", "virtualOutbound", "80", "http.80", "constructor");

@@ -1,9 +1,11 @@
-import { ownValue } from "#api/record.ts";
 import fc from "fast-check";
 import type { Kind } from "#api/kind.ts";
 import type { ResourceObject } from "#api/meta.ts";
+import { ownValue } from "#api/record.ts";
 import { keyword } from "#api/schema.ts";
-import { Validator } from "#api/validation.ts";
+import { accepted, type Redraw } from "./accepted-part.ts";
+import { patchValues } from "./envoy-filters.ts";
+import { durations, keys, odd, texts, words } from "./words.ts";
 
 /** A JSON schema as kinds have it. */
 interface Node {
@@ -21,82 +23,10 @@ interface Node {
   readonly [keyword.oneOf]?: readonly (readonly string[])[];
 }
 
-/** Words that are also the names of what every JavaScript object has. */
-const odd = ["constructor", "toString", "__proto__"];
-const services = ["a", "b", "a.shop.svc.cluster.local", "b.bank.svc.cluster.local", "api.example.com"];
-const hosts = [
-  ...services,
-  "*.shop.svc.cluster.local",
-  "*.example.com",
-  "*-x.example.com",
-  "API.example.com",
-  "10.9.0.1",
-];
-const gatewayHosts = [
-  "*",
-  "*.example.com",
-  "shop/*",
-  "./a.example.com",
-  "api.example.com",
-  "*/b.example.com",
-  "10.9.0.1",
-];
+/** Values of fields that hold any object, by name. */
+const structures: Readonly<Record<string, readonly object[]>> = { value: patchValues, pluginConfig: [{}, { a: 1 }] };
+
 const ports = [0, 80, 443, 8080, 5432, 9999];
-
-/** Texts by the name of the field that holds them: few, so that objects meet, and some that are unusual. */
-const words: Readonly<Record<string, readonly string[]>> = {
-  host: services,
-  hosts,
-  sniHosts: ["a.example.com", "*.example.com", "API.example.com"],
-  "servers.hosts": gatewayHosts,
-  "egress.hosts": ["./*", "*/*", "shop/*", "~/*", "*/*.example.com", "shop/a.shop.svc.cluster.local"],
-  gateways: ["mesh", "shop/g", "g", "./g"],
-  namespace: ["shop", "bank", "constructor"],
-  sourceNamespace: ["shop", "constructor"],
-  exportTo: ["*", ".", "shop", "constructor"],
-  subset: ["", "s1", ...odd],
-  protocol: ["HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS", "MYSQL", "REDIS", "UDP"],
-  addresses: ["10.9.0.1", "10.9.0.0/16", "10.9.0.1/32", "2001:db8::1", "0.0.0.0"],
-  address: ["10.8.0.1", "2001:db8::2", "backend.example.org", "unix:///run/x.sock", "api.example.com"],
-  bind: ["", "127.0.0.1", "10.0.0.9", "unix:///run/y.sock"],
-  destinationSubnets: ["10.9.0.0/16", "10.9.0.1", "2001:db8::/32"],
-  regex: [".*", "*", "a|b", "(", ""],
-  uri: ["/", "/x", "", "x"],
-  prefix: ["/", "/a", "", "a/"],
-  authority: ["x.example.com", "", "x.example.com:81"],
-  scheme: ["http", "https", ""],
-  grpcStatus: ["UNAVAILABLE", "OK", "NONSENSE"],
-  retryOn: ["5xx", "503", "5xx,503,999", "gateway-error,,", ""],
-  locality: ["eu/eu-a", "eu", "", "eu/eu-a/x/y"],
-  from: ["eu/*", "eu", "us/us-a/*", "*"],
-  to: ["us", "eu"],
-  failoverPriority: ["app", "topology.istio.io/network", "version=x", ...odd],
-  network: ["", "main", "constructor"],
-  allowMethods: ["GET", "*", ""],
-  serverCertificate: ["", "/etc/server.crt"],
-  clientCertificate: ["", "/etc/client.crt"],
-  privateKey: ["", "/etc/server.key"],
-  caCertificates: ["", "/etc/ca.crt"],
-  verifyCertificateSpki: ["uPvPzGkSCsJTNfuqTKWXLtbSXmsTDbrtzqL0UYyPoTk=", "a"],
-  verifyCertificateHash: ["ab".repeat(32), "ab"],
-  cipherSuites: ["AES128-SHA", "!AES256-SHA", "[AES128-SHA|AES256-SHA]", "NULL", "/x", ""],
-  selector: ["edge", "edge", "x"],
-  httpHeaderName: ["x-user", ":path", ""],
-  bytes: ["aGk=", "!", ""],
-};
-
-/** Keys of maps by the name of the field that holds the map. */
-const keys: Readonly<Record<string, readonly string[]>> = {
-  ports: ["http", "tcp", "constructor"],
-  headers: ["x-user", ":authority", "@request.auth.claims.group", "@request.auth.claims[", "Host", "constructor"],
-  to: ["eu/*", "us/us-a/*", "eu/eu-a/x"],
-  set: ["x-a", ":authority", "Host", ":path"],
-  labels: ["app", "version", "constructor", "__proto__"],
-  selector: ["app", "app", "constructor"],
-};
-
-const texts = ["", "a", "b", "s1", "x-a", "/x", "default", ...odd];
-const durations = ["1s", "0s", "250ms", "1h", "1.5s"];
 
 function textOf(node: Node, path: readonly string[]): fc.Arbitrary<string> {
   if (node.enum) return fc.constantFrom(...node.enum);
@@ -115,76 +45,120 @@ function numberOf(
   return fc.constantFrom(...values.filter((value) => value >= minimum && value <= maximum));
 }
 
-/** Leaves of each group of fields of which only one may be set the first that is there. */
-function onlyOneOf(groups: readonly (readonly string[])[], made: Readonly<Record<string, unknown>>): object {
-  const extra = new Set(groups.flatMap((group) => group.filter((name) => Object.hasOwn(made, name)).slice(1)));
-  return Object.fromEntries(Object.entries(made).filter(([name]) => !extra.has(name)));
+/** Of each group of fields of which only one may be set the wanted one, or else the first that is there. */
+function onlyOneOf(groups: readonly (readonly string[])[], wanted: string | undefined, made: object): object {
+  const extra = groups.flatMap((group) => {
+    const there = group.filter((name) => Object.hasOwn(made, name));
+    const kept = there.find((name) => name === wanted) ?? there[0];
+    return there.filter((name) => name !== kept);
+  });
+  const left = new Set(extra);
+  return Object.fromEntries(Object.entries(made).filter(([name]) => !left.has(name)));
 }
 
-function objectOf(node: Node, path: readonly string[]): fc.Arbitrary<unknown> {
-  const required = new Set(node.required);
-  const fields = Object.entries(node.properties ?? {}).map(([name, field]) => {
-    const value = valueOf(field, [...path, name]);
-    return [name, required.has(name) ? value : fc.option(value, { nil: undefined, freq: 2 })] as const;
-  });
-  return fc.record(Object.fromEntries(fields)).map((made) => {
-    const present = Object.fromEntries(Object.entries(made).filter(([, value]) => value !== undefined));
-    return onlyOneOf(node[keyword.oneOf] ?? [], present);
-  });
-}
+/** How many of four optional fields are set. */
+type Density = 1 | 2;
 
-/** Any value of a schema, though not of every value: texts and numbers are those that a mesh may well hold. */
-function valueOf(node: Node, path: readonly string[]): fc.Arbitrary<unknown> {
-  const name = path.at(-1) ?? "";
-  if (node.items) {
-    return fc.array(valueOf(node.items, path), {
-      minLength: node.minItems ?? 0,
-      maxLength: Math.min(node.maxItems ?? 2, 2),
+/** Makes values of the schemas of one kind. */
+class Values {
+  readonly #density: Density;
+  /** Of fields that nobody aims at, by schema and then by the names that choose words. */
+  readonly #made = new Map<Node, Map<string, fc.Arbitrary<unknown>>>();
+
+  constructor(density: Density) {
+    this.#density = density;
+  }
+
+  /**
+   * Any value of a schema, though not of every value: texts and numbers are those that a mesh may well hold.
+   * @param path names of the fields that lead to it
+   * @param aim the rest of a path as `stepsOf` has it, whose every step the value has
+   */
+  of(node: Node, path: readonly string[], aim: readonly string[]): fc.Arbitrary<unknown> {
+    if (aim.length > 0) return this.#make(node, path, aim);
+    const byNames = this.#made.getOrInsertComputed(node, () => new Map<string, fc.Arbitrary<unknown>>());
+    return byNames.getOrInsertComputed(path.slice(-2).join("."), () => this.#make(node, path, aim));
+  }
+
+  #make(node: Node, path: readonly string[], aim: readonly string[]): fc.Arbitrary<unknown> {
+    if (node.items) return this.#list(node, node.items, path, aim);
+    if (node.additionalProperties) return this.#map(node.additionalProperties, path, aim);
+    if (node.properties) return this.#object(node, path, aim);
+    if (node.type === "boolean") return fc.boolean();
+    if (node.type === "integer" || node.type === "number") return numberOf(node, path);
+    if (node.type !== "object") return textOf(node, path);
+    return fc.constantFrom(...(ownValue(structures, path.at(-1) ?? "") ?? [{}]));
+  }
+
+  #list(node: Node, items: Node, path: readonly string[], aim: readonly string[]): fc.Arbitrary<unknown> {
+    const aimed = aim.length > 0 ? 1 : 0;
+    const most = Math.min(node.maxItems ?? 2, 2) - aimed;
+    const others = fc.array(this.of(items, path, []), {
+      minLength: Math.min(Math.max((node.minItems ?? 0) - aimed, 0), most),
+      maxLength: most,
+    });
+    if (aimed === 0) return others;
+    return fc.tuple(this.of(items, path, aim.slice(1)), others).map(([first, rest]) => [first, ...rest]);
+  }
+
+  #map(entry: Node, path: readonly string[], aim: readonly string[]): fc.Arbitrary<unknown> {
+    const key = fc.constantFrom(...(ownValue(keys, path.at(-1) ?? "") ?? ["app", "x-user", ...odd]));
+    const others = fc.dictionary(key, this.of(entry, path, []), { maxKeys: 2 });
+    if (aim.length === 0) return others;
+    return fc
+      .tuple(others, key, this.of(entry, path, aim.slice(1)))
+      .map(([rest, name, value]) => Object.fromEntries([...Object.entries(rest), [name, value]]));
+  }
+
+  #object(node: Node, path: readonly string[], [step, ...aim]: readonly string[]): fc.Arbitrary<unknown> {
+    const required = new Set(node.required);
+    const fields = Object.entries(node.properties ?? {}).map(([name, field]) => {
+      const value = this.of(field, [...path, name], name === step ? aim : []);
+      if (required.has(name) || name === step) return [name, value] as const;
+      const absent = { arbitrary: fc.constant(undefined), weight: 4 - this.#density };
+      return [name, fc.oneof(absent, { arbitrary: value, weight: this.#density })] as const;
+    });
+    return fc.record(Object.fromEntries(fields)).map((made) => {
+      const present = Object.fromEntries(Object.entries(made).filter(([, value]) => value !== undefined));
+      return onlyOneOf(node[keyword.oneOf] ?? [], step, present);
     });
   }
-  if (node.additionalProperties) {
-    const key = fc.constantFrom(...(ownValue(keys, name) ?? ["app", "x-user", ...odd]));
-    return fc.dictionary(key, valueOf(node.additionalProperties, path), { maxKeys: 2 });
-  }
-  if (node.properties) return objectOf(node, path);
-  if (node.type === "boolean") return fc.boolean();
-  if (node.type === "integer" || node.type === "number") return numberOf(node, path);
-  return node.type === "object" ? fc.constant({}) : textOf(node, path);
 }
 
-/** Takes the field that a path such as `spec.http[0].match[1].uri` leads to out of an object. */
-function prune(object: unknown, path: string): void {
-  const steps = path.split(/[.[\]]+/).filter((step) => step !== "");
-  let at = object as Record<string, unknown>;
-  for (const step of steps.slice(0, -1)) {
-    const next = ownValue(at, step);
-    if (typeof next !== "object" || next === null) break;
-    at = next as Record<string, unknown>;
-  }
-  const last = steps.at(-1) ?? "";
-  if (Array.isArray(at)) at.splice(Number(last) || 0, 1);
-  else delete at[last];
+/** The steps of a path: `spec`, `http`, `[]`, `match`, `[]`, `headers`, `{}`, `exact`. */
+function stepsOf(path: string): readonly string[] {
+  return path.match(/[^.[\]{}]+|\[\]|\{\}/g) ?? [];
 }
 
-const validator = new Validator();
-/** How often what the API refuses is taken out before an object is given up. */
-const rounds = 12;
-
-/** The object as the API would store it, less what it would refuse; undefined where nothing acceptable remains. */
-function accepted(kind: Kind, submitted: ResourceObject): ResourceObject | undefined {
-  const object = structuredClone(submitted);
-  for (let round = 0; round < rounds; round++) {
-    const admission = validator.admit(kind, object);
-    if (admission.errors.length === 0) return { ...admission.object, metadata: object.metadata };
-    // From the last one, so that the places of items before it stay as they are.
-    for (const { field } of admission.errors.toReversed()) prune(object, round < rounds / 2 ? field : outer(field));
+/** The schema of the field that steps lead to, and the names among the steps. */
+function nodeAt(root: Node, steps: readonly string[]): readonly [node: Node | undefined, names: readonly string[]] {
+  let node: Node | undefined = root;
+  const names: string[] = [];
+  for (const step of steps) {
+    const field: Node | undefined = ownValue(node?.properties, step);
+    if (field) names.push(step);
+    node = field ?? node?.items ?? node?.additionalProperties;
   }
-  return undefined;
+  return [node, names];
 }
 
-/** The path of the field or item around a field. */
-function outer(path: string): string {
-  return path.replace(/(?:\.[^.[]*|\[[^\]]*\])$/, "");
+/** What is left of an aim behind some steps of an object; undefined where they lead elsewhere. */
+function aimBehind(steps: readonly string[], aim: readonly string[]): readonly string[] | undefined {
+  const there = steps.length <= aim.length && steps.every((step, at) => [step, "[]", "{}"].includes(aim[at] ?? ""));
+  return there ? aim.slice(steps.length) : undefined;
+}
+
+/** Draws values of a schema, each time others. */
+function redrawOf(values: Values, root: Node, aim: readonly string[], seed: number): Redraw {
+  let draws = 0;
+  return {
+    draw: (steps) => {
+      const [node, names] = nodeAt(root, steps);
+      const left = aimBehind(steps, aim) ?? [];
+      return node && fc.sample(fc.noBias(values.of(node, names, left)), { numRuns: 1, seed: seed + ++draws })[0];
+    },
+    wanted: (steps) => aim.length > 0 && aimBehind(steps, aim) !== undefined,
+  };
 }
 
 const metadata = fc.record({
@@ -193,18 +167,36 @@ const metadata = fc.record({
   creationTimestamp: fc.constantFrom("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"),
 });
 
+/** Objects of a kind that the API accepts, of values of a schema that has some of the kind's parts. */
+function objectsOf(kind: Kind, values: Values, parts: readonly string[], aim: readonly string[]) {
+  const fields = Object.entries(kind.schema.properties).filter(([name]) => parts.includes(name));
+  const root: Node = { properties: Object.fromEntries(fields), required: ["spec"] };
+  const body = values.of(root, [], aim) as fc.Arbitrary<object>;
+  return fc
+    .tuple(metadata, body, fc.nat())
+    .map(([meta, made, seed]) => {
+      const head = { apiVersion: `${kind.group}/${kind.versions[0].name}`, kind: kind.kind };
+      const uid = `${kind.kind}/${meta.namespace}/${meta.name}`;
+      const submitted = { ...head, metadata: { uid, resourceVersion: "1", generation: 1, ...meta }, ...made };
+      return accepted(kind, submitted, redrawOf(values, root, aim, seed));
+    })
+    .filter((object) => object !== undefined);
+}
+
 /** Objects of a kind that the API accepts, of any field that its schema has. */
 export function acceptedObjects(kind: Kind): fc.Arbitrary<ResourceObject> {
-  const spec = kind.schema.properties["spec"] as Node;
-  return fc
-    .record({ metadata, spec: valueOf(spec, ["spec"]) })
-    .map(({ metadata: meta, spec: made }) =>
-      accepted(kind, {
-        apiVersion: `${kind.group}/${kind.versions[0].name}`,
-        kind: kind.kind,
-        metadata: { uid: `${kind.kind}/${meta.namespace}/${meta.name}`, resourceVersion: "1", generation: 1, ...meta },
-        spec: made,
-      }),
-    )
-    .filter((object) => object !== undefined);
+  return objectsOf(kind, new Values(2), ["spec"], []);
+}
+
+/**
+ * For each of some fields of a kind, objects that the API accepts and that have this field unless the rest of what was
+ * made does not allow it.
+ * @param paths as `schemaPaths` writes them
+ */
+export function objectsWith(kind: Kind, paths: readonly string[]): readonly fc.Arbitrary<ResourceObject>[] {
+  const values = new Values(1);
+  return paths.map((path) => {
+    const steps = stepsOf(path);
+    return objectsOf(kind, values, ["spec", ...steps.slice(0, 1)], steps);
+  });
 }

@@ -95,7 +95,8 @@ export async function refusal(resources: ProxyResources): Promise<string> {
     const file = join(folder, "bootstrap.json");
     writeFileSync(file, JSON.stringify(bootstrap(resources)));
     const argv = ["--mode", "validate", "--config-path", file, "--log-level", "error"];
-    await run(program, argv, { timeout: 20_000 });
+    // In the folder: logs of requests go to files that the configuration names.
+    await run(program, argv, { cwd: folder, timeout: 20_000 });
     return "";
   } catch (error) {
     const { stderr = "" } = error as { readonly stderr?: string };

@@ -5,7 +5,7 @@ import { labelsMatch } from "#model/labels.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import { isControlPlane, type MeshObjects, type PodSpec, type Subject } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
-import { fieldPointer } from "../../field-path.ts";
+import { fieldPointer } from "#api/field-path.ts";
 
 type ServiceSpec = Service["spec"];
 type DeploymentSpec = Deployment["spec"];

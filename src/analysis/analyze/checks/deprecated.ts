@@ -3,7 +3,7 @@ import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import type { MeshObjects } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
-import { fieldPointer } from "../../field-path.ts";
+import { fieldPointer } from "#api/field-path.ts";
 
 function* delays({ all }: MeshObjects): Generator<Problem> {
   for (const { ref, spec } of all<VirtualServiceSpec>("VirtualService")) {

@@ -5,7 +5,7 @@ import { isTls } from "#model/protocol.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import type { MeshObjects, Subject } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
-import { fieldPointer } from "../../field-path.ts";
+import { fieldPointer } from "#api/field-path.ts";
 
 type Rule = Subject<DestinationRuleSpec>;
 type Tls = NonNullable<TrafficPolicy["tls"]>;

@@ -5,7 +5,7 @@ import { parseProtocol, portProtocol, serverFirstPorts } from "#model/protocol.t
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import { isControlPlane, type MeshObjects, type Subject } from "../mesh-objects.ts";
 import type { Problem } from "../message.ts";
-import { fieldPointer } from "../../field-path.ts";
+import { fieldPointer } from "#api/field-path.ts";
 
 type ServiceSpec = Service["spec"];
 type Port = NonNullable<ServiceSpec["ports"]>[number];

@@ -9,7 +9,7 @@ import { only } from "#model/services.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import type { MeshObjects, Subject } from "../mesh-objects.ts";
 import type { Fix, Problem } from "../message.ts";
-import { fieldPointer } from "../../field-path.ts";
+import { fieldPointer } from "#api/field-path.ts";
 
 type Rules = Subject<VirtualServiceSpec>;
 
