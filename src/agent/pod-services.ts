@@ -18,7 +18,7 @@ export async function openRelay(context: NodeContext, record: PodRecord): Promis
   return Relay.open({
     socket: join(layout.pod(uid).proxy, xdsSocketName),
     uid: proxyUid,
-    nodeId: proxyNode({ pod, role, address, agent: options }).id,
+    identity: { id: proxyNode({ pod, role, address, agent: options }).id, namespace, cluster: options.cluster },
     upstream: options.xds,
     onNames: ({ table }) => names.setHosts(uid, table),
     logger,

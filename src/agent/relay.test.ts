@@ -107,7 +107,7 @@ describe("a proxy's relay", () => {
     relay = await Relay.open({
       socket,
       uid: 1337,
-      nodeId,
+      identity: { id: nodeId, namespace: "shop", cluster: "east" },
       upstream: `unix:${upstream.socket}`,
       onNames: (table) => tables.push(table),
       logger,
@@ -180,9 +180,13 @@ describe("a proxy's relay", () => {
     stream.cancel();
   });
 
-  it("refuses a proxy that says it is another one, and asks nobody for it", async () => {
+  it.each([
+    { id: "sidecar~10.10.0.9~other.shop~x" },
+    { id: nodeId, metadata: { NAMESPACE: "bank", CLUSTER_ID: "east" } },
+    { id: nodeId, metadata: { NAMESPACE: "shop", CLUSTER_ID: "west" } },
+  ])("refuses a proxy that says it is another one, and asks nobody for it: %o", async (node) => {
     const stream = open();
-    const claim = create(DeltaDiscoveryRequestSchema, { node: { id: "sidecar~10.10.0.9~other.shop~x" } });
+    const claim = create(DeltaDiscoveryRequestSchema, { node });
     stream.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, claim)));
     const [error] = (await once(stream, "error")) as [ServiceError];
     expect(error.code).toBe(status.PERMISSION_DENIED);

@@ -8,8 +8,8 @@ import type { Logger } from "#base/logger.ts";
 import { adsService } from "#proto/ads.ts";
 import type { NameTable } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
 import { typeUrls } from "#proto/encoded.ts";
-import { nameTableRequest, readNameTable, requestNodeId, responseType } from "./wire.ts";
-import type { Variant } from "./wire.ts";
+import { nameTableRequest, readNameTable, requestIdentity, responseType } from "./wire.ts";
+import type { ProxyIdentity, Variant } from "./wire.ts";
 
 /** One proxy's way to the control plane. */
 export interface RelayOptions {
@@ -17,8 +17,8 @@ export interface RelayOptions {
   readonly socket: string;
   /** The proxy's user and group. */
   readonly uid: number;
-  /** The node id that the proxy must give: the socket is its identity. */
-  readonly nodeId: string;
+  /** Who the proxy must say that it is: the socket is its identity. */
+  readonly identity: ProxyIdentity;
   /** Where the control plane serves xDS, as gRPC writes addresses. */
   readonly upstream: string;
   /** Called with each name table that the control plane sends. */
@@ -130,9 +130,12 @@ export class Relay implements AsyncDisposable {
     // Leaving the loop must not destroy the stream: its status is yet to be sent.
     for await (const bytes of call.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       if (first) {
-        const id = requestNodeId(variant, bytes);
-        if (id !== this.#options.nodeId)
-          throw new WeftError("PermissionDenied", `this socket is for ${this.#options.nodeId}, not for "${id}"`);
+        const { identity } = this.#options;
+        const { id = "", namespace = identity.namespace, cluster = identity.cluster } = requestIdentity(variant, bytes);
+        if (id !== identity.id || namespace !== identity.namespace || cluster !== identity.cluster) {
+          const claim = `"${id}" of namespace ${namespace} and cluster ${cluster}`;
+          throw new WeftError("PermissionDenied", `this socket is for ${identity.id}, not for ${claim}`);
+        }
       }
       await write(upstream, bytes, signal);
       // The control plane must know the node before anything else is asked for it.

@@ -30,11 +30,25 @@ export function responseType(bytes: Uint8Array): string {
   return "";
 }
 
-/** The node id in the first request of a stream; empty when there is none. Both kinds of requests are understood. */
-export function requestNodeId(variant: Variant, bytes: Uint8Array): string {
+/** Who a proxy says that it is: what decides which Secrets the control plane gives it. */
+export interface ProxyIdentity {
+  /** The node id. */
+  readonly id: string;
+  readonly namespace: string;
+  readonly cluster: string;
+}
+
+/** The identity in the first request of a stream, as far as it says one. Both kinds of requests are understood. */
+export function requestIdentity(variant: Variant, bytes: Uint8Array): Partial<ProxyIdentity> {
   const request =
     variant === "delta" ? fromBinary(DeltaDiscoveryRequestSchema, bytes) : fromBinary(DiscoveryRequestSchema, bytes);
-  return request.node?.id ?? "";
+  const { id, metadata = {} } = request.node ?? {};
+  const { NAMESPACE: namespace, CLUSTER_ID: cluster } = metadata;
+  return {
+    ...(id !== undefined && { id }),
+    ...(typeof namespace === "string" && { namespace }),
+    ...(typeof cluster === "string" && { cluster }),
+  };
 }
 
 /** The request that subscribes a stream to its name table. */

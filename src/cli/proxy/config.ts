@@ -4,6 +4,7 @@ import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
 import { type OutputFormat, outputOption, serialize } from "../output.ts";
 import { type ClusterStatuses, type ConfigDump, bootstrapOf, clustersOf, listenersOf, routesOf } from "./dump.ts";
 import { type ProxyObject, adminJson, listProxies, proxyNamed } from "./proxies.ts";
+import { secretsOf, secretTable } from "./secrets.ts";
 import { clusterTable, endpointTable, listenerTable, routeTable } from "./tables.ts";
 
 /** One kind of what an Envoy holds: how to get it, and how to show it. */
@@ -53,6 +54,15 @@ const parts: readonly Part[] = [
     read: async (client, proxy) => {
       const data = await adminJson<ClusterStatuses>(client, proxy, "clusters?format=json");
       return { data, text: endpointTable(data) };
+    },
+  },
+  {
+    name: "secrets",
+    alias: "secret",
+    summary: "the certificates that a proxy holds or waits for, without their keys",
+    read: async (client, proxy) => {
+      const data = secretsOf(await dump(client, proxy), Date.now());
+      return { data, text: secretTable(data) };
     },
   },
   {

@@ -1,5 +1,7 @@
 /** The parts of Envoy's admin answers (`/config_dump`, `/clusters?format=json`) that are shown. Names are Envoy's own. */
 
+import type { SecretSection } from "./secrets.ts";
+
 /** A match of a filter chain. */
 export interface FilterChainMatch {
   readonly destination_port?: number;
@@ -76,7 +78,7 @@ export interface RouteConfig {
 }
 
 /** One section of `/config_dump`. */
-export interface DumpSection {
+export interface DumpSection extends SecretSection {
   readonly "@type": string;
   readonly bootstrap?: unknown;
   readonly static_listeners?: readonly { readonly listener: ListenerConfig }[];

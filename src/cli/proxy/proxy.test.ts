@@ -1,6 +1,9 @@
+import { X509Certificate } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { createAuthority } from "#base/testing/certificate.ts";
 import { bootstrapOf, clustersOf, listenersOf, routesOf } from "./dump.ts";
 import { type ProxyObject, proxyNamed } from "./proxies.ts";
+import { secretsOf, secretTable } from "./secrets.ts";
 import { statusData, statusTable } from "./status.ts";
 import { clusterTable, endpointTable, listenerTable, routeTable } from "./tables.ts";
 
@@ -35,8 +38,8 @@ describe("proxy-status", () => {
   test("a table of states with their ages, and below it what is refused and why", () => {
     expect(statusTable([page], now)).toBe(
       [
-        "PROXY         CLUSTER   CDS            EDS   LDS            RDS   NDS   ENVOY",
-        "page-1.shop   east      SYNCED (90s)   -     NACKED (90s)   -     -     1.40.0",
+        "PROXY         CLUSTER   CDS            EDS   LDS            RDS   SDS   NDS   ENVOY",
+        "page-1.shop   east      SYNCED (90s)   -     NACKED (90s)   -     -     -     1.40.0",
         "",
         "page-1.shop refuses LDS: no such filter",
         "",
@@ -180,5 +183,58 @@ describe("proxy-config", () => {
     const [, first, second] = text.trimEnd().split("\n");
     expect(first).toMatch(/^10\.0\.0\.1:9080 +HEALTHY +OK +east-1 +b$/);
     expect(second).toMatch(/EJECTED/);
+  });
+});
+
+describe("proxy-config secrets", () => {
+  const from = new Date("2026-01-01T00:00:00Z");
+  const until = new Date("2026-01-02T00:00:00Z");
+  const authority = createAuthority("authority");
+  const { certificate, key } = authority.issueFor({ names: ["a"], from, until });
+  const serial = new X509Certificate(certificate).serialNumber.toLowerCase();
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  const chain = {
+    certificate_chain: { inline_bytes: base64(certificate + authority.certificate) },
+    // Envoy leaves keys out itself; one that came all the same must not be shown either.
+    private_key: { inline_bytes: base64(key) },
+  };
+  const dump = {
+    configs: [
+      {
+        "@type": "type.googleapis.com/envoy.admin.v3.SecretsConfigDump",
+        dynamic_active_secrets: [
+          { name: "kubernetes://a", secret: { name: "kubernetes://a", tls_certificate: chain } },
+        ],
+        dynamic_warming_secrets: [{ name: "kubernetes://b", secret: { name: "kubernetes://b" } }],
+      },
+    ],
+  };
+
+  test("a table of certificates, their times, and what is waited for", () => {
+    expect(secretTable(secretsOf(dump, from.getTime()))).toBe(
+      [
+        `RESOURCE NAME    TYPE         STATUS    VALID CERT   SERIAL NUMBER        NOT AFTER              NOT BEFORE`,
+        `kubernetes://a   Cert Chain   ACTIVE    true         ${serial}   2026-01-02T00:00:00Z   2026-01-01T00:00:00Z`,
+        `kubernetes://b                WARMING   false`,
+        "",
+      ].join("\n"),
+    );
+    expect(secretsOf(dump, until.getTime())[0]).toMatchObject({ valid: false });
+  });
+
+  test("authorities are a row each", () => {
+    const trusted = { trusted_ca: { inline_string: authority.certificate + createAuthority("other").certificate } };
+    const states = [{ name: "a", secret: { validation_context: trusted } }];
+    const items = secretsOf({ configs: [{ "@type": "", static_secrets: states }] }, Date.now());
+    expect(items.map(({ type, valid }) => [type, valid])).toEqual([
+      ["CA", true],
+      ["CA", true],
+    ]);
+  });
+
+  test("keys are in no output", () => {
+    const shown = JSON.stringify(secretsOf(dump, from.getTime()));
+    expect(shown).not.toContain(base64(key).slice(40, 80));
+    expect(shown).not.toContain("private");
   });
 });

@@ -7,7 +7,7 @@ import { table } from "../table.ts";
 import { type ProxyObject, listProxies, proxyName } from "./proxies.ts";
 
 /** Types in the order in which Envoy takes them. */
-const types = ["CDS", "EDS", "LDS", "RDS", "NDS"] as const;
+const types = ["CDS", "EDS", "LDS", "RDS", "SDS", "NDS"] as const;
 
 /** Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}}`. */
 export function statusData(proxies: readonly ProxyObject[]): readonly object[] {

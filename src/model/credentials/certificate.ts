@@ -45,8 +45,8 @@ function parsed(pem: string): X509Certificate | undefined {
   }
 }
 
-/** The certificates of a value, or what is wrong with it. */
-function certificates(base64: string): readonly [X509Certificate, ...X509Certificate[]] | Broken {
+/** The certificates of a value in base64, the leaf first, or what is wrong with it. */
+export function readCertificates(base64: string): readonly [X509Certificate, ...X509Certificate[]] | Broken {
   const text = textOf(base64);
   if (text === undefined) return { problem: "is larger than 1 MiB" };
   const pems = ["CERTIFICATE", "TRUSTED CERTIFICATE"].flatMap((label) => blocks(text, label));
@@ -84,7 +84,7 @@ function privateKey(base64: string): KeyObject | undefined {
 
 /** Whether proxies can use a certificate chain with a key, and when; or which value is at fault, and why. */
 export function readKeyPair({ chain, key }: KeyPair): Validity | (Broken & { readonly at: keyof KeyPair }) {
-  const all = certificates(chain);
+  const all = readCertificates(chain);
   if ("problem" in all) return { at: "chain", ...all };
   const [leaf] = all;
   const problem = unfit(leaf);
@@ -97,7 +97,7 @@ export function readKeyPair({ chain, key }: KeyPair): Validity | (Broken & { rea
 
 /** Whether proxies can use a bundle of authorities, and until when its first is good. */
 export function readAuthorities(base64: string): Validity | Broken {
-  const all = certificates(base64);
+  const all = readCertificates(base64);
   return "problem" in all ? all : validityOf(all[0]);
 }
 
