@@ -15,10 +15,11 @@ export interface ServicePort {
 }
 
 /**
- * How a service's endpoints are found: they are known; by DNS, all answers or one at a time; the client has chosen the
- * address already (headless services); or there are none, since the service is another name of one (ExternalName).
+ * How a service's endpoints are found: they are known; by DNS, all answers or one at a time, or for the name that a request
+ * asks for; the client has chosen the address already (headless services); or there are none, since the service is another
+ * name of one (ExternalName).
  */
-type Resolution = "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "NONE" | "ALIAS";
+type Resolution = "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS" | "NONE" | "ALIAS";
 
 /** A service of the mesh: the Services of one name and namespace in all clusters, or a host of a ServiceEntry. */
 export interface Service {
@@ -197,7 +198,7 @@ function entryPorts(spec: ServiceEntrySpec): readonly ServicePort[] {
   }));
 }
 
-const resolutions: ReadonlySet<string> = new Set(["STATIC", "DNS", "DNS_ROUND_ROBIN", "NONE"]);
+const resolutions: ReadonlySet<string> = new Set(["STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS", "NONE"]);
 
 function resolutionOf(spec: ServiceEntrySpec): Resolution {
   const told = spec.resolution ?? "NONE";

@@ -13,6 +13,7 @@ import { type EncodedResource, encodeResource, sameResource } from "#proto/encod
 import { blackHole, inboundPassthrough, passthrough } from "./clusters/fixed.ts";
 import { inboundCluster } from "./clusters/inbound.ts";
 import { outboundCluster } from "./clusters/outbound.ts";
+import { isDynamic } from "./dynamic-dns.ts";
 import { loadAssignment } from "./endpoints/assignment.ts";
 import { groupByLocality } from "./endpoints/locality.ts";
 import {
@@ -87,6 +88,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       const port = service && connectionPort(service, number);
       const rule = model.rules.merged.get(rules);
       if (!service || service.resolution === "ALIAS" || !port) return undefined;
+      if (subset !== "" && isDynamic(service)) return undefined;
       const labels = rule?.spec.subsets?.find((each) => each.name === subset);
       if (subset !== "" && !labels) return undefined;
       const byDns = service.resolution === "DNS" || service.resolution === "DNS_ROUND_ROBIN";
@@ -104,9 +106,11 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     key: ({ service, rules }) => `${service}|${rules}`,
     compute: ({ service: key, rules }) => {
       const service = model.services.service.get(key);
-      const subsets = ["", ...(model.rules.merged.get(rules)?.spec.subsets ?? []).map((subset) => subset.name)];
       // What is another name of a service has the clusters of that one.
       if (!service || service.resolution === "ALIAS") return [];
+      // Labels cannot tell apart what is looked up.
+      const named = isDynamic(service) ? [] : (model.rules.merged.get(rules)?.spec.subsets ?? []);
+      const subsets = ["", ...named.map((subset) => subset.name)];
       const ports = service.ports.filter((port) => port.protocol !== "UDP");
       return ports.flatMap((port) =>
         subsets.map((subset) => clusterName("outbound", port.number, subset, service.host)),

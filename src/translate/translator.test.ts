@@ -104,7 +104,6 @@ describe("the translator", () => {
           { port: { number: 81, protocol: HTTP_PROXY }, hosts: ["./*"] }] }`,
       ["spec.ingress[1].defaultEndpoint", "spec.ingress[2].tls", "spec.egress[1].bind", "spec.egress[2].port.protocol"],
     ],
-    ["ServiceEntry", "{ hosts: [x.y], ports: [], resolution: DYNAMIC_DNS }", ["spec.resolution"]],
     ["VirtualService", "{ hosts: [x.y], tcp: [{ route: [{ destination: { host: a } }] }] }", []],
   ])("says what it does not carry out of a %s %s", (kind, spec, fields) => {
     const mesh = meshOf(`${text}

@@ -81,18 +81,10 @@ function ofSidecar({ ingress = [], egress = [] }: SidecarSpec): readonly Problem
   return [...ingress.flatMap((listener, index) => ofIngress(listener, `spec.ingress[${index}]`)), ...ports];
 }
 
-function ofServiceEntry({ resolution, ports = [] }: ServiceEntrySpec): readonly Problem[] {
-  const passed = ports.flatMap(({ number, protocol = "" }, index) =>
+function ofServiceEntry({ ports = [] }: ServiceEntrySpec): readonly Problem[] {
+  return ports.flatMap(({ number, protocol = "" }, index) =>
     parseProtocol(protocol) === "MySQL" ? [passedOn(`spec.ports[${index}].protocol`, number)] : [],
   );
-  if (resolution !== "DYNAMIC_DNS") return passed;
-  return [
-    ...passed,
-    notImplemented(
-      "spec.resolution",
-      "Names are not resolved per request yet; the service is passed through as with NONE.",
-    ),
-  ];
 }
 
 /** What an object asks for that translation does not carry out: not yet, or since others are in its way. */

@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MeshProxy } from "#analysis/diff.ts";
@@ -17,6 +17,7 @@ import { createTranslator, type Translator } from "#translate/translator.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { NetworkEnvoy } from "../support/envoy.ts";
 import { eventually } from "../support/eventually.ts";
+import { NameServer, nameServerAddress } from "../support/name-server.ts";
 import { TestNetwork } from "../support/network.ts";
 import { Backends } from "./backends.ts";
 import { Caller } from "./caller.ts";
@@ -58,6 +59,8 @@ export interface WorldSpec {
   /** Kubernetes objects by cluster, as YAML texts, beside those that `services` come to. */
   readonly kubernetes?: Readonly<Record<string, readonly string[]>>;
   readonly proxies: readonly ProxySpec[];
+  /** What the proxies' name server knows: addresses, or `@reviews-v1-0`, by name. They have none without. */
+  readonly names?: Readonly<Record<string, string>>;
   readonly mesh?: MeshInput;
 }
 
@@ -118,6 +121,7 @@ export class World implements AsyncDisposable {
   readonly #callers = new Map<string, Caller>();
   readonly #envoys = new Map<string, NetworkEnvoy>();
   readonly #proxies: Proxy[] = [];
+  readonly #names: ReadonlyMap<string, string> | undefined;
   readonly #objects: PlacedObject[] = [];
   #settings: MeshInput;
   readonly #translator: Translator;
@@ -132,6 +136,8 @@ export class World implements AsyncDisposable {
     this.#addresses = new Map(spec.proxies.map(({ name }, at) => [name, proxyAddress(at)]));
     this.#services = place(spec.services, this.#addresses);
     const pods = this.#pods().map((pod) => [pod.address, pod.name] as const);
+    this.#names =
+      spec.names && new Map(Object.entries(spec.names).map(([name, at]) => [name, this.#withAddresses(at)]));
     this.backends = new Backends(new Map([...pods, [strangerAddress, "stranger"]]));
   }
 
@@ -326,7 +332,18 @@ export class World implements AsyncDisposable {
     this.#proxies.push(proxy);
     if (spec.serves) await this.backends.listen(proxy.network);
     if (spec.type !== "router") await applyCapture(proxy.network, defaultCapture);
-    const envoy = await NetworkEnvoy.start({ namespace: proxy.network, node: nodeOf(proxy), ads });
+    const resolvConf = `${ads}.resolv.conf`;
+    if (this.#names) {
+      writeFileSync(resolvConf, `nameserver ${nameServerAddress}\n`);
+      this.#stack.use(await NameServer.start(proxy.network, this.#names));
+    }
+    const node = nodeOf(proxy);
+    const envoy = await NetworkEnvoy.start({
+      namespace: proxy.network,
+      node,
+      ads,
+      ...(this.#names && { resolvConf }),
+    });
     this.#envoys.set(spec.name, this.#stack.use(envoy));
     const resolve = (host: string): string => this.#resolve(host, proxy.namespace);
     this.#callers.set(spec.name, this.#stack.use(new Caller(proxy.network, resolve)));

@@ -23,8 +23,15 @@ interface StaticEnvoy {
   readonly resources: Readonly<Record<string, unknown>>;
 }
 
-/** An Envoy in a network namespace, by the namespace's name. */
-type EnvoyOptions = (ServedEnvoy | StaticEnvoy) & { readonly namespace: string };
+/** Where an Envoy runs. */
+interface EnvoyPlace {
+  /** Name of the network namespace. */
+  readonly namespace: string;
+  /** A file that stands for `/etc/resolv.conf`; the machine's own unless told. */
+  readonly resolvConf?: string;
+}
+
+type EnvoyOptions = (ServedEnvoy | StaticEnvoy) & EnvoyPlace;
 
 function bootstrap(options: EnvoyOptions, path: string): unknown {
   const admin = { address: { pipe: { path, mode: 0o600 } } };
@@ -72,6 +79,13 @@ function programPath(): string {
   return execFileSync(process.execPath, ["setup/program.ts", "envoy"], { encoding: "utf8" }).trim();
 }
 
+/** A command with a name server of its own. */
+function withResolver(file: string | undefined, argv: readonly string[]): readonly string[] {
+  if (file === undefined) return argv;
+  const mount = 'mount --bind "$0" /etc/resolv.conf && exec "$@"';
+  return ["unshare", "--mount", "--propagation", "private", "sh", "-c", mount, file, ...argv];
+}
+
 /** A real Envoy as the proxy's user in a network namespace; its admin interface is a Unix socket. */
 export class NetworkEnvoy implements AsyncDisposable {
   readonly #folder: string;
@@ -89,7 +103,7 @@ export class NetworkEnvoy implements AsyncDisposable {
     const quick = ["--concurrency", "1", "--file-flush-interval-msec", "100"];
     const flags = ["-c", file, "--disable-hot-restart", ...quick, "-l", "warning"];
     const argv = ["setpriv", ...user, ...capability, programPath(), ...flags];
-    const [program, ...args] = inside(namespacePath(options.namespace), argv);
+    const [program, ...args] = inside(namespacePath(options.namespace), withResolver(options.resolvConf, argv));
     this.#process = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => this.#log.push(text));
   }

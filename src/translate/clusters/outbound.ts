@@ -24,7 +24,8 @@ import { failingResponses, outlierDetection, panicThreshold } from "./outliers.t
 import { type PortPolicy, settledPolicy } from "./policy.ts";
 import { httpOptions, speaksHttp2 } from "./protocol.ts";
 import { statName } from "./stat-name.ts";
-import { namesFromHosts, transport } from "./transport.ts";
+import { dynamicDiscovery, isDynamic } from "../dynamic-dns.ts";
+import { checksNames, dynamicNames, namesFromHosts, transport } from "./transport.ts";
 
 /** What an outbound cluster is made from. */
 export interface OutboundCluster {
@@ -66,11 +67,13 @@ function metadata({ service, subset, rule }: OutboundCluster) {
 }
 
 function discovery(type: DiscoveryType, name: string, mesh: MeshSettings, assignment?: ClusterLoadAssignment) {
+  const clusterDiscoveryType = { case: "type" as const, value: type };
   if (type === DiscoveryType.EDS) {
-    return { edsClusterConfig: { serviceName: name, edsConfig: adsSource } };
+    return { clusterDiscoveryType, edsClusterConfig: { serviceName: name, edsConfig: adsSource } };
   }
-  if (type === DiscoveryType.ORIGINAL_DST) return {};
+  if (type === DiscoveryType.ORIGINAL_DST) return { clusterDiscoveryType };
   return {
+    clusterDiscoveryType,
     dnsLookupFamily: DnsLookupFamily.V4_ONLY,
     dnsRefreshRate: protoDuration(mesh.dnsRefreshRate),
     respectDnsTtl: true,
@@ -108,9 +111,11 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
   const { service, port, subset, rule, mesh, proxy } = input;
   const name = clusterName("outbound", port.number, subset, service.host);
   const policy = settledPolicy(mesh, rule?.spec, subset, port.number);
+  const dynamic = isDynamic(service);
   const type = discoveryType(service, policy, proxy);
-  const balancing =
-    type === DiscoveryType.ORIGINAL_DST
+  const balancing = dynamic
+    ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED }
+    : type === DiscoveryType.ORIGINAL_DST
       ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED, ...portOverride(service, port) }
       : loadBalancing(isPassthrough(policy.loadBalancer) ? {} : policy.loadBalancer);
   const pool = policy.connectionPool;
@@ -123,21 +128,21 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     h2Upgrade: mesh.h2UpgradePolicy,
     sniffing: proxy === "sidecar",
     http1: headerCase(mesh.defaultConfig),
-    names: namesFromHosts({ tls, readsSecrets, subjectAltNames }),
+    names: dynamic ? dynamicNames(tls) : namesFromHosts({ tls, readsSecrets, subjectAltNames }),
     failures: failingResponses(policy.outlierDetection),
   };
   return create(ClusterSchema, {
     name,
     altStatName: `${statName(mesh.outboundClusterStatName, service, { ...port, subset }, name)};`,
-    clusterDiscoveryType: { case: "type", value: type },
-    ...discovery(type, name, mesh, assignment),
+    ...(dynamic ? dynamicDiscovery(checksNames(dynamicNames(tls))) : discovery(type, name, mesh, assignment)),
     ...connectionMembers(pool, mesh, policy.retryBudget),
     ...balancing,
     commonLbConfig: {
       healthyPanicThreshold: { value: panicThreshold(policy.outlierDetection) },
-      ...(weighsLocalities(localityPolicy(policy, service, mesh)) && {
-        localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} },
-      }),
+      ...(!dynamic &&
+        weighsLocalities(localityPolicy(policy, service, mesh)) && {
+          localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} },
+        }),
     },
     ...(policy.outlierDetection && { outlierDetection: outlierDetection(policy.outlierDetection) }),
     typedExtensionProtocolOptions: httpOptions(upstream),

@@ -148,3 +148,18 @@ export function namesFromHosts(
   const checks = tls.insecureSkipVerify !== true && expectedNames(tls, subjectAltNames).length === 0;
   return { autoSni: true, autoSanValidation: checks };
 }
+
+/**
+ * What the hosts of requests are taken for where they are looked up too: the server name to ask for unless the rule says
+ * another, and the name that the server's certificate must have.
+ */
+export function dynamicNames(
+  tls: ClientTLSSettings | undefined,
+): MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema> {
+  return { autoSni: (tls?.sni ?? "") === "", autoSanValidation: tls?.insecureSkipVerify !== true };
+}
+
+/** Whether servers are asked for the name that a request has, and must show it. */
+export function checksNames(names: MessageInitShape<typeof UpstreamHttpProtocolOptionsSchema>): boolean {
+  return names.autoSni === true && names.autoSanValidation === true;
+}

@@ -22,6 +22,8 @@ export interface TcpTarget {
   readonly statPrefix: string;
   /** What is spoken, where Envoy may have a filter that understands it. */
   readonly protocol?: "Mongo" | "Redis";
+  /** The port of servers that are looked up by the name that callers ask for within TLS; absent where none are. */
+  readonly lookupPort?: number;
   /** How long a connection may be idle; Envoy's hour where it is not said. */
   readonly idleTimeout?: string | undefined;
   readonly maxConnectionDuration?: string | undefined;

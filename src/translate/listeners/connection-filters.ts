@@ -4,9 +4,11 @@ import type { Filter } from "#proto/gen/envoy/config/listener/v3/listener_compon
 import { MongoProxySchema } from "#proto/gen/envoy/extensions/filters/network/mongo_proxy/v3/mongo_proxy_pb.js";
 import { RedisProxySchema } from "#proto/gen/envoy/extensions/filters/network/redis_proxy/v3/redis_proxy_pb.js";
 import { ConfigSchema as SetFilterStateSchema } from "#proto/gen/envoy/extensions/filters/network/set_filter_state/v3/set_filter_state_pb.js";
+import { FilterConfigSchema as SniProxySchema } from "#proto/gen/envoy/extensions/filters/network/sni_dynamic_forward_proxy/v3/sni_dynamic_forward_proxy_pb.js";
 import { TcpProxySchema } from "#proto/gen/envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy_pb.js";
 import type { TcpTarget } from "../connections/chain.ts";
 import { protoDuration } from "../duration.ts";
+import { dnsCache } from "../dynamic-dns.ts";
 import { accessLog } from "./access-log.ts";
 import { networkFilter } from "./network.ts";
 
@@ -56,12 +58,21 @@ function redisProxy({ statPrefix, clusters: [{ cluster }] }: TcpTarget): Filter 
   });
 }
 
+/** Looks up the server that a TLS greeting asks for, and waits for its address. */
+function lookup(port: number): Filter {
+  return networkFilter("envoy.filters.network.sni_dynamic_forward_proxy", SniProxySchema, {
+    dnsCacheConfig: dnsCache,
+    portSpecifier: { case: "portValue", value: port },
+  });
+}
+
 /** The filters of connections that are not HTTP: what knows their protocol, where the mesh has it on, and what passes them on. */
 export function connectionFilters(target: TcpTarget, mesh: MeshSettings): Filter[] {
-  const { protocol } = target;
+  const { protocol, lookupPort } = target;
   if (protocol === "Redis" && mesh.protocols.redis) return [redisProxy(target)];
   const counted = protocol === "Mongo" && mesh.protocols.mongo ? [mongoProxy(target)] : [];
-  return [...counted, tcpProxy(target, mesh)];
+  const found = lookupPort === undefined ? [] : [lookup(lookupPort)];
+  return [...found, ...counted, tcpProxy(target, mesh)];
 }
 
 /** Lets a cluster of original destinations lead to the address that the caller has connected to. */

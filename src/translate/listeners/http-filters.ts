@@ -1,6 +1,7 @@
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { CorsSchema } from "#proto/gen/envoy/extensions/filters/http/cors/v3/cors_pb.js";
+import { FilterConfigSchema as DynamicProxySchema } from "#proto/gen/envoy/extensions/filters/http/dynamic_forward_proxy/v3/dynamic_forward_proxy_pb.js";
 import { HTTPFaultSchema } from "#proto/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { FilterConfigSchema as GrpcStatsSchema } from "#proto/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
 import { GrpcWebSchema } from "#proto/gen/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js";
@@ -9,6 +10,7 @@ import {
   type HttpFilter,
   HttpFilterSchema,
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { dnsCache } from "../dynamic-dns.ts";
 
 function filter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): HttpFilter {
   return create(HttpFilterSchema, {
@@ -23,13 +25,15 @@ export interface HttpFilterChoice {
   readonly grpcWeb: boolean;
   /** Envoy adds no headers of its own, such as X-Envoy-Upstream-Service-Time. */
   readonly bare: boolean;
+  /** Hosts of requests are looked up where their cluster calls what was. */
+  readonly dynamicDns: boolean;
 }
 
 /**
  * The filters that each request passes, in order. Later policies find their places here: what rejects a caller stands
  * before what counts or delays, and nothing stands after the router.
  */
-export function httpFilters({ grpcWeb, bare }: HttpFilterChoice): HttpFilter[] {
+export function httpFilters({ grpcWeb, dynamicDns, bare }: HttpFilterChoice): HttpFilter[] {
   return [
     // Makes gRPC of gRPC-Web, so that all others see one protocol.
     ...(grpcWeb ? [filter("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
@@ -42,6 +46,14 @@ export function httpFilters({ grpcWeb, bare }: HttpFilterChoice): HttpFilter[] {
     filter("envoy.filters.http.fault", HTTPFaultSchema, {}),
     // Answers preflights by itself; off until a route says for which origins.
     filter("envoy.filters.http.cors", CorsSchema, {}),
+    // Waits for the address of the request's host, which its cluster then has.
+    ...(dynamicDns
+      ? [
+          filter("envoy.filters.http.dynamic_forward_proxy", DynamicProxySchema, {
+            implementationSpecifier: { case: "dnsCacheConfig", value: dnsCache },
+          }),
+        ]
+      : []),
     // Sends the request on; it ends the chain.
     filter("envoy.filters.http.router", RouterSchema, { ...(bare && { suppressEnvoyHeaders: true }) }),
   ];

@@ -46,13 +46,14 @@ function isHttpOnly({ address, route, tcp }: ListenerPlan): boolean {
 
 function httpChain(plan: ListenerPlan, route: string, mesh: MeshSettings): FilterChain {
   const statPrefix = `outbound_${listenerName(plan.address, plan.port)};`;
+  const { grpcWeb, dynamicDns } = plan;
   return create(FilterChainSchema, {
     // Anything else on the port is not for the HTTP services there, such as TLS to a host outside of the mesh.
     ...(!isHttpOnly(plan) && {
       filterChainMatch: { applicationProtocols: plainHttp(mesh), transportProtocol: "raw_buffer" },
     }),
     filters: [
-      httpManager({ statPrefix, routes: { kind: "rds", name: route }, side: "outbound", grpcWeb: plan.grpcWeb }, mesh),
+      httpManager({ statPrefix, routes: { kind: "rds", name: route }, side: "outbound", grpcWeb, dynamicDns }, mesh),
     ],
   });
 }

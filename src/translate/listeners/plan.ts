@@ -14,6 +14,8 @@ export interface ListenerPlan {
   readonly route?: string;
   /** Whether gRPC-Web is understood: where it is what the first HTTP service speaks, as in Istio. */
   readonly grpcWeb?: true;
+  /** Whether hosts of some of the HTTP services are looked up as they are called. */
+  readonly dynamicDns?: true;
   readonly tcp: readonly TcpChain[];
 }
 
@@ -42,6 +44,7 @@ function add(draft: Draft, slot: Slot): Draft {
       tcp: [...plan.tcp, ...slot.tcp],
       ...(route !== undefined && { route }),
       ...(grpcWeb && { grpcWeb }),
+      ...(slot.dynamicDns && { dynamicDns: true }),
     },
     protocols: new Set([...protocols, slot.protocol]),
   };

@@ -5,6 +5,7 @@ import type { EgressListener } from "#model/sidecars.ts";
 import { addressesIn, type Service, type ServicePort } from "#model/service.ts";
 import { meshGateway } from "#model/virtualservices.ts";
 import { statName } from "../clusters/stat-name.ts";
+import { isDynamic } from "../dynamic-dns.ts";
 import { clusterName, routeName } from "../names.ts";
 import {
   connectionSettings,
@@ -31,6 +32,8 @@ export interface Slot {
   readonly protocol: Protocol;
   /** Name of the route configuration for HTTP. */
   readonly route?: string;
+  /** Present where hosts of requests are looked up as they are called. */
+  readonly dynamicDns?: true;
   /** Chains for connections that are not HTTP, those that win first. */
   readonly tcp: readonly TcpChain[];
 }
@@ -53,7 +56,12 @@ function places(service: Service, cluster: string): readonly Place[] {
 function tcpTarget({ service, rule, statName: pattern = "" }: SlotInput, port: ServicePort): TcpTarget {
   const target = singleTarget(clusterName("outbound", port.number, "", service.host));
   const statPrefix = statName(pattern, service, port, target.statPrefix);
-  return { ...target, statPrefix, ...connectionSettings(rule?.spec, "", port.number) };
+  return {
+    ...target,
+    statPrefix,
+    ...(isDynamic(service) && { lookupPort: port.number }),
+    ...connectionSettings(rule?.spec, "", port.number),
+  };
 }
 
 /** Where connections to a service go that no VirtualService has a say about. */
@@ -63,7 +71,7 @@ function defaultChain(input: SlotInput, port: ServicePort, place: Place): TcpCha
   const nameless =
     own?.address === wildcardAddress && (place.address === wildcardAddress || own.destinations.length > 0);
   // Where the address does not tell the service, the server name has to.
-  const bySni = isTls(port.protocol) && nameless;
+  const bySni = isTls(port.protocol) && (nameless || isDynamic(service));
   return {
     serverNames: bySni ? [service.host] : [],
     destinations: place.destinations,
@@ -142,7 +150,8 @@ function portSlots(input: SlotInput, port: ServicePort): readonly Slot[] {
   switch (listenerProtocol(protocol)) {
     case "http": {
       const route = routeName({ kind: "port", port: number });
-      return [{ address: listener?.bind ?? wildcardAddress, port: number, protocol, route, tcp: [] }];
+      const address = listener?.bind ?? wildcardAddress;
+      return [{ address, port: number, protocol, route, ...(isDynamic(service) && { dynamicDns: true }), tcp: [] }];
     }
     case "tcp":
       return tcpPlaces(input, port).map((place) => ({
