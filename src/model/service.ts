@@ -198,13 +198,6 @@ function entryPorts(spec: ServiceEntrySpec): readonly ServicePort[] {
   }));
 }
 
-const resolutions: ReadonlySet<string> = new Set(["STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS", "NONE"]);
-
-function resolutionOf(spec: ServiceEntrySpec): Resolution {
-  const told = spec.resolution ?? "NONE";
-  return resolutions.has(told) ? (told as Resolution) : "NONE";
-}
-
 /** The addresses of a host: those that users wrote, else those that were given. IPv4 only. */
 function entryAddresses(host: string, rows: readonly Config<ServiceEntrySpec>[]): readonly string[] {
   const written = rows.flatMap((row) => row.spec.addresses ?? []);
@@ -230,7 +223,7 @@ export function mergeEntries(
     namespace: oldest.namespace,
     name: parseServiceHost(host)?.name ?? host,
     registry: "External",
-    resolution: resolutionOf(oldest.spec),
+    resolution: oldest.spec.resolution ?? "NONE",
     ports: unionPorts(sorted.map((row) => entryPorts(row.spec))),
     addresses: {},
     defaultAddresses: addresses.length === 0 ? [noAddress] : addresses,
