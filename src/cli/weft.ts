@@ -4,6 +4,7 @@ import { analyzeCommand } from "./analysis/analyze.ts";
 import { diffCommand } from "./analysis/diff.ts";
 import { explainCommand } from "./analysis/explain.ts";
 import { applyCommand, deleteCommand } from "./apply.ts";
+import { benchCommand } from "./bench/command.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
 import { openApi } from "./context.ts";
 import { demoCommand } from "./demo/command.ts";
@@ -62,6 +63,7 @@ function build(): Command {
   getCommand(program);
   applyCommand(program);
   deleteCommand(program);
+  benchCommand(program);
   versionCommand(program);
   serverCommand(program);
   discoveryCommand(program);

@@ -2,19 +2,12 @@ import { join } from "node:path";
 import { namespacePath } from "#runtime/namespace.ts";
 import { fabricName } from "#runtime/fabric.ts";
 import { type DemoCluster, type DemoPorts, type Layout, demoClusters } from "./layout.ts";
-import type { ServiceSpec } from "./service.ts";
+import { flagArgs, type ServiceSpec, weftService } from "../service.ts";
 
 const root = join(import.meta.dirname, "..", "..", "..");
 
-/** Flags with their values, in order. */
-function flags(values: Readonly<Record<string, string>>): readonly string[] {
-  return Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]);
-}
-
-/** A line of `weft` run by the Node that runs this. */
 function weft(layout: Layout, name: string, args: readonly string[]): ServiceSpec {
-  const main = join(root, "src", "cli", "weft.ts");
-  return { name, command: process.execPath, args: [main, ...args], logFile: join(layout.logs, `${name}.log`) };
+  return weftService(name, args, join(layout.logs, `${name}.log`));
 }
 
 /** Loopback port of an endpoint of the API: the mesh's, then the clusters' in order. */
@@ -30,7 +23,7 @@ export function serverSpec(layout: Layout, ports: DemoPorts): ServiceSpec {
   ]);
   return weft(layout, "server", [
     "server",
-    ...flags({ store: layout.store, "run-dir": layout.run, "mesh-port": String(apiPort(ports, "mesh")) }),
+    ...flagArgs({ store: layout.store, "run-dir": layout.run, "mesh-port": String(apiPort(ports, "mesh")) }),
     ...embedded,
   ]);
 }
@@ -39,7 +32,7 @@ export function serverSpec(layout: Layout, ports: DemoPorts): ServiceSpec {
 export function discoverySpec(layout: Layout): ServiceSpec {
   return weft(layout, "discovery", [
     "discovery",
-    ...flags({
+    ...flagArgs({
       "mesh-api": `unix://${layout.apiSocket("mesh")}`,
       "xds-socket": layout.adsSocket,
       "status-socket": layout.discoverySocket,
@@ -57,7 +50,7 @@ export function agentSpec(
 ): ServiceSpec {
   const { command, args, ...spec } = weft(layout, `agent-${node}`, [
     "agent",
-    ...flags({
+    ...flagArgs({
       instance: layout.name,
       cluster: cluster.name,
       node,

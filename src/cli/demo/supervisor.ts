@@ -10,10 +10,11 @@ import { readLoadLine } from "./load-line.ts";
 import { requireFreePorts } from "./port.ts";
 import { writeRecord } from "./record.ts";
 import { seed } from "./seed.ts";
-import { Service } from "./service.ts";
+import { Service } from "../service.ts";
 import { agentSpec, apiPort, discoverySpec, loadSpec, serverSpec } from "./services.ts";
 import type { DemoInfo, DemoStatus, LoadStatus } from "./status.ts";
 import { type Kept, tearDown } from "./teardown.ts";
+import { waitUntil } from "../wait.ts";
 import { DemoWatcher } from "./watcher.ts";
 
 /** How a demonstration is run. */
@@ -195,17 +196,8 @@ export class DemoSupervisor {
   }
 
   async #until(what: string, signal: AbortSignal, limitMs: number, holds: () => Promise<boolean>): Promise<void> {
-    const from = this.#clock.monotonic();
-    while (!(await holds())) {
-      if (this.#clock.monotonic() - from > limitMs) {
-        throw new WeftError(
-          "DeadlineExceeded",
-          `gave up waiting until ${what} after ${limitMs / 1000} s; the logs are in ${this.#options.layout.logs}`,
-        );
-      }
-      await this.#clock.sleep(100, signal);
-    }
-    signal.throwIfAborted();
+    const hint = `the logs are in ${this.#options.layout.logs}`;
+    await waitUntil({ what, limitMs, hint }, this.#clock, signal, holds);
   }
 
   #run(service: Service): void {

@@ -1,9 +1,10 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
 import { Backoff } from "#base/backoff.ts";
 import type { Clock } from "#base/clock.ts";
 
-/** How to start one of the demonstration's own processes. */
+/** How to start one of the command line's own processes. */
 export interface ServiceSpec {
   readonly name: string;
   readonly command: string;
@@ -15,6 +16,16 @@ export interface ServiceSpec {
   readonly onLine?: (line: string) => void;
   /** Files that the child finds from descriptor 3 on. */
   readonly files?: readonly number[];
+}
+
+/** `weft` with arguments, run by the Node that runs this. */
+export function weftService(name: string, args: readonly string[], logFile: string): ServiceSpec {
+  return { name, command: process.execPath, args: [join(import.meta.dirname, "weft.ts"), ...args], logFile };
+}
+
+/** Flags with their values, in order. */
+export function flagArgs(values: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]);
 }
 
 /**
