@@ -15,7 +15,7 @@ const page = "docs/compatibility.md";
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
 /** Sections whose rows are no fields of Istio's kinds. */
-const factSections: ReadonlySet<string> = new Set(["Protocols", "Kubernetes Service", "Networks"]);
+const factSections: ReadonlySet<string> = new Set(["Protocols", "Kubernetes Service", "Networks", "DNS"]);
 
 function expression(pattern: string): RegExp {
   const source = pattern

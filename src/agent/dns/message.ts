@@ -144,6 +144,8 @@ export interface ResponseOptions {
   readonly answers?: readonly Answer[];
   /** Whether the server speaks for the name. */
   readonly authoritative?: boolean;
+  /** Whether there is more than the answers, to be asked for over TCP. */
+  readonly cut?: boolean;
   /** Largest size in bytes; answers that do not fit are left out and the response is marked as cut. */
   readonly maxSize: number;
 }
@@ -154,12 +156,14 @@ export function writeResponse(query: Query, options: ResponseOptions): Buffer {
   const opt = query.edns ? Buffer.of(0, 0, recordTypes.opt, 0x10, 0, 0, 0, 0, 0, 0, 0) : Buffer.alloc(0);
   const records: Buffer[] = [];
   let size = headerLength + query.question.length + opt.length;
-  let cut = false;
+  let { cut = false } = options;
   for (const answer of answers) {
     const record = recordBytes(answer, query);
     size += record.length;
-    cut = size > maxSize;
-    if (cut) break;
+    if (size > maxSize) {
+      cut = true;
+      break;
+    }
     records.push(record);
   }
   const header = Buffer.alloc(headerLength);

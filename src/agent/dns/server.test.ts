@@ -100,6 +100,24 @@ describe("a Pod's name server", () => {
     expect(asked).toHaveLength(1);
   });
 
+  it("asks the host's resolvers for records that it has not of a name, and cuts what is too long for a client", async () => {
+    const forward = (query: Uint8Array): Promise<Uint8Array> =>
+      Promise.resolve(Buffer.concat([query.subarray(0, 2), Buffer.alloc(600)]));
+    const { server } = await serve({ forward });
+    server.setTable(new LookupTable(hosts, place));
+    const mail = Buffer.concat([
+      Buffer.from([7, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]),
+      ...["many", "example", "com"].map((label) => Buffer.from([label.length, ...Buffer.from(label)])),
+      Buffer.from([0, 0, 15, 0, 1]),
+    ]);
+    const response = Buffer.from((await server.answer(mail, "udp")) ?? []);
+    expect({ code: response.readUInt16BE(2) & 0xf, cut: (response.readUInt16BE(2) & 0x0200) !== 0 }).toEqual({
+      code: 0,
+      cut: true,
+    });
+    expect((await server.answer(mail, "tcp"))?.length).toBe(602);
+  });
+
   it("says itself that a name of the cluster's domain does not exist, and tells nobody else of it", async () => {
     const asked: Uint8Array[] = [];
     const forward = (query: Uint8Array): Promise<undefined> => {

@@ -78,8 +78,11 @@ export class DnsServer implements Disposable {
     if (this.#table.owns(query.name))
       return writeResponse(query, { code: responseCodes.noSuchName, authoritative: true, maxSize });
     const forwarded = await this.#forward(bytes, transport);
-    if (forwarded !== undefined && forwarded.length <= maxSize) return forwarded;
-    return writeResponse(query, { code: responseCodes.serverFailure, maxSize });
+    if (forwarded === undefined) return writeResponse(query, { code: responseCodes.serverFailure, maxSize });
+    // What is too long for the client is asked for again over TCP.
+    return forwarded.length <= maxSize
+      ? forwarded
+      : writeResponse(query, { code: responseCodes.ok, cut: true, maxSize });
   }
 
   async #forward(query: Uint8Array, transport: Transport): Promise<Uint8Array | undefined> {

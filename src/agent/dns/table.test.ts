@@ -66,4 +66,12 @@ describe("a Pod's names", () => {
     expect(table.answers("nothing.org", recordTypes.aaaa)).toBeUndefined();
     expect(addresses("empty.example.com")).toBeUndefined();
   });
+
+  it("may have records of other types, of which only who else knows them can tell", () => {
+    const mail = 15;
+    expect(table.answers("httpbin.org", mail)).toBeUndefined();
+    expect(table.answers("httpbin.org.shop.svc.cluster.local", mail)).toBeUndefined();
+    expect(table.answers("reviews.shop.svc.cluster.local", mail), "of the cluster's own there are none").toEqual([]);
+    expect(table.answers("reviews", mail)).toEqual([]);
+  });
 });

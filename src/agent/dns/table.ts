@@ -34,6 +34,8 @@ function namesOf(host: string, entry: NameEntry, place: Place): readonly string[
 /** The hosts that a Pod can resolve. Follows what Istio's DNS proxy answers. */
 export class LookupTable {
   readonly #addresses = new Map<string, readonly string[]>();
+  /** Names of Services, all forms of them. */
+  readonly #ofCluster = new Set<string>();
   readonly #search: string;
   readonly #domain: string;
 
@@ -43,7 +45,10 @@ export class LookupTable {
     for (const [host, entry] of Object.entries(hosts)) {
       const addresses = entry.ips.filter((ip) => isIPv4(ip));
       if (entry.ips.length === 0) continue;
-      for (const name of namesOf(host, entry, place)) this.#addresses.set(name, addresses);
+      for (const name of namesOf(host, entry, place)) {
+        this.#addresses.set(name, addresses);
+        if (entry.registry === "Kubernetes") this.#ofCluster.add(name);
+      }
     }
   }
 
@@ -53,10 +58,13 @@ export class LookupTable {
   }
 
   /**
-   * The answers to a question, or undefined for a name that is not of the mesh. A name that is known but has no record of the
-   * type gives an empty list, which is not the same as no such name.
+   * The answers to a question, or undefined for one that others may know the answer to: about a name that is not of the mesh,
+   * or about other records than addresses, of which the cluster's own names have none. A name that is known but has no record of
+   * the type gives an empty list, which is not the same as no such name.
    */
   answers(name: string, type: number): readonly Answer[] | undefined {
+    const isAddress = type === recordTypes.a || type === recordTypes.aaaa;
+    if (!isAddress) return this.#ofCluster.has(name) ? [] : undefined;
     const direct = this.#find(name);
     if (direct !== undefined) return type === recordTypes.a ? addressRecords(name, direct) : [];
     // A resolver tries the search domains first: `httpbin.org.shop.svc.cluster.local` stands for `httpbin.org`.
