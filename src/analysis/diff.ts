@@ -41,7 +41,15 @@ interface ProxyClass {
   readonly proxies: readonly MeshProxy[];
 }
 
-const types: readonly ResourceType[] = ["listener", "route", "cluster", "endpoints", "secret", "nameTable"];
+const types: readonly ResourceType[] = [
+  "listener",
+  "route",
+  "cluster",
+  "endpoints",
+  "secret",
+  "extension",
+  "nameTable",
+];
 
 function changesOf(
   before: ProxyResources,

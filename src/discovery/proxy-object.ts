@@ -15,6 +15,7 @@ const shortTypes: Readonly<Record<string, string>> = {
   [typeUrls.route]: "RDS",
   [typeUrls.secret]: "SDS",
   [typeUrls.virtualHost]: "VHDS",
+  [typeUrls.extension]: "ECDS",
   [typeUrls.nameTable]: "NDS",
 };
 

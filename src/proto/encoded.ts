@@ -11,6 +11,7 @@ export const typeUrls = {
   route: "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
   secret: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
   virtualHost: "type.googleapis.com/envoy.config.route.v3.VirtualHost",
+  extension: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 

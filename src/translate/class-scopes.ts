@@ -115,6 +115,7 @@ export function classScopes({
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, []),
       [typeUrls.virtualHost]: [],
+      [typeUrls.extension]: [],
       [typeUrls.nameTable]: [scopeKey({ kind: "name-table", client, cluster, network })],
     };
   };
@@ -165,6 +166,7 @@ export function classScopes({
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, selecting),
       [typeUrls.virtualHost]: [],
+      [typeUrls.extension]: [],
       [typeUrls.nameTable]: [scopeKey({ kind: "name-table", client, cluster, network })],
     };
   };

@@ -121,6 +121,7 @@ export function originsOf(context: OriginContext): Origins {
         return [...(before ? patches.origins(scope, plain, before) : []), ...find(plain, name)];
       }
       case "added":
+      case "extensions":
         return patches.addedBy(scope, name);
       case "secrets":
         return secrets.origins(scope.readers, name);

@@ -52,6 +52,7 @@ export function classResources(translator: Translator, proxyClass: string): Prox
     route,
     virtualHost: all(hostScopes(translator, scopes[typeUrls.virtualHost], route)),
     secret: all(scopes[typeUrls.secret]),
+    extension: all(scopes[typeUrls.extension]),
     nameTable: all(scopes[typeUrls.nameTable]),
   };
 }

@@ -77,7 +77,13 @@ export function isPlain(scope: Scope): scope is PlainScope {
   return !derivedKinds.has(scope.kind);
 }
 
-const derivedKinds: ReadonlySet<Scope["kind"]> = new Set(["patched", "added", "hostless-routes", "virtual-hosts"]);
+const derivedKinds: ReadonlySet<Scope["kind"]> = new Set([
+  "patched",
+  "added",
+  "extensions",
+  "hostless-routes",
+  "virtual-hosts",
+]);
 
 /** The scope of plain resources that a key stands for, where one of another kind cannot be. */
 export function parsePlain(key: string): PlainScope {
@@ -87,6 +93,6 @@ export function parsePlain(key: string): PlainScope {
 /** The scope whose resources a scope has, patched or not; undefined for those that patches add. */
 export function beforePatches(key: string): PlainScope | undefined {
   const scope = parseScope(key);
-  if (scope.kind === "added") return undefined;
+  if (scope.kind === "added" || scope.kind === "extensions") return undefined;
   return isPlain(scope) ? scope : beforePatches(scope.of);
 }

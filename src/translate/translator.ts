@@ -134,6 +134,8 @@ export function createTranslator(
       }
       case "added":
         return [...patches.added(scope).keys()];
+      case "extensions":
+        return [...patches.extensions(scope).keys()];
       case "virtual-hosts":
         return hosts.names(scope);
     }
@@ -169,6 +171,8 @@ export function createTranslator(
       }
       case "added":
         return patches.added(scope).get(name);
+      case "extensions":
+        return patches.extensions(scope).get(name);
       case "hostless-routes":
         return hosts.hostless(scope, name);
       case "virtual-hosts":

@@ -51,6 +51,7 @@ const servedTypes: ReadonlySet<string> = new Set(Object.values(typeUrls));
 /** Types in the order in which a change goes out, so that nothing names what the proxy lacks. */
 const pushOrder: readonly TypeUrl[] = [
   typeUrls.secret,
+  typeUrls.extension,
   typeUrls.cluster,
   typeUrls.endpoints,
   typeUrls.listener,

@@ -13,7 +13,7 @@ export interface Asked {
 
 const everything = "*";
 
-const byName: ReadonlySet<TypeUrl> = new Set([typeUrls.endpoints, typeUrls.route, typeUrls.secret]);
+const byName: ReadonlySet<TypeUrl> = new Set([typeUrls.endpoints, typeUrls.route, typeUrls.secret, typeUrls.extension]);
 
 /** Whether a type is asked for as a whole. The others are asked for by name only. */
 export function isWholeType(type: TypeUrl): boolean {
@@ -21,11 +21,12 @@ export function isWholeType(type: TypeUrl): boolean {
 }
 
 /**
- * Whether resources of a type are never taken away: of a certificate that is gone Envoy keeps the last one, so that
- * what it serves goes on. That one does not exist is not said either, since Envoy would take it for a mistake.
+ * Whether resources of a type are never taken away: of a certificate or a filter's configuration that is gone Envoy keeps
+ * the last one, so that what it serves goes on, also on listeners that it drains. That one does not exist is not said
+ * either: Envoy would take it for a mistake, or answer every request with 500.
  */
 export function isLasting(type: TypeUrl): boolean {
-  return type === typeUrls.secret;
+  return type === typeUrls.secret || type === typeUrls.extension;
 }
 
 /** A delta request's part about subscriptions. */

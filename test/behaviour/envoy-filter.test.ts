@@ -18,6 +18,31 @@ function vhost(service: string, more = ""): string {
   return `{ context: ${outbound}, routeConfiguration: { vhost: { name: "${service}.shop.svc.cluster.local:9080"${more} } } }`;
 }
 
+/** A patch with the configuration of the filter `by-name`, which adds a header. */
+function byName(value: string): string {
+  return `
+applyTo: EXTENSION_CONFIG
+patch:
+  operation: ADD
+  value:
+    name: by-name
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
+      default_source_code: { inline_string: "function envoy_on_request(h) h:headers():add('x-extension', '${value}') end" }`;
+}
+
+/** A patch that puts the filter `by-name` in, which asks for its configuration by that name. */
+const asking = `
+applyTo: HTTP_FILTER
+match: ${inRouter("envoy.filters.http.router", outbound)}
+patch:
+  operation: INSERT_BEFORE
+  value:
+    name: by-name
+    config_discovery:
+      config_source: { ads: {}, initial_fetch_timeout: 0s, resource_api_version: V3 }
+      type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua]`;
+
 const filters: readonly string[] = [
   envoyFilter("lua-inbound", [lua("inbound", { context: "SIDECAR_INBOUND" })], { select: "server" }),
   envoyFilter("lua-edge", [lua("edge", { context: "GATEWAY" })], { namespace: "edge" }),
@@ -131,27 +156,8 @@ patch:
       "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
       idle_timeout: 0.3s`,
   ]),
-  envoyFilter("extension", [
-    `
-applyTo: HTTP_FILTER
-match: ${inRouter("envoy.filters.http.router", outbound)}
-patch:
-  operation: INSERT_BEFORE
-  value:
-    name: by-name
-    config_discovery:
-      config_source: { ads: {}, initial_fetch_timeout: 0s, resource_api_version: V3 }
-      type_urls: [type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua]`,
-    `
-applyTo: EXTENSION_CONFIG
-patch:
-  operation: ADD
-  value:
-    name: by-name
-    typed_config:
-      "@type": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua
-      default_source_code: { inline_string: "function envoy_on_request(h) h:headers():add('x-extension', 'by-name') end" }`,
-  ]),
+  envoyFilter("asking", [asking]),
+  envoyFilter("extension", [byName("by-name")]),
   envoyFilter(
     "chains",
     [
@@ -497,6 +503,36 @@ describe("LISTENER, FILTER_CHAIN, NETWORK_FILTER", () => {
 describe("EXTENSION_CONFIG", () => {
   test("ADD gives a filter that asks for it by name its configuration", async () => {
     expect(await header("x-extension")).toBe("by-name");
+  });
+
+  const modified = () => world.envoy("caller").sumOf(/^listener_manager\.listener_(?:modified|in_place_updated)$/);
+
+  test("an edit changes the filter and no listener", async () => {
+    const before = await modified();
+    world.apply(envoyFilter("extension", [byName("edited")]));
+    await eventually("the edit is applied", async () => (await header("x-extension")) === "edited" || undefined);
+    expect(await modified()).toBe(before);
+  });
+
+  test("what Envoy refuses is put down to the EnvoyFilter, and the last one goes on", async () => {
+    const refusal = () =>
+      world.refused.find(
+        ({ resources, blamed }) => resources.includes("by-name") && blamed.includes("EnvoyFilter extension"),
+      );
+    world.apply(envoyFilter("extension", [byName("' this is no Lua")]));
+    await eventually("the proxy refuses it", refusal);
+    expect(await header("x-extension")).toBe("edited");
+    world.apply(envoyFilter("extension", [byName("mended")]));
+    await eventually("the mended one is applied", async () => (await header("x-extension")) === "mended" || undefined);
+    await eventually("nothing is refused", () => !refusal() || undefined);
+  });
+
+  test("one that is gone is kept by proxies that have it", async () => {
+    world.apply(envoyFilter("extension", []));
+    const more = lua("after", { context: outbound, header: "x-after" });
+    world.apply(envoyFilter("after", [more]));
+    await eventually("a later change is applied", async () => (await header("x-after")) === "after" || undefined);
+    expect(await header("x-extension")).toBe("mended");
   });
 });
 

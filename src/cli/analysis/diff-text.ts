@@ -53,7 +53,10 @@ function summaryTable(changes: readonly ResourceChange[]): string {
       const own = changes.filter((change) => change.proxies.includes(proxy));
       return [proxy.name, proxy.cluster, ...order.map((type) => counts(own.filter((each) => each.type === type)))];
     });
-  return table(["PROXY", "CLUSTER", "LISTENERS", "ROUTES", "CLUSTERS", "ENDPOINTS", "SECRETS", "NAMES"], rows);
+  return table(
+    ["PROXY", "CLUSTER", "LISTENERS", "ROUTES", "CLUSTERS", "ENDPOINTS", "SECRETS", "EXTENSIONS", "NAMES"],
+    rows,
+  );
 }
 
 function findingText(sign: string, { severity, code, resource, field, message }: Finding): string {

@@ -11,6 +11,7 @@ export const discoveryNames: Readonly<Record<ResourceType, string>> = {
   cluster: "CDS",
   endpoints: "EDS",
   secret: "SDS",
+  extension: "ECDS",
   nameTable: "NDS",
 };
 

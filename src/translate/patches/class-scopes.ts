@@ -25,14 +25,10 @@ function concerning(key: string, chosen: readonly ChosenPatch[]): readonly Chose
   if (!isPlain(plain)) return [];
   const kinds: readonly string[] = kindsIn(plain);
   const contexts = contextsOf(plain);
-  const all = chosen.filter((patch) => {
-    // These are asked for by name, whatever their context.
-    if (patch.applyTo === "EXTENSION_CONFIG") return kinds.includes(patch.applyTo);
+  return chosen.filter((patch) => {
     const meets = contexts.some((context) => meetsContext(patch.context, context));
     return kinds.includes(patch.applyTo) && meets && !addsWhole(patch);
   });
-  // Nothing of ours asks for a configuration by name: it needs another patch that does.
-  return all.some(({ applyTo }) => applyTo !== "EXTENSION_CONFIG") ? all : [];
 }
 
 const contextsFor: Readonly<Record<ProxyView["type"], readonly PatchContext[]>> = {
@@ -55,12 +51,17 @@ function addedScopes(
     if (adding.length === 0) return [];
     if (!listed) for (const name of others.flatMap(namesIn)) taken.add(name);
     listed = true;
-    const extensions = type === typeUrls.listener ? chosen.filter(({ applyTo }) => applyTo === "EXTENSION_CONFIG") : [];
-    const scope = { kind: "added", type, context, patches: grouped([...adding, ...extensions]) } as const;
+    const scope = { kind: "added", type, context, patches: grouped(adding) } as const;
     const except = namesIn(scopeKey({ ...scope, except: [] })).filter((name) => taken.has(name));
     for (const name of namesIn(scopeKey({ ...scope, except }))) taken.add(name);
     return [scopeKey({ ...scope, except })];
   });
+}
+
+/** Configurations are asked for by name, whatever the context of their patches. */
+function extensionScopes(chosen: readonly ChosenPatch[]): readonly string[] {
+  const patches = chosen.filter(({ applyTo }) => applyTo === "EXTENSION_CONFIG");
+  return patches.length === 0 ? [] : [scopeKey({ kind: "extensions", patches: grouped(patches) })];
 }
 
 /**
@@ -87,5 +88,6 @@ export function patchedScopes(
     [typeUrls.cluster]: withAdded(typeUrls.cluster),
     [typeUrls.listener]: withAdded(typeUrls.listener),
     [typeUrls.route]: plain[typeUrls.route].map(wrapped),
+    [typeUrls.extension]: extensionScopes(chosen),
   };
 }

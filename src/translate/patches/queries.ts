@@ -12,6 +12,7 @@ import type { ObjectId } from "#model/findings/findings.ts";
 import type { Model } from "#model/model.ts";
 import type { Config } from "#model/rows.ts";
 import { type Cluster, ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { TypedExtensionConfigSchema } from "#proto/gen/envoy/config/core/v3/extension_pb.js";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { type EncodedResource, encodeResource, sameResource, typeUrls } from "#proto/encoded.ts";
@@ -20,7 +21,6 @@ import type { PlainScope } from "../scopes.ts";
 import { endpointsAwaited, routesAwaited } from "./awaits.ts";
 import { meetsCluster, patchCluster } from "./cluster.ts";
 import { extensionPatches, extensionProblems } from "./extension.ts";
-import { inlineExtensions } from "./extensions.ts";
 import type { PatchTools } from "./filters.ts";
 import { copyOfValue } from "./list.ts";
 import { patchListener } from "./listener.ts";
@@ -39,6 +39,7 @@ import { contextOf, type PatchScope, type ScopePatches } from "./scope.ts";
 
 type PatchedScope = Extract<PatchScope, { readonly kind: "patched" }>;
 type AddedScope = Extract<PatchScope, { readonly kind: "added" }>;
+type ExtensionScope = Extract<PatchScope, { readonly kind: "extensions" }>;
 
 /** What a resource is patched with, and what of its proxies is asked for. */
 interface Patching {
@@ -59,10 +60,12 @@ export interface PatchQueries {
   readonly mayRemove: (scope: PatchedScope) => boolean;
   /** Resources that patches add, by name. */
   readonly added: (scope: AddedScope) => ReadonlyMap<string, EncodedResource>;
+  /** Configurations of filters that ask for them by name, by name. */
+  readonly extensions: (scope: ExtensionScope) => ReadonlyMap<string, EncodedResource>;
   /** The EnvoyFilters and extensions that may have changed a resource, if any did. */
   readonly origins: (scope: PatchedScope, plain: PlainScope, resource: EncodedResource) => readonly ObjectRef[];
   /** The EnvoyFilters that add a resource of a name. */
-  readonly addedBy: (scope: AddedScope, name: string) => readonly ObjectRef[];
+  readonly addedBy: (scope: AddedScope | ExtensionScope, name: string) => readonly ObjectRef[];
   /** The patches that are for a proxy, in the order in which they are applied. */
   readonly chosen: (proxy: PatchedProxy) => readonly ChosenPatch[];
   /** What is wrong with an EnvoyFilter or an extension; nothing for other kinds. */
@@ -73,8 +76,7 @@ function contentOf({ any }: EncodedResource): Uint8Array {
   return fromBinary(AnySchema, any).value;
 }
 
-function encodeListener(listener: Listener, patches: Patches): EncodedResource {
-  inlineExtensions(listener, patches);
+function encodeListener(listener: Listener): EncodedResource {
   return encodeResource(ListenerSchema, listener, listener.name, routesAwaited(listener));
 }
 
@@ -85,6 +87,11 @@ function encodeCluster(cluster: Cluster): EncodedResource {
 function portsOf({ gatewayPorts }: Pick<Patching, "gatewayPorts">): GatewayPorts | undefined {
   if (!gatewayPorts) return undefined;
   return { servicePorts: new Map(Object.entries(gatewayPorts).map(([port, ports]) => [Number(port), ports])) };
+}
+
+/** Resources by their names; of those of one name the first is the one. */
+function firstByName(resources: readonly EncodedResource[]): ReadonlyMap<string, EncodedResource> {
+  return new Map(resources.toReversed().map((resource) => [resource.name, resource]));
 }
 
 /** Kinds of things that are resources. */
@@ -100,7 +107,7 @@ function apply(patching: Patching, tools: PatchTools): EncodedResource | undefin
     }
     case typeUrls.listener: {
       const listener = patchListener(fromBinary(ListenerSchema, contentOf(resource)), tools);
-      return listener && encodeListener(listener, tools.patches);
+      return listener && encodeListener(listener);
     }
     case typeUrls.route: {
       const routes = fromBinary(RouteConfigurationSchema, contentOf(resource));
@@ -111,6 +118,7 @@ function apply(patching: Patching, tools: PatchTools): EncodedResource | undefin
     case typeUrls.secret:
     case typeUrls.nameTable:
     case typeUrls.virtualHost:
+    case typeUrls.extension:
       return resource;
   }
 }
@@ -129,12 +137,7 @@ interface Aim {
 }
 
 /** Whether a patch may be for a resource, as far as its name tells. */
-function mayMeet(
-  { applyTo, match }: Aim,
-  { resource, context, hosts }: Omit<Patching, "patches">,
-  ports?: GatewayPorts,
-) {
-  if (applyTo === "EXTENSION_CONFIG") return true;
+function mayMeet({ match }: Aim, { resource, context, hosts }: Omit<Patching, "patches">, ports?: GatewayPorts) {
   if (!meetsContext(match.context, context)) return false;
   if (resource.typeUrl === typeUrls.cluster) return meetsCluster(resource.name, hosts, match);
   if (resource.typeUrl === typeUrls.route) return meetsRoutes(resource.name, match, ports);
@@ -213,12 +216,17 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
         return patch.value.name === "" || except.includes(patch.value.name) ? [] : [copyOfValue(kind, patch.value)];
       });
     const made =
-      type === typeUrls.cluster
-        ? valuesOf("CLUSTER").map(encodeCluster)
-        : valuesOf("LISTENER").map((listener) => encodeListener(listener, patches));
-    // The first of a name is the one.
-    return new Map(made.toReversed().map((resource) => [resource.name, resource]));
+      type === typeUrls.cluster ? valuesOf("CLUSTER").map(encodeCluster) : valuesOf("LISTENER").map(encodeListener);
+    return firstByName(made);
   };
+
+  const extensions = (scope: ExtensionScope): ReadonlyMap<string, EncodedResource> =>
+    firstByName(
+      patchesFor(scope.patches)
+        .of("EXTENSION_CONFIG")
+        .flatMap((patch) => (patch.operation === "REMOVE" || patch.value.name === "" ? [] : [patch.value]))
+        .map((extension) => encodeResource(TypedExtensionConfigSchema, extension, extension.name)),
+    );
 
   const rowOf = (source: string): Config<unknown> | undefined => {
     const filter = envoyFilterIn(source);
@@ -253,6 +261,7 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
     mayRemove: ({ patches }) =>
       chosenBy(patches, ({ applyTo, operation }) => operation === "REMOVE" && removable.has(applyTo)).length > 0,
     added,
+    extensions,
     chosen: (proxy) => {
       const extensions = model.extensions.chosen(proxy).toReversed();
       const own = extensions.flatMap((filter) =>

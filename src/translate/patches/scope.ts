@@ -29,7 +29,9 @@ export type PatchScope =
       readonly patches: readonly ScopePatches[];
       /** Names of other scopes' resources, which are left out here. */
       readonly except: readonly string[];
-    };
+    }
+  /** Configurations of filters that ask for them by name. */
+  | { readonly kind: "extensions"; readonly patches: readonly ScopePatches[] };
 
 /** In whose configuration a scope's resource stands. */
 export function contextOf(scope: PlainScope, name: string): PatchContext {
@@ -61,7 +63,6 @@ const inListeners: readonly ApplyTo[] = [
   "FILTER_CHAIN",
   "NETWORK_FILTER",
   "HTTP_FILTER",
-  "EXTENSION_CONFIG",
 ];
 const inRoutes: readonly ApplyTo[] = ["ROUTE_CONFIGURATION", "VIRTUAL_HOST", "HTTP_ROUTE"];
 

@@ -70,6 +70,7 @@ export class Follower {
       [typeUrls.route, route],
       [typeUrls.virtualHost, this.#whole(hosts)],
       [typeUrls.secret, this.#whole(scopes[typeUrls.secret])],
+      [typeUrls.extension, this.#whole(scopes[typeUrls.extension])],
       [typeUrls.nameTable, this.#whole(scopes[typeUrls.nameTable])],
     ]);
   }
