@@ -98,6 +98,11 @@ function isSocket(bind: string): boolean {
   return bind.startsWith("unix://");
 }
 
+/** The same where nothing is redirected: callers connect to it, on their loopback unless it says another address. */
+export function unredirectedListener(listener: EgressListener = { index: 0, bound: true }): EgressListener {
+  return { bind: loopback, ...listener, bound: true };
+}
+
 function egressListener(listener: IstioEgressListener, index: number): EgressListener {
   const { port, captureMode } = listener;
   const bound = captureMode === "NONE" || isSocket(listener.bind ?? "");

@@ -51,6 +51,8 @@ export interface InboundKey {
   readonly namedPorts: Readonly<Record<string, number>>;
   /** The Sidecar with ingress listeners, `namespace/name`: these are the ports then. Absent where there is none. */
   readonly sidecar?: string;
+  /** Whether nothing is redirected to the proxy: it listens on the Sidecar's ports, and on none without such. */
+  readonly unredirected?: true;
 }
 
 /** Questions about workloads. */
@@ -70,6 +72,11 @@ interface Selector {
   /** Empty for every cluster. */
   readonly cluster: string;
   readonly labels: StringMap;
+}
+
+/** The same, listened on by itself. */
+function boundPort(port: InboundPort): InboundPort {
+  return port.ingress ? { ...port, ingress: { ...port.ingress, captureMode: "NONE" } } : port;
 }
 
 function resolvePort(port: ServicePort, named: Readonly<Record<string, number>>): number | undefined {
@@ -154,7 +161,9 @@ export function workloadQueries(
     compute: (workload) => {
       const ofServices = servicePorts(workload);
       const row = workload.sidecar === undefined ? undefined : tables.sidecars.rows.get(workload.sidecar);
-      return row ? sidecarPorts(row, ofServices) : ofServices;
+      if (!row) return workload.unredirected ? [] : ofServices;
+      const named = sidecarPorts(row, ofServices);
+      return workload.unredirected ? named.map(boundPort) : named;
     },
   });
 

@@ -91,7 +91,8 @@ export function classScopes({
     const { namespace, cluster, network, labels, interception } = view;
     const client = clients.sidecarClient({ namespace, labels });
     const ingress = clients.sidecar(client)?.spec.ingress ?? [];
-    const inbound = { ...inboundOf(view), ...(ingress.length > 0 && { sidecar: client.sidecar }) };
+    const unredirected = interception === "NONE" ? ({ unredirected: true } as const) : {};
+    const inbound = { ...inboundOf(view), ...(ingress.length > 0 && { sidecar: client.sidecar }), ...unredirected };
     const transparent = interception === "TPROXY";
     const routeView: SidecarRouteView = {
       kind: "sidecar",
@@ -108,8 +109,15 @@ export function classScopes({
       ],
       [typeUrls.endpoints]: [endpointScope(client, view)],
       [typeUrls.listener]: [
-        scopeKey({ kind: "outbound-listeners", client, cluster, source: connections.sourceOf(client, view), ...own }),
-        scopeKey({ kind: "virtual-outbound", client, transparent, ...own }),
+        scopeKey({
+          kind: "outbound-listeners",
+          client,
+          cluster,
+          source: connections.sourceOf(client, view),
+          ...unredirected,
+          ...own,
+        }),
+        ...(interception === "NONE" ? [] : [scopeKey({ kind: "virtual-outbound", client, transparent, ...own })]),
         scopeKey({ kind: "virtual-inbound", inbound, transparent, ...own }),
       ],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],

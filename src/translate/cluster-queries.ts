@@ -133,8 +133,8 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     EncodedResource | undefined
   >({
     name: "inbound-cluster",
-    key: ({ inbound: { services, namedPorts, sidecar = "" }, client, port }) =>
-      `${port}|${services.join(",")}|${JSON.stringify(namedPorts)}|${clientKey(client)}|${sidecar}`,
+    key: ({ inbound: { services, namedPorts, sidecar = "", unredirected = false }, client, port }) =>
+      `${port}|${services.join(",")}|${JSON.stringify(namedPorts)}|${clientKey(client)}|${sidecar}|${unredirected}`,
     equal: sameResource,
     compute: ({ inbound: workload, client, port: number }) => {
       const port = model.workloads.inboundPorts.get(workload).find((each) => each.port === number);

@@ -7,7 +7,7 @@ import type { MeshSettings } from "#model/mesh.ts";
 import type { Model } from "#model/model.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
-import type { EgressListener } from "#model/sidecars.ts";
+import { type EgressListener, unredirectedListener } from "#model/sidecars.ts";
 import { parseServiceKey } from "#model/tables.ts";
 import type { InboundKey, InboundPort } from "#model/workloads.ts";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
@@ -29,6 +29,8 @@ interface OutboundView {
   readonly cluster: string;
   /** What rules for connections look at in the caller. */
   readonly source: RouteSource;
+  /** Whether nothing is redirected. */
+  readonly unredirected?: true;
   /** Settings of the proxies' own, where they have some. */
   readonly own?: TrafficConfig;
 }
@@ -48,7 +50,7 @@ interface InboundView {
 }
 
 /** What a service's port needs of listeners for a view. */
-interface ServiceView extends Omit<OutboundView, "client" | "own"> {
+interface ServiceView extends Omit<OutboundView, "client" | "own" | "unredirected"> {
   readonly service: string;
   /** Keys of the DestinationRules, joined with commas. */
   readonly rules: string;
@@ -81,8 +83,8 @@ export interface ListenerQueries {
   readonly inbound: (view: InboundView, name: string) => EncodedResource | undefined;
 }
 
-function viewKey({ client, cluster, source }: OutboundView): string {
-  return `${cluster}|${clientKey(client)}|${canonical(source)}`;
+function viewKey({ client, cluster, source, unredirected }: OutboundView): string {
+  return `${cluster}|${clientKey(client)}|${canonical(source)}|${unredirected ?? ""}`;
 }
 
 function serviceViewKey({ service, rules, cluster, source, routing, listener }: ServiceView): string {
@@ -131,11 +133,13 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       .toSorted((a, b) => (`${a.created} ${a.key}` < `${b.created} ${b.key}` ? -1 : 1))
       .map(({ key }) => key);
 
-  const slotsOf = ({ client, cluster, source }: OutboundView, egress: ClientEgress, service: string) => {
+  const slotsOf = (view: OutboundView, egress: ClientEgress, service: string) => {
+    const { client, cluster, source } = view;
     const rules = model.rules.ruleKeys({ viewer: client, service }).join(",");
     const virtualServices = connections.rulesFor(egress.client, parseServiceKey(service).host);
     const routing = virtualServices.length > 0 && { routing: { client, virtualServices } };
-    const listener = egress.listener && { listener: egress.listener };
+    const own = view.unredirected ? unredirectedListener(egress.listener) : egress.listener;
+    const listener = own && { listener: own };
     return slots.get({ service, rules, cluster, source, ...routing, ...listener });
   };
 
@@ -230,7 +234,7 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       ),
     virtualOutbound: ({ client, transparent, own }) =>
       virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent, ...(own && { own }) }),
-    inboundNames: (inbound) => [virtualInboundName, ...boundPorts(inbound).keys()],
+    inboundNames: (inbound) => [...(inbound.unredirected ? [] : [virtualInboundName]), ...boundPorts(inbound).keys()],
     inbound: ({ inbound, transparent, own }, name) => {
       const view = { inbound, transparent, ...(own && { own }) };
       return name === virtualInboundName ? virtualInbound.get(view) : boundInbound(view, name);

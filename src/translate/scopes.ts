@@ -39,6 +39,8 @@ export type PlainScope =
       readonly cluster: string;
       readonly source: RouteSource;
       readonly own?: TrafficConfig;
+      /** Whether nothing is redirected: callers connect to the listeners, on their loopback. */
+      readonly unredirected?: true;
     }
   /** The listener that takes all that a workload calls. */
   | {

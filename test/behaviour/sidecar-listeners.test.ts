@@ -44,7 +44,14 @@ spec:
     - { port: { number: 7085, protocol: TCP, name: bound-bytes }, bind: 0.0.0.0, captureMode: NONE, defaultEndpoint: "0.0.0.0:9000" }
     - { port: { number: 7443, protocol: TLS, name: tls }, defaultEndpoint: "127.0.0.1:9000", tls: { mode: SIMPLE, ${files} } }
     - { port: { number: 7444, protocol: TLS, name: passed }, defaultEndpoint: "127.0.0.1:9000" }
-    - { port: { number: 8081, protocol: HTTP2, name: same } }`;
+    - { port: { number: 8081, protocol: HTTP2, name: same } }
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: { name: alone }
+spec:
+  workloadSelector: { labels: { app: alone } }
+  ingress: [{ port: { number: 7080, protocol: HTTP, name: http }, defaultEndpoint: "unix://${join(folder, "app.sock")}" }]`;
 }
 
 const egress = (): string => `
@@ -105,6 +112,7 @@ beforeAll(async () => {
       { name: "server", labels: { app: "server" }, serves: true },
       { name: "caller", labels: { app: "caller" } },
       { name: "bound", labels: { app: "bound" } },
+      { name: "alone", labels: { app: "alone" }, interception: "NONE" },
     ],
     services: [
       { name: "greeter", servedBy: ["server"] },
@@ -281,6 +289,21 @@ describe("Sidecar IstioEgressListener on a Unix socket", () => {
     const [bytes] = (await once(socket, "data")) as [Buffer];
     expect(String(bytes)).toBe("bytes-v1-0\n");
     socket.destroy();
+  });
+});
+
+describe("sidecar.istio.io/interceptionMode NONE", () => {
+  test("services are called on the workload's loopback", async () => {
+    const { seen } = await world.caller("alone").send("http://127.0.0.1:9081/", { host: "second" });
+    expect(seen?.pod).toBe("second-v1-0");
+    expect(await greeting("alone", "127.0.0.1", 9000)).toBe("bytes-v1-0\n");
+  });
+
+  test("the ports of the Sidecar are listened on, and no others", async () => {
+    const url = `http://${world.addressOf("alone")}:7080/`;
+    expect((await world.outside.send(url)).text).toBe("by socket");
+    const listeners = await world.envoy("alone").admin("GET", "/listeners");
+    expect(listeners).not.toMatch(/virtual(In|Out)bound/);
   });
 });
 

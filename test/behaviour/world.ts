@@ -43,6 +43,8 @@ export interface ProxySpec {
   readonly annotations?: Readonly<Record<string, string>>;
   /** Runs the servers of `Backends`, so that what reaches its ports goes through its inbound listener. */
   readonly serves?: boolean;
+  /** NONE leaves its connections as they are; redirected unless told. */
+  readonly interception?: "NONE";
   /** The member cluster; `east` unless told. */
   readonly cluster?: string;
   /** The network that its node says; none unless told. */
@@ -100,7 +102,7 @@ function nodeOf({ spec, address, namespace }: Proxy) {
       ...(node !== undefined && { NODE_NAME: node }),
       LABELS: labels,
       INSTANCE_IPS: address,
-      INTERCEPTION_MODE: "REDIRECT",
+      INTERCEPTION_MODE: spec.interception ?? "REDIRECT",
       ISTIO_VERSION: "1.31.0",
     },
   };
@@ -331,7 +333,7 @@ export class World implements AsyncDisposable {
     };
     this.#proxies.push(proxy);
     if (spec.serves) await this.backends.listen(proxy.network);
-    if (spec.type !== "router") await applyCapture(proxy.network, defaultCapture);
+    if (spec.type !== "router" && spec.interception !== "NONE") await applyCapture(proxy.network, defaultCapture);
     const resolvConf = `${ads}.resolv.conf`;
     if (this.#names) {
       writeFileSync(resolvConf, `nameserver ${nameServerAddress}\n`);
