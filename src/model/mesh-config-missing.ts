@@ -9,7 +9,6 @@ const ingress = "is of Kubernetes' Ingress, which Weft does not serve yet";
 const missing: Readonly<Record<string, readonly [why: string, harmless?: unknown]>> = {
   proxyListenPort: ["cannot be another port yet", 15001],
   proxyInboundListenPort: ["cannot be another port yet", 15006],
-  proxyHttpPort: ["opens no port yet", 0],
   hboneIdleTimeout: [ambient],
   serviceScopeConfigs: [ambient],
   ingressClass: [ingress, "istio"],

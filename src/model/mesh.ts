@@ -31,6 +31,7 @@ const defaults: MeshSettings = {
   outboundTrafficPolicy: { mode: "ALLOW_ANY" },
   inboundTrafficPolicy: { mode: "PASSTHROUGH" },
   pathNormalization: { normalization: "DEFAULT" },
+  proxyHttpPort: 0,
   protocols: { http10: false, http3: false, mongo: true, redis: false },
   inboundClusterStatName: "",
   outboundClusterStatName: "",

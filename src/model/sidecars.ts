@@ -87,7 +87,7 @@ export interface EgressListener {
 }
 
 /** Where a listener that is bound is when its Sidecar does not say. */
-const loopback = "127.0.0.1";
+export const loopback = "127.0.0.1";
 
 /** Whether listeners on all ports of services would be on one Unix socket, so that nothing listens. */
 export function isUnserved({ port, bind = "" }: IstioEgressListener): boolean {

@@ -15,7 +15,7 @@ import { type EncodedResource, encodeResource, sameResource } from "#proto/encod
 import type { ConnectionQueries } from "./connections/queries.ts";
 import { boundInboundListener, inboundName, isBound, virtualInboundListener } from "./listeners/inbound.ts";
 import { outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
-import { type ListenerPlan, planListeners } from "./listeners/plan.ts";
+import { httpProxyPlans, type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
 import { settingsFor } from "./own-config.ts";
 import { listenerName, virtualInbound as virtualInboundName } from "./names.ts";
@@ -161,6 +161,10 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
           // What a listener has is not added to by those after it.
           if (!all.has(name) && !taken.has(name)) all.set(name, plan);
         }
+      }
+      for (const proxy of httpProxyPlans(mesh().proxyHttpPort)) {
+        const name = listenerName(proxy.address, proxy.port);
+        if (!all.has(name) && !taken.has(name)) all.set(name, proxy);
       }
       return all;
     },

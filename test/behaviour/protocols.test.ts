@@ -393,7 +393,15 @@ describe("Redis", () => {
 });
 
 describe("what the mesh turns on", () => {
-  beforeAll(() => world.setMesh({ protocols: { http10: true, mongo: false, redis: true } }));
+  beforeAll(() => world.setMesh({ proxyHttpPort: 15_080, protocols: { http10: true, mongo: false, redis: true } }));
+
+  test("proxyHttpPort makes sidecars an HTTP proxy", async () => {
+    const request = "GET http://server.shop:9080/a HTTP/1.1\r\nHost: server.shop:9080\r\nConnection: close\r\n\r\n";
+    await eventually("the proxy answers", async () => {
+      const text = await answer(await fromCaller("127.0.0.1", 15_080), request);
+      return text.startsWith("HTTP/1.1 200") && text.includes('"pod":"server"') && text.includes('"path":"/a"');
+    });
+  });
 
   test("HTTP/1.0 is answered", async () => {
     const request = "GET / HTTP/1.0\r\nHost: server\r\n\r\n";

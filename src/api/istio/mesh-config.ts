@@ -4,6 +4,7 @@ import {
   definition,
   described,
   duration,
+  int32,
   list,
   object,
   positiveDuration,
@@ -122,6 +123,10 @@ export const meshConfigFields = {
   ),
   serviceSettings: list("Settings of some services.", ServiceSettings),
   defaultConfig: described("How proxies are unless a ProxyConfig or their Pods say otherwise.", MeshProxyConfig),
+  proxyHttpPort: int32(
+    "The loopback port on which sidecars are an HTTP proxy to the mesh's services. None unless set, or for 0.",
+    { minimum: 0, maximum: 65535 },
+  ),
   protocols: ProtocolFlags,
 } as const;
 

@@ -1,6 +1,7 @@
 import type { Protocol } from "#model/protocol.ts";
 import type { TcpChain } from "../connections/chain.ts";
-import { listenerName } from "../names.ts";
+import { loopback } from "#model/sidecars.ts";
+import { listenerName, routeName } from "../names.ts";
 import { withoutOverlaps } from "./chains.ts";
 import type { Slot } from "./slots.ts";
 
@@ -63,4 +64,10 @@ export function planListeners(slots: Iterable<Slot>): ReadonlyMap<string, Listen
     drafts.set(name, add(drafts.get(name) ?? { plan, protocols: new Set<Protocol>() }, slot));
   }
   return new Map([...drafts].map(([name, { plan }]) => [name, { ...plan, tcp: withoutOverlaps(plan.tcp) }]));
+}
+
+/** The listener of the mesh's HTTP proxy, on the workload's loopback; none for port 0. */
+export function httpProxyPlans(port: number): readonly ListenerPlan[] {
+  if (port === 0) return [];
+  return [{ address: loopback, port, bound: true, route: routeName({ kind: "proxy", port: 0 }), tcp: [] }];
 }
