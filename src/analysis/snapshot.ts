@@ -44,7 +44,7 @@ function isUntranslated(object: ResourceObject): boolean {
 }
 
 /** Whether an object is the ConfigMap with Istio's MeshConfig; what it says is passed over where it is not valid. */
-function isMeshConfig({ object: { kind, metadata }, cluster }: PlacedObject): boolean {
+export function isMeshConfig({ object: { kind, metadata }, cluster }: PlacedObject): boolean {
   const { namespace, name } = configMapPlace;
   return kind === "ConfigMap" && cluster === "" && metadata.namespace === namespace && metadata.name === name;
 }

@@ -21,6 +21,19 @@ export function hostScopes(
   );
 }
 
+function resourceIn(translator: Translator, scopes: readonly string[], name: string): EncodedResource | undefined {
+  for (const scope of scopes) {
+    const found = translator.resource.get({ scope, name });
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** One resource that a proxy gets, if it does; nothing else is worked out. */
+export function resourceOf(translator: Translator, node: NodeInfo, type: TypeUrl, name: string) {
+  return resourceIn(translator, translator.scopes.get(translator.classOf(node))[type], name);
+}
+
 /**
  * What proxies of a class get, read in one go: clusters, listeners and names as a whole, endpoints and routes that these
  * ask for.
@@ -35,9 +48,7 @@ export function classResources(translator: Translator, proxyClass: string): Prox
   };
   const named = (type: TypeUrl, names: readonly string[]): ReadonlyMap<string, EncodedResource> => {
     const found = [...new Set(names)].toSorted().flatMap((name) => {
-      const resource = scopes[type]
-        .map((scope) => translator.resource.get({ scope, name }))
-        .find((each) => each !== undefined);
+      const resource = resourceIn(translator, scopes[type], name);
       return resource ? [[name, resource] as const] : [];
     });
     return new Map(found);

@@ -1,13 +1,15 @@
-import type { ObjectRef } from "#api/meta.ts";
+import { valueAt } from "#api/field-path.ts";
+import { type ObjectRef, refOf } from "#api/meta.ts";
 import type { Client } from "#model/client.ts";
+import type { Model } from "#model/model.ts";
 import type { Service } from "#model/service.ts";
 import { proxyView } from "#translate/proxy-class.ts";
 import { resourcesOf } from "#translate/proxy-resources.ts";
 import type { ProxyView } from "#translate/view.ts";
 import type { MeshProxy } from "../diff.ts";
-import type { MeshSnapshot, OpenMesh } from "../snapshot.ts";
+import { isMeshConfig, type MeshSnapshot, type OpenMesh } from "../snapshot.ts";
 import { type DecodedResources, decoded } from "./decoded.ts";
-import type { Reason } from "./explanation.ts";
+import type { ReachedEndpoint, Reason } from "./explanation.ts";
 import { type Cite, citing } from "./fields.ts";
 
 /** All that an explanation is worked out from. */
@@ -20,6 +22,26 @@ export interface ExplainContext {
   readonly resources: DecodedResources;
   /** The proxy of a Pod, if it has one. */
   readonly proxyOf: (name: string, cluster: string) => MeshProxy | undefined;
+  /** The Pod that has an address. */
+  readonly podAt: (address: string) => ReachedEndpoint["pod"];
+  /** Where the settings of the whole mesh are written; undefined where nobody wrote any. */
+  readonly settings: ObjectRef | undefined;
+}
+
+function podsByAddress({ tables: { pods } }: Model): ExplainContext["podAt"] {
+  const all = pods
+    .rows()
+    .map(({ ip, name, namespace, cluster }) => [ip, { name: `${name}.${namespace}`, cluster }] as const);
+  const byAddress = new Map(all.filter(([ip]) => ip !== ""));
+  return (address) => byAddress.get(address);
+}
+
+/** The object that says what becomes of traffic to hosts that nobody knows, or the one that could. */
+function settingsOf(snapshot: MeshSnapshot): ObjectRef | undefined {
+  const mesh = snapshot.find(({ object }) => object.kind === "Mesh");
+  const decides = mesh && valueAt(mesh.object, "spec.outboundTrafficPolicy") !== undefined;
+  const found = decides ? mesh : (snapshot.find(isMeshConfig) ?? mesh);
+  return found && refOf(found.object, found.cluster);
 }
 
 /**
@@ -38,17 +60,19 @@ export function explainContext(
     proxy,
     view: proxyView(proxy.node),
     resources: decoded(resourcesOf(mesh.translator, proxy.node)),
+    podAt: podsByAddress(mesh.model),
+    settings: settingsOf(snapshot),
     proxyOf: (name, cluster) => proxies.find((each) => each.name === name && each.cluster === cluster),
   };
 }
 
 /** Who the proxy is to the mesh. */
-function clientOf({ mesh: { model }, view }: ExplainContext): Client {
+export function clientOf({ mesh: { model }, view }: ExplainContext): Client {
   return view.type === "router" ? model.clients.gatewayClient(view) : model.clients.sidecarClient(view);
 }
 
 /** The service that a host means to the proxy. */
-function serviceOf({ mesh: { model }, view }: ExplainContext, host: string): Service | undefined {
+export function serviceOf({ mesh: { model }, view }: ExplainContext, host: string): Service | undefined {
   const key = model.services.keyForHost.get({ viewer: view.namespace, host });
   return key === undefined ? undefined : model.services.service.get(key);
 }
@@ -84,10 +108,10 @@ export function ruleReasons(context: ExplainContext, host: string, subset: strin
 }
 
 /** Where it is written what becomes of traffic to hosts that nobody knows: in the Sidecar, or for the whole mesh. */
-export function policyReasons({ mesh: { model }, view, cite }: ExplainContext): readonly Reason[] {
+export function policyReasons({ mesh: { model }, view, cite, settings }: ExplainContext): readonly Reason[] {
   if (view.type === "router") return [];
   const sidecar = model.clients.sidecar(model.clients.sidecarClient(view));
   if (sidecar?.spec.outboundTrafficPolicy) return [cite(sidecar.ref, "spec.outboundTrafficPolicy")];
-  const meshRef = { group: "mesh.weft.dev", kind: "Mesh", name: "default" };
-  return [cite(meshRef, "spec.outboundTrafficPolicy")];
+  if (!settings) return [];
+  return [cite(settings, settings.kind === "Mesh" ? "spec.outboundTrafficPolicy" : "data.mesh")];
 }

@@ -40,10 +40,15 @@ function named<D extends DescMessage>(schema: D, resources: ReadonlyMap<string, 
   };
 }
 
+/** A listener as a message. */
+export function decodedListener(listener: EncodedResource): Listener {
+  return decode(ListenerSchema, listener);
+}
+
 /** A proxy's resources as messages. */
 export function decoded(resources: ProxyResources): DecodedResources {
   return {
-    listeners: () => [...resources.listener.values()].map((each) => decode(ListenerSchema, each)),
+    listeners: () => [...resources.listener.values()].map(decodedListener),
     routes: named(RouteConfigurationSchema, resources.route),
     cluster: named(ClusterSchema, resources.cluster),
     endpoints: named(ClusterLoadAssignmentSchema, resources.endpoints),

@@ -1,11 +1,12 @@
 import { Cluster_DiscoveryType as DiscoveryType, type Cluster } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
+import { typeUrls } from "#proto/encoded.ts";
 import { HealthStatus } from "#proto/gen/envoy/config/core/v3/health_check_pb.js";
 import type { ClusterLoadAssignment } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { LbEndpoint } from "#proto/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import { blackHoleCluster, parseClusterName, passthroughCluster, virtualInbound } from "#translate/names.ts";
-import { resourcesOf } from "#translate/proxy-resources.ts";
+import { resourceOf } from "#translate/proxy-resources.ts";
 import { type ExplainContext, portReasons, ruleReasons } from "./context.ts";
-import { decoded, terminalOf } from "./decoded.ts";
+import { decodedListener, terminalOf } from "./decoded.ts";
 import type { ReachedCluster, ReachedEndpoint, Reason } from "./explanation.ts";
 import { filterChainFor, inspected } from "./filter-chains.ts";
 
@@ -17,21 +18,13 @@ function addressOf({ hostIdentifier }: LbEndpoint): { readonly address: string; 
   return { address: host, port: portSpecifier.case === "portValue" ? portSpecifier.value : 0 };
 }
 
-function podAt({ mesh: { model } }: ExplainContext, address: string): ReachedEndpoint["pod"] {
-  for (const key of model.tables.pods.keys()) {
-    const pod = model.tables.pods.get(key);
-    if (pod?.ip === address) return { name: `${pod.name}.${pod.namespace}`, cluster: pod.cluster };
-  }
-  return undefined;
-}
-
 /** What the sidecar of a Pod does with a connection to one of its ports. */
 function inboundText(context: ExplainContext, pod: NonNullable<ReachedEndpoint["pod"]>, address: string, port: number) {
   const proxy = context.proxyOf(pod.name, pod.cluster);
   if (!proxy) return undefined;
-  const { listeners } = decoded(resourcesOf(context.mesh.translator, proxy.node));
-  const listener = listeners().find(({ name }) => name === virtualInbound);
-  if (!listener) return undefined;
+  const resource = resourceOf(context.mesh.translator, proxy.node, typeUrls.listener, virtualInbound);
+  if (!resource) return undefined;
+  const listener = decodedListener(resource);
   const applicationProtocols = ["http/1.1"];
   const connection = { address, port, serverName: "", transport: "raw_buffer", applicationProtocols } as const;
   const chain = filterChainFor(listener, inspected(listener, connection));
@@ -49,7 +42,7 @@ function reachedEndpoint(
   place: { readonly locality: string; readonly priority: number },
 ): ReachedEndpoint {
   const at = addressOf(endpoint) ?? { address: "?", port: 0 };
-  const pod = podAt(context, at.address);
+  const pod = context.podAt(at.address);
   const inbound = pod && inboundText(context, pod, at.address, at.port);
   const healthy = [HealthStatus.UNKNOWN, HealthStatus.HEALTHY].includes(endpoint.healthStatus);
   return {

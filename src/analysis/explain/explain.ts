@@ -3,12 +3,13 @@ import { virtualOutbound } from "#translate/names.ts";
 import { type GatewayRouteView, listenPort } from "#translate/view.ts";
 import { beforePatches } from "#translate/scopes.ts";
 import { typeUrls } from "#proto/encoded.ts";
-import { type ExplainContext, portReasons } from "./context.ts";
+import type { ExplainContext } from "./context.ts";
 import { terminalOf } from "./decoded.ts";
 import { reachedCluster } from "./destinations.ts";
 import type { Explanation, Step } from "./explanation.ts";
 import { type Connection, filterChainFor, inspected } from "./filter-chains.ts";
 import { httpOnward, type Onward } from "./http.ts";
+import { knownName, unknownName } from "./name-step.ts";
 import { resolveName } from "./names.ts";
 import type { ExplainedRequest } from "./request.ts";
 
@@ -48,11 +49,7 @@ function leaving(context: ExplainContext, request: ExplainedRequest): Arrival {
     at(listeners, address, request.port) ??
     at(listeners, "0.0.0.0", request.port) ??
     listeners.find((each) => each.name === virtualOutbound);
-  const meaning =
-    addresses.length > 0
-      ? `${request.host} is ${name}, ${addresses.join(", ")}`
-      : `the mesh's DNS does not know ${request.host}; the node's own may`;
-  const step: Step = { name: "name", text: meaning, because: portReasons(context, name, request.port) };
+  const step = addresses.length > 0 ? knownName(context, request, { name, addresses }) : unknownName(context, request);
   return { listener, connection: connectionOf(request, address, request.port), steps: [step] };
 }
 

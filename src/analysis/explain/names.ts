@@ -9,8 +9,8 @@ export interface ResolvedName {
   readonly addresses: readonly string[];
 }
 
-/** A name below which the resolver of a Pod looks, as Kubernetes sets `search`. */
-function searched(host: string, namespace: string): readonly string[] {
+/** The full names that the resolver of a Pod looks for, in its order, as Kubernetes sets `search`. */
+export function searched(host: string, namespace: string): readonly string[] {
   if (host.endsWith(".")) return [host.slice(0, -1)];
   const domains = [`${namespace}.svc.cluster.local`, "svc.cluster.local", "cluster.local"];
   const below = domains.map((domain) => `${host}.${domain}`);

@@ -31,7 +31,11 @@ export function explainCommand(program: Command): void {
       "who sends it: pod.namespace, Pod or workload; for a gateway, what arrives there",
     )
     .option("-H, --header <name: value>", "a header; again for each", collected)
-    .option("-f, --filename <file...>", "files with objects as if they were applied; - is standard input")
+    .option(
+      "-f, --filename <file>",
+      "a file with objects as if they were applied, - for standard input; again for each",
+      collected,
+    )
     .option("-n, --namespace <name>", "namespace of objects of the files that name none")
     .option("--cluster <name>", "the member cluster that Services and the like of the files belong to")
     .addOption(outputOption(["table", "json", "yaml"]))

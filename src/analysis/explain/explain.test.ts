@@ -1,0 +1,116 @@
+import { parseAllDocuments } from "yaml";
+import { expect, test } from "vitest";
+import { complete, type ObjectInput } from "#model/testing/objects.ts";
+import { type MeshSnapshot, openMesh } from "../snapshot.ts";
+import { explainContext } from "./context.ts";
+import { explainRequest } from "./explain.ts";
+import type { Step } from "./explanation.ts";
+import { parseRequest } from "./request.ts";
+
+const services = `
+kind: Service
+metadata: { name: reviews, namespace: shop }
+spec: { clusterIP: 10.0.0.1, ports: [{ name: http, port: 80 }, { name: grpc, port: 81 }] }
+---
+kind: Service
+metadata: { name: ratings, namespace: shop }
+spec: { clusterIP: 10.0.0.2, ports: [{ name: http, port: 80 }] }
+---
+kind: Service
+metadata: { name: vault, namespace: bank, annotations: { networking.istio.io/exportTo: . } }
+spec: { clusterIP: 10.0.0.3, ports: [{ name: http, port: 80 }] }
+---
+kind: Pod
+metadata: { name: reviews-0, namespace: shop }
+status: { podIP: 10.1.0.1 }
+---
+kind: EndpointSlice
+addressType: IPv4
+metadata: { name: reviews, namespace: shop, labels: { kubernetes.io/service-name: reviews } }
+ports: [{ name: http, port: 8080 }]
+endpoints: [{ addresses: [10.1.0.1], conditions: { ready: true } }]
+`;
+const mesh = `
+kind: Mesh
+metadata: { name: books }
+spec: { outboundTrafficPolicy: { mode: REGISTRY_ONLY } }
+`;
+const config = `
+kind: ConfigMap
+metadata: { name: istio, namespace: istio-system }
+data: { mesh: "outboundTrafficPolicy: { mode: REGISTRY_ONLY }" }
+`;
+const sidecar = `
+kind: Sidecar
+metadata: { name: default, namespace: shop }
+spec: { egress: [{ hosts: ["./reviews.shop.svc.cluster.local"] }] }
+`;
+
+function objects(text: string, cluster: string): MeshSnapshot {
+  return parseAllDocuments(text).map((document) => ({ object: complete(document.toJS() as ObjectInput), cluster }));
+}
+
+function explained(url: string, ...more: readonly string[]) {
+  const east = complete({ kind: "Cluster", metadata: { name: "east" }, spec: { network: "main" } });
+  const snapshot = [
+    { object: east, cluster: "" },
+    ...objects(services, "east"),
+    ...more.flatMap((text) => objects(text, "")),
+  ];
+  const locality = { region: "", zone: "", subzone: "" };
+  const proxies = ["page", "reviews-0"].map((name, at) => ({
+    name: `${name}.shop`,
+    cluster: "east",
+    node: {
+      id: `sidecar~10.1.0.${9 - at * 8}~${name}.shop~shop.svc.cluster.local`,
+      metadata: { NAMESPACE: "shop", CLUSTER_ID: "east", LABELS: {} },
+      locality,
+    },
+  }));
+  const [proxy] = proxies;
+  const request = parseRequest("GET", url, []);
+  if (!proxy || typeof request === "string") throw new Error("no such request");
+  return explainRequest(explainContext(openMesh(snapshot, { traced: true }), snapshot, proxies, proxy), request);
+}
+
+function said({ text, because }: Step | { text: string; because: Step["because"] } = { text: "", because: [] }) {
+  return [text, ...because.map(({ ref, field }) => `${ref.kind} ${ref.name} ${field}`)];
+}
+
+test("a port that the service does not have is told of, with those that it has", () => {
+  const [name] = explained("http://reviews:1234/").steps;
+  expect(said(name)).toEqual([
+    "reviews is reviews.shop.svc.cluster.local, 10.0.0.1; it has no port 1234, but 80, 81",
+    "Service reviews ",
+  ]);
+});
+
+test("a service that the workload does not see is told of, with what hides it", () => {
+  expect(said(explained("http://ratings/", sidecar).steps[0])).toEqual([
+    "there is ratings.shop.svc.cluster.local, but the Sidecar does not let it in",
+    "Sidecar default spec.egress",
+  ]);
+  expect(said(explained("http://vault.bank/").steps[0])).toEqual([
+    "there is vault.bank.svc.cluster.local, but it is not exported to namespace shop",
+  ]);
+  expect(said(explained("http://nobody/").steps[0])).toEqual([
+    "the mesh's DNS does not know nobody; the node's own may",
+  ]);
+});
+
+test("what becomes of unknown hosts is put down to the object that says it, whatever its name", () => {
+  const answer = (...more: readonly string[]) => said(explained("http://nobody.example.com/", ...more).steps.at(-1));
+  expect(answer(mesh)).toEqual([expect.stringContaining("502"), "Mesh books spec.outboundTrafficPolicy"]);
+  expect(answer(config)).toEqual([expect.stringContaining("502"), "ConfigMap istio data.mesh"]);
+});
+
+test("endpoints are put down to their Pods, and to what the Pods' sidecars do with the connection", () => {
+  const [reached] = explained("http://reviews/").destinations;
+  expect(reached?.endpoints).toEqual([
+    expect.objectContaining({
+      address: "10.1.0.1:8080",
+      pod: { name: "reviews-0.shop", cluster: "east" },
+      inbound: expect.stringContaining("virtualInbound"),
+    }),
+  ]);
+});
