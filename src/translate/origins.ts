@@ -4,9 +4,10 @@ import { type Bucket, bucketViewer } from "#model/clients.ts";
 import type { Model } from "#model/model.ts";
 import type { ListenerQueries } from "./listener-queries.ts";
 import { besideQuic, clusterName, parseClusterName, parseRouteName } from "./names.ts";
+import { hostResourceName } from "./routes/encoded.ts";
 import type { RouteQueries } from "./routes/queries.ts";
 import type { PatchQueries } from "./patches/queries.ts";
-import { parsePlain, parseScope, type Scope } from "./scopes.ts";
+import { beforePatches, parsePlain, parseScope, type Scope } from "./scopes.ts";
 import type { GatewayQueries } from "./gateways/queries.ts";
 import type { PlacedServer } from "./gateways/server.ts";
 import type { SecretQueries } from "./secrets/queries.ts";
@@ -70,9 +71,12 @@ export function originsOf(context: OriginContext): Origins {
     return [...ofServers(servers), ...ofRules(servers.flatMap((server) => gateways.connectionRules(view, server)))];
   };
 
-  const ofRoutes = (view: RouteView, name: string): readonly ObjectRef[] => {
+  /** @param resource a virtual host's name as a resource; without it all are meant. */
+  const ofRoutes = (view: RouteView, name: string, resource?: string): readonly ObjectRef[] => {
+    const isMeant = (plan: { readonly name: string }): boolean =>
+      resource === undefined || hostResourceName(name, plan.name) === resource;
     if (view.kind === "gateway") {
-      const plans = [...routes.gateways.plans.get({ view, routes: name }).values()];
+      const plans = [...routes.gateways.plans.get({ view, routes: name }).values()].filter(isMeant);
       return [
         ...ofServers(gateways.routed.get(view).get(name)),
         ...ofRules(plans.flatMap((plan) => plan.origins.map((origin) => origin.rule))),
@@ -82,12 +86,18 @@ export function originsOf(context: OriginContext): Origins {
     if (!asked) return [];
     if (asked.kind === "socket" || asked.kind === "proxy") return sidecar(view.client);
     const { port } = asked;
-    const plans = [...routes.sidecars.plans.get({ view, port }).values()];
+    const plans = [...routes.sidecars.plans.get({ view, port }).values()].filter(isMeant);
     const hosts = plans.filter(
       (plan) => asked.kind === "port" || (asked.kind === "service" && plan.host === asked.host),
     );
     const services = hosts.flatMap((plan) => ofCluster(view.client, clusterName("outbound", port, "", plan.host)));
     return [...ofRules(hosts.flatMap((plan) => plan.rule ?? [])), ...services, ...sidecar(view.client)];
+  };
+
+  /** The EnvoyFilters and extensions that had a hand in a resource. */
+  const patchesOf: Origins = (scope, name) => {
+    const before = scope.kind === "patched" ? resource.get({ scope: scope.of, name }) : undefined;
+    return scope.kind === "patched" && before ? patches.origins(scope, parsePlain(scope.of), before) : [];
   };
 
   const find: Origins = (scope, name) => {
@@ -115,11 +125,8 @@ export function originsOf(context: OriginContext): Origins {
         return ofGatewayListener(scope.view, name);
       case "routes":
         return ofRoutes(scope.view, name);
-      case "patched": {
-        const plain = parsePlain(scope.of);
-        const before = resource.get({ scope: scope.of, name });
-        return [...(before ? patches.origins(scope, plain, before) : []), ...find(plain, name)];
-      }
+      case "patched":
+        return [...patchesOf(scope, name), ...find(parsePlain(scope.of), name)];
       case "added":
       case "extensions":
         return patches.addedBy(scope, name);
@@ -127,8 +134,12 @@ export function originsOf(context: OriginContext): Origins {
         return secrets.origins(scope.readers, name);
       case "hostless-routes":
         return find(parseScope(scope.of), name);
-      case "virtual-hosts":
-        return find(parseScope(scope.of), scope.configuration);
+      case "virtual-hosts": {
+        const { of, configuration } = scope;
+        const plain = beforePatches(of);
+        const own = plain?.kind === "routes" ? ofRoutes(plain.view, configuration, name) : [];
+        return [...patchesOf(parseScope(of), configuration), ...own];
+      }
       case "fixed-clusters":
       case "name-table":
         return [];

@@ -58,6 +58,14 @@ describe("the translator", () => {
       ],
     ],
     ["route", "nonsense", []],
+    [
+      "virtualHost",
+      "80/a.shop.svc.cluster.local:80",
+      ["VirtualService shop/a", "Service shop/a (east)", "DestinationRule shop/a", "Sidecar shop/s"],
+    ],
+    ["virtualHost", "80/client.shop.svc.cluster.local:80", ["Service shop/client (east)", "Sidecar shop/s"]],
+    ["virtualHost", "80/allow_any", ["Sidecar shop/s"]],
+    ["virtualHost", "80/nonsense", []],
     ["cluster", "outbound|80||unknown.shop.svc.cluster.local", []],
   ] as const)("tells which objects made %s %s", (type, name, expected) => {
     expect(made(node, type, name)).toEqual(expected);
@@ -66,6 +74,10 @@ describe("the translator", () => {
   it("tells which objects made what a gateway gets", () => {
     expect(made(edge, "listener", "0.0.0.0_8080")).toEqual(["Gateway shop/edge"]);
     expect(made(edge, "route", "http.8080")).toEqual(["Gateway shop/edge", "VirtualService shop/edge"]);
+    expect(made(edge, "virtualHost", "http.8080/x.com:8080")).toEqual([
+      "Gateway shop/edge",
+      "VirtualService shop/edge",
+    ]);
   });
 
   it.each([
@@ -90,7 +102,7 @@ describe("the translator", () => {
         { port: { number: 446, protocol: TLS }, hosts: [], tls: {} },
         { port: { number: 447, protocol: UDP }, hosts: [] },
         { port: { number: 0, protocol: HTTP }, bind: "unix:///a", hosts: [] } ] }`,
-      ["spec.servers[2].tls", "spec.servers[3].tls.mode", "spec.servers[5].port.protocol", "spec.servers[6].bind"],
+      ["spec.servers[2].tls", "spec.servers[3].tls.mode", "spec.servers[5].port.protocol"],
     ],
     [
       "Sidecar",
@@ -102,7 +114,7 @@ describe("the translator", () => {
           { port: { number: 80 }, hosts: ["./*"] },
           { port: { number: 0, protocol: HTTP }, bind: "unix:///a", hosts: ["./*"] },
           { port: { number: 81, protocol: HTTP_PROXY }, hosts: ["./*"] }] }`,
-      ["spec.ingress[1].defaultEndpoint", "spec.ingress[2].tls", "spec.egress[1].bind", "spec.egress[2].port.protocol"],
+      ["spec.ingress[2].tls"],
     ],
     ["VirtualService", "{ hosts: [x.y], tcp: [{ route: [{ destination: { host: a } }] }] }", []],
   ])("says what it does not carry out of a %s %s", (kind, spec, fields) => {

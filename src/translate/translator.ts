@@ -5,7 +5,7 @@ import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { ObjectId } from "#model/findings/findings.ts";
 import type { Model } from "#model/model.ts";
-import { type EncodedResource, sameResource, type TypeUrl } from "#proto/encoded.ts";
+import { type EncodedResource, sameResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { loadRegistry } from "#proto/registry.ts";
 import { type ClassScopes, classScopes } from "./class-scopes.ts";
 import { clusterQueries } from "./cluster-queries.ts";
@@ -21,6 +21,7 @@ import { patchedScopes } from "./patches/class-scopes.ts";
 import { patchQueries } from "./patches/queries.ts";
 import { classKey, type NodeInfo, parseClass, proxyView, withoutNode } from "./proxy-class.ts";
 import { destinationQueries } from "./routes/destination-queries.ts";
+import { configurationOf } from "./routes/encoded.ts";
 import { routeQueries } from "./routes/queries.ts";
 import { secretQueries } from "./secrets/queries.ts";
 import { parsePlain, parseScope, type Scope, scopeKey } from "./scopes.ts";
@@ -200,7 +201,9 @@ export function createTranslator(
     names,
     resource,
     origins: (node, type, name) => {
-      const all = scopes.get(classKey(proxyView(node)))[type];
+      const apart = type === typeUrls.virtualHost;
+      const known = scopes.get(classKey(proxyView(node, apart ? "apart" : "inside")))[type];
+      const all = apart ? known.flatMap((of) => hostScope(of, configurationOf(name)) ?? []) : known;
       const holding = all.find((scope) => resource.get({ scope, name }) !== undefined);
       return holding === undefined ? [] : origins(parseScope(holding), name);
     },

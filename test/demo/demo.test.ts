@@ -277,7 +277,7 @@ spec:
     });
     expect(tally((await demo.pages(20)).map((one) => one.reviews.version))).toEqual({ v1: 20 });
     const statuses = JSON.parse(await demo.weft("proxy-status", "-o", "json")) as readonly ProxyStatus[];
-    expect(statuses.find((one) => one.proxy.startsWith("page-v1-"))?.types["RDS"]?.state).toBe("NACKED");
+    expect(statuses.find((one) => one.proxy.startsWith("page-v1-"))?.types["VHDS"]?.state).toBe("NACKED");
     await forgetRules();
     await eventually("every version answers again", async () => {
       return new Set((await demo.pages(30)).map((one) => one.reviews.version)).size === 3;

@@ -32,14 +32,15 @@ describe("proxy-status", () => {
   const synced = { state: "SYNCED", version: "7", since } as const;
   const page = proxy("page-1", "shop", {
     CDS: synced,
+    NDS: synced,
     LDS: { state: "NACKED", version: "6", since, message: "no such filter", refused: ["0.0.0.0_80"] },
   });
 
   test("a table of states with their ages, and below it what is refused and why", () => {
     expect(statusTable([page], now)).toBe(
       [
-        "PROXY         CLUSTER   CDS            EDS   LDS            RDS   SDS   NDS   ENVOY",
-        "page-1.shop   east      SYNCED (90s)   -     NACKED (90s)   -     -     -     1.40.0",
+        "PROXY         CLUSTER   CDS            EDS   LDS            RDS   NDS            ENVOY",
+        "page-1.shop   east      SYNCED (90s)   -     NACKED (90s)   -     SYNCED (90s)   1.40.0",
         "",
         "page-1.shop refuses LDS: no such filter",
         "",

@@ -7,7 +7,9 @@ import { table } from "../table.ts";
 import { type ProxyObject, listProxies, proxyName } from "./proxies.ts";
 
 /** Types in the order in which Envoy takes them. */
-const types = ["CDS", "EDS", "LDS", "RDS", "SDS", "NDS"] as const;
+const types = ["CDS", "EDS", "LDS", "RDS", "VHDS", "SDS", "NDS"] as const;
+/** Those that every Envoy asks for; the others have a column where some proxy does. */
+const always: ReadonlySet<string> = new Set(["CDS", "EDS", "LDS", "RDS"]);
 
 /** Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}}`. */
 export function statusData(proxies: readonly ProxyObject[]): readonly object[] {
@@ -16,10 +18,11 @@ export function statusData(proxies: readonly ProxyObject[]): readonly object[] {
 
 /** Proxies as a table: a state for each type with its age, and below what is refused and why. */
 export function statusTable(proxies: readonly ProxyObject[], now: number): string {
+  const shown = types.filter((type) => always.has(type) || proxies.some(({ status }) => status.types[type]));
   const rows = proxies.map((one) => [
     proxyName(one),
     one.spec.cluster,
-    ...types.map((type) => {
+    ...shown.map((type) => {
       const found = one.status.types[type];
       return found ? `${found.state} (${formatAge(now - Date.parse(found.since))})` : "-";
     }),
@@ -30,7 +33,7 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
       state === "NACKED" ? [`${proxyName(one)} refuses ${type}: ${message ?? "without a reason"}\n`] : [],
     ),
   );
-  const listed = table(["PROXY", "CLUSTER", ...types, "ENVOY"], rows);
+  const listed = table(["PROXY", "CLUSTER", ...shown, "ENVOY"], rows);
   return refusals.length === 0 ? listed : `${listed}\n${refusals.join("")}`;
 }
 

@@ -23,6 +23,11 @@ export function hostResourceName(configuration: string, host: string): string {
   return `${configuration}/${host.replaceAll("/", "%2F")}`;
 }
 
+/** The name of the route configuration that a virtual host belongs to, by the host's name as a resource. */
+export function configurationOf(resource: string): string {
+  return resource.slice(0, resource.lastIndexOf("/"));
+}
+
 /** A virtual host as a resource of its own. Envoy takes it away by its name only where that is the resource's. */
 export function encodeHost(configuration: string, host: VirtualHost): EncodedResource {
   const name = hostResourceName(configuration, host.name);
