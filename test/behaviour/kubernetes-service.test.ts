@@ -191,7 +191,10 @@ const networked = [
   serviceText({ name: "registered", address: address(21), endpoints: [{ at: near }] }),
 ];
 
-const north = [serviceText({ name: "registered", address: address(21), endpoints: [{ at: there }] })];
+const north = [
+  serviceText({ name: "registered", address: address(21), endpoints: [{ at: there }] }),
+  serviceText({ name: "border", address: address(22), endpoints: [], spec: { externalIPs: ["192.0.2.3"] } }),
+];
 
 const west = [
   podText({ name: "there", at: there }),
@@ -206,7 +209,10 @@ beforeAll(async () => {
       serviceSettings: [{ settings: { clusterLocal: true }, hosts: ["own.shop.svc.cluster.local"] }],
       meshNetworks: {
         ranged: { endpoints: [{ fromCidr: "10.10.14.0/24" }], gateways: [{ address: "192.0.2.2", port: 15_443 }] },
-        registered: { endpoints: [{ fromRegistry: "north" }], gateways: [{ address: "192.0.2.3", port: 15_443 }] },
+        registered: {
+          endpoints: [{ fromRegistry: "north" }],
+          gateways: [{ registryServiceName: "border.shop.svc.cluster.local", port: 15_443 }],
+        },
       },
     },
     proxies: [
