@@ -1,4 +1,5 @@
 import type { StringMap } from "#api/meta.ts";
+import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { type Client, clientKey } from "#model/client.ts";
 import { placedLabels } from "#model/endpoint.ts";
@@ -10,8 +11,10 @@ import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { ownConfigQuery } from "./own-config.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
+import type { ClusterQueries, ClusterUser } from "./cluster-queries.ts";
 import type { EndpointSetQueries } from "./endpoint-queries.ts";
 import type { Place } from "./endpoints/locality.ts";
+import { ownKind } from "./own-endpoints.ts";
 import type { SecretQueries } from "./secrets/queries.ts";
 import { scopeKey } from "./scopes.ts";
 import type { GatewayRouteView, ProxyView, SidecarRouteView } from "./view.ts";
@@ -28,6 +31,7 @@ function selectedLabels(labels: StringMap, selectors: readonly StringMap[]): Str
 export interface ClassScopeContext {
   readonly engine: Engine;
   readonly model: Model;
+  readonly clusters: ClusterQueries;
   readonly endpointSets: EndpointSetQueries;
   readonly connections: ConnectionQueries;
   readonly secrets: SecretQueries;
@@ -37,6 +41,7 @@ export interface ClassScopeContext {
 export function classScopes({
   engine,
   model,
+  clusters,
   endpointSets,
   connections,
   secrets,
@@ -44,14 +49,20 @@ export function classScopes({
   const { clients, workloads, gateways, services, virtualServices } = model;
 
   /** Many, and the same for all classes of a client: worked out once, and one text each in memory. */
-  const outboundClusters = engine.query<
-    { readonly client: Client; readonly proxy: ProxyView["type"] },
-    readonly string[]
-  >({
+  const outboundClusters = engine.query<ClusterUser & { readonly client: Client }, readonly string[]>({
     name: "outbound-cluster-scopes",
-    key: ({ client, proxy }) => `${proxy}|${clientKey(client)}`,
-    compute: ({ client, proxy }) =>
-      clients.buckets.get(client).map((bucket) => scopeKey({ kind: "outbound-clusters", bucket, proxy })),
+    key: ({ client, proxy, place }) => `${proxy}|${clientKey(client)}${place ? `|${canonical(place)}` : ""}`,
+    compute: ({ client, proxy, place }) =>
+      clients.buckets.get(client).map((bucket) => {
+        const near = place && clusters.byPlace.get(bucket) && { place };
+        return scopeKey({ kind: "outbound-clusters", bucket, proxy, ...near });
+      }),
+  });
+
+  const clustersByPlace = engine.query<Client, boolean>({
+    name: "clusters-of-client-by-place",
+    key: clientKey,
+    compute: (client) => clients.buckets.get(client).some((bucket) => clusters.byPlace.get(bucket)),
   });
 
   const ownConfigs = ownConfigQuery(engine, model);
@@ -61,8 +72,14 @@ export function classScopes({
     return { locality, labels: endpointSets.placeLabels(all) };
   };
 
-  const endpointScope = (client: Client, view: ProxyView): string =>
-    scopeKey({ kind: "endpoints", client, place: placeOf(view), origin: endpointSets.originOf(view) });
+  const clusterScopes = (client: Client, view: ProxyView): readonly string[] =>
+    outboundClusters.get({ client, proxy: view.type, ...(clustersByPlace.get(client) && { place: placeOf(view) }) });
+
+  const endpointScopes = (client: Client, view: ProxyView): readonly string[] => {
+    const seen = scopeKey({ kind: "endpoints", client, place: placeOf(view), origin: endpointSets.originOf(view) });
+    const own = ownKind(view, inboundOf(view));
+    return own ? [seen, scopeKey({ kind: "own-endpoints", own })] : [seen];
+  };
 
   const inboundOf = (view: ProxyView): InboundKey => {
     const { namespace, cluster, labels, workloadPorts } = view;
@@ -103,11 +120,11 @@ export function classScopes({
     };
     return {
       [typeUrls.cluster]: [
-        ...outboundClusters.get({ client, proxy: "sidecar" }),
+        ...clusterScopes(client, view),
         scopeKey({ kind: "fixed-clusters", proxy: "sidecar" }),
         scopeKey({ kind: "inbound-clusters", inbound, client }),
       ],
-      [typeUrls.endpoints]: [endpointScope(client, view)],
+      [typeUrls.endpoints]: endpointScopes(client, view),
       [typeUrls.listener]: [
         scopeKey({
           kind: "outbound-listeners",
@@ -165,11 +182,8 @@ export function classScopes({
       ...(quic.length > 0 && { udpPorts: quic }),
     };
     return {
-      [typeUrls.cluster]: [
-        ...outboundClusters.get({ client, proxy: "router" }),
-        scopeKey({ kind: "fixed-clusters", proxy: "router" }),
-      ],
-      [typeUrls.endpoints]: [endpointScope(client, view)],
+      [typeUrls.cluster]: [...clusterScopes(client, view), scopeKey({ kind: "fixed-clusters", proxy: "router" })],
+      [typeUrls.endpoints]: endpointScopes(client, view),
       [typeUrls.listener]: [scopeKey({ kind: "gateway-listeners", view: routeView, ...ownOf(view) })],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, selecting),

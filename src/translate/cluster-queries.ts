@@ -1,5 +1,7 @@
+import { canonical } from "#base/canonical.ts";
 import { labelsMatch } from "#model/labels.ts";
 import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
 import { type Bucket, bucketViewer } from "#model/clients.ts";
 import { type Client, clientKey } from "#model/client.ts";
 import type { Model } from "#model/model.ts";
@@ -14,8 +16,10 @@ import { blackHole, inboundPassthrough, passthrough } from "./clusters/fixed.ts"
 import { inboundCluster } from "./clusters/inbound.ts";
 import { outboundCluster } from "./clusters/outbound.ts";
 import { isDynamic } from "./dynamic-dns.ts";
+import { settledPolicy } from "./clusters/policy.ts";
 import { loadAssignment } from "./endpoints/assignment.ts";
-import { groupByLocality } from "./endpoints/locality.ts";
+import { dependsOnPlace, groupByLocality, type Place, placed } from "./endpoints/locality.ts";
+import { localityPolicy } from "./endpoints/preference.ts";
 import {
   blackHoleCluster,
   type ClusterName,
@@ -29,21 +33,28 @@ import {
 export interface ClusterQueries {
   /** Names of a bucket's clusters. */
   readonly outboundNames: (bucket: Bucket) => readonly string[];
-  /** A cluster of a bucket. */
-  readonly outbound: (bucket: Bucket, proxy: "sidecar" | "router", name: string) => EncodedResource | undefined;
+  /** Whether it matters to some cluster of a bucket where the proxy is: one that holds endpoints itself, for DNS. */
+  readonly byPlace: Query<Bucket, boolean>;
+  /** A cluster of a bucket, as a proxy has it; its place only where `byPlace` says so. */
+  readonly outbound: (bucket: Bucket, from: ClusterUser, name: string) => EncodedResource | undefined;
   readonly fixedNames: (proxy: "sidecar" | "router") => readonly string[];
   readonly fixed: (name: string) => EncodedResource | undefined;
   readonly inboundNames: (inbound: InboundKey) => readonly string[];
   readonly inbound: (inbound: InboundKey, client: Client, name: string) => EncodedResource | undefined;
 }
 
-interface Leaf {
+/** A proxy as far as outbound clusters differ by it. */
+export interface ClusterUser {
+  readonly proxy: "sidecar" | "router";
+  readonly place?: Place;
+}
+
+interface Leaf extends ClusterUser {
   readonly service: string;
   readonly port: number;
   readonly subset: string;
   /** Keys of the DestinationRules, joined with commas. */
   readonly rules: string;
-  readonly proxy: "sidecar" | "router";
 }
 
 /** Envoy asks for one endpoint, by name, where it takes the answers of DNS one at a time. */
@@ -81,9 +92,10 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
 
   const leaf = engine.query<Leaf, EncodedResource | undefined>({
     name: "cluster",
-    key: ({ service, port, subset, rules, proxy }) => `${service}|${port}|${subset}|${rules}|${proxy}`,
+    key: ({ service, port, subset, rules, proxy, place }) =>
+      `${service}|${port}|${subset}|${rules}|${proxy}${place ? `|${canonical(place)}` : ""}`,
     equal: sameResource,
-    compute: ({ service: key, port: number, subset, rules, proxy }) => {
+    compute: ({ service: key, port: number, subset, rules, proxy, place }) => {
       const service = model.services.service.get(key);
       const port = service && connectionPort(service, number);
       const rule = model.rules.merged.get(rules);
@@ -96,8 +108,37 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       const endpoints = byDns ? model.endpoints.endpoints.get({ service: key, port: number }) : [];
       const wanted = labels?.labels ?? {};
       const members = endpoints.filter((each) => labelsMatch(wanted, each.labels));
-      const assignment = byDns ? loadAssignment(name, groupByLocality(members)) : undefined;
+      const locality = localityPolicy(settledPolicy(mesh(), rule?.spec, subset, number), service, mesh());
+      const groups = groupByLocality(members);
+      const ordered = place && locality ? placed(groups, place, locality) : groups;
+      const assignment = byDns ? loadAssignment(name, ordered) : undefined;
       return encodeCluster(fitsDns(outboundCluster({ service, port, subset, rule, mesh: mesh(), proxy }, assignment)));
+    },
+  });
+
+  /** Services of a namespace whose endpoints their clusters hold, in an order. */
+  const resolved = engine.stringQuery("services-by-dns", (namespace): readonly string[] =>
+    model.services.keysIn.get(namespace).filter((key) => model.services.service.get(key)?.resolution === "DNS"),
+  );
+
+  const placedByRule = (key: string, rules: string): boolean => {
+    const service = model.services.service.get(key);
+    const rule = model.rules.merged.get(rules)?.spec;
+    const subsets = ["", ...(rule?.subsets ?? []).map((subset) => subset.name)];
+    const policies = (service?.ports ?? []).flatMap(({ number }) =>
+      subsets.map((subset) => service && localityPolicy(settledPolicy(mesh(), rule, subset, number), service, mesh())),
+    );
+    return policies.some((policy) => policy && dependsOnPlace(policy));
+  };
+
+  const byPlace = engine.query<Bucket, boolean>({
+    name: "clusters-by-place",
+    key: (bucket) => canonical(bucket),
+    compute: (bucket) => {
+      const here = resolved.get(bucket.namespace);
+      if (here.length === 0) return false;
+      const seen = new Set(model.clients.servicesIn.get(bucket));
+      return here.some((key) => seen.has(key) && placedByRule(key, rulesFor(bucket, key)));
     },
   });
 
@@ -152,7 +193,8 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       model.clients.servicesIn
         .get(bucket)
         .flatMap((service) => namesOf.get({ service, rules: rulesFor(bucket, service) })),
-    outbound: (bucket, proxy, name) => {
+    byPlace,
+    outbound: (bucket, { proxy, place }, name) => {
       const parsed = parseClusterName(name);
       if (parsed?.direction !== "outbound") return undefined;
       const service = keyIn(bucket, parsed);
@@ -162,6 +204,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
         subset: parsed.subset,
         rules: rulesFor(bucket, service),
         proxy,
+        ...(place && model.services.service.get(service)?.resolution === "DNS" && { place }),
       });
     },
     // Gateways have no redirected connections that could be passed on.

@@ -130,10 +130,11 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
       .flatMap(({ spec }) => [spec.trafficPolicy, ...(spec.subsets ?? []).map((subset) => subset.trafficPolicy)]);
     const settings = policies
       .flatMap((policy) => [policy, ...(policy?.portLevelSettings ?? [])])
-      .map((policy) => policy?.loadBalancer?.localityLbSetting);
+      .flatMap((policy) => [policy?.loadBalancer?.localityLbSetting, policy?.loadBalancer?.zoneAwareLbSetting]);
+    const { localityLbSetting, zoneAwareLbSetting } = mesh();
     const { zone, node } = preferences.get(only);
     const preferring = [...(zone ? [preferred.zone] : []), ...(node ? [preferred.node] : [])];
-    const entries = [...settings, mesh().localityLbSetting, ...preferring].flatMap(
+    const entries = [...settings, localityLbSetting, zoneAwareLbSetting, ...preferring].flatMap(
       (setting) => setting?.failoverPriority ?? [],
     );
     return [...new Set(entries.map(labelName))].toSorted();

@@ -108,6 +108,8 @@ export function originsOf(context: OriginContext): Origins {
         return ofInbound(scope.inbound.services, scope.client);
       case "endpoints":
         return ofCluster(scope.client, name);
+      case "own-endpoints":
+        return model.services.service.get(scope.own.service)?.origins ?? [];
       case "outbound-listeners":
         return [
           ...listeners.servicesAt(scope, name).flatMap((key) => ofService(scope.client, key)),

@@ -3,7 +3,9 @@ import type { Client } from "#model/client.ts";
 import type { Bucket } from "#model/clients.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
+import type { ClusterUser } from "./cluster-queries.ts";
 import type { Origin, Place } from "./endpoints/locality.ts";
+import type { OwnKind } from "./own-endpoints.ts";
 import type { PatchScope } from "./patches/scope.ts";
 import type { SecretReaders } from "./secrets/queries.ts";
 import type { RouteSource } from "./routes/source.ts";
@@ -25,13 +27,15 @@ export type HostScope =
  */
 export type PlainScope =
   /** Clusters of a bucket's services. */
-  | { readonly kind: "outbound-clusters"; readonly bucket: Bucket; readonly proxy: "sidecar" | "router" }
+  | ({ readonly kind: "outbound-clusters"; readonly bucket: Bucket } & ClusterUser)
   /** Clusters that every proxy of a type has. */
   | { readonly kind: "fixed-clusters"; readonly proxy: "sidecar" | "router" }
   /** Clusters of a workload's own ports. */
   | { readonly kind: "inbound-clusters"; readonly inbound: InboundKey; readonly client: Client }
   /** Endpoints of the services that a client sees, as seen from a place. */
   | { readonly kind: "endpoints"; readonly client: Client; readonly place: Place; readonly origin: Origin }
+  /** Endpoints of a proxy's own kind. */
+  | { readonly kind: "own-endpoints"; readonly own: OwnKind }
   /** Listeners for what a client calls, as rules for connections have it for this source. */
   | {
       readonly kind: "outbound-listeners";

@@ -88,11 +88,6 @@ describe("the translator", () => {
     ],
     ["DestinationRule", "{ host: a, trafficPolicy: { tls: { mode: DISABLE } } }", []],
     [
-      "DestinationRule",
-      "{ host: a, subsets: [{ name: b, trafficPolicy: { tunnel: {}, loadBalancer: { zoneAwareLbSetting: {} } } }] }",
-      ["spec.subsets[0].trafficPolicy.loadBalancer.zoneAwareLbSetting"],
-    ],
-    [
       "Gateway",
       `{ servers: [
         { port: { number: 80, protocol: HTTP }, hosts: [] },

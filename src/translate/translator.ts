@@ -17,6 +17,7 @@ import { listenerQueries } from "./listener-queries.ts";
 import { nameTableName, nameTableQueries } from "./name-table.ts";
 import { virtualOutbound } from "./names.ts";
 import { originsOf } from "./origins.ts";
+import { ownCluster, ownEndpointQuery } from "./own-endpoints.ts";
 import { patchedScopes } from "./patches/class-scopes.ts";
 import { patchQueries } from "./patches/queries.ts";
 import { classKey, type NodeInfo, parseClass, proxyView, withoutNode } from "./proxy-class.ts";
@@ -86,7 +87,8 @@ export function createTranslator(
   const routes = routeQueries(engine, model, unclaimed, destinations, gateways, traced);
   const nameTables = nameTableQueries(engine, model);
   const secrets = secretQueries(engine, model);
-  const scopesFor = classScopes({ engine, model, endpointSets, connections, secrets });
+  const ownEndpoints = ownEndpointQuery(engine, model);
+  const scopesFor = classScopes({ engine, model, clusters, endpointSets, connections, secrets });
 
   const patches = patchQueries(engine, model, registryOf(registry));
 
@@ -124,6 +126,7 @@ export function createTranslator(
         // Proxies ask for these by name; whoever asks what a proxy may get is told of all.
         return secrets.names(scope.readers);
       case "endpoints":
+      case "own-endpoints":
       case "routes":
       case "hostless-routes":
         // Proxies ask for these by the names that their clusters and listeners have.
@@ -145,13 +148,15 @@ export function createTranslator(
   const resourceIn = (scope: Scope, name: string): EncodedResource | undefined => {
     switch (scope.kind) {
       case "outbound-clusters":
-        return clusters.outbound(scope.bucket, scope.proxy, name);
+        return clusters.outbound(scope.bucket, scope, name);
       case "fixed-clusters":
         return clusters.fixed(name);
       case "inbound-clusters":
         return clusters.inbound(scope.inbound, scope.client, name);
       case "endpoints":
         return endpointSets.endpoints(scope, name);
+      case "own-endpoints":
+        return name === ownCluster ? ownEndpoints(scope.own) : undefined;
       case "outbound-listeners":
         return listeners.outbound(scope, name);
       case "virtual-outbound":

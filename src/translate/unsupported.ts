@@ -22,14 +22,12 @@ function notImplemented(field: string, message: string): Problem {
 
 function policyProblems(policy: TrafficPolicy | undefined, at: string): readonly Problem[] {
   if (!policy) return [];
-  const { tls, loadBalancer, portLevelSettings = [] } = policy;
+  const { tls, portLevelSettings = [] } = policy;
   const problems: Problem[] = [];
   const add = (field: string, message: string): number => problems.push(notImplemented(`${at}.${field}`, message));
   if (isBuiltin(tls?.credentialName ?? "")) {
     add("tls.credentialName", "The mesh issues no certificates yet; connections fail. Name a Secret, or files.");
   }
-  if (loadBalancer?.zoneAwareLbSetting)
-    add("loadBalancer.zoneAwareLbSetting", "Zones are not considered in this way yet.");
   const ports = portLevelSettings.flatMap((port, index) => policyProblems(port, `${at}.portLevelSettings[${index}]`));
   return [...problems, ...ports];
 }

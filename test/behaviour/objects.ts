@@ -19,6 +19,8 @@ export interface ServiceSpec {
   readonly namespace?: string;
   /** How many Pods have each value of the label `version`; one of `v1` unless told. */
   readonly pods?: Readonly<Record<string, number>>;
+  /** Where Pods of a version are, as `region.zone`; nowhere unless told. */
+  readonly localities?: Readonly<Record<string, string>>;
   /** `http` on 9080 unless told. */
   readonly ports?: readonly PortSpec[];
   /** Without an address of its own. */
@@ -128,7 +130,11 @@ export function serviceObjects({ spec, namespace, address, pods }: PlacedService
     })),
   };
   const podObjects = (spec.servedBy ? [] : pods).map((pod) =>
-    podObject(pod.name, namespace, pod.address, { app: name, version: pod.version }),
+    podObject(pod.name, namespace, pod.address, {
+      app: name,
+      version: pod.version,
+      ...(spec.localities && { "istio-locality": spec.localities[pod.version] ?? "" }),
+    }),
   );
   return [service, slice, ...podObjects];
 }

@@ -51,6 +51,10 @@ export interface ProxySpec {
   readonly network?: string;
   /** The Kubernetes node that it runs on; none unless told. */
   readonly node?: string;
+  /** Where its node says that it is, as `region.zone`; nowhere unless told. */
+  readonly locality?: string;
+  /** More of its node's metadata. */
+  readonly metadata?: Readonly<Record<string, string>>;
 }
 
 /** A mesh for one file of tests. */
@@ -89,8 +93,10 @@ interface Proxy {
 }
 
 function nodeOf({ spec, address, namespace }: Proxy) {
-  const { name, type = "sidecar", labels = {}, annotations = {}, cluster = "east", network, node } = spec;
+  const { name, type = "sidecar", labels = {}, annotations = {}, cluster = "east", network, node, metadata } = spec;
+  const [region = "", zone = ""] = spec.locality?.split(".") ?? [];
   return {
+    locality: { region, zone },
     id: `${type}~${address}~${name}.${namespace}~${namespace}.svc.cluster.local`,
     cluster: `${name}.${namespace}`,
     metadata: {
@@ -104,6 +110,7 @@ function nodeOf({ spec, address, namespace }: Proxy) {
       INSTANCE_IPS: address,
       INTERCEPTION_MODE: spec.interception ?? "REDIRECT",
       ISTIO_VERSION: "1.31.0",
+      ...metadata,
     },
   };
 }
@@ -204,7 +211,7 @@ export class World implements AsyncDisposable {
     return this.#proxies.map((proxy) => ({
       name: `${proxy.spec.name}.${proxy.namespace}`,
       cluster: proxy.spec.cluster ?? "east",
-      node: { ...nodeOf(proxy), locality: { region: "", zone: "", subzone: "" } },
+      node: { ...nodeOf(proxy), locality: { ...nodeOf(proxy).locality, subzone: "" } },
     }));
   }
 

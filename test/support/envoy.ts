@@ -39,10 +39,23 @@ function bootstrap(options: EnvoyOptions, path: string): unknown {
   return { admin, ...served(options) };
 }
 
+/** The cluster of the proxy's own kind, as Istio's bootstrap has it where the metadata asks for it. */
+function selfDiscovery({ metadata }: ServedEnvoy["node"]) {
+  if ((metadata as Readonly<Record<string, unknown>>)["ENABLE_SELF_DISCOVERY"] !== "true") return undefined;
+  const name = "local_cluster";
+  const eds = { eds_config: { ads: {}, resource_api_version: "V3" }, service_name: name };
+  return {
+    manager: { cluster_manager: { local_cluster_name: name } },
+    cluster: { name, type: "EDS", connect_timeout: "1s", eds_cluster_config: eds },
+  };
+}
+
 function served({ node, ads }: ServedEnvoy): Readonly<Record<string, unknown>> {
   const source = { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" };
+  const own = selfDiscovery(node);
   return {
     node,
+    ...own?.manager,
     dynamic_resources: {
       ads_config: {
         api_type: "DELTA_GRPC",
@@ -55,6 +68,7 @@ function served({ node, ads }: ServedEnvoy): Readonly<Record<string, unknown>> {
     },
     static_resources: {
       clusters: [
+        ...(own ? [own.cluster] : []),
         {
           name: "xds-grpc",
           type: "STATIC",

@@ -1,6 +1,11 @@
 import { duplicate, type FieldPath, forbidden, invalid, required } from "../field.ts";
 import type { Errors } from "./names.ts";
-import type { ConsistentHashLB, LoadBalancerSettings, LocalityLoadBalancerSetting } from "./traffic-policy.ts";
+import type {
+  ConsistentHashLB,
+  LoadBalancerSettings,
+  LocalityLoadBalancerSetting,
+  ZoneAwareLoadBalancerSetting,
+} from "./traffic-policy.ts";
 
 /** Labels that locality means by itself. */
 const topologyLabels = new Set([
@@ -109,6 +114,16 @@ export function* validateLocality(lb: LocalityLoadBalancerSetting, path: FieldPa
   yield* validateFailover(lb.failover, path.field("failover"));
 }
 
+/** Checks how requests are kept in the caller's zone, of a destination or of the mesh. */
+export function* validateZones(zones: ZoneAwareLoadBalancerSetting, path: FieldPath): Errors {
+  for (const [index, label] of (zones.failoverPriority ?? []).entries()) {
+    if (topologyLabels.has(label)) {
+      yield forbidden(path.field("failoverPriority").item(index), "regions and zones are considered by themselves");
+    }
+  }
+  yield* validateFailover(zones.failover, path.field("failover"));
+}
+
 /** Checks how an endpoint is chosen. */
 export function* validateLoadBalancer(settings: LoadBalancerSettings | undefined, path: FieldPath): Errors {
   if (settings === undefined) return;
@@ -118,14 +133,6 @@ export function* validateLoadBalancer(settings: LoadBalancerSettings | undefined
     yield forbidden(path.field("zoneAwareLbSetting"), "only one of localityLbSetting, zoneAwareLbSetting may be set");
   }
   if (localityLbSetting !== undefined) yield* validateLocality(localityLbSetting, path.field("localityLbSetting"));
-  if (zoneAwareLbSetting !== undefined) {
-    const at = path.field("zoneAwareLbSetting");
-    for (const [index, label] of (zoneAwareLbSetting.failoverPriority ?? []).entries()) {
-      if (topologyLabels.has(label)) {
-        yield forbidden(at.field("failoverPriority").item(index), "regions and zones are considered by themselves");
-      }
-    }
-    yield* validateFailover(zoneAwareLbSetting.failover, at.field("failover"));
-  }
+  if (zoneAwareLbSetting !== undefined) yield* validateZones(zoneAwareLbSetting, path.field("zoneAwareLbSetting"));
   if (warmup?.aggression === 0) yield invalid(path.field("warmup", "aggression"), 0, "must be more than 0");
 }

@@ -4,7 +4,7 @@ import { validateLabelSelector } from "../kubernetes/selector-validation.ts";
 import { validateNamed } from "../metadata.ts";
 import { validateConnectionPool } from "./connection-pool-validation.ts";
 import { validateRetries } from "./http-action-validation.ts";
-import { validateLocality } from "./load-balancer-validation.ts";
+import { validateLocality, validateZones } from "./load-balancer-validation.ts";
 import type { MeshConfig } from "./mesh-config.ts";
 import type { MeshProxyConfig } from "./mesh-proxy-config.ts";
 import { type Errors, validateExportTo } from "./names.ts";
@@ -51,6 +51,7 @@ export function* validateMeshConfig(config: MeshConfig, path: FieldPath): Errors
   const { defaultHttpRetryPolicy: retries, localityLbSetting: locality, defaultTrafficPolicy: policy = {} } = config;
   if (retries) yield* validateRetries(retries, path.field("defaultHttpRetryPolicy"));
   if (locality) yield* validateLocality(locality, path.field("localityLbSetting"));
+  if (config.zoneAwareLbSetting) yield* validateZones(config.zoneAwareLbSetting, path.field("zoneAwareLbSetting"));
   const at = path.field("defaultTrafficPolicy");
   yield* validateConnectionPool(policy.connectionPool, at.field("connectionPool"));
   yield* validateOutliers(policy.outlierDetection, at.field("outlierDetection"));

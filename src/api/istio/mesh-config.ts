@@ -16,7 +16,7 @@ import { ConnectionPoolSettings, istioName, TcpKeepalive } from "./common.ts";
 import { HTTPRetry } from "./http-route.ts";
 import { MeshProxyConfig } from "./mesh-proxy-config.ts";
 import { ProtocolFlags } from "./protocol-flags.ts";
-import { LocalityLoadBalancerSetting, OutlierDetection } from "./traffic-policy.ts";
+import { LocalityLoadBalancerSetting, OutlierDetection, ZoneAwareLoadBalancerSetting } from "./traffic-policy.ts";
 
 const exportTo = (what: string) =>
   list(
@@ -107,6 +107,10 @@ export const meshConfigFields = {
   ]),
   tcpKeepalive: described("TCP keep-alive of connections to services.", TcpKeepalive),
   localityLbSetting: described("How localities share requests.", LocalityLoadBalancerSetting),
+  zoneAwareLbSetting: described(
+    "Keep requests in the caller's zone as far as its endpoints suffice; goes before localityLbSetting.",
+    ZoneAwareLoadBalancerSetting,
+  ),
   defaultHttpRetryPolicy: described("How routes that say nothing of retries retry.", HTTPRetry),
   defaultServiceExportTo: exportTo("services"),
   defaultVirtualServiceExportTo: exportTo("VirtualServices"),

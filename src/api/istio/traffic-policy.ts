@@ -92,7 +92,7 @@ export const LocalityLoadBalancerSetting = object(
 );
 export type LocalityLoadBalancerSetting = Value<typeof LocalityLoadBalancerSetting>;
 
-const ZoneAwareLoadBalancerSetting = object(
+export const ZoneAwareLoadBalancerSetting = object(
   "Keep requests in the caller's zone as far as its endpoints suffice. In place of the mesh's setting, nothing is merged.",
   {},
   {
@@ -105,6 +105,8 @@ const ZoneAwareLoadBalancerSetting = object(
     minClusterSize: int64("Endpoints in the caller's region that are needed. 6 unless set.", { minimum: 1 }),
   },
 );
+
+export type ZoneAwareLoadBalancerSetting = Value<typeof ZoneAwareLoadBalancerSetting>;
 
 const WarmupConfiguration = object(
   "New endpoints get their share of requests little by little.",

@@ -1,10 +1,11 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ConnectionPoolSettings } from "#api/istio/common.ts";
 import type { MergedRule } from "#model/destinationrules.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import type { Service, ServicePort } from "#model/service.ts";
 import {
   type Cluster,
+  type Cluster_CommonLbConfigSchema,
   Cluster_DiscoveryType as DiscoveryType,
   Cluster_DnsLookupFamily as DnsLookupFamily,
   Cluster_LbPolicy as LbPolicy,
@@ -13,7 +14,7 @@ import {
 import type { ClusterLoadAssignment } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { adsSource } from "../config-source.ts";
 import { protoDuration } from "../duration.ts";
-import type { LocalityPolicy } from "../endpoints/locality.ts";
+import { type LocalityPolicy, weighsLocalities } from "../endpoints/locality.ts";
 import { localityPolicy } from "../endpoints/preference.ts";
 import { headerCase } from "../listeners/http-settings.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
@@ -48,11 +49,20 @@ function discoveryType({ resolution }: Service, policy: PortPolicy, proxy: Outbo
   return resolution === "DNS_ROUND_ROBIN" ? DiscoveryType.LOGICAL_DNS : DiscoveryType.EDS;
 }
 
-/** Whether localities have weights of their own; without, their endpoints are balanced as one set. */
-function weighsLocalities(locality: LocalityPolicy | undefined): boolean {
-  if (!locality) return false;
-  const { distribute, failover, failoverPriority } = locality.setting;
-  return distribute !== undefined || (locality.failsOver && (failover ?? failoverPriority) !== undefined);
+/** How a cluster's localities share its requests: each by its weight, or by Envoy's own knowledge of zones. */
+function localityConfig(
+  policy: LocalityPolicy | undefined,
+): Pick<MessageInitShape<typeof Cluster_CommonLbConfigSchema>, "localityConfigSpecifier"> {
+  if (policy?.kind === "zones") {
+    const { enabled, minClusterSize } = policy.setting;
+    const value = {
+      ...(enabled === false && { routingEnabled: { value: 0 } }),
+      ...(minClusterSize !== undefined && { minClusterSize: BigInt(minClusterSize) }),
+    };
+    return { localityConfigSpecifier: { case: "zoneAwareLbConfig", value } };
+  }
+  if (!policy || !weighsLocalities(policy)) return {};
+  return { localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} } };
 }
 
 function metadata({ service, subset, rule }: OutboundCluster) {
@@ -139,10 +149,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     ...balancing,
     commonLbConfig: {
       healthyPanicThreshold: { value: panicThreshold(policy.outlierDetection) },
-      ...(!dynamic &&
-        weighsLocalities(localityPolicy(policy, service, mesh)) && {
-          localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} },
-        }),
+      ...(!dynamic && localityConfig(localityPolicy(policy, service, mesh))),
     },
     ...(policy.outlierDetection && { outlierDetection: outlierDetection(policy.outlierDetection) }),
     typedExtensionProtocolOptions: httpOptions(upstream),

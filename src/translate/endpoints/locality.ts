@@ -1,8 +1,8 @@
 import { ownValue } from "#api/record.ts";
-import type { LocalityLoadBalancerSetting } from "#api/istio/traffic-policy.ts";
+import type { LocalityLoadBalancerSetting, ZoneAwareLoadBalancerSetting } from "#api/istio/traffic-policy.ts";
 import type { StringMap } from "#api/meta.ts";
-import type { Endpoint } from "#model/endpoint.ts";
-import type { Locality } from "#model/locality.ts";
+import { type Endpoint, topology } from "#model/endpoint.ts";
+import { type Locality, parseLocality } from "#model/locality.ts";
 
 /** Where the caller stands, as far as it decides which endpoints come first. */
 export interface Place {
@@ -52,10 +52,14 @@ export function groupByLocality(endpoints: readonly Endpoint[]): readonly Endpoi
     });
 }
 
-/** Whether a locality is one that a pattern such as `eu/a` or `eu/*` means; what the pattern leaves out may be anything. */
+/** Whether a locality is one that a pattern such as `eu/a` or `eu/*` means; zones that it leaves out may be any. */
 function localityMatches({ region, zone, subzone }: Locality, pattern: string): boolean {
-  const wanted = pattern.split("/");
-  return [region, zone, subzone].every((part, at) => ["", "*", part].includes(wanted[at] ?? ""));
+  const wanted = parseLocality(pattern);
+  return (
+    ["*", region].includes(wanted.region) &&
+    ["", "*", zone].includes(wanted.zone) &&
+    ["", "*", subzone].includes(wanted.subzone)
+  );
 }
 
 /** Numbers priorities from 0 without gaps, which Envoy insists on. */
@@ -73,29 +77,54 @@ function distance(from: Locality, to: Locality): number {
 
 type Failover = NonNullable<LocalityLoadBalancerSetting["failover"]>;
 
+/** Gives each group its place within the priority that labels may have given, one of so many. */
+function within(
+  groups: readonly EndpointGroup[],
+  places: number,
+  placeOf: (locality: Locality) => number,
+): readonly EndpointGroup[] {
+  return withoutGaps(
+    groups.map((group) => ({ ...group, priority: group.priority * places + placeOf(group.locality) })),
+  );
+}
+
+/** The region that comes after one, where the setting names it. */
+function nextRegion(failover: Failover, region: string): string | undefined {
+  const named = failover.find((each) => each.from === region);
+  return named && (named.to ?? "");
+}
+
 /** Near endpoints before far ones; of other regions, the one that the setting names first. */
 function byDistance(groups: readonly EndpointGroup[], from: Locality, failover: Failover): readonly EndpointGroup[] {
-  const next = failover.find((each) => each.from === from.region)?.to;
-  const moved = groups.map((group) => {
-    const steps = distance(from, group.locality);
-    const last = steps === 3 && next !== undefined && group.locality.region !== next;
-    // Five steps within each priority that labels may have given.
-    return { ...group, priority: group.priority * 5 + (last ? 4 : steps) };
+  const next = nextRegion(failover, from.region);
+  return within(groups, 5, (locality) => {
+    const steps = distance(from, locality);
+    return steps === 3 && next !== undefined && locality.region !== next ? 4 : steps;
   });
-  return withoutGaps(moved);
+}
+
+/** The caller's region, whose zones Envoy shares out, then the region that the setting names, then others. */
+function byRegion(
+  groups: readonly EndpointGroup[],
+  { region }: Locality,
+  failover: Failover,
+): readonly EndpointGroup[] {
+  const next = nextRegion(failover, region);
+  return within(groups, 3, (locality) => {
+    if (locality.region === region) return 0;
+    return locality.region === next ? 1 : 2;
+  });
 }
 
 /** The networks come first in a list when endpoints of other networks are to be used only after all of one's own. */
-const networkLabel = "topology.istio.io/network";
+const networkLabel = topology.network;
 
 function labelPriority(endpoint: Endpoint, labels: StringMap, wanted: readonly string[]): number {
   let otherNetwork = 0;
   for (const [at, entry] of wanted.entries()) {
-    const equals = entry.indexOf("=");
-    const name = equals < 0 ? entry : entry.slice(0, equals);
-    const value = equals < 0 ? ownValue(labels, name) : entry.slice(equals + 1);
-    if (value === ownValue(endpoint.labels, name)) continue;
-    if (at > 0 || name !== networkLabel) return otherNetwork + wanted.length - at;
+    const [name = "", value = ownValue(labels, name) ?? ""] = entry.split("=");
+    if (value === (ownValue(endpoint.labels, name) ?? "")) continue;
+    if (at > 0 || entry !== networkLabel) return otherNetwork + wanted.length - at;
     otherNetwork = wanted.length;
   }
   return otherNetwork;
@@ -121,7 +150,7 @@ function distributed(
   from: Locality,
   distribute: NonNullable<LocalityLoadBalancerSetting["distribute"]>,
 ): readonly EndpointGroup[] {
-  const shares = distribute.find((each) => localityMatches(from, each.from ?? "*"))?.to;
+  const shares = distribute.find((each) => localityMatches(from, each.from ?? ""))?.to;
   if (!shares) return groups;
   const left = new Set(groups);
   const weighed: EndpointGroup[] = [];
@@ -138,27 +167,50 @@ function distributed(
 }
 
 /** What is said about localities for a cluster. */
-export interface LocalityPolicy {
-  readonly setting: LocalityLoadBalancerSetting;
-  /** Whether Envoy learns which endpoints are well, without which it would never leave the nearest ones. */
-  readonly failsOver: boolean;
+export type LocalityPolicy =
+  | {
+      readonly kind: "localities";
+      readonly setting: LocalityLoadBalancerSetting;
+      /** Whether Envoy learns which endpoints are well, without which it would never leave the nearest ones. */
+      readonly failsOver: boolean;
+    }
+  /** Envoy itself keeps requests in the caller's zone as far as its endpoints suffice. */
+  | { readonly kind: "zones"; readonly setting: ZoneAwareLoadBalancerSetting };
+
+/** The shares that a setting gives; undefined for none. */
+function sharesOf({ distribute = [] }: LocalityLoadBalancerSetting): LocalityLoadBalancerSetting["distribute"] {
+  return distribute.length > 0 ? distribute : undefined;
 }
 
 /** Whether the caller's place makes a difference. */
-export function dependsOnPlace({ setting, failsOver }: LocalityPolicy): boolean {
-  return setting.distribute !== undefined || failsOver;
+export function dependsOnPlace(policy: LocalityPolicy): boolean {
+  if (policy.kind === "zones") return policy.setting.enabled !== false;
+  return sharesOf(policy.setting) !== undefined || policy.failsOver;
+}
+
+/** Whether localities have weights of their own; without, their endpoints are balanced as one set. */
+export function weighsLocalities(policy: LocalityPolicy): boolean {
+  if (policy.kind === "zones") return false;
+  const { failover = [], failoverPriority = [] } = policy.setting;
+  const ordered = failover.length > 0 || failoverPriority.length > 0;
+  return sharesOf(policy.setting) !== undefined || (policy.failsOver && ordered);
 }
 
 /** Groups with the priorities and weights that they have for a caller. */
 export function placed(
   groups: readonly EndpointGroup[],
-  place: Place,
+  { locality, labels }: Place,
   policy: LocalityPolicy,
 ): readonly EndpointGroup[] {
-  const { distribute, failover = [], failoverPriority = [] } = policy.setting;
-  if (distribute) return distributed(groups, place.locality, distribute);
+  const { failover = [], failoverPriority = [] } = policy.setting;
+  const labelled = (): readonly EndpointGroup[] =>
+    failoverPriority.length === 0 ? groups : byLabels(groups, labels, failoverPriority);
+  if (policy.kind === "zones") {
+    return policy.setting.enabled === false ? groups : byRegion(labelled(), locality, failover);
+  }
+  const shares = sharesOf(policy.setting);
+  if (shares) return distributed(groups, locality, shares);
   if (!policy.failsOver) return groups;
-  if (failoverPriority.length === 0) return byDistance(groups, place.locality, failover);
-  const labelled = byLabels(groups, place.labels, failoverPriority);
-  return failover.length === 0 ? labelled : byDistance(labelled, place.locality, failover);
+  const ordered = labelled();
+  return failoverPriority.length > 0 && failover.length === 0 ? ordered : byDistance(ordered, locality, failover);
 }

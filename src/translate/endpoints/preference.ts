@@ -13,15 +13,25 @@ export const preferred: Readonly<Record<NonNullable<Service["prefers"]>, Localit
   },
 };
 
-/** How localities matter for a cluster; undefined where they do not. */
+/** Failover is always on where Envoy learns from the endpoints who is well. */
+function byLocality(setting: LocalityLoadBalancerSetting, failsOver: boolean): LocalityPolicy | undefined {
+  return setting.enabled === false ? undefined : { kind: "localities", setting, failsOver };
+}
+
+/**
+ * How localities matter for a cluster; undefined where they do not. What the rule says goes before what the Service prefers,
+ * this before what the mesh says; within each, zones before localities.
+ */
 export function localityPolicy(
   policy: PortPolicy,
   { prefers }: Pick<Service, "prefers">,
   mesh: MeshSettings,
 ): LocalityPolicy | undefined {
-  const own = policy.loadBalancer?.localityLbSetting;
-  const setting = own ?? (prefers && preferred[prefers]) ?? mesh.localityLbSetting;
-  if (setting.enabled === false) return undefined;
-  // Envoy knows who is well by outlier detection, or by the endpoints of a Service that prefers some.
-  return { setting, failsOver: policy.outlierDetection !== undefined || (own === undefined && prefers !== undefined) };
+  const ejects = policy.outlierDetection !== undefined;
+  const { zoneAwareLbSetting: zones, localityLbSetting: own } = policy.loadBalancer ?? {};
+  if (zones) return { kind: "zones", setting: zones };
+  if (own) return byLocality(own, ejects);
+  if (prefers) return byLocality(preferred[prefers], true);
+  if (mesh.zoneAwareLbSetting) return { kind: "zones", setting: mesh.zoneAwareLbSetting };
+  return byLocality(mesh.localityLbSetting, ejects);
 }

@@ -51,6 +51,7 @@ export function contextOf(scope: PlainScope, name: string): PatchContext {
     case "outbound-listeners":
     case "virtual-outbound":
     case "endpoints":
+    case "own-endpoints":
     case "secrets":
     case "name-table":
       return "SIDECAR_OUTBOUND";
@@ -83,6 +84,7 @@ export function kindsIn(scope: PlainScope): readonly ApplyTo[] {
     case "routes":
       return inRoutes;
     case "endpoints":
+    case "own-endpoints":
     case "secrets":
     case "name-table":
       return [];
