@@ -302,12 +302,12 @@ describe("TCP", () => {
 describe("ports without a protocol", () => {
   test("HTTP/1.1 is recognised", async () => {
     const { seen, headers } = await send("sniffed:9101/");
-    expect({ protocol: seen?.protocol, server: headers["server"] }).toEqual({ protocol: "1.1", server: "istio-envoy" });
+    expect({ protocol: seen?.protocol, server: headers["server"] }).toEqual({ protocol: "1.1", server: "envoy" });
   });
 
   test("HTTP/2 is recognised", async () => {
     const { seen, headers } = await send("sniffed:9102/", { http2: true });
-    expect({ protocol: seen?.protocol, server: headers["server"] }).toEqual({ protocol: "2.0", server: "istio-envoy" });
+    expect({ protocol: seen?.protocol, server: headers["server"] }).toEqual({ protocol: "2.0", server: "envoy" });
   });
 
   test("TLS and other bytes are passed on", async () => {
