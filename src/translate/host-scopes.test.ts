@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import type { EncodedResource } from "#proto/encoded.ts";
 import { type VirtualHost, VirtualHostSchema } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { type RouteConfiguration, RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
-import { runs } from "#base/testing/runs.ts";
+import { patience, runs } from "#base/testing/runs.ts";
 import { classResources } from "./proxy-resources.ts";
 import { hostResourceName } from "./routes/encoded.ts";
 import { apply, edit, nodes, withClusters } from "./testing/arbitrary.ts";
@@ -39,7 +39,7 @@ function sortedNames(hosts: ReadonlyMap<string, VirtualHost>): readonly (readonl
 }
 
 describe("virtual hosts as resources of their own", () => {
-  it("are those that stand in route configurations otherwise", () => {
+  it("are those that stand in route configurations otherwise", { timeout: patience(120_000) }, () => {
     fc.assert(
       fc.property(fc.array(edit, { minLength: 10, maxLength: 60 }), (edits) => {
         const mesh = withClusters();

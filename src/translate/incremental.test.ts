@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { apply, edit, nodes, withClusters } from "./testing/arbitrary.ts";
 import { Follower, type Holdings } from "./testing/follower.ts";
 import type { TestMesh } from "./testing/mesh.ts";
-import { runs } from "#base/testing/runs.ts";
+import { patience, runs } from "#base/testing/runs.ts";
 
 /** Names and versions of all that a class gets. */
 function versions(holdings: Holdings): unknown {
@@ -18,7 +18,7 @@ function classes(mesh: TestMesh): readonly string[] {
 }
 
 describe("translation", () => {
-  it("gives after any edits what a fresh computation gives", () => {
+  it("gives after any edits what a fresh computation gives", { timeout: patience(120_000) }, () => {
     fc.assert(
       fc.property(
         fc.array(fc.array(edit, { minLength: 1, maxLength: 5 }), { minLength: 2, maxLength: 10 }),

@@ -9,7 +9,7 @@ import { ManualClock } from "./testing/manual-clock.ts";
 import { ModelClient, badNumber, contentOf, modelTypes, type Manner } from "./testing/model-client.ts";
 import { cluster, endpoints, hostlessRoute, listener, route, virtualHost } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";
-import { runs } from "#base/testing/runs.ts";
+import { patience, runs } from "#base/testing/runs.ts";
 
 const scopeSets = {
   [typeUrls.cluster]: [["c1"], ["c1", "c2"], ["c3"]],
@@ -265,20 +265,24 @@ function check(world: World, client: ModelClient): void {
 const manners: readonly Manner[] = ["names", "whole"];
 
 describe("clients of both variants, edited, refused, cut off and brought back", () => {
-  test.each(["delta", "sotw"] as const)("%s: each ends with what recomputation gives", async (variant) => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(someStep, { maxLength: 80, size: "max" }), fc.nat(1), async (steps, manner) => {
-        const clients = ["x", "y", "z"].map((id) => new ModelClient(variant, id, manners[manner] ?? "names"));
-        using world = new World(clients);
-        for (const step of steps) await world.run(step);
-        await world.settle();
-        for (const client of clients) check(world, client);
-        for (const client of clients) client.disconnect();
-        expect(world.hub.figures()).toMatchObject({ streams: 0, scopes: 0, views: 0, bytesUnsent: 0 });
-      }),
-      { numRuns: runs(250) },
-    );
-  });
+  test.each(["delta", "sotw"] as const)(
+    "%s: each ends with what recomputation gives",
+    { timeout: patience(120_000) },
+    async (variant) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(someStep, { maxLength: 80, size: "max" }), fc.nat(1), async (steps, manner) => {
+          const clients = ["x", "y", "z"].map((id) => new ModelClient(variant, id, manners[manner] ?? "names"));
+          using world = new World(clients);
+          for (const step of steps) await world.run(step);
+          await world.settle();
+          for (const client of clients) check(world, client);
+          for (const client of clients) client.disconnect();
+          expect(world.hub.figures()).toMatchObject({ streams: 0, scopes: 0, views: 0, bytesUnsent: 0 });
+        }),
+        { numRuns: runs(250) },
+      );
+    },
+  );
 });
 
 const someRoutes = fc.dictionary(fc.constantFrom("rp", "rq", "rs"), fc.constantFrom("a", "b", "c", "d"), {
@@ -360,36 +364,40 @@ const backAgain: readonly Move[] = [
 ];
 
 describe("make before break", () => {
-  test.each(["delta", "sotw"] as const)("%s: at no moment a route leads nowhere", async (variant) => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(someMove, { maxLength: 120, size: "max" }), async (moves) => {
-        const client = new ModelClient(variant, "x", "names");
-        // Nothing may hang on giving up to wait.
-        using world = new World([client], { orderTimeoutMs: 1e9 });
-        world.source.setScopes(
-          "all",
-          Object.fromEntries(modelTypes.map((at) => [at, scopeSets[at][1] ?? scopeSets[at][0]])),
-        );
-        client.connect(world.hub);
-        for (const move of moves) {
-          if (move.kind === "routes") point(world, move.routes, move.form);
-          else if (move.kind === "turn") await turn();
-          else if (move.kind === "time") world.clock.advance(25);
-          else if (move.kind === "deliver") client.deliver();
-          else if (variant === "delta") {
-            // State of the world does not tell what a client holds when it comes back: only delta is held to this.
-            client.disconnect();
-            client.connect(world.hub);
+  test.each(["delta", "sotw"] as const)(
+    "%s: at no moment a route leads nowhere",
+    { timeout: patience(120_000) },
+    async (variant) => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(someMove, { maxLength: 120, size: "max" }), async (moves) => {
+          const client = new ModelClient(variant, "x", "names");
+          // Nothing may hang on giving up to wait.
+          using world = new World([client], { orderTimeoutMs: 1e9 });
+          world.source.setScopes(
+            "all",
+            Object.fromEntries(modelTypes.map((at) => [at, scopeSets[at][1] ?? scopeSets[at][0]])),
+          );
+          client.connect(world.hub);
+          for (const move of moves) {
+            if (move.kind === "routes") point(world, move.routes, move.form);
+            else if (move.kind === "turn") await turn();
+            else if (move.kind === "time") world.clock.advance(25);
+            else if (move.kind === "deliver") client.deliver();
+            else if (variant === "delta") {
+              // State of the world does not tell what a client holds when it comes back: only delta is held to this.
+              client.disconnect();
+              client.connect(world.hub);
+            }
+            expectWhole(client);
           }
+          await world.settle();
           expectWhole(client);
-        }
-        await world.settle();
-        expectWhole(client);
-        for (const state of Object.values(world.hub.proxies()[0]?.types ?? {})) {
-          expect(["SYNCED", "NEVER"]).toContain(state.state);
-        }
-      }),
-      { numRuns: runs(200), examples: [[[...backAgain]]] },
-    );
-  });
+          for (const state of Object.values(world.hub.proxies()[0]?.types ?? {})) {
+            expect(["SYNCED", "NEVER"]).toContain(state.state);
+          }
+        }),
+        { numRuns: runs(200), examples: [[[...backAgain]]] },
+      );
+    },
+  );
 });
