@@ -1,3 +1,4 @@
+import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { ProxyNode } from "./node-metadata.ts";
 
 /** What a bootstrap is made from. */
@@ -5,6 +6,8 @@ export interface BootstrapOptions {
   readonly node: ProxyNode;
   /** Path of the agent's xDS socket, as the proxy sees it. */
   readonly xdsSocket: string;
+  /** How the proxy is started. */
+  readonly config?: MeshProxyConfig;
 }
 
 /** Ports of a proxy, as Istio has them. */
@@ -128,6 +131,26 @@ const runtime = {
   "envoy.reloadable_features.http_reject_path_with_fragment": false,
 };
 
+/** The runtime with values of the proxy's settings; an empty one takes a value away. Truth is no text, as Envoy wants it. */
+function runtimeOf({ runtimeValues = {} }: MeshProxyConfig): object {
+  const truths: Readonly<Record<string, unknown>> = { true: true, false: false };
+  const set = Object.entries(runtimeValues).map(([name, value]) => [name, truths[value] ?? value] as const);
+  const entries = Object.entries({ ...runtime, ...Object.fromEntries(set) });
+  return Object.fromEntries(entries.filter(([, value]) => value !== ""));
+}
+
+/** Statistics that the proxy's settings ask for; `{pod_ip}` stands for its address. */
+function ownPatterns({ proxyStatsMatcher = {} }: MeshProxyConfig, { metadata }: ProxyNode): readonly object[] {
+  const { inclusionPrefixes = [], inclusionSuffixes = [], inclusionRegexps = [] } = proxyStatsMatcher;
+  const address = String(metadata["INSTANCE_IPS"]);
+  const named = (text: string): string => text.replaceAll("{pod_ip}", address);
+  return [
+    ...inclusionPrefixes.map((text) => ({ prefix: named(text) })),
+    ...inclusionSuffixes.map((text) => ({ suffix: named(text) })),
+    ...inclusionRegexps.map((text) => ({ safe_regex: { regex: named(text) } })),
+  ];
+}
+
 const ads = { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" };
 
 const adsConfig = {
@@ -163,14 +186,14 @@ function xdsCluster(socket: string): object {
  * A proxy's bootstrap, in the shape of Istio's. Readiness (15021) and metrics (15020, 15090) are answered by the proxy itself
  * from its admin interface, so that they hold while no agent runs.
  */
-export function bootstrap({ node, xdsSocket }: BootstrapOptions): object {
+export function bootstrap({ node, xdsSocket, config = {} }: BootstrapOptions): object {
   const ready = { path: "/healthz/ready", admin: "/ready" };
   const metrics = { path: "/stats/prometheus", admin: "/stats/prometheus" };
   return {
     node,
     layered_runtime: {
       layers: [
-        { name: "global config", static_layer: runtime },
+        { name: "global config", static_layer: runtimeOf(config) },
         { name: "admin", admin_layer: {} },
       ],
     },
@@ -186,7 +209,7 @@ export function bootstrap({ node, xdsSocket }: BootstrapOptions): object {
     stats_config: {
       use_all_default_tags: false,
       stats_tags: statsTags,
-      stats_matcher: { inclusion_list: { patterns: statsPatterns } },
+      stats_matcher: { inclusion_list: { patterns: [...ownPatterns(config, node), ...statsPatterns] } },
     },
     admin: { address: { socket_address: { address: "127.0.0.1", port_value: proxyPorts.admin } } },
     dynamic_resources: { lds_config: ads, cds_config: ads, ads_config: adsConfig },

@@ -1,4 +1,6 @@
 import type { Pod } from "#api/kubernetes/pod.ts";
+import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
+import type { StringMap } from "#api/meta.ts";
 import { modeAnnotation } from "./capture-annotations.ts";
 import type { AgentOptions } from "./options.ts";
 import type { ProxyRole } from "./injection.ts";
@@ -8,6 +10,8 @@ export interface ProxyNodeOptions {
   readonly pod: Pod;
   readonly role: Exclude<ProxyRole, "none">;
   readonly address: string;
+  /** How the proxy is started. */
+  readonly config?: MeshProxyConfig;
   readonly agent: Pick<
     AgentOptions,
     "cluster" | "node" | "region" | "zone" | "network" | "clusterDomain" | "meshId" | "envoy"
@@ -58,12 +62,31 @@ function podPorts(pod: Pod): string {
   );
 }
 
+/** What a proxy calls its workload, where its settings say it; undefined where they do not. */
+function serviceCluster(config: MeshProxyConfig, labels: StringMap, namespace: string): string | undefined {
+  const { serviceCluster: name, tracingServiceName: rule } = config;
+  if (name !== undefined) return name;
+  const canonical = labels["service.istio.io/canonical-name"] ?? "";
+  if (rule === "CANONICAL_NAME_ONLY") return canonical;
+  return rule === "CANONICAL_NAME_AND_NAMESPACE" ? `${canonical}.${namespace}` : undefined;
+}
+
+const metadataPrefix = "ISTIO_META_";
+
+/** Variables of the proxy's environment that are metadata of its node, too. */
+function extraMetadata({ proxyMetadata = {} }: MeshProxyConfig): StringMap {
+  const named = Object.entries(proxyMetadata).filter(([name]) => name.startsWith(metadataPrefix));
+  return Object.fromEntries(named.map(([name, value]) => [name.slice(metadataPrefix.length), value]));
+}
+
 /** A proxy's node as Istio's agent announces it. */
-export function proxyNode({ pod, role, address, agent }: ProxyNodeOptions): ProxyNode {
+export function proxyNode({ pod, role, address, agent, config = {} }: ProxyNodeOptions): ProxyNode {
   const { name, namespace = "" } = pod.metadata;
   const workload = workloadOf(pod);
   const service = pod.metadata.labels?.["app"] ?? workload.name;
-  const cluster = role === "gateway" ? service : `${service}.${namespace}`;
+  const cluster =
+    serviceCluster(config, labelsOf(pod, workload.name), namespace) ??
+    (role === "gateway" ? service : `${service}.${namespace}`);
   const domain = `${namespace}.svc.${agent.clusterDomain}`;
   const plural = `${workload.kind.toLowerCase()}s`;
   const owner = `kubernetes://apis/${workload.apiVersion}/namespaces/${namespace}/${plural}/${workload.name}`;
@@ -72,6 +95,7 @@ export function proxyNode({ pod, role, address, agent }: ProxyNodeOptions): Prox
     cluster,
     locality: { region: agent.region, zone: agent.zone },
     metadata: {
+      ...extraMetadata(config),
       ANNOTATIONS: pod.metadata.annotations ?? {},
       APP_CONTAINERS: role === "gateway" ? "" : pod.spec.containers.map((container) => container.name).join(","),
       CLUSTER_ID: agent.cluster,
@@ -91,16 +115,16 @@ export function proxyNode({ pod, role, address, agent }: ProxyNodeOptions): Prox
       POD_PORTS: podPorts(pod),
       PROXY_CONFIG: {
         binaryPath: "/usr/local/bin/envoy",
-        concurrency: agent.envoy.concurrency,
+        concurrency: config.concurrency ?? agent.envoy.concurrency,
         configPath: "./etc/istio/proxy",
         controlPlaneAuthPolicy: "NONE",
         discoveryAddress: "istiod.istio-system.svc:15012",
-        drainDuration: "45s",
+        drainDuration: config.drainDuration ?? "45s",
         proxyAdminPort: 15000,
         serviceCluster: cluster,
         statNameLength: 189,
         statusPort: 15020,
-        terminationDrainDuration: "5s",
+        terminationDrainDuration: config.terminationDrainDuration ?? "5s",
       },
       SERVICE_ACCOUNT: pod.spec.serviceAccountName ?? "default",
       WORKLOAD_NAME: workload.name,

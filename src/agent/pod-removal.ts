@@ -1,3 +1,4 @@
+import { parseDuration } from "#base/duration.ts";
 import { messageOf } from "#base/errors.ts";
 import type { ContainerRunner } from "./container-runner.ts";
 import type { NodeContext } from "./node-context.ts";
@@ -9,7 +10,7 @@ import { drainProxy } from "./proxy.ts";
 import type { PodRecord } from "./records.ts";
 
 /** How long a proxy serves on from the removal's begin: Istio's `terminationDrainDuration`. */
-const drainMs = 5000;
+const usualDrainMs = 5000;
 /** How long the application of a Pod with a proxy serves on, so that others have learned that it goes. */
 const noticeMs = 1000;
 /** How long a proxy may take to end when asked. */
@@ -77,6 +78,8 @@ export class PodRemoval implements Disposable {
       return Math.min(...waits);
     }
     if (proxy === undefined || !isLive(proxy)) return undefined;
+    const { terminationDrainDuration: drain } = this.#record.startedWith?.config ?? {};
+    const drainMs = drain === undefined ? usualDrainMs : parseDuration(drain);
     if (age < drainMs) return drainMs - age;
     proxy.stop(Math.min(proxyGraceMs, left));
     return proxy.wind() ?? 200;

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Container } from "#api/kubernetes/container.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
+import { equal } from "#base/canonical.ts";
 import { messageOf } from "#base/errors.ts";
 import type { ProcessState } from "#runtime/process.ts";
 import { ContainerRunner, kubeletRules } from "./container-runner.ts";
@@ -23,6 +24,8 @@ import { isSidecar } from "./pod-status.ts";
 import type { ContainerView, PodView } from "./pod-status.ts";
 import type { ProbeTarget } from "./probe.ts";
 import { proxyReadiness, proxyRules, sidecarContainer } from "./proxy.ts";
+import { fetchSettings, type ProxySettings } from "./proxy-settings.ts";
+import { proxyNode } from "./node-metadata.ts";
 import { newContainer } from "./records.ts";
 import type { PodRecord } from "./records.ts";
 import { PodRemoval } from "./pod-removal.ts";
@@ -30,6 +33,9 @@ import { PodRemoval } from "./pod-removal.ts";
 /** How often a Pod is looked at without any sign of change: forwarders and lost supervisors tell nobody. */
 const lookMs = 2000;
 const hostPortRetryMs = 5000;
+
+/** How a proxy is started of which nothing is said. */
+const noSettings: ProxySettings = { config: {} };
 
 /** Runs one Pod: its network, its proxy and its containers. Each turn brings it as far as it can get without waiting. */
 export class PodRunner implements AsyncDisposable {
@@ -97,6 +103,7 @@ export class PodRunner implements AsyncDisposable {
       startTime,
       init: this.#init().map(look),
       containers: this.#containers().map(look),
+      ...(proxy && { restartDue: proxy.state.kind === "running" && this.#restartDue }),
       proxyReady: proxy === undefined ? undefined : proxy.state.kind === "running" && proxy.record.ready,
       ...(this.#hostPorts === undefined ? {} : { problem: this.#hostPorts }),
       now: this.#context.clock.now(),
@@ -209,6 +216,7 @@ export class PodRunner implements AsyncDisposable {
       if (!there) {
         await this.#closeRelay();
         this.#claimBaseId();
+        await this.#askSettings();
         context.records.save(record);
         await prepareNetwork(context, record);
         record.prepared = true;
@@ -222,6 +230,32 @@ export class PodRunner implements AsyncDisposable {
     }
     if (record.role !== "none") this.#relay ??= await openRelay(context, record);
     return true;
+  }
+
+  /** How the proxy is to be started; while the control plane is away it is started as last heard, else as without settings. */
+  async #askSettings(): Promise<void> {
+    const { pod, role, address } = this.record;
+    if (role === "none") return;
+    const { options, logger } = this.#context;
+    try {
+      this.record.settings = await fetchSettings(options.xds, proxyNode({ pod, role, address, agent: options }));
+    } catch (error) {
+      logger.debug("a proxy's settings are not known yet", { pod: pod.metadata.name, error: messageOf(error) });
+    }
+  }
+
+  /** A proxy that has not been ready yet, and so serves nothing, is started anew when its settings change. */
+  #restartFresh(proxy: ContainerRunner): void {
+    const { record, state } = proxy;
+    if (record.ready) this.record.served = true;
+    const serves = state.kind !== "running" || this.record.served === true;
+    if (!serves && record.killAt === undefined && this.#restartDue) proxy.stop(0);
+  }
+
+  /** Whether the proxy would be started with other settings now. */
+  get #restartDue(): boolean {
+    const { settings, startedWith } = this.record;
+    return !equal(settings ?? noSettings, startedWith ?? noSettings);
   }
 
   #claimBaseId(): void {
@@ -248,11 +282,24 @@ export class PodRunner implements AsyncDisposable {
     const proxy = this.#proxy();
     const others = this.#containers().filter((runner) => runner !== proxy);
     const waits: number[] = [];
+    if (proxy) {
+      this.#restartFresh(proxy);
+      if (this.#holdsApplication(proxy)) {
+        const again = await proxy.run();
+        return again === undefined ? [] : [again];
+      }
+    }
     for (const runner of [...(proxy === undefined ? [] : [proxy]), ...others]) {
       const again = await runner.run();
       if (again !== undefined) waits.push(again);
     }
     return waits;
+  }
+
+  /** Whether containers wait for the proxy, which only those do that have not been started. */
+  #holdsApplication(proxy: ContainerRunner): boolean {
+    if (this.record.settings?.config.holdApplicationUntilProxyStarts !== true || proxy.record.ready) return false;
+    return this.#containers().every((runner) => runner === proxy || runner.record.attempt < 0);
   }
 
   async #openHostPorts(): Promise<void> {

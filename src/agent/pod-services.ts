@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { proxyUid } from "./layout.ts";
+import { keep } from "./node-context.ts";
 import type { NodeContext } from "./node-context.ts";
 import { proxyNode } from "./node-metadata.ts";
 import { podNetwork } from "./pod-start.ts";
@@ -21,6 +22,10 @@ export async function openRelay(context: NodeContext, record: PodRecord): Promis
     identity: { id: proxyNode({ pod, role, address, agent: options }).id, namespace, cluster: options.cluster },
     upstream: options.xds,
     onNames: ({ table }) => names.setHosts(uid, table),
+    onSettings: (settings) => {
+      record.settings = settings;
+      keep(context, record);
+    },
     logger,
   });
 }

@@ -1,7 +1,9 @@
-import { dirname } from "node:path";
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Container } from "#api/kubernetes/container.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
-import { codeOf } from "#base/errors.ts";
+import { codeOf, messageOf } from "#base/errors.ts";
+import { command } from "#runtime/command.ts";
 import { namespacePath } from "#runtime/namespace.ts";
 import type { Mount, ProcessSpec } from "#runtime/process.ts";
 import { sandboxName } from "#runtime/sandbox.ts";
@@ -11,11 +13,15 @@ import { hostName } from "./files.ts";
 import type { NodeContext } from "./node-context.ts";
 import { proxyNode } from "./node-metadata.ts";
 import type { Program } from "./programs.ts";
-import { proxyProcess } from "./proxy.ts";
+import { proxyBootstrap, proxyProcess } from "./proxy.ts";
+import { patchedBootstrap } from "./proxy-settings.ts";
 import type { PodRecord } from "./records.ts";
 
 /** Size at which a container's log is put aside; at most twice that is kept. */
 const logBytes = 5_000_000;
+
+/** Milliseconds that Envoy gets to look at a bootstrap. */
+const checkMs = 20_000;
 
 /** File of a Pod's network namespace. */
 export function podNetwork(context: NodeContext, pod: Pod): string {
@@ -30,20 +36,46 @@ function mounts(context: NodeContext, uid: string): readonly Mount[] {
   ];
 }
 
+/** A bootstrap that Envoy takes: patched, or as it is without the patch where Envoy would refuse it. */
+async function checkedBootstrap(context: NodeContext, record: PodRecord, plain: object): Promise<object> {
+  const { patch } = record.settings ?? {};
+  if (patch === undefined) return plain;
+  const { uid } = record.pod.metadata;
+  const draft = join(context.layout.pod(uid).folder, "bootstrap.json");
+  try {
+    const patched = await patchedBootstrap(plain, patch);
+    writeFileSync(draft, JSON.stringify(patched), { mode: 0o600 });
+    const check = ["--mode", "validate", "--disable-hot-restart", "--allow-unknown-static-fields", "-l", "error"];
+    await command([context.envoy, "-c", draft, ...check], { signal: AbortSignal.timeout(checkMs) });
+    return patched;
+  } catch (error) {
+    const message = `The proxy is started without the patches of its bootstrap, since Envoy refuses them: ${messageOf(error)}`;
+    context.tell(record.pod, { type: "Warning", reason: "BootstrapRefused", message: message.slice(0, 1000) });
+    return plain;
+  }
+}
+
 /** How a Pod's proxy is started. */
-export function proxyStart(context: NodeContext, record: PodRecord, folder: string): ProcessSpec {
+export async function proxyStart(context: NodeContext, record: PodRecord, folder: string): Promise<ProcessSpec> {
   const { options, layout, envoy } = context;
   const { pod, address, role, baseId } = record;
   const { uid } = pod.metadata;
   if (role === "none" || baseId === undefined)
     throw new StartRefusal("CreateContainerConfigError", new Error("this Pod has no proxy"));
+  const { config = {} } = record.settings ?? {};
+  const node = proxyNode({ pod, role, address, agent: options, config });
+  const bootstrap = await checkedBootstrap(context, record, proxyBootstrap(node, config));
+  if (record.settings) record.startedWith = record.settings;
+  else delete record.startedWith;
+  record.served = false;
   return proxyProcess({
     folder,
     notify: layout.pod(uid).changes,
     network: podNetwork(context, pod),
     proxyFolder: layout.pod(uid).proxy,
     program: envoy,
-    node: proxyNode({ pod, role, address, agent: options }),
+    config,
+    bootstrap,
     baseId,
     concurrency: options.envoy.concurrency,
     hostname: hostName(pod),

@@ -24,6 +24,8 @@ export interface PodView {
   readonly containers: readonly ContainerView[];
   /** Whether the Pod's proxy has its configuration; undefined for a Pod without one. */
   readonly proxyReady: boolean | undefined;
+  /** Whether the proxy runs with other settings than it would be started with now. */
+  readonly restartDue?: boolean;
   /** What keeps the Pod from being used beside its containers, for people. */
   readonly problem?: string;
   /** Milliseconds since the epoch. */
@@ -35,6 +37,13 @@ type State = NonNullable<ContainerStatus["state"]>;
 
 /** The condition that tells whether the Pod's proxy is ready. */
 export const proxyCondition = "mesh.weft.dev/ProxyReady";
+
+/** The condition that tells whether the Pod's proxy would be started as it was. */
+const currentCondition = "mesh.weft.dev/ProxyCurrent";
+const outdated = {
+  reason: "RestartDue",
+  message: "settings that hold from the proxy's start have changed: they hold once the Pod is replaced",
+};
 
 const signals = 128;
 
@@ -130,7 +139,7 @@ function whyNot(unready: readonly ContainerView[], problem: string | undefined):
 }
 
 function aspects(view: PodView, phase: string): readonly Aspect[] {
-  const { init, containers, proxyReady, pod, problem } = view;
+  const { init, containers, proxyReady, restartDue, pod, problem } = view;
   const ended = phase === "Succeeded" || phase === "Failed";
   const finished = phase === "Succeeded" ? { reason: "PodCompleted" } : {};
   const waiting = init.filter((one) => (isSidecar(one.container) ? !one.record.started : !succeeded(one)));
@@ -158,6 +167,9 @@ function aspects(view: PodView, phase: string): readonly Aspect[] {
       ...(ready ? (gates.length > 0 ? gate : {}) : { ...why, ...finished }),
     },
     ...(proxyReady === undefined ? [] : [{ type: proxyCondition, ok: proxyReady }]),
+    ...(proxyReady === undefined || restartDue === undefined
+      ? []
+      : [{ type: currentCondition, ok: !restartDue, ...(restartDue && outdated) }]),
   ];
 }
 

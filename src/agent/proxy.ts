@@ -11,7 +11,9 @@ import {
 } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
+import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { Container } from "#api/kubernetes/container.ts";
+import { parseDuration } from "#base/duration.ts";
 import { WeftError } from "#base/errors.ts";
 import { connectInside } from "#runtime/namespace-socket.ts";
 import type { Mount, ProcessSpec } from "#runtime/process.ts";
@@ -76,7 +78,10 @@ export interface ProxyStart {
   readonly proxyFolder: string;
   /** Path of the program. */
   readonly program: string;
-  readonly node: ProxyNode;
+  /** How it is started. */
+  readonly config: MeshProxyConfig;
+  /** Its configuration, if not one without patches. */
+  readonly bootstrap: object;
   readonly baseId: number;
   readonly concurrency: number;
   readonly hostname: string;
@@ -90,14 +95,20 @@ const seenAt = "/run/weft";
 /** The name of the xDS socket in the proxy's folder. */
 export const xdsSocketName = "xds.sock";
 
+/** A proxy's bootstrap, as it sees its folder. */
+export function proxyBootstrap(node: ProxyNode, config: MeshProxyConfig): object {
+  return bootstrap({ node, config, xdsSocket: join(seenAt, xdsSocketName) });
+}
+
 /** Writes a proxy's files and says how it is started. Hot restart stays possible: nothing else of the machine has its base id. */
 export function proxyProcess(start: ProxyStart): ProcessSpec {
-  const { proxyFolder, program } = start;
+  const { proxyFolder, program, config: settings } = start;
+  const { concurrency = start.concurrency, drainDuration = "45s", fileFlushInterval = "1s" } = settings;
+  const { fileFlushMinSizeKb, proxyMetadata = {} } = settings;
   mkdirSync(proxyFolder, { recursive: true, mode: 0o700 });
   chownSync(proxyFolder, proxyUid, proxyUid);
   const config = join(proxyFolder, "bootstrap.json");
-  const options = { node: start.node, xdsSocket: join(seenAt, xdsSocketName) };
-  writeFileSync(config, JSON.stringify(bootstrap(options), undefined, 1), { mode: 0o600 });
+  writeFileSync(config, JSON.stringify(start.bootstrap, undefined, 1), { mode: 0o600 });
   chownSync(config, proxyUid, proxyUid);
   // The program's own place may be closed to the proxy's user; this name is where it is mounted.
   const place = join(proxyFolder, "envoy");
@@ -107,12 +118,14 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
     "-c": join(seenAt, "bootstrap.json"),
     "--base-id": start.baseId,
     "--restart-epoch": 0,
-    "--drain-time-s": 45,
+    "--drain-time-s": Math.ceil(parseDuration(drainDuration) / 1000),
     "--drain-strategy": "immediate",
     "--parent-shutdown-time-s": 60,
     "--local-address-ip-version": "v4",
-    "--file-flush-interval-msec": 1000,
-    "--concurrency": start.concurrency,
+    "--file-flush-interval-msec": Math.ceil(parseDuration(fileFlushInterval)),
+    ...(fileFlushMinSizeKb !== undefined && { "--file-flush-min-size-kb": fileFlushMinSizeKb }),
+    // Without the flag, Envoy has a worker for each processor of the machine.
+    ...(concurrency > 0 && { "--concurrency": concurrency }),
     "--log-level": "warning",
     "--component-log-level": "misc:error",
   };
@@ -121,7 +134,7 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
     folder: start.folder,
     notify: start.notify,
     argv: [join(seenAt, "envoy"), ...words, "--allow-unknown-static-fields"],
-    env: {},
+    env: proxyMetadata,
     cwd: "/",
     uid: proxyUid,
     network: start.network,

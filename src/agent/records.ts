@@ -4,6 +4,7 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { ProxyRole } from "./injection.ts";
+import type { ProxySettings } from "./proxy-settings.ts";
 import type { AgentLayout } from "./layout.ts";
 
 /** How a container's earlier start ended. */
@@ -46,6 +47,12 @@ export interface PodRecord {
   prepared: boolean;
   /** When its removal began. */
   removal?: { readonly since: number; readonly graceMs: number; drained: boolean };
+  /** How the proxy is to be started, as last heard. */
+  settings?: ProxySettings;
+  /** How the proxy that runs was started. */
+  startedWith?: ProxySettings;
+  /** Whether the proxy that runs has been ready since it was started. */
+  served?: boolean;
   readonly containers: Record<string, ContainerRecord>;
 }
 

@@ -6,9 +6,11 @@ import type { ClientDuplexStream, ServerDuplexStream } from "@grpc/grpc-js";
 import { WeftError, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { adsService } from "#proto/ads.ts";
-import type { NameTable } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
-import { typeUrls } from "#proto/encoded.ts";
-import { nameTableRequest, readNameTable, requestIdentity, responseType } from "./wire.ts";
+import { fromBinary } from "@bufbuild/protobuf";
+import { type NameTable, NameTableSchema } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
+import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import { type ProxySettings, readSettings } from "./proxy-settings.ts";
+import { ownRequest, readOwn, requestIdentity, responseType } from "./wire.ts";
 import type { ProxyIdentity, Variant } from "./wire.ts";
 
 /** One proxy's way to the control plane. */
@@ -23,6 +25,8 @@ export interface RelayOptions {
   readonly upstream: string;
   /** Called with each name table that the control plane sends. */
   readonly onNames: (table: NameTable) => void;
+  /** Called with what the control plane says of how the proxy is started; without it nobody asks. */
+  readonly onSettings?: (settings: ProxySettings) => void;
   readonly logger: Logger;
 }
 
@@ -44,8 +48,8 @@ async function write(stream: Downstream | Upstream, bytes: Buffer, signal: Abort
 
 /**
  * Relays one proxy's ADS streams to the control plane, bytes as they are, one stream for each; no faster in either direction
- * than its receiver takes them. Beside the proxy's own subscriptions it asks for the name table and keeps it to itself, as
- * Istio's agent does. While the control plane is away, the proxy's streams end, so that the proxy tries again by itself.
+ * than its receiver takes them. Beside the proxy's own subscriptions it asks for the name table and for how the proxy is
+ * started, and keeps them to itself, as Istio's agent does. While the control plane is away, the proxy's streams end, so that the proxy tries again by itself.
  */
 export class Relay implements AsyncDisposable {
   readonly #options: RelayOptions;
@@ -53,8 +57,14 @@ export class Relay implements AsyncDisposable {
   // A connection of its own: a proxy that takes nothing must not hold up others.
   readonly #client: Client;
 
+  /** What is done with types that the agent asks for beside the proxy, and keeps to itself. */
+  readonly #own = new Map<TypeUrl, (value: Uint8Array) => void>();
+
   private constructor(options: RelayOptions) {
     this.#options = options;
+    const { onNames, onSettings } = options;
+    this.#own.set(typeUrls.nameTable, (value) => onNames(fromBinary(NameTableSchema, value)));
+    if (onSettings) this.#own.set(typeUrls.bootstrap, (value) => onSettings(readSettings(value)));
     this.#client = new Client(options.upstream, credentials.createInsecure(), {
       ...anySize,
       "grpc.use_local_subchannel_pool": 1,
@@ -139,7 +149,8 @@ export class Relay implements AsyncDisposable {
       }
       await write(upstream, bytes, signal);
       // The control plane must know the node before anything else is asked for it.
-      if (first) await write(upstream, Buffer.from(nameTableRequest(variant)), signal);
+      if (first)
+        for (const type of this.#own.keys()) await write(upstream, Buffer.from(ownRequest(variant, type)), signal);
       first = false;
     }
     upstream.end();
@@ -148,12 +159,14 @@ export class Relay implements AsyncDisposable {
   /** From the control plane to the proxy. */
   async #down(variant: Variant, call: Downstream, upstream: Upstream, signal: AbortSignal): Promise<void> {
     for await (const bytes of upstream as AsyncIterable<Buffer>) {
-      if (responseType(bytes) !== typeUrls.nameTable) {
+      const type = responseType(bytes) as TypeUrl;
+      const take = this.#own.get(type);
+      if (take === undefined) {
         await write(call, bytes, signal);
         continue;
       }
-      const { table, acknowledgement } = readNameTable(variant, bytes);
-      if (table !== undefined) this.#options.onNames(table);
+      const { value, acknowledgement } = readOwn(variant, type, bytes);
+      if (value !== undefined) take(value);
       await write(upstream, Buffer.from(acknowledgement), signal);
     }
   }

@@ -6,9 +6,7 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
-import { NameTableSchema } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
-import type { NameTable } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
-import { typeUrls } from "#proto/encoded.ts";
+import type { TypeUrl } from "#proto/encoded.ts";
 
 /** The two forms of ADS: changes only, or the state of the world. */
 export type Variant = "delta" | "sotw";
@@ -51,29 +49,29 @@ export function requestIdentity(variant: Variant, bytes: Uint8Array): Partial<Pr
   };
 }
 
-/** The request that subscribes a stream to its name table. */
-export function nameTableRequest(variant: Variant): Uint8Array {
-  const typeUrl = typeUrls.nameTable;
+/** The request that subscribes a stream to all of a type, such as its name table. */
+export function ownRequest(variant: Variant, typeUrl: TypeUrl): Uint8Array {
   return variant === "delta"
     ? toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl }))
     : toBinary(DiscoveryRequestSchema, create(DiscoveryRequestSchema, { typeUrl }));
 }
 
-/** A response with a name table, and the request that acknowledges it. */
-export interface NameTableResponse {
-  /** Undefined when the response holds none: nothing changed. */
-  readonly table: NameTable | undefined;
+/** A response that is the agent's own, of a type with one resource, and the request that acknowledges it. */
+export interface OwnResponse {
+  /** The resource; undefined when the response holds none: nothing changed. */
+  readonly value: Uint8Array | undefined;
   readonly acknowledgement: Uint8Array;
 }
 
-/** Reads a response of the name table's type. */
-export function readNameTable(variant: Variant, bytes: Uint8Array): NameTableResponse {
-  const typeUrl = typeUrls.nameTable;
+/** Reads a response of a type with one resource. */
+export function readOwn(variant: Variant, typeUrl: TypeUrl, bytes: Uint8Array): OwnResponse {
   if (variant === "delta") {
     const response = fromBinary(DeltaDiscoveryResponseSchema, bytes);
-    const value = response.resources.at(-1)?.resource?.value;
     const request = create(DeltaDiscoveryRequestSchema, { typeUrl, responseNonce: response.nonce });
-    return { table: tableOf(value), acknowledgement: toBinary(DeltaDiscoveryRequestSchema, request) };
+    return {
+      value: response.resources.at(-1)?.resource?.value,
+      acknowledgement: toBinary(DeltaDiscoveryRequestSchema, request),
+    };
   }
   const response = fromBinary(DiscoveryResponseSchema, bytes);
   const request = create(DiscoveryRequestSchema, {
@@ -82,11 +80,7 @@ export function readNameTable(variant: Variant, bytes: Uint8Array): NameTableRes
     versionInfo: response.versionInfo,
   });
   return {
-    table: tableOf(response.resources.at(-1)?.value),
+    value: response.resources.at(-1)?.value,
     acknowledgement: toBinary(DiscoveryRequestSchema, request),
   };
-}
-
-function tableOf(value: Uint8Array | undefined): NameTable | undefined {
-  return value === undefined ? undefined : fromBinary(NameTableSchema, value);
 }

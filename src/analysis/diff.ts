@@ -49,6 +49,7 @@ const types: readonly ResourceType[] = [
   "secret",
   "extension",
   "nameTable",
+  "bootstrap",
 ];
 
 function changesOf(

@@ -9,7 +9,6 @@ import { referenceGrant } from "./gateway-api/reference-grant.ts";
 import { tcpRoute, tlsRoute, udpRoute } from "./gateway-api/route.ts";
 import { authorizationPolicy } from "./istio/authorization-policy.ts";
 import { peerAuthentication } from "./istio/peer-authentication.ts";
-import { proxyConfig } from "./istio/proxy-config.ts";
 import { requestAuthentication } from "./istio/request-authentication.ts";
 import { telemetry } from "./istio/telemetry.ts";
 import type { Kind } from "./kind.ts";
@@ -19,7 +18,6 @@ import type { ObjectRef } from "./meta.ts";
 const missing: readonly (readonly [kind: Kind, text: string])[] = [
   [authorizationPolicy, "no request is allowed or refused by it"],
   [peerAuthentication, "workloads take what they took without it"],
-  [proxyConfig, "proxies are started as without it"],
   [requestAuthentication, "no token is verified"],
   [telemetry, "proxies tell what they told without it"],
   ...[backendTLSPolicy, gatewayClass, gateway, grpcRoute, httpRoute, listenerSet, referenceGrant].map(uncontrolled),

@@ -17,6 +17,7 @@ const shortTypes: Readonly<Record<string, string>> = {
   [typeUrls.virtualHost]: "VHDS",
   [typeUrls.extension]: "ECDS",
   [typeUrls.nameTable]: "NDS",
+  [typeUrls.bootstrap]: "Bootstrap",
 };
 
 /** A connected proxy as an API object. */

@@ -97,6 +97,7 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
     ["ServiceEntry", meshSlot(tables.serviceEntries.rows, serviceEntryRow)],
     ["Sidecar", meshSlot(tables.sidecars.rows)],
     ["EnvoyFilter", meshSlot(tables.envoyFilters.rows)],
+    ["ProxyConfig", meshSlot(tables.proxyConfigs.rows)],
     ["WasmPlugin", meshSlot(tables.wasmPlugins.rows)],
     ["TrafficExtension", meshSlot(tables.trafficExtensions.rows)],
     ["WorkloadEntry", meshSlot(tables.workloadEntries.rows, workloadEntryRow)],

@@ -11,6 +11,7 @@ import { findingQuery, type FindingQuery } from "./findings/findings.ts";
 import { type GatewayQueries, gatewayQueries } from "./gateways.ts";
 import { type Inputs, modelInputs } from "./inputs.ts";
 import { type NetworkQueries, networkQueries } from "./networks.ts";
+import { type ProxyConfigQueries, proxyConfigQueries } from "./proxyconfigs.ts";
 import { type ServiceQueries, serviceQueries } from "./services.ts";
 import { declareTables, type Tables } from "./tables.ts";
 import { type VirtualServiceQueries, virtualServiceQueries } from "./virtualservices.ts";
@@ -31,6 +32,7 @@ export interface Model {
   readonly gateways: GatewayQueries;
   readonly workloads: WorkloadQueries;
   readonly envoyFilters: EnvoyFilterQueries;
+  readonly proxyConfigs: ProxyConfigQueries;
   readonly extensions: ExtensionQueries;
   readonly credentials: CredentialQueries;
   readonly findings: FindingQuery;
@@ -60,6 +62,7 @@ export function createModel(engine: Engine): Model {
     gateways,
     workloads: workloadQueries(engine, tables, services, endpoints),
     envoyFilters: envoyFilterQueries(engine, tables, services),
+    proxyConfigs: proxyConfigQueries(tables, services),
     extensions: extensionQueries(engine, tables, services),
     credentials,
     findings: findingQuery(engine, { tables, services, endpoints, rules, gateways, virtualServices, credentials }),

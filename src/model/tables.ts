@@ -1,6 +1,7 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { EnvoyFilterSpec } from "#api/istio/envoy-filter.ts";
 import type { GatewaySpec } from "#api/istio/gateway.ts";
+import type { ProxyConfigSpec } from "#api/istio/proxy-config.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
 import type { TrafficExtensionSpec } from "#api/istio/traffic-extension.ts";
@@ -75,6 +76,7 @@ export interface Tables {
   readonly gateways: ConfigTable<GatewaySpec>;
   readonly sidecars: ConfigTable<SidecarSpec>;
   readonly envoyFilters: ConfigTable<EnvoyFilterSpec>;
+  readonly proxyConfigs: ConfigTable<ProxyConfigSpec>;
   readonly wasmPlugins: ConfigTable<WasmPluginSpec>;
   readonly trafficExtensions: ConfigTable<TrafficExtensionSpec>;
   /** One row, `now`: milliseconds since the epoch, as coarse as whoever sets it likes. */
@@ -151,6 +153,7 @@ export function declareTables(engine: Engine): Tables {
     gateways: configTable(engine, "gateways"),
     sidecars: configTable(engine, "sidecars"),
     envoyFilters: configTable(engine, "envoyfilters"),
+    proxyConfigs: configTable(engine, "proxyconfigs"),
     wasmPlugins: configTable(engine, "wasmplugins"),
     trafficExtensions: configTable(engine, "trafficextensions"),
     time: engine.table("time"),

@@ -12,6 +12,8 @@ export const typeUrls = {
   secret: "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
   virtualHost: "type.googleapis.com/envoy.config.route.v3.VirtualHost",
   extension: "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig",
+  /** What a proxy's agent puts into the bootstrap that it writes. */
+  bootstrap: "type.googleapis.com/envoy.config.bootstrap.v3.Bootstrap",
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
 

@@ -2,6 +2,7 @@ import { destinationRule } from "#api/istio/destination-rule.ts";
 import { envoyFilter } from "#api/istio/envoy-filter.ts";
 import { gateway } from "#api/istio/gateway.ts";
 import type { MeshConfigState } from "#api/istio/mesh-config.ts";
+import { proxyConfig } from "#api/istio/proxy-config.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
 import { sidecar } from "#api/istio/sidecar.ts";
 import { trafficExtension } from "#api/istio/traffic-extension.ts";
@@ -52,6 +53,7 @@ export const istioKinds = [
   serviceEntry,
   sidecar,
   envoyFilter,
+  proxyConfig,
   wasmPlugin,
   trafficExtension,
   workloadEntry,

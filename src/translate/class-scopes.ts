@@ -22,6 +22,9 @@ import type { GatewayRouteView, ProxyView, SidecarRouteView } from "./view.ts";
 /** Keys of the scopes of a class of proxies, by type. */
 export type ClassScopes = Readonly<Record<TypeUrl, readonly string[]>>;
 
+/** The same less what agents are told, which no other scopes have a part in. */
+type ProxyScopes = Omit<ClassScopes, typeof typeUrls.bootstrap>;
+
 /** Those of a proxy's labels that selectors name which it fits. */
 function selectedLabels(labels: StringMap, selectors: readonly StringMap[]): StringMap {
   return Object.assign({}, ...selectors.filter((selector) => labelsMatch(selector, labels))) as StringMap;
@@ -45,7 +48,7 @@ export function classScopes({
   endpointSets,
   connections,
   secrets,
-}: ClassScopeContext): (view: ProxyView) => ClassScopes {
+}: ClassScopeContext): (view: ProxyView) => ProxyScopes {
   const { clients, workloads, gateways, services, virtualServices } = model;
 
   /** Many, and the same for all classes of a client: worked out once, and one text each in memory. */
@@ -103,7 +106,7 @@ export function classScopes({
     return readers.gateways.length + readers.rules.length === 0 ? [] : [scopeKey({ kind: "secrets", readers })];
   };
 
-  const sidecarScopes = (view: ProxyView): ClassScopes => {
+  const sidecarScopes = (view: ProxyView): ProxyScopes => {
     const own = ownOf(view);
     const { namespace, cluster, network, labels, interception } = view;
     const client = clients.sidecarClient({ namespace, labels });
@@ -162,7 +165,7 @@ export function classScopes({
     return [...new Set(numbers)].toSorted((a, b) => a - b);
   };
 
-  const gatewayScopes = (view: ProxyView): ClassScopes => {
+  const gatewayScopes = (view: ProxyView): ProxyScopes => {
     const { namespace, cluster, network, labels } = view;
     const client = clients.gatewayClient({ namespace, labels });
     const selecting = gateways.selecting.get(labels);

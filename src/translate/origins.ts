@@ -145,6 +145,8 @@ export function originsOf(context: OriginContext): Origins {
       case "fixed-clusters":
       case "name-table":
         return [];
+      case "bootstrap":
+        return patches.refsOf(scope.patches);
     }
   };
   return (scope, name) => distinct(find(scope, name));

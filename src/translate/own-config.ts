@@ -2,11 +2,13 @@ import { Validator } from "#api/validation.ts";
 import { canonical, equal } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
+import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import type { Model } from "#model/model.ts";
 import { readProxyConfig } from "#model/mesh-config.ts";
 import { mergeProxyConfig, type TrafficConfig, trafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
+import type { ProxyView } from "./view.ts";
 
 /** Settings of a proxy's own by the texts that say them, the later before the earlier; undefined where they come to the mesh's. */
 export type OwnConfigQuery = Query<readonly string[], TrafficConfig | undefined>;
@@ -27,6 +29,22 @@ export function ownConfigQuery(engine: Engine, model: Model): OwnConfigQuery {
       return equal(own, trafficConfig(base)) ? undefined : own;
     },
   });
+}
+
+/** Settings that hold from a proxy's start, for its agent: what a proxy does with traffic it is told otherwise. */
+function startConfig(config: MeshProxyConfig): MeshProxyConfig {
+  const { proxyHeaders: _headers, gatewayTopology: _topology, connectionSettings: _connections, ...rest } = config;
+  return rest;
+}
+
+/** Declares the query about how a proxy is started. */
+export function startConfigQuery(engine: Engine, model: Model): (view: ProxyView) => MeshProxyConfig {
+  const validator = new Validator();
+  const annotated = engine.stringQuery("config-annotation", (text) => readProxyConfig(text, validator) ?? {}, equal);
+  return ({ namespace, labels, config: [text = ""] = [] }) => {
+    const annotation = text === "" ? undefined : annotated.get(text);
+    return startConfig(model.proxyConfigs.effective({ namespace, labels, annotation }));
+  };
 }
 
 /** The mesh's settings as they are for proxies with their own. */

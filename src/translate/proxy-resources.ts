@@ -65,6 +65,7 @@ export function classResources(translator: Translator, proxyClass: string): Prox
     secret: all(scopes[typeUrls.secret]),
     extension: all(scopes[typeUrls.extension]),
     nameTable: all(scopes[typeUrls.nameTable]),
+    bootstrap: all(scopes[typeUrls.bootstrap]),
   };
 }
 

@@ -1,4 +1,5 @@
 import { canonical } from "#base/canonical.ts";
+import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { Client } from "#model/client.ts";
 import type { Bucket } from "#model/clients.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
@@ -6,7 +7,7 @@ import type { InboundKey } from "#model/workloads.ts";
 import type { ClusterUser } from "./cluster-queries.ts";
 import type { Origin, Place } from "./endpoints/locality.ts";
 import type { OwnKind } from "./own-endpoints.ts";
-import type { PatchScope } from "./patches/scope.ts";
+import type { PatchScope, ScopePatches } from "./patches/scope.ts";
 import type { SecretReaders } from "./secrets/queries.ts";
 import type { RouteSource } from "./routes/source.ts";
 import type { GatewayRouteView, RouteView } from "./view.ts";
@@ -65,6 +66,8 @@ export type PlainScope =
   | { readonly kind: "routes"; readonly view: RouteView }
   /** Certificates and authorities that proxies may read. */
   | { readonly kind: "secrets"; readonly readers: SecretReaders }
+  /** What the agent is told of a proxy: settings that hold from its start, and patches of its bootstrap. */
+  | { readonly kind: "bootstrap"; readonly config: MeshProxyConfig; readonly patches: readonly ScopePatches[] }
   /** Names that a proxy's DNS answers. */
   | { readonly kind: "name-table"; readonly client: Client; readonly cluster: string; readonly network: string };
 

@@ -8,6 +8,7 @@ import type { Model } from "#model/model.ts";
 import { type EncodedResource, sameResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { loadRegistry } from "#proto/registry.ts";
 import { type ClassScopes, classScopes } from "./class-scopes.ts";
+import { bootstrapName, bootstrapPart } from "./bootstrap.ts";
 import { clusterQueries } from "./cluster-queries.ts";
 import { connectionQueries } from "./connections/queries.ts";
 import { endpointSetQueries } from "./endpoint-queries.ts";
@@ -17,8 +18,9 @@ import { listenerQueries } from "./listener-queries.ts";
 import { nameTableName, nameTableQueries } from "./name-table.ts";
 import { virtualOutbound } from "./names.ts";
 import { originsOf } from "./origins.ts";
+import { startConfigQuery } from "./own-config.ts";
 import { ownCluster, ownEndpointQuery } from "./own-endpoints.ts";
-import { patchedScopes } from "./patches/class-scopes.ts";
+import { bootstrapScope, patchedScopes } from "./patches/class-scopes.ts";
 import { patchQueries } from "./patches/queries.ts";
 import { classKey, type NodeInfo, parseClass, proxyView, withoutNode } from "./proxy-class.ts";
 import { destinationQueries } from "./routes/destination-queries.ts";
@@ -92,9 +94,13 @@ export function createTranslator(
 
   const patches = patchQueries(engine, model, registryOf(registry));
 
+  const startOf = startConfigQuery(engine, model);
+
   const scopesOf = engine.stringQuery("scopes-of-view", (key) => {
     const view = parseClass(key);
-    const whole = patchedScopes(patches.chosen(view), view, scopesFor(view), (scope) => names.get(scope));
+    const chosen = patches.chosen(view);
+    const plain = { ...scopesFor(view), [typeUrls.bootstrap]: [bootstrapScope(startOf(view), chosen)] };
+    const whole = patchedScopes(chosen, view, plain, (scope) => names.get(scope));
     return view.virtualHosts === "apart" ? withHostsApart(whole) : whole;
   });
 
@@ -122,6 +128,8 @@ export function createTranslator(
         return gateways.names(scope.view);
       case "name-table":
         return [nameTableName];
+      case "bootstrap":
+        return [bootstrapName];
       case "secrets":
         // Proxies ask for these by name; whoever asks what a proxy may get is told of all.
         return secrets.names(scope.readers);
@@ -171,6 +179,8 @@ export function createTranslator(
         return secrets.secret(scope.readers, name);
       case "name-table":
         return name === nameTableName ? nameTables.table(scope) : undefined;
+      case "bootstrap":
+        return name === bootstrapName ? bootstrapPart(scope.config, patches.bootstrap(scope.patches)) : undefined;
       case "patched": {
         const before = resource.get({ scope: scope.of, name });
         return before && patches.patched(scope, parsePlain(scope.of), before);

@@ -102,6 +102,11 @@ export function unsupported(tables: Tables, { kind, namespace, name }: ObjectId)
       const row = tables.sidecars.rows.get(key);
       return row ? findingsOf(row, ofSidecar(row.spec)) : [];
     }
+    case "ProxyConfig": {
+      const row = tables.proxyConfigs.rows.get(key);
+      const message = "Nodes run the Envoy that they were given, and no image: this has no effect.";
+      return row?.spec.image ? findingsOf(row, [notImplemented("spec.image", message)]) : [];
+    }
     case "ServiceEntry": {
       const row = tables.serviceEntries.rows.get(key);
       return row ? findingsOf(row, ofServiceEntry(row.spec)) : [];

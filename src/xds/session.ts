@@ -58,6 +58,7 @@ const pushOrder: readonly TypeUrl[] = [
   typeUrls.route,
   typeUrls.virtualHost,
   typeUrls.nameTable,
+  typeUrls.bootstrap,
 ];
 
 /** Milliseconds that a peer has to take what it was sent when its stream is ended. */

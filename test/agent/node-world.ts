@@ -40,6 +40,8 @@ const paths: Readonly<Record<string, string>> = {
   Namespace: "/api/v1/namespaces",
   Mesh: "/apis/mesh.weft.dev/v1alpha1/meshes",
   Cluster: "/apis/mesh.weft.dev/v1alpha1/clusters",
+  ProxyConfig: "/apis/networking.istio.io/v1beta1/namespaces/shop/proxyconfigs",
+  EnvoyFilter: "/apis/networking.istio.io/v1alpha3/namespaces/shop/envoyfilters",
   Gateway: "/apis/networking.istio.io/v1/namespaces/shop/gateways",
 };
 

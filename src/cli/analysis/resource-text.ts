@@ -13,6 +13,7 @@ export const discoveryNames: Readonly<Record<ResourceType, string>> = {
   secret: "SDS",
   extension: "ECDS",
   nameTable: "NDS",
+  bootstrap: "Bootstrap",
 };
 
 /** What stands in place of a private key, as in Envoy's own dumps. */

@@ -1,3 +1,4 @@
+import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { ChosenPatch } from "#model/envoyfilters.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ClassScopes } from "../class-scopes.ts";
@@ -12,6 +13,12 @@ type NamesIn = (scope: string) => readonly string[];
 function grouped(patches: readonly ChosenPatch[]): readonly ScopePatches[] {
   const byFilter = Map.groupBy(patches, ({ filter }) => filter);
   return [...byFilter].map(([filter, all]) => ({ filter, at: all.map(({ index }) => index) }));
+}
+
+/** The scope of what a proxy's agent is told: how it is started, and the patches of its bootstrap. */
+export function bootstrapScope(config: MeshProxyConfig, chosen: readonly ChosenPatch[]): string {
+  const patches = grouped(chosen.filter(({ applyTo, operation }) => applyTo === "BOOTSTRAP" && operation === "MERGE"));
+  return scopeKey({ kind: "bootstrap", config, patches });
 }
 
 function addsWhole({ applyTo, operation }: ChosenPatch): boolean {

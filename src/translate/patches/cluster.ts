@@ -3,7 +3,7 @@ import { type Cluster, ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/
 import { TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import { parseClusterName } from "../names.ts";
 import type { PatchTools } from "./filters.ts";
-import { mergeMessage } from "./merge.ts";
+import { mergeMessage } from "#proto/merge.ts";
 import { isMerge, type Match } from "./patch.ts";
 import { listsOf, mergeSocket } from "./transport.ts";
 

@@ -8,7 +8,7 @@ import {
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { patchedList } from "./list.ts";
 import { httpFilterMatch, meetsChain, meetsListener, networkFilterMatch } from "./listener-match.ts";
-import { mergeAny } from "./merge.ts";
+import { mergeAny } from "#proto/merge.ts";
 import type { PatchContext, Patches } from "./patch.ts";
 
 /** The network filter that has filters of its own. */

@@ -4,7 +4,7 @@ import { FilterChainSchema } from "#proto/gen/envoy/config/listener/v3/listener_
 import { managerOf, mergeFilter, patchFilters, type PatchTools, setManager } from "./filters.ts";
 import { copyOfValue, patchedList } from "./list.ts";
 import { listenerFilterMatch, meetsChain, meetsListener } from "./listener-match.ts";
-import { mergeMessage } from "./merge.ts";
+import { mergeMessage } from "#proto/merge.ts";
 import { isMerge, type Patch } from "./patch.ts";
 import { patchRoutes } from "./route.ts";
 import { listsOf, mergeSocket } from "./transport.ts";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { runs } from "#base/testing/runs.ts";
 import { ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { mergeMessage } from "./merge.ts";
+import { mergeMessage } from "#proto/merge.ts";
 
 function merged(target: JsonObject, source: JsonObject, lists?: "append" | "replace"): unknown {
   const cluster = fromJson(ClusterSchema, target);

@@ -1,5 +1,6 @@
 import type { MessageShape } from "@bufbuild/protobuf";
 import type { ConfigPatch } from "#api/istio/envoy-filter.ts";
+import { BootstrapSchema } from "#proto/gen/envoy/config/bootstrap/v3/bootstrap_pb.js";
 import { ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { TypedExtensionConfigSchema } from "#proto/gen/envoy/config/core/v3/extension_pb.js";
 import {
@@ -24,6 +25,7 @@ export const patchedSchemas = {
   HTTP_ROUTE: RouteSchema,
   CLUSTER: ClusterSchema,
   EXTENSION_CONFIG: TypedExtensionConfigSchema,
+  BOOTSTRAP: BootstrapSchema,
 } as const;
 
 /** A kind of thing that can be patched. */

@@ -11,6 +11,7 @@ import { findingsOf } from "#model/findings/finding.ts";
 import type { ObjectId } from "#model/findings/findings.ts";
 import type { Model } from "#model/model.ts";
 import type { Config } from "#model/rows.ts";
+import type { Bootstrap } from "#proto/gen/envoy/config/bootstrap/v3/bootstrap_pb.js";
 import { type Cluster, ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { TypedExtensionConfigSchema } from "#proto/gen/envoy/config/core/v3/extension_pb.js";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
@@ -58,6 +59,8 @@ export interface PatchQueries {
   readonly patched: (scope: PatchedScope, plain: PlainScope, resource: EncodedResource) => EncodedResource | undefined;
   /** Whether a patch may take resources of a scope away. */
   readonly mayRemove: (scope: PatchedScope) => boolean;
+  /** What patches of the bootstrap merge into it, in their order. */
+  readonly bootstrap: (chosen: readonly ScopePatches[]) => readonly Bootstrap[];
   /** Resources that patches add, by name. */
   readonly added: (scope: AddedScope) => ReadonlyMap<string, EncodedResource>;
   /** Configurations of filters that ask for them by name, by name. */
@@ -68,6 +71,8 @@ export interface PatchQueries {
   readonly addedBy: (scope: AddedScope | ExtensionScope, name: string) => readonly ObjectRef[];
   /** The patches that are for a proxy, in the order in which they are applied. */
   readonly chosen: (proxy: PatchedProxy) => readonly ChosenPatch[];
+  /** The objects that have patches. */
+  readonly refsOf: (patches: readonly ScopePatches[]) => readonly ObjectRef[];
   /** What is wrong with an EnvoyFilter or an extension; nothing for other kinds. */
   readonly findings: (id: ObjectId) => readonly Finding[];
 }
@@ -117,6 +122,7 @@ function apply(patching: Patching, tools: PatchTools): EncodedResource | undefin
     case typeUrls.endpoints:
     case typeUrls.secret:
     case typeUrls.nameTable:
+    case typeUrls.bootstrap:
     case typeUrls.virtualHost:
     case typeUrls.extension:
       return resource;
@@ -253,7 +259,7 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
   const namedIn = ({ filter, at }: ScopePatches, name: string): boolean =>
     at.some((index) => {
       const patch = read.get(filter)[index]?.patch;
-      return patch !== undefined && patch.operation !== "REMOVE" && patch.value.name === name;
+      return patch !== undefined && patch.operation !== "REMOVE" && "name" in patch.value && patch.value.name === name;
     });
 
   return {
@@ -262,6 +268,10 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
       chosenBy(patches, ({ applyTo, operation }) => operation === "REMOVE" && removable.has(applyTo)).length > 0,
     added,
     extensions,
+    bootstrap: (chosen) =>
+      patchesFor(chosen)
+        .of("BOOTSTRAP")
+        .flatMap((patch) => (patch.operation === "MERGE" ? [patch.value] : [])),
     chosen: (proxy) => {
       const extensions = model.extensions.chosen(proxy).toReversed();
       const own = extensions.flatMap((filter) =>
@@ -277,6 +287,7 @@ export function patchQueries(engine: Engine, model: Model, registry: () => Regis
     },
     origins: (scope, plain, resource) =>
       sameResource(after(scope, plain, resource), resource) ? [] : refsOf(patchingOf(scope, plain, resource).patches),
+    refsOf,
     addedBy: ({ patches }, name) => refsOf(patches.filter((each) => namedIn(each, name))),
     findings: ({ kind, namespace, name }) => {
       const source = `${kind}/${namespace}/${name}`;

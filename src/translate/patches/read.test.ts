@@ -80,7 +80,8 @@ describe("reading a patch", () => {
       `{ applyTo: HTTP_FILTER, patch: { operation: ADD, value: { name: a, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer } } } }`,
       ["InvalidPatch p.patch.value.typed_config.max_request_bytes, left out"],
     ],
-    ["{ applyTo: BOOTSTRAP, patch: { operation: MERGE, value: {} } }", ["NotImplemented p.applyTo, left out"]],
+    ["{ applyTo: BOOTSTRAP, patch: { operation: MERGE, value: {} } }", []],
+    ["{ applyTo: BOOTSTRAP, patch: { operation: ADD, value: {} } }", ["NoEffect p.patch.operation, left out"]],
     [
       "{ applyTo: HTTP_FILTER, match: { context: WAYPOINT, waypoint: {} }, patch: { operation: ADD, value: { name: a } } }",
       ["NotImplemented p.match.context, left out"],

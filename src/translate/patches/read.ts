@@ -28,6 +28,7 @@ const operations: Readonly<Record<ApplyTo, readonly string[]>> = {
   HTTP_ROUTE: [...wholes, "INSERT_BEFORE", "INSERT_AFTER", "INSERT_FIRST"],
   CLUSTER: wholes,
   EXTENSION_CONFIG: ["ADD"],
+  BOOTSTRAP: ["MERGE"],
 };
 
 /** Kinds of which a place in a list can be asked for; elsewhere Istio takes an insertion for ADD. */
@@ -64,9 +65,6 @@ function* vain({ applyTo = "INVALID", match = {}, patch = {} }: ConfigPatch, at:
   const operation = operationOf(applyTo, patch.operation ?? "");
   if (match.context === "WAYPOINT") {
     yield problem("NotImplemented", `${at}.match.context`, "There are no waypoints yet; the patch has no effect.");
-  } else if (applyTo === "BOOTSTRAP") {
-    const message = "Proxies are started without it: patches of the bootstrap have no effect yet.";
-    yield problem("NotImplemented", `${at}.applyTo`, message);
   } else if (!isKnown(applyTo)) {
     yield problem("NoEffect", `${at}.applyTo`, `Nothing is called ${applyTo}; the patch has no effect.`);
   } else if (!operations[applyTo].includes(operation)) {

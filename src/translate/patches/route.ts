@@ -8,7 +8,7 @@ import { type RouteConfiguration, RouteConfigurationSchema } from "#proto/gen/en
 import { parseClusterName } from "../names.ts";
 import type { PatchTools } from "./filters.ts";
 import { copyOfValue, type ItemMatch, patchedList } from "./list.ts";
-import { mergeMessage } from "./merge.ts";
+import { mergeMessage } from "#proto/merge.ts";
 import { isMerge, type Match, type Patch } from "./patch.ts";
 import { listsOf } from "./transport.ts";
 

@@ -10,7 +10,7 @@ import { reflect, type ReflectList, type ReflectMap, type ReflectMessage } from 
 import { AnySchema, type Any, FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { type FieldRules, required, rules as fieldRules } from "#proto/gen/validate/validate_pb.js";
 import { valueProblem } from "./limits.ts";
-import { opened } from "./merge.ts";
+import { opened } from "#proto/merge.ts";
 
 /** A field that breaks a rule of Envoy's schema. */
 interface Violation {

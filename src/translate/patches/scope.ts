@@ -53,6 +53,7 @@ export function contextOf(scope: PlainScope, name: string): PatchContext {
     case "endpoints":
     case "own-endpoints":
     case "secrets":
+    case "bootstrap":
     case "name-table":
       return "SIDECAR_OUTBOUND";
   }
@@ -86,6 +87,7 @@ export function kindsIn(scope: PlainScope): readonly ApplyTo[] {
     case "endpoints":
     case "own-endpoints":
     case "secrets":
+    case "bootstrap":
     case "name-table":
       return [];
   }

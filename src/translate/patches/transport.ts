@@ -1,6 +1,6 @@
 import type { Registry } from "@bufbuild/protobuf";
 import type { TransportSocket } from "#proto/gen/envoy/config/core/v3/base_pb.js";
-import { type Lists, mergeAny } from "./merge.ts";
+import { type Lists, mergeAny } from "#proto/merge.ts";
 import type { Patch } from "./patch.ts";
 
 /** What a merging operation does with lists. */

@@ -71,6 +71,7 @@ export class Follower {
       [typeUrls.virtualHost, this.#whole(hosts)],
       [typeUrls.secret, this.#whole(scopes[typeUrls.secret])],
       [typeUrls.extension, this.#whole(scopes[typeUrls.extension])],
+      [typeUrls.bootstrap, this.#whole(scopes[typeUrls.bootstrap])],
       [typeUrls.nameTable, this.#whole(scopes[typeUrls.nameTable])],
     ]);
   }

@@ -1,0 +1,70 @@
+import { create, fromBinary, fromJson, type JsonObject, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
+import { Client, credentials, Metadata } from "@grpc/grpc-js";
+import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
+import { WeftError } from "#base/errors.ts";
+import { adsService } from "#proto/ads.ts";
+import { typeUrls } from "#proto/encoded.ts";
+import { BootstrapSchema } from "#proto/gen/envoy/config/bootstrap/v3/bootstrap_pb.js";
+import { DeltaDiscoveryRequestSchema } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { mergeMessage } from "#proto/merge.ts";
+import type { ProxyNode } from "./node-metadata.ts";
+import { readOwn } from "./wire.ts";
+
+/** How a proxy is to be started, as the control plane says. */
+export interface ProxySettings {
+  readonly config: MeshProxyConfig;
+  /** What is merged into its bootstrap: a serialized `envoy.config.bootstrap.v3.Bootstrap` in base64; absent for nothing. */
+  readonly patch?: string;
+}
+
+/** Reads settings from the part of a bootstrap that the control plane sends. */
+export function readSettings(bytes: Uint8Array): ProxySettings {
+  const part = fromBinary(BootstrapSchema, bytes);
+  const { PROXY_CONFIG: config = {}, ...metadata } = part.node?.metadata ?? {};
+  if (part.node) part.node.metadata = metadata;
+  const empty = toBinary(BootstrapSchema, create(BootstrapSchema, { node: { metadata: {} } }));
+  const patch = Buffer.from(toBinary(BootstrapSchema, part));
+  return { config: config as MeshProxyConfig, ...(!patch.equals(empty) && { patch: patch.toString("base64") }) };
+}
+
+/** Milliseconds that the control plane gets to answer; without its word a proxy is started as it was before. */
+const answerMs = 2000;
+
+/**
+ * Asks the control plane how a proxy is to be started.
+ * @param upstream where it serves xDS, as gRPC writes addresses.
+ * @throws WeftError `Unavailable` when it does not answer in time.
+ */
+export async function fetchSettings(upstream: string, node: ProxyNode): Promise<ProxySettings> {
+  const client = new Client(upstream, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
+  const { path, requestSerialize, responseDeserialize } = adsService.deltaAggregatedResources;
+  const deadline = { deadline: new Date(performance.timeOrigin + performance.now() + answerMs) };
+  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata(), deadline);
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
+  call.once("data", (bytes: Buffer) => resolve(bytes));
+  call.on("error", reject);
+  const { id, cluster, locality, metadata } = node;
+  const request = create(DeltaDiscoveryRequestSchema, {
+    typeUrl: typeUrls.bootstrap,
+    node: { id, cluster, locality, metadata: metadata as JsonObject },
+  });
+  call.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, request)));
+  try {
+    const { value } = readOwn("delta", typeUrls.bootstrap, await promise);
+    return value === undefined ? { config: {} } : readSettings(value);
+  } catch (error) {
+    throw new WeftError("Unavailable", "the control plane does not say how the proxy is to be started", error);
+  } finally {
+    call.cancel();
+    client.close();
+  }
+}
+
+/** A bootstrap with a patch merged into it. Envoy's messages are loaded for this alone. */
+export async function patchedBootstrap(bootstrap: object, patch: string): Promise<object> {
+  const { loadRegistry } = await import("#proto/registry.ts");
+  const registry = loadRegistry();
+  const whole = fromJson(BootstrapSchema, bootstrap as JsonValue, { registry });
+  mergeMessage(BootstrapSchema, whole, fromBinary(BootstrapSchema, Buffer.from(patch, "base64")));
+  return toJson(BootstrapSchema, whole, { registry }) as object;
+}
