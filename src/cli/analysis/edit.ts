@@ -1,12 +1,11 @@
 import type { Edit, PlacedObject } from "#analysis/snapshot.ts";
 import { kindOf } from "#api/kinds.ts";
 import { groupOf, type ResourceObject } from "#api/meta.ts";
-import { WeftError } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
 import { type Manifest, applyManifest, readManifests } from "../apply.ts";
 import type { ApiContext } from "../context.ts";
 import { apiResources, resourceOf, resourcePath } from "../resources.ts";
-import type { LiveMesh } from "./live-mesh.ts";
+import { clusterMissing, type LiveMesh } from "./live-mesh.ts";
 
 /** Flags that say which objects are changed. */
 export interface EditFlags {
@@ -31,24 +30,30 @@ function targetOf(manifest: Manifest, api: ApiContext, live: LiveMesh, cluster: 
     return { manifest, client: api.client, cluster: "" };
   }
   if (cluster === undefined) {
-    const choices = live.clusters.join(" or ");
-    throw new WeftError(
-      "InvalidArgument",
-      `${kind} ${metadata.name} belongs to one cluster: say which with --cluster ${choices}`,
-    );
+    throw clusterMissing(kind, metadata.name, live.clusters);
   }
   return { manifest, client: live.clusterClient(cluster), cluster };
 }
 
+/** The resources of each API that is asked, looked up once. */
+type Known = Map<string, ReturnType<typeof apiResources>>;
+
+async function resourceFor({ manifest, client, cluster }: Target, known: Known) {
+  const all = await known.getOrInsertComputed(cluster, async () => apiResources(client));
+  return resourceOf(all, manifest.apiVersion, manifest.kind);
+}
+
 /** What the API would make of an object, defaults filled in and validated; nothing is written. */
-async function rehearsed({ manifest, client, cluster }: Target, namespace: string): Promise<PlacedObject> {
-  const resource = resourceOf(await apiResources(client), manifest.apiVersion, manifest.kind);
+async function rehearsed(target: Target, known: Known, namespace: string): Promise<PlacedObject> {
+  const { manifest, client, cluster } = target;
+  const resource = await resourceFor(target, known);
   const { object } = await applyManifest(client, resource, manifest, manifest.metadata.namespace ?? namespace, true);
   return { object, cluster };
 }
 
-async function existing({ manifest, client, cluster }: Target, namespace: string): Promise<PlacedObject> {
-  const resource = resourceOf(await apiResources(client), manifest.apiVersion, manifest.kind);
+async function existing(target: Target, known: Known, namespace: string): Promise<PlacedObject> {
+  const { manifest, client, cluster } = target;
+  const resource = await resourceFor(target, known);
   const path = resourcePath(resource, manifest.metadata.namespace ?? namespace, manifest.metadata.name);
   return { object: await client.json<ResourceObject>({ method: "GET", path }), cluster };
 }
@@ -57,8 +62,9 @@ async function existing({ manifest, client, cluster }: Target, namespace: string
 export async function rehearsedEdit(flags: EditFlags, api: ApiContext, live: LiveMesh): Promise<Edit> {
   const namespace = flags.namespace ?? api.namespace;
   const targets = readManifests(flags.filename).map((each) => targetOf(each, api, live, flags.cluster));
+  const known: Known = new Map();
   if (flags.delete === true) {
-    return { put: [], removed: await Promise.all(targets.map(async (each) => existing(each, namespace))) };
+    return { put: [], removed: await Promise.all(targets.map(async (each) => existing(each, known, namespace))) };
   }
-  return { put: await Promise.all(targets.map(async (each) => rehearsed(each, namespace))), removed: [] };
+  return { put: await Promise.all(targets.map(async (each) => rehearsed(each, known, namespace))), removed: [] };
 }

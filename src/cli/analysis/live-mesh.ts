@@ -122,3 +122,12 @@ export function proxiesNamed({ proxies }: LiveMesh, words: readonly string[]): r
     throw new WeftError("NotFound", `no connected proxy is named ${word}; see weft proxy-status`);
   });
 }
+
+/** An object of a file is of a member cluster, and nobody said of which. */
+export function clusterMissing(kind: string, name: string, clusters: readonly string[]): WeftError {
+  const choices = clusters.join(" or ");
+  return new WeftError(
+    "InvalidArgument",
+    `${kind} ${name} belongs to one cluster: say which with --cluster ${choices}`,
+  );
+}

@@ -17,7 +17,7 @@ import { serialize } from "../output.ts";
 import type { AnalyzeFlags } from "./analyze.ts";
 import { loadFiles } from "./analyze-files.ts";
 import { analyzersText, fixText, logText, messageData, messageTable } from "./analyze-text.ts";
-import { readObjects } from "./live-mesh.ts";
+import { clusterMissing, readObjects } from "./live-mesh.ts";
 import { paintLevel } from "./paint.ts";
 
 /** Exit codes of `istioctl analyze`. */
@@ -73,11 +73,7 @@ async function liveMaterial(paths: readonly string[], flags: AnalyzeFlags): Prom
   const ambiguous = files.objects.find(({ cluster }) => cluster !== "");
   if (ambiguous && flags.cluster === undefined && clusters.length > 1) {
     const { kind, name } = ambiguous.ref;
-    const choices = clusters.join(" or ");
-    throw new WeftError(
-      "InvalidArgument",
-      `${kind} ${name} belongs to one cluster: say which with --cluster ${choices}`,
-    );
+    throw clusterMissing(kind, name, clusters);
   }
   return { snapshot, live: true, files, namespace, clusters };
 }
