@@ -162,7 +162,9 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
           if (!all.has(name) && !taken.has(name)) all.set(name, plan);
         }
       }
-      for (const proxy of httpProxyPlans(mesh().proxyHttpPort)) {
+      // Where every listener of a Sidecar is for one port, none has what the proxy for all ports would see.
+      const general = model.clients.onPort(view.client, 0) !== undefined;
+      for (const proxy of general ? httpProxyPlans(mesh().proxyHttpPort) : []) {
         const name = listenerName(proxy.address, proxy.port);
         if (!all.has(name) && !taken.has(name)) all.set(name, proxy);
       }
