@@ -4,7 +4,6 @@ import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
 import { type OutputFormat, outputOption, serialize } from "../output.ts";
 import { type ClusterStatuses, type ConfigDump, bootstrapOf, clustersOf, listenersOf, routesOf } from "./dump.ts";
 import { type ProxyObject, adminJson, listProxies, proxyNamed } from "./proxies.ts";
-import { secretsOf, secretTable } from "./secrets.ts";
 import { clusterTable, endpointTable, listenerTable, routeTable } from "./tables.ts";
 
 /** One kind of what an Envoy holds: how to get it, and how to show it. */
@@ -61,6 +60,7 @@ const parts: readonly Part[] = [
     alias: "secret",
     summary: "the certificates that a proxy holds or waits for, without their keys",
     read: async (client, proxy) => {
+      const { secretsOf, secretTable } = await import("./secrets.ts");
       const data = secretsOf(await dump(client, proxy), Date.now());
       return { data, text: secretTable(data) };
     },
