@@ -27,7 +27,6 @@ const missing: Readonly<Record<string, readonly [why: string, harmless?: unknown
   meshMTLS: [identities],
   configSources: ["has no effect: Weft's configuration is in its API", []],
   verifyCertificateAtClient: ["has no effect, as in Istio: say it in DestinationRules", true],
-  serviceEntryVisibility: ["has no effect yet"],
   "defaultConfig.tracing": [telemetry],
   "defaultConfig.zipkinAddress": [telemetry],
   "defaultConfig.statsdUdpAddress": [telemetry],

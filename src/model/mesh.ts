@@ -10,7 +10,12 @@ export type MeshInput = MeshConfig & { readonly meshNetworks?: MeshNetworks };
 export type TcpKeepalive = NonNullable<MeshConfig["tcpKeepalive"]>;
 
 /** Members of the mesh's configuration that have no default. */
-type Optional = "zoneAwareLbSetting" | "tcpKeepalive" | "defaultHttpRetryPolicy" | "defaultTrafficPolicy";
+type Optional =
+  | "zoneAwareLbSetting"
+  | "tcpKeepalive"
+  | "defaultHttpRetryPolicy"
+  | "defaultTrafficPolicy"
+  | "serviceEntryVisibility";
 
 /** The mesh's configuration with Istio's defaults filled in. */
 export type MeshSettings = Required<

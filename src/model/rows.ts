@@ -121,6 +121,7 @@ export interface NodeRow {
 export interface NamespaceRow {
   readonly cluster: string;
   readonly name: string;
+  readonly labels: StringMap;
   /** Its label `topology.istio.io/network`; empty where there is none. */
   readonly network: string;
   /** Its annotation `networking.istio.io/traffic-distribution`; empty where there is none. */
@@ -323,5 +324,5 @@ export function nodeRow(object: ResourceObject, cluster: string): NodeRow {
 export function namespaceRow(object: ResourceObject, cluster: string): NamespaceRow {
   const { name, labels = {}, annotations = {} } = object.metadata;
   const distribution = annotations[distributionAnnotation] ?? "";
-  return { cluster, name, network: labels[networkLabel] ?? "", distribution };
+  return { cluster, name, labels, network: labels[networkLabel] ?? "", distribution };
 }

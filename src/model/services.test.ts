@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { MeshInput } from "./mesh.ts";
 import { addressesIn } from "./service.ts";
 import { modelOf, putYaml } from "./testing/objects.ts";
 
@@ -145,5 +146,62 @@ spec: { hosts: [api.example.com, reviews.shop.svc.cluster.local], ports: [] }`);
     expect(means("other", "api.example.com")).toBe("shop/api.example.com");
     putYaml(model, reviews);
     expect(means("other", "reviews.shop.svc.cluster.local")).toBe(key);
+  });
+});
+
+describe("serviceEntryVisibility", () => {
+  const entry = (name: string, namespace: string, exportTo: string) => `
+kind: ServiceEntry
+metadata: { name: ${name}, namespace: ${namespace} }
+spec: { hosts: [${name}.test], exportTo: [${exportTo}], ports: [{ number: 80, name: http, protocol: HTTP }] }`;
+  const namespace = (name: string, labels: string, cluster: string) => `
+cluster: ${JSON.stringify(cluster)}
+kind: Namespace
+metadata: { name: ${name}, labels: { ${labels} } }`;
+  const objects = [
+    entry("all", "shop", '"*"'),
+    entry("named", "shop", "shop, bank"),
+    entry("others", "shop", "bank"),
+    entry("nobody", "shop", '"~"'),
+    entry("hidden", "lab", '"*"'),
+    entry("free", "bank", '"*"'),
+    namespace("shop", "tier: inner", "east"),
+    namespace("lab", "tier: inner", "east"),
+    namespace("lab", "tier: secret", ""),
+    namespace("bank", "tier: outer", "east"),
+  ];
+  const policies = [
+    { visibility: "NONE", matchingRules: [{ namespaceSelector: { matchLabels: { tier: "secret" } } }] },
+    { visibility: "NONE", matchingRules: [{ namespaceSelector: {} }, {}] },
+    {
+      visibility: "PUBLIC",
+      matchingRules: [
+        { namespaceSelector: { matchExpressions: [{ key: "tier", operator: "In", values: ["outer", "inner"] }] } },
+        { namespaceSelector: { matchLabels: { tier: "outer" } } },
+      ],
+    },
+  ] as const;
+
+  const exportsUnder = (visibility: MeshInput["serviceEntryVisibility"]) => {
+    const model = modelOf(objects.join("\n---"));
+    model.inputs.setMesh({ ...(visibility && { serviceEntryVisibility: visibility }) });
+    return ["shop/all", "shop/named", "shop/others", "shop/nobody", "lab/hidden", "bank/free"].map((key) =>
+      model.services.service.get(`${key}.test`)?.exportTo.join(),
+    );
+  };
+  const asWritten = ["*", "shop,bank", "bank", "~", "*", "*"];
+
+  it("takes away what the first policy for the namespace, else the default, does not allow", () => {
+    const visibility = { applyToSidecars: true, defaultVisibility: "NAMESPACE", policies } as const;
+    expect(exportsUnder(visibility)).toEqual([".", ".", "~", "~", "~", "*"]);
+  });
+
+  it("lets everything be where it says nothing of visibility", () => {
+    expect(exportsUnder({ applyToSidecars: true })).toEqual(asWritten);
+    expect(exportsUnder({ applyToSidecars: true, defaultVisibility: "NONE", policies: [{}] })).toEqual(asWritten);
+  });
+
+  it("is not for sidecars unless it says so", () => {
+    expect(exportsUnder({ defaultVisibility: "NONE", policies })).toEqual(asWritten);
   });
 });

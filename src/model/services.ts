@@ -1,3 +1,4 @@
+import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { isExportedTo } from "./exports.ts";
@@ -5,6 +6,7 @@ import { parseServiceHost, serviceHost } from "./hosts.ts";
 import { meshSettings, type MeshSettings } from "./mesh.ts";
 import { mergeEntries, mergeServices, type Service } from "./service.ts";
 import { rowKey } from "./rows.ts";
+import { reachOf, withinReach } from "./visibility.ts";
 import { parseServiceKey, serviceKey, type Tables } from "./tables.ts";
 
 /** A host name as a namespace sees it. */
@@ -59,12 +61,21 @@ export function serviceQueries(engine: Engine, tables: Tables): ServiceQueries {
   const distributionOf = (cluster: string, namespace: string): string =>
     tables.namespaces.get(rowKey(cluster, "", namespace))?.distribution ?? "";
 
+  /** Labels of a namespace as the mesh's own API has it, else as the first cluster that does. */
+  const labelsOf = (namespace: string): StringMap => {
+    const rows = tables.namespacesByName.rows(namespace);
+    return rows.toSorted((a, b) => (a.cluster < b.cluster ? -1 : 1))[0]?.labels ?? {};
+  };
+
+  const reach = engine.stringQuery("entry-reach", (namespace) => reachOf(mesh.get(only), () => labelsOf(namespace)));
+
   const service = engine.stringQuery("service", (key): Service | undefined => {
     const exportDefault = mesh.get(only).defaultServiceExportTo;
-    return (
-      mergeServices(tables.servicesByKey.rows(key), exportDefault, distributionOf) ??
-      mergeEntries(parseServiceKey(key).host, tables.entriesByKey.rows(key), exportDefault, distributionOf)
-    );
+    const kubernetes = mergeServices(tables.servicesByKey.rows(key), exportDefault, distributionOf);
+    if (kubernetes) return kubernetes;
+    const { namespace, host } = parseServiceKey(key);
+    const entry = mergeEntries(host, tables.entriesByKey.rows(key), exportDefault, distributionOf);
+    return entry && { ...entry, exportTo: withinReach(entry.exportTo, reach.get(namespace), namespace) };
   });
 
   const keysIn = engine.stringQuery("services-in", (namespace): readonly string[] => {

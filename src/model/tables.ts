@@ -41,6 +41,8 @@ export interface Tables {
   readonly mesh: Table<MeshInput>;
   readonly nodes: Table<NodeRow>;
   readonly namespaces: Table<NamespaceRow>;
+  /** By name: one of the mesh's own API, and one of each cluster. */
+  readonly namespacesByName: Index<NamespaceRow>;
   readonly pods: Table<PodRow>;
   /** By `namespace/label=value`, for each label. */
   readonly podsByLabel: Index<PodRow>;
@@ -99,6 +101,7 @@ export function podLabel(namespace: string, label: string, value: string): strin
 
 /** Declares the inputs on an engine. */
 export function declareTables(engine: Engine): Tables {
+  const namespaces = engine.table<NamespaceRow>("namespaces");
   const pods = engine.table<PodRow>("pods");
   const services = engine.table<ServiceRow>("services");
   const slices = engine.table<SliceRow>("endpointslices");
@@ -109,7 +112,8 @@ export function declareTables(engine: Engine): Tables {
     clusters: engine.table("clusters"),
     mesh: engine.table("mesh"),
     nodes: engine.table("nodes"),
-    namespaces: engine.table("namespaces"),
+    namespaces,
+    namespacesByName: namespaces.index("name", (row) => [row.name]),
     pods,
     podsByLabel: pods.index("label", (row) =>
       Object.entries(row.labels).map(([label, value]) => podLabel(row.namespace, label, value)),

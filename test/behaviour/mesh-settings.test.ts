@@ -357,3 +357,56 @@ describe("MeshConfig", () => {
     await becomes({ defaultServiceExportTo: ["."] }, ask, ({ status }) => status !== 200);
   });
 });
+
+describe("ServiceEntryVisibility", () => {
+  const entry = (name: string, namespace: string) => `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: ${name}, namespace: ${namespace} }
+spec:
+  hosts: [${name}.test]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{ number: 8080, name: http, protocol: HTTP }]
+  endpoints: [{ address: "@plain-v1-0" }]`;
+
+  test("hides ServiceEntries of namespaces that a policy is for, and others by default", async () => {
+    for (const [name, namespace] of [
+      ["own", "shop"],
+      ["trusted", "bank"],
+      ["distant", "lab"],
+    ] as const) {
+      world.apply(entry(name, namespace));
+    }
+    world.apply("kind: Namespace\napiVersion: v1\nmetadata: { name: bank, labels: { trusted: yes } }");
+    // Requests for a host that the caller does not see go to the address that it dialled, where the stranger answers.
+    const takers = async (change: MeshConfig, changed: string, pod: string): Promise<readonly unknown[]> => {
+      const ask = (name: string) => send(`${name}.test:8080/`, { fresh: true });
+      await becomes(
+        change,
+        () => ask(changed),
+        ({ seen }) => seen?.pod === pod,
+      );
+      return Promise.all(["own", "trusted", "distant"].map(async (name) => (await ask(name)).seen?.pod));
+    };
+    const plain = "plain-v1-0";
+    const limits = {
+      defaultVisibility: "NAMESPACE",
+      policies: [{ visibility: "PUBLIC", matchingRules: [{ namespaceSelector: { matchLabels: { trusted: "yes" } } }] }],
+    } as const;
+    const unheeded = await takers({ serviceEntryVisibility: limits }, "distant", plain);
+    expect(unheeded).toEqual([plain, plain, plain]);
+    const visibility = { ...limits, applyToSidecars: true } as const;
+    const limited = await takers({ serviceEntryVisibility: visibility }, "distant", "stranger");
+    expect(limited).toEqual([plain, plain, "stranger"]);
+    const none = { applyToSidecars: true, defaultVisibility: "NONE" } as const;
+    expect(await takers({ serviceEntryVisibility: none }, "own", "stranger")).toEqual([
+      "stranger",
+      "stranger",
+      "stranger",
+    ]);
+    for (const [name, namespace] of [["own"], ["trusted", "bank"], ["distant", "lab"]] as const) {
+      world.remove("ServiceEntry", name, namespace);
+    }
+  });
+});

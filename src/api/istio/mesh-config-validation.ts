@@ -58,5 +58,12 @@ export function* validateMeshConfig(config: MeshConfig, path: FieldPath): Errors
   for (const [index, selector] of (config.discoverySelectors ?? []).entries()) {
     yield* validateLabelSelector(selector, path.field("discoverySelectors").item(index));
   }
+  for (const [index, { matchingRules = [] }] of (config.serviceEntryVisibility?.policies ?? []).entries()) {
+    const rules = path.field("serviceEntryVisibility", "policies").item(index).field("matchingRules");
+    for (const [number, { namespaceSelector }] of matchingRules.entries()) {
+      if (!namespaceSelector) continue;
+      yield* validateLabelSelector(namespaceSelector, rules.item(number).field("namespaceSelector"));
+    }
+  }
   if (config.defaultConfig) yield* validateProxyConfig(config.defaultConfig, path.field("defaultConfig"));
 }

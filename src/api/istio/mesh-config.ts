@@ -58,6 +58,44 @@ const ServiceSettings = object(
   },
 );
 
+const visibility = (text: string) => choice(text, ["VISIBILITY_UNSPECIFIED", "NONE", "NAMESPACE", "PUBLIC"]);
+
+const ServiceEntryVisibility = object(
+  "How far ServiceEntries are seen, whatever their exportTo says; it only ever takes away.",
+  {},
+  {
+    defaultVisibility: visibility("How far those are that no policy is for. PUBLIC unless set."),
+    applyToSidecars: boolean("Whether sidecars and gateways heed this. Only ambient mode does unless set."),
+    policies: list(
+      "The first whose rules all hold decides.",
+      object(
+        "How far some ServiceEntries are seen.",
+        {},
+        {
+          visibility: visibility(
+            "NONE by nobody, NAMESPACE by their own namespace, PUBLIC, the default, as exportTo says.",
+          ),
+          matchingRules: list(
+            "All must hold; no rules hold for all.",
+            object(
+              "What is asked of a ServiceEntry.",
+              {},
+              {
+                namespaceSelector: described(
+                  "Labels of its namespace, as the mesh has it, else the first cluster that does.",
+                  LabelSelector,
+                ),
+              },
+            ),
+          ),
+        },
+      ),
+    ),
+  },
+);
+/** How far something is seen. */
+export type Visibility = NonNullable<Value<typeof ServiceEntryVisibility>["defaultVisibility"]>;
+
 /** Members of Istio's MeshConfig that Weft carries out, and flags of Istio's control plane; each may be absent. */
 export const meshConfigFields = {
   rootNamespace: string("The namespace whose objects hold for the whole mesh. istio-system unless set."),
@@ -126,6 +164,7 @@ export const meshConfigFields = {
     LabelSelector,
   ),
   serviceSettings: list("Settings of some services.", ServiceSettings),
+  serviceEntryVisibility: ServiceEntryVisibility,
   defaultConfig: described("How proxies are unless a ProxyConfig or their Pods say otherwise.", MeshProxyConfig),
   proxyHttpPort: int32(
     "The loopback port on which sidecars are an HTTP proxy to the mesh's services. None unless set, or for 0.",
