@@ -97,6 +97,34 @@ describe("conditions that a live mesh writes", () => {
   );
 });
 
+test.each([
+  ["west", []],
+  ["east", ["IST0173 DestinationRule zoned: spec.subsets[0]"]],
+])("Pods of files are where their Nodes are: a subset of region %s gets %j", (region, expected) => {
+  const nodes = `apiVersion: v1
+kind: Node
+metadata: { name: n1, labels: { topology.kubernetes.io/region: west } }
+---
+apiVersion: v1
+kind: Pod
+metadata: { name: placed, namespace: shop, labels: { app: placed } }
+spec: { nodeName: n1, containers: [{ name: main, image: i }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: placed, namespace: shop }
+spec: { selector: { app: placed }, ports: [{ name: http, port: 80 }] }
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: zoned, namespace: shop }
+spec:
+  host: placed.shop.svc.cluster.local
+  subsets: [{ name: a, labels: { topology.kubernetes.io/region: ${region} } }]
+`;
+  expect(told(messagesOf(nodes))).toEqual(expected);
+});
+
 test("an object of a file that replaces another keeps its age, which decides who wins", () => {
   const older = load(
     routes("[{ route: [{ destination: { host: reviews } }] }]").replace("name: x", "name: z"),

@@ -14,6 +14,8 @@ interface FilePod {
   readonly name: string;
   readonly labels: StringMap;
   readonly containers: readonly Container[];
+  /** The Node, from which the Pod has its locality; empty where it is not said. */
+  readonly nodeName: string;
   /** The Deployment's, which makes the Pod; absent for a Pod itself. */
   readonly owner?: ResourceObject;
 }
@@ -22,13 +24,16 @@ function filePod({ object, cluster }: PlacedObject): readonly FilePod[] {
   const { namespace = "", name, labels = {} } = object.metadata;
   if (object.kind === "Pod") {
     const spec = object["spec"] as Template["spec"];
-    return [{ cluster, namespace, name, labels, containers: spec?.containers ?? [] }];
+    const { nodeName = "" } = object["spec"] as { readonly nodeName?: string };
+    return [{ cluster, namespace, name, labels, containers: spec?.containers ?? [], nodeName }];
   }
   if (object.kind !== "Deployment") return [];
   const { template, replicas } = object["spec"] as Deployment["spec"];
   if (replicas === 0) return [];
   const containers = template.spec?.containers ?? [];
-  return [{ cluster, namespace, name, labels: template.metadata?.labels ?? {}, containers, owner: object }];
+  return [
+    { cluster, namespace, name, labels: template.metadata?.labels ?? {}, containers, nodeName: "", owner: object },
+  ];
 }
 
 /** An address of its own for each Pod, of the range that is kept for measurements (RFC 2544). */
@@ -40,13 +45,16 @@ function head(namespace: string, name: string): ResourceObject["metadata"] {
   return { name, namespace, uid: "", resourceVersion: "0", generation: 1, creationTimestamp: "" };
 }
 
-function podObject({ cluster, namespace, name, labels, containers, owner }: FilePod, index: number): PlacedObject {
+function podObject(
+  { cluster, namespace, name, labels, containers, nodeName, owner }: FilePod,
+  index: number,
+): PlacedObject {
   const owners = owner && {
     ownerReferences: [{ apiVersion: owner.apiVersion, kind: owner.kind, name, uid: "", controller: true }],
   };
   const metadata = { ...head(namespace, name), labels, ...owners };
   const status = { phase: "Running", podIP: addressOf(index) };
-  return { cluster, object: { apiVersion: "v1", kind: "Pod", metadata, spec: { containers }, status } };
+  return { cluster, object: { apiVersion: "v1", kind: "Pod", metadata, spec: { containers, nodeName }, status } };
 }
 
 function portNumber(target: number | string, { containers }: FilePod): number | undefined {
@@ -70,7 +78,8 @@ function slices(service: ResourceObject, cluster: string, pods: readonly FilePod
       ...head(namespace, `${name}-${pod.name}`),
       labels: { "kubernetes.io/service-name": name },
     };
-    const endpoints = [{ addresses: [addressOf(index)], targetRef: { kind: "Pod", name: pod.name } }];
+    const targetRef = { kind: "Pod", name: pod.name };
+    const endpoints = [{ addresses: [addressOf(index)], nodeName: pod.nodeName, targetRef }];
     const object = { apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", metadata, addressType: "IPv4" };
     return [{ cluster, object: { ...object, ports: served, endpoints } }];
   });

@@ -46,6 +46,19 @@ test("of one namespace: its objects, the Namespace itself, and what stands in fi
   expect(chosen({ namespace: "bank" })).toEqual(["bank/x", "bank/y", "-"]);
 });
 
+test.each(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"])(
+  "what is in %s is told of only where it is asked for",
+  (namespace) => {
+    const own = message(odd, { namespace });
+    const space = message(odd, { kind: "Namespace", name: namespace });
+    const { namespace: _, ...rest } = space.resource ?? {};
+    const messages = [own, { ...space, resource: rest as ObjectRef }];
+    expect(selected(messages, [], { suppressions: [] })).toEqual([]);
+    expect(selected(messages, [], { suppressions: [], namespace: "shop" })).toEqual([]);
+    expect(selected(messages, [], { suppressions: [], namespace })).toEqual(messages);
+  },
+);
+
 test.each([
   ["IST0118=Service x.shop", ["bank/x", "bank/y", "/shop"]],
   ["IST0118=Service bank/*", ["shop/x", "/shop"]],

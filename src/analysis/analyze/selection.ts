@@ -46,6 +46,14 @@ function annotated(snapshot: MeshSnapshot): ReadonlyMap<string, readonly string[
   );
 }
 
+/** Kubernetes' own namespaces, and that of kind clusters for volumes: what is there is not the mesh's users' to change. */
+const systemNamespaces: ReadonlySet<string> = new Set([
+  "kube-system",
+  "kube-public",
+  "kube-node-lease",
+  "local-path-storage",
+]);
+
 /** What of all messages is wanted. */
 export interface Selection {
   /** Only messages of this namespace's objects, and of objects of none; absent for all. */
@@ -53,7 +61,10 @@ export interface Selection {
   readonly suppressions: readonly Suppression[];
 }
 
-/** The messages that are wanted. Those of files are wanted whatever the namespace, unless it was asked for. */
+/**
+ * The messages that are wanted. Those of files are wanted whatever the namespace, unless it was asked for. Those of
+ * Kubernetes' own namespaces are wanted only when they are asked for.
+ */
 export function selected(
   messages: readonly Message[],
   snapshot: MeshSnapshot,
@@ -65,6 +76,7 @@ export function selected(
     if (!resource) return true;
     const own = resource.kind === "Namespace" ? resource.name : resource.namespace;
     if (namespace !== undefined && own !== undefined && own !== namespace && !position) return false;
+    if (own !== undefined && own !== namespace && systemNamespaces.has(own)) return false;
     const codes = quiet.get(refKey(resource)) ?? [];
     if (codes.includes("*") || codes.includes(type.code)) return false;
     return !suppressions.some((each) => suppressed(message, each));
