@@ -1,28 +1,11 @@
-import type { ResourceObject } from "#api/meta.ts";
+import type { ResourceObject, StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
-import type { Table } from "#incremental/table.ts";
 import { configMapRow, secretRow } from "./credentials/row.ts";
+import { DiscoveredNamespaces } from "./discovered-namespaces.ts";
 import type { MeshInput } from "./mesh.ts";
-import {
-  type Config,
-  configRow,
-  namespaceRow,
-  nodeRow,
-  podRow,
-  rowKey,
-  serviceEntryRow,
-  serviceRow,
-  sliceRow,
-  workloadEntryRow,
-} from "./rows.ts";
+import { namespaceRow, nodeRow, podRow, serviceEntryRow, serviceRow, sliceRow, workloadEntryRow } from "./rows.ts";
+import { clusterSlot, type IsRead, meshSlot, type ObjectName, type Slot } from "./slots.ts";
 import type { Tables } from "./tables.ts";
-
-/** Names an object among those of its kind. */
-interface ObjectName {
-  /** Empty for cluster-wide kinds. */
-  readonly namespace: string;
-  readonly name: string;
-}
 
 /** How objects get into the model. Calls inside one `engine.change` are one change. */
 export interface Inputs {
@@ -44,73 +27,50 @@ export interface Inputs {
   setMesh(config: MeshInput): void;
 }
 
-interface Slot {
-  readonly put: (object: ResourceObject, cluster: string) => void;
-  readonly remove: (name: ObjectName, cluster: string) => void;
-  /** Keys of the rows of a cluster; none for the mesh's own kinds. */
-  readonly forget: (cluster: string) => void;
-}
-
-function clusterSlot<V>(table: Table<V>, rowOf: (object: ResourceObject, cluster: string) => V | undefined): Slot {
-  return {
-    put(object, cluster) {
-      const { namespace = "", name } = object.metadata;
-      const row = rowOf(object, cluster);
-      const key = rowKey(cluster, namespace, name);
-      if (row === undefined) table.delete(key);
-      else table.set(key, row);
-    },
-    remove: ({ namespace, name }, cluster) => table.delete(rowKey(cluster, namespace, name)),
-    forget(cluster) {
-      for (const key of table.keys()) if (key.startsWith(`${cluster}/`)) table.delete(key);
-    },
-  };
-}
-
-function meshSlot<Spec>(
-  table: Table<Config<Spec>>,
-  rowOf: (object: ResourceObject) => Config<Spec> = configRow<Spec>,
-): Slot {
-  return {
-    put(object) {
-      const { namespace = "", name } = object.metadata;
-      table.set(`${namespace}/${name}`, rowOf(object));
-    },
-    remove: ({ namespace, name }) => table.delete(`${namespace}/${name}`),
-    forget: () => undefined,
-  };
-}
-
-/** The way of API objects into the tables. */
-export function modelInputs(engine: Engine, tables: Tables): Inputs {
-  const slots = new Map<string, Slot>([
-    ["Service", clusterSlot(tables.services, serviceRow)],
-    ["EndpointSlice", clusterSlot(tables.slices, sliceRow)],
-    ["Pod", clusterSlot(tables.pods, podRow)],
-    ["Node", clusterSlot(tables.nodes, nodeRow)],
-    ["Secret", clusterSlot(tables.secrets, secretRow)],
-    ["ConfigMap", clusterSlot(tables.configMaps, configMapRow)],
-    ["Namespace", clusterSlot(tables.namespaces, namespaceRow)],
-    ["VirtualService", meshSlot(tables.virtualServices.rows)],
-    ["DestinationRule", meshSlot(tables.destinationRules.rows)],
-    ["Gateway", meshSlot(tables.gateways.rows)],
-    ["ServiceEntry", meshSlot(tables.serviceEntries.rows, serviceEntryRow)],
-    ["Sidecar", meshSlot(tables.sidecars.rows)],
-    ["EnvoyFilter", meshSlot(tables.envoyFilters.rows)],
-    ["ProxyConfig", meshSlot(tables.proxyConfigs.rows)],
-    ["WasmPlugin", meshSlot(tables.wasmPlugins.rows)],
-    ["TrafficExtension", meshSlot(tables.trafficExtensions.rows)],
-    ["WorkloadEntry", meshSlot(tables.workloadEntries.rows, workloadEntryRow)],
+function slotsOf(tables: Tables, isRead: IsRead): ReadonlyMap<string, Slot> {
+  return new Map<string, Slot>([
+    ["Service", clusterSlot(tables.services, serviceRow, isRead)],
+    ["EndpointSlice", clusterSlot(tables.slices, sliceRow, isRead)],
+    ["Pod", clusterSlot(tables.pods, podRow, isRead)],
+    ["Node", clusterSlot(tables.nodes, nodeRow, isRead)],
+    ["Secret", clusterSlot(tables.secrets, secretRow, isRead)],
+    ["ConfigMap", clusterSlot(tables.configMaps, configMapRow, isRead)],
+    ["Namespace", clusterSlot(tables.namespaces, namespaceRow, isRead)],
+    ["VirtualService", meshSlot(tables.virtualServices.rows, isRead)],
+    ["DestinationRule", meshSlot(tables.destinationRules.rows, isRead)],
+    ["Gateway", meshSlot(tables.gateways.rows, isRead)],
+    ["ServiceEntry", meshSlot(tables.serviceEntries.rows, isRead, serviceEntryRow)],
+    ["Sidecar", meshSlot(tables.sidecars.rows, isRead)],
+    ["EnvoyFilter", meshSlot(tables.envoyFilters.rows, isRead)],
+    ["ProxyConfig", meshSlot(tables.proxyConfigs.rows, isRead)],
+    ["WasmPlugin", meshSlot(tables.wasmPlugins.rows, isRead)],
+    ["TrafficExtension", meshSlot(tables.trafficExtensions.rows, isRead)],
+    ["WorkloadEntry", meshSlot(tables.workloadEntries.rows, isRead, workloadEntryRow)],
   ]);
+}
+
+/** The way of API objects into the tables: of those in namespaces that the mesh reads. */
+export function modelInputs(engine: Engine, tables: Tables): Inputs {
+  const namespaces = new DiscoveredNamespaces();
+  const slots = slotsOf(tables, (cluster, namespace) => namespaces.has(cluster, namespace));
+  const review = (namespace?: string): void =>
+    engine.change(() => {
+      for (const slot of slots.values()) slot.review(namespace);
+    });
+  const relabel = (cluster: string, name: string, labels?: StringMap): void => {
+    if (namespaces.setLabels(cluster, name, labels)) review(name);
+  };
   return {
     put(object, cluster = "") {
       const slot = slots.get(object.kind);
       slot?.put(object, cluster);
+      if (object.kind === "Namespace") relabel(cluster, object.metadata.name, object.metadata.labels ?? {});
       return slot !== undefined;
     },
     remove(kind, name, cluster = "") {
       const slot = slots.get(kind);
       slot?.remove(name, cluster);
+      if (kind === "Namespace") relabel(cluster, name.name);
       return slot !== undefined;
     },
     putCluster: (name, network) => tables.clusters.set(name, { name, network }),
@@ -118,9 +78,15 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
       engine.change(() => {
         tables.clusters.delete(name);
         for (const slot of slots.values()) slot.forget(name);
+        for (const namespace of namespaces.of(name)) relabel(name, namespace);
       });
     },
     setTime: (now) => tables.time.set("now", now),
-    setMesh: (config) => tables.mesh.set("mesh", config),
+    setMesh(config) {
+      engine.change(() => {
+        tables.mesh.set("mesh", config);
+        if (namespaces.setSelectors(config.discoverySelectors ?? [])) review();
+      });
+    },
   };
 }
