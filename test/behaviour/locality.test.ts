@@ -2,6 +2,7 @@
  * Which localities a sidecar calls. Two callers of one workload, in two zones of a region, call services with Pods there and in
  * two other regions. Names of groups are headings of Istio's reference "Destination Rule".
  */
+import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { countBy, inParallel } from "./many.ts";
@@ -49,7 +50,18 @@ status: { podIP: "@${name}", phase: Running, conditions: [{ type: Ready, status:
 
 const own = { ENABLE_SELF_DISCOVERY: "true", WORKLOAD_NAME: "callers" };
 const callers = { "in-a": "eu.a", "in-b": "eu.b" };
-const spread = ["nearest", "unwatched", "off", "to-asia", "own", "by-region", "by-version", "by-value", "shares"];
+const spread = [
+  "nearest",
+  "unwatched",
+  "off",
+  "to-asia",
+  "own",
+  "by-region",
+  "by-version",
+  "by-value",
+  "shares",
+  "unsaid",
+];
 
 let world: World;
 
@@ -66,6 +78,7 @@ beforeAll(async () => {
       { name: "callers", servedBy: Object.keys(callers) },
       ...spread.map((name) => ({ name, pods: everywhere, localities: places })),
       { name: "zones", pods: { a: 2, b: 2, us: 1 }, localities: places },
+      { name: "zones-mesh", pods: { a: 2, b: 2, us: 1 }, localities: places },
       { name: "zones-off", pods: { a: 1, b: 1, us: 1 }, localities: places },
       { name: "zones-few", pods: { a: 1, b: 1 }, localities: places },
       { name: "uneven", pods: { a: 1, b: 3 }, localities: places },
@@ -74,6 +87,7 @@ beforeAll(async () => {
     kubernetes: { east: Object.entries(callers).map(([name, locality]) => pod(name, locality)) },
     istio: [
       policy("nearest", outliers),
+      policy("unsaid", outliers),
       localities("unwatched", "{ enabled: true }", ""),
       localities("off", "{ enabled: false }"),
       localities("to-asia", "{ failover: [{ from: eu, to: asia }] }"),
@@ -209,5 +223,22 @@ describe("ZoneAwareLoadBalancerSetting", () => {
 
   test("failover says which region comes after the own one", async () => {
     expect(await without("zones-fail", "a", "b")).toEqual(["asia"]);
+  });
+});
+
+describe("MeshConfig", () => {
+  test("localityLbSetting and zoneAwareLbSetting hold where no rule says any, and change in running proxies", async () => {
+    const three = ["a", "b", "us"];
+    expect(await reached("zones-mesh")).toEqual([three, three]);
+    const becomes = (what: string, host: string, expected: readonly (readonly string[])[]) =>
+      eventually(what, async () => isDeepStrictEqual(await reached(host), expected));
+    const near = ["a", "b"];
+    world.setMesh({ localityLbSetting: { failoverPriority: ["topology.kubernetes.io/region"] } });
+    await becomes("the own region goes first", "unsaid", [near, near]);
+    world.setMesh({ localityLbSetting: { enabled: false } });
+    await becomes("all places are one", "unsaid", [all, all]);
+    world.setMesh({ zoneAwareLbSetting: { minClusterSize: 2 } });
+    await becomes("the own zone goes first", "zones-mesh", [["a"], ["b"]]);
+    expect(await reached("off")).toEqual([all, all]);
   });
 });
