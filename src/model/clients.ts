@@ -82,6 +82,8 @@ export interface ClientQueries {
   readonly egress: (client: Client) => readonly ClientEgress[];
   /** What a client sees on a port; undefined where none of its listeners is for it. */
   readonly onPort: (client: Client, port: number) => Client | undefined;
+  /** Who sees what a client sees on ports that no listener of its Sidecar is for; undefined where there are only such. */
+  readonly onOtherPorts: (client: Client) => Client | undefined;
   /** Whether a client lets in a host of a namespace, whatever it is. */
   readonly imports: (client: Client, namespace: string, host: string) => boolean;
 }
@@ -189,6 +191,9 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
   const onPort = (client: Client, port: number): Client | undefined =>
     egress(client).find(({ listener }) => listener?.port === undefined || listener.port.number === port)?.client;
 
+  const onOtherPorts = (client: Client): Client | undefined =>
+    egress(client).find(({ listener }) => listener?.port === undefined)?.client;
+
   const imports = (client: Client, namespace: string, host: string): boolean => {
     const hosts = egressOf(client);
     return hosts === undefined || letsIn(hosts, client.namespace, namespace, host);
@@ -265,6 +270,7 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     serviceForHost,
     egress,
     onPort,
+    onOtherPorts,
     imports,
   };
 }

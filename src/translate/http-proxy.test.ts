@@ -19,4 +19,5 @@ objects:
   };
   expect(listening(`{ hosts: ["*/*"] }`)).toBe(true);
   expect(listening(`{ port: { number: 80, protocol: HTTP, name: http }, hosts: ["*/*"] }`)).toBe(false);
+  expect(listening(`{ port: { protocol: HTTP, name: http }, bind: "unix:///run/a.sock", hosts: ["*/*"] }`)).toBe(false);
 });

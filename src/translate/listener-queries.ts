@@ -163,7 +163,7 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
         }
       }
       // Where every listener of a Sidecar is for one port, none has what the proxy for all ports would see.
-      const general = model.clients.onPort(view.client, 0) !== undefined;
+      const general = model.clients.onOtherPorts(view.client) !== undefined;
       for (const proxy of general ? httpProxyPlans(mesh().proxyHttpPort) : []) {
         const name = listenerName(proxy.address, proxy.port);
         if (!all.has(name) && !taken.has(name)) all.set(name, proxy);

@@ -72,8 +72,8 @@ test("Istio's ConfigMap is followed live, the Mesh object goes before it, and ba
   ]);
   await becomes("REGISTRY_ONLY", "4s");
   await accepted(/^False InvalidMeshConfig .*connectTimeout: /);
-  await write("outboundTrafficPolicy: { mode: ALLOW_ANY }\nproxyHttpPort: 15080");
-  await accepted(/^True NotImplemented .*proxyHttpPort /);
+  await write("outboundTrafficPolicy: { mode: ALLOW_ANY }\ningressClass: own");
+  await accepted(/^True NotImplemented .*ingressClass /);
   await becomes("ALLOW_ANY", "4s");
   await write("outboundTrafficPolicy: { mode: REGISTRY_ONLY }");
   await becomes("REGISTRY_ONLY", "4s");

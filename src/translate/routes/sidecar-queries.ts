@@ -160,12 +160,13 @@ export function sidecarRouteQueries(
   };
 
   /** Whom callers see who name the port of a service themselves; undefined for routes of one port. */
-  const everyPortClient = (client: Client, asked: RouteName): Client | undefined =>
-    model.clients.egress(client).find(({ listener }) => {
+  const everyPortClient = (client: Client, asked: RouteName): Client | undefined => {
+    if (asked.kind === "proxy" && asked.port === 0) return model.clients.onOtherPorts(client);
+    return model.clients.egress(client).find(({ listener }) => {
       if (asked.kind === "socket") return listener?.bind === asked.bind;
-      const port = listener?.port;
-      return asked.kind === "proxy" && (asked.port === 0 ? port === undefined : port?.number === asked.port);
+      return asked.kind === "proxy" && listener?.port?.number === asked.port;
     })?.client;
+  };
 
   /** Ports on which a client sees services with HTTP. */
   const httpPorts = (client: Client): readonly number[] => {
