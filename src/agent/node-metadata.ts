@@ -1,3 +1,4 @@
+import { istioRelease } from "#api/istio/common.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { StringMap } from "#api/meta.ts";
@@ -26,8 +27,8 @@ export interface ProxyNode {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-/** The Istio release whose agent this one speaks like; consumers of the metadata compare it. */
-const istioVersion = "1.28.0";
+/** The Istio version whose agent this one speaks like; consumers of the metadata compare it. */
+const istioVersion = `${istioRelease}.0`;
 
 /** The workload behind a Pod: its name and kind, from who owns the Pod. A ReplicaSet of a Deployment stands for that. */
 export function workloadOf(pod: Pod): { readonly name: string; readonly kind: string; readonly apiVersion: string } {
