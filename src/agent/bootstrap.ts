@@ -1,4 +1,5 @@
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
+import { proxyDnsPort } from "./dns/service.ts";
 import type { ProxyNode } from "./node-metadata.ts";
 
 /** What a bootstrap is made from. */
@@ -8,6 +9,11 @@ export interface BootstrapOptions {
   readonly xdsSocket: string;
   /** How the proxy is started. */
   readonly config?: MeshProxyConfig;
+}
+
+/** `envoy.config.bootstrap.v3.Bootstrap` in its JSON form, as far as others than Envoy look into it. */
+export interface Bootstrap extends Readonly<Record<string, unknown>> {
+  readonly node: ProxyNode;
 }
 
 /** Ports of a proxy, as Istio has them. */
@@ -183,10 +189,45 @@ function xdsCluster(socket: string): object {
 }
 
 /**
+ * Names of hosts outside the mesh: from the host's name servers by way of the node's, as Pods reach nothing outside. Never from
+ * the mesh's own names, whose addresses may lead to the proxy itself.
+ */
+const dnsResolver = {
+  name: "envoy.network.dns_resolver.cares",
+  typed_config: {
+    "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+    resolvers: [loopback(proxyDnsPort)],
+  },
+};
+
+/** The cluster of the proxy's own kind, against whose zones Envoy compares those of destinations. */
+const ownKind = {
+  name: "local_cluster",
+  alt_stat_name: "local_cluster;",
+  type: "EDS",
+  connect_timeout: "1s",
+  load_balancing_policy: {
+    policies: [
+      {
+        typed_extension_config: {
+          name: "envoy.load_balancing_policies.least_request",
+          typed_config: {
+            "@type": "type.googleapis.com/envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+            locality_lb_config: { zone_aware_lb_config: { min_cluster_size: 1 } },
+          },
+        },
+      },
+    ],
+  },
+  eds_cluster_config: { eds_config: { ads: {}, resource_api_version: "V3" }, service_name: "local_cluster" },
+};
+
+/**
  * A proxy's bootstrap, in the shape of Istio's. Readiness (15021) and metrics (15020, 15090) are answered by the proxy itself
  * from its admin interface, so that they hold while no agent runs.
  */
-export function bootstrap({ node, xdsSocket, config = {} }: BootstrapOptions): object {
+export function bootstrap({ node, xdsSocket, config = {} }: BootstrapOptions): Bootstrap {
+  const findsOwnKind = node.metadata["ENABLE_SELF_DISCOVERY"] === "true";
   const ready = { path: "/healthz/ready", admin: "/ready" };
   const metrics = { path: "/stats/prometheus", admin: "/stats/prometheus" };
   return {
@@ -213,8 +254,14 @@ export function bootstrap({ node, xdsSocket, config = {} }: BootstrapOptions): o
     },
     admin: { address: { socket_address: { address: "127.0.0.1", port_value: proxyPorts.admin } } },
     dynamic_resources: { lds_config: ads, cds_config: ads, ads_config: adsConfig },
+    typed_dns_resolver_config: dnsResolver,
+    ...(findsOwnKind && { cluster_manager: { local_cluster_name: ownKind.name } }),
     static_resources: {
-      clusters: [staticCluster("prometheus_stats", "0.250s", loopback(proxyPorts.admin)), xdsCluster(xdsSocket)],
+      clusters: [
+        staticCluster("prometheus_stats", "0.250s", loopback(proxyPorts.admin)),
+        xdsCluster(xdsSocket),
+        ...(findsOwnKind ? [ownKind] : []),
+      ],
       listeners: [
         adminRelay("stats", proxyPorts.prometheus, [metrics]),
         adminRelay("agent", proxyPorts.status, [ready]),

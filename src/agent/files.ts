@@ -1,6 +1,6 @@
 import type { Pod } from "#api/kubernetes/pod.ts";
 
-/** The address under which Pods know their name server; the proxy's capture leads it to the agent. */
+/** The address under which Pods know their name server; the proxy's capture leads it to the agent. Proxies have another. */
 export const dnsAddress = "169.254.20.10";
 
 /** The domains in which a Pod's short names are looked up, as in Kubernetes. */

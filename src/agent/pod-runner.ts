@@ -17,7 +17,7 @@ import {
   prepareNetwork,
   removeNetwork,
 } from "./pod-network.ts";
-import { openRelay } from "./pod-services.ts";
+import { awaitNames, openRelay } from "./pod-services.ts";
 import type { Relay } from "./relay.ts";
 import { containerStart, proxyStart } from "./pod-start.ts";
 import { isSidecar } from "./pod-status.ts";
@@ -228,7 +228,9 @@ export class PodRunner implements AsyncDisposable {
       context.tell(record.pod, { type: "Warning", reason: "FailedCreatePodSandBox", message });
       return false;
     }
-    if (record.role !== "none") this.#relay ??= await openRelay(context, record);
+    if (record.role === "none") return true;
+    this.#relay ??= await openRelay(context, record);
+    if (!there) await awaitNames(context, record);
     return true;
   }
 
@@ -236,9 +238,10 @@ export class PodRunner implements AsyncDisposable {
   async #askSettings(): Promise<void> {
     const { pod, role, address } = this.record;
     if (role === "none") return;
-    const { options, logger } = this.#context;
+    const { options, logger, clock } = this.#context;
+    const node = proxyNode({ pod, role, address, agent: options });
     try {
-      this.record.settings = await fetchSettings(options.xds, proxyNode({ pod, role, address, agent: options }));
+      this.record.settings = await fetchSettings(options.xds, node, clock);
     } catch (error) {
       logger.debug("a proxy's settings are not known yet", { pod: pod.metadata.name, error: messageOf(error) });
     }

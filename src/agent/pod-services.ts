@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import { connectInside } from "#runtime/namespace-socket.ts";
+import { proxyDnsPort } from "./dns/service.ts";
 import { proxyUid } from "./layout.ts";
 import { keep } from "./node-context.ts";
 import type { NodeContext } from "./node-context.ts";
@@ -14,8 +16,7 @@ export async function openRelay(context: NodeContext, record: PodRecord): Promis
   const { pod, role, address } = record;
   if (role === "none") throw new TypeError("a Pod without a proxy needs no relay");
   const { uid, namespace = "" } = pod.metadata;
-  if (role === "sidecar")
-    names.add(uid, { network: podNetwork(context, pod), namespace, clusterDomain: options.clusterDomain });
+  names.add(uid, { network: podNetwork(context, pod), namespace, clusterDomain: options.clusterDomain });
   return Relay.open({
     socket: join(layout.pod(uid).proxy, xdsSocketName),
     uid: proxyUid,
@@ -28,4 +29,27 @@ export async function openRelay(context: NodeContext, record: PodRecord): Promis
     },
     logger,
   });
+}
+
+/** Milliseconds that the node's name server gets to serve a new Pod. */
+const namesMs = 3000;
+const namesAgainMs = 100;
+
+/**
+ * Waits, within limits, until a new Pod's names are served: a proxy whose first lookup fails has no addresses for as long as it
+ * takes until it looks again, which is a minute.
+ */
+export async function awaitNames(context: NodeContext, { pod }: PodRecord): Promise<void> {
+  const { clock } = context;
+  const end = clock.monotonic() + namesMs;
+  while (clock.monotonic() < end) {
+    try {
+      const at = { host: "127.0.0.1", port: proxyDnsPort };
+      const socket = await connectInside(podNetwork(context, pod), at);
+      socket.destroy();
+      return;
+    } catch {
+      await clock.sleep(namesAgainMs);
+    }
+  }
 }

@@ -7,6 +7,7 @@ import { command } from "#runtime/command.ts";
 import { namespacePath } from "#runtime/namespace.ts";
 import type { Mount, ProcessSpec } from "#runtime/process.ts";
 import { sandboxName } from "#runtime/sandbox.ts";
+import type { Bootstrap } from "./bootstrap.ts";
 import { StartRefusal } from "./container-runner.ts";
 import { environmentOf, expand } from "./environment.ts";
 import { hostName } from "./files.ts";
@@ -37,7 +38,7 @@ function mounts(context: NodeContext, uid: string): readonly Mount[] {
 }
 
 /** A bootstrap that Envoy takes: patched, or as it is without the patch where Envoy would refuse it. */
-async function checkedBootstrap(context: NodeContext, record: PodRecord, plain: object): Promise<object> {
+async function checkedBootstrap(context: NodeContext, record: PodRecord, plain: Bootstrap): Promise<object> {
   const { patch } = record.settings ?? {};
   if (patch === undefined) return plain;
   const { uid } = record.pod.metadata;

@@ -1,12 +1,14 @@
 import { create, fromBinary, fromJson, type JsonObject, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
 import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
+import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { adsService } from "#proto/ads.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { BootstrapSchema } from "#proto/gen/envoy/config/bootstrap/v3/bootstrap_pb.js";
 import { DeltaDiscoveryRequestSchema } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { mergeMessage } from "#proto/merge.ts";
+import type { Bootstrap } from "./bootstrap.ts";
 import type { ProxyNode } from "./node-metadata.ts";
 import { readOwn } from "./wire.ts";
 
@@ -35,10 +37,10 @@ const answerMs = 2000;
  * @param upstream where it serves xDS, as gRPC writes addresses.
  * @throws WeftError `Unavailable` when it does not answer in time.
  */
-export async function fetchSettings(upstream: string, node: ProxyNode): Promise<ProxySettings> {
+export async function fetchSettings(upstream: string, node: ProxyNode, clock: Clock): Promise<ProxySettings> {
   const client = new Client(upstream, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
   const { path, requestSerialize, responseDeserialize } = adsService.deltaAggregatedResources;
-  const deadline = { deadline: new Date(performance.timeOrigin + performance.now() + answerMs) };
+  const deadline = { deadline: new Date(clock.now() + answerMs) };
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata(), deadline);
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   call.once("data", (bytes: Buffer) => resolve(bytes));
@@ -60,11 +62,20 @@ export async function fetchSettings(upstream: string, node: ProxyNode): Promise<
   }
 }
 
-/** A bootstrap with a patch merged into it. Envoy's messages are loaded for this alone. */
-export async function patchedBootstrap(bootstrap: object, patch: string): Promise<object> {
+/** Metadata of a node by which the relay knows its proxy, beside its id. */
+const identityMetadata = ["NAMESPACE", "CLUSTER_ID"] as const;
+
+/**
+ * A bootstrap with a patch merged into it. What the relay knows the proxy by stays: under another name it would get no
+ * configuration. Envoy's messages are loaded for this alone.
+ */
+export async function patchedBootstrap(bootstrap: Bootstrap, patch: string): Promise<object> {
   const { loadRegistry } = await import("#proto/registry.ts");
   const registry = loadRegistry();
-  const whole = fromJson(BootstrapSchema, bootstrap as JsonValue, { registry });
+  const whole = fromJson(BootstrapSchema, bootstrap as object as JsonValue, { registry });
   mergeMessage(BootstrapSchema, whole, fromBinary(BootstrapSchema, Buffer.from(patch, "base64")));
+  const { id, metadata } = bootstrap.node;
+  const proven = Object.fromEntries(identityMetadata.map((name) => [name, metadata[name]])) as JsonObject;
+  if (whole.node) Object.assign(whole.node, { id, metadata: { ...whole.node.metadata, ...proven } });
   return toJson(BootstrapSchema, whole, { registry }) as object;
 }

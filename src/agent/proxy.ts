@@ -17,7 +17,7 @@ import { parseDuration } from "#base/duration.ts";
 import { WeftError } from "#base/errors.ts";
 import { connectInside } from "#runtime/namespace-socket.ts";
 import type { Mount, ProcessSpec } from "#runtime/process.ts";
-import { bootstrap, proxyPorts } from "./bootstrap.ts";
+import { type Bootstrap, bootstrap, proxyPorts } from "./bootstrap.ts";
 import type { RestartRules } from "./container-runner.ts";
 import { proxyContainer, proxyUid } from "./layout.ts";
 import type { ProxyNode } from "./node-metadata.ts";
@@ -96,7 +96,7 @@ const seenAt = "/run/weft";
 export const xdsSocketName = "xds.sock";
 
 /** A proxy's bootstrap, as it sees its folder. */
-export function proxyBootstrap(node: ProxyNode, config: MeshProxyConfig): object {
+export function proxyBootstrap(node: ProxyNode, config: MeshProxyConfig): Bootstrap {
   return bootstrap({ node, config, xdsSocket: join(seenAt, xdsSocketName) });
 }
 

@@ -40,6 +40,7 @@ const paths: Readonly<Record<string, string>> = {
   Namespace: "/api/v1/namespaces",
   Mesh: "/apis/mesh.weft.dev/v1alpha1/meshes",
   Cluster: "/apis/mesh.weft.dev/v1alpha1/clusters",
+  ServiceEntry: "/apis/networking.istio.io/v1/namespaces/shop/serviceentries",
   ProxyConfig: "/apis/networking.istio.io/v1beta1/namespaces/shop/proxyconfigs",
   EnvoyFilter: "/apis/networking.istio.io/v1alpha3/namespaces/shop/envoyfilters",
   Gateway: "/apis/networking.istio.io/v1/namespaces/shop/gateways",
@@ -58,6 +59,8 @@ async function unlessAborted(part: Promise<unknown>, signal: AbortSignal): Promi
 export class NodeWorld implements AsyncDisposable {
   readonly instance = `a${process.pid}`;
   readonly node = "node-1";
+  /** The name servers of the host that the agent is told of. */
+  resolvers: readonly string[] = [];
   readonly #root = mkdtempSync(join(tmpdir(), "weft-node-"));
   readonly #connection: Connection;
   readonly client: Client;
@@ -208,7 +211,7 @@ export class NodeWorld implements AsyncDisposable {
         program: execFileSync(process.execPath, ["setup/program.ts", "envoy"], { encoding: "utf8" }).trim(),
         concurrency: 1,
       },
-      resolvers: [],
+      resolvers: this.resolvers,
       clusterDomain: "cluster.local",
       meshId: "cluster.local",
       revision: "default",

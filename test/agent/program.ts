@@ -1,6 +1,6 @@
 /**
  * A small program for Pods: answers every HTTP request with what it is and what it was asked, exits at `/exit/CODE`, and makes
- * its readiness fail at `/unready`. With `--call URL` it asks that URL many times a second and tells at `/calls` how that went.
+ * its readiness fail at `/unready`, and asks a URL once at `/ask?URL`. With `--call URL` it asks that URL many times a second and tells at `/calls` how that went.
  */
 import { Agent, createServer, get } from "node:http";
 
@@ -14,6 +14,13 @@ const server = createServer((request, response) => {
   if (path.startsWith("/exit/")) process.exit(Number(path.slice("/exit/".length)));
   if (path === "/unready") ready = false;
   if (path === "/calls?forget") calls = { ok: 0, failed: 0, last: "", problems: [] };
+  if (path.startsWith("/ask?")) {
+    get(path.slice("/ask?".length), { agent: false, timeout: 5000 }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500);
+      answer.pipe(response);
+    }).on("error", (error) => response.writeHead(502).end(error.message));
+    return;
+  }
   if (path === "/ready") {
     response.writeHead(ready ? 200 : 503).end();
     return;

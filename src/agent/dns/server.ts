@@ -17,8 +17,8 @@ export interface Forwarder {
 const tcpSize = 65_535;
 /** Connections and bytes of one client that are waited for are bounded; a Pod harms only itself. */
 const maxConnections = 64;
-/** Questions of one Pod on their way to the host's name servers at once: others' must not wait behind them. */
-const maxForwarded = 64;
+/** Questions of a Pod's programs on their way to the host's name servers at once: others' must not wait behind them. */
+const maxOfPrograms = 64;
 const idleMs = 10_000;
 
 /** A Pod's name server, on sockets that were bound in its namespace. */
@@ -26,13 +26,20 @@ export class DnsServer implements Disposable {
   readonly #udp: UdpSocket;
   readonly #tcp: Server;
   readonly #forwarder: Forwarder;
+  readonly #maxForwarded: number;
   readonly #connections = new Set<Socket>();
   readonly #end = new AbortController();
   #table: LookupTable | undefined;
   #turn = 0;
   #forwarded = 0;
 
-  constructor(sockets: { readonly udp: UdpSocket; readonly tcp: Server }, forwarder: Forwarder) {
+  /** @param maxForwarded questions on their way to the host's name servers at once; more are refused. */
+  constructor(
+    sockets: { readonly udp: UdpSocket; readonly tcp: Server },
+    forwarder: Forwarder,
+    maxForwarded = maxOfPrograms,
+  ) {
+    this.#maxForwarded = maxForwarded;
     this.#udp = sockets.udp;
     this.#tcp = sockets.tcp;
     this.#forwarder = forwarder;
@@ -86,7 +93,7 @@ export class DnsServer implements Disposable {
   }
 
   async #forward(query: Uint8Array, transport: Transport): Promise<Uint8Array | undefined> {
-    if (this.#forwarded >= maxForwarded) return undefined;
+    if (this.#forwarded >= this.#maxForwarded) return undefined;
     this.#forwarded += 1;
     try {
       return await this.#forwarder.forward(query, transport, this.#end.signal);

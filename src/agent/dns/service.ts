@@ -7,7 +7,7 @@ import { WorkQueue } from "#base/workqueue.ts";
 import { serveInside } from "#runtime/namespace-socket.ts";
 import { watchTouches } from "../changes.ts";
 import { proxyUid } from "../layout.ts";
-import { readNames } from "./name-files.ts";
+import { type PodNames, readNames } from "./name-files.ts";
 import type { Forwarder } from "./server.ts";
 import { DnsServer } from "./server.ts";
 import { LookupTable } from "./table.ts";
@@ -15,14 +15,38 @@ import { LookupTable } from "./table.ts";
 /** Port of the name server in each Pod, as Istio's. */
 export const dnsPort = 15053;
 
-/** Sockets of the proxy's user: capture rules leave their traffic alone and track it apart. */
-const at = { host: "127.0.0.1", port: dnsPort, uid: proxyUid };
+/** Port of the name server that each Pod's proxy asks, beside that of its programs. */
+export const proxyDnsPort = 15054;
 
-/** Serves names to the Pods that a folder tells of, each on sockets in its own namespace. */
+/** Questions of a proxy on their way at once: when it starts, it asks for all hosts that it calls by name. */
+const maxOfProxy = 512;
+
+/** The name servers of one Pod. */
+interface PodServers extends Disposable {
+  /** What its programs ask: it knows the mesh's names. */
+  readonly programs: DnsServer;
+}
+
+/**
+ * Opens the name servers of a Pod. Its proxy has one that knows none of the mesh's names: what the proxy asks for is what stands
+ * behind them.
+ */
+async function openServers(names: PodNames, forwarder: Forwarder, signal: AbortSignal): Promise<PodServers> {
+  // Sockets of the proxy's user: capture rules leave their traffic alone and track it apart.
+  const open = (port: number) => serveInside(names.network, { host: "127.0.0.1", port, uid: proxyUid }, signal);
+  using servers = new DisposableStack();
+  const programs = servers.use(new DnsServer(await open(dnsPort), forwarder));
+  const proxy = servers.use(new DnsServer(await open(proxyDnsPort), forwarder, maxOfProxy));
+  proxy.setTable(new LookupTable({}, names));
+  const kept = servers.move();
+  return { programs, [Symbol.dispose]: () => kept.dispose() };
+}
+
+/** Serves names to the Pods that a folder tells of, and to their proxies, each on sockets in its own namespace. */
 export class DnsService {
   readonly #folder: string;
   readonly #forwarder: Forwarder;
-  readonly #servers = new Map<string, DnsServer>();
+  readonly #servers = new Map<string, PodServers>();
   readonly #queue: WorkQueue;
 
   constructor(folder: string, forwarder: Forwarder, clock: Clock, logger: Logger) {
@@ -43,21 +67,21 @@ export class DnsService {
     });
     for (const file of readdirSync(this.#folder)) if (file.endsWith(".json")) this.#queue.add(file);
     await this.#queue.run(signal);
-    for (const server of this.#servers.values()) server[Symbol.dispose]();
+    for (const servers of this.#servers.values()) servers[Symbol.dispose]();
   }
 
   async #update(file: string, signal: AbortSignal): Promise<void> {
     const names = readNames(join(this.#folder, file));
-    let server = this.#servers.get(file);
+    let servers = this.#servers.get(file);
     if (names === undefined) {
-      server?.[Symbol.dispose]();
+      servers?.[Symbol.dispose]();
       this.#servers.delete(file);
       return;
     }
-    if (server === undefined) {
-      server = new DnsServer(await serveInside(names.network, at, signal), this.#forwarder);
-      this.#servers.set(file, server);
+    if (servers === undefined) {
+      servers = await openServers(names, this.#forwarder, signal);
+      this.#servers.set(file, servers);
     }
-    if (names.hosts !== undefined) server.setTable(new LookupTable(names.hosts, names));
+    if (names.hosts !== undefined) servers.programs.setTable(new LookupTable(names.hosts, names));
   }
 }
