@@ -1,7 +1,9 @@
 import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
 import { WeftError } from "#base/errors.ts";
 import {
+  type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
+  type DiscoveryRequest,
   DiscoveryRequestSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Node } from "#proto/gen/envoy/config/core/v3/base_pb.js";
@@ -43,6 +45,16 @@ function proxyNode(node: Node): ProxyNode {
   };
 }
 
+/** What requests of both variants say. */
+function commonOf({
+  node,
+  typeUrl,
+  responseNonce,
+  errorDetail,
+}: DiscoveryRequest | DeltaDiscoveryRequest): CommonRequest {
+  return { node: node && proxyNode(node), typeUrl, nonce: responseNonce, refusal: errorDetail?.message };
+}
+
 /** Bytes of long lists of names that are remembered. */
 const rememberedBytes = 8 * 1024 * 1024;
 
@@ -58,10 +70,7 @@ export class RequestReader {
     const { message, names } = this.#read(DeltaDiscoveryRequestSchema, bytes);
     return {
       kind: "delta",
-      node: message.node && proxyNode(message.node),
-      typeUrl: message.typeUrl,
-      nonce: message.responseNonce,
-      refusal: message.errorDetail?.message,
+      ...commonOf(message),
       subscribe: joined(names, message.resourceNamesSubscribe),
       unsubscribe: message.resourceNamesUnsubscribe,
       versions: message.initialResourceVersions,
@@ -76,10 +85,7 @@ export class RequestReader {
     const { message, names } = this.#read(DiscoveryRequestSchema, bytes);
     return {
       kind: "sotw",
-      node: message.node && proxyNode(message.node),
-      typeUrl: message.typeUrl,
-      nonce: message.responseNonce,
-      refusal: message.errorDetail?.message,
+      ...commonOf(message),
       names: joined(names, message.resourceNames),
     };
   }
