@@ -196,11 +196,18 @@ export function createTranslator(
     }
   };
 
+  // Resources of one scope are mostly asked for one after the other.
+  let last: { readonly key: string; readonly scope: Scope } | undefined;
+  const parsed = (key: string): Scope => {
+    if (last?.key !== key) last = { key, scope: parseScope(key) };
+    return last.scope;
+  };
+
   const resource: Translator["resource"] = engine.query<ScopedName, EncodedResource | undefined>({
     name: "resource",
     key: ({ scope, name }) => `${name}\n${scope}`,
     equal: sameResource,
-    compute: ({ scope, name }) => resourceIn(parseScope(scope), name),
+    compute: ({ scope, name }) => resourceIn(parsed(scope), name),
   });
 
   const names: Translator["names"] = engine.stringQuery("names", (key): readonly string[] =>
