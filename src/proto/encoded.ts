@@ -86,6 +86,17 @@ export function encodeResourceBytes(
   return { name, typeUrl, version, resource, any: resource.subarray(resource.length - inner.length), awaits };
 }
 
+/** Parts of one message as the message: it is its fields one after the other, in any order. */
+export function joinedFields(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
 /** Whether two encoded resources are the same to a proxy: the early cut-off of every query that yields one. */
 export function sameResource(a: EncodedResource | undefined, b: EncodedResource | undefined): boolean {
   return a?.version === b?.version && a?.name === b?.name;

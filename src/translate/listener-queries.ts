@@ -1,3 +1,4 @@
+import { toBinary } from "@bufbuild/protobuf";
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { type Client, clientKey } from "#model/client.ts";
@@ -11,9 +12,21 @@ import { type EgressListener, unredirectedListener } from "#model/sidecars.ts";
 import { parseServiceKey } from "#model/tables.ts";
 import type { InboundKey, InboundPort } from "#model/workloads.ts";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
-import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
+import {
+  type EncodedResource,
+  encodeResource,
+  encodeResourceBytes,
+  joinedFields,
+  sameResource,
+} from "#proto/encoded.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
-import { boundInboundListener, inboundName, isBound, virtualInboundListener } from "./listeners/inbound.ts";
+import {
+  boundInboundListener,
+  inboundName,
+  isBound,
+  unnamedPorts,
+  virtualInboundListener,
+} from "./listeners/inbound.ts";
 import { outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
 import { httpProxyPlans, type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
@@ -196,12 +209,23 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       encodeListener(virtualOutboundListener(rest, settings(own), transparent)),
   });
 
+  /** Most of a workload's listener is the same for all: it is encoded once. */
+  const unnamed = engine.query<Pick<InboundView, "own">, Uint8Array>({
+    name: "unnamed-ports",
+    key: canonical,
+    compute: ({ own }) => toBinary(ListenerSchema, unnamedPorts(settings(own))),
+  });
+
   const virtualInbound = engine.query<InboundView, EncodedResource>({
     name: "virtual-inbound",
     key: canonical,
     equal: sameResource,
-    compute: ({ inbound, transparent, own }) =>
-      encodeListener(virtualInboundListener(model.workloads.inboundPorts.get(inbound), settings(own), transparent)),
+    compute: ({ inbound, transparent, own }) => {
+      const ports = model.workloads.inboundPorts.get(inbound);
+      const named = virtualInboundListener(ports, settings(own), transparent);
+      const whole = joinedFields([unnamed.get({ ...(own && { own }) }), toBinary(ListenerSchema, named)]);
+      return encodeResourceBytes(ListenerSchema, whole, virtualInboundName);
+    },
   });
 
   const boundPorts = (inbound: InboundKey): ReadonlyMap<string, InboundPort> =>

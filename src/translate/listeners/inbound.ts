@@ -231,7 +231,12 @@ export function boundInboundListener(port: InboundPort, mesh: MeshSettings): Lis
   });
 }
 
-/** The listener that takes connections redirected to the workload. */
+/** What takes calls of no port of a service: the same for all workloads, as a part of their `virtualInbound`. */
+export function unnamedPorts(mesh: MeshSettings): Listener {
+  return create(ListenerSchema, { filterChains: [blackHoleChain(mesh), ...passthroughChains(mesh)] });
+}
+
+/** The listener that takes connections redirected to the workload, less `unnamedPorts`. */
 export function virtualInboundListener(
   all: readonly InboundPort[],
   mesh: MeshSettings,
@@ -243,11 +248,7 @@ export function virtualInboundListener(
     name: virtualInbound,
     address: socketAddress(wildcardAddress, inboundPort),
     listenerFilters: listenerFilters(ports, transparent),
-    filterChains: [
-      blackHoleChain(mesh),
-      ...passthroughChains(mesh),
-      ...ports.flatMap((port) => portChains(port, mesh)),
-    ],
+    filterChains: ports.flatMap((port) => portChains(port, mesh)),
     ...(transparent && { transparent }),
   });
 }

@@ -1,6 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { type EncodedResource, encodeResource, encodeResourceBytes } from "#proto/encoded.ts";
+import { type EncodedResource, encodeResource, encodeResourceBytes, joinedFields } from "#proto/encoded.ts";
 import { type VirtualHost, VirtualHostSchema } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import {
   type RouteConfiguration,
@@ -40,21 +40,8 @@ export function encodeHostless(whole: RouteConfiguration): EncodedResource {
   return encodeResource(RouteConfigurationSchema, { ...whole, virtualHosts: [], vhds }, whole.name);
 }
 
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
-
-/**
- * A route configuration of virtual hosts that are encoded already. A message is its fields one after the other, so the
- * hosts are put behind the others as they are.
- */
+/** A route configuration of virtual hosts that are encoded already. */
 export function encodeRoutes(name: string, hosts: readonly Uint8Array[], ignorePort = true): EncodedResource {
   const rest = toBinary(RouteConfigurationSchema, routeConfiguration(name, [], ignorePort));
-  return encodeResourceBytes(RouteConfigurationSchema, concatenated([rest, ...hosts]), name);
+  return encodeResourceBytes(RouteConfigurationSchema, joinedFields([rest, ...hosts]), name);
 }
