@@ -26,6 +26,7 @@ const missing: Readonly<Record<string, readonly [why: string, harmless?: unknown
   ca: [identities],
   meshMTLS: [identities],
   configSources: ["has no effect: Weft's configuration is in its API", []],
+  "outboundTrafficPolicy.tls.credentialName": ["has no effect, and there is no TLS: sidecars read files only"],
   verifyCertificateAtClient: ["has no effect, as in Istio: say it in DestinationRules", true],
   "defaultConfig.tracing": [telemetry],
   "defaultConfig.zipkinAddress": [telemetry],

@@ -2,6 +2,7 @@ import type { MeshConfig, TLSConfig } from "#api/istio/mesh-config.ts";
 import type { MeshNetworks } from "#api/istio/mesh-networks.ts";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { ProtocolFlags } from "#api/istio/protocol-flags.ts";
+import type { ClientTLSSettings } from "#api/istio/traffic-policy.ts";
 
 /** All that is said of a mesh as a whole: Istio's MeshConfig, and its MeshNetworks. */
 export type MeshInput = MeshConfig & { readonly meshNetworks?: MeshNetworks };
@@ -22,7 +23,7 @@ export type MeshSettings = Required<
   Omit<MeshConfig, Optional | "outboundTrafficPolicy" | "inboundTrafficPolicy" | "pathNormalization" | "protocols">
 > &
   Pick<MeshConfig, Optional> & {
-    readonly outboundTrafficPolicy: { readonly mode: string };
+    readonly outboundTrafficPolicy: { readonly mode: string; readonly tls?: ClientTLSSettings };
     readonly inboundTrafficPolicy: { readonly mode: string };
     readonly pathNormalization: { readonly normalization: string };
     readonly protocols: Required<ProtocolFlags>;

@@ -12,7 +12,7 @@ import type { InboundKey } from "#model/workloads.ts";
 import { type Cluster, ClusterSchema } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { Cluster_DiscoveryType as DiscoveryType } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
-import { blackHole, inboundPassthrough, passthrough } from "./clusters/fixed.ts";
+import { blackHole, inboundPassthrough, lookedUp, passthrough } from "./clusters/fixed.ts";
 import { inboundCluster } from "./clusters/inbound.ts";
 import { outboundCluster } from "./clusters/outbound.ts";
 import { isDynamic } from "./dynamic-dns.ts";
@@ -26,6 +26,7 @@ import {
   clusterName,
   inboundPassthroughCluster,
   parseClusterName,
+  lookedUpCluster,
   passthroughCluster,
 } from "./names.ts";
 
@@ -163,6 +164,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     "fixed-cluster",
     (name): EncodedResource | undefined => {
       if (name === blackHoleCluster) return encodeCluster(blackHole(mesh()));
+      if (name === lookedUpCluster) return encodeCluster(lookedUp(mesh()));
       if (name === passthroughCluster) return encodeCluster(passthrough(mesh()));
       return name === inboundPassthroughCluster ? encodeCluster(inboundPassthrough(mesh())) : undefined;
     },
@@ -208,8 +210,11 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       });
     },
     // Gateways have no redirected connections that could be passed on.
-    fixedNames: (proxy) =>
-      proxy === "router" ? [blackHoleCluster] : [blackHoleCluster, inboundPassthroughCluster, passthroughCluster],
+    fixedNames: (proxy) => {
+      if (proxy === "router") return [blackHoleCluster];
+      const looksUp = mesh().outboundTrafficPolicy.mode === "ALLOW_ANY_DYNAMIC_DNS";
+      return [blackHoleCluster, inboundPassthroughCluster, passthroughCluster, ...(looksUp ? [lookedUpCluster] : [])];
+    },
     fixed: (name) => fixed.get(name),
     inboundNames: (workload) =>
       model.workloads.inboundPorts.get(workload).map((port) => clusterName("inbound", port.port)),

@@ -21,6 +21,8 @@ export const virtualInbound = "virtualInbound";
 export const blackHoleCluster = "BlackHoleCluster";
 /** Cluster that connects to where the client wanted to go. */
 export const passthroughCluster = "PassthroughCluster";
+/** Cluster that connects to the host that a request is for, at its address by DNS. */
+export const lookedUpCluster = "AllowAnyDynamicDNSCluster";
 /** Cluster that hands connections to the application on the port they came for. */
 export const inboundPassthroughCluster = "InboundPassthroughCluster";
 /** Listens for redirected outbound connections. */

@@ -10,6 +10,8 @@ import { blackHoleCluster, clusterName, passthroughCluster } from "./names.ts";
 export interface UnclaimedTraffic {
   /** Name of the cluster that takes it. */
   readonly cluster: string;
+  /** Present where plain HTTP goes to the host that a request is for, looked up by the proxy, instead. */
+  readonly looksUp?: true;
 }
 
 /** Whether unclaimed traffic is dropped. */
@@ -29,6 +31,7 @@ export function unclaimedQuery(engine: Engine, model: Model): UnclaimedQuery {
       const row = model.clients.sidecar(client);
       const policy = row?.spec.outboundTrafficPolicy;
       const mode = policy?.mode ?? model.services.mesh.get(only).outboundTrafficPolicy.mode;
+      if (mode === "ALLOW_ANY_DYNAMIC_DNS") return { cluster: passthroughCluster, looksUp: true };
       if (mode === "REGISTRY_ONLY") return { cluster: blackHoleCluster };
       const proxy = policy?.egressProxy;
       if (!row || !proxy) return { cluster: passthroughCluster };

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { MeshConfig } from "#api/istio/mesh-config.ts";
+import type { ClientTLSSettings } from "#api/istio/traffic-policy.ts";
 import { createAuthority } from "#base/testing/certificate.ts";
 import { eventually } from "../support/eventually.ts";
 import type { Call, Result } from "./caller.ts";
@@ -50,6 +51,7 @@ beforeAll(async () => {
       { name: "failing" },
       { name: "narrow" },
     ],
+    names: { "here.example.com": "@plain-v1-0" },
     istio: [
       `
 apiVersion: networking.istio.io/v1
@@ -324,6 +326,38 @@ describe("MeshConfig", () => {
     await becomes({}, to(8080), ({ status }) => status === 200);
     await becomes({ outboundTrafficPolicy: { mode: "REGISTRY_ONLY" } }, to(9080), ({ status }) => status === 502);
     await expect(to(8080)()).rejects.toThrow(/hang up|reset/);
+  });
+
+  describe("outboundTrafficPolicy ALLOW_ANY_DYNAMIC_DNS", () => {
+    const lookingUp = (tls?: ClientTLSSettings): MeshConfig => ({
+      outboundTrafficPolicy: { mode: "ALLOW_ANY_DYNAMIC_DNS", ...(tls && { tls }) },
+    });
+    const to = (port: number, call?: Call) => () => send(`here.example.com:${port}/`, { fresh: true, ...call });
+
+    test("plain HTTP goes to the host that it is for, whatever address was dialled", async () => {
+      const before = await becomes({}, to(8080), ({ status }) => status === 200);
+      expect(before.seen?.pod).toBe("stranger");
+      await becomes(lookingUp(), to(8080), ({ seen }) => seen?.pod === "plain-v1-0");
+      const onServicePort = await to(9080, { host: "here.example.com:8080" })();
+      expect(onServicePort.seen?.pod).toBe("plain-v1-0");
+      expect((await send("nowhere.example.com:8080/", { fresh: true })).status).toBe(503);
+      expect((await send("plain:9080/")).status).toBe(200);
+    });
+
+    test("other bytes go to the address that was dialled, though the server speaks first", async () => {
+      await becomes(lookingUp(), to(8080), ({ seen }) => seen?.pod === "plain-v1-0");
+      const socket = await world.caller("caller").connect("here.example.com", 9000);
+      expect(await greeting(socket)).toBe("stranger");
+    });
+
+    test("tls asks for the request's host, and checks it unless told", async () => {
+      const skipping = lookingUp({ mode: "SIMPLE", insecureSkipVerify: true });
+      await becomes(skipping, to(8444), ({ seen }) => seen?.pod === "plain-v1-0");
+      expect(world.backends.handshakes.at(-1)).toMatchObject({ pod: "plain-v1-0", serverName: "here.example.com" });
+      await becomes(lookingUp({ mode: "SIMPLE" }), to(8444), ({ status }) => status === 503);
+      const failures = /^cluster\.AllowAnyDynamicDNSCluster;?\.ssl\.fail_verify_error$/;
+      expect(await world.envoy("caller").sumOf(failures)).toBeGreaterThan(0);
+    });
   });
 
   test("h2UpgradePolicy", async () => {

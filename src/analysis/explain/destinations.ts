@@ -3,7 +3,13 @@ import { typeUrls } from "#proto/encoded.ts";
 import { HealthStatus } from "#proto/gen/envoy/config/core/v3/health_check_pb.js";
 import type { ClusterLoadAssignment } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { LbEndpoint } from "#proto/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
-import { blackHoleCluster, parseClusterName, passthroughCluster, virtualInbound } from "#translate/names.ts";
+import {
+  blackHoleCluster,
+  lookedUpCluster,
+  parseClusterName,
+  passthroughCluster,
+  virtualInbound,
+} from "#translate/names.ts";
 import { resourceOf } from "#translate/proxy-resources.ts";
 import { type ExplainContext, portReasons, ruleReasons } from "./context.ts";
 import { decodedListener, terminalOf } from "./decoded.ts";
@@ -69,6 +75,7 @@ function assignmentOf({ resources }: ExplainContext, cluster: Cluster): ClusterL
 /** What a cluster is, in words. */
 function clusterText(cluster: Cluster, name: string): string {
   if (name === blackHoleCluster) return "no address: the connection is refused";
+  if (name === lookedUpCluster) return "the address that Envoy gets from DNS for the request's host";
   if (name === passthroughCluster) return "the address that the program chose, unchanged";
   const { case: kind, value } = cluster.clusterDiscoveryType;
   if (kind !== "type") return "";

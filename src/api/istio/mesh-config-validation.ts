@@ -8,7 +8,7 @@ import { validateLocality, validateZones } from "./load-balancer-validation.ts";
 import type { MeshConfig } from "./mesh-config.ts";
 import type { MeshProxyConfig } from "./mesh-proxy-config.ts";
 import { type Errors, validateExportTo } from "./names.ts";
-import { validateOutliers } from "./traffic-policy-validation.ts";
+import { validateClientTls, validateOutliers } from "./traffic-policy-validation.ts";
 
 const exportLists = [
   "defaultServiceExportTo",
@@ -48,6 +48,7 @@ function* validateProxyConfig({ drainDuration, connectionSettings = {} }: MeshPr
 export function* validateMeshConfig(config: MeshConfig, path: FieldPath): Errors {
   if (config.rootNamespace) yield* validateNamed("label", config.rootNamespace, path.field("rootNamespace"));
   for (const name of exportLists) yield* validateExportTo(config[name], undefined, path.field(name), { nobody: true });
+  yield* validateClientTls(config.outboundTrafficPolicy?.tls, undefined, path.field("outboundTrafficPolicy", "tls"));
   const { defaultHttpRetryPolicy: retries, localityLbSetting: locality, defaultTrafficPolicy: policy = {} } = config;
   if (retries) yield* validateRetries(retries, path.field("defaultHttpRetryPolicy"));
   if (locality) yield* validateLocality(locality, path.field("localityLbSetting"));

@@ -16,7 +16,12 @@ import { ConnectionPoolSettings, istioName, TcpKeepalive } from "./common.ts";
 import { HTTPRetry } from "./http-route.ts";
 import { MeshProxyConfig } from "./mesh-proxy-config.ts";
 import { ProtocolFlags } from "./protocol-flags.ts";
-import { LocalityLoadBalancerSetting, OutlierDetection, ZoneAwareLoadBalancerSetting } from "./traffic-policy.ts";
+import {
+  ClientTLSSettings,
+  LocalityLoadBalancerSetting,
+  OutlierDetection,
+  ZoneAwareLoadBalancerSetting,
+} from "./traffic-policy.ts";
 
 const exportTo = (what: string) =>
   list(
@@ -103,7 +108,11 @@ export const meshConfigFields = {
     "What becomes of traffic to hosts that the registry does not know.",
     {},
     {
-      mode: choice("ALLOW_ANY, the default, passes it on; REGISTRY_ONLY drops it.", ["ALLOW_ANY", "REGISTRY_ONLY"]),
+      mode: choice(
+        "ALLOW_ANY, the default, passes it on; REGISTRY_ONLY drops it; ALLOW_ANY_DYNAMIC_DNS looks up hosts of plain HTTP requests and passes all else on.",
+        ["ALLOW_ANY", "REGISTRY_ONLY", "ALLOW_ANY_DYNAMIC_DNS"],
+      ),
+      tls: described("How requests whose host was looked up use TLS, for ALLOW_ANY_DYNAMIC_DNS.", ClientTLSSettings),
     },
   ),
   inboundTrafficPolicy: object(

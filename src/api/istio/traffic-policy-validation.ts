@@ -33,7 +33,11 @@ function* validateCredential(name: string, namespace: string | undefined, path: 
   }
 }
 
-function* validateClientTls(
+/**
+ * Checks how connections to a destination use TLS.
+ * @param namespace of the object that says so; absent where it has none.
+ */
+export function* validateClientTls(
   tls: ClientTLSSettings | undefined,
   namespace: string | undefined,
   path: FieldPath,

@@ -120,8 +120,11 @@ export function httpOptions(upstream: UpstreamProtocol): Record<string, Any> {
   return { [optionsKey]: anyPack(HttpProtocolOptionsSchema, options) };
 }
 
-/** HTTP options of the clusters that pass connections through: whatever the caller speaks, closed after idling. */
-export function passthroughOptions(): Record<string, Any> {
+/**
+ * HTTP options of the clusters that pass connections through: whatever the caller speaks, closed after idling.
+ * @param names what requests' hosts are taken for within TLS.
+ */
+export function passthroughOptions(names?: UpstreamProtocol["names"]): Record<string, Any> {
   const pool: ConnectionPoolSettings = { http: { useClientProtocol: true, idleTimeout: "5m" } };
-  return httpOptions({ protocol: "Auto", pool, h2Upgrade: "DO_NOT_UPGRADE", sniffing: true });
+  return httpOptions({ protocol: "Auto", pool, h2Upgrade: "DO_NOT_UPGRADE", sniffing: true, names });
 }

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { parseDuration } from "#base/duration.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import { TrafficDirection } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
@@ -9,15 +10,18 @@ import {
   type ListenerFilter,
 } from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { listenAddress, socketAddress } from "../address.ts";
 import { singleTarget, type TcpChain } from "../connections/chain.ts";
 import { noDuration, protoDuration } from "../duration.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
 import { blackHoleCluster, listenerName, outboundPort, virtualOutbound } from "../names.ts";
+import { routeDefaults } from "../routes/rule.ts";
+import { catchAll } from "../routes/virtual-host.ts";
 import type { UnclaimedTraffic } from "../unclaimed.ts";
 import { listenerAccessLog } from "./access-log.ts";
 import { connectionFilters } from "./connection-filters.ts";
-import { httpInspector, httpManager, plainHttp, tlsInspector } from "./network.ts";
+import { httpInspector, httpManager, originalDestination, plainHttp, tlsInspector } from "./network.ts";
 import type { ListenerPlan } from "./plan.ts";
 import { wildcardAddress } from "./slots.ts";
 
@@ -44,9 +48,9 @@ function isHttpOnly({ address, route, tcp }: ListenerPlan): boolean {
   return route !== undefined && tcp.length === 0 && address !== wildcardAddress;
 }
 
-function httpChain(plan: ListenerPlan, route: string, mesh: MeshSettings): FilterChain {
+function httpChain(plan: ListenerPlan, route: string, unclaimed: UnclaimedTraffic, mesh: MeshSettings): FilterChain {
   const statPrefix = `outbound_${listenerName(plan.address, plan.port)};`;
-  const { grpcWeb, dynamicDns } = plan;
+  const { grpcWeb, dynamicDns = unclaimed.looksUp } = plan;
   return create(FilterChainSchema, {
     // Anything else on the port is not for the HTTP services there, such as TLS to a host outside of the mesh.
     ...(!isHttpOnly(plan) && {
@@ -84,7 +88,7 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
     if (filterChainMatch) matching.push(made);
     else rest = made;
   }
-  if (plan.route !== undefined) matching.push(httpChain(plan, plan.route, mesh));
+  if (plan.route !== undefined) matching.push(httpChain(plan, plan.route, unclaimed, mesh));
   if (isHttpOnly(plan)) return { filterChains: matching };
   if (matching.length === 0 && rest) return { filterChains: [rest] };
   return {
@@ -108,6 +112,42 @@ export function outboundListener(plan: ListenerPlan, unclaimed: UnclaimedTraffic
   });
 }
 
+/** The chain for plain HTTP on ports that no service has, whose hosts are looked up. */
+function lookupChain(unclaimed: UnclaimedTraffic, mesh: MeshSettings): FilterChain {
+  const host = catchAll(unclaimed, routeDefaults(mesh));
+  const routes = create(RouteConfigurationSchema, {
+    name: host.name,
+    virtualHosts: [host],
+    validateClusters: false,
+  });
+  const statPrefix = `outbound_${virtualOutbound}_${host.name};`;
+  return create(FilterChainSchema, {
+    name: "virtualOutbound-catchall-tcp-http",
+    filterChainMatch: { applicationProtocols: plainHttp(mesh) },
+    filters: [
+      httpManager({ statPrefix, routes: { kind: "inline", routes }, side: "outbound", dynamicDns: true }, mesh),
+    ],
+  });
+}
+
+/**
+ * How long a connection's first bytes may take where HTTP is looked for on every port, unless the mesh says how long.
+ * Without an end, a caller would never hear a server that speaks first.
+ */
+const sniffingTime = "1s";
+
+/** What tells HTTP apart before a connection goes to any other listener. */
+function sniffing({ looksUp }: UnclaimedTraffic, { protocolDetectionTimeout }: MeshSettings) {
+  if (!looksUp) return {};
+  const limited = (parseDuration(protocolDetectionTimeout) ?? 0) > 0;
+  return {
+    // What comes after a filter that takes too long is left out, and without the address a connection would end here.
+    listenerFilters: [originalDestination(), httpInspector()],
+    listenerFiltersTimeout: protoDuration(limited ? protocolDetectionTimeout : sniffingTime),
+    continueOnListenerFiltersTimeout: true,
+  };
+}
+
 /** The listener that takes redirected connections and hands them to the others; what none claims it passes on. */
 export function virtualOutboundListener(
   unclaimed: UnclaimedTraffic,
@@ -126,7 +166,12 @@ export function virtualOutboundListener(
     useOriginalDst: true,
     trafficDirection: TrafficDirection.OUTBOUND,
     maxConnectionsToAcceptPerSocketEvent: 1,
-    filterChains: [blackHole, unclaimedChain("virtualOutbound-catchall-tcp", unclaimed, mesh)],
+    filterChains: [
+      blackHole,
+      ...(unclaimed.looksUp ? [lookupChain(unclaimed, mesh)] : []),
+      unclaimedChain("virtualOutbound-catchall-tcp", unclaimed, mesh),
+    ],
+    ...sniffing(unclaimed, mesh),
     accessLog: listenerAccessLog(mesh),
     ...(transparent && { transparent }),
   });

@@ -6,7 +6,7 @@ import {
   VirtualHostSchema,
 } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { noDuration } from "../duration.ts";
-import { clusterName } from "../names.ts";
+import { clusterName, lookedUpCluster } from "../names.ts";
 import { isDropped, type UnclaimedTraffic } from "../unclaimed.ts";
 import { hashPolicies } from "./hash-policy.ts";
 import { routeMatch } from "./match.ts";
@@ -55,10 +55,11 @@ export function virtualHost(
   });
 }
 
-/** The last virtual host of an outbound route configuration: on to where the client wanted to go, or 502. */
+/** The last virtual host of an outbound route configuration: on to where the client wanted to go, to the host that it asked for, or 502. */
 export function catchAll(unclaimed: UnclaimedTraffic, defaults: RouteDefaults): VirtualHost {
   const allowed = !isDropped(unclaimed);
-  const name = allowed ? "allow_any" : "block_all";
+  const { looksUp } = unclaimed;
+  const name = looksUp ? "allow_any_dynamic_dns" : allowed ? "allow_any" : "block_all";
   const route = create(RouteSchema, {
     name,
     match: routeMatch(undefined),
@@ -66,7 +67,7 @@ export function catchAll(unclaimed: UnclaimedTraffic, defaults: RouteDefaults): 
       ? {
           case: "route",
           value: {
-            clusterSpecifier: { case: "cluster", value: unclaimed.cluster },
+            clusterSpecifier: { case: "cluster", value: looksUp ? lookedUpCluster : unclaimed.cluster },
             timeout: noDuration,
             maxGrpcTimeout: noDuration,
           },
