@@ -2,7 +2,7 @@
  * How the node's agent starts proxies: settings of the mesh, of ProxyConfigs and of Pods, and patches of the bootstrap. Names of
  * groups are those of Istio's references "ProxyConfig" and "EnvoyFilter".
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { envoyFilter } from "#api/istio/envoy-filter.ts";
 import type { Mesh } from "#api/weft/mesh.ts";
@@ -144,6 +144,8 @@ async function setDefaults(defaultConfig: NonNullable<Mesh["spec"]["defaultConfi
 const defaults = {
   concurrency: 2,
   drainDuration: "30s",
+  fileFlushInterval: "0.25s",
+  fileFlushMinSizeKb: 32,
   tracingServiceName: "CANONICAL_NAME_ONLY",
   proxyMetadata: { ISTIO_META_TEAM: "mesh", COLOUR: "mesh" },
   runtimeValues: { "envoy.reloadable_features.test_feature_false": "true", "re2.max_program_size.error_level": "" },
@@ -192,7 +194,7 @@ beforeAll(async () => {
   await createGateway();
   const annotation = {
     "proxy.istio.io/config":
-      'concurrency: 4\nproxyMetadata: { COLOUR: pod, ISTIO_META_TEAM: pod, ISTIO_META_ENABLE_SELF_DISCOVERY: "true" }',
+      'concurrency: 4\nserviceCluster: ours\nterminationDrainDuration: 8s\nproxyMetadata: { COLOUR: pod, ISTIO_META_TEAM: pod, ISTIO_META_ENABLE_SELF_DISCOVERY: "true" }',
   };
   for (const name of ["plain", "patched", "doubled", "held"]) await world.create(podOf(name));
   await world.create(podOf("picked", annotation));
@@ -213,6 +215,17 @@ describe("ProxyConfig", () => {
     expect(node).toMatchObject({ cluster: "plain", metadata: { TEAM: "mesh" } });
     const { pid } = world.start(await world.ready("shop", "plain"), "istio-proxy");
     expect(readFileSync(`/proc/${pid}/environ`, "utf8").split("\0")).toContain("COLOUR=mesh");
+  });
+
+  test("fileFlushInterval and fileFlushMinSizeKb: how logs are written", async () => {
+    expect((await infoOf("plain")).command_line_options).toMatchObject({ file_flush_interval: "0.250s" });
+    // Envoy does not tell the size; it would not have started with a flag that it does not know.
+    const { pid } = world.start(await world.ready("shop", "plain"), "istio-proxy");
+    expect(readFileSync(`/proc/${pid}/cmdline`, "utf8")).toContain("--file-flush-min-size-kb\x0032\x00");
+  });
+
+  test("serviceCluster goes before tracingServiceName", async () => {
+    expect((await infoOf("picked")).node).toMatchObject({ cluster: "ours" });
   });
 
   test("runtimeValues and proxyStatsMatcher", async () => {
@@ -334,5 +347,20 @@ describe("changes", () => {
       return options["drain_time"] === "20s";
     });
     await eventually("the proxy is current", due("True"));
+  });
+});
+
+describe("removal", () => {
+  test("terminationDrainDuration: a proxy outlives its application for so long", async () => {
+    const at = { namespace: "shop", name: "picked" };
+    const pod = await world.ready("shop", "picked");
+    const [app, proxy] = ["app", "istio-proxy"].map((name) => world.start(pod, name).pid);
+    const runs = (pid = 0): boolean => existsSync(`/proc/${pid}`);
+    const began = performance.now();
+    await world.pods.delete(at, { gracePeriodSeconds: 60 });
+    await eventually("the application has ended", () => !runs(app));
+    await eventually("the proxy has ended", () => !runs(proxy));
+    // Without it, the proxy would have gone after the usual five seconds.
+    expect(performance.now() - began).toBeGreaterThan(7900);
   });
 });
