@@ -102,6 +102,22 @@ describe("what a change would do", () => {
     expect(diffMesh(openMesh(now), now, [page], { put: [wrong], removed: [] }).changes).toEqual([]);
   });
 
+  test("labels of a namespace, where discoverySelectors ask for them", () => {
+    const namespace = (labels: object): PlacedObject => {
+      return { object: complete({ kind: "Namespace", metadata: { name: "shop", labels } }), cluster: "east" };
+    };
+    const spec = { discoverySelectors: [{ matchLabels: { mesh: "on" } }] };
+    const mesh = own({ kind: "Mesh", metadata: { name: "default" }, spec });
+    const now = edited(snapshot, { put: [mesh, namespace({ mesh: "on" })], removed: [] });
+    const diff = diffMesh(openMesh(now), now, [page], { put: [namespace({})], removed: [] });
+    const gone = ["details", "reviews"].map(
+      (name) => `cluster outbound|9080||${name}.shop.svc.cluster.local removed: page.shop`,
+    );
+    expect(told(diff.changes)).toEqual(expect.arrayContaining(gone));
+    const later = edited(now, { put: [namespace({})], removed: [] });
+    expect(diffMesh(openMesh(later), later, [page], { put: [timeout], removed: [] }).changes).toEqual([]);
+  });
+
   test("what says the same changes nothing", () => {
     const diff = diffMesh(openMesh(snapshot), snapshot, [page], { put: [...snapshot], removed: [] });
     expect(told(diff.changes)).toEqual([]);
