@@ -1,3 +1,4 @@
+import { fittingWeights } from "../weights.ts";
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { TrafficPolicy } from "#api/istio/traffic-policy.ts";
 import type { TCPRoute, TLSRoute } from "#api/istio/virtual-service.ts";
@@ -88,9 +89,10 @@ function routeTarget(route: RouteDestinations, port: number, { ref }: Connection
   if (only && others.length === 0) {
     return { ...singleTarget(destinationCluster(only.destination, port, known)), ...settings };
   }
-  const [first, ...rest] = route
+  const weighed = route
     .map(({ destination, weight = 0 }) => ({ cluster: destinationCluster(destination, port, known), weight }))
     .filter(({ weight }) => weight > 0);
+  const [first, ...rest] = fittingWeights(weighed);
   if (!first) return singleTarget(blackHoleCluster);
   return { clusters: [first, ...rest], statPrefix: `${ref.name}.${ref.namespace}`, ...settings };
 }

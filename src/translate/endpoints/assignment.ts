@@ -9,6 +9,7 @@ import {
 import type { LbEndpointSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import { pipe, socketAddress } from "../address.ts";
 import { istioMetadata } from "../metadata.ts";
+import { fittingWeights } from "../weights.ts";
 import type { EndpointGroup } from "./locality.ts";
 
 /** The first label of those that is set. */
@@ -48,11 +49,11 @@ function lbEndpoint(endpoint: Endpoint): MessageInitShape<typeof LbEndpointSchem
 export function loadAssignment(clusterName: string, groups: readonly EndpointGroup[]): ClusterLoadAssignment {
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
-    endpoints: groups.map(({ locality: { region, zone, subzone }, priority, weight, endpoints }) => ({
+    endpoints: fittingWeights(groups).map(({ locality: { region, zone, subzone }, priority, weight, endpoints }) => ({
       ...(region !== "" && { locality: { region, zone, subZone: subzone } }),
       priority,
       loadBalancingWeight: weight,
-      lbEndpoints: endpoints.map(lbEndpoint),
+      lbEndpoints: fittingWeights(endpoints).map(lbEndpoint),
     })),
   });
 }

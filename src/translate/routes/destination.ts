@@ -1,3 +1,4 @@
+import { fittingWeights } from "../weights.ts";
 import type { Destination } from "#api/istio/common.ts";
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { HTTPRouteDestination } from "#api/istio/http-route.ts";
@@ -95,7 +96,8 @@ export function routeTarget(
     const value = destinationCluster(first.destination, listenerPort, known);
     return { clusterSpecifier: { case: "cluster", value }, hashPolicy };
   }
-  const clusters = taking.map((destination) => clusterWeight(destination, listenerPort, known));
+  const weighed = fittingWeights(taking.map((destination) => ({ ...destination, weight: destination.weight ?? 0 })));
+  const clusters = weighed.map((destination) => clusterWeight(destination, listenerPort, known));
   const value = create(WeightedClusterSchema, { clusters });
   return { clusterSpecifier: { case: "weightedClusters", value }, hashPolicy };
 }
