@@ -30,9 +30,19 @@ describe("parents", () => {
       { parentRefs: [parent, { ...parent, sectionName: "b" }] },
       "spec.parentRefs[1].sectionName: Required value: where a parent is named twice",
     ],
+    // Ports tell parents apart in the experimental channel only.
+    [
+      { parentRefs: [80, 81].map((port) => ({ ...parent, port })) },
+      'spec.parentRefs[1].sectionName: Duplicate value: ""',
+    ],
     [{ parentRefs: [{}] }, "spec.parentRefs[0].name: Required value"],
   ])("%j", (spec, error) => {
     expect(errorsOf("HTTPRoute", spec)).toEqual([error]);
+  });
+
+  test("two listeners of one Gateway are two parents", () => {
+    const parentRefs = ["a", "b"].map((sectionName) => ({ ...parent, sectionName }));
+    expect(errorsOf("HTTPRoute", { parentRefs })).toEqual([]);
   });
 });
 

@@ -168,4 +168,9 @@ describe("BackendTLSPolicy", () => {
   ])("%j", (spec, error) => {
     expect(errorsOf("BackendTLSPolicy", spec)).toEqual([error]);
   });
+
+  test("two ports of one Service are two targets", () => {
+    const targetRefs = ["a", "b"].map((sectionName) => ({ ...target, sectionName }));
+    expect(errorsOf("BackendTLSPolicy", { targetRefs, validation })).toEqual([]);
+  });
 });

@@ -781,9 +781,29 @@ describe("ServiceEntry", () => {
       }),
       "spec.hosts: TCP connections to the addresses cannot be told apart by host; use one host",
     ],
+    [
+      entry({ endpoints: [{ network: "n1" }] }),
+      "spec.endpoints[0].address: not set; the workload is reached through the network n1's gateway",
+    ],
+    [
+      entry({ resolution: "NONE", ports: [...ports, { number: 81, name: "tcp", protocol: "TCP" }] }),
+      "spec.ports[1]: connections that are plain TCP need addresses to be told apart",
+    ],
+    [
+      entry({ resolution: "NONE", ports: [{ number: 81, name: "any" }] }),
+      "spec.ports[0]: connections that are plain TCP need addresses to be told apart",
+    ],
   ];
   test.each(warnings)("warnings: %j", (spec, warning) => {
     expect(admit("ServiceEntry", spec)).toMatchObject({ errors: [], warnings: [warning] });
+  });
+
+  test("plain TCP without addresses is warned of only where none will be given", () => {
+    const tcp = { ports: [{ number: 81, name: "tcp", protocol: "TCP" }] };
+    const off = { labels: { "networking.istio.io/enable-autoallocate-ip": "False" } };
+    expect(admit("ServiceEntry", entry(tcp)).warnings).toEqual([]);
+    expect(admit("ServiceEntry", entry({ ...tcp, addresses: ["1.1.1.1"] }), off).warnings).toEqual([]);
+    expect(admit("ServiceEntry", entry(tcp), off).warnings).toHaveLength(1);
   });
 });
 

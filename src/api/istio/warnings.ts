@@ -4,10 +4,11 @@ import type { DestinationRule } from "./destination-rule.ts";
 import type { Gateway } from "./gateway.ts";
 import { isCipherSuite } from "./cipher-suites.ts";
 import { protocolOf } from "./protocol.ts";
+import { takesAddresses } from "./address-allocation.ts";
 import type { ServiceEntry } from "./service-entry.ts";
 import type { IstioEgressListener, Sidecar } from "./sidecar.ts";
 import type { LoadBalancerSettings, OutlierDetection, PortTrafficPolicy, TrafficPolicy } from "./traffic-policy.ts";
-import type { WorkloadEntry } from "./workload-entry.ts";
+import type { WorkloadEntry, WorkloadEntrySpec } from "./workload-entry.ts";
 
 /** What checks tell of an object that is accepted all the same. */
 export type Warnings = Generator<string, void>;
@@ -121,9 +122,19 @@ export function* sidecarWarnings({ metadata, spec }: Sidecar): Warnings {
   }
 }
 
+/** Ports whose connections name no host, of entries that have no addresses and are given none. */
+function* addressWarnings({ metadata, spec }: ServiceEntry, path: FieldPath): Warnings {
+  if (spec.addresses?.length || takesAddresses(spec, metadata.labels)) return;
+  for (const [index, { protocol = "" }] of (spec.ports ?? []).entries()) {
+    if (protocol !== "" && protocol !== "TCP") continue;
+    yield warning(path.field("ports").item(index), "connections that are plain TCP need addresses to be told apart");
+  }
+}
+
 /** What Istio warns of in a ServiceEntry. */
-export function* serviceEntryWarnings({ spec }: ServiceEntry): Warnings {
+export function* serviceEntryWarnings(entry: ServiceEntry): Warnings {
   const path = FieldPath.root.field("spec");
+  const { spec } = entry;
   const { hosts, addresses = [], ports = [], resolution = "NONE" } = spec;
   if (spec.workloadSelector) {
     yield* selectorWarnings(spec.workloadSelector.labels, path.field("workloadSelector"));
@@ -139,10 +150,18 @@ export function* serviceEntryWarnings({ spec }: ServiceEntry): Warnings {
   if (dns && addresses.length > 0 && hosts.length > 1 && tcp) {
     yield warning(path.field("hosts"), "TCP connections to the addresses cannot be told apart by host; use one host");
   }
+  yield* addressWarnings(entry, path);
+  for (const [index, endpoint] of (spec.endpoints ?? []).entries()) {
+    yield* workloadWarnings(endpoint, path.field("endpoints").item(index));
+  }
+}
+
+function* workloadWarnings({ address, network }: WorkloadEntrySpec, path: FieldPath): Warnings {
+  if (address) return;
+  yield warning(path.field("address"), `not set; the workload is reached through the network ${network}'s gateway`);
 }
 
 /** What Istio warns of in a WorkloadEntry. */
-export function* workloadEntryWarnings({ spec }: WorkloadEntry): Warnings {
-  if (!spec.address)
-    yield `spec.address: not set; the workload is reached through the network ${spec.network}'s gateway`;
+export function workloadEntryWarnings({ spec }: WorkloadEntry): Warnings {
+  return workloadWarnings(spec, FieldPath.root.field("spec"));
 }

@@ -1,6 +1,7 @@
+import { takesAddresses } from "#api/istio/address-allocation.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import { isWildcard } from "#api/istio/hosts.ts";
-import type { ResourceObject } from "#api/meta.ts";
+import type { ResourceObject, StringMap } from "#api/meta.ts";
 
 /** An address that an entry's host was given, as its status has it. */
 export interface HostAddress {
@@ -21,13 +22,10 @@ export interface AddressedEntry {
   readonly written: readonly string[];
 }
 
-const optOut = "networking.istio.io/enable-autoallocate-ip";
-
 /** Hosts that need addresses, by the rules of Istio's automatic allocation. */
-function hostsOf(spec: ServiceEntrySpec, label: string | undefined): readonly string[] {
-  const { resolution = "NONE", addresses = [], hosts } = spec;
-  // Without resolution a proxy goes to the address that was called, which here would be nobody's.
-  if (resolution === "NONE" || addresses.length > 0 || label?.toLowerCase() === "false") return [];
+function hostsOf(spec: ServiceEntrySpec, labels: StringMap | undefined): readonly string[] {
+  if (!takesAddresses(spec, labels)) return [];
+  const { resolution, hosts } = spec;
   return [...new Set(hosts.filter((host) => resolution === "DYNAMIC_DNS" || !isWildcard(host)))];
 }
 
@@ -40,7 +38,7 @@ export function addressedEntry(object: ResourceObject): AddressedEntry {
     namespace,
     name,
     created: creationTimestamp,
-    hosts: hostsOf(spec, labels?.[optOut]),
+    hosts: hostsOf(spec, labels),
     given: addresses.flatMap(({ host, value }) => (host === undefined || value === undefined ? [] : [{ host, value }])),
     written: spec.addresses ?? [],
   };
