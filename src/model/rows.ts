@@ -38,6 +38,8 @@ export interface ServiceRow {
   readonly gatewayOf: string;
   /** The port of such a gateway by the label `networking.istio.io/gatewayPort`; empty where there is none. */
   readonly gatewayPort: string;
+  /** Whether it has the label by which Gateways that select its Pods say the Pods' ports, not its own. */
+  readonly podPorts: boolean;
   /** Where it is reached from other networks: addresses or names of its load balancer, and its external addresses. */
   readonly externalAddresses: readonly string[];
   readonly spec: ServiceSpec;
@@ -213,6 +215,7 @@ export function serviceRow(object: ResourceObject, cluster: string): ServiceRow 
     distribution: annotations[distributionAnnotation] ?? "",
     gatewayOf: labels[networkLabel] ?? "",
     gatewayPort: labels["networking.istio.io/gatewayPort"] ?? "",
+    podPorts: labels["experimental.istio.io/disable-gateway-port-translation"] !== undefined,
     externalAddresses: externalAddresses(object),
     spec: {
       type: spec.type,

@@ -50,6 +50,8 @@ export interface Service {
   readonly prefers?: "zone" | "node";
   /** Only endpoints on the caller's node are called. */
   readonly nodeLocal: boolean;
+  /** Present where Gateways that select its Pods say the Pods' ports, not the service's. */
+  readonly podPorts?: true;
   /** The host that an ExternalName service stands for, which may be another alias; present where `resolution` is ALIAS. */
   readonly externalName?: string;
   /** Names of which the certificates of its servers must have one; empty where that is not said. */
@@ -182,6 +184,7 @@ export function mergeServices(
       distributionOf(oldest.cluster, oldest.namespace),
     ]),
     nodeLocal: oldest.spec.internalTrafficPolicy === "Local",
+    ...(oldest.podPorts && { podPorts: true }),
     ...(externalName !== undefined && { externalName }),
     subjectAltNames: [],
     created: oldest.created,

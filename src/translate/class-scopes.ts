@@ -152,7 +152,11 @@ export function classScopes({
     Object.fromEntries(
       workloads.inboundPorts
         .get(inboundOf(view))
-        .flatMap(({ port, targets }) => targets.map((target) => [String(target.port), port] as const)),
+        .flatMap(({ port, targets }) =>
+          targets
+            .filter(({ service }) => services.service.get(service)?.podPorts !== true)
+            .map((target) => [String(target.port), port] as const),
+        ),
     );
 
   /** Ports on which callers of a gateway may speak HTTP/3, as its Services have them. */

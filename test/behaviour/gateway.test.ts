@@ -3,6 +3,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Call, Result } from "./caller.ts";
+import { eventually } from "../support/eventually.ts";
 import { World } from "./world.ts";
 
 function answer(name: string, hosts: string, text: string, more = ""): string {
@@ -174,5 +175,36 @@ describe("VirtualService gateways", () => {
   test("routes for a gateway are not the sidecars'", async () => {
     const { seen } = await world.caller("caller").send("http://page:9080/nothing");
     expect(seen?.pod).toMatch(/^page-v1-/);
+  });
+});
+
+describe("experimental.istio.io/disable-gateway-port-translation", () => {
+  const service = (labels: string) => `
+apiVersion: v1
+kind: Service
+metadata: { name: translated, namespace: edge, labels: { ${labels} } }
+spec:
+  selector: { istio: ingress }
+  clusterIP: 10.110.9.9
+  ports: [{ name: http, port: 8093, targetPort: 8094 }]`;
+
+  test("a server's port is the Service's, or with the label the Pods' own", async () => {
+    world.apply(service(""), "east");
+    world.apply(`
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: translated, namespace: edge }
+spec:
+  selector: { istio: ingress }
+  servers: [{ port: { number: 8093, name: http-translated, protocol: HTTP }, hosts: [translated.example.com] }]`);
+    world.apply(answer("translated", "translated.example.com", "translated").replace("edge/edge", "edge/translated"));
+    // A port that is not listened on refuses.
+    const answering = async (port: number): Promise<string | undefined> =>
+      (await ask(port, "translated.example.com", "/", { fresh: true }).catch(() => undefined))?.text;
+    await eventually("the Pods' port answers", async () => (await answering(8094)) === "translated");
+    expect(await answering(8093)).toBeUndefined();
+    world.apply(service("experimental.istio.io/disable-gateway-port-translation: 'false'"), "east");
+    await eventually("the server's own port answers", async () => (await answering(8093)) === "translated");
+    await eventually("the other is closed", async () => (await answering(8094)) === undefined);
   });
 });
