@@ -49,7 +49,7 @@ function objectOf(node: SchemaNode, properties: Readonly<Record<string, SchemaNo
   const groups = (node[keyword.oneOf] as readonly (readonly string[])[] | undefined) ?? [];
   const names = Object.keys(properties);
   // The deeper, the fewer fields: objects stay small, and over many runs every field is met.
-  const share = Math.max(1, Math.ceil(names.length / (depth + 1)));
+  const share = Math.ceil(names.length / (depth + 1));
   return fc
     .subarray(names, { maxLength: share })
     .chain((chosen) => {

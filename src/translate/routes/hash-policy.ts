@@ -23,18 +23,18 @@ function cookiePolicy(cookie: NonNullable<ConsistentHashLB["httpCookie"]>): Rout
   });
 }
 
-/** What of a request decides its host; empty when the hash names nothing. */
+/** What of a request decides its host; empty when the hash names nothing, or has an empty name, which Envoy refuses. */
 export function hashPolicies(hash: ConsistentHashLB | undefined): RouteAction_HashPolicy[] {
-  if (hash?.httpHeaderName !== undefined) {
+  if (hash?.httpHeaderName) {
     const value = { headerName: hash.httpHeaderName };
     return [create(RouteAction_HashPolicySchema, { policySpecifier: { case: "header", value } })];
   }
-  if (hash?.httpCookie) return [cookiePolicy(hash.httpCookie)];
+  if (hash?.httpCookie?.name) return [cookiePolicy(hash.httpCookie)];
   if (hash?.useSourceIp !== undefined) {
     const value = { sourceIp: hash.useSourceIp };
     return [create(RouteAction_HashPolicySchema, { policySpecifier: { case: "connectionProperties", value } })];
   }
-  if (hash?.httpQueryParameterName !== undefined) {
+  if (hash?.httpQueryParameterName) {
     const value = { name: hash.httpQueryParameterName };
     return [create(RouteAction_HashPolicySchema, { policySpecifier: { case: "queryParameter", value } })];
   }
