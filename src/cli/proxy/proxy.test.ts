@@ -126,7 +126,7 @@ const dump = {
             name: "80",
             virtual_hosts: [
               {
-                name: "reviews",
+                name: "80/reviews",
                 domains: ["reviews", "reviews.shop"],
                 routes: [
                   {

@@ -103,6 +103,11 @@ function routeDestination({ route, redirect, direct_response: answer }: RouteEnt
   return route.weighted_clusters.clusters.map(({ name, weight = 0 }) => `${weight} ${name}`).join(", ");
 }
 
+/** A virtual host's name, without that of its routes, which stands before it where hosts come by themselves (VHDS). */
+function hostName(routes: string, name: string): string {
+  return name.startsWith(`${routes}/`) ? name.slice(routes.length + 1) : name;
+}
+
 /** Routes: a row for each route, in the order in which they are tried. */
 export function routeTable(configs: readonly RouteConfig[]): string {
   const rows = configs.flatMap((config) =>
@@ -111,7 +116,7 @@ export function routeTable(configs: readonly RouteConfig[]): string {
       const domains = others.length === 0 ? first : `${first} + ${others.length} more`;
       return (host.routes ?? []).map((route) => [
         config.name ?? "",
-        host.name,
+        hostName(config.name ?? "", host.name),
         domains,
         routeMatch(route),
         originOf(route.metadata) || "-",
