@@ -1,6 +1,5 @@
 import { chmodSync, rmSync, statSync } from "node:fs";
-import { createConnection, isIP } from "node:net";
-import { ServerCredentials, type Server } from "@grpc/grpc-js";
+import { createConnection, isIP, type ListenOptions, type Server } from "node:net";
 import { WeftError } from "#base/errors.ts";
 
 /** Where to listen. Port 0 takes a free one. */
@@ -34,18 +33,13 @@ async function clearStale(socketPath: string): Promise<void> {
   rmSync(socketPath, { force: true });
 }
 
-/** The address as gRPC writes it. */
-export function targetOf(address: ListenAddress): string {
-  if ("socketPath" in address) return `unix:${address.socketPath}`;
-  return `${isIP(address.host) === 6 ? `[${address.host}]` : address.host}:${address.port}`;
-}
+/** Connections that may wait to be accepted: all proxies come back at once when a server starts. */
+const backlog = 4096;
 
-function bind(server: Server, target: string): Promise<number> {
+function bind(server: Server, options: ListenOptions, what: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.bindAsync(target, ServerCredentials.createInsecure(), (error, port) => {
-      if (error) reject(new WeftError("Unavailable", `cannot listen on ${target}`, error));
-      else resolve(port);
-    });
+    server.once("error", (error) => reject(new WeftError("Unavailable", `cannot listen on ${what}`, error)));
+    server.listen({ ...options, backlog }, resolve);
   });
 }
 
@@ -57,12 +51,14 @@ function bind(server: Server, target: string): Promise<number> {
 export async function listenOn(server: Server, address: ListenAddress): Promise<ListenAddress> {
   if ("socketPath" in address) {
     await clearStale(address.socketPath);
-    await bind(server, targetOf(address));
+    await bind(server, { path: address.socketPath }, address.socketPath);
     chmodSync(address.socketPath, address.mode ?? 0o600);
     return address;
   }
   if (!isLoopback(address.host)) {
     throw new WeftError("InvalidArgument", `xDS in plain text is served on loopback only, not on ${address.host}`);
   }
-  return { host: address.host, port: await bind(server, targetOf(address)) };
+  await bind(server, address, `${address.host}:${address.port}`);
+  const bound = server.address();
+  return { host: address.host, port: bound && typeof bound === "object" ? bound.port : address.port };
 }

@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import type { OutgoingHttpHeaders } from "node:http2";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +13,7 @@ import { silentLogger } from "#base/logger.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { createXdsServer, type XdsServer, type XdsServerOptions } from "./server.ts";
 import { eventually } from "./testing/envoy.ts";
-import { DeltaStream, NeverReading } from "./testing/grpc-client.ts";
+import { DeltaStream, RawStream } from "./testing/grpc-client.ts";
 import { cluster, endpoints } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";
 
@@ -123,6 +124,45 @@ describe("a stream that cannot be served ends with a status that says why", () =
     expect(await ended(large)).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   });
 
+  test("what its text holds reaches the client as it is", async () => {
+    const why = "100% of Zoë's metadata is missing \u{1f63f}, line\nbreaks too";
+    source = new TableSource(() => {
+      throw new WeftError("InvalidArgument", why);
+    });
+    await serve();
+    const client = connect();
+    client.ask({ node, typeUrl: typeUrls.cluster });
+    expect(await ended(client)).toEqual({ code: status.INVALID_ARGUMENT, details: why });
+  });
+
+  test("one whose peer goes on sending is closed", async () => {
+    await serve();
+    using raw = new RawStream(join(folder, "ads.sock"));
+    raw.ask({ typeUrl: typeUrls.cluster });
+    const [headers] = (await once(raw.stream, "response")) as [object];
+    expect(headers).toMatchObject({ "grpc-status": String(status.INVALID_ARGUMENT) });
+    await eventually("it is closed though it did not end", () => {
+      raw.ask({ typeUrl: typeUrls.cluster });
+      return raw.closed || undefined;
+    });
+  });
+
+  test("a method that there is not, a request that is not gRPC, a message that is compressed", async () => {
+    await serve();
+    const answer = async (headers: OutgoingHttpHeaders, bytes: readonly number[] = []): Promise<object> => {
+      using raw = new RawStream(join(folder, "ads.sock"), headers);
+      raw.stream.write(Buffer.from(bytes));
+      const [response] = (await once(raw.stream, "response")) as [object];
+      return response;
+    };
+    const none = { ":path": "/envoy.service.discovery.v3.AggregatedDiscoveryService/Else" };
+    const unimplemented = { ":status": 200, "grpc-status": String(status.UNIMPLEMENTED) };
+    expect(await answer(none)).toMatchObject(unimplemented);
+    expect(await answer({ "content-type": "application/json" })).toMatchObject({ ":status": 415 });
+    const compressed = await answer({ "grpc-encoding": "gzip" }, [1, 0, 0, 0, 1, 0]);
+    expect(compressed).toMatchObject({ ...unimplemented, "grpc-accept-encoding": "identity" });
+  });
+
   test("a flood of requests, while others are served", async () => {
     await serve({ limits: { requestsPerSecond: 10, requestBurst: 50 } });
     const flooder = connect();
@@ -204,7 +244,7 @@ describe("peers", () => {
     source.change(() => {
       for (let at = 0; at < 4000; at += 1) source.set("clusters", cluster(`${"long-".repeat(50)}${at}`));
     });
-    using stalled = new NeverReading(join(folder, "ads.sock"));
+    using stalled = new RawStream(join(folder, "ads.sock"));
     stalled.ask({ node, typeUrl: typeUrls.cluster });
     const reading = connect();
     reading.ask({ node: { id: "other" }, typeUrl: typeUrls.cluster });
@@ -229,13 +269,13 @@ describe("peers", () => {
     source.change(() => {
       for (let at = 0; at < 4000; at += 1) source.set("clusters", cluster(`${"long-".repeat(50)}${at}`));
     });
-    const first = cleanup.use(new NeverReading(join(folder, "ads.sock")));
+    const first = cleanup.use(new RawStream(join(folder, "ads.sock")));
     first.ask({ node, typeUrl: typeUrls.cluster });
     await eventually("it is sent", () => server.figures().messagesSent === 1 || undefined);
     const oneResponse = server.figures().bytesSent;
     const before = process.memoryUsage().arrayBuffers;
     for (let at = 0; at < 10; at += 1) {
-      cleanup.use(new NeverReading(join(folder, "ads.sock"))).ask({ node, typeUrl: typeUrls.cluster });
+      cleanup.use(new RawStream(join(folder, "ads.sock"))).ask({ node, typeUrl: typeUrls.cluster });
     }
     await eventually("all are sent", () => server.figures().messagesSent === 11 || undefined);
     expect(server.figures().bytesUnsent).toBe(11 * oneResponse);

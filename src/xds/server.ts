@@ -1,12 +1,14 @@
-import { Server, type ServerDuplexStream } from "@grpc/grpc-js";
+import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Clock } from "#base/clock.ts";
+import { WeftError } from "#base/errors.ts";
+import { GrpcStream, isGrpc, refuse } from "./grpc.ts";
 import { XdsHub, type HubOptions, type XdsFigures } from "./hub.ts";
-import { listenOn, targetOf, type ListenAddress } from "./listen.ts";
+import { Keepalive } from "./keepalive.ts";
+import { listenOn, type ListenAddress } from "./listen.ts";
 import type { Variant } from "./message.ts";
 import type { ProxyStatus, ProxyStatusSource } from "./port.ts";
-import { RequestReader, type Request } from "./request.ts";
+import { RequestReader } from "./request.ts";
 import { adsService } from "#proto/ads.ts";
-import { grpcTransport } from "./service.ts";
 
 /** What a server needs. */
 export interface XdsServerOptions extends HubOptions {
@@ -14,7 +16,7 @@ export interface XdsServerOptions extends HubOptions {
   readonly listen: readonly ListenAddress[];
   /** Milliseconds over which streams are ended when the server is disposed. */
   readonly drainMs?: number;
-  /** Milliseconds between pings to a silent connection. */
+  /** Milliseconds between pings to a connection; one that has not answered by the next is cut. */
   readonly keepaliveMs?: number;
 }
 
@@ -41,14 +43,19 @@ export async function createXdsServer(options: XdsServerOptions): Promise<XdsSer
   return server;
 }
 
-type Call = ServerDuplexStream<Buffer, Buffer>;
+const variants: Readonly<Record<string, Variant>> = {
+  [adsService.deltaAggregatedResources.path]: "delta",
+  [adsService.streamAggregatedResources.path]: "sotw",
+};
 
 /** Milliseconds that the last statuses get to leave. */
 const lastWordsMs = 20;
 
 class AdsServer implements XdsServer {
   readonly #hub: XdsHub;
-  readonly #server: Server;
+  readonly #reader = new RequestReader();
+  readonly #servers: Http2Server[] = [];
+  readonly #keepalive: Keepalive;
   readonly #clock: Clock;
   readonly #drainMs: number;
   #addresses: readonly ListenAddress[] = [];
@@ -59,18 +66,7 @@ class AdsServer implements XdsServer {
     this.#hub = new XdsHub(options);
     this.#clock = options.clock;
     this.#drainMs = drainMs;
-    this.#server = new Server({
-      "grpc.max_receive_message_length": this.#hub.limits.requestBytes,
-      "grpc.max_send_message_length": -1,
-      "grpc.max_concurrent_streams": this.#hub.limits.streamsPerConnection,
-      "grpc.keepalive_time_ms": keepaliveMs,
-      "grpc.keepalive_timeout_ms": Math.min(30_000, keepaliveMs),
-    });
-    const reader = new RequestReader();
-    this.#server.addService(adsService, {
-      deltaAggregatedResources: (call: Call) => this.#accept("delta", call, (bytes) => reader.delta(bytes)),
-      streamAggregatedResources: (call: Call) => this.#accept("sotw", call, (bytes) => reader.sotw(bytes)),
-    });
+    this.#keepalive = new Keepalive(keepaliveMs, options.clock);
   }
 
   get addresses(): readonly ListenAddress[] {
@@ -78,7 +74,11 @@ class AdsServer implements XdsServer {
   }
 
   async listen(addresses: readonly ListenAddress[]): Promise<void> {
-    for (const address of addresses) this.#addresses = [...this.#addresses, await listenOn(this.#server, address)];
+    for (const address of addresses) {
+      const server = this.#createServer();
+      this.#addresses = [...this.#addresses, await listenOn(server, address)];
+      this.#servers.push(server);
+    }
   }
 
   proxies(): readonly ProxyStatus[] {
@@ -99,18 +99,45 @@ class AdsServer implements XdsServer {
   }
 
   async #dispose(): Promise<void> {
-    for (const address of this.#addresses) this.#server.unbind(targetOf(address));
+    for (const server of this.#servers) server.close();
     const streams = this.#hub.figures().streams;
     await this.#hub.drain(this.#drainMs);
     if (streams > 0) await this.#clock.sleep(lastWordsMs);
-    this.#server.forceShutdown();
+    this.#keepalive[Symbol.dispose]();
     this.#hub[Symbol.dispose]();
   }
 
-  #accept(variant: Variant, call: Call, read: (bytes: Buffer) => Request): void {
-    const session = this.#hub.open(variant, grpcTransport(call));
-    call.on("data", (bytes: Buffer) => session.receive(() => read(bytes)));
-    call.on("end", () => session.end());
-    call.on("cancelled", () => session.end());
+  #createServer(): Http2Server {
+    const maxConcurrentStreams = this.#hub.limits.streamsPerConnection;
+    // What waits for peers is bounded over all of them, not for each.
+    const server: Http2Server = createServer({
+      maxSessionMemory: Number.MAX_SAFE_INTEGER,
+      settings: { maxConcurrentStreams },
+    });
+    server.on("session", (session) => {
+      this.#keepalive.watch(session);
+      session.on("stream", (stream, headers) => this.#accept(stream, headers));
+    });
+    return server;
+  }
+
+  #accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const transport = new GrpcStream(stream);
+    if (!isGrpc(headers)) {
+      refuse(stream);
+      return;
+    }
+    const { ":path": path = "" } = headers;
+    const variant = variants[path];
+    if (!variant) {
+      transport.end(new WeftError("Unsupported", `there is no method ${path}`));
+      return;
+    }
+    const session = this.#hub.open(variant, transport);
+    transport.follow(
+      this.#hub.limits.requestBytes,
+      (bytes) => session.receive(() => this.#reader[variant](bytes)),
+      (reason) => session.end(reason),
+    );
   }
 }

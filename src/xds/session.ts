@@ -61,7 +61,7 @@ const pushOrder: readonly TypeUrl[] = [
   typeUrls.bootstrap,
 ];
 
-/** Milliseconds that a peer has to take what it was sent when its stream is ended. */
+/** Milliseconds that a peer has to take what it was sent, and its status, when its stream is ended. */
 const lastChanceMs = 1000;
 
 /** One proxy's stream. */
@@ -183,18 +183,13 @@ export class Session {
     for (const watch of this.#watches.values()) watch.dispose();
     this.#context.left(this);
     this.#transport.end(reason);
-    this.#abandon();
+    this.#taken?.();
+    // A status waits behind what was sent: whoever does not take that must not keep it in memory, nor go on sending.
+    if (reason ?? this.#taken) this.#context.clock.after(lastChanceMs, () => this.#transport.abort());
     if (reason) {
       const fields = { node: this.#node?.id ?? "", code: reason.code, reason: messageOf(reason) };
       this.#context.logger.warn("an xDS stream was ended", fields);
     }
-  }
-
-  /** A status waits behind what was sent: whoever does not take that must not keep it in memory. */
-  #abandon(): void {
-    if (!this.#taken) return;
-    this.#taken();
-    this.#context.clock.after(lastChanceMs, () => this.#transport.abort());
   }
 
   #receive(read: () => Request): void {

@@ -1,5 +1,5 @@
-import { connect, type ClientHttp2Session, type ClientHttp2Stream } from "node:http2";
-import { createConnection } from "node:net";
+import { connect, type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from "node:http2";
+import { createConnection, isIP } from "node:net";
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { credentials, makeClientConstructor, type ClientDuplexStream, type ServiceError } from "@grpc/grpc-js";
 import {
@@ -7,11 +7,17 @@ import {
   DeltaDiscoveryResponseSchema,
   type DeltaDiscoveryResponse,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { frameHead } from "../frames.ts";
 import type { ListenAddress } from "../listen.ts";
-import { targetOf } from "../listen.ts";
 import { adsService } from "#proto/ads.ts";
 
 const AdsClient = makeClientConstructor(adsService, "ads");
+
+/** The address as gRPC's clients write it. */
+function targetOf(address: ListenAddress): string {
+  if ("socketPath" in address) return `unix:${address.socketPath}`;
+  return `${isIP(address.host) === 6 ? `[${address.host}]` : address.host}:${address.port}`;
+}
 
 /** A request as a test writes it. */
 export type DeltaRequest = MessageInitShape<typeof DeltaDiscoveryRequestSchema>;
@@ -20,32 +26,31 @@ function encoded(request: DeltaRequest): Buffer {
   return Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, request)));
 }
 
-/** A delta stream over plain HTTP/2 that asks and never reads, so that its window closes. */
-export class NeverReading implements Disposable {
+/** A stream over plain HTTP/2, of the delta variant unless its headers say otherwise; for what gRPC's clients never do. */
+export class RawStream implements Disposable {
+  readonly stream: ClientHttp2Stream;
   readonly #session: ClientHttp2Session;
-  readonly #stream: ClientHttp2Stream;
 
-  constructor(socketPath: string) {
+  constructor(socketPath: string, headers: OutgoingHttpHeaders = {}) {
     this.#session = connect("http://localhost", { createConnection: () => createConnection(socketPath) });
-    this.#stream = this.#session.request({
+    this.stream = this.#session.request({
       ":method": "POST",
       ":path": adsService.deltaAggregatedResources.path,
       "content-type": "application/grpc",
       te: "trailers",
+      ...headers,
     });
-    this.#stream.on("error", () => undefined);
+    this.stream.on("error", () => undefined);
   }
 
   /** Whether the peer closed the stream. */
   get closed(): boolean {
-    return this.#stream.closed;
+    return this.stream.closed;
   }
 
   ask(request: DeltaRequest): void {
     const bytes = encoded(request);
-    const head = Buffer.alloc(5);
-    head.writeUInt32BE(bytes.length, 1);
-    this.#stream.write(Buffer.concat([head, bytes]));
+    this.stream.write(Buffer.concat([frameHead(bytes.length), bytes]));
   }
 
   [Symbol.dispose](): void {
@@ -79,8 +84,8 @@ export class DeltaStream implements Disposable {
   }
 
   /** Sends a request. */
-  ask(request: MessageInitShape<typeof DeltaDiscoveryRequestSchema>): void {
-    this.stream.write(Buffer.from(toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, request))));
+  ask(request: DeltaRequest): void {
+    this.stream.write(encoded(request));
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,116 @@
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { WeftError, messageOf, type ErrorCode } from "#base/errors.ts";
+import { FrameReader, frameHead } from "./frames.ts";
+import type { Message } from "./message.ts";
+import type { Transport } from "./session.ts";
+
+/** gRPC's numbers of statuses. */
+const statuses: Readonly<Record<ErrorCode, number>> = {
+  Cancelled: 1,
+  InvalidArgument: 3,
+  DeadlineExceeded: 4,
+  NotFound: 5,
+  AlreadyExists: 6,
+  PermissionDenied: 7,
+  ResourceExhausted: 8,
+  FailedPrecondition: 9,
+  Conflict: 10,
+  Gone: 11,
+  Unsupported: 12,
+  Internal: 13,
+  Unavailable: 14,
+  Unauthenticated: 16,
+};
+
+const contentType = "application/grpc";
+const head = {
+  [constants.HTTP2_HEADER_STATUS]: 200,
+  [constants.HTTP2_HEADER_CONTENT_TYPE]: contentType,
+  "grpc-accept-encoding": "identity",
+};
+
+/** Text as `grpc-message` holds it: percent-encoded beyond what ASCII can print. */
+function encodedText(text: string): string {
+  return text.toWellFormed().replaceAll(/[^ -$&-~]/gu, encodeURIComponent);
+}
+
+/** A status as trailers. An internal fault's details stay in the log. */
+function trailersOf(reason: WeftError | undefined): OutgoingHttpHeaders {
+  if (!reason) return { "grpc-status": 0 };
+  const text = reason.code === "Internal" ? "internal error" : messageOf(reason);
+  return { "grpc-status": statuses[reason.code], "grpc-message": encodedText(text) };
+}
+
+/** Whether headers are those of a gRPC call. */
+export function isGrpc({ "content-type": type = "" }: IncomingHttpHeaders): boolean {
+  return type.startsWith(contentType);
+}
+
+/** Answers a request that is none of gRPC. */
+export function refuse(stream: ServerHttp2Stream): void {
+  stream.respond({ [constants.HTTP2_HEADER_STATUS]: 415 }, { endStream: true });
+}
+
+/**
+ * The server's end of a gRPC stream, by gRPC over HTTP/2 (PROTOCOL-HTTP2.md) without compression and deadlines: it is
+ * the client that gives up. Not by way of a gRPC library, which copies each message for each stream and queues each request
+ * several times: here streams share the bytes of what they get.
+ */
+export class GrpcStream implements Transport {
+  readonly #stream: ServerHttp2Stream;
+  #ended = false;
+
+  constructor(stream: ServerHttp2Stream) {
+    this.#stream = stream;
+    stream.on("error", () => undefined);
+  }
+
+  /**
+   * Hands on what the peer says.
+   * @param mostBytes of one message.
+   * @param each gets each message; its bytes are only lent.
+   * @param end the peer has nothing more to say, is gone, or says what it must not.
+   */
+  follow(mostBytes: number, each: (message: Buffer) => void, end: (reason?: WeftError) => void): void {
+    const frames = new FrameReader(mostBytes, each);
+    this.#stream.on("data", (chunk: Buffer) => {
+      if (this.#ended) return;
+      try {
+        frames.take(chunk);
+      } catch (fault) {
+        end(fault instanceof WeftError ? fault : new WeftError("Internal", "the stream failed", fault));
+      }
+    });
+    this.#stream.on("end", () => end());
+    this.#stream.on("close", () => end());
+  }
+
+  /** Writes a message without a copy: streams share the pieces until each peer has taken them. */
+  send({ pieces, length }: Message, taken: () => void): void {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.writableEnded) return;
+    if (!stream.headersSent) stream.respond(head, { waitForTrailers: true });
+    stream.cork();
+    stream.write(frameHead(length));
+    for (const piece of pieces.slice(0, -1)) stream.write(piece);
+    stream.write(pieces.at(-1) ?? Buffer.alloc(0), (error) => (error ? undefined : taken()));
+    stream.uncork();
+  }
+
+  end(reason?: WeftError): void {
+    const stream = this.#stream;
+    if (this.#ended || stream.destroyed) return;
+    this.#ended = true;
+    const trailers = trailersOf(reason);
+    if (!stream.headersSent) {
+      stream.respond({ ...head, ...trailers }, { endStream: true });
+      return;
+    }
+    stream.once("wantTrailers", () => stream.sendTrailers(trailers));
+    stream.end();
+  }
+
+  abort(): void {
+    if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  }
+}
