@@ -1,5 +1,6 @@
 /** What a process and all that it started have used, as Linux tells it. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { systemClock } from "#base/clock.ts";
 
 /** Use of a whole tree of processes. */
 export interface TreeUse {
@@ -46,4 +47,21 @@ export function treeUse(pid: number): TreeUse {
 /** Counts peaks of memory from now on. */
 export function resetPeak(pid: number): void {
   for (const each of treeOf(pid)) writeFileSync(`/proc/${each}/clear_refs`, "5");
+}
+
+/** Milliseconds in which a tree of processes that has nothing to do uses less than `idleCpuMs` of CPU. */
+const idleMs = 1500;
+const idleCpuMs = 25;
+const settleLimitMs = 60_000;
+
+/** Waits until a tree of processes has nothing left to do. That it is so takes next to no CPU of it to see. */
+export async function settled(pid: number): Promise<void> {
+  const limit = performance.now() + settleLimitMs;
+  for (let before = treeUse(pid).cpuMs; performance.now() < limit;) {
+    await systemClock.sleep(idleMs);
+    const now = treeUse(pid).cpuMs;
+    if (now - before < idleCpuMs) return;
+    before = now;
+  }
+  throw new Error(`process ${pid} and its children still work ${settleLimitMs / 1000} s after what they were given`);
 }

@@ -9,8 +9,7 @@ import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { readKubeconfig } from "#kube/kubeconfig.ts";
 import { freePort } from "#xds/testing/envoy.ts";
-import type { ChangeKind } from "./meshes.ts";
-import { resetPeak, treeUse, type TreeUse } from "./process-tree.ts";
+import { resetPeak, settled, treeUse, type TreeUse } from "./process-tree.ts";
 
 /** How large a served mesh is, as the flags of `weft bench serve` say it. */
 export interface ServedScale {
@@ -27,10 +26,11 @@ interface Info {
   readonly kubeconfig: string;
 }
 
-/** Milliseconds in which a tree of processes that has nothing to do uses less than `idleCpuMs` of CPU. */
-const idleMs = 1500;
-const idleCpuMs = 25;
-const settleLimitMs = 60_000;
+/** What is changed of a service. */
+export const changeKinds = ["route", "endpoints"] as const;
+
+/** One of them. */
+export type ChangeKind = (typeof changeKinds)[number];
 
 /** The address of one of a service's two endpoints, which generations move back and forth. */
 function endpointAddress(service: number, at: number, generation: number): string {
@@ -133,16 +133,9 @@ export class ServedMesh implements AsyncDisposable {
     return process.hrtime.bigint();
   }
 
-  /** Waits until it has nothing left to do, status writes included; the CPU of that waiting is next to none. */
+  /** Waits until it has nothing left to do, status writes included. */
   async settled(): Promise<void> {
-    const limit = performance.now() + settleLimitMs;
-    for (let before = this.use().cpuMs; performance.now() < limit;) {
-      await systemClock.sleep(idleMs);
-      const now = this.use().cpuMs;
-      if (now - before < idleCpuMs) return;
-      before = now;
-    }
-    throw new Error(`the served mesh still works ${settleLimitMs / 1000} s after what it was given`);
+    await settled(this.pid);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -23,6 +23,9 @@ type Open = () => ClientDuplexStream<Buffer, Buffer>;
 /** Envoy's own default window of a stream. */
 const windowBytes = 16 * 1024 * 1024;
 
+/** Responses kept as they came before they are put together. */
+const newsKept = 200;
+
 /** Counts of all clients of a process. */
 export interface Counts {
   bytes: number;
@@ -89,10 +92,11 @@ export class SimulatedProxy {
   lastAt = 0n;
   /** Responses since the last mark. */
   responses = 0;
-  /** Resources held, by type and name; versions where they are remembered. */
-  readonly held = new Map<string, Map<string, string>>(order.map((type) => [type, new Map()]));
   /** Responses as they came, with their types; only where they are recorded. */
   readonly recorded: { readonly type: string; readonly bytes: Buffer }[] = [];
+  readonly #held = new Map<string, Map<string, string>>(order.map((type) => [type, new Map()]));
+  /** Responses that `#held` does not have yet: putting them together waits until somebody asks. */
+  readonly #news: Response[] = [];
   readonly #options: ClientOptions;
   readonly #stream: ClientDuplexStream<Buffer, Buffer>;
   readonly #client: { close(): void };
@@ -117,6 +121,12 @@ export class SimulatedProxy {
     this.#ask({ type: typeUrls.cluster, node: options.node });
   }
 
+  /** Versions of the resources held, by type and name; empty unless they are remembered. */
+  get held(): ReadonlyMap<string, ReadonlyMap<string, string>> {
+    for (const response of this.#news.splice(0)) this.#hold(response);
+    return this.#held;
+  }
+
   /** Ends the stream. */
   close(): void {
     this.#closed = true;
@@ -137,7 +147,7 @@ export class SimulatedProxy {
     counts.responses += 1;
     const response = scanner.scan(bytes);
     this.#last.set(response.type, response);
-    if (remember) this.#hold(response);
+    if (remember && this.#news.push(response) > newsKept) void this.held;
     if (record) this.recorded.push({ type: response.type, bytes });
     const before = this.#missing.size;
     const apart = response.type === typeUrls.virtualHost;
@@ -193,7 +203,7 @@ export class SimulatedProxy {
   }
 
   #hold(response: Response): void {
-    const held = this.held.get(response.type);
+    const held = this.#held.get(response.type);
     for (const { name, version } of response.resources) held?.set(name, version);
     for (const name of response.removed) held?.delete(name);
   }

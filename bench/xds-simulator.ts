@@ -5,6 +5,8 @@
  * A benchmark forks it and talks to it over IPC instead (`SimulatorRequest`).
  */
 import { parseArgs } from "node:util";
+import { difference, expectedNames, type Names } from "./expected.ts";
+import type { ServedScale } from "./served.ts";
 import { SimulatedProxy, simulatedNode, type Counts } from "./xds-client.ts";
 import { Scanner, type Variant } from "./xds-wire.ts";
 
@@ -14,12 +16,14 @@ export type SimulatorRequest =
       readonly kind: "connect";
       readonly address: string;
       readonly variant: Variant;
-      readonly proxies: number;
+      /** The workloads that the proxies are of: each has the number of its service. */
+      readonly numbers: readonly number[];
       readonly namespaces: number;
       readonly remember: boolean;
       readonly record: boolean;
     }
   | { readonly kind: "mark" }
+  | { readonly kind: "check"; readonly scale: ServedScale }
   | { readonly kind: "report" }
   | { readonly kind: "close" };
 
@@ -33,16 +37,23 @@ export type SimulatorAnswer =
       readonly counts: Counts;
       /** For each proxy that got something since the mark: when the last of it came, in nanoseconds. */
       readonly times: readonly string[];
-      /** For each proxy: what it holds, as type, name and version; only where it is remembered. */
-      readonly held: readonly (readonly string[])[];
-      /** Responses to the first proxy since the mark, in base64; only where they are recorded. */
-      readonly recorded: readonly { readonly type: string; readonly bytes: string }[];
-    };
+      /** For each proxy, responses since the mark; only where they are recorded. */
+      readonly recorded: readonly (readonly RecordedResponse[])[];
+    }
+  /** What is wrong with what proxies hold; only where they remember. */
+  | { readonly kind: "checked"; readonly problems: readonly string[] };
+
+/** A response as it came, in base64. */
+export interface RecordedResponse {
+  readonly type: string;
+  readonly bytes: string;
+}
 
 /** All simulated proxies of this process. */
 class Simulator {
   readonly counts: Counts = { bytes: 0, responses: 0, acks: 0 };
-  readonly proxies: SimulatedProxy[] = [];
+  /** Proxies by the numbers of their workloads. */
+  readonly proxies = new Map<number, SimulatedProxy>();
   #synced = 0;
 
   /** Connects proxies; `done` is called when all hold everything. */
@@ -53,47 +64,56 @@ class Simulator {
   ): void {
     const { address, variant, remember, record } = request;
     const scanner = new Scanner(variant);
-    for (let index = 0; index < request.proxies; index += 1) {
+    for (const number of request.numbers) {
       const proxy = new SimulatedProxy({
         address,
         variant,
-        node: simulatedNode(index, request.namespaces),
+        node: simulatedNode(number, request.namespaces),
         scanner,
         counts: this.counts,
         remember,
         record,
         onSynced: () => {
           this.#synced += 1;
-          if (this.#synced === request.proxies) done();
+          if (this.#synced === request.numbers.length) done();
         },
         onEnd: ended,
       });
-      this.proxies.push(proxy);
+      this.proxies.set(number, proxy);
     }
   }
 
   mark(): void {
     Object.assign(this.counts, { bytes: 0, responses: 0, acks: 0 });
-    for (const proxy of this.proxies) {
+    for (const proxy of this.proxies.values()) {
       proxy.responses = 0;
       proxy.recorded.length = 0;
     }
   }
 
   report(): SimulatorAnswer {
-    const times = this.proxies.filter(({ responses }) => responses > 0).map(({ lastAt }) => String(lastAt));
-    const held = this.proxies.map((proxy) =>
-      [...proxy.held].flatMap(([type, names]) => [...names].map(([name, version]) => `${type} ${name} ${version}`)),
+    const proxies = [...this.proxies.values()];
+    const times = proxies.filter(({ responses }) => responses > 0).map(({ lastAt }) => String(lastAt));
+    const recorded = proxies.map((proxy) =>
+      proxy.recorded.map(({ type, bytes }) => ({ type, bytes: bytes.toString("base64") })),
     );
-    const recorded = (this.proxies[0]?.recorded ?? []).map(({ type, bytes }) => ({
-      type,
-      bytes: bytes.toString("base64"),
-    }));
-    return { kind: "report", counts: { ...this.counts }, times, held, recorded };
+    return { kind: "report", counts: { ...this.counts }, times, recorded };
+  }
+
+  check(scale: ServedScale): readonly string[] {
+    // Proxies of a namespace must hold the same, but for those of no service.
+    const expected = new Map<string, Names>();
+    return [...this.proxies].flatMap(([number, { held }]) => {
+      const key = `${number % scale.namespaces} ${number < scale.services}`;
+      const names = expected.get(key) ?? expectedNames(number, scale);
+      expected.set(key, names);
+      return difference(held, names).map((problem) => `the proxy of svc-${number} ${problem}`);
+    });
   }
 
   close(): void {
-    for (const proxy of this.proxies.splice(0)) proxy.close();
+    for (const proxy of this.proxies.values()) proxy.close();
+    this.proxies.clear();
     this.#synced = 0;
     this.mark();
   }
@@ -113,6 +133,7 @@ function serveParent(): void {
       simulator.mark();
       answer({ kind: "marked" });
     } else if (request.kind === "report") answer(simulator.report());
+    else if (request.kind === "check") answer({ kind: "checked", problems: simulator.check(request.scale) });
     else {
       simulator.close();
       answer({ kind: "closed" });
@@ -149,7 +170,7 @@ function serveTerminal(): void {
       kind: "connect",
       address: values.address,
       variant: values.variant === "sotw" ? "sotw" : "delta",
-      proxies: Number(values.proxies),
+      numbers: Array.from({ length: Number(values.proxies) }, (_, number) => number),
       namespaces: Number(values.namespaces),
       remember: false,
       record: false,
