@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Engine } from "#incremental/engine.ts";
+import { typeUrls } from "#proto/encoded.ts";
 import { Follower } from "./testing/follower.ts";
 import type { TestMesh } from "./testing/mesh.ts";
 import {
@@ -92,5 +93,19 @@ describe("the cost of a change", () => {
       return during(mesh, follower, () => put(mesh, virtualService(0, scale, 1)));
     });
     expect(many).toEqual(few);
+  });
+
+  it("of asking for a port that no service has does not grow with the services", () => {
+    const asked = (services: number): number => {
+      const { mesh } = followed({ ...scale, services }, 6);
+      const route = mesh.translator.scopes.get(mesh.translator.classOf(scaleNode(0, scale)))[typeUrls.route][0] ?? "";
+      const total = (): number => [...counts(mesh.engine).values()].reduce((sum, count) => sum + count, 0);
+      mesh.translator.resource.get({ scope: route, name: "1" });
+      const before = total();
+      const observation = mesh.engine.observe(mesh.translator.resource, { scope: route, name: "12345" });
+      expect(observation.current).toBeDefined();
+      return total() - before;
+    };
+    expect(asked(600)).toBe(asked(60));
   });
 });

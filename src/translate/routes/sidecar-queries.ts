@@ -100,20 +100,35 @@ export function sidecarRouteQueries(
     },
   });
 
-  const routedOn = engine.query<{ readonly key: string; readonly port: number }, boolean>({
-    name: "service-routed-on-port",
-    key: ({ key, port }) => `${key}|${port}`,
-    compute: ({ key, port }) =>
-      model.services.service.get(key)?.ports.some((each) => {
-        const kind = listenerProtocol(each.protocol);
-        return each.number === port && (kind === "http" || kind === "auto");
-      }) ?? false,
+  /** Ports of a service on which requests may be routed. */
+  const routedPorts = engine.stringQuery("service-routed-ports", (key): readonly number[] =>
+    (model.services.service.get(key)?.ports ?? []).flatMap(({ number, protocol }) => {
+      const kind = listenerProtocol(protocol);
+      return kind === "http" || kind === "auto" ? [number] : [];
+    }),
+  );
+
+  /** Services by such a port: a proxy that asks for a port which no service has costs no look at each. */
+  const byPort = engine.query<Bucket, ReadonlyMap<number, readonly string[]>>({
+    name: "bucket-services-by-port",
+    key: bucketKey,
+    compute: (bucket) => {
+      const found = new Map<number, string[]>();
+      for (const key of model.clients.servicesIn.get(bucket)) {
+        for (const port of new Set(routedPorts.get(key)))
+          found
+            .set(port, found.get(port) ?? [])
+            .get(port)
+            ?.push(key);
+      }
+      return found;
+    },
   });
 
   const onPort = engine.query<{ readonly bucket: Bucket; readonly port: number }, readonly string[]>({
     name: "bucket-services-on-port",
     key: ({ bucket, port }) => `${bucketKey(bucket)}|${port}`,
-    compute: ({ bucket, port }) => model.clients.servicesIn.get(bucket).filter((key) => routedOn.get({ key, port })),
+    compute: ({ bucket, port }) => byPort.get(bucket).get(port) ?? [],
   });
 
   const servicesOn = (client: Client, cluster: string, port: number): readonly NamedService[] =>
