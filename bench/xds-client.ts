@@ -101,6 +101,8 @@ export class SimulatedProxy {
   readonly #stream: ClientDuplexStream<Buffer, Buffer>;
   readonly #client: { close(): void };
   readonly #asked = new Map<string, Set<string>>();
+  /** Names of routes by the listeners that need them. */
+  readonly #routes = new Map<string, readonly string[]>();
   readonly #missing = new Set<string>();
   readonly #last = new Map<string, Response>();
   #synced = false;
@@ -155,6 +157,7 @@ export class SimulatedProxy {
       this.#missing.delete(`${response.type} ${apart ? name.slice(0, name.lastIndexOf("/") + 1) : name}`);
     }
     for (const name of response.removed) this.#missing.delete(`${response.type} ${name}`);
+    this.#release(response);
     const awaited = awaitedType[response.type];
     if (awaited) this.#subscribe(awaited, response.resources);
     if (response.type === typeUrls.route) this.#awaitHosts(response.resources);
@@ -193,6 +196,31 @@ export class SimulatedProxy {
     else this.#ask({ type, names: [...asked], nonce: last?.nonce ?? "", version: last?.version ?? "" });
   }
 
+  /** Gives back what nothing needs any more: endpoints of clusters that are gone, routes that no listener names. */
+  #release({ type, resources, removed }: Response): void {
+    if (this.#options.variant === "sotw") return;
+    // An endpoint set has the name of its cluster.
+    if (type === typeUrls.cluster) this.#unsubscribe(typeUrls.endpoints, removed);
+    if (type !== typeUrls.listener) return;
+    for (const { name, awaits } of resources) this.#routes.set(name, awaits);
+    for (const name of removed) this.#routes.delete(name);
+    const needed = new Set([...this.#routes.values()].flat());
+    const asked = [...(this.#asked.get(typeUrls.route) ?? [])];
+    this.#unsubscribe(
+      typeUrls.route,
+      asked.filter((name) => !needed.has(name)),
+    );
+  }
+
+  #unsubscribe(type: string, names: readonly string[]): void {
+    const asked = this.#asked.get(type);
+    const gone = names.filter((name) => asked?.delete(name));
+    if (gone.length === 0) return;
+    for (const name of gone) this.#missing.delete(`${type} ${name}`);
+    if (this.#options.remember) this.#news.push({ type, version: "", nonce: "", resources: [], removed: gone });
+    this.#ask({ type, gone });
+  }
+
   /** Virtual hosts are asked for once, all of them; each route configuration waits for its own. */
   #awaitHosts(routes: readonly Seen[]): void {
     const prefixes = routes.flatMap(({ awaits }) => awaits);
@@ -206,6 +234,12 @@ export class SimulatedProxy {
     const held = this.#held.get(response.type);
     for (const { name, version } of response.resources) held?.set(name, version);
     for (const name of response.removed) held?.delete(name);
+    if (response.type !== typeUrls.route || response.removed.length === 0) return;
+    // Virtual hosts go with their configuration.
+    const hosts = this.#held.get(typeUrls.virtualHost);
+    for (const host of hosts?.keys() ?? []) {
+      if (response.removed.includes(host.slice(0, host.lastIndexOf("/")))) hosts?.delete(host);
+    }
   }
 
   #ask(ask: Ask): void {
