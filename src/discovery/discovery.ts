@@ -9,6 +9,7 @@ import { Connection } from "#kube/connection.ts";
 import { createModel } from "#model/model.ts";
 import { Members } from "#sources/members.ts";
 import type { Audience } from "#sources/feed.ts";
+import { Intake } from "#sources/intake.ts";
 import { followMesh, istioKinds } from "#sources/mesh.ts";
 import { ClusterStatusWriter } from "#status/cluster.ts";
 import { MeshStatusWriter } from "#status/mesh.ts";
@@ -17,7 +18,7 @@ import type { Holders } from "#status/conditions.ts";
 import { StatusWriter } from "#status/writer.ts";
 import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#xds/listen.ts";
-import { createXdsServer } from "#xds/server.ts";
+import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { ProxyApi } from "./proxy-api.ts";
 import { proxyCounts } from "./proxy-object.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -96,7 +97,9 @@ export async function runDiscovery(
       statuses.gone(object);
     },
   };
-  const sourceContext = { engine, clock, logger };
+  let serving: XdsServer | undefined;
+  using intake = new Intake({ engine, clock, logger, busy: () => serving?.busy === true });
+  const sourceContext = { intake, clock, logger };
   const proxies = (): ProxyCounts => proxyCounts(xds.proxies());
   const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
   const took = (state: MeshConfigState): void => meshStatus.took(state);
@@ -106,6 +109,7 @@ export async function runDiscovery(
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
   signal.throwIfAborted();
   await using xds = await createXdsServer({ source, engine, clock, logger, listen: options.xds });
+  serving = xds;
   await using _api = await ProxyApi.listen({
     socketPath: options.statusSocket,
     proxies: xds,

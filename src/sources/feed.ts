@@ -1,9 +1,9 @@
 import type { ResourceObject } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
-import type { Engine } from "#incremental/engine.ts";
 import type { Client, KindRef, Selection } from "#kube/client.ts";
 import { type Change, Reflector } from "#kube/reflector.ts";
+import type { Intake } from "./intake.ts";
 
 /** How objects of one kind enter the model. */
 export interface Feed {
@@ -19,7 +19,8 @@ export interface Feed {
 
 /** What a source needs besides its API. */
 export interface SourceContext {
-  readonly engine: Engine;
+  /** The way into the model, of all sources. */
+  readonly intake: Intake;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Told of each object as it is stored, status included, and of its end; for whoever writes statuses. */
@@ -46,19 +47,24 @@ function withoutManagedFields(object: ResourceObject): ResourceObject {
   return { ...object, metadata };
 }
 
-function enter({ engine, audience }: SourceContext, feed: Feed, change: Change): void {
+function enter({ intake, audience }: SourceContext, feed: Feed, change: Change, entered: () => void): void {
   const [put, removed] =
     change.kind === "sync"
       ? [change.objects, []]
       : change.kind === "put"
         ? [[change.object], []]
         : [[], [change.object]];
-  engine.change(() => {
-    for (const object of put) feed.put(object);
-    for (const object of removed) feed.remove(object);
+  intake.add({
+    enter: () => {
+      for (const object of put) feed.put(object);
+      for (const object of removed) feed.remove(object);
+    },
+    entered: () => {
+      for (const object of put) audience?.seen(object);
+      for (const object of removed) audience?.gone(object);
+      entered();
+    },
   });
-  for (const object of put) audience?.seen(object);
-  for (const object of removed) audience?.gone(object);
 }
 
 async function all(promises: readonly Promise<void>[]): Promise<void> {
@@ -79,10 +85,7 @@ export function follow(client: Client, feeds: readonly Feed[], context: SourceCo
         trim: (object) => trim(withoutManagedFields(object)),
         ...(selection && { selection }),
       },
-      (change) => {
-        enter(context, feed, change);
-        if (change.kind === "sync") resolve();
-      },
+      (change) => enter(context, feed, change, () => change.kind === "sync" && resolve()),
     );
     return { synced: promise, done: reflector.run(signal) };
   });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { SendBudget, type Sender } from "./budget.ts";
 import { defaultLimits } from "./limits.ts";
-import { ManualClock } from "./testing/manual-clock.ts";
+import { ManualClock } from "#base/testing/manual-clock.ts";
 
 class TestSender implements Sender {
   state: "waiting" | "granted" | "taken" | "timed out" = "waiting";

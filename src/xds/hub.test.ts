@@ -4,7 +4,7 @@ import { jsonLogger, silentLogger } from "#base/logger.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { XdsHub, type HubOptions } from "./hub.ts";
 import type { ProxyNode } from "./port.ts";
-import { ManualClock } from "./testing/manual-clock.ts";
+import { ManualClock } from "#base/testing/manual-clock.ts";
 import { ModelClient, badNumber, contentOf, type Manner } from "./testing/model-client.ts";
 import { cluster, endpoints, listener, route } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";

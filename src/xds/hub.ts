@@ -1,3 +1,4 @@
+import { type BatchOptions, BatchSchedule } from "#base/batch.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
@@ -11,7 +12,7 @@ import { OwedStore } from "./owed.ts";
 import type { Part } from "./part.ts";
 import type { ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
-import { BatchSchedule, TurnQueue, type BatchOptions } from "./schedule.ts";
+import { TurnQueue } from "./schedule.ts";
 import { Session, type SessionContext, type Transport } from "./session.ts";
 import { StatusFeed } from "./status.ts";
 import { ScopeStore } from "./store.ts";
@@ -97,6 +98,11 @@ export class XdsHub implements ProxyStatusSource, Disposable {
 
   onChange(callback: () => void): Disposable {
     return this.#feed.onChange(callback);
+  }
+
+  /** Whether proxies are still to be told of what changed. */
+  get busy(): boolean {
+    return this.#turns.size > 0;
   }
 
   figures(): XdsFigures {

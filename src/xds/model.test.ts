@@ -5,7 +5,7 @@ import { typeUrls, type EncodedResource, type TypeUrl } from "#proto/encoded.ts"
 import { XdsHub } from "./hub.ts";
 import type { XdsLimits } from "./limits.ts";
 import type { Variant } from "./message.ts";
-import { ManualClock } from "./testing/manual-clock.ts";
+import { ManualClock } from "#base/testing/manual-clock.ts";
 import { ModelClient, badNumber, contentOf, modelTypes, type Manner } from "./testing/model-client.ts";
 import { cluster, endpoints, hostlessRoute, listener, route, virtualHost } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";

@@ -10,6 +10,7 @@ import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { createModel } from "#model/model.ts";
+import { Intake } from "#sources/intake.ts";
 import { followMesh } from "#sources/mesh.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -19,13 +20,15 @@ function follow(client: Client): AsyncDisposable {
   const model = createModel(engine);
   const allocator = new AddressAllocator({ client, clock: systemClock, logger: silentLogger });
   const stop = new AbortController();
-  const context = { engine, clock: systemClock, logger: silentLogger, audience: allocator };
+  const intake = new Intake({ engine, clock: systemClock, logger: silentLogger });
+  const context = { intake, clock: systemClock, logger: silentLogger, audience: allocator };
   const source = followMesh(client, model, "default", context, stop.signal);
   const running = source.synced.then(async () => allocator.run(stop.signal));
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
       await Promise.all([source.done, running]);
+      intake[Symbol.dispose]();
     },
   };
 }

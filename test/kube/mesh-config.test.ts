@@ -13,6 +13,7 @@ import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { createModel } from "#model/model.ts";
 import { only } from "#model/services.ts";
+import { Intake } from "#sources/intake.ts";
 import { followMesh } from "#sources/mesh.ts";
 import { MeshStatusWriter } from "#status/mesh.ts";
 import { eventually } from "../support/eventually.ts";
@@ -32,7 +33,8 @@ test("Istio's ConfigMap is followed live, the Mesh object goes before it, and ba
   const proxies = () => ({ connected: 0, inSync: 0, refusing: 0 });
   const status = new MeshStatusWriter({ client, mesh: "default", proxies, clock: systemClock, logger });
   const took: MeshStatusWriter["took"] = (state) => status.took(state);
-  const source = followMesh(client, model, "default", { engine, clock: systemClock, logger, took }, stop.signal);
+  const intake = stack.use(new Intake({ engine, clock: systemClock, logger }));
+  const source = followMesh(client, model, "default", { intake, clock: systemClock, logger, took }, stop.signal);
   const writing = status.run(stop.signal);
   stack.defer(async () => {
     stop.abort();
