@@ -172,6 +172,23 @@ describe("pace", () => {
     expect(fixture.state("x", typeUrls.endpoints)?.state).toBe("SYNCED");
   });
 
+  test("a change for a proxy that is in sync does not wait behind those who just connected", async () => {
+    // One message is more than all room, so that of each kind one is under way at a time.
+    using fixture = new Fixture({ limits: { unsentBytes: 4 } });
+    const synced = fixture.client("x");
+    await fixture.settle(synced);
+    synced.messages.length = 0;
+    const joining = [fixture.client("y"), fixture.client("z")];
+    await turn();
+    expect(joining.map(({ waiting }) => waiting)).toEqual([1, 0]);
+    fixture.source.set("endpoints", endpoints("one", [2]));
+    await fixture.settle(synced);
+    expect(synced.messages.length).toBe(1);
+    expect(joining.map(({ waiting }) => waiting)).toEqual([1, 0]);
+    await fixture.settle(synced, ...joining);
+    for (const { held } of joining) expect(held.get(typeUrls.endpoints)?.get("one")?.content).toBe(contentOfPort(2));
+  });
+
   test("a change of everything, and several at once, reach proxies on the streams that they have", async () => {
     using fixture = new Fixture();
     const [x, y] = [fixture.client("x"), fixture.client("y", "sotw")];

@@ -14,7 +14,7 @@ export interface XdsLimits {
   readonly requestBytes: number;
   /** Streams on one connection. */
   readonly streamsPerConnection: number;
-  /** Bytes that may wait, over all streams, for peers to take them. A stalled peer stops counting. */
+  /** Bytes that may wait, over all streams, for peers to take them: a quarter for changes. A stalled peer stops counting. */
   readonly unsentBytes: number;
   /** Bytes up to which responses, and parts of them, are remembered for the next proxy at the same point. */
   readonly rememberedBytes: number;

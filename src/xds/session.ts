@@ -12,7 +12,7 @@ import { NameSet } from "./names.ts";
 import type { OwedNames, OwedStore } from "./owed.ts";
 import type { Pushes } from "./pushes.ts";
 import type { Request } from "./request.ts";
-import type { SendBudget } from "./budget.ts";
+import type { Grant, SendBudget } from "./budget.ts";
 import { deltaStep, sotwStep } from "./subscription.ts";
 import { Watch, type Push } from "./watch.ts";
 import { type HostScopes, takesVirtualHosts } from "./host-scopes.ts";
@@ -77,7 +77,7 @@ export class Session {
   #class: ProxyClass | undefined;
   /** A response waits for room, or for the peer to take it. */
   #sending = false;
-  #taken: (() => void) | undefined;
+  #grant: Grant | undefined;
   #ended = false;
 
   constructor(variant: Variant, transport: Transport, context: SessionContext) {
@@ -183,9 +183,9 @@ export class Session {
     for (const watch of this.#watches.values()) watch.dispose();
     this.#context.left(this);
     this.#transport.end(reason);
-    this.#taken?.();
+    if (this.#grant) this.#context.budget.taken(this.#grant);
     // A status waits behind what was sent: whoever does not take that must not keep it in memory, nor go on sending.
-    if (reason ?? this.#taken) this.#context.clock.after(lastChanceMs, () => this.#transport.abort());
+    if (reason ?? this.#grant) this.#context.clock.after(lastChanceMs, () => this.#transport.abort());
     if (reason) {
       const fields = { node: this.#node?.id ?? "", code: reason.code, reason: messageOf(reason) };
       this.#context.logger.warn("an xDS stream was ended", fields);
@@ -272,10 +272,10 @@ export class Session {
     this.#order.sent(watch.type, push.difference);
     this.#followUp(watch.type, push);
     this.#sending = true;
-    budget.ask(message.length, {
-      granted: (taken) => {
-        this.#taken = taken;
-        if (this.#ended) taken();
+    budget.ask(message.length, watch.isNew ? "sync" : "change", {
+      granted: (grant) => {
+        this.#grant = grant;
+        if (this.#ended) budget.taken(grant);
         else this.#guarded(() => this.#transport.send(message, () => this.#wasTaken()));
       },
       timedOut: () => this.end(new WeftError("Unavailable", "the proxy takes nothing of what it is sent")),
@@ -283,8 +283,8 @@ export class Session {
   }
 
   #wasTaken(): void {
-    this.#taken?.();
-    this.#taken = undefined;
+    if (this.#grant) this.#context.budget.taken(this.#grant);
+    this.#grant = undefined;
     this.#sending = false;
     this.pump();
   }

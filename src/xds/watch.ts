@@ -110,6 +110,11 @@ export class Watch implements PartUser {
     return this.#outstanding ? this.#context.pushes.sets.plus(forced, this.#forcedBefore) : forced;
   }
 
+  /** Whether the client has taken nothing of the type yet. */
+  get isNew(): boolean {
+    return this.#acknowledged === "";
+  }
+
   /** The nonce that was sent last. */
   get nonce(): string {
     return this.#lastNonce;
