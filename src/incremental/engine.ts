@@ -1,5 +1,6 @@
 import { equal } from "#base/canonical.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
+import { Agenda } from "./agenda.ts";
 import type { Derived, Graph, Node } from "./node.ts";
 import { Query, type QueryOptions } from "./query.ts";
 import { Table } from "./table.ts";
@@ -27,26 +28,31 @@ function failuresOf(callbacks: readonly (() => void)[]): unknown[] {
 }
 
 /**
- * Tracked inputs and memoised queries. A change marks what may be stale (from the inputs down), then only observed
- * queries are brought up to date, each re-run only if something it read changed value; an equal result stops there.
- * Queries that nobody observes or reads are forgotten. Everything is synchronous.
+ * Tracked inputs and memoised queries. A change runs the queries that read it again, lowest first, and then those that
+ * read a query which came out otherwise: each at most once, and what stands behind an equal result is not even looked
+ * at. Queries that nobody observes or reads are forgotten. Everything is synchronous.
  */
 export class Engine implements Graph {
   #revision = 1;
-  /** The revision that observers were last told of. */
-  #settledAt = 1;
   #depth = 0;
   #settling = false;
   readonly #stack: { readonly node: Derived; readonly reads: Set<Node> }[] = [];
+  readonly #agenda = new Agenda();
+  /** Observed nodes that changed in this change. */
   readonly #touched = new Set<Node>();
   readonly #unread = new Set<Node>();
   readonly #callbacks = new Map<Node, readonly (() => void)[]>();
   readonly #settled = new Set<() => void>();
   readonly #computations = new Map<string, number>();
+  #visits = 0;
 
   /** The number of the current state of the inputs. */
   get revision(): number {
     return this.#revision;
+  }
+
+  get floor(): number {
+    return this.#agenda.floor;
   }
 
   get tracking(): boolean {
@@ -56,6 +62,11 @@ export class Engine implements Graph {
   /** How often each query was computed, by name: what a change cost. */
   get computations(): Computations {
     return this.#computations;
+  }
+
+  /** How often a query was looked at since the engine was made, to see whether it must be computed. */
+  get visits(): number {
+    return this.#visits;
   }
 
   /** Declares a table of inputs. */
@@ -79,6 +90,7 @@ export class Engine implements Graph {
    */
   observe<A, V>(query: Query<A, V>, arg: A, onChange?: () => void): Observation<V> {
     const node = query.node(arg);
+    node.refresh();
     node.observers += 1;
     // A wrapper, so that one function can observe twice.
     let disposed = false;
@@ -86,7 +98,6 @@ export class Engine implements Graph {
       if (!disposed) onChange?.();
     };
     this.#callbacks.set(node, [...(this.#callbacks.get(node) ?? []), callback]);
-    node.refresh();
     return {
       get current() {
         return node.read();
@@ -114,7 +125,6 @@ export class Engine implements Graph {
   change(edit: () => void): void {
     if (this.#stack.length > 0) throw new WeftError("Internal", "inputs cannot change while a query runs");
     if (this.#settling) throw new WeftError("Internal", "inputs cannot change while observers are called");
-    if (this.#depth === 0) this.#settledAt = this.#revision;
     // Each edit is a revision of its own: a query may be read between two edits of one change.
     this.#revision += 1;
     this.#depth += 1;
@@ -126,12 +136,18 @@ export class Engine implements Graph {
     }
   }
 
-  touch(node: Node): void {
-    node.changedAt = this.#revision;
+  changed(node: Node): void {
+    if (node.observers > 0) this.#touched.add(node);
     for (const dependent of node.dependents) {
-      if (dependent.state === "clean") this.#markCheck(dependent);
-      dependent.state = "dirty";
+      // Whoever ran since the inputs changed has read this value, or stands in a circle with it.
+      if (dependent.stale || dependent.ranAt === this.#revision) continue;
+      dependent.stale = true;
+      this.#agenda.add(dependent);
     }
+  }
+
+  visited(): void {
+    this.#visits += 1;
   }
 
   track(node: Node): void {
@@ -143,12 +159,14 @@ export class Engine implements Graph {
     this.#unread.add(node);
   }
 
-  run<V>(node: Derived, name: string, compute: () => V): V {
+  circle(node: Derived): Error {
     const at = this.#stack.findIndex((frame) => frame.node === node);
-    if (at >= 0) {
-      const path = [...this.#stack.slice(at).map((frame) => frame.node.label), node.label];
-      throw new WeftError("Internal", `queries read each other in a circle: ${path.join(" -> ")}`);
-    }
+    // One that is looked at stands above all that run for that.
+    const path = [...this.#stack.slice(Math.max(at, 0)).map((frame) => frame.node.label), node.label];
+    return new WeftError("Internal", `queries read each other in a circle: ${path.join(" -> ")}`);
+  }
+
+  run<V>(node: Derived, name: string, compute: () => V): V {
     this.#computations.set(name, (this.#computations.get(name) ?? 0) + 1);
     const frame = { node, reads: new Set<Node>() };
     this.#stack.push(frame);
@@ -166,27 +184,41 @@ export class Engine implements Graph {
       before.dependents.delete(node);
       this.#unread.add(before);
     }
-    for (const read of reads) read.dependents.add(node);
+    let height = 0;
+    for (const read of reads) {
+      read.dependents.add(node);
+      height = Math.max(height, read.busy ? Infinity : read.height + 1);
+    }
     node.dependencies = [...reads];
+    const rose = height > node.height;
+    node.height = height;
+    if (rose) this.#lift(node);
   }
 
-  /** Marks what stands below a node as possibly stale; nodes that are marked already have been visited. */
-  #markCheck(from: Derived): void {
+  /** Keeps whoever reads a node higher than it. */
+  #lift(from: Derived): void {
     const pending = [from];
     for (let node = pending.pop(); node; node = pending.pop()) {
-      if (node.state !== "clean") continue;
-      node.state = "check";
-      if (node.observers > 0) this.#touched.add(node);
-      pending.push(...node.dependents);
+      for (const dependent of node.dependents) {
+        if (dependent.height > node.height || dependent.height === Infinity) continue;
+        dependent.height = node.height + 1;
+        pending.push(dependent);
+      }
+    }
+  }
+
+  /** Brings up to date what is observed, and what that reads. */
+  #propagate(): void {
+    this.#collect();
+    for (let node = this.#agenda.next(); node; node = this.#agenda.next()) {
+      if (node.observers > 0 || node.dependents.size > 0) node.refresh();
     }
   }
 
   #settle(): void {
-    const touched = [...this.#touched];
+    this.#propagate();
+    const callbacks = [...this.#touched].flatMap((node) => this.#callbacks.get(node) ?? []);
     this.#touched.clear();
-    for (const node of touched) node.refresh();
-    const changed = touched.filter((node) => node.changedAt > this.#settledAt);
-    const callbacks = changed.flatMap((node) => this.#callbacks.get(node) ?? []);
     this.#settling = true;
     const faults = failuresOf([...callbacks, ...this.#settled]);
     this.#settling = false;

@@ -17,34 +17,36 @@ type Outcome<V> = { readonly kind: "value"; readonly value: V } | { readonly kin
 
 /** One memoised result of a query: what it gave for one key, and what it read for that. */
 class QueryNode<A, V> implements Derived {
-  readonly label: string;
   readonly dependents = new Set<Derived>();
   dependencies: readonly Node[] = [];
-  state: "clean" | "check" | "dirty" = "dirty";
-  changedAt = 0;
+  height = 0;
+  stale = true;
+  busy = false;
+  ranAt = 0;
   observers = 0;
-  readonly release: () => void;
   readonly #graph: Graph;
   readonly #options: QueryOptions<A, V>;
+  readonly #memo: Map<string, QueryNode<A, V>>;
   readonly #arg: A;
-  #verifiedAt = 0;
-  #checking = false;
+  readonly #key: string;
+  #checkedAt = 0;
   #outcome: Outcome<V> | undefined;
 
-  constructor(graph: Graph, options: QueryOptions<A, V>, arg: A, key: string, release: () => void) {
+  constructor(graph: Graph, options: QueryOptions<A, V>, memo: Map<string, QueryNode<A, V>>, arg: A, key: string) {
     this.#graph = graph;
     this.#options = options;
+    this.#memo = memo;
     this.#arg = arg;
-    this.label = `${options.name}(${key})`;
-    this.release = () => {
-      // Whoever still holds the node (an ended observation) gets a fresh computation.
-      this.state = "dirty";
-      release();
-    };
+    this.#key = key;
+  }
+
+  get label(): string {
+    return `${this.#options.name}(${this.#key})`;
   }
 
   /** The up-to-date value, or what the computation threw. */
   read(): V {
+    if (this.busy) throw this.#graph.circle(this);
     this.refresh();
     const outcome = this.#outcome;
     if (outcome?.kind === "value") return outcome.value;
@@ -52,42 +54,50 @@ class QueryNode<A, V> implements Derived {
   }
 
   refresh(): void {
-    // A circle that stands leads back here: it is as it was unless something else that is read changed.
-    if (this.#checking) return;
-    if (this.state === "check" && !this.#someDependencyChanged()) {
-      this.#verified();
-      return;
-    }
-    if (this.state !== "clean") this.#recompute();
+    if (!this.stale && this.height >= this.#graph.floor) this.#check();
+    if (this.stale) this.#recompute();
   }
 
-  /** In the order of reading: an earlier value may decide whether a later one is read at all. */
-  #someDependencyChanged(): boolean {
-    this.#checking = true;
-    try {
-      return this.dependencies.some((dependency) => {
-        dependency.refresh();
-        return dependency.changedAt > this.#verifiedAt;
-      });
-    } finally {
-      this.#checking = false;
+  release(): void {
+    // Whoever still holds the node (an ended observation) gets a fresh computation.
+    this.stale = true;
+    this.#memo.delete(this.#key);
+  }
+
+  /**
+   * Brings what was read up to date, by which the node becomes stale where that changes. In the order of reading: an
+   * earlier value may decide whether a later one is read at all.
+   */
+  #check(): void {
+    const { revision } = this.#graph;
+    if (this.#checkedAt === revision) return;
+    this.#checkedAt = revision;
+    this.#graph.visited();
+    this.busy = true;
+    for (const dependency of this.dependencies) {
+      if (dependency.busy) this.stale = true;
+      else dependency.refresh();
+      if (this.stale) break;
     }
+    this.busy = false;
   }
 
   #recompute(): void {
+    this.stale = false;
+    this.ranAt = this.#graph.revision;
     const before = this.#outcome;
     const after = this.#compute();
     const same =
       before?.kind === "value" &&
       after.kind === "value" &&
       (this.#options.equal ?? equalValues)(before.value, after.value);
-    // A value that recovered from a circle found this node's own fault in its place.
-    this.#outcome = same ? before : after;
-    if (!same) this.changedAt = this.#graph.revision;
-    this.#verified();
+    if (same) return;
+    this.#outcome = after;
+    this.#graph.changed(this);
   }
 
   #compute(): Outcome<V> {
+    this.busy = true;
     try {
       return {
         kind: "value",
@@ -95,12 +105,9 @@ class QueryNode<A, V> implements Derived {
       };
     } catch (fault) {
       return { kind: "fault", fault };
+    } finally {
+      this.busy = false;
     }
-  }
-
-  #verified(): void {
-    this.#verifiedAt = this.#graph.revision;
-    this.state = "clean";
   }
 }
 
@@ -129,7 +136,7 @@ export class Query<A, V> {
     const key = this.#options.key(arg);
     let node = this.#memo.get(key);
     if (!node) {
-      node = new QueryNode(this.#graph, this.#options, arg, key, () => this.#memo.delete(key));
+      node = new QueryNode(this.#graph, this.#options, this.#memo, arg, key);
       this.#memo.set(key, node);
       this.#graph.unread(node);
     }

@@ -2,39 +2,51 @@ import type { Derived, Graph, Node } from "./node.ts";
 
 /** An input as a node: it is always up to date, and its value lives in the table. */
 class InputNode implements Node {
-  readonly label: string;
-  readonly state = "clean";
-  changedAt = 0;
+  readonly height = 0;
+  readonly busy = false;
   readonly dependents = new Set<Derived>();
   observers = 0;
-  readonly release: () => void;
+  readonly #nodes: Nodes;
+  readonly #key: string;
 
-  constructor(label: string, release: () => void) {
-    this.label = label;
-    this.release = release;
+  constructor(nodes: Nodes, key: string) {
+    this.#nodes = nodes;
+    this.#key = key;
+  }
+
+  get label(): string {
+    return `${this.#nodes.label}(${this.#key})`;
   }
 
   refresh(): void {
     // An input has nothing to bring up to date.
   }
+
+  release(): void {
+    this.#nodes.forget(this.#key);
+  }
 }
 
 /** Nodes by key, made on first read and forgotten when nobody reads them. */
 class Nodes {
+  readonly label: string;
   readonly #nodes = new Map<string, InputNode>();
-  readonly #label: string;
   readonly #graph: Graph;
 
   constructor(label: string, graph: Graph) {
-    this.#label = label;
+    this.label = label;
     this.#graph = graph;
+  }
+
+  forget(key: string): void {
+    this.#nodes.delete(key);
   }
 
   track(key: string): void {
     if (!this.#graph.tracking) return;
     let node = this.#nodes.get(key);
     if (!node) {
-      node = new InputNode(`${this.#label}(${key})`, () => this.#nodes.delete(key));
+      node = new InputNode(this, key);
       this.#nodes.set(key, node);
     }
     this.#graph.track(node);
@@ -42,7 +54,7 @@ class Nodes {
 
   touch(key: string): void {
     const node = this.#nodes.get(key);
-    if (node) this.#graph.touch(node);
+    if (node) this.#graph.changed(node);
   }
 }
 

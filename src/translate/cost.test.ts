@@ -16,11 +16,12 @@ import {
 /** Queries whose result is a message for proxies: what a translation is. */
 const translations = ["cluster", "endpoints", "outbound-listener", "virtual-outbound", "virtual-inbound", "resource"];
 
-function counts({ computations }: Engine): ReadonlyMap<string, number> {
-  return new Map(computations);
+/** How often each query ran, and how often one was looked at without being run. */
+function counts({ computations, visits }: Engine): ReadonlyMap<string, number> {
+  return new Map([...computations, ["looked at", visits]]);
 }
 
-/** How often each query ran during an edit. */
+/** The same during an edit. */
 function during({ engine }: TestMesh, follower: Follower, edit: () => void): ReadonlyMap<string, number> {
   const before = counts(engine);
   edit();
@@ -85,6 +86,23 @@ describe("the cost of a change", () => {
     // ns-5 and the two others without a Sidecar.
     expect(ran.get("virtual-host")).toBe(2);
     expect(ran.get("sidecar-routes")).toBe(3);
+  });
+
+  it.each([
+    ["a VirtualService", (scale: Scale) => [virtualService(0, scale, 1)]],
+    ["a DestinationRule", (scale: Scale) => [destinationRule(0, scale, 1)]],
+    ["endpoints", (scale: Scale) => serviceObjects(7, scale, 1)],
+  ] as const)("of %s does not grow with the services that it does not touch", (_what, objects) => {
+    const [few, many] = [60, 600].map((services) => {
+      const mesh = followed({ ...scale, services }, 60);
+      return during(mesh.mesh, mesh.follower, () => {
+        mesh.mesh.engine.change(() => {
+          for (const object of objects({ ...scale, services })) put(mesh.mesh, object);
+        });
+      });
+    });
+    expect(many).toEqual(few);
+    expect(few?.get("looked at")).toBeUndefined();
   });
 
   it("does not grow with proxies of one namespace", () => {
