@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from "node:child_process";
+import { fork, type ChildProcess, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 
@@ -9,8 +9,14 @@ export class Child<Request extends { readonly kind: string }, Answer extends { r
   #waiting: (() => void) | undefined;
   #exited = false;
 
-  constructor(file: string, args: readonly string[] = []) {
-    this.#process = fork(join(import.meta.dirname, file), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  /** @param wrapper a command that runs the program, with its first arguments. */
+  constructor(file: string, args: readonly string[] = [], wrapper: readonly string[] = []) {
+    const stdio: StdioOptions = ["ignore", "inherit", "inherit", "ipc"];
+    const [command, ...words] = wrapper;
+    this.#process = fork(join(import.meta.dirname, file), args, {
+      stdio,
+      ...(command !== undefined && { execPath: command, execArgv: [...words, process.execPath] }),
+    });
     this.#process.on("message", (answer: Answer) => {
       this.#answers.push(answer);
       this.#waiting?.();

@@ -2,6 +2,7 @@ import { systemClock } from "#base/clock.ts";
 import type { BareAnswer, BareRequest } from "./bare-server.ts";
 import { Child } from "./child.ts";
 import { resetPeak, settled, treeUse } from "./process-tree.ts";
+import { quantile } from "./quantile.ts";
 import { type ChangeKind, ServedMesh, type ServedScale } from "./served.ts";
 import type { SimulatorAnswer, SimulatorRequest } from "./xds-simulator.ts";
 
@@ -49,10 +50,6 @@ interface Server {
   /** Changes something, and returns when that was acknowledged, in nanoseconds of the monotonic clock. */
   readonly change: (kind: ChangeKind, generation: number) => Promise<bigint>;
   readonly end: () => Promise<void>;
-}
-
-function quantile(sorted: readonly number[], part: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
 }
 
 /** Milliseconds in which simulated proxies that have read everything get nothing. */

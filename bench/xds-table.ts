@@ -1,6 +1,7 @@
 /** The table of `bench/xds.ts`: a row for each figure, with istiod's, the target and the bare server's beside it. */
 import type { Row } from "./figures.ts";
 import type { ChangeCost, Measured } from "./measured-server.ts";
+import { median, rounded } from "./quantile.ts";
 import type { ChangeKind } from "./served.ts";
 
 /**
@@ -45,11 +46,6 @@ const targets: Readonly<Record<string, number>> = {
   "endpoints: P99 ms": 150,
 };
 
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? 0;
-}
-
 const mebibytes = (bytes: number): number => bytes / 2 ** 20;
 
 function changeFigures(kind: ChangeKind, costs: readonly ChangeCost[]): Readonly<Record<string, number>> {
@@ -78,11 +74,6 @@ function figuresOf({ sync, rest, changes }: Measured): Readonly<Record<string, n
   };
 }
 
-/** Three digits, but whole numbers whole. */
-function short(value: number): number {
-  return value >= 100 ? Math.round(value) : Number(value.toPrecision(3));
-}
-
 /** The rows for a number of proxies. */
 export function rowsOf(proxies: number, measured: Readonly<Record<"weft" | "bare", Measured>>): readonly Row[] {
   const bare = figuresOf(measured.bare);
@@ -93,13 +84,13 @@ export function rowsOf(proxies: number, measured: Readonly<Record<"weft" | "bare
     return {
       proxies,
       figure,
-      weft: short(weft),
-      target: target === undefined ? null : short(target),
+      weft: rounded(weft),
+      target: target === undefined ? null : rounded(target),
       reached: target === undefined ? null : weft <= target,
       istiod: theirs ?? null,
-      "istiod / weft": theirs === undefined ? null : short(theirs / weft),
-      bare: short(beside),
-      "weft / bare": beside > 0 ? short(weft / beside) : null,
+      "istiod / weft": theirs === undefined ? null : rounded(theirs / weft),
+      bare: rounded(beside),
+      "weft / bare": beside > 0 ? rounded(weft / beside) : null,
     };
   });
 }

@@ -46,16 +46,18 @@ export interface EnvoyOptions {
   readonly variant: "delta" | "sotw";
   readonly id: string;
   readonly ads: ListenAddress;
+  /** The node's metadata; that it is of the namespace shop unless given. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
 }
 
 function bootstrap(options: EnvoyOptions, adminPort: number): unknown {
-  const { ads } = options;
+  const { ads, metadata = { NAMESPACE: "shop" } } = options;
   const address =
     "socketPath" in ads
       ? { pipe: { path: ads.socketPath } }
       : { socket_address: { address: ads.host, port_value: ads.port } };
   return {
-    node: { id: options.id, cluster: "test", metadata: { NAMESPACE: "shop" }, locality: { region: "r" } },
+    node: { id: options.id, cluster: "test", metadata, locality: { region: "r" } },
     admin: { address: { socket_address: { address: "127.0.0.1", port_value: adminPort } } },
     dynamic_resources: {
       ads_config: {
