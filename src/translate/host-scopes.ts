@@ -55,12 +55,6 @@ interface Split {
   readonly hosts: ReadonlyMap<string, EncodedResource>;
 }
 
-/** The view where nothing was patched: its virtual hosts are made one by one. */
-function plainView(of: string): RouteView | undefined {
-  const scope = parseScope(of);
-  return scope.kind === "routes" ? scope.view : undefined;
-}
-
 /** Takes a route configuration apart. */
 function split({ name, any }: EncodedResource): Split {
   const whole = fromBinary(RouteConfigurationSchema, fromBinary(AnySchema, any).value);
@@ -86,6 +80,17 @@ export function hostScopeQueries(
       return whole && split(whole);
     },
   });
+
+  // Hosts of one scope are mostly asked for one after the other.
+  let last: { readonly of: string; readonly view: RouteView | undefined } | undefined;
+  /** The view where nothing was patched: its virtual hosts are made one by one. */
+  const plainView = (of: string): RouteView | undefined => {
+    if (last?.of !== of) {
+      const scope = parseScope(of);
+      last = { of, view: scope.kind === "routes" ? scope.view : undefined };
+    }
+    return last.view;
+  };
 
   const names: HostScopeQueries["names"] = (scope) => {
     const view = plainView(scope.of);

@@ -1,16 +1,16 @@
 import { expect, test } from "vitest";
-import { serviceDomains } from "./domains.ts";
+import { namedService } from "./domains.ts";
 
 const reviews = {
   host: "reviews.shop.svc.cluster.local",
   aliases: [],
-  isAlias: false,
   addresses: ["10.110.0.7"],
   headless: false,
 };
 
-function spelled(service: Parameters<typeof serviceDomains>[0], namespace: string): readonly string[] {
-  return serviceDomains(service, namespace).map(({ domain }) => domain);
+function spelled(names: Parameters<typeof namedService>[0], namespace: string): readonly string[] {
+  const { domains, domainsAtHome } = namedService(names, false);
+  return (domainsAtHome.get(namespace) ?? domains).map(({ domain }) => domain);
 }
 
 test("a service of the caller's namespace goes by its bare name too", () => {

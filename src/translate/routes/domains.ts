@@ -23,16 +23,25 @@ function shortNames(host: string, callerNamespace: string): readonly string[] {
 }
 
 /** What the names of a service's virtual host depend on. */
-export interface NamedService {
+interface ServiceNames {
   readonly host: string;
   /** Hosts of ExternalName services that stand for this one. */
   readonly aliases: readonly string[];
-  /** Whether it is itself another name of a service: it then has a virtual host only where rules name it. */
-  readonly isAlias: boolean;
   /** The service's addresses in the caller's cluster. */
   readonly addresses: readonly string[];
   /** Whether it is a headless Kubernetes service, whose Pods have names below its own. */
   readonly headless: boolean;
+}
+
+/** A service with the names that it is called by. */
+export interface NamedService {
+  readonly host: string;
+  /** Whether it is itself another name of a service: it then has a virtual host only where rules name it. */
+  readonly isAlias: boolean;
+  /** Every name by which callers of other namespaces mean it. */
+  readonly domains: readonly Domain[];
+  /** The same for callers of namespaces in which it has shorter names. */
+  readonly domainsAtHome: ReadonlyMap<string, readonly Domain[]>;
 }
 
 /** One way to name a service. */
@@ -52,10 +61,27 @@ function spellings(host: string, callerNamespace: string): readonly Domain[] {
  * Every `Host` that means a service, without ports, which Envoy ignores in matching: the full name (also with the
  * final dot of an absolute one), the shorter ones, the addresses.
  */
-export function serviceDomains(service: NamedService, callerNamespace: string): readonly Domain[] {
+function serviceDomains(service: ServiceNames, callerNamespace: string): readonly Domain[] {
   const names = [service.host, ...service.aliases].flatMap((host) => spellings(host, callerNamespace));
   const below = service.headless ? names.map(({ domain }) => ({ domain: `*.${domain}`, derived: true })) : [];
   return [...names, ...below, ...service.addresses.flatMap(hostDomains)];
+}
+
+/** The namespace of a Kubernetes service, by its host; empty for other hosts. */
+function homeOf(host: string): string {
+  const suffix = `.svc.${clusterDomain}`;
+  return host.endsWith(suffix) ? host.slice(host.indexOf(".") + 1, -suffix.length) : "";
+}
+
+/** Works out a service's names, once for all of its callers. */
+export function namedService(names: ServiceNames, isAlias: boolean): NamedService {
+  const homes = new Set([names.host, ...names.aliases].map(homeOf).filter((home) => home !== ""));
+  return {
+    host: names.host,
+    isAlias,
+    domains: serviceDomains(names, ""),
+    domainsAtHome: new Map([...homes].map((home) => [home, serviceDomains(names, home)])),
+  };
 }
 
 /** The `Host` that means a host which is no service, or an address. */

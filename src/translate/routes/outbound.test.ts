@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compareHosts } from "#model/hosts.ts";
-import type { NamedService } from "./domains.ts";
+import { type NamedService, namedService } from "./domains.ts";
 import { planVirtualHosts } from "./outbound.ts";
 
 function service(name: string, namespace = "shop", addresses: readonly string[] = []): NamedService {
-  return { host: `${name}.${namespace}.svc.cluster.local`, aliases: [], addresses, headless: false, isAlias: false };
+  const host = `${name}.${namespace}.svc.cluster.local`;
+  return namedService({ host, aliases: [], addresses, headless: false }, false);
 }
 
 /** Rules by host, in their order; those whose names begin with `not` have nothing for the caller. */
@@ -83,13 +84,7 @@ describe("hosts that are no services", () => {
 
 describe("domains", () => {
   test("a short name never takes another service's full name", () => {
-    const external: NamedService = {
-      host: "reviews.shop",
-      aliases: [],
-      addresses: [],
-      headless: false,
-      isAlias: false,
-    };
+    const external = namedService({ host: "reviews.shop", aliases: [], addresses: [], headless: false }, false);
     const plans = plan([reviews, external], {});
     expect(plans.find(({ host }) => host === "reviews.shop")?.domains).toContain("reviews.shop");
     expect(plans.find(({ host }) => host === reviews.host)?.domains).not.toContain("reviews.shop");
@@ -109,15 +104,13 @@ describe("domains", () => {
       fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => labels.join(".")),
       label.map((name) => `*.${name}.com`),
     );
-    const services = fc.uniqueArray(host, { maxLength: 8 }).map((hosts) =>
-      hosts.map((each, at) => ({
-        host: each,
-        aliases: [],
-        isAlias: false,
-        addresses: [`10.0.0.${at % 3}`],
-        headless: at % 2 === 0,
-      })),
-    );
+    const services = fc
+      .uniqueArray(host, { maxLength: 8 })
+      .map((hosts) =>
+        hosts.map((each, at) =>
+          namedService({ host: each, aliases: [], addresses: [`10.0.0.${at % 3}`], headless: at % 2 === 0 }, false),
+        ),
+      );
     const keys = fc.uniqueArray(fc.constantFrom("a", "b", "not-mine"), { minLength: 1 });
     const rules = fc.dictionary(host, keys, { maxKeys: 5 });
     fc.assert(

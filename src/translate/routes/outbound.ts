@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { hostMatches, isWildcard } from "#api/istio/hosts.ts";
 import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { type RouteConfiguration, RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
-import { type Domain, hostDomains, type NamedService, serviceDomains } from "./domains.ts";
+import { type Domain, hostDomains, type NamedService } from "./domains.ts";
 import { virtualHostName } from "./virtual-host.ts";
 
 /** On this port rules also serve their hosts where no service on the port is among them, as in Istio. */
@@ -70,13 +70,15 @@ function candidates(given: OutboundHosts): readonly Candidate[] {
     const rules = rulesFor(service.host, exact, wildcards).filter(applies);
     for (const rule of rules) onPort.add(rule);
     const [rule] = rules;
-    return { host: service.host, domains: serviceDomains(service, namespace), ...(rule !== undefined && { rule }) };
+    const domains = service.domainsAtHome.get(namespace) ?? service.domains;
+    return { host: service.host, domains, ...(rule !== undefined && { rule }) };
   });
   const isKnown = (host: string): boolean =>
     isWildcard(host) ? services.some((service) => hostMatches(host, service.host)) : known.has(host);
   const others = hosts.flatMap(({ host, rules }): readonly Candidate[] => {
+    if (isKnown(host)) return [];
     const rule = rules.find((each) => (port === plainHttpPort || onPort.has(each)) && applies(each));
-    return rule === undefined || isKnown(host) ? [] : [{ host, domains: hostDomains(host), rule }];
+    return rule === undefined ? [] : [{ host, domains: hostDomains(host), rule }];
   });
   const aliases = new Set(services.filter(({ isAlias }) => isAlias).map(({ host }) => host));
   const rank = new Map(given.precedence.map((rule, at) => [rule, at]));
@@ -97,11 +99,13 @@ export function planVirtualHosts(hosts: OutboundHosts): readonly VirtualHostPlan
   for (const { host, domains, rule } of candidates(hosts)) {
     const name = virtualHostName(host, hosts.port);
     if (plans.has(name)) continue;
-    const free = domains.filter(({ domain, derived }) => !taken.has(domain) && !(derived && full.has(domain)));
-    const unique = [...new Set(free.map(({ domain }) => domain))];
-    if (unique.length === 0) continue;
-    for (const domain of unique) taken.add(domain);
-    plans.set(name, { name, host, domains: unique, ...(rule !== undefined && { rule }) });
+    const free: string[] = [];
+    for (const { domain, derived } of domains) {
+      if (taken.has(domain) || (derived && full.has(domain))) continue;
+      taken.add(domain);
+      free.push(domain);
+    }
+    if (free.length > 0) plans.set(name, { name, host, domains: free, ...(rule !== undefined && { rule }) });
   }
   return [...plans.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -1,4 +1,3 @@
-import { canonical } from "#base/canonical.ts";
 import type { Finding } from "#api/finding.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
@@ -11,7 +10,7 @@ import type { DestinationQueries } from "./destination-queries.ts";
 import { routingRule } from "./resolve.ts";
 import { appliesAt, ruleRoutes } from "./route.ts";
 import { type RouteDefaults, routeDefaults, type RoutingRule } from "./rule.ts";
-import { projectSource, type RoutePlace, sourceReads } from "./source.ts";
+import { placeKey, projectSource, type RoutePlace, sourceReads } from "./source.ts";
 import { defaultRoute } from "./virtual-host.ts";
 
 /** A rule's routes at a place, for a client. */
@@ -80,7 +79,7 @@ export function routingRuleQueries(
 
   const applies = engine.query<AtPlace, boolean>({
     name: "routing-rule-applies",
-    key: canonical,
+    key: ({ rule, place }) => `${rule}|${placeKey(place)}`,
     compute: ({ rule, place }) => {
       const found = ruleOf(rule);
       return found !== undefined && appliesAt(found, place);
@@ -91,7 +90,7 @@ export function routingRuleQueries(
 
   const routes = engine.query<PlacedRule, readonly Route[]>({
     name: "routes",
-    key: canonical,
+    key: ({ rule, client, place, tls }) => `${rule}|${clientKey(client)}|${placeKey(place)}|${tls}`,
     compute: ({ rule, client, place, tls }) => {
       const found = ruleOf(rule);
       if (!found) return [];

@@ -1,4 +1,3 @@
-import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { type Bucket, bucketKey } from "#model/clients.ts";
@@ -12,11 +11,11 @@ import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_compone
 import { parseRouteName, type RouteName, routeName } from "../names.ts";
 import type { UnclaimedQuery } from "../unclaimed.ts";
 import { routeViewKey, type SidecarRouteView } from "../view.ts";
-import type { NamedService } from "./domains.ts";
+import { type NamedService, namedService } from "./domains.ts";
 import { encodeHost, encodeRoutes, encodeVirtualHost, hostResourceName } from "./encoded.ts";
 import { plainHttpPort, planVirtualHosts, type VirtualHostPlan } from "./outbound.ts";
 import type { RoutingRuleQueries } from "./rule-queries.ts";
-import type { RoutePlace, RouteSource } from "./source.ts";
+import { placeKey, type RoutePlace, type RouteSource } from "./source.ts";
 import { byName, catchAll, virtualHost, virtualHostName } from "./virtual-host.ts";
 
 /** A port of the mesh as a sidecar sees it. */
@@ -69,11 +68,13 @@ function identified(plan: VirtualHostPlan): IdentifiedPlan {
 }
 
 function plannedHostKey({ plan, client, place }: PlannedHost): string {
-  return `${plan.id}|${clientKey(client)}|${plan.rule === undefined ? "" : canonical(place)}`;
+  return `${plan.id}|${clientKey(client)}|${plan.rule === undefined ? "" : placeKey(place)}`;
 }
 
-function portKey({ view, port }: SidecarPort): string {
-  return `${port}|${routeViewKey(view)}`;
+function samePlans(a: ReadonlyMap<string, IdentifiedPlan>, b: ReadonlyMap<string, IdentifiedPlan>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [name, { id }] of a) if (b.get(name)?.id !== id) return false;
+  return true;
 }
 
 /** Declares the queries about sidecars' outbound routes. */
@@ -83,19 +84,22 @@ export function sidecarRouteQueries(
   rules: RoutingRuleQueries,
   unclaimed: UnclaimedQuery,
 ): SidecarRouteQueries {
-  const namedService = engine.query<{ readonly key: string; readonly cluster: string }, NamedService | undefined>({
+  const named = engine.query<{ readonly key: string; readonly cluster: string }, NamedService | undefined>({
     name: "named-service",
     key: ({ key, cluster }) => `${key}|${cluster}`,
     compute: ({ key, cluster }) => {
       const service = model.services.service.get(key);
       return (
-        service && {
-          host: service.host,
-          aliases: model.services.aliases.get(service.host),
-          isAlias: service.resolution === "ALIAS",
-          addresses: addressesIn(service, cluster).filter((address) => address !== noAddress),
-          headless: service.registry === "Kubernetes" && service.resolution === "NONE",
-        }
+        service &&
+        namedService(
+          {
+            host: service.host,
+            aliases: model.services.aliases.get(service.host),
+            addresses: addressesIn(service, cluster).filter((address) => address !== noAddress),
+            headless: service.registry === "Kubernetes" && service.resolution === "NONE",
+          },
+          service.resolution === "ALIAS",
+        )
       );
     },
   });
@@ -135,7 +139,7 @@ export function sidecarRouteQueries(
     model.clients.buckets
       .get(client)
       .flatMap((bucket) => onPort.get({ bucket, port }))
-      .flatMap((key) => namedService.get({ key, cluster }) ?? []);
+      .flatMap((key) => named.get({ key, cluster }) ?? []);
 
   const placeOf = ({ view, port }: SidecarPort): RoutePlace => ({
     source: { namespace: view.namespace, labels: view.sourceLabels },
@@ -156,9 +160,21 @@ export function sidecarRouteQueries(
       applies: (rule) => rules.applies(rule, placeOf(at)),
     });
 
+  /** A view is looked up for each of its hosts: its key is worked out once. */
+  const viewKeys = new WeakMap<SidecarRouteView, string>();
+  const portKey = ({ view, port }: SidecarPort): string => {
+    let key = viewKeys.get(view);
+    if (key === undefined) {
+      key = routeViewKey(view);
+      viewKeys.set(view, key);
+    }
+    return `${port}|${key}`;
+  };
+
   const plans = engine.query<SidecarPort, ReadonlyMap<string, IdentifiedPlan>>({
     name: "virtual-host-plans",
     key: portKey,
+    equal: samePlans,
     compute: ({ view, port }) => {
       const client = model.clients.onPort(view.client, port);
       return client ? byName(planned(client, { view, port }).map(identified)) : new Map();

@@ -1,3 +1,4 @@
+import { canonical } from "#base/canonical.ts";
 import { ownValue } from "#api/record.ts";
 import type { HTTPMatchRequest } from "#api/istio/http-match.ts";
 import type { StringMap } from "#api/meta.ts";
@@ -16,6 +17,12 @@ export interface RoutePlace {
   readonly port: number;
   /** `mesh` for a sidecar; otherwise `namespace/name` of the gateway. */
   readonly gateway: string;
+}
+
+/** A place as a key: equal places, equal keys. */
+export function placeKey({ source: { namespace, labels }, port, gateway }: RoutePlace): string {
+  const told = Object.keys(labels).length === 0 ? "" : canonical(labels);
+  return `${port}|${gateway}|${namespace}|${told}`;
 }
 
 /** Whether a match may hold for requests from this place; what the request itself carries is Envoy's to match. */
