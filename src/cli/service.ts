@@ -18,9 +18,12 @@ export interface ServiceSpec {
   readonly files?: readonly number[];
 }
 
-/** `weft` with arguments, run by the Node that runs this. */
+/** The command, with the settings of Node that all its processes run with. */
+export const weftProgram = join(import.meta.dirname, "..", "..", "weft");
+
+/** `weft` with arguments. */
 export function weftService(name: string, args: readonly string[], logFile: string): ServiceSpec {
-  return { name, command: process.execPath, args: [join(import.meta.dirname, "weft.ts"), ...args], logFile };
+  return { name, command: weftProgram, args, logFile };
 }
 
 /** Flags with their values, in order. */

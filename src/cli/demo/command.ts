@@ -15,6 +15,7 @@ import { plainLine } from "./screen.ts";
 import { LiveScreen } from "./live-screen.ts";
 import { DemoSupervisor } from "./supervisor.ts";
 import { type Kept, tearDown } from "./teardown.ts";
+import { weftProgram } from "../service.ts";
 
 interface DemoFlags {
   readonly name: string;
@@ -127,7 +128,7 @@ async function detach(layout: Layout): Promise<void> {
   const logFile = join(layout.logs, "supervisor.log");
   const log = openSync(logFile, "w", 0o600);
   const args = process.argv.slice(2).filter((word) => word !== "--detach" && word !== "-d");
-  const child = spawn(process.execPath, [join(root, "src", "cli", "weft.ts"), ...args], {
+  const child = spawn(weftProgram, args, {
     detached: true,
     stdio: ["ignore", log, log],
   });
