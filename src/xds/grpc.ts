@@ -1,6 +1,6 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { WeftError, messageOf, type ErrorCode } from "#base/errors.ts";
-import { FrameReader, frameHead } from "./frames.ts";
+import { FrameReader } from "./frames.ts";
 import type { Message } from "./message.ts";
 import type { Transport } from "./session.ts";
 
@@ -86,15 +86,17 @@ export class GrpcStream implements Transport {
   }
 
   /** Writes a message without a copy: streams share the pieces until each peer has taken them. */
-  send({ pieces, length }: Message, taken: () => void): void {
+  send({ pieces }: Message, taken: () => void): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.writableEnded) return;
     if (!stream.headersSent) stream.respond(head, { waitForTrailers: true });
-    stream.cork();
-    stream.write(frameHead(length));
-    for (const piece of pieces.slice(0, -1)) stream.write(piece);
-    stream.write(pieces.at(-1) ?? Buffer.alloc(0), (error) => (error ? undefined : taken()));
-    stream.uncork();
+    const last = pieces.length - 1;
+    if (last > 0) stream.cork();
+    for (const [at, piece] of pieces.entries()) {
+      if (at < last) stream.write(piece);
+      else stream.write(piece, (error) => (error ? undefined : taken()));
+    }
+    if (last > 0) stream.uncork();
   }
 
   end(reason?: WeftError): void {

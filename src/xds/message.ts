@@ -3,6 +3,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { encodeResource, typeUrls, type EncodedResource, type TypeUrl } from "#proto/encoded.ts";
 import { ClusterLoadAssignmentSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
+import { frameHead } from "./frames.ts";
 
 /** The two variants of the protocol. */
 export type Variant = "delta" | "sotw";
@@ -14,9 +15,12 @@ export interface Message {
   readonly nonce: string;
   /** `version_info`, or `system_version_info` of the delta variant. */
   readonly version: string;
-  /** The bytes, in pieces: most of them stand in many messages, and in memory once. */
+  /**
+   * The bytes as gRPC sends them, with a head before them, in pieces: most of these stand in many messages, and in memory
+   * once. What is small is one piece.
+   */
   readonly pieces: readonly Uint8Array[];
-  /** Bytes of all pieces. */
+  /** Bytes of the message, without the head. */
   readonly length: number;
 }
 
@@ -31,6 +35,9 @@ export function emptyResource(type: TypeUrl, name: string): EncodedResource | un
   }
   return undefined;
 }
+
+/** Bytes up to which one write is cheaper than to share what the message is made of. */
+const onePiece = 8192;
 
 /** Encodes responses and numbers them. */
 export class Encoder {
@@ -61,9 +68,11 @@ export class Encoder {
     const version = this.versionOf(revision);
     const head = new BinaryWriter().tag(1, WireType.LengthDelimited).string(version);
     head.tag(4, WireType.LengthDelimited).string(type).tag(5, WireType.LengthDelimited).string(nonce);
-    const pieces = [head.finish(), ...fragments];
-    const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    const parts = [head.finish(), ...fragments];
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
     this.#bytes += length;
+    const framed = [frameHead(length), ...parts];
+    const pieces = length <= onePiece ? [Buffer.concat(framed)] : framed;
     return { serial, nonce, version, pieces, length };
   }
 }

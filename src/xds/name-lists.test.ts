@@ -9,8 +9,8 @@ import {
 import { NameLists } from "./name-lists.ts";
 import { RequestReader } from "./request.ts";
 
-function delta(subscribe: readonly string[], unsubscribe: readonly string[] = [], nonce = ""): Uint8Array {
-  return toBinary(
+function delta(subscribe: readonly string[], unsubscribe: readonly string[] = [], nonce = ""): Buffer {
+  const bytes = toBinary(
     DeltaDiscoveryRequestSchema,
     create(DeltaDiscoveryRequestSchema, {
       typeUrl: "t",
@@ -19,6 +19,7 @@ function delta(subscribe: readonly string[], unsubscribe: readonly string[] = []
       resourceNamesUnsubscribe: [...unsubscribe],
     }),
   );
+  return Buffer.from(bytes);
 }
 
 const names = (prefix: string): readonly string[] => Array.from({ length: 200 }, (_, at) => `${prefix}-service-${at}`);

@@ -16,7 +16,7 @@ export interface OrderOptions {
 }
 
 /** What names clusters. */
-const users: ReadonlySet<TypeUrl> = new Set([typeUrls.listener, typeUrls.route, typeUrls.virtualHost]);
+const users: readonly TypeUrl[] = [typeUrls.listener, typeUrls.route, typeUrls.virtualHost];
 
 /** A condition that is waited for, but not for ever. */
 class Gate implements Disposable {
@@ -90,7 +90,7 @@ export class PushOrder implements Disposable {
 
   /** Whether what is new of a type may go out. */
   mayPush(type: TypeUrl): boolean {
-    if (!users.has(type)) return true;
+    if (!users.includes(type)) return true;
     if (type === typeUrls.virtualHost && !this.#routesSent()) return false;
     const makers = [this.#options.watch(typeUrls.cluster), this.#options.watch(typeUrls.endpoints)];
     // Routes of now may name clusters of now, even while these wait for their batch.
@@ -102,8 +102,8 @@ export class PushOrder implements Disposable {
   mayRemove(type: TypeUrl): boolean {
     if (type !== typeUrls.cluster && type !== typeUrls.endpoints) return true;
     // Who refuses new routes goes on with the old ones, and with the clusters that those name.
-    if ([...users].some((user) => this.#options.watch(user)?.refused)) return false;
-    if (!this.#break.open([...users].every((user) => this.#unused(user)))) return false;
+    if (users.some((user) => this.#options.watch(user)?.refused)) return false;
+    if (!this.#break.open(users.every((user) => this.#unused(user)))) return false;
     this.#expected.clear();
     // Envoy drops the endpoints of a cluster that went by itself; there is nothing to take away when it has answered.
     return type === typeUrls.cluster || !this.#leaving(typeUrls.cluster);

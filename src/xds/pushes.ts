@@ -71,6 +71,20 @@ export class Pushes {
 
   /** Brings a client up to its view. */
   news(variant: Variant, standing: Standing): News {
+    const only = variant === "delta" ? onlyChanged(standing) : undefined;
+    if (!only) return this.#news(variant, standing);
+    const { view, base, removals, after } = standing;
+    const at = 2 * only.positionAt((base as At).revision) + (removals ? 1 : 0);
+    const known = only.news.get(at);
+    if (known && Number(known.message?.serial) > after && !movedIn(view, known.difference)) return known;
+    const news = this.#news(variant, standing);
+    if (!news.message || movedIn(view, news.difference)) return news;
+    if (only.news.size >= mostDifferences) only.news.clear();
+    only.news.set(at, news);
+    return news;
+  }
+
+  #news(variant: Variant, standing: Standing): News {
     const { view, refusals, tried } = standing;
     const all = this.#byParts(standing) ?? this.#difference(view.type, view, standing.base, standing.forced);
     const isWhole = isWholeType(view.type);
@@ -106,7 +120,7 @@ export class Pushes {
       const difference = this.#difference(view.type, part, from, forced);
       return { key: `${part.key} ${part.revision} ${from.key}`, difference };
     });
-    const moved = parts.some(({ difference }) => [...difference.removed].some((name) => view.get(name)));
+    const moved = parts.some(({ difference }) => movedIn(view, difference));
     return moved ? undefined : new MergedDifference(parts, this.sets);
   }
 
@@ -175,6 +189,28 @@ export class Pushes {
     this.#fragments.set(key, bytes);
     return bytes;
   }
+}
+
+/**
+ * The part that alone has news for a client which stands at its view as of some revision: what it gets depends on
+ * nothing else, and all clients with that part and revision get the same.
+ */
+function onlyChanged({ view, base, forced, kept, mustAnswer, refusals }: Standing): Part | undefined {
+  if (!(base instanceof At) || base.shown !== view || forced.size + kept.size + refusals.size > 0 || mustAnswer)
+    return undefined;
+  let only: Part | undefined;
+  for (const part of view.parts) {
+    if (part.revision <= base.revision) continue;
+    if (only) return undefined;
+    only = part;
+  }
+  return only;
+}
+
+/** Whether something that is gone from one part of a view stands in another. */
+function movedIn(view: View, { removed }: Difference): boolean {
+  for (const name of removed) if (view.get(name)) return true;
+  return false;
 }
 
 function speaks({ upserts, removed }: Difference, removals: boolean): boolean {

@@ -7,6 +7,7 @@ import {
   DiscoveryRequestSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Node } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import { readAck } from "./ack.ts";
 import { NameLists } from "./name-lists.ts";
 import type { ProxyNode } from "./port.ts";
 
@@ -55,6 +56,8 @@ function commonOf({
   return { node: node && proxyNode(node), typeUrl, nonce: responseNonce, refusal: errorDetail?.message };
 }
 
+const nothingAsked = { subscribe: [], unsubscribe: [], versions: {} } as const;
+
 /** Bytes of long lists of names that are remembered. */
 const rememberedBytes = 8 * 1024 * 1024;
 
@@ -66,7 +69,9 @@ export class RequestReader {
    * Reads a `DeltaDiscoveryRequest`.
    * @throws WeftError `InvalidArgument` when the bytes are none.
    */
-  delta(bytes: Uint8Array): Request {
+  delta(bytes: Buffer): Request {
+    const ack = readAck(bytes);
+    if (ack) return { kind: "delta", node: undefined, refusal: undefined, ...ack, ...nothingAsked };
     const { message, names } = this.#read(DeltaDiscoveryRequestSchema, bytes);
     return {
       kind: "delta",

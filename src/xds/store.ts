@@ -30,6 +30,7 @@ export class ScopeStore implements Disposable {
   readonly #views = new Map<string, View>();
   readonly #touched = new Set<Scope>();
   readonly #settled: Disposable;
+  readonly #age = { changes: 0 };
   #made = 0;
 
   constructor(options: StoreOptions) {
@@ -50,7 +51,7 @@ export class ScopeStore implements Disposable {
     if (!view) {
       this.#made += 1;
       const parts = scopes.map((scope) => this.#part(scope, seen));
-      view = new View(this.#made, type, parts, seen);
+      view = new View(this.#made, type, parts, seen, this.#age);
       this.#views.set(key, view);
     }
     this.share(view, user);
@@ -127,7 +128,9 @@ export class ScopeStore implements Disposable {
       for (const part of this.#partsOf.get(scope)?.values() ?? [])
         if (part.settle(revision, changes)) changed.push(part);
     }
-    if (changed.length > 0) this.#options.changed(changed);
+    if (changed.length === 0) return;
+    this.#age.changes += 1;
+    this.#options.changed(changed);
   }
 }
 

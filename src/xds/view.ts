@@ -4,6 +4,11 @@ import type { Part } from "./part.ts";
 import type { ScopeKey } from "./port.ts";
 import type { Past, Shown, Subscription } from "./shown.ts";
 
+/** Counts the changes of a store: until the next one, what was worked out of its parts holds. */
+export interface Age {
+  readonly changes: number;
+}
+
 /** What proxies see of a type: the parts that the scopes of their class make up, in order. */
 export class View implements Shown {
   readonly key: string;
@@ -13,13 +18,17 @@ export class View implements Shown {
   /** How often it is held; counted by the store. */
   holds = 0;
   readonly #differences = new Map<string, Difference>();
-  #differencesAt = 0;
+  readonly #age: Age;
+  #readAt = -1;
+  #revision = 0;
+  #floor = 0;
 
-  constructor(id: number, type: TypeUrl, parts: readonly Part[], subscription: Subscription) {
+  constructor(id: number, type: TypeUrl, parts: readonly Part[], subscription: Subscription, age: Age) {
     this.key = `view ${id}`;
     this.type = type;
     this.parts = parts;
     this.subscription = subscription;
+    this.#age = age;
   }
 
   get scopes(): readonly ScopeKey[] {
@@ -27,23 +36,20 @@ export class View implements Shown {
   }
 
   get revision(): number {
-    let revision = 0;
-    for (const part of this.parts) revision = Math.max(revision, part.revision);
-    return revision;
+    this.#read();
+    return this.#revision;
   }
 
   get floor(): number {
-    let floor = 0;
-    for (const part of this.parts) floor = Math.max(floor, part.floor);
-    return floor;
+    this.#read();
+    return this.#floor;
   }
 
   /** Differences to now, by what a proxy held; of the only part where there is one. */
   get differences(): Map<string, Difference> {
     const [only, ...others] = this.parts;
     if (only && others.length === 0) return only.differences;
-    if (this.#differencesAt !== this.revision) this.#differences.clear();
-    this.#differencesAt = this.revision;
+    this.#read();
     return this.#differences;
   }
 
@@ -77,6 +83,18 @@ export class View implements Shown {
       if (!merged.has(name)) merged.set(name, this.#before(name, changes));
     }
     return merged;
+  }
+
+  /** Takes in what changed: each proxy asks many times for what stays the same in between. */
+  #read(): void {
+    if (this.#readAt === this.#age.changes) return;
+    this.#readAt = this.#age.changes;
+    const before = this.#revision;
+    for (const { revision, floor } of this.parts) {
+      this.#revision = Math.max(this.#revision, revision);
+      this.#floor = Math.max(this.#floor, floor);
+    }
+    if (this.#revision !== before) this.#differences.clear();
   }
 
   #before(name: string, changes: readonly ReadonlyMap<string, Past | undefined>[]): Past | undefined {

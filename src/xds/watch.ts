@@ -349,8 +349,10 @@ export class Watch implements PartUser {
     const before = this.#sent;
     this.#sent = { view, revision: view.revision };
     this.#base = new At(view, view.revision);
-    store.share(view, this);
-    if (before) store.release(before.view, this);
+    if (before?.view !== view) {
+      store.share(view, this);
+      if (before) store.release(before.view, this);
+    }
     this.#forcedBefore = this.#forcedNames();
     this.#forced = sets.empty;
     this.#forcedScopes.clear();

@@ -14,6 +14,7 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { headBytes } from "../frames.ts";
 import type { XdsHub } from "../hub.ts";
 import type { Message, Variant } from "../message.ts";
 import { RequestReader } from "../request.ts";
@@ -201,7 +202,7 @@ export class ModelClient {
     const next = this.#inbox.shift();
     if (!next || !this.connected) return false;
     this.messages.push(next.message);
-    const bytes = Buffer.concat(next.message.pieces);
+    const bytes = Buffer.concat(next.message.pieces).subarray(headBytes);
     const response = this.variant === "delta" ? readDeltaResponse(bytes) : readSotwResponse(bytes);
     this.types.push(response.type);
     next.taken();
@@ -349,7 +350,7 @@ export class ModelClient {
           initialResourceVersions: { ...parts.versions },
         }),
       );
-      this.#session?.receive(() => this.#reader.delta(bytes));
+      this.#session?.receive(() => this.#reader.delta(Buffer.from(bytes)));
       return;
     }
     const last = this.#answeredNonce.get(type);
