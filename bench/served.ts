@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { virtualService } from "#api/istio/virtual-service.ts";
 import { endpointSlice } from "#api/kubernetes/endpoint-slice.ts";
@@ -8,6 +7,7 @@ import { systemClock } from "#base/clock.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { readKubeconfig } from "#kube/kubeconfig.ts";
+import { weftProgram } from "#cli/service.ts";
 import { freePort } from "#xds/testing/envoy.ts";
 import { resetPeak, settled, treeUse, type TreeUse } from "./process-tree.ts";
 
@@ -76,10 +76,9 @@ export class ServedMesh implements AsyncDisposable {
 
   /** Starts it, and returns when it serves the whole mesh. What it says on the way goes to `say`. */
   static async start(scale: ServedScale, say: (line: string) => void = () => undefined): Promise<ServedMesh> {
-    const weft = join(import.meta.dirname, "..", "src", "cli", "weft.ts");
     const flags = { ...scale, ads: `127.0.0.1:${await freePort()}` };
     const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)]);
-    const child = spawn(process.execPath, [weft, "bench", "serve", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(weftProgram, ["bench", "serve", ...args], { stdio: ["ignore", "pipe", "pipe"] });
     const kill = (): void => void child.kill("SIGTERM");
     process.once("exit", kill);
     let last = "";

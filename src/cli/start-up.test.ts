@@ -16,10 +16,18 @@ function loadedBy(file: string, found = new Set<string>()): ReadonlySet<string> 
 }
 
 test("a command does not load what others are for: translation, protobuf, the servers", () => {
-  const files = [...loadedBy(join(root, "cli", "weft.ts"))].map((file) => file.slice(root.length + 1));
+  const files = ["weft.ts", "operator.ts"]
+    .flatMap((file) => [...loadedBy(join(root, "cli", file))])
+    .map((file) => file.slice(root.length + 1));
   expect(files).toContain("cli/analysis/diff.ts");
   const rooms = new Set(files.map((file) => file.split("/")[0]));
   for (const room of ["analysis", "translate", "model", "proto", "xds", "apiserver", "store"]) {
     expect(rooms).not.toContain(room);
   }
+});
+
+test("the mesh's processes do not load the operators' commands", () => {
+  const files = [...loadedBy(join(root, "cli", "weft.ts"))].map((file) => file.slice(root.length + 1));
+  expect(files).toContain("cli/processes.ts");
+  expect(files.filter((file) => /^(?:api|kube)\/|^cli\/(?:analysis|proxy|operator|get|apply)/.test(file))).toEqual([]);
 });

@@ -1,74 +1,27 @@
 import { Command, CommanderError } from "commander";
 import { codeOf, messageOf } from "#base/errors.ts";
-import { analyzeCommand } from "./analysis/analyze.ts";
-import { diffCommand } from "./analysis/diff.ts";
-import { explainCommand } from "./analysis/explain.ts";
-import { applyCommand, deleteCommand } from "./apply.ts";
 import { benchCommand } from "./bench/command.ts";
-import { type Shell, complete, completionScript, shells } from "./completion.ts";
-import { openApi } from "./context.ts";
-import { demoCommand } from "./demo/command.ts";
-import { getCommand } from "./get.ts";
 import { agentCommand, discoveryCommand, serverCommand } from "./processes.ts";
-import { proxyConfigCommand } from "./proxy/config.ts";
-import { listProxies, proxyName } from "./proxy/proxies.ts";
-import { proxyStatusCommand } from "./proxy/status.ts";
-import { apiResources } from "./resources.ts";
-import { versionCommand, weftVersion } from "./version.ts";
+import { weftVersion } from "./version.ts";
 
-/** Names that the API knows, for completion; none where there is no API. */
-async function knownWords(command: string, position: number): Promise<readonly string[]> {
-  try {
-    using api = await openApi({});
-    if (command.startsWith("proxy-config") && position === 0) return (await listProxies(api.client)).map(proxyName);
-    if (["get", "delete"].includes(command) && position === 0)
-      return (await apiResources(api.client)).map((one) => one.plural);
-    return [];
-  } catch {
-    return [];
-  }
-}
+const longRunning: ReadonlySet<string> = new Set(["bench", "server", "discovery", "agent"]);
 
-/** `weft completion SHELL`, and the hidden command that its scripts call. */
-function completionCommands(program: Command): void {
-  program
-    .command("completion")
-    .summary("print a completion script for a shell")
-    .addHelpText("after", "\nExamples:\n  source <(weft completion bash)\n  weft completion fish | source")
-    .addArgument(program.createArgument("<shell>", "shell").choices(shells))
-    .action((shell: Shell) => {
-      process.stdout.write(completionScript(shell));
-    });
-  program
-    .command("__complete", { hidden: true })
-    .argument("[words...]")
-    .action(async (words: readonly string[]) => {
-      const found = await complete(program, words, knownWords);
-      for (const word of found) console.log(word);
-    });
-}
-
-function build(): Command {
+/** The command line; `first` is the word after `weft`. */
+async function build(first = ""): Promise<Command> {
   const program = new Command("weft")
     .description("Weft: an Istio-compatible, multi-cluster service mesh.")
     .version(weftVersion())
     .showSuggestionAfterError()
     .exitOverride();
-  demoCommand(program);
-  proxyStatusCommand(program);
-  proxyConfigCommand(program);
-  analyzeCommand(program);
-  explainCommand(program);
-  diffCommand(program);
-  getCommand(program);
-  applyCommand(program);
-  deleteCommand(program);
+  // What runs for long keeps what it loads: the mesh's processes do without the operators' commands.
+  if (!longRunning.has(first)) {
+    const { operatorCommands } = await import("./operator.ts");
+    operatorCommands(program);
+  }
   benchCommand(program);
-  versionCommand(program);
   serverCommand(program);
   discoveryCommand(program);
   agentCommand(program);
-  completionCommands(program);
   return program;
 }
 
@@ -80,7 +33,8 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await build().parseAsync();
+  const program = await build(process.argv[2]);
+  await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
   else {

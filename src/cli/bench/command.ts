@@ -3,12 +3,15 @@ import { InvalidArgumentError } from "commander";
 import { systemClock } from "#base/clock.ts";
 import { requireFreePorts } from "../demo/port.ts";
 import { wholeNumber } from "../output.ts";
+import type { BenchScale } from "./scale.ts";
 
-interface ServeFlags {
-  readonly services: number;
-  readonly namespaces: number;
-  readonly sidecars: number;
+interface ServeFlags extends BenchScale {
   readonly ads: number;
+}
+
+interface SeedFlags extends BenchScale {
+  readonly meshApi: string;
+  readonly clusterApi: string;
 }
 
 const form = /^(?:127\.0\.0\.1|localhost):(\d{1,5})$/;
@@ -37,19 +40,8 @@ async function serve({ ads, ...scale }: ServeFlags): Promise<void> {
   }
 }
 
-/** `weft bench`. */
-export function benchCommand(program: Command): void {
-  const bench = program
-    .command("bench")
-    .summary("run what can be measured")
-    .description("Runs parts of Weft over meshes of a chosen size, for measurements.");
-  bench
-    .command("serve")
-    .summary("serve a mesh of many services to any xDS client")
-    .description(
-      "Starts the API server and the control plane over a mesh of HTTP services (svc-0 and on in namespaces ns-0 and on, port 80 named http, two endpoints each). " +
-        "Serves xDS in plain text on loopback. Prints a line of JSON when it is ready: pid (the root of the process tree), ads, kubeconfig. Ends, and leaves nothing, with Ctrl-C.",
-    )
+function withSizeOptions(command: Command): Command {
+  return command
     .option("--services <number>", "how many services", wholeNumber(1, 50_000), 1000)
     .option("--namespaces <number>", "how many namespaces they are spread over", wholeNumber(1, 1000), 20)
     .option(
@@ -57,6 +49,20 @@ export function benchCommand(program: Command): void {
       "namespaces that a Sidecar resource restricts to their own services",
       wholeNumber(0, 1000),
       0,
+    );
+}
+
+/** `weft bench`. */
+export function benchCommand(program: Command): void {
+  const bench = program
+    .command("bench")
+    .summary("run what can be measured")
+    .description("Runs parts of Weft over meshes of a chosen size, for measurements.");
+  withSizeOptions(bench.command("serve"))
+    .summary("serve a mesh of many services to any xDS client")
+    .description(
+      "Starts the API server and the control plane over a mesh of HTTP services (svc-0 and on in namespaces ns-0 and on, port 80 named http, two endpoints each). " +
+        "Serves xDS in plain text on loopback. Prints a line of JSON when it is ready: pid (the root of the process tree), ads, kubeconfig. Ends, and leaves nothing, with Ctrl-C.",
     )
     .option("--ads <address>", "loopback address that xDS is served on", loopbackPort, 15_010)
     .addHelpText(
@@ -64,4 +70,11 @@ export function benchCommand(program: Command): void {
       "\nExamples:\n  weft bench serve --services 1000 --namespaces 20 --ads 127.0.0.1:15010\n  weft bench serve --services 200 --namespaces 4 --sidecars 1",
     )
     .action(serve);
+  withSizeOptions(bench.command("seed", { hidden: true }))
+    .requiredOption("--mesh-api <url>", "the mesh's API")
+    .requiredOption("--cluster-api <url>", "the member cluster's API")
+    .action(async ({ meshApi, clusterApi, ...size }: SeedFlags) => {
+      const { seed } = await import("./seed.ts");
+      await seed(size, { mesh: meshApi, cluster: clusterApi }, systemClock);
+    });
 }

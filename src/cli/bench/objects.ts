@@ -6,27 +6,13 @@ import type { ResourceObject } from "#api/meta.ts";
 import { cluster } from "#api/weft/cluster.ts";
 import { mesh } from "#api/weft/mesh.ts";
 import type { Draft, KindRef } from "#kube/client.ts";
-
-/** How large a mesh is. */
-export interface BenchScale {
-  readonly services: number;
-  readonly namespaces: number;
-  /** Namespaces whose proxies see only their own: the first so many. */
-  readonly sidecars: number;
-}
+import { benchCluster, type BenchScale } from "./scale.ts";
 
 /** An object to be created, and its kind. */
 export interface BenchObject {
   readonly kind: KindRef;
   readonly draft: Draft<ResourceObject>;
 }
-
-/** The member cluster's name. */
-export const benchCluster = "main";
-/** Addresses of Pods, as endpoints have them. */
-export const podRange = "10.20.0.0/14";
-/** Addresses of Services. */
-export const serviceRange = "10.100.0.0/16";
 
 const servicePort = { name: "http", port: 80 };
 

@@ -7,18 +7,10 @@ import { WeftError } from "#base/errors.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { formatKubeconfig } from "#kube/kubeconfig.ts";
+import { command } from "#runtime/command.ts";
 import { waitUntil } from "../wait.ts";
 import { flagArgs, Service, weftService } from "../service.ts";
-import {
-  benchCluster,
-  type BenchObject,
-  type BenchScale,
-  meshObjects,
-  namespaceObjects,
-  podRange,
-  serviceObjects,
-  serviceRange,
-} from "./objects.ts";
+import { benchCluster, type BenchScale, podRange, serviceRange } from "./scale.ts";
 
 /** What is told of a server that runs, as JSON. */
 export interface BenchInfo {
@@ -30,8 +22,6 @@ export interface BenchInfo {
   readonly kubeconfig: string;
 }
 
-/** Requests at once while objects are created. */
-const creators = 16;
 const startLimitMs = 60_000;
 const graceMs = 5_000;
 
@@ -80,7 +70,7 @@ export class BenchServer implements AsyncDisposable {
     for (const name of ["mesh", benchCluster])
       await this.#answers(`the API of ${name}`, this.#socketUrl(name), "/readyz", signal);
     say(`creating ${this.#scale.services} services in ${this.#scale.namespaces} namespaces`);
-    await this.#seed();
+    await this.#seed(signal);
     say("starting the control plane");
     const statusSocket = this.#path("run/discovery.sock");
     const sockets = { "mesh-api": this.#socketUrl("mesh"), "status-socket": statusSocket };
@@ -133,20 +123,13 @@ export class BenchServer implements AsyncDisposable {
     });
   }
 
-  async #create(url: string, objects: readonly BenchObject[]): Promise<void> {
-    const client = this.#client(url);
-    const left = objects.values();
-    const createAll = async (): Promise<void> => {
-      for (const { kind, draft } of left) await client.of(kind).create(draft);
-    };
-    await Promise.all(Array.from({ length: creators }, createAll));
-  }
-
-  async #seed(): Promise<void> {
-    const [mesh, cluster] = [this.#socketUrl("mesh"), this.#socketUrl(benchCluster)];
-    for (const url of [mesh, cluster]) await this.#create(url, namespaceObjects(this.#scale));
-    await this.#create(cluster, serviceObjects(this.#scale));
-    await this.#create(mesh, meshObjects(this.#scale, cluster));
+  /** In a process of its own, that what it takes is not counted among what serving takes. */
+  async #seed(signal: AbortSignal): Promise<void> {
+    const apis = { "mesh-api": this.#socketUrl("mesh"), "cluster-api": this.#socketUrl(benchCluster) };
+    const { services, namespaces, sidecars } = this.#scale;
+    const size = { services: String(services), namespaces: String(namespaces), sidecars: String(sidecars) };
+    const { command: program, args } = weftService("seed", ["bench", "seed", ...flagArgs({ ...apis, ...size })], "");
+    await command([program, ...args], { signal });
   }
 
   #writeKubeconfig(ports: Readonly<Record<string, number>>): string {
