@@ -263,6 +263,23 @@ describe("pace", () => {
   });
 });
 
+describe("order", () => {
+  test("routes do not wait for clusters that only changed, however often they do", async () => {
+    using fixture = new Fixture({ limits: { orderTimeoutMs: 5000 } });
+    const x = fixture.client("x");
+    await fixture.settle(x);
+    x.silent = true;
+    x.types.length = 0;
+    for (const timeoutMs of [200, 300, 400]) {
+      fixture.source.set("clusters", cluster("one", timeoutMs));
+      await fixture.settle(x);
+    }
+    fixture.source.set("routes", route("routes", "other"));
+    await fixture.settle(x);
+    expect(x.types).toEqual([typeUrls.cluster, typeUrls.endpoints, typeUrls.route]);
+  });
+});
+
 describe("faults", () => {
   test("a stream that fails while it is served ends, is logged with the cause, and harms nobody else", async () => {
     const lines: string[] = [];

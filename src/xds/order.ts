@@ -51,9 +51,16 @@ class Gate implements Disposable {
   }
 }
 
+/** What Envoy waits for before it uses a cluster that it did not have; one that only changed goes on as it was meanwhile. */
+function awaitedByNew({ awaits, past, upserts }: Difference, sets: NameSets): NameSet {
+  if (past.size === 0) return awaits;
+  return sets.of(upserts.filter(({ name }) => !past.has(name)).flatMap((cluster) => cluster.awaits));
+}
+
 /**
- * Make before break over one stream: listeners and routes wait until the clusters that they may name are taken and
- * have their endpoints; clusters and endpoints are taken away when listeners and routes no longer name them.
+ * Make before break over one stream: listeners and routes wait until new clusters, which they may name, are taken and
+ * have their endpoints; clusters and endpoints are taken away when listeners and routes no longer name them. For clusters
+ * that changed nothing waits: where changes never end, it would wait for ever.
  */
 export class PushOrder implements Disposable {
   readonly #options: OrderOptions;
@@ -61,7 +68,7 @@ export class PushOrder implements Disposable {
   readonly #break: Gate;
   /** Types that a proxy which came back will ask for, going by what else it holds. */
   readonly #expected = new Set<TypeUrl>();
-  /** Endpoints that Envoy waits for since it got their clusters. */
+  /** Endpoints of clusters that Envoy does not use before it has them. */
   #warming: NameSet;
 
   constructor(options: OrderOptions) {
@@ -79,7 +86,7 @@ export class PushOrder implements Disposable {
   /** A response went out. What the stream carries in order, Envoy takes in order: nothing need be waited for twice. */
   sent(type: TypeUrl, difference: Difference): void {
     const { sets } = this.#options;
-    if (type === typeUrls.cluster) this.#warming = sets.plus(this.#warming, difference.awaits);
+    if (type === typeUrls.cluster) this.#warming = sets.plus(this.#warming, awaitedByNew(difference, sets));
     if (type === typeUrls.endpoints) this.#warming = sets.minus(this.#warming, difference.names);
   }
 
@@ -94,8 +101,8 @@ export class PushOrder implements Disposable {
     if (type === typeUrls.virtualHost && !this.#routesSent()) return false;
     const makers = [this.#options.watch(typeUrls.cluster), this.#options.watch(typeUrls.endpoints)];
     // Routes of now may name clusters of now, even while these wait for their batch.
-    for (const watch of makers) if (watch?.behind && !watch.pending) watch.due();
-    return this.#make.open(makers.every((watch) => !watch?.behind) && this.#warming.size === 0);
+    for (const watch of makers) if (watch?.lacking && !watch.pending) watch.due();
+    return this.#make.open(makers.every((watch) => !watch?.lacking) && this.#warming.size === 0);
   }
 
   /** Whether what is gone of a type may be taken away. */

@@ -56,6 +56,7 @@ export class Part implements Shown {
   #log: LoggedChange[] = [];
   #trimAt = firstTrim;
   #revision: number;
+  #grownAt: number;
   #floor: number;
   #names: { readonly revision: number; readonly set: NameSet } | undefined;
 
@@ -64,6 +65,7 @@ export class Part implements Shown {
     this.scope = scope;
     this.subscription = subscription;
     this.#revision = revision;
+    this.#grownAt = revision;
     this.#floor = revision;
   }
 
@@ -73,6 +75,11 @@ export class Part implements Shown {
 
   get revision(): number {
     return this.#revision;
+  }
+
+  /** Revision in which a resource last came to it that it did not have. */
+  get grownAt(): number {
+    return this.#grownAt;
   }
 
   get floor(): number {
@@ -147,6 +154,7 @@ export class Part implements Shown {
       if (!this.asksFor(name)) continue;
       const kept = this.subscription.wildcard ? resource : undefined;
       this.#log.push({ revision, name, before: resource && { version: resource.version, resource: kept } });
+      if (!resource) this.#grownAt = revision;
       moved += 1;
     }
     if (moved === 0) return false;

@@ -21,6 +21,7 @@ export class View implements Shown {
   readonly #age: Age;
   #readAt = -1;
   #revision = 0;
+  #grownAt = 0;
   #floor = 0;
 
   constructor(id: number, type: TypeUrl, parts: readonly Part[], subscription: Subscription, age: Age) {
@@ -38,6 +39,12 @@ export class View implements Shown {
   get revision(): number {
     this.#read();
     return this.#revision;
+  }
+
+  /** Revision in which a resource last came to it that it did not have. */
+  get grownAt(): number {
+    this.#read();
+    return this.#grownAt;
   }
 
   get floor(): number {
@@ -90,8 +97,9 @@ export class View implements Shown {
     if (this.#readAt === this.#age.changes) return;
     this.#readAt = this.#age.changes;
     const before = this.#revision;
-    for (const { revision, floor } of this.parts) {
+    for (const { revision, grownAt, floor } of this.parts) {
       this.#revision = Math.max(this.#revision, revision);
+      this.#grownAt = Math.max(this.#grownAt, grownAt);
       this.#floor = Math.max(this.#floor, floor);
     }
     if (this.#revision !== before) this.#differences.clear();

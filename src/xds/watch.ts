@@ -99,6 +99,12 @@ export class Watch implements PartUser {
     return this.pending || this.#sent?.view !== this.#view || this.#sent.revision !== this.#view.revision;
   }
 
+  /** Whether there are resources in the view now of which the client has no version. */
+  get lacking(): boolean {
+    if (!this.#view) return false;
+    return this.#sent?.view !== this.#view || this.#sent.revision < this.#view.grownAt;
+  }
+
   /** Whether the client still holds what it should lose. */
   get keeping(): boolean {
     return this.#kept.size > 0;
