@@ -73,7 +73,7 @@ function measure(scale: Scale, proxies: number): readonly Row[] {
   for (const [, objects] of made) for (const object of objects(0)) put(mesh, object);
   const follower = new Follower(mesh.engine, mesh.translator);
   const nodes = Array.from({ length: proxies }, (_, index) => scaleNode(index, scale));
-  const classes = new Set(nodes.map((node) => mesh.translator.classOf(node, true)));
+  const classes = new Set(nodes.map((node) => mesh.translator.classOf(node, "apart")));
   follower.follow([...classes]);
   return made.map(([change, objects]) => {
     const before = totals(mesh);

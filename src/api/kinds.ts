@@ -35,6 +35,7 @@ import { secret } from "./kubernetes/secret.ts";
 import { serviceAccount } from "./kubernetes/service-account.ts";
 import { service } from "./kubernetes/service.ts";
 import { cluster } from "./weft/cluster.ts";
+import { egressScope } from "./weft/egress-scope.ts";
 import { mesh } from "./weft/mesh.ts";
 
 /** Every kind that Weft serves, in the order in which API lists name them: the core group first. */
@@ -52,6 +53,7 @@ export const kinds: readonly Kind[] = [
   lease,
   endpointSlice,
   cluster,
+  egressScope,
   mesh,
   destinationRule,
   envoyFilter,

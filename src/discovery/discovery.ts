@@ -3,6 +3,7 @@ import { untranslatedKinds } from "#api/untranslated.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
+import { ScopeKeeper } from "#controllers/egress-scopes/keeper.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
@@ -19,6 +20,7 @@ import { StatusWriter } from "#status/writer.ts";
 import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#xds/listen.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
+import { DemandLedger } from "./demand.ts";
 import { ProxyApi } from "./proxy-api.ts";
 import { proxyCounts } from "./proxy-object.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -63,6 +65,8 @@ function holders({ connected, inSync }: ProxyCounts): Holders {
 
 /** Milliseconds between looks at whether certificates have expired. */
 const timeStepMs = 60_000;
+/** Milliseconds between looks at whether what proxies asked for is kept. */
+const demandStepMs = 10_000;
 
 /**
  * Runs a mesh's control plane until the signal aborts: sources, model, translation, xDS, and the API of proxies.
@@ -108,7 +112,10 @@ export async function runDiscovery(
   const members = new Members(client, model, sourceContext, (name) => clusterStatus.watch(name), signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
   signal.throwIfAborted();
-  await using xds = await createXdsServer({ source, engine, clock, logger, listen: options.xds });
+  const keeper = new ScopeKeeper({ client, clock, logger });
+  const demand = new DemandLedger({ model, source, keeper });
+  using _demand = clock.every(demandStepMs, () => demand.settle());
+  await using xds = await createXdsServer({ source, engine, clock, logger, demand, listen: options.xds });
   serving = xds;
   await using _api = await ProxyApi.listen({
     socketPath: options.statusSocket,
@@ -127,5 +134,6 @@ export async function runDiscovery(
     meshStatus.run(signal),
     statuses.run(() => holders(proxies()), signal),
     addresses.run(signal),
+    keeper.run(signal),
   ]);
 }

@@ -15,6 +15,8 @@ export interface Client extends Viewer {
   readonly sidecar: string;
   /** One of the Sidecar's egress listeners, by its place, where only what it lets in is seen; absent for all of them. */
   readonly listener?: number;
+  /** Present where hosts beyond those that the Sidecar lets in are seen, too: it says only which are held from the start. */
+  readonly open?: true;
 }
 
 /** A viewer that is no particular namespace: sees what is exported to all. No namespace can be called so. */
@@ -22,7 +24,7 @@ export const everyone = "*";
 
 /** A client as a key: equal clients, equal keys. */
 export function clientKey(client: Client): string {
-  const { namespace, rules, sidecar, listener } = client;
+  const { namespace, rules, sidecar, listener, open } = client;
   const chosen = rules ? [rules.join(",")] : [];
-  return [namespace, sidecar, listener ?? "", ...chosen].join("|");
+  return [namespace, sidecar, open ? "open" : (listener ?? ""), ...chosen].join("|");
 }

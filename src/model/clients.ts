@@ -66,6 +66,10 @@ export interface ClientEgress {
 export interface ClientQueries {
   /** The client that a sidecar's workload is. */
   readonly sidecarClient: (workload: Workload) => Client;
+  /** The same seeing what is beyond its Sidecar's hosts, too; undefined where that has listeners of its own for them. */
+  readonly openClient: (workload: Workload) => Client | undefined;
+  /** Whether a Sidecar declares a host of a namespace for a client; none does where it does not say which. */
+  readonly declares: (client: Client, namespace: string, host: string) => boolean;
   /** The client that a gateway is. */
   readonly gatewayClient: (workload: Workload) => Client;
   /** The Sidecar object of a client. */
@@ -175,7 +179,22 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     };
   };
 
+  const openClient = (workload: Workload): Client | undefined => {
+    const { namespace, labels } = workload;
+    const row = selectSidecar(candidates.get(namespace), labels);
+    const client = clientOf(workload, row);
+    if (!row || egressHosts(row.spec) === undefined) return client;
+    if (egressListeners(row.spec).length > 0) return undefined;
+    return { ...clientOf(workload, undefined), sidecar: client.sidecar, open: true };
+  };
+
+  const declares: ClientQueries["declares"] = (client, namespace, host) => {
+    const hosts = egressHosts(sidecarRow(client.sidecar)?.spec ?? {});
+    return hosts !== undefined && letsIn(hosts, client.namespace, namespace, host);
+  };
+
   const egressOf = (client: Client): readonly EgressHost[] | undefined => {
+    if (client.open) return undefined;
     const row = sidecarRow(client.sidecar);
     if (!row || client.listener === undefined) return row && egressHosts(row.spec);
     const own = row.spec.egress?.[client.listener];
@@ -262,6 +281,8 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
 
   return {
     sidecarClient: (workload) => clientOf(workload, selectSidecar(candidates.get(workload.namespace), workload.labels)),
+    openClient,
+    declares,
     gatewayClient: (workload) => clientOf(workload, undefined),
     sidecar: (client) => sidecarRow(client.sidecar),
     buckets,

@@ -5,7 +5,7 @@ import { DiscoveredNamespaces } from "./discovered-namespaces.ts";
 import type { MeshInput } from "./mesh.ts";
 import { namespaceRow, nodeRow, podRow, serviceEntryRow, serviceRow, sliceRow, workloadEntryRow } from "./rows.ts";
 import { clusterSlot, type IsRead, meshSlot, type ObjectName, type Slot } from "./slots.ts";
-import type { Tables } from "./tables.ts";
+import type { Asks, Tables } from "./tables.ts";
 
 /** How objects get into the model. Calls inside one `engine.change` are one change. */
 export interface Inputs {
@@ -23,6 +23,8 @@ export interface Inputs {
   removeCluster(name: string): void;
   /** Sets the time by which certificates are judged, in milliseconds since the epoch. */
   setTime(now: number): void;
+  /** Sets what proxies of a workload (`namespace/name`) asked for; undefined when none of them is connected any more. */
+  setAsks(workload: string, asks: Asks | undefined): void;
   /** Sets the mesh's configuration, in Istio's form. */
   setMesh(config: MeshInput): void;
 }
@@ -45,6 +47,7 @@ function slotsOf(tables: Tables, isRead: IsRead): ReadonlyMap<string, Slot> {
     ["ProxyConfig", meshSlot(tables.proxyConfigs.rows, isRead)],
     ["WasmPlugin", meshSlot(tables.wasmPlugins.rows, isRead)],
     ["TrafficExtension", meshSlot(tables.trafficExtensions.rows, isRead)],
+    ["EgressScope", meshSlot(tables.egressScopes.rows, isRead)],
     ["WorkloadEntry", meshSlot(tables.workloadEntries.rows, isRead, workloadEntryRow)],
   ]);
 }
@@ -82,6 +85,10 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
       });
     },
     setTime: (now) => tables.time.set("now", now),
+    setAsks(workload, asks) {
+      if (asks) tables.asks.set(workload, asks);
+      else tables.asks.delete(workload);
+    },
     setMesh(config) {
       engine.change(() => {
         tables.mesh.set("mesh", config);

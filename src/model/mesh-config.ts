@@ -60,7 +60,7 @@ function readMembers(spec: object, validator: Validator): MeshReading {
   if (errors.length > 0) {
     return { problem: errors.map(({ field, message }) => `${field.replace(/^spec\.?/, "")}: ${message}`).join("; ") };
   }
-  const { trustDomain: _weft, ...config } = (object as unknown as Mesh).spec;
+  const { trustDomain: _weft, discovery: _own, ...config } = (object as unknown as Mesh).spec;
   return { config, missing: missingMembers(spec) };
 }
 

@@ -2,10 +2,11 @@ import type { MeshConfig, TLSConfig } from "#api/istio/mesh-config.ts";
 import type { MeshNetworks } from "#api/istio/mesh-networks.ts";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { ProtocolFlags } from "#api/istio/protocol-flags.ts";
+import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import type { ClientTLSSettings } from "#api/istio/traffic-policy.ts";
 
-/** All that is said of a mesh as a whole: Istio's MeshConfig, and its MeshNetworks. */
-export type MeshInput = MeshConfig & { readonly meshNetworks?: MeshNetworks };
+/** All that is said of a mesh as a whole: Istio's MeshConfig, its MeshNetworks, and what proxies hold. */
+export type MeshInput = MeshConfig & { readonly meshNetworks?: MeshNetworks; readonly discovery?: DiscoveryMode };
 
 /** When idle connections are probed. */
 export type TcpKeepalive = NonNullable<MeshConfig["tcpKeepalive"]>;
@@ -30,6 +31,7 @@ export type MeshSettings = Required<
     readonly tlsDefaults: TLSConfig;
     readonly defaultConfig: MeshProxyConfig;
     readonly meshNetworks: MeshNetworks;
+    readonly discovery: DiscoveryMode;
   };
 
 const defaults: MeshSettings = {
@@ -57,6 +59,7 @@ const defaults: MeshSettings = {
   discoverySelectors: [],
   serviceSettings: [],
   meshNetworks: {},
+  discovery: "All",
   defaultConfig: {},
 };
 

@@ -9,6 +9,7 @@ import { type EnvoyFilterQueries, envoyFilterQueries } from "./envoyfilters.ts";
 import { type ExtensionQueries, extensionQueries } from "./extensions.ts";
 import { findingQuery, type FindingQuery } from "./findings/findings.ts";
 import { type GatewayQueries, gatewayQueries } from "./gateways.ts";
+import { type HeldQueries, heldQueries } from "./held.ts";
 import { type Inputs, modelInputs } from "./inputs.ts";
 import { type NetworkQueries, networkQueries } from "./networks.ts";
 import { type ProxyConfigQueries, proxyConfigQueries } from "./proxyconfigs.ts";
@@ -29,6 +30,7 @@ export interface Model {
   readonly rules: RuleQueries;
   readonly clients: ClientQueries;
   readonly virtualServices: VirtualServiceQueries;
+  readonly held: HeldQueries;
   readonly gateways: GatewayQueries;
   readonly workloads: WorkloadQueries;
   readonly envoyFilters: EnvoyFilterQueries;
@@ -59,6 +61,7 @@ export function createModel(engine: Engine): Model {
     rules,
     clients,
     virtualServices,
+    held: heldQueries(engine, tables, services, clients, virtualServices),
     gateways,
     workloads: workloadQueries(engine, tables, services, endpoints),
     envoyFilters: envoyFilterQueries(engine, tables, services),

@@ -20,6 +20,8 @@ interface HostView {
 export interface ServiceQueries {
   /** The mesh's configuration. */
   readonly mesh: Query<string, MeshSettings>;
+  /** Labels of a namespace as the mesh's own API has it, else as the first cluster that does. */
+  readonly namespaceLabels: (namespace: string) => StringMap;
   /** A service by its key. */
   readonly service: Query<string, Service | undefined>;
   /** Keys of a namespace's services, sorted. */
@@ -61,7 +63,6 @@ export function serviceQueries(engine: Engine, tables: Tables): ServiceQueries {
   const distributionOf = (cluster: string, namespace: string): string =>
     tables.namespaces.get(rowKey(cluster, "", namespace))?.distribution ?? "";
 
-  /** Labels of a namespace as the mesh's own API has it, else as the first cluster that does. */
   const labelsOf = (namespace: string): StringMap => {
     const rows = tables.namespacesByName.rows(namespace);
     return rows.toSorted((a, b) => (a.cluster < b.cluster ? -1 : 1))[0]?.labels ?? {};
@@ -145,5 +146,5 @@ export function serviceQueries(engine: Engine, tables: Tables): ServiceQueries {
     },
   });
 
-  return { mesh, service, keysIn, namespaces, keysOfHost, aliasOf, aliases, keyForHost };
+  return { mesh, namespaceLabels: labelsOf, service, keysIn, namespaces, keysOfHost, aliasOf, aliases, keyForHost };
 }

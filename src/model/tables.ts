@@ -8,6 +8,7 @@ import type { TrafficExtensionSpec } from "#api/istio/traffic-extension.ts";
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import type { WasmPluginSpec } from "#api/istio/wasm-plugin.ts";
 import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
+import type { EgressScopeSpec } from "#api/weft/egress-scope.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Index, Table } from "#incremental/table.ts";
 import type { CredentialRow } from "./credentials/row.ts";
@@ -32,6 +33,14 @@ export function parseServiceKey(key: string): { readonly namespace: string; read
 interface ConfigTable<Spec> {
   readonly rows: Table<Config<Spec>>;
   readonly byNamespace: Index<Config<Spec>>;
+}
+
+/** What connected proxies of a workload asked for: they hold it, or were told that there is none, until they end. */
+export interface Asks {
+  /** A route configuration and a host, `9080/reviews:9080`, sorted. */
+  readonly names: readonly string[];
+  /** Whether they asked for more than is kept, so that they get everything. */
+  readonly tooMany: boolean;
 }
 
 /** The mesh's inputs. Rows of clusters' objects are keyed `cluster/namespace/name`, Istio's `namespace/name`. */
@@ -81,6 +90,9 @@ export interface Tables {
   readonly proxyConfigs: ConfigTable<ProxyConfigSpec>;
   readonly wasmPlugins: ConfigTable<WasmPluginSpec>;
   readonly trafficExtensions: ConfigTable<TrafficExtensionSpec>;
+  readonly egressScopes: ConfigTable<EgressScopeSpec>;
+  /** What proxies asked for by name, by workload (`namespace/name`). */
+  readonly asks: Table<Asks>;
   /** One row, `now`: milliseconds since the epoch, as coarse as whoever sets it likes. */
   readonly time: Table<number>;
   /** Of clusters and of the mesh's own API, whose cluster is empty. */
@@ -160,6 +172,8 @@ export function declareTables(engine: Engine): Tables {
     proxyConfigs: configTable(engine, "proxyconfigs"),
     wasmPlugins: configTable(engine, "wasmplugins"),
     trafficExtensions: configTable(engine, "trafficextensions"),
+    egressScopes: configTable(engine, "egressscopes"),
+    asks: engine.table("asks"),
     time: engine.table("time"),
     secrets: engine.table("secrets"),
     configMaps: engine.table("configmaps"),

@@ -12,6 +12,7 @@ import { workloadEntry } from "#api/istio/workload-entry.ts";
 import { configMap } from "#api/kubernetes/config-map.ts";
 import { secret } from "#api/kubernetes/secret.ts";
 import { namespace } from "#api/kubernetes/namespace.ts";
+import { egressScope } from "#api/weft/egress-scope.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import type { KindRef, Client } from "#kube/client.ts";
 import { secretSelector, withoutOtherData } from "#model/credentials/row.ts";
@@ -77,7 +78,7 @@ export function followMesh(
   signal: AbortSignal,
 ): Source {
   const feeds = [
-    ...[...istioKinds, namespace].map((kind) => modelFeed(kind, model)),
+    ...[...istioKinds, namespace, egressScope].map((kind) => modelFeed(kind, model)),
     ...untranslatedKinds.map(audienceFeed),
     secretFeed(model),
     { ...modelFeed(configMap, model), trim: withoutOtherData },

@@ -1,4 +1,6 @@
 import type { StringMap } from "#api/meta.ts";
+import { nameProblem } from "#api/metadata.ts";
+import { mostScopeHosts } from "#api/weft/egress-scope.ts";
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { type Client, clientKey } from "#model/client.ts";
@@ -16,7 +18,7 @@ import type { EndpointSetQueries } from "./endpoint-queries.ts";
 import type { Place } from "./endpoints/locality.ts";
 import { ownKind } from "./own-endpoints.ts";
 import type { SecretQueries } from "./secrets/queries.ts";
-import { scopeKey } from "./scopes.ts";
+import { type Holder, scopeKey } from "./scopes.ts";
 import type { GatewayRouteView, ProxyView, SidecarRouteView } from "./view.ts";
 
 /** Keys of the scopes of a class of proxies, by type. */
@@ -24,6 +26,13 @@ export type ClassScopes = Readonly<Record<TypeUrl, readonly string[]>>;
 
 /** The same less what agents are told, which no other scopes have a part in. */
 type ProxyScopes = Omit<ClassScopes, typeof typeUrls.bootstrap>;
+
+/** The workload, `namespace/name`, of a proxy that can ask for what it does not hold; undefined for others. */
+export function askingWorkload({ type, virtualHosts, namespace, metadata }: ProxyView): string | undefined {
+  const { WORKLOAD_NAME: name = "" } = metadata;
+  if (type !== "sidecar" || virtualHosts !== "asked" || nameProblem("subdomain", name) !== undefined) return undefined;
+  return `${namespace}/${name}`;
+}
 
 /** Those of a proxy's labels that selectors name which it fits. */
 function selectedLabels(labels: StringMap, selectors: readonly StringMap[]): StringMap {
@@ -40,6 +49,13 @@ export interface ClassScopeContext {
   readonly secrets: SecretQueries;
 }
 
+/** What the scopes of classes are. */
+interface ClassScopeQueries {
+  readonly scopesFor: (view: ProxyView) => ProxyScopes;
+  /** Who holds only what its workload calls; undefined for who holds everything. */
+  readonly holderOf: (view: ProxyView) => Holder | undefined;
+}
+
 /** Works out which sets of resources a class of proxies shares with which others; read it inside of a query. */
 export function classScopes({
   engine,
@@ -48,7 +64,7 @@ export function classScopes({
   endpointSets,
   connections,
   secrets,
-}: ClassScopeContext): (view: ProxyView) => ProxyScopes {
+}: ClassScopeContext): ClassScopeQueries {
   const { clients, workloads, gateways, services, virtualServices } = model;
 
   /** Many, and the same for all classes of a client: worked out once, and one text each in memory. */
@@ -106,21 +122,44 @@ export function classScopes({
     return readers.gateways.length + readers.rules.length === 0 ? [] : [scopeKey({ kind: "secrets", readers })];
   };
 
+  const tooMany = engine.stringQuery(
+    "calls-too-many",
+    (workload) =>
+      model.tables.asks.get(workload)?.tooMany === true || model.held.known(workload).length >= mostScopeHosts,
+  );
+
+  /** The workload of a proxy that holds only what this calls; undefined for others. */
+  const onDemand = (view: ProxyView): string | undefined => {
+    const workload = askingWorkload(view);
+    if (workload === undefined || tooMany.get(workload)) return undefined;
+    const { namespace, metadata, discovery: annotation = "" } = view;
+    const { WORKLOAD_NAME: name = "" } = metadata;
+    return model.held.mode({ namespace, name, annotation }) === "OnDemand" ? workload : undefined;
+  };
+
+  const clientOf = (view: ProxyView): Client => {
+    const open = onDemand(view) === undefined ? undefined : clients.openClient(view);
+    return open ?? clients.sidecarClient(view);
+  };
+
+  const routeViewOf = ({ namespace, cluster, labels }: ProxyView, client: Client): SidecarRouteView => ({
+    kind: "sidecar",
+    client,
+    namespace,
+    cluster,
+    sourceLabels: selectedLabels(labels, virtualServices.sourceLabels.get(client)),
+  });
+
   const sidecarScopes = (view: ProxyView): ProxyScopes => {
     const own = ownOf(view);
-    const { namespace, cluster, network, labels, interception } = view;
-    const client = clients.sidecarClient({ namespace, labels });
+    const { cluster, network, interception } = view;
+    const client = clientOf(view);
+    const asks = view.virtualHosts === "asked" ? ({ asks: true } as const) : {};
     const ingress = clients.sidecar(client)?.spec.ingress ?? [];
     const unredirected = interception === "NONE" ? ({ unredirected: true } as const) : {};
     const inbound = { ...inboundOf(view), ...(ingress.length > 0 && { sidecar: client.sidecar }), ...unredirected };
     const transparent = interception === "TPROXY";
-    const routeView: SidecarRouteView = {
-      kind: "sidecar",
-      client,
-      namespace,
-      cluster,
-      sourceLabels: selectedLabels(labels, virtualServices.sourceLabels.get(client)),
-    };
+    const routeView = routeViewOf(view, client);
     return {
       [typeUrls.cluster]: [
         ...clusterScopes(client, view),
@@ -135,6 +174,7 @@ export function classScopes({
           cluster,
           source: connections.sourceOf(client, view),
           ...unredirected,
+          ...asks,
           ...own,
         }),
         ...(interception === "NONE" ? [] : [scopeKey({ kind: "virtual-outbound", client, transparent, ...own })]),
@@ -200,5 +240,13 @@ export function classScopes({
     };
   };
 
-  return (view) => (view.type === "sidecar" ? sidecarScopes(view) : gatewayScopes(view));
+  return {
+    scopesFor: (view) => (view.type === "sidecar" ? sidecarScopes(view) : gatewayScopes(view)),
+    holderOf: (view) => {
+      const workload = onDemand(view);
+      if (workload === undefined) return undefined;
+      const client = clients.openClient(view);
+      return client && { workload, declaring: clients.sidecarClient(view), view: routeViewOf(view, client) };
+    },
+  };
 }

@@ -49,7 +49,7 @@ describe("virtual hosts as resources of their own", () => {
         for (const node of nodes) {
           const { translator } = mesh;
           const inside = classResources(translator, translator.classOf(node));
-          const apart = classResources(translator, translator.classOf(node, true));
+          const apart = classResources(translator, translator.classOf(node, "apart"));
           expect([...apart.route.keys()]).toEqual([...inside.route.keys()]);
           for (const [name, resource] of inside.route) {
             const whole = routesOf(resource);
@@ -90,7 +90,7 @@ describe("virtual hosts as resources of their own", () => {
     });
     const { translator } = mesh;
     const { route: insideRoutes, ...inside } = classResources(translator, translator.classOf(sidecar));
-    const { route, ...apart } = classResources(translator, translator.classOf(sidecar, true));
+    const { route, ...apart } = classResources(translator, translator.classOf(sidecar, "apart"));
     const sniffed = "any.shop.svc.cluster.local:9999";
     expect([...route.keys()]).toEqual(["80", sniffed]);
     expect(route.get(sniffed)).toEqual(insideRoutes.get(sniffed));

@@ -24,6 +24,12 @@ export function withHostsApart(whole: ClassScopes): ClassScopes {
   };
 }
 
+/** The same for a class that asks for those that it does not hold, whether it holds all or not. */
+export function withPlaceholders(apart: ClassScopes): ClassScopes {
+  const hosts = apart[typeUrls.virtualHost];
+  return { ...apart, [typeUrls.virtualHost]: [...hosts, scopeKey({ kind: "placeholders" })] };
+}
+
 /** That of a sniffed port of one service has one virtual host: there is nothing to gain. */
 function isApart(view: RouteView, configuration: string): boolean {
   return view.kind === "gateway" || parseRouteName(configuration)?.kind === "port";
@@ -36,6 +42,15 @@ function viewOf(key: string): RouteView | undefined {
 
 /** The scope of the virtual hosts of one route configuration of a scope; undefined where it holds them itself. */
 export function hostScope(of: string, configuration: string): string | undefined {
+  const scope = parseScope(of);
+  if (scope.kind === "held") {
+    const hosts = hostScope(scope.of, configuration);
+    return hosts === undefined ? undefined : scopeKey({ ...scope, of: hosts });
+  }
+  if (scope.kind === "placeholders") {
+    const isPort = parseRouteName(configuration)?.kind === "port";
+    return isPort ? scopeKey({ kind: "placeholder", configuration }) : undefined;
+  }
   const view = viewOf(of);
   if (!view || !isApart(view, configuration)) return undefined;
   return scopeKey({ kind: "virtual-hosts", of, configuration });

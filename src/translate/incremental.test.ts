@@ -14,7 +14,8 @@ function versions(holdings: Holdings): unknown {
 }
 
 function classes(mesh: TestMesh): readonly string[] {
-  return nodes.flatMap((each) => [mesh.translator.classOf(each), mesh.translator.classOf(each, true)]);
+  const uses = ["inside", "apart", "asked"] as const;
+  return nodes.flatMap((each) => uses.map((use) => mesh.translator.classOf(each, use)));
 }
 
 describe("translation", () => {

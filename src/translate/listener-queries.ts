@@ -46,6 +46,8 @@ interface OutboundView {
   readonly unredirected?: true;
   /** Settings of the proxies' own, where they have some. */
   readonly own?: TrafficConfig;
+  /** Whether a request waits for a virtual host that the proxy does not hold. */
+  readonly asks?: true;
 }
 
 /** A listener that has just its client for a key, and settings of the proxies' own. */
@@ -63,7 +65,7 @@ interface InboundView {
 }
 
 /** What a service's port needs of listeners for a view. */
-interface ServiceView extends Omit<OutboundView, "client" | "own" | "unredirected"> {
+interface ServiceView extends Omit<OutboundView, "client" | "own" | "unredirected" | "asks"> {
   readonly service: string;
   /** Keys of the DestinationRules, joined with commas. */
   readonly rules: string;
@@ -188,14 +190,19 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
   const settings = (own: TrafficConfig | undefined): MeshSettings => settingsFor(mesh(), own);
 
   const outbound = engine.query<
-    { readonly plan: ListenerPlan; readonly unclaimed: UnclaimedTraffic; readonly own?: TrafficConfig },
+    {
+      readonly plan: ListenerPlan;
+      readonly unclaimed: UnclaimedTraffic;
+      readonly own?: TrafficConfig;
+      readonly asks?: true;
+    },
     EncodedResource
   >({
     name: "outbound-listener",
     key: canonical,
     equal: sameResource,
-    compute: ({ plan, unclaimed: rest, own }) =>
-      encodeListener(outboundListener(plan, rest, settings(own)), plan.route === undefined ? [] : [plan.route]),
+    compute: ({ plan, unclaimed: rest, own, asks }) =>
+      encodeListener(outboundListener(plan, rest, settings(own), asks), plan.route === undefined ? [] : [plan.route]),
   });
 
   const virtualOutbound = engine.query<
@@ -255,7 +262,9 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     outboundNames: (view) => [...plans.get(view).keys()],
     outbound: (view, name) => {
       const plan = plans.get(view).get(name);
-      return plan && outbound.get({ plan, unclaimed: unclaimed.get(view.client), ...(view.own && { own: view.own }) });
+      const { client, own, asks } = view;
+      const others = { ...(own && { own }), ...(asks && { asks }) };
+      return plan && outbound.get({ plan, unclaimed: unclaimed.get(client), ...others });
     },
     servicesAt: (view, name) => at(view, name).map(({ service }) => service),
     virtualServicesAt: (view, name) =>

@@ -134,6 +134,7 @@ export function originsOf(context: OriginContext): Origins {
         return patches.addedBy(scope, name);
       case "secrets":
         return secrets.origins(scope.readers, name);
+      case "held":
       case "hostless-routes":
         return find(parseScope(scope.of), name);
       case "virtual-hosts": {
@@ -144,6 +145,8 @@ export function originsOf(context: OriginContext): Origins {
       }
       case "fixed-clusters":
       case "name-table":
+      case "placeholder":
+      case "placeholders":
         return [];
       case "bootstrap":
         return patches.refsOf(scope.patches);

@@ -2,6 +2,7 @@ import { canonical } from "#base/canonical.ts";
 import { WeftError } from "#base/errors.ts";
 import type { StringMap } from "#api/meta.ts";
 import { labelledLocality, type Locality } from "#model/locality.ts";
+import { discoveryKey } from "#api/weft/discovery-mode.ts";
 import { proxyConfigAnnotation } from "#model/proxy-config.ts";
 import type { ProxyView, WorkloadPort } from "./view.ts";
 
@@ -105,6 +106,7 @@ export function proxyView(
     throw new WeftError("InvalidArgument", `node id "${id}" and metadata NAMESPACE name no namespace`);
   }
   const labels = stringMap(metadata["LABELS"]);
+  const { [discoveryKey]: discovery } = stringMap(metadata["ANNOTATIONS"]);
   return {
     type,
     namespace,
@@ -118,6 +120,7 @@ export function proxyView(
     ...configOf(metadata),
     metadata: sharedMetadata(metadata),
     virtualHosts,
+    ...(discovery !== undefined && { discovery }),
   };
 }
 

@@ -10,17 +10,49 @@ import type { OwnKind } from "./own-endpoints.ts";
 import type { PatchScope, ScopePatches } from "./patches/scope.ts";
 import type { SecretReaders } from "./secrets/queries.ts";
 import type { RouteSource } from "./routes/source.ts";
-import type { GatewayRouteView, RouteView } from "./view.ts";
+import type { GatewayRouteView, RouteView, SidecarRouteView } from "./view.ts";
 
 /** A set of resources as translation makes them; see `PatchScope` for those of proxies for which there are EnvoyFilters. */
-export type Scope = PlainScope | PatchScope | HostScope;
+export type Scope = PlainScope | PatchScope | HostScope | HeldScope;
 
 /** Route configurations for proxies that get virtual hosts as resources of their own (VHDS). */
 export type HostScope =
   /** The route configurations of another scope, by its key, without their virtual hosts. */
   | { readonly kind: "hostless-routes"; readonly of: string }
   /** The virtual hosts of one of them. */
-  | { readonly kind: "virtual-hosts"; readonly of: string; readonly configuration: string };
+  | { readonly kind: "virtual-hosts"; readonly of: string; readonly configuration: string }
+  /** The placeholder of each route configuration whose virtual hosts can be asked for. */
+  | { readonly kind: "placeholders" }
+  /** That of one of them. */
+  | { readonly kind: "placeholder"; readonly configuration: string };
+
+/** Those resources of another scope, by its key, that proxies hold which hold only what their workload calls. */
+export interface HeldScope {
+  readonly kind: "held";
+  readonly of: string;
+  /** A `Holder` as its key. */
+  readonly by: string;
+}
+
+/** Who holds only what is called. */
+export interface Holder {
+  /** `namespace/name`. */
+  readonly workload: string;
+  /** The client whose Sidecar declares hosts. */
+  readonly declaring: Client;
+  /** How its proxies see routes. */
+  readonly view: SidecarRouteView;
+}
+
+/** Who holds only what is called, as a key. */
+export function holderKey(holder: Holder): string {
+  return canonical(holder);
+}
+
+/** Who a key stands for. */
+export function parseHolder(key: string): Holder {
+  return JSON.parse(key) as Holder;
+}
 
 /**
  * A set of resources of one type that proxies share. Each kind holds just what its resources are made from, so that
@@ -46,6 +78,8 @@ export type PlainScope =
       readonly own?: TrafficConfig;
       /** Whether nothing is redirected: callers connect to the listeners, on their loopback. */
       readonly unredirected?: true;
+      /** Whether a request waits for a virtual host that the proxy does not hold. */
+      readonly asks?: true;
     }
   /** The listener that takes all that a workload calls. */
   | {
@@ -92,6 +126,9 @@ const derivedKinds: ReadonlySet<Scope["kind"]> = new Set([
   "extensions",
   "hostless-routes",
   "virtual-hosts",
+  "held",
+  "placeholders",
+  "placeholder",
 ]);
 
 /** The scope of plain resources that a key stands for, where one of another kind cannot be. */
@@ -102,6 +139,6 @@ export function parsePlain(key: string): PlainScope {
 /** The scope whose resources a scope has, patched or not; undefined for those that patches add. */
 export function beforePatches(key: string): PlainScope | undefined {
   const scope = parseScope(key);
-  if (scope.kind === "added" || scope.kind === "extensions") return undefined;
-  return isPlain(scope) ? scope : beforePatches(scope.of);
+  if (isPlain(scope)) return scope;
+  return "of" in scope ? beforePatches(scope.of) : undefined;
 }

@@ -6,14 +6,16 @@ import type { Query } from "#incremental/query.ts";
 import type { ObjectId } from "#model/findings/findings.ts";
 import type { Model } from "#model/model.ts";
 import { type EncodedResource, sameResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import { placeholderHost, placeholderName } from "#proto/placeholder-host.ts";
 import { loadRegistry } from "#proto/registry.ts";
-import { type ClassScopes, classScopes } from "./class-scopes.ts";
+import { askingWorkload, type ClassScopes, classScopes } from "./class-scopes.ts";
 import { bootstrapName, bootstrapPart } from "./bootstrap.ts";
 import { clusterQueries } from "./cluster-queries.ts";
 import { connectionQueries } from "./connections/queries.ts";
 import { endpointSetQueries } from "./endpoint-queries.ts";
 import { gatewayQueries } from "./gateways/queries.ts";
-import { hostScope, hostScopeQueries, withHostsApart } from "./host-scopes.ts";
+import { hostScope, hostScopeQueries, withHostsApart, withPlaceholders } from "./host-scopes.ts";
+import { heldScopeQueries, withHeld } from "./held-scopes.ts";
 import { listenerQueries } from "./listener-queries.ts";
 import { nameTableName, nameTableQueries } from "./name-table.ts";
 import { virtualOutbound } from "./names.ts";
@@ -27,9 +29,10 @@ import { destinationQueries } from "./routes/destination-queries.ts";
 import { configurationOf } from "./routes/encoded.ts";
 import { routeQueries } from "./routes/queries.ts";
 import { secretQueries } from "./secrets/queries.ts";
-import { parsePlain, parseScope, type Scope, scopeKey } from "./scopes.ts";
+import { type Holder, parsePlain, parseScope, type Scope, scopeKey } from "./scopes.ts";
 import { unclaimedQuery } from "./unclaimed.ts";
 import { unsupported } from "./unsupported.ts";
+import type { ProxyView } from "./view.ts";
 
 /** A resource's place: a scope's key and a name in it. */
 interface ScopedName {
@@ -41,10 +44,16 @@ interface ScopedName {
 export interface Translator {
   /**
    * The class of a proxy.
-   * @param virtualHosts whether it takes virtual hosts as resources of their own.
+   * @param virtualHosts whether it takes virtual hosts as resources of their own, and whether it asks for them.
    * @throws WeftError `InvalidArgument` when its node lacks what is needed.
    */
-  classOf(node: NodeInfo, virtualHosts?: boolean): string;
+  classOf(node: NodeInfo, virtualHosts?: ProxyView["virtualHosts"]): string;
+  /** The workload, `namespace/name`, of a class of proxies that can ask for what they do not hold; undefined for others. */
+  workload(key: string): string | undefined;
+  /** Who holds only what is called, by a class; undefined for a class that holds everything. */
+  holder(key: string): Holder | undefined;
+  /** Hosts that connected proxies of a workload asked for by name. */
+  asked(by: Holder): readonly string[];
   /** The scope of the virtual hosts of a route configuration, by a class's scope of virtual hosts. */
   hostScope(scope: string, configuration: string): string | undefined;
   /** A class's scopes, by type. */
@@ -90,7 +99,7 @@ export function createTranslator(
   const nameTables = nameTableQueries(engine, model);
   const secrets = secretQueries(engine, model);
   const ownEndpoints = ownEndpointQuery(engine, model);
-  const scopesFor = classScopes({ engine, model, clusters, endpointSets, connections, secrets });
+  const { scopesFor, holderOf } = classScopes({ engine, model, clusters, endpointSets, connections, secrets });
 
   const patches = patchQueries(engine, model, registryOf(registry));
 
@@ -101,7 +110,11 @@ export function createTranslator(
     const chosen = patches.chosen(view);
     const plain = { ...scopesFor(view), [typeUrls.bootstrap]: [bootstrapScope(startOf(view), chosen)] };
     const whole = patchedScopes(chosen, view, plain, (scope) => names.get(scope));
-    return view.virtualHosts === "apart" ? withHostsApart(whole) : whole;
+    if (view.virtualHosts === "inside") return whole;
+    const apart = withHostsApart(whole);
+    const by = holderOf(view);
+    const own = by ? withHeld(apart, by) : apart;
+    return askingWorkload(view) === undefined ? own : withPlaceholders(own);
   });
 
   const scopes = engine.stringQuery("scopes", (key) =>
@@ -109,6 +122,11 @@ export function createTranslator(
   );
 
   const hosts = hostScopeQueries(engine, routes, (scope, name) => resource.get({ scope, name }));
+
+  const held = heldScopeQueries(engine, model, routes, {
+    names: (scope) => names.get(scope),
+    resource: (scope, name) => resource.get({ scope, name }),
+  });
 
   const namesIn = (scope: Scope): readonly string[] => {
     switch (scope.kind) {
@@ -150,6 +168,12 @@ export function createTranslator(
         return [...patches.extensions(scope).keys()];
       case "virtual-hosts":
         return hosts.names(scope);
+      case "held":
+        return held.names(scope);
+      case "placeholder":
+        return [placeholderName(scope.configuration)];
+      case "placeholders":
+        return [];
     }
   };
 
@@ -193,6 +217,12 @@ export function createTranslator(
         return hosts.hostless(scope, name);
       case "virtual-hosts":
         return hosts.host(scope, name);
+      case "held":
+        return held.resource(scope, name);
+      case "placeholder":
+        return name === placeholderName(scope.configuration) ? placeholderHost(scope.configuration) : undefined;
+      case "placeholders":
+        return undefined;
     }
   };
 
@@ -217,7 +247,10 @@ export function createTranslator(
   const origins = originsOf({ model, listeners, gateways, routes, patches, secrets, resource });
 
   return {
-    classOf: (node, virtualHosts = false) => classKey(proxyView(node, virtualHosts ? "apart" : "inside")),
+    classOf: (node, virtualHosts = "inside") => classKey(proxyView(node, virtualHosts)),
+    workload: (key) => askingWorkload(parseClass(key)),
+    holder: (key) => holderOf(parseClass(key)),
+    asked: held.asked,
     hostScope,
     scopes,
     names,

@@ -27,8 +27,13 @@ export interface ProxyView {
   readonly config?: readonly string[];
   /** Texts of its node metadata that are not its own alone. */
   readonly metadata: StringMap;
-  /** Whether virtual hosts of sidecars' ports and of gateways are resources of their own, or stand in route configurations. */
-  readonly virtualHosts: "apart" | "inside";
+  /**
+   * Whether virtual hosts of sidecars' ports and of gateways stand in route configurations, are resources of their own, or
+   * are such and can be asked for as well.
+   */
+  readonly virtualHosts: "inside" | "apart" | "asked";
+  /** What its workload says of what it holds, by its annotation; absent where it says nothing. */
+  readonly discovery?: string;
 }
 
 /** What outbound routes of a sidecar read of its proxy. */

@@ -1,10 +1,11 @@
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Engine, Observation } from "#incremental/engine.ts";
-import type { ProxyNode, ProxyScopes, ResourceSource } from "./port.ts";
+import type { ProxyNode, ProxyScopes, ResourceSource, VirtualHostUse } from "./port.ts";
 
 /** Proxies that get the same. */
 export interface ProxyClass {
+  readonly key: string;
   /** The scopes of each type as of the last settled change. */
   readonly scopes: ProxyScopes;
 }
@@ -17,10 +18,12 @@ export interface ClassMember {
 
 class ObservedClass implements ProxyClass {
   readonly members = new Set<ClassMember>();
+  readonly key: string;
   readonly observation: Observation<ProxyScopes>;
   scopes: ProxyScopes;
 
   constructor(engine: Engine, source: ResourceSource, key: string, touched: () => void) {
+    this.key = key;
     this.observation = engine.observe(source.scopes, key, touched);
     try {
       this.scopes = this.observation.current;
@@ -49,7 +52,7 @@ export class ProxyClasses implements Disposable {
   }
 
   /** Enters a proxy in its class. Throws what the source throws. */
-  join(member: ClassMember, node: ProxyNode, virtualHosts: boolean): ProxyClass {
+  join(member: ClassMember, node: ProxyNode, virtualHosts: VirtualHostUse): ProxyClass {
     const key = this.#source.classOf(node, virtualHosts);
     let found = this.#classes.get(key);
     if (!found) {

@@ -1,14 +1,21 @@
 import type { NameSet } from "./names.ts";
-import type { ProxyNode, ResourceSource, ScopeKey } from "./port.ts";
+import type { ProxyNode, ResourceSource, ScopeKey, VirtualHostUse } from "./port.ts";
 import type { Variant } from "./message.ts";
 
 /** The first version of Envoy that takes virtual hosts over ADS; 1.36 refuses the route configurations that ask for them. */
-const firstMinor = 37;
+const firstApart = 37;
+/**
+ * The first that asks for them without failing a request: before 1.40 one whose body is not read yet when the answer comes
+ * gets 404.
+ */
+const firstAsked = 40;
 
-/** Whether a proxy takes virtual hosts as resources of their own. Clients other than Envoy do not say their version. */
-export function takesVirtualHosts({ version }: ProxyNode, variant: Variant): boolean {
+/** What a proxy does with virtual hosts. Clients other than Envoy do not say their version. */
+export function virtualHostUse({ version }: ProxyNode, variant: Variant): VirtualHostUse {
   const [major = 0, minor = 0] = version.split(".").map(Number);
-  return variant === "delta" && (major > 1 || (major === 1 && minor >= firstMinor));
+  const since = (first: number): boolean => major > 1 || (major === 1 && minor >= first);
+  if (variant !== "delta" || !since(firstApart)) return "inside";
+  return since(firstAsked) ? "asked" : "apart";
 }
 
 /**

@@ -10,7 +10,7 @@ import { HostScopes } from "./host-scopes.ts";
 import { Encoder, type Variant } from "./message.ts";
 import { OwedStore } from "./owed.ts";
 import type { Part } from "./part.ts";
-import type { ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
+import type { Demand, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
 import { TurnQueue } from "./schedule.ts";
 import { Session, type SessionContext, type Transport } from "./session.ts";
@@ -25,6 +25,8 @@ export interface HubOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly limits?: Partial<XdsLimits>;
+  /** Told which virtual hosts proxies ask for. */
+  readonly demand?: Demand;
   readonly batch?: Partial<BatchOptions>;
 }
 
@@ -165,6 +167,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       owed: new OwedStore(),
       join: (session, node, virtualHosts) => this.#classes.join(session, node, virtualHosts),
       hostScopes: new HostScopes(this.#options.source),
+      demand: this.#options.demand,
       due: (session) => this.#turns.add(session),
       changed: () => this.#feed.changed(),
       left: (session) => {

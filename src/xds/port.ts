@@ -14,6 +14,27 @@ export interface ProxyNode {
   readonly locality: { readonly region: string; readonly zone: string; readonly subzone: string };
 }
 
+/**
+ * What a proxy does with virtual hosts: it holds them inside of route configurations, as resources of their own (VHDS), or
+ * as such and asks for those that a request wants and it does not hold.
+ */
+export type VirtualHostUse = "inside" | "apart" | "asked";
+
+/** A proxy that asks for virtual hosts by name. */
+export interface AskingProxy {
+  readonly node: ProxyNode;
+  /** The key of its class. */
+  readonly class: string;
+}
+
+/** Who learns which virtual hosts proxies ask for. */
+export interface Demand {
+  /** A proxy asks for some, `ROUTE CONFIGURATION/HOST`. What it is to have of them must be in the source on return. */
+  asked(proxy: AskingProxy, names: readonly string[]): void;
+  /** The proxy's stream ended. */
+  left(proxy: AskingProxy): void;
+}
+
 /** Names a set of resources that proxies share. Opaque to this room. */
 export type ScopeKey = string;
 
@@ -36,10 +57,9 @@ export interface ScopedName {
 export interface ResourceSource {
   /**
    * The class of a proxy: what it is, less what makes no difference to its resources.
-   * @param virtualHosts whether it takes virtual hosts as resources of their own (VHDS).
    * @throws WeftError `InvalidArgument` when the node lacks what is needed; the stream is refused with it.
    */
-  classOf(node: ProxyNode, virtualHosts: boolean): string;
+  classOf(node: ProxyNode, virtualHosts: VirtualHostUse): string;
   /**
    * The scope of the virtual hosts of one route configuration, by a class's scope of virtual hosts. Each is named
    * `CONFIGURATION/HOST`. Undefined where the configuration itself holds them.

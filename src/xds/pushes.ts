@@ -8,7 +8,8 @@ import {
   withoutRefused,
   type Difference,
 } from "./difference.ts";
-import type { TypeUrl } from "#proto/encoded.ts";
+import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import { answeringHost, placeholderName } from "#proto/placeholder-host.ts";
 import { EncodedMemory } from "./memory.ts";
 import { deltaFragment, emptyResource, sotwFragment, type Encoder, type Message, type Variant } from "./message.ts";
 import type { NameSet, NameSets } from "./names.ts";
@@ -219,8 +220,30 @@ function speaks({ upserts, removed }: Difference, removals: boolean): boolean {
 
 function fragment(variant: Variant, view: View, difference: Difference, removals: boolean): Uint8Array {
   const { upserts, unknown } = difference;
-  if (variant === "delta") return deltaFragment(upserts, [...(removals ? difference.removed : []), ...unknown]);
+  const removed = removals ? difference.removed : [];
+  if (variant === "delta") {
+    const { resources, gone } = answered(view, upserts, unknown);
+    return deltaFragment(resources, [...removed, ...gone]);
+  }
   return sotwFragment([...upserts, ...unknown.flatMap((name) => emptyResource(view.type, name) ?? [])]);
+}
+
+/**
+ * What tells a client that names stand for no resources of theirs. One that asked for virtual hosts waits until an alias says
+ * so: it then looks whether another has their requests.
+ */
+function answered(view: View, upserts: readonly EncodedResource[], unknown: readonly string[]) {
+  const byHolder = Map.groupBy(unknown, (name) =>
+    view.type === typeUrls.virtualHost ? placeholderName(name.slice(0, name.indexOf("/"))) : "",
+  );
+  const answers = new Map<string, EncodedResource>();
+  const gone: string[] = [];
+  for (const [holder, names] of byHolder) {
+    const host = holder === "" ? undefined : view.get(holder);
+    if (host) answers.set(holder, answeringHost(host, names));
+    else gone.push(...names);
+  }
+  return { resources: [...upserts.filter(({ name }) => !answers.has(name)), ...answers.values()], gone };
 }
 
 /** What a client that refuses some resources gets of a view: the others, and what it took last instead of those. */

@@ -6,7 +6,7 @@ import { type Base, nothing, told } from "./base.ts";
 import type { ProxyClass } from "./classes.ts";
 import { RateLimit, checkNames, type XdsLimits } from "./limits.ts";
 import type { Message, Variant } from "./message.ts";
-import type { ProxyNode, ProxyStatus, ScopeKey, TypeState } from "./port.ts";
+import type { AskingProxy, Demand, ProxyNode, ProxyStatus, ScopeKey, TypeState, VirtualHostUse } from "./port.ts";
 import { PushOrder } from "./order.ts";
 import { NameSet } from "./names.ts";
 import type { OwedNames, OwedStore } from "./owed.ts";
@@ -15,7 +15,7 @@ import type { Request } from "./request.ts";
 import type { Grant, SendBudget } from "./budget.ts";
 import { deltaStep, sotwStep } from "./subscription.ts";
 import { Watch, type Push } from "./watch.ts";
-import { type HostScopes, takesVirtualHosts } from "./host-scopes.ts";
+import { type HostScopes, virtualHostUse } from "./host-scopes.ts";
 
 /** The stream under a session. */
 export interface Transport {
@@ -35,8 +35,9 @@ export interface SessionContext {
   readonly limits: XdsLimits;
   readonly budget: SendBudget;
   /** Finds the class of a proxy and enters the session in it. */
-  readonly join: (session: Session, node: ProxyNode, virtualHosts: boolean) => ProxyClass;
+  readonly join: (session: Session, node: ProxyNode, virtualHosts: VirtualHostUse) => ProxyClass;
   readonly hostScopes: HostScopes;
+  readonly demand: Demand | undefined;
   /** The session ended. */
   readonly left: (session: Session) => void;
   readonly owed: OwedStore;
@@ -75,6 +76,8 @@ export class Session {
   readonly #rate: RateLimit;
   #node: ProxyNode | undefined;
   #class: ProxyClass | undefined;
+  /** Present when the proxy asks for virtual hosts by name. */
+  #asking: AskingProxy | undefined;
   /** A response waits for room, or for the peer to take it. */
   #sending = false;
   #grant: Grant | undefined;
@@ -182,6 +185,7 @@ export class Session {
     if (this.#node) this.#context.owed.keep(this.#node.id, this.#debts());
     for (const watch of this.#watches.values()) watch.dispose();
     this.#context.left(this);
+    if (this.#asking) this.#context.demand?.left(this.#asking);
     this.#transport.end(reason);
     if (this.#grant) this.#context.budget.taken(this.#grant);
     // A status waits behind what was sent: whoever does not take that must not keep it in memory, nor go on sending.
@@ -212,8 +216,10 @@ export class Session {
 
   #enter(node: ProxyNode | undefined): void {
     if (!node) throw new WeftError("InvalidArgument", "the first request of a stream must hold the node");
-    this.#class = this.#context.join(this, node, takesVirtualHosts(node, this.#variant));
+    const use = virtualHostUse(node, this.#variant);
+    this.#class = this.#context.join(this, node, use);
     this.#node = node;
+    if (use === "asked") this.#asking = { node, class: this.#class.key };
     for (const [type, names] of this.#context.owed.take(node.id)) this.#watch(type).force(names);
     this.#context.changed();
   }
@@ -252,6 +258,7 @@ export class Session {
       const { subscribe, unsubscribe } = request;
       if (before && subscribe.length === 0 && unsubscribe.length === 0) return;
       checkNames(subscribe, limits);
+      if (watch.type === typeUrls.virtualHost) this.#demanded(subscribe);
       const asked = deltaStep(watch.type, before, request, sets);
       checkCount(asked.subscription.names.size, limits);
       const base = before ? nothing : told(request.versions);
@@ -263,6 +270,12 @@ export class Session {
     if (before && request.nonce !== watch.nonce) return;
     checkNames(request.names, limits);
     watch.ask(sotwStep(watch.type, before, request.names, sets));
+  }
+
+  /** Virtual hosts are asked for by name; what they lead to must be known before they are answered. */
+  #demanded(subscribe: readonly string[]): void {
+    const names = subscribe.filter((name) => name.includes("/"));
+    if (this.#asking && names.length > 0) this.#context.demand?.asked(this.#asking, names);
   }
 
   #send(watch: Watch, push: Push): void {

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import type { MeshProxy } from "#analysis/diff.ts";
 import type { MeshSnapshot, PlacedObject } from "#analysis/snapshot.ts";
 import type { ResourceObject } from "#api/meta.ts";
+import type { EgressScopeSpec } from "#api/weft/egress-scope.ts";
 import { systemClock } from "#base/clock.ts";
 import type { Authority } from "#base/testing/certificate.ts";
 import { silentLogger } from "#base/logger.ts";
+import { DemandLedger } from "#discovery/demand.ts";
 import { Engine } from "#incremental/engine.ts";
 import type { MeshInput } from "#model/mesh.ts";
 import { createModel, type Model } from "#model/model.ts";
@@ -49,6 +51,8 @@ export interface ProxySpec {
   readonly cluster?: string;
   /** The network that its node says; none unless told. */
   readonly network?: string;
+  /** Its Envoy's worker threads; one unless told. */
+  readonly workers?: number;
   /** The Kubernetes node that it runs on; none unless told. */
   readonly node?: string;
   /** Where its node says that it is, as `region.zone`; nowhere unless told. */
@@ -77,6 +81,9 @@ export interface Refused {
   /** Objects that the resources came from: `EnvoyFilter odd`. */
   readonly blamed: readonly string[];
 }
+
+/** Names that proxies of one workload may ask for before they get everything. */
+export const mostAsks = 100;
 
 /** An address of the Pods' network that no object tells of; the backends answer there as `stranger`. */
 export const strangerAddress = "10.10.14.1";
@@ -135,6 +142,7 @@ export class World implements AsyncDisposable {
   #settings: MeshInput;
   readonly #translator: Translator;
   #xds: XdsServer | undefined;
+  #ads = "";
   #network: TestNetwork | undefined;
   #backendNetwork = "";
 
@@ -285,19 +293,52 @@ export class World implements AsyncDisposable {
     chmodSync(folder, 0o755);
     this.#stack.defer(() => rmSync(folder, { recursive: true, force: true }));
     const socketPath = join(folder, "ads.sock");
-    const xds = this.#stack.use(
-      await createXdsServer({
-        source: this.#translator,
-        engine: this.#engine,
-        clock: systemClock,
-        logger: silentLogger,
-        listen: [{ socketPath, mode: 0o666 }],
-        drainMs: 0,
-      }),
-    );
-    this.#xds = xds;
+    this.#ads = socketPath;
+    this.#stack.defer(async () => this.#xds?.[Symbol.asyncDispose]());
+    const xds = await this.#serve();
     await Promise.all(spec.proxies.map((proxy, at) => this.#startProxy(network, proxy, proxyAddress(at), socketPath)));
     await this.#inSync(xds);
+  }
+
+  async #serve(): Promise<XdsServer> {
+    const keeper = { keep: (workload: string, hosts: readonly string[]) => this.#keep(workload, hosts) };
+    this.#xds = await createXdsServer({
+      source: this.#translator,
+      engine: this.#engine,
+      clock: systemClock,
+      logger: silentLogger,
+      demand: new DemandLedger({ model: this.model, source: this.#translator, keeper, mostAsks }),
+      listen: [{ socketPath: this.#ads, mode: 0o666 }],
+      drainMs: 0,
+    });
+    return this.#xds;
+  }
+
+  /** Keeps what a workload calls as the API would. */
+  #keep(workload: string, hosts: readonly string[]): void {
+    const [namespace = "", name = ""] = workload.split("/");
+    const known = this.#objects.findLast(
+      ({ object: { kind, metadata } }) =>
+        kind === "EgressScope" && `${metadata.namespace}/${metadata.name}` === workload,
+    )?.object;
+    const { hosts: before = [], ...rest } = (known?.["spec"] ?? {}) as Partial<EgressScopeSpec>;
+    const spec = { ...rest, hosts: [...before, ...hosts.map((host) => ({ host }))] };
+    const metadata = { namespace, name, uid: workload, creationTimestamp: "2026-01-01T00:00:00Z" };
+    const object = { apiVersion: "mesh.weft.dev/v1alpha1", kind: "EgressScope", metadata, spec };
+    this.#put([object as unknown as ResourceObject], "");
+  }
+
+  /** Ends the control plane and starts another one, which knows the mesh's objects and nothing else. */
+  async restartControlPlane(): Promise<void> {
+    await this.#xds?.[Symbol.asyncDispose]();
+    await this.#inSync(await this.#serve());
+  }
+
+  /** Ends the Envoy of a workload and starts another one. */
+  async restartProxy(name: string): Promise<void> {
+    await this.envoy(name)[Symbol.asyncDispose]();
+    const proxy = this.#proxies.find(({ spec }) => spec.name === name);
+    if (proxy) await this.#startEnvoy(proxy);
   }
 
   #fill({ istio, kubernetes = {}, mesh, proxies }: WorldSpec): void {
@@ -346,16 +387,21 @@ export class World implements AsyncDisposable {
       writeFileSync(resolvConf, `nameserver ${nameServerAddress}\n`);
       this.#stack.use(await NameServer.start(proxy.network, this.#names));
     }
-    const node = nodeOf(proxy);
-    const envoy = await NetworkEnvoy.start({
-      namespace: proxy.network,
-      node,
-      ads,
-      ...(this.#names && { resolvConf }),
-    });
-    this.#envoys.set(spec.name, this.#stack.use(envoy));
+    await this.#startEnvoy(proxy);
     const resolve = (host: string): string => this.#resolve(host, proxy.namespace);
     this.#callers.set(spec.name, this.#stack.use(new Caller(proxy.network, resolve)));
+  }
+
+  async #startEnvoy(proxy: Proxy): Promise<void> {
+    const { name, workers } = proxy.spec;
+    const envoy = await NetworkEnvoy.start({
+      namespace: proxy.network,
+      node: nodeOf(proxy),
+      ads: this.#ads,
+      ...(this.#names && { resolvConf: `${this.#ads}.resolv.conf` }),
+      ...(workers !== undefined && { workers }),
+    });
+    this.#envoys.set(name, this.#stack.use(envoy));
   }
 
   /** What a workload's DNS says: services by their names, short ones of the workload's namespace too. */

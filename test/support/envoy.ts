@@ -29,6 +29,8 @@ interface EnvoyPlace {
   readonly namespace: string;
   /** A file that stands for `/etc/resolv.conf`; the machine's own unless told. */
   readonly resolvConf?: string;
+  /** Worker threads; one unless told. */
+  readonly workers?: number;
 }
 
 type EnvoyOptions = (ServedEnvoy | StaticEnvoy) & EnvoyPlace;
@@ -114,7 +116,7 @@ export class NetworkEnvoy implements AsyncDisposable {
     // The program lies in a folder of root's: the capability lets the proxy's user read it, and nothing more.
     const user = [`--reuid=${proxyId}`, `--regid=${proxyId}`, "--clear-groups"];
     const capability = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
-    const quick = ["--concurrency", "1", "--file-flush-interval-msec", "100"];
+    const quick = ["--concurrency", String(options.workers ?? 1), "--file-flush-interval-msec", "100"];
     const flags = ["-c", file, "--disable-hot-restart", ...quick, "-l", "warning"];
     const argv = ["setpriv", ...user, ...capability, programPath(), ...flags];
     const [program, ...args] = inside(namespacePath(options.namespace), withResolver(options.resolvConf, argv));

@@ -8,6 +8,7 @@ import { duplicate, FieldPath } from "../field.ts";
 import { validateNamed } from "../metadata.ts";
 import { Condition } from "../kubernetes/meta.ts";
 import { definition, int64, list, mergeList, object, string, type Value } from "../schema.ts";
+import { discoveryField } from "./discovery-mode.ts";
 import { readyColumn, weftKind, weftName } from "./kind.ts";
 
 /** What Istio keeps in its MeshConfig has the same name and meaning here. */
@@ -18,6 +19,7 @@ const MeshSpec = definition(
     { trustDomain: string("The trust domain of the mesh's identities.", { default: "cluster.local" }) },
     {
       clusters: list("Names of the member clusters. All Cluster objects unless set.", string("A Cluster's name.")),
+      discovery: discoveryField,
       ...meshConfigFields,
       meshNetworks: MeshNetworks,
     },

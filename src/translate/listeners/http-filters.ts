@@ -5,6 +5,7 @@ import { FilterConfigSchema as DynamicProxySchema } from "#proto/gen/envoy/exten
 import { HTTPFaultSchema } from "#proto/gen/envoy/extensions/filters/http/fault/v3/fault_pb.js";
 import { FilterConfigSchema as GrpcStatsSchema } from "#proto/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
 import { GrpcWebSchema } from "#proto/gen/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js";
+import { OnDemandSchema } from "#proto/gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js";
 import { RouterSchema } from "#proto/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
   type HttpFilter,
@@ -27,14 +28,18 @@ export interface HttpFilterChoice {
   readonly bare: boolean;
   /** Hosts of requests are looked up where their cluster calls what was. */
   readonly dynamicDns: boolean;
+  /** Requests whose virtual host the proxy does not hold wait until it was asked for. */
+  readonly onDemand: boolean;
 }
 
 /**
  * The filters that each request passes, in order. Later policies find their places here: what rejects a caller stands
  * before what counts or delays, and nothing stands after the router.
  */
-export function httpFilters({ grpcWeb, dynamicDns, bare }: HttpFilterChoice): HttpFilter[] {
+export function httpFilters({ grpcWeb, dynamicDns, bare, onDemand }: HttpFilterChoice): HttpFilter[] {
   return [
+    // First, so that all others have the route that it waits for.
+    ...(onDemand ? [filter("envoy.filters.http.on_demand", OnDemandSchema, {})] : []),
     // Makes gRPC of gRPC-Web, so that all others see one protocol.
     ...(grpcWeb ? [filter("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
     // Counts gRPC calls; before faults, so that an aborted call is counted too.

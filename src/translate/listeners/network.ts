@@ -46,6 +46,8 @@ export interface HttpManager {
   readonly grpcWeb?: boolean | undefined;
   /** Hosts of some requests are looked up as they are called. */
   readonly dynamicDns?: boolean | undefined;
+  /** Requests whose virtual host the proxy does not hold wait until it was asked for. */
+  readonly onDemand?: boolean;
   /** Whether HTTP/3 is spoken, and nothing else. */
   readonly quic?: boolean;
 }
@@ -57,14 +59,14 @@ function routeSpecifier(routes: HttpRoutes) {
 
 /** The filter that speaks HTTP. */
 export function httpManager(manager: HttpManager, mesh: MeshSettings): Filter {
-  const { statPrefix, routes, side, grpcWeb = false, dynamicDns = false, quic = false } = manager;
+  const { statPrefix, routes, side, grpcWeb = false, dynamicDns = false, onDemand = false, quic = false } = manager;
   const { defaultConfig: config } = mesh;
   const settings = connectionSettings(side, config);
   const bare = config.proxyHeaders?.envoyDebugHeaders?.disabled === true;
   return networkFilter("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix,
     routeSpecifier: routeSpecifier(routes),
-    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare }),
+    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare, onDemand }),
     accessLog: accessLog(mesh),
     ...(quic && { codecType: CodecType.HTTP3, http3ProtocolOptions: {} }),
     ...headers(side, mesh),

@@ -15,7 +15,7 @@ import { listenAddress, socketAddress } from "../address.ts";
 import { singleTarget, type TcpChain } from "../connections/chain.ts";
 import { noDuration, protoDuration } from "../duration.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
-import { blackHoleCluster, listenerName, outboundPort, virtualOutbound } from "../names.ts";
+import { blackHoleCluster, listenerName, outboundPort, parseRouteName, virtualOutbound } from "../names.ts";
 import { routeDefaults } from "../routes/rule.ts";
 import { catchAll } from "../routes/virtual-host.ts";
 import type { UnclaimedTraffic } from "../unclaimed.ts";
@@ -48,16 +48,26 @@ function isHttpOnly({ address, route, tcp }: ListenerPlan): boolean {
   return route !== undefined && tcp.length === 0 && address !== wildcardAddress;
 }
 
-function httpChain(plan: ListenerPlan, route: string, unclaimed: UnclaimedTraffic, mesh: MeshSettings): FilterChain {
+function httpChain(
+  plan: ListenerPlan,
+  route: string,
+  unclaimed: UnclaimedTraffic,
+  mesh: MeshSettings,
+  asks: boolean,
+): FilterChain {
   const statPrefix = `outbound_${listenerName(plan.address, plan.port)};`;
   const { grpcWeb, dynamicDns = unclaimed.looksUp } = plan;
+  const onDemand = asks && parseRouteName(route)?.kind === "port";
   return create(FilterChainSchema, {
     // Anything else on the port is not for the HTTP services there, such as TLS to a host outside of the mesh.
     ...(!isHttpOnly(plan) && {
       filterChainMatch: { applicationProtocols: plainHttp(mesh), transportProtocol: "raw_buffer" },
     }),
     filters: [
-      httpManager({ statPrefix, routes: { kind: "rds", name: route }, side: "outbound", grpcWeb, dynamicDns }, mesh),
+      httpManager(
+        { statPrefix, routes: { kind: "rds", name: route }, side: "outbound", grpcWeb, dynamicDns, onDemand },
+        mesh,
+      ),
     ],
   });
 }
@@ -75,7 +85,7 @@ function inspectors(plan: ListenerPlan): ListenerFilter[] {
 }
 
 /** The chains of a listener: those with a match, and the one that takes the rest. */
-function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings) {
+function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings, asks: boolean) {
   const matching: FilterChain[] = [];
   let rest: FilterChain | undefined;
   for (const chain of plan.tcp) {
@@ -88,7 +98,7 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
     if (filterChainMatch) matching.push(made);
     else rest = made;
   }
-  if (plan.route !== undefined) matching.push(httpChain(plan, plan.route, unclaimed, mesh));
+  if (plan.route !== undefined) matching.push(httpChain(plan, plan.route, unclaimed, mesh, asks));
   if (isHttpOnly(plan)) return { filterChains: matching };
   if (matching.length === 0 && rest) return { filterChains: [rest] };
   return {
@@ -97,8 +107,16 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
   };
 }
 
-/** A listener for connections to some address and port, redirected unless bound: `10.110.0.7_9080`, `0.0.0.0_9080`. */
-export function outboundListener(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings): Listener {
+/**
+ * A listener for connections to some address and port, redirected unless bound: `10.110.0.7_9080`, `0.0.0.0_9080`.
+ * @param asks whether a request waits for a virtual host that the proxy does not hold.
+ */
+export function outboundListener(
+  plan: ListenerPlan,
+  unclaimed: UnclaimedTraffic,
+  mesh: MeshSettings,
+  asks = false,
+): Listener {
   return create(ListenerSchema, {
     name: listenerName(plan.address, plan.port),
     address: listenAddress(plan.address, plan.port),
@@ -108,7 +126,7 @@ export function outboundListener(plan: ListenerPlan, unclaimed: UnclaimedTraffic
     listenerFilters: inspectors(plan),
     listenerFiltersTimeout: sniffs(plan) ? protoDuration(mesh.protocolDetectionTimeout) : noDuration,
     accessLog: listenerAccessLog(mesh),
-    ...chains(plan, unclaimed, mesh),
+    ...chains(plan, unclaimed, mesh, asks),
   });
 }
 

@@ -1,14 +1,18 @@
 import fc from "fast-check";
 import type { NodeInfo } from "../proxy-class.ts";
-import type { MeshConfig } from "#api/istio/mesh-config.ts";
 import { createAuthority } from "#base/testing/certificate.ts";
+import type { MeshInput } from "#model/mesh.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import { emptyMesh, type TestMesh } from "./mesh.ts";
 
 /** An edit of a mesh: an object put or taken away, or other settings. */
 export type Edit =
   | { readonly kind: "object"; readonly object: ObjectInput; readonly cluster: string; readonly remove: boolean }
-  | { readonly kind: "mesh"; readonly config: MeshConfig };
+  | { readonly kind: "mesh"; readonly config: MeshInput }
+  | { readonly kind: "asks"; readonly names: readonly string[]; readonly tooMany: boolean };
+
+/** The workload of each proxy. */
+const workload = "w";
 
 /** Few names, so that objects meet. */
 const namespace = fc.constantFrom("shop", "bank", "istio-system");
@@ -238,10 +242,30 @@ const gateway = fc.record({
 
 const rarely = fc.constantFrom(false, false, false, true);
 const clusterObject: fc.Arbitrary<ObjectInput> = fc.oneof({ weight: 3, arbitrary: service }, pod, slice, node);
-const meshObject: fc.Arbitrary<ObjectInput> = fc.oneof(destinationRule, virtualService, serviceEntry, sidecar, gateway);
 
-const settings: fc.Arbitrary<MeshConfig> = fc.constantFrom(
+/** Of the workload that proxies of the small mesh are. */
+const egressScope: fc.Arbitrary<ObjectInput> = fc.record({
+  kind: fc.constant("EgressScope"),
+  metadata: fc.record({ name: fc.constant(workload), namespace, creationTimestamp: created }),
+  spec: fc.record({
+    discovery: fc.constantFrom(undefined, "OnDemand", "All"),
+    hosts: fc.uniqueArray(fullHost, { maxLength: 2 }).map((hosts) => hosts.map((each) => ({ host: each }))),
+  }),
+});
+
+const meshObject: fc.Arbitrary<ObjectInput> = fc.oneof(
+  destinationRule,
+  virtualService,
+  serviceEntry,
+  sidecar,
+  gateway,
+  egressScope,
+);
+
+const settings: fc.Arbitrary<MeshInput> = fc.constantFrom<MeshInput[]>(
   {},
+  { discovery: "OnDemand" },
+  { discovery: "OnDemand", outboundTrafficPolicy: { mode: "REGISTRY_ONLY" } },
   { outboundTrafficPolicy: { mode: "REGISTRY_ONLY" } },
   { defaultServiceExportTo: ["."] },
   { defaultVirtualServiceExportTo: ["."], defaultDestinationRuleExportTo: ["."] },
@@ -251,10 +275,28 @@ const settings: fc.Arbitrary<MeshConfig> = fc.constantFrom(
   { localityLbSetting: { enabled: false }, accessLogFile: "/dev/null" },
 );
 
+/** What proxies of the workload in the namespace shop ask for. */
+const asks = fc.record({
+  kind: fc.constant("asks"),
+  names: fc.uniqueArray(
+    fc.constantFrom(
+      "80/a",
+      "80/a.shop:80",
+      "7070/b.bank",
+      "80/api.example.com",
+      "80/x.example.com",
+      "8080/10.0.0.1",
+      "80/*",
+    ),
+  ),
+  tooMany: rarely,
+});
+
 /** Edits of a small mesh in which objects often concern one another. */
 export const edit: fc.Arbitrary<Edit> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ kind: fc.constant("object"), object: clusterObject, cluster, remove: rarely }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("mesh"), config: settings }) },
+  { weight: 1, arbitrary: asks },
   {
     weight: 8,
     arbitrary: fc.record({
@@ -270,7 +312,7 @@ export const edit: fc.Arbitrary<Edit> = fc.oneof(
 function proxyNode(type: string, namespace: string, cluster: string, labels: Record<string, string>): NodeInfo {
   return {
     id: `${type}~10.0.0.9~p.${namespace}~${namespace}.svc.cluster.local`,
-    metadata: { NAMESPACE: namespace, CLUSTER_ID: cluster, LABELS: labels },
+    metadata: { NAMESPACE: namespace, CLUSTER_ID: cluster, LABELS: labels, WORKLOAD_NAME: workload },
     locality: { region: "eu", zone: "eu-a", subzone: "" },
   };
 }
@@ -288,6 +330,11 @@ export const nodes: readonly NodeInfo[] = [
 export function apply({ model }: TestMesh, change: Edit): void {
   if (change.kind === "mesh") {
     model.inputs.setMesh(change.config);
+    return;
+  }
+  if (change.kind === "asks") {
+    const { names, tooMany } = change;
+    model.inputs.setAsks(`shop/${workload}`, names.length === 0 ? undefined : { names, tooMany });
     return;
   }
   const { object, cluster: home, remove } = change;
