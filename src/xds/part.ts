@@ -2,7 +2,7 @@ import type { EncodedResource } from "#proto/encoded.ts";
 import type { NameSet, NameSets } from "./names.ts";
 import type { Changes, Scope } from "./scope.ts";
 import type { Difference } from "./difference.ts";
-import type { News } from "./pushes.ts";
+import type { Push } from "./pushes.ts";
 import type { Past, Shown, Subscription } from "./shown.ts";
 
 /** Who shows a part to a proxy. */
@@ -49,8 +49,8 @@ export class Part implements Shown {
   readonly subscription: Subscription;
   /** Differences to now, by what a proxy held. Emptied by each change. */
   readonly differences = new Map<string, Difference>();
-  /** What proxies get whose only news it is, by where they stood (`Pushes`). Emptied by each change. */
-  readonly news = new Map<number, News>();
+  /** What proxies get for which it alone has news, by where they stood (`Pushes`). Emptied by each change. */
+  readonly pushes = new Map<number, Push>();
   readonly #id: number;
   readonly #users = new Map<PartUser, number>();
   #log: LoggedChange[] = [];
@@ -160,7 +160,7 @@ export class Part implements Shown {
     if (moved === 0) return false;
     this.#revision = revision;
     this.differences.clear();
-    this.news.clear();
+    this.pushes.clear();
     if (this.#log.length > this.#trimAt) this.#trim(moved);
     return true;
   }

@@ -38,10 +38,16 @@ export interface Standing {
   readonly tried: ReadonlySet<string>;
 }
 
+/** What goes out next for a type. */
+export interface Push {
+  readonly message: Message;
+  /** What is news in it. */
+  readonly difference: Difference;
+}
+
 /** What a client gets; without a message where there is nothing to say. */
 export interface News {
   readonly message: Message | undefined;
-  /** What is news in it. */
   readonly difference: Difference;
 }
 
@@ -70,18 +76,21 @@ export class Pushes {
     return this.store.sets;
   }
 
+  /**
+   * What clients of the delta variant with nothing special about them get of a view in which one part alone changed
+   * and took nothing away; undefined where that is not remembered. Found with a look at the view and the part.
+   */
+  common(view: View, base: Base, after: number): Push | undefined {
+    const at = base instanceof At && base.shown === view ? base.revision : undefined;
+    const part = at === undefined ? undefined : onlyChanged(view, at);
+    const push = part?.pushes.get(part.positionAt(at ?? 0));
+    return push && push.message.serial > after ? push : undefined;
+  }
+
   /** Brings a client up to its view. */
   news(variant: Variant, standing: Standing): News {
-    const only = variant === "delta" ? onlyChanged(standing) : undefined;
-    if (!only) return this.#news(variant, standing);
-    const { view, base, removals, after } = standing;
-    const at = 2 * only.positionAt((base as At).revision) + (removals ? 1 : 0);
-    const known = only.news.get(at);
-    if (known && Number(known.message?.serial) > after && !movedIn(view, known.difference)) return known;
     const news = this.#news(variant, standing);
-    if (!news.message || movedIn(view, news.difference)) return news;
-    if (only.news.size >= mostDifferences) only.news.clear();
-    only.news.set(at, news);
+    if (variant === "delta") rememberCommon(standing, news);
     return news;
   }
 
@@ -192,20 +201,26 @@ export class Pushes {
   }
 }
 
-/**
- * The part that alone has news for a client which stands at its view as of some revision: what it gets depends on
- * nothing else, and all clients with that part and revision get the same.
- */
-function onlyChanged({ view, base, forced, kept, mustAnswer, refusals }: Standing): Part | undefined {
-  if (!(base instanceof At) || base.shown !== view || forced.size + kept.size + refusals.size > 0 || mustAnswer)
-    return undefined;
+/** The part of a view that alone changed after a revision. */
+function onlyChanged({ parts }: View, revision: number): Part | undefined {
   let only: Part | undefined;
-  for (const part of view.parts) {
-    if (part.revision <= base.revision) continue;
+  for (const part of parts) {
+    if (part.revision <= revision) continue;
     if (only) return undefined;
     only = part;
   }
   return only;
+}
+
+/** Keeps what others get, too, that stand where a client stood: see `Pushes.common`. */
+function rememberCommon(standing: Standing, { message, difference }: News): void {
+  const { view, base, forced, kept, mustAnswer, refusals } = standing;
+  if (!message || mustAnswer || forced.size + kept.size + refusals.size > 0 || difference.removed.size > 0) return;
+  const at = base instanceof At && base.shown === view ? base.revision : undefined;
+  const part = at === undefined ? undefined : onlyChanged(view, at);
+  if (!part || at === undefined) return;
+  if (part.pushes.size >= mostDifferences) part.pushes.clear();
+  part.pushes.set(part.positionAt(at), { message, difference });
 }
 
 /** Whether something that is gone from one part of a view stands in another. */

@@ -10,11 +10,11 @@ import type { AskingProxy, Demand, ProxyNode, ProxyStatus, ScopeKey, TypeState, 
 import { PushOrder } from "./order.ts";
 import { NameSet } from "./names.ts";
 import type { OwedNames, OwedStore } from "./owed.ts";
-import type { Pushes } from "./pushes.ts";
+import type { Push, Pushes } from "./pushes.ts";
 import type { Request } from "./request.ts";
 import type { Grant, SendBudget } from "./budget.ts";
 import { deltaStep, sotwStep } from "./subscription.ts";
-import { Watch, type Push } from "./watch.ts";
+import { Watch } from "./watch.ts";
 import { type HostScopes, virtualHostUse } from "./host-scopes.ts";
 
 /** The stream under a session. */
@@ -62,6 +62,9 @@ const pushOrder: readonly TypeUrl[] = [
   typeUrls.bootstrap,
 ];
 
+/** A bit for each type, by which a stream remembers where something may be to send without a look at all its watches. */
+const bits: ReadonlyMap<TypeUrl, number> = new Map(pushOrder.map((type, place) => [type, 1 << place]));
+
 /** Milliseconds that a peer has to take what it was sent, and its status, when its stream is ended. */
 const lastChanceMs = 1000;
 
@@ -78,6 +81,8 @@ export class Session {
   #class: ProxyClass | undefined;
   /** Present when the proxy asks for virtual hosts by name. */
   #asking: AskingProxy | undefined;
+  /** Bits of the types of which something may have to go out; of the others, nothing. */
+  #stirred = 0;
   /** A response waits for room, or for the peer to take it. */
   #sending = false;
   #grant: Grant | undefined;
@@ -127,15 +132,30 @@ export class Session {
   }
 
   #pump(): void {
-    if (this.#ended || this.#sending) return;
-    for (const type of pushOrder) {
-      const watch = this.#watches.get(type);
-      if (watch && watch.pending && !watch.outstanding && this.#order.mayPush(type) && this.#push(watch)) return;
+    if (this.#ended || this.#sending || this.#stirred === 0) return;
+    const stirred = this.#stirredWatches();
+    for (const watch of stirred) {
+      if (watch.pending && !watch.outstanding && this.#order.mayPush(watch.type) && this.#push(watch)) return;
     }
     // Last what may be taken away now that nothing waits for its turn before it.
-    for (const watch of this.#watches.values()) {
+    for (const watch of stirred) {
       if (watch.keeping && !watch.outstanding && this.#order.mayRemove(watch.type) && this.#push(watch)) return;
     }
+    for (const watch of stirred) if (!watch.pending && !watch.keeping) this.#stirred &= ~(bits.get(watch.type) ?? 0);
+  }
+
+  /** In the order in which they go out. */
+  #stirredWatches(): readonly Watch[] {
+    const watches: Watch[] = [];
+    for (const [type, bit] of bits) {
+      const watch = (this.#stirred & bit) === 0 ? undefined : this.#watches.get(type);
+      if (watch) watches.push(watch);
+    }
+    return watches;
+  }
+
+  #stir(type: TypeUrl): void {
+    this.#stirred |= bits.get(type) ?? 0;
   }
 
   /** Sends a watch's next response. Returns whether there was one, or the stream ended. */
@@ -144,7 +164,7 @@ export class Session {
       this.end(new WeftError("Unavailable", "the proxy fell too far behind; it gets the difference on reconnecting"));
       return true;
     }
-    const push = watch.next(this.#order.mayRemove(watch.type));
+    const push = watch.next(this.#order);
     if (push) this.#send(watch, push);
     return push !== undefined;
   }
@@ -228,7 +248,10 @@ export class Session {
     let watch = this.#watches.get(type);
     if (!watch) {
       const { pushes, clock } = this.#context;
-      const due = (): void => this.#context.due(this);
+      const due = (): void => {
+        this.#stir(type);
+        this.#context.due(this);
+      };
       watch = new Watch(type, { pushes, variant: this.#variant, now: () => clock.now(), due });
       watch.scope(this.#scopesOf(type));
       this.#watches.set(type, watch);
@@ -243,6 +266,7 @@ export class Session {
     if (answer.kind === "stale") return;
     if (answer.kind === "nack") {
       this.#order.refused(watch.type, answer.difference);
+      this.#stir(watch.type);
       const { id } = this.#node ?? { id: "" };
       const fields = { node: id, type: watch.type, why: request.refusal };
       this.#context.logger[answer.known ? "debug" : "warn"]("a proxy refused configuration", fields);

@@ -1,22 +1,15 @@
 import type { TypeUrl } from "#proto/encoded.ts";
 import { At, Keeping, nothing, type Base } from "./base.ts";
 import type { Difference } from "./difference.ts";
-import type { Message, Variant } from "./message.ts";
+import type { Variant } from "./message.ts";
 import type { NameSet } from "./names.ts";
 import type { ScopeKey, TypeState } from "./port.ts";
 import type { Part, PartUser } from "./part.ts";
-import type { Pushes } from "./pushes.ts";
+import type { Push, Pushes } from "./pushes.ts";
 import { Refusals } from "./refusal.ts";
 import { isWholeType, type Asked } from "./subscription.ts";
 import type { Past, Subscription } from "./shown.ts";
 import type { View } from "./view.ts";
-
-/** What goes out next for a type. */
-export interface Push {
-  readonly message: Message;
-  /** What is news in it. */
-  readonly difference: Difference;
-}
 
 const untried: ReadonlySet<string> = new Set();
 const nothingNew = { upserts: [], past: new Map<string, Past>(), unknown: [] };
@@ -182,11 +175,14 @@ export class Watch implements PartUser {
 
   /**
    * What to send now, if anything.
-   * @param removals whether resources may be taken away already.
+   * @param order says whether resources may be taken away already.
    */
-  next(removals: boolean): Push | undefined {
+  next(order: { mayRemove(type: TypeUrl): boolean }): Push | undefined {
     const view = this.#view;
     if (!view || this.#outstanding) return undefined;
+    const common = this.#common(view);
+    if (common) return common;
+    const removals = order.mayRemove(this.type);
     const push = this.#trial(view, removals) ?? (this.#due ? this.#news(view, removals, untried) : undefined);
     return push ?? (removals && this.keeping ? this.#cleanup(view) : undefined);
   }
@@ -289,6 +285,15 @@ export class Watch implements PartUser {
     this.#view = view;
     if (before) store.release(before, this);
     if (view !== before) this.due();
+  }
+
+  /** What all proxies get that stand where this one stands, when nothing is special about this one. */
+  #common(view: View): Push | undefined {
+    if (!this.#due || this.#mustAnswer || this.keeping || this.refused) return undefined;
+    if (this.#forced.size > 0 || this.#forcedScopes.size > 0 || this.#context.variant !== "delta") return undefined;
+    const push = this.#context.pushes.common(view, this.#base, this.#lastSerial);
+    if (push) this.#move(view);
+    return push;
   }
 
   #news(view: View, removals: boolean, tried: ReadonlySet<string>): Push | undefined {
