@@ -1,7 +1,7 @@
 import { systemClock } from "#base/clock.ts";
 import type { BareAnswer, BareRequest } from "./bare-server.ts";
 import { Child } from "./child.ts";
-import { resetPeak, settled, treeUse } from "./process-tree.ts";
+import { resetPeak, settled, treeUse, type TreeUse } from "./process-tree.ts";
 import { quantile } from "./quantile.ts";
 import { type ChangeKind, ServedMesh, type ServedScale } from "./served.ts";
 import type { SimulatorAnswer, SimulatorRequest } from "./xds-simulator.ts";
@@ -55,6 +55,12 @@ interface Server {
 /** Milliseconds in which simulated proxies that have read everything get nothing. */
 const quietMs = 300;
 
+/** What a server had used when it ran out of work, and what its proxies had got. */
+interface Quiet {
+  readonly after: TreeUse;
+  readonly report: Extract<SimulatorAnswer, { kind: "report" }>;
+}
+
 /** A server under measurement, and proxies of it. Disposing ends both. */
 export class Subject implements AsyncDisposable {
   readonly #scale: ServedScale;
@@ -107,8 +113,7 @@ export class Subject implements AsyncDisposable {
     const mode = { variant: "delta", remember: true, record: false } as const;
     const { namespaces } = this.#scale;
     const synced = await this.#simulator.ask({ kind: "connect", address, numbers, namespaces, ...mode }, "synced");
-    await this.#quiet();
-    const after = treeUse(pid);
+    const { after } = await this.#quiet();
     await this.check();
     return {
       cpuMs: after.cpuMs - before.cpuMs,
@@ -132,8 +137,7 @@ export class Subject implements AsyncDisposable {
     await this.#simulator.ask({ kind: "mark" }, "marked");
     const before = treeUse(pid);
     const at = await change(kind, generation);
-    const report = await this.#quiet();
-    const after = treeUse(pid);
+    const { after, report } = await this.#quiet();
     const times = report.times.map((time) => Number(BigInt(time) - at) / 1e6).toSorted((a, b) => a - b);
     if (times.length !== reached)
       throw new Error(`${this.name}: a change of ${kind} reached ${times.length} proxies instead of ${reached}`);
@@ -160,11 +164,11 @@ export class Subject implements AsyncDisposable {
   }
 
   /** Waits until the server has nothing left to do and proxies nothing left to read. */
-  async #quiet(): Promise<Extract<SimulatorAnswer, { kind: "report" }>> {
-    await settled(this.#server.pid);
+  async #quiet(): Promise<Quiet> {
+    const after = await settled(this.#server.pid);
     for (let before = -1; ;) {
       const report = await this.#simulator.ask({ kind: "report" }, "report");
-      if (report.counts.responses === before) return report;
+      if (report.counts.responses === before) return { after, report };
       before = report.counts.responses;
       await systemClock.sleep(quietMs);
     }

@@ -12,7 +12,7 @@ export interface TreeUse {
 }
 
 /** The process and its descendants. */
-function treeOf(pid: number): readonly number[] {
+export function treeOf(pid: number): readonly number[] {
   const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
     readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean).map(Number),
   );
@@ -51,16 +51,19 @@ export function resetPeak(pid: number): void {
 
 /** Milliseconds in which a tree of processes that has nothing to do uses less than `idleCpuMs` of CPU. */
 const idleMs = 1500;
-const idleCpuMs = 25;
+const idleCpuMs = 40;
 const settleLimitMs = 60_000;
 
-/** Waits until a tree of processes has nothing left to do. That it is so takes next to no CPU of it to see. */
-export async function settled(pid: number): Promise<void> {
+/**
+ * Waits until a tree of processes has nothing left to do.
+ * @returns what it had used when it ran out of work: what it does all the time is not counted from then on.
+ */
+export async function settled(pid: number): Promise<TreeUse> {
   const limit = performance.now() + settleLimitMs;
-  for (let before = treeUse(pid).cpuMs; performance.now() < limit;) {
+  for (let before = treeUse(pid); performance.now() < limit;) {
     await systemClock.sleep(idleMs);
-    const now = treeUse(pid).cpuMs;
-    if (now - before < idleCpuMs) return;
+    const now = treeUse(pid);
+    if (now.cpuMs - before.cpuMs < idleCpuMs) return before;
     before = now;
   }
   throw new Error(`process ${pid} and its children still work ${settleLimitMs / 1000} s after what they were given`);

@@ -132,9 +132,9 @@ export class ServedMesh implements AsyncDisposable {
     return process.hrtime.bigint();
   }
 
-  /** Waits until it has nothing left to do, status writes included. */
-  async settled(): Promise<void> {
-    await settled(this.pid);
+  /** Waits until it has nothing left to do, status writes included; returns what it had used by then. */
+  async settled(): Promise<TreeUse> {
+    return await settled(this.pid);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
