@@ -14,6 +14,7 @@ import { Intake } from "#sources/intake.ts";
 import { followMesh, istioKinds } from "#sources/mesh.ts";
 import { ClusterStatusWriter } from "#status/cluster.ts";
 import { MeshStatusWriter } from "#status/mesh.ts";
+import { ProxyEventWriter } from "#status/proxy-events.ts";
 import type { ProxyCounts } from "#status/mesh.ts";
 import type { Holders } from "#status/conditions.ts";
 import { StatusWriter } from "#status/writer.ts";
@@ -22,6 +23,7 @@ import { type ListenAddress } from "#xds/listen.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { DemandLedger } from "./demand.ts";
 import { ProxyApi } from "./proxy-api.ts";
+import { proxyEvent } from "./proxy-finding.ts";
 import { proxyCounts } from "./proxy-object.ts";
 import { Verdicts } from "./verdicts.ts";
 
@@ -104,7 +106,7 @@ export async function runDiscovery(
   let serving: XdsServer | undefined;
   using intake = new Intake({ engine, clock, logger, busy: () => serving?.busy === true });
   const sourceContext = { intake, clock, logger };
-  const proxies = (): ProxyCounts => proxyCounts(xds.proxies());
+  const proxies = (): ProxyCounts => proxyCounts(xds.proxies(), xds.findings());
   const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
   const took = (state: MeshConfigState): void => meshStatus.took(state);
   const mesh = followMesh(client, model, options.mesh, { ...sourceContext, audience, took }, signal);
@@ -125,13 +127,18 @@ export async function runDiscovery(
     metrics: () => ({ ...xds.figures() }),
   });
   using _refusals = verdicts.follow(xds, source);
-  using _proxies = xds.onChange(() => meshStatus.changed());
+  const events = new ProxyEventWriter({ member: (name) => members.client(name), clock, logger });
+  using _proxies = xds.onChange(() => {
+    meshStatus.changed();
+    events.standing(xds.findings().flatMap((finding) => proxyEvent(finding) ?? []));
+  });
   logger.info("serving proxies", { listen: xds.addresses });
   await Promise.all([
     mesh.done,
     members.done,
     clusterStatus.run(signal),
     meshStatus.run(signal),
+    events.run(signal),
     statuses.run(() => holders(proxies()), signal),
     addresses.run(signal),
     keeper.run(signal),

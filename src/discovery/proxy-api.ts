@@ -5,6 +5,7 @@ import { formatAge } from "#base/duration.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
 import type { ProxyStatusSource } from "#xds/port.ts";
+import { type ProxyFindingObject, proxyFindingObject, proxyFindingTable } from "./proxy-finding.ts";
 import { type ProxyObject, proxyGroup, proxyObject, proxyTable, proxyVersion } from "./proxy-object.ts";
 
 /** What the API of proxies is made of. */
@@ -105,31 +106,41 @@ export class ProxyApi implements AsyncDisposable {
     if (request.method !== "GET") throw new WeftError("Unsupported", `proxies can only be read, not ${request.method}`);
     if (path === "/metrics") return { type: "text/plain", body: this.#metrics() };
     if (path === root) return json(resourceList);
-    const found = new RegExp(`^${root}(?:/namespaces/([^/]+))?/proxies(?:/([^/]+)(?:/admin/(.+))?)?$`).exec(path);
+    const found = new RegExp(
+      `^${root}(?:/namespaces/([^/]+))?/(proxies|proxyfindings)(?:/([^/]+)(?:/admin/(.+))?)?$`,
+    ).exec(path);
     if (!found) throw new WeftError("NotFound", `no such path: ${path}`);
-    const [, namespace, name, admin] = found.map((part) => (part === undefined ? undefined : decodeURIComponent(part)));
-    if (admin !== undefined) return this.#admin(this.#proxy(namespace, name), admin, search);
+    const [, namespace, plural, name, admin] = found.map((part) =>
+      part === undefined ? undefined : decodeURIComponent(part),
+    );
+    const place = { namespace, name };
     const asTable = request.headers.accept?.includes("as=Table") === true;
-    const listed = name === undefined ? this.#list(namespace) : [this.#proxy(namespace, name)];
-    if (asTable) return json(proxyTable(listed, this.#options.clock.now(), formatAge));
-    if (name !== undefined) return json(listed[0] ?? {});
-    return json({
-      kind: "ProxyList",
-      apiVersion: `${proxyGroup}/${proxyVersion}`,
-      metadata: { resourceVersion: "" },
-      items: listed,
-    });
+    if (plural === "proxyfindings") return this.#shown(findingKind, this.#findings(), place, asTable);
+    if (admin === undefined) return this.#shown(proxyKind, this.#proxies(), place, asTable);
+    const [proxy] = selected(proxyKind, this.#proxies(), place);
+    if (!proxy) throw new WeftError("NotFound", `no such path: ${path}`);
+    return this.#admin(proxy, admin, search);
   }
 
-  #list(namespace: string | undefined): readonly ProxyObject[] {
-    const all = this.#options.proxies.proxies().map(proxyObject);
-    return namespace === undefined ? all : all.filter((proxy) => proxy.metadata.namespace === namespace);
+  /** One object or the list, as they are or as a table. */
+  #shown<O extends Named>(kind: ServedKind<O>, all: readonly O[], place: Place, asTable: boolean): Answer {
+    const found = selected(kind, all, place);
+    const now = this.#options.clock.now();
+    if (asTable) return json(kind.table(found, (since) => formatAge(now - Date.parse(since))));
+    const [one] = found;
+    if (place.name !== undefined && one) return json(one);
+    const apiVersion = `${proxyGroup}/${proxyVersion}`;
+    return json({ kind: `${kind.kind}List`, apiVersion, metadata: { resourceVersion: "" }, items: found });
   }
 
-  #proxy(namespace: string | undefined, name: string | undefined): ProxyObject {
-    const found = this.#list(namespace).find((proxy) => proxy.metadata.name === name);
-    if (!found) throw new WeftError("NotFound", `proxies.${proxyGroup} "${name}" not found`);
-    return found;
+  #proxies(): readonly ProxyObject[] {
+    const { proxies } = this.#options;
+    const findings = Map.groupBy(proxies.findings(), ({ node }) => node);
+    return proxies.proxies().map((proxy) => proxyObject(proxy, findings.get(proxy.node.id)));
+  }
+
+  #findings(): readonly ProxyFindingObject[] {
+    return this.#options.proxies.findings().map(proxyFindingObject);
   }
 
   async #admin(proxy: ProxyObject, path: string, search: string): Promise<Answer> {
@@ -158,11 +169,60 @@ export class ProxyApi implements AsyncDisposable {
   }
 }
 
+/** An object by its name. */
+interface Named {
+  readonly metadata: { readonly name: string; readonly namespace: string };
+}
+
+/** What is asked for: one object, those of a namespace, or all. */
+interface Place {
+  readonly namespace: string | undefined;
+  readonly name: string | undefined;
+}
+
+/** A kind that is served. */
+interface ServedKind<O> {
+  readonly kind: string;
+  readonly plural: string;
+  readonly singular: string;
+  /** @param age the time since a timestamp, for people. */
+  readonly table: (objects: readonly O[], age: (since: string) => string) => object;
+}
+
+const proxyKind: ServedKind<ProxyObject> = { kind: "Proxy", plural: "proxies", singular: "proxy", table: proxyTable };
+const findingKind: ServedKind<ProxyFindingObject> = {
+  kind: "ProxyFinding",
+  plural: "proxyfindings",
+  singular: "proxyfinding",
+  table: proxyFindingTable,
+};
+
+/** @throws WeftError `NotFound` when one is asked for that there is not. */
+function selected<O extends Named>(
+  { plural }: ServedKind<O>,
+  all: readonly O[],
+  { namespace, name }: Place,
+): readonly O[] {
+  const found = all.filter(
+    ({ metadata }) =>
+      (namespace === undefined || metadata.namespace === namespace) && (name === undefined || metadata.name === name),
+  );
+  if (name !== undefined && found.length === 0) {
+    throw new WeftError("NotFound", `${plural}.${proxyGroup} "${name}" not found`);
+  }
+  return name === undefined ? found : found.slice(0, 1);
+}
+
 const resourceList = {
   kind: "APIResourceList",
   apiVersion: "v1",
   groupVersion: `${proxyGroup}/${proxyVersion}`,
-  resources: [
-    { name: "proxies", singularName: "proxy", namespaced: true, kind: "Proxy", verbs: ["get", "list"], shortNames: [] },
-  ],
+  resources: [proxyKind, findingKind].map(({ kind, plural, singular }) => ({
+    name: plural,
+    singularName: singular,
+    namespaced: true,
+    kind,
+    verbs: ["get", "list"],
+    shortNames: [],
+  })),
 };

@@ -1,6 +1,8 @@
+import { readable } from "#base/readable.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ProxyCounts } from "#status/mesh.ts";
-import type { ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
+import type { ProxyFinding, ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
+import { tableOf, type TableColumn } from "./table.ts";
 
 /** Group of the API that tells of proxies. */
 export const proxyGroup = "status.mesh.weft.dev";
@@ -40,10 +42,16 @@ export interface ProxyObject {
     /** What the proxy said of itself, from which its configuration is chosen. */
     readonly node: Pick<ProxyNode, "id" | "metadata" | "locality">;
   };
-  readonly status: { readonly connectedAt: string; readonly types: Readonly<Record<string, object>> };
+  readonly status: {
+    readonly connectedAt: string;
+    readonly types: Readonly<Record<string, object>>;
+    /** What it did lately that it should not (`ProxyFinding`); absent for most. */
+    readonly findings?: readonly object[];
+  };
 }
 
-function timestamp(ms: number): string {
+/** Milliseconds since the epoch as RFC 3339. */
+export function timestamp(ms: number): string {
   return new Date(ms).toISOString();
 }
 
@@ -57,7 +65,7 @@ function typeObject({ state, version, since, refused }: TypeState): object {
 }
 
 /** The parts of a node id, `type~address~pod.namespace~domain`. */
-function nodeParts(id: string): {
+export function nodeParts(id: string): {
   readonly type: string;
   readonly address: string;
   readonly pod: string;
@@ -66,6 +74,10 @@ function nodeParts(id: string): {
   const [type = "", address = "", name = ""] = id.split("~");
   const dot = name.lastIndexOf(".");
   return { type, address, pod: name.slice(0, dot), namespace: name.slice(dot + 1) };
+}
+
+function findingMember({ code, what, since, last, count }: ProxyFinding): object {
+  return { code, message: readable(what), since: timestamp(since), last: timestamp(last), count };
 }
 
 function clusterOf({ metadata }: ProxyNode): string {
@@ -79,8 +91,11 @@ export function proxyLabel(node: ProxyNode): string {
   return `${pod}.${namespace} (${clusterOf(node)})`;
 }
 
-/** A proxy as an object; its name is its Pod's with the cluster's, since Pods of two clusters may have one name. */
-export function proxyObject(proxy: ProxyStatus): ProxyObject {
+/**
+ * A proxy as an object; its name is its Pod's with the cluster's, since Pods of two clusters may have one name.
+ * @param findings what stands against it.
+ */
+export function proxyObject(proxy: ProxyStatus, findings: readonly ProxyFinding[] = []): ProxyObject {
   const { type, address, pod, namespace } = nodeParts(proxy.node.id);
   const { LABELS: labels } = proxy.node.metadata;
   const cluster = clusterOf(proxy.node);
@@ -105,55 +120,43 @@ export function proxyObject(proxy: ProxyStatus): ProxyObject {
     status: {
       connectedAt: timestamp(proxy.connectedAt),
       types: Object.fromEntries(types.map(([url, state]) => [shortTypes[url] ?? url, typeObject(state)])),
+      ...(findings.length > 0 && { findings: findings.map(findingMember) }),
     },
   };
 }
 
 /** How proxies stand, in numbers. */
-export function proxyCounts(proxies: readonly ProxyStatus[]): ProxyCounts {
+export function proxyCounts(proxies: readonly ProxyStatus[], findings: readonly ProxyFinding[]): ProxyCounts {
   const states = proxies.map(({ types }) => Object.values(types).map(({ state }) => state));
   return {
     connected: states.length,
     inSync: states.filter((types) => types.every((state) => state === "SYNCED" || state === "NEVER")).length,
     refusing: states.filter((types) => types.includes("NACKED")).length,
+    misbehaving: new Set(findings.map(({ node }) => node)).size,
   };
 }
 
-const columns = [
-  { name: "Name", type: "string", format: "name", description: "Pod and cluster.", priority: 0 },
-  { name: "Cluster", type: "string", format: "", description: "The member cluster.", priority: 0 },
-  { name: "Type", type: "string", format: "", description: "Sidecar or router.", priority: 0 },
-  { name: "Synced", type: "string", format: "", description: "Types of resources that are in sync.", priority: 0 },
-  { name: "Envoy", type: "string", format: "", description: "Version of Envoy.", priority: 0 },
-  { name: "Age", type: "date", format: "", description: "Since when it is connected.", priority: 0 },
-  { name: "Address", type: "string", format: "", description: "The Pod's address.", priority: 1 },
+const columns: readonly TableColumn<ProxyObject>[] = [
+  { name: "Name", format: "name", description: "Pod and cluster.", cell: ({ metadata }) => metadata.name },
+  { name: "Cluster", description: "The member cluster.", cell: ({ spec }) => spec.cluster },
+  { name: "Type", description: "Sidecar or router.", cell: ({ spec }) => spec.type },
+  { name: "Synced", description: "Types of resources that are in sync.", cell: syncedCell },
+  { name: "Envoy", description: "Version of Envoy.", cell: ({ spec }) => spec.envoyVersion },
+  {
+    name: "Age",
+    type: "date",
+    description: "Since when it is connected.",
+    cell: ({ status }, age) => age(status.connectedAt),
+  },
+  { name: "Address", description: "The Pod's address.", wide: true, cell: ({ spec }) => spec.address },
 ];
 
-function age(since: string, now: number, format: (ms: number) => string): string {
-  return format(now - Date.parse(since));
+function syncedCell({ status }: ProxyObject): string {
+  const states = Object.values(status.types) as readonly { readonly state: string }[];
+  return `${states.filter((one) => one.state === "SYNCED").length}/${states.length}`;
 }
 
 /** Proxies as a `meta.k8s.io/v1.Table`. */
-export function proxyTable(proxies: readonly ProxyObject[], now: number, format: (ms: number) => string): object {
-  return {
-    kind: "Table",
-    apiVersion: "meta.k8s.io/v1",
-    metadata: { resourceVersion: "" },
-    columnDefinitions: columns,
-    rows: proxies.map((proxy) => {
-      const states = Object.values(proxy.status.types) as readonly { readonly state: string }[];
-      const synced = states.filter((one) => one.state === "SYNCED").length;
-      const { metadata, spec, status } = proxy;
-      const cells = [
-        metadata.name,
-        spec.cluster,
-        spec.type,
-        `${synced}/${states.length}`,
-        spec.envoyVersion,
-        age(status.connectedAt, now, format),
-        spec.address,
-      ];
-      return { cells, object: { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata } };
-    }),
-  };
+export function proxyTable(proxies: readonly ProxyObject[], age: (since: string) => string): object {
+  return tableOf(proxies, columns, age);
 }

@@ -46,19 +46,20 @@ function socketOf(runDir: string, endpoint: string): string {
 
 /** The API of proxies, which the control plane serves. */
 function proxyAggregation(runDir: string): Aggregation {
-  const proxies = {
-    name: "proxies",
-    singularName: "proxy",
-    namespaced: true,
-    kind: "Proxy",
-    verbs: ["get", "list"],
-    shortNames: [],
-    categories: [],
-  };
+  const kinds = [
+    { name: "proxies", singularName: "proxy", kind: "Proxy" },
+    { name: "proxyfindings", singularName: "proxyfinding", kind: "ProxyFinding" },
+  ];
   return {
     group: "status.mesh.weft.dev",
     versions: ["v1alpha1"],
-    resources: [proxies],
+    resources: kinds.map((kind) => ({
+      ...kind,
+      namespaced: true,
+      verbs: ["get", "list"],
+      shortNames: [],
+      categories: [],
+    })),
     upstream: { socketPath: join(runDir, "discovery.sock") },
   };
 }

@@ -15,6 +15,8 @@ export interface ProxyCounts {
   readonly inSync: number;
   /** Those that refuse something. */
   readonly refusing: number;
+  /** Those, also such as are not connected any more, that did lately what they should not. */
+  readonly misbehaving: number;
 }
 
 /** What the writer needs. */
@@ -35,10 +37,12 @@ const unsettledMs = 2_000;
 /** Milliseconds that proxies which come or go together are waited for. */
 const settleMs = 1_000;
 
-function readinessOf({ connected, inSync, refusing }: ProxyCounts): Readiness {
+function readinessOf({ connected, inSync, refusing, misbehaving }: ProxyCounts): Readiness {
   const proxies = `${connected} ${connected === 1 ? "proxy" : "proxies"} connected, ${inSync} in sync`;
   // A proxy that refuses keeps its last good state, so the mesh goes on: the object to blame tells the rest.
-  return { ready: true, reason: "Serving", message: refusing === 0 ? proxies : `${proxies}, ${refusing} refusing` };
+  const refused = refusing === 0 ? "" : `, ${refusing} refusing`;
+  const conduct = misbehaving === 0 ? "" : `; ${misbehaving} misbehaving, see kubectl get proxyfindings -A`;
+  return { ready: true, reason: "Serving", message: `${proxies}${refused}${conduct}` };
 }
 
 /** The conditions that are written here. */

@@ -1,4 +1,4 @@
-import { WeftError } from "#base/errors.ts";
+import { compressed, tooLong } from "./misconduct.ts";
 
 /** Bytes that stand before each message of gRPC: whether it is compressed, and its length. */
 export const headBytes = 5;
@@ -33,9 +33,14 @@ export class FrameReader {
     this.#each = each;
   }
 
+  /** Bytes of a message that is not complete. */
+  get held(): number {
+    return this.#size;
+  }
+
   /**
    * Takes in what came next.
-   * @throws WeftError `ResourceExhausted` for a message that is too long, `Unsupported` for one that is compressed.
+   * @throws Misconduct `ResourceExhausted` for a message that is too long, `Unsupported` for one that is compressed.
    */
   take(chunk: Buffer): void {
     if (this.#size > 0) {
@@ -62,11 +67,9 @@ export class FrameReader {
   /** Bytes of the message that begins at a place, with its head, as far as they are known. */
   #frameAt(bytes: Buffer, at: number): number {
     if (bytes.length - at < headBytes) return headBytes;
-    if (bytes[at] !== 0) throw new WeftError("Unsupported", "messages must not be compressed");
+    if (bytes[at] !== 0) throw compressed();
     const length = bytes.readUInt32BE(at + 1);
-    if (length > this.#mostBytes) {
-      throw new WeftError("ResourceExhausted", `a message of ${length} bytes; the limit is ${this.#mostBytes}`);
-    }
+    if (length > this.#mostBytes) throw tooLong(length, this.#mostBytes);
     return headBytes + length;
   }
 

@@ -51,6 +51,16 @@ export function refuse(stream: ServerHttp2Stream): void {
   stream.respond({ [constants.HTTP2_HEADER_STATUS]: 415 }, { endStream: true });
 }
 
+/** Who is told what a peer says. */
+interface Listener {
+  /** Gets each message; its bytes are only lent. */
+  readonly message: (bytes: Buffer) => void;
+  /** Told how many bytes wait for the rest of their message. */
+  readonly held: (bytes: number) => void;
+  /** The peer has nothing more to say, is gone, or says what it must not. */
+  readonly end: (reason?: WeftError) => void;
+}
+
 /**
  * The server's end of a gRPC stream, by gRPC over HTTP/2 (PROTOCOL-HTTP2.md) without compression and deadlines: it is
  * the client that gives up. Not by way of a gRPC library, which copies each message for each stream and queues each request
@@ -68,15 +78,14 @@ export class GrpcStream implements Transport {
   /**
    * Hands on what the peer says.
    * @param mostBytes of one message.
-   * @param each gets each message; its bytes are only lent.
-   * @param end the peer has nothing more to say, is gone, or says what it must not.
    */
-  follow(mostBytes: number, each: (message: Buffer) => void, end: (reason?: WeftError) => void): void {
-    const frames = new FrameReader(mostBytes, each);
+  follow(mostBytes: number, { message, held, end }: Listener): void {
+    const frames = new FrameReader(mostBytes, message);
     this.#stream.on("data", (chunk: Buffer) => {
       if (this.#ended) return;
       try {
         frames.take(chunk);
+        held(frames.held);
       } catch (fault) {
         end(fault instanceof WeftError ? fault : new WeftError("Internal", "the stream failed", fault));
       }
@@ -110,6 +119,14 @@ export class GrpcStream implements Transport {
     }
     stream.once("wantTrailers", () => stream.sendTrailers(trailers));
     stream.end();
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
   }
 
   abort(): void {

@@ -296,6 +296,8 @@ describe("faults", () => {
         ended = reason;
       },
       abort: () => undefined,
+      pause: () => undefined,
+      resume: () => undefined,
     });
     fixture.source.setScopes("x", { [typeUrls.cluster]: ["clusters"] });
     const node: ProxyNode = {

@@ -3,14 +3,17 @@ import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Engine } from "#incremental/engine.ts";
+import { Accounts } from "./accounts.ts";
 import { SendBudget } from "./budget.ts";
 import { ProxyClasses } from "./classes.ts";
+import { Conduct, peerOf } from "./conduct.ts";
 import { defaultLimits, type XdsLimits } from "./limits.ts";
 import { HostScopes } from "./host-scopes.ts";
 import { Encoder, type Variant } from "./message.ts";
+import { lastingTwins } from "./misconduct.ts";
 import { OwedStore } from "./owed.ts";
 import type { Part } from "./part.ts";
-import type { Demand, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
+import type { Demand, ProxyFinding, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
 import { TurnQueue } from "./schedule.ts";
 import { Session, type SessionContext, type Transport } from "./session.ts";
@@ -42,6 +45,8 @@ export interface XdsFigures {
   readonly bytesSent: number;
   /** Bytes that peers have not taken yet. */
   readonly bytesUnsent: number;
+  /** What proxies did that they should not, and that stands. */
+  readonly findings: number;
 }
 
 const defaultBatch: BatchOptions = { quietMs: 20, longestMs: 200 };
@@ -59,6 +64,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   readonly #batches: BatchSchedule;
   readonly #dirty = new Set<Part>();
   readonly #feed: StatusFeed;
+  readonly #accounts: Accounts<Session>;
+  readonly #conduct: Conduct;
   readonly #context: SessionContext;
   #messagesSent = 0;
   #bytesSent = 0;
@@ -73,11 +80,19 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       () => clock.monotonic(),
     );
     this.#batches = new BatchSchedule({ ...defaultBatch, ...options.batch }, clock, () => this.#flush());
-    this.#store = new ScopeStore({ engine, source, logger, changed: (parts) => this.#changed(parts) });
+    this.#store = new ScopeStore({
+      engine,
+      source,
+      logger,
+      unknownNames: this.limits.unknownNamesPerType,
+      changed: (parts) => this.#changed(parts),
+    });
     this.#classes = new ProxyClasses(engine, source, logger);
     this.#encoder = new Encoder(new Date(clock.now()).toISOString());
     this.#budget = new SendBudget(this.limits, clock);
     this.#feed = new StatusFeed(clock);
+    this.#accounts = new Accounts(this.limits, clock);
+    this.#conduct = new Conduct(clock, this.limits, logger, () => this.#feed.changed());
     this.#context = this.#sessionContext();
   }
 
@@ -96,6 +111,11 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       if (status) byId.set(status.node.id, status);
     }
     return [...byId.values()].toSorted((a, b) => (a.node.id < b.node.id ? -1 : 1));
+  }
+
+  findings(): readonly ProxyFinding[] {
+    this.#noteTwins();
+    return this.#conduct.findings();
   }
 
   onChange(callback: () => void): Disposable {
@@ -119,6 +139,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       messagesSent: this.#messagesSent,
       bytesSent: this.#bytesSent,
       bytesUnsent: this.#budget.unsent,
+      findings: this.#conduct.findings().length,
     };
   }
 
@@ -141,7 +162,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   [Symbol.dispose](): void {
     this.#closing = true;
     for (const session of this.#sessions) session.end();
-    for (const part of [this.#batches, this.#budget, this.#classes, this.#store, this.#feed]) part[Symbol.dispose]();
+    for (const part of [this.#batches, this.#budget, this.#classes, this.#store, this.#conduct, this.#feed])
+      part[Symbol.dispose]();
   }
 
   #counted(transport: Transport): Transport {
@@ -153,6 +175,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       },
       end: (reason) => transport.end(reason),
       abort: () => transport.abort(),
+      pause: () => transport.pause(),
+      resume: () => transport.resume(),
     };
   }
 
@@ -163,6 +187,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       clock,
       logger,
       limits: this.limits,
+      accounts: this.#accounts,
+      conduct: this.#conduct,
       budget: this.#budget,
       owed: new OwedStore(),
       join: (session, node, virtualHosts) => this.#classes.join(session, node, virtualHosts),
@@ -177,6 +203,17 @@ export class XdsHub implements ProxyStatusSource, Disposable {
         this.#feed.changed();
       },
     };
+  }
+
+  /** Streams of one proxy that have lasted side by side for longer than a hot restart takes. */
+  #noteTwins(): void {
+    const since = this.#options.clock.now() - this.limits.twinMs;
+    for (const streams of this.#accounts.repeated()) {
+      const lasting = streams.filter(({ connectedAt }) => connectedAt < since);
+      const [{ node } = {}] = lasting;
+      if (lasting.length < 2 || !node) continue;
+      this.#conduct.note(peerOf(node), "ProxyDuplicated", lastingTwins(lasting.length, this.limits));
+    }
   }
 
   #changed(parts: readonly Part[]): void {

@@ -1,4 +1,5 @@
-import { WeftError } from "#base/errors.ts";
+import { Misconduct } from "./conduct.ts";
+import type { NameSet } from "./names.ts";
 
 /** Bounds on what one proxy may cost, and on what all may at once. */
 export interface XdsLimits {
@@ -6,12 +7,44 @@ export interface XdsLimits {
   readonly requestsPerSecond: number;
   /** Requests that it may send at once. */
   readonly requestBurst: number;
+  /** Bytes of requests a second, and at once, that a proxy may send. */
+  readonly requestBytesPerSecond: number;
+  readonly requestBytesBurst: number;
+  /** Names in subscriptions a second, and at once: a proxy that changes one spends as many as it then has. */
+  readonly namesPerSecond: number;
+  readonly nameBurst: number;
+  /** Bytes a second, and at once, that a proxy may be sent because it asks, and not because something changed. */
+  readonly answeredBytesPerSecond: number;
+  readonly answeredBytesBurst: number;
+  /** Streams a second, and at once, that a proxy may open. */
+  readonly streamsPerSecond: number;
+  readonly streamBurst: number;
+  /** Streams within a minute beyond which it is said that a proxy reconnects too often. */
+  readonly reconnectsPerMinute: number;
+  /** Refusals at once, and one a second, beyond which it is said that a proxy refuses for ever. */
+  readonly refusalBurst: number;
+  /** Milliseconds that a proxy is held up at most before it is listened to again. */
+  readonly longestHoldMs: number;
+  /** Streams that proxies of one node id may have; of more the oldest is ended. */
+  readonly streamsPerProxy: number;
+  /** Milliseconds that two streams of one node id may last side by side, as in a hot restart, before it is said. */
+  readonly twinMs: number;
+  /** Milliseconds within which a stream must say whose it is. */
+  readonly introductionMs: number;
   /** Names that one stream may ask for, for each type. */
   readonly namesPerType: number;
+  /** Those of them of which there may be nothing. */
+  readonly unknownNamesPerType: number;
   /** Characters of one name. */
   readonly nameLength: number;
+  /** Characters of all names that one stream asks for, for each type. */
+  readonly nameCharactersPerType: number;
   /** Bytes of one request. */
   readonly requestBytes: number;
+  /** Bytes of what a proxy says of itself. */
+  readonly nodeBytes: number;
+  /** Bytes of requests that are begun and not complete, over all streams. */
+  readonly partialBytes: number;
   /** Streams on one connection. */
   readonly streamsPerConnection: number;
   /** Bytes that may wait, over all streams, for peers to take them: a quarter for changes. A stalled peer stops counting. */
@@ -24,64 +57,66 @@ export interface XdsLimits {
   readonly takeTimeoutMs: number;
   /** Milliseconds that routes wait for the clusters (and clusters' removal for the routes) of a silent proxy. */
   readonly orderTimeoutMs: number;
+  /** Milliseconds after which what a proxy did is forgotten, unless it does it again. */
+  readonly findingMs: number;
 }
+
+const mebibyte = 1024 * 1024;
 
 /** What a mesh of thousands of services stays far below. */
 export const defaultLimits: XdsLimits = {
   requestsPerSecond: 200,
   requestBurst: 2000,
+  requestBytesPerSecond: 4 * mebibyte,
+  requestBytesBurst: 64 * mebibyte,
+  namesPerSecond: 50_000,
+  nameBurst: 500_000,
+  answeredBytesPerSecond: 2 * mebibyte,
+  answeredBytesBurst: 128 * mebibyte,
+  streamsPerSecond: 2,
+  streamBurst: 100,
+  reconnectsPerMinute: 10,
+  refusalBurst: 1000,
+  longestHoldMs: 10_000,
+  streamsPerProxy: 64,
+  twinMs: 20 * 60_000,
+  introductionMs: 30_000,
   namesPerType: 100_000,
+  unknownNamesPerType: 10_000,
   nameLength: 2048,
-  requestBytes: 32 * 1024 * 1024,
+  nameCharactersPerType: 8 * mebibyte,
+  requestBytes: 32 * mebibyte,
+  nodeBytes: 256 * 1024,
+  partialBytes: 128 * mebibyte,
   streamsPerConnection: 1000,
-  unsentBytes: 32 * 1024 * 1024,
-  rememberedBytes: 32 * 1024 * 1024,
+  unsentBytes: 32 * mebibyte,
+  rememberedBytes: 32 * mebibyte,
   stalledMs: 5000,
   takeTimeoutMs: 60_000,
   orderTimeoutMs: 5000,
+  findingMs: 5 * 60_000,
 };
 
-/** A token bucket. */
-export class RateLimit {
-  readonly #perSecond: number;
-  readonly #burst: number;
-  readonly #monotonic: () => number;
-  #tokens: number;
-  #at: number;
-
-  /** @param monotonic milliseconds that never run backwards. */
-  constructor(perSecond: number, burst: number, monotonic: () => number) {
-    this.#perSecond = perSecond;
-    this.#burst = burst;
-    this.#monotonic = monotonic;
-    this.#tokens = burst;
-    this.#at = monotonic();
-  }
-
-  /** Whether one more is within the limit. */
-  take(): boolean {
-    const now = this.#monotonic();
-    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at) * this.#perSecond) / 1000);
-    this.#at = now;
-    if (this.#tokens < 1) return false;
-    this.#tokens -= 1;
-    return true;
-  }
+function tooMuch(what: string): Misconduct {
+  const hint = "limit what its workload sees with a Sidecar resource, or find out what speaks for it";
+  return new Misconduct("ProxyAsksTooMuch", "ResourceExhausted", `${what}; ${hint}`);
 }
 
-/** @throws WeftError `ResourceExhausted` when a list of names is too long or holds one that is. */
-export function checkNames(names: readonly string[], limits: XdsLimits): void {
-  if (names.length > limits.namesPerType) {
-    throw new WeftError(
-      "ResourceExhausted",
-      `${names.length} names were asked for at once; the limit is ${limits.namesPerType}`,
-    );
+/** @throws Misconduct when a list of names is too long or holds one that is. */
+export function checkNames(names: readonly string[], { namesPerType, nameLength }: XdsLimits): void {
+  if (names.length > namesPerType) {
+    throw tooMuch(`asked for ${names.length} names of one type at once, of which it may have ${namesPerType}`);
   }
-  const long = names.find((name) => name.length > limits.nameLength);
-  if (long !== undefined) {
-    throw new WeftError(
-      "ResourceExhausted",
-      `a name of ${long.length} characters was asked for; the limit is ${limits.nameLength}`,
-    );
+  const long = names.find((name) => name.length > nameLength);
+  if (long !== undefined) throw tooMuch(`asked for a name of ${long.length} characters; the limit is ${nameLength}`);
+}
+
+/** @throws Misconduct when a subscription has become too large. */
+export function checkSubscription(names: NameSet, { namesPerType, nameCharactersPerType }: XdsLimits): void {
+  if (names.size > namesPerType) {
+    throw tooMuch(`asks for ${names.size} names of one type; the limit is ${namesPerType}`);
+  }
+  if (names.characters > nameCharactersPerType) {
+    throw tooMuch(`asks for names of ${names.characters} characters in all; the limit is ${nameCharactersPerType}`);
   }
 }

@@ -3,6 +3,7 @@ export class NameSet {
   /** Tells this set from every other of its interner. */
   readonly id: number;
   readonly #names: ReadonlySet<string>;
+  #characters: number | undefined;
 
   constructor(id: number, names: ReadonlySet<string>) {
     this.id = id;
@@ -11,6 +12,12 @@ export class NameSet {
 
   get size(): number {
     return this.#names.size;
+  }
+
+  /** Characters of all names. */
+  get characters(): number {
+    this.#characters ??= this.#names.values().reduce((sum, name) => sum + name.length, 0);
+    return this.#characters;
   }
 
   has(name: string): boolean {
@@ -40,6 +47,8 @@ function hashOfName(name: string): NameHash {
 
 /** Hashes of names remembered: looking one up is several times faster than to work it out. */
 const mostHashes = 200_000;
+/** Characters of a name whose hash is remembered: longer ones are few, unless somebody means ill. */
+const longestRemembered = 256;
 const mostCombinations = 4096;
 /** Names of a list whose set is remembered with it. */
 const longList = 64;
@@ -145,7 +154,7 @@ export class NameSets {
       if (!hash) {
         hash = hashOfName(name);
         if (this.#hashes.size >= mostHashes) this.#hashes.clear();
-        this.#hashes.set(name, hash);
+        if (name.length <= longestRemembered) this.#hashes.set(name, hash);
       }
       a = Math.trunc(a + hash.a) | 0;
       b = Math.trunc(b + hash.b) | 0;

@@ -29,7 +29,13 @@ test("whoever lags learns exactly what changed since, however much was forgotten
   fc.assert(
     fc.property(fc.array(someStep, { minLength: 100, maxLength: 300, size: "max" }), (steps) => {
       const source = new TableSource();
-      using store = new ScopeStore({ engine: source.engine, source, logger: silentLogger, changed: () => undefined });
+      using store = new ScopeStore({
+        engine: source.engine,
+        source,
+        logger: silentLogger,
+        unknownNames: 1000,
+        changed: () => undefined,
+      });
       const standings = [new Standing(), new Standing(), new Standing()];
       const holder = { position: () => undefined, due: () => undefined };
       const view = store.hold(typeUrls.cluster, ["s"], { wildcard: true, names: store.sets.empty }, holder);

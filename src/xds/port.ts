@@ -1,6 +1,35 @@
 import type { Query } from "#incremental/query.ts";
 import type { EncodedResource, TypeUrl } from "#proto/encoded.ts";
 
+/** What a proxy can do that it should not. The codes stand in `src/api/message-types.ts`. */
+export type ConductCode =
+  | "ProxyAsksTooMuch"
+  | "ProxyChangesNode"
+  | "ProxyDuplicated"
+  | "ProxyFloods"
+  | "ProxyForeignAnswer"
+  | "ProxyInvalidNode"
+  | "ProxyInvalidRequest"
+  | "ProxyNeverReads"
+  | "ProxyReconnects"
+  | "ProxyRefusesAgain"
+  | "ProxySaysNothing";
+
+/** What a proxy did that it should not. */
+export interface ProxyFinding {
+  /** The proxy's node id; empty for a peer that has not said who it is. */
+  readonly node: string;
+  /** Its metadata's `CLUSTER_ID`; empty where that is not told. */
+  readonly cluster: string;
+  readonly code: ConductCode;
+  /** What it did, which limit it met and what to do, with the proxy as the subject that stands before: `opened ...`. */
+  readonly what: string;
+  /** Milliseconds since the epoch of the first time, of the last, and how often it was. */
+  readonly since: number;
+  readonly last: number;
+  readonly count: number;
+}
+
 /** What a proxy says of itself, from `envoy.config.core.v3.Node`. */
 export interface ProxyNode {
   /** `type~address~name.namespace~domain`, as Istio's agent builds it. */
@@ -96,6 +125,8 @@ export interface ProxyStatus {
 export interface ProxyStatusSource {
   /** Every connected proxy, by node id. */
   proxies(): readonly ProxyStatus[];
-  /** Calls back when a proxy connects, leaves, refuses something or stops refusing it; coalesced. */
+  /** What proxies did that they should not, also such as are not connected any more. */
+  findings(): readonly ProxyFinding[];
+  /** Calls back when a proxy connects, leaves, refuses something or stops refusing it, or a finding comes or goes; coalesced. */
   onChange(callback: () => void): Disposable;
 }

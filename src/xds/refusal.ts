@@ -28,7 +28,32 @@ function mentions(text: string, name: string): boolean {
  * listeners, and quotes the message for one that breaks a constraint; other refusals name nothing.
  */
 export function blamed(message: string, names: readonly string[]): readonly string[] {
-  return names.filter((name) => name !== "" && mentions(message, name));
+  const words = wordsOf(message);
+  return names.filter((name) => name !== "" && words.has(firstWord(name)) && mentions(message, name));
+}
+
+/** What of a name stands before the first character that no other part of a name could follow. */
+function firstWord(name: string): string {
+  return /^[\w.|/-]*/.exec(name)?.[0] ?? "";
+}
+
+/** Dots of a word at which it may end: names have few. */
+const mostDots = 64;
+
+/**
+ * The words with which a name could begin. Looked up in them, a thousand names cost little, whatever the text is made of.
+ */
+function wordsOf(text: string): ReadonlySet<string> {
+  const words = new Set([""]);
+  for (const [word] of text.matchAll(/[\w.|/-]+/g)) {
+    words.add(word);
+    let dots = 0;
+    for (let dot = word.indexOf("."); dot >= 0 && dots < mostDots; dot = word.indexOf(".", dot + 1)) {
+      words.add(word.slice(0, dot));
+      dots += 1;
+    }
+  }
+  return words;
 }
 
 /** Halves a list of suspects, so that those without guilt still reach the client. */

@@ -1,5 +1,7 @@
 import { type DescMessage, fromBinary } from "@bufbuild/protobuf";
 import { WeftError } from "#base/errors.ts";
+import { Misconduct } from "./conduct.ts";
+import { defaultLimits, type XdsLimits } from "./limits.ts";
 import {
   type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
@@ -8,7 +10,9 @@ import {
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Node } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import { readAck } from "./ack.ts";
+import type { Variant } from "./message.ts";
 import { NameLists } from "./name-lists.ts";
+import { scanned } from "./scan.ts";
 import type { ProxyNode } from "./port.ts";
 
 interface CommonRequest {
@@ -46,14 +50,12 @@ function proxyNode(node: Node): ProxyNode {
   };
 }
 
-/** What requests of both variants say. */
-function commonOf({
-  node,
-  typeUrl,
-  responseNonce,
-  errorDetail,
-}: DiscoveryRequest | DeltaDiscoveryRequest): CommonRequest {
-  return { node: node && proxyNode(node), typeUrl, nonce: responseNonce, refusal: errorDetail?.message };
+/** What requests of both variants say; a refusal that was read apart goes before the one in the message. */
+function commonOf(
+  { node, typeUrl, responseNonce, errorDetail }: DiscoveryRequest | DeltaDiscoveryRequest,
+  refusal: string | undefined,
+): CommonRequest {
+  return { node: node && proxyNode(node), typeUrl, nonce: responseNonce, refusal: refusal ?? errorDetail?.message };
 }
 
 const nothingAsked = { subscribe: [], unsubscribe: [], versions: {} } as const;
@@ -64,18 +66,23 @@ const rememberedBytes = 8 * 1024 * 1024;
 /** Reads the requests of one server. */
 export class RequestReader {
   readonly #lists = new NameLists(rememberedBytes);
+  readonly #limits: XdsLimits;
+
+  constructor(limits: XdsLimits = defaultLimits) {
+    this.#limits = limits;
+  }
 
   /**
    * Reads a `DeltaDiscoveryRequest`.
-   * @throws WeftError `InvalidArgument` when the bytes are none.
+   * @throws Misconduct when the bytes are none, or ask for too much.
    */
   delta(bytes: Buffer): Request {
     const ack = readAck(bytes);
     if (ack) return { kind: "delta", node: undefined, refusal: undefined, ...ack, ...nothingAsked };
-    const { message, names } = this.#read(DeltaDiscoveryRequestSchema, bytes);
+    const { message, names, refusal } = this.#read(DeltaDiscoveryRequestSchema, bytes, "delta");
     return {
       kind: "delta",
-      ...commonOf(message),
+      ...commonOf(message, refusal),
       subscribe: joined(names, message.resourceNamesSubscribe),
       unsubscribe: message.resourceNamesUnsubscribe,
       versions: message.initialResourceVersions,
@@ -84,24 +91,27 @@ export class RequestReader {
 
   /**
    * Reads a `DiscoveryRequest`.
-   * @throws WeftError `InvalidArgument` when the bytes are none.
+   * @throws Misconduct when the bytes are none, or ask for too much.
    */
   sotw(bytes: Uint8Array): Request {
-    const { message, names } = this.#read(DiscoveryRequestSchema, bytes);
+    const { message, names, refusal } = this.#read(DiscoveryRequestSchema, bytes, "sotw");
     return {
       kind: "sotw",
-      ...commonOf(message),
+      ...commonOf(message, refusal),
       names: joined(names, message.resourceNames),
     };
   }
 
-  /** A message, and the long list of names that was taken out of it. */
-  #read<D extends DescMessage>(schema: D, bytes: Uint8Array) {
+  /** A message, and the long list of names and the long refusal that were taken out of it. */
+  #read<D extends DescMessage>(schema: D, bytes: Uint8Array, variant: Variant) {
     try {
-      const taken = this.#lists.take(bytes);
-      return { message: fromBinary(schema, taken?.rest ?? bytes), names: taken?.names ?? [] };
+      const { bytes: scannedBytes, refusal } = scanned(bytes, variant, this.#limits);
+      const taken = this.#lists.take(scannedBytes);
+      return { message: fromBinary(schema, taken?.rest ?? scannedBytes), names: taken?.names ?? [], refusal };
     } catch (fault) {
-      throw new WeftError("InvalidArgument", "the request is no discovery request", fault);
+      if (fault instanceof WeftError) throw fault;
+      const what = "sent bytes that are no discovery request; find out what speaks for it";
+      throw new Misconduct("ProxyInvalidRequest", "InvalidArgument", what, fault);
     }
   }
 }

@@ -14,7 +14,13 @@ test("what a change did to a part is told exactly, also over several changes", (
   const source = new TableSource();
   const [one, two, three] = [cluster("a", 1), cluster("a", 2), cluster("b", 3)];
   source.set("s", one);
-  using store = new ScopeStore({ engine: source.engine, source, logger: silentLogger, changed: () => undefined });
+  using store = new ScopeStore({
+    engine: source.engine,
+    source,
+    logger: silentLogger,
+    unknownNames: 1000,
+    changed: () => undefined,
+  });
   const view = store.hold(typeUrls.cluster, ["s"], { wildcard: true, names: store.sets.empty }, user);
   const start = view.revision;
   source.set("s", two);
@@ -41,6 +47,7 @@ test("a change that ends where it began tells nobody", () => {
     engine: source.engine,
     source,
     logger: silentLogger,
+    unknownNames: 1000,
     changed: () => {
       told += 1;
     },
@@ -79,7 +86,7 @@ test("a resource that cannot be computed leaves its last value, and is logged", 
   table.set("a", good);
   const lines: string[] = [];
   const logger = jsonLogger({ level: "error", write: (line) => lines.push(line), now: () => 0 });
-  using store = new ScopeStore({ engine, source, logger, changed: () => undefined });
+  using store = new ScopeStore({ engine, source, logger, unknownNames: 1000, changed: () => undefined });
   const view = store.hold(typeUrls.cluster, ["s"], { wildcard: true, names: new NameSets().empty }, user);
   table.set("a", "broken");
   expect(view.get("a")).toBe(good);

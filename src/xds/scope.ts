@@ -28,6 +28,8 @@ interface Entry {
  */
 export class Scope {
   readonly key: ScopeKey;
+  /** Whether it holds every resource that the source names. */
+  readonly whole: boolean;
   readonly #context: ScopeContext;
   readonly #entries = new Map<string, Entry>();
   readonly #dirty = new Set<string>();
@@ -37,6 +39,7 @@ export class Scope {
 
   constructor(key: ScopeKey, whole: boolean, context: ScopeContext) {
     this.key = key;
+    this.whole = whole;
     this.#context = context;
     if (!whole) return;
     this.#listing = context.engine.observe(context.source.names, key, () => {

@@ -3,10 +3,11 @@ import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { GrpcStream, isGrpc, refuse } from "./grpc.ts";
 import { XdsHub, type HubOptions, type XdsFigures } from "./hub.ts";
+import { Intake } from "./intake.ts";
 import { Keepalive } from "./keepalive.ts";
 import { listenOn, type ListenAddress } from "./listen.ts";
 import type { Variant } from "./message.ts";
-import type { ProxyStatus, ProxyStatusSource } from "./port.ts";
+import type { ProxyFinding, ProxyStatus, ProxyStatusSource } from "./port.ts";
 import { RequestReader } from "./request.ts";
 import { adsService } from "#proto/ads.ts";
 
@@ -55,7 +56,8 @@ const lastWordsMs = 20;
 
 class AdsServer implements XdsServer {
   readonly #hub: XdsHub;
-  readonly #reader = new RequestReader();
+  readonly #reader: RequestReader;
+  readonly #intake: Intake;
   readonly #servers: Http2Server[] = [];
   readonly #keepalive: Keepalive;
   readonly #clock: Clock;
@@ -66,6 +68,8 @@ class AdsServer implements XdsServer {
   constructor(options: XdsServerOptions) {
     const { drainMs = 1000, keepaliveMs = 30_000 } = options;
     this.#hub = new XdsHub(options);
+    this.#reader = new RequestReader(this.#hub.limits);
+    this.#intake = new Intake(this.#hub.limits.partialBytes);
     this.#clock = options.clock;
     this.#drainMs = drainMs;
     this.#keepalive = new Keepalive(keepaliveMs, options.clock);
@@ -85,6 +89,10 @@ class AdsServer implements XdsServer {
 
   proxies(): readonly ProxyStatus[] {
     return this.#hub.proxies();
+  }
+
+  findings(): readonly ProxyFinding[] {
+    return this.#hub.findings();
   }
 
   onChange(callback: () => void): Disposable {
@@ -140,10 +148,13 @@ class AdsServer implements XdsServer {
       return;
     }
     const session = this.#hub.open(variant, transport);
-    transport.follow(
-      this.#hub.limits.requestBytes,
-      (bytes) => session.receive(() => this.#reader[variant](bytes)),
-      (reason) => session.end(reason),
-    );
+    transport.follow(this.#hub.limits.requestBytes, {
+      message: (bytes) => session.receive(() => this.#reader[variant](bytes), bytes.length),
+      held: (bytes) => this.#intake.holds(session, bytes),
+      end: (reason) => {
+        this.#intake.holds(session, 0);
+        session.end(reason);
+      },
+    });
   }
 }

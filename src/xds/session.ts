@@ -1,24 +1,28 @@
-import { WeftError, messageOf } from "#base/errors.ts";
-import type { Clock } from "#base/clock.ts";
+import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
 import { type Base, nothing, told } from "./base.ts";
 import type { ProxyClass } from "./classes.ts";
-import { RateLimit, checkNames, type XdsLimits } from "./limits.ts";
+import { Misconduct } from "./conduct.ts";
+import { checkNames, checkSubscription } from "./limits.ts";
 import type { Message, Variant } from "./message.ts";
 import type { AskingProxy, Demand, ProxyNode, ProxyStatus, ScopeKey, TypeState, VirtualHostUse } from "./port.ts";
+import { changesNode, fallsBehind, foreignAnswer, isPlain, namelessStream, neverReads } from "./misconduct.ts";
+import { oddNodeId, saysNothing, shortened, tooManyStreams } from "./misconduct.ts";
 import { PushOrder } from "./order.ts";
 import { NameSet } from "./names.ts";
 import type { OwedNames, OwedStore } from "./owed.ts";
 import type { Push, Pushes } from "./pushes.ts";
 import type { Request } from "./request.ts";
+import { Restraint, type Readable, type RestraintContext } from "./restraint.ts";
 import type { Grant, SendBudget } from "./budget.ts";
 import { deltaStep, sotwStep } from "./subscription.ts";
+import type { Subscription } from "./shown.ts";
 import { Watch } from "./watch.ts";
 import { type HostScopes, virtualHostUse } from "./host-scopes.ts";
 
 /** The stream under a session. */
-export interface Transport {
+export interface Transport extends Readable {
   /** Sends a response; `taken` is called once the peer's flow control let all of it through. */
   send(message: Message, taken: () => void): void;
   /** Ends the stream, with a status when something is wrong. Nothing is sent afterwards. */
@@ -28,11 +32,9 @@ export interface Transport {
 }
 
 /** What sessions share. */
-export interface SessionContext {
+export interface SessionContext extends RestraintContext<Session> {
   readonly pushes: Pushes;
-  readonly clock: Clock;
   readonly logger: Logger;
-  readonly limits: XdsLimits;
   readonly budget: SendBudget;
   /** Finds the class of a proxy and enters the session in it. */
   readonly join: (session: Session, node: ProxyNode, virtualHosts: VirtualHostUse) => ProxyClass;
@@ -76,7 +78,10 @@ export class Session {
   readonly #context: SessionContext;
   readonly #watches = new Map<TypeUrl, Watch>();
   readonly #order: PushOrder;
-  readonly #rate: RateLimit;
+  readonly #restraint: Restraint<Session>;
+  /** Requests that wait until the proxy is served. */
+  #held: Request[] = [];
+  readonly #introduction: Disposable;
   #node: ProxyNode | undefined;
   #class: ProxyClass | undefined;
   /** Present when the proxy asks for virtual hosts by name. */
@@ -101,7 +106,8 @@ export class Session {
       timeoutMs: limits.orderTimeoutMs,
       expired: () => this.pump(),
     });
-    this.#rate = new RateLimit(limits.requestsPerSecond, limits.requestBurst, () => clock.monotonic());
+    this.#restraint = new Restraint(this, transport, context);
+    this.#introduction = clock.after(limits.introductionMs, () => this.end(saysNothing(limits)));
   }
 
   /** What the proxy says of itself; undefined before its first request. */
@@ -112,9 +118,10 @@ export class Session {
   /**
    * Takes a request in; one that cannot be served ends the stream.
    * @param read decodes the request, or throws.
+   * @param bytes how long it is.
    */
-  receive(read: () => Request): void {
-    if (!this.#ended) this.#guarded(() => this.#receive(read));
+  receive(read: () => Request, bytes = 0): void {
+    if (!this.#ended) this.#guarded(() => this.#receive(read, bytes));
   }
 
   /** Sends what is due, as far as order, acknowledgements and flow control allow. */
@@ -161,10 +168,12 @@ export class Session {
   /** Sends a watch's next response. Returns whether there was one, or the stream ended. */
   #push(watch: Watch): boolean {
     if (watch.lost) {
-      this.end(new WeftError("Unavailable", "the proxy fell too far behind; it gets the difference on reconnecting"));
+      this.end(fallsBehind());
       return true;
     }
+    const { asks } = watch;
     const push = watch.next(this.#order);
+    if (push && asks) this.#restraint.spend("answeredBytes", push.message.length);
     if (push) this.#send(watch, push);
     return push !== undefined;
   }
@@ -201,27 +210,62 @@ export class Session {
   end(reason?: WeftError): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#introduction[Symbol.dispose]();
     this.#order[Symbol.dispose]();
     if (this.#node) this.#context.owed.keep(this.#node.id, this.#debts());
     for (const watch of this.#watches.values()) watch.dispose();
     this.#context.left(this);
     if (this.#asking) this.#context.demand?.left(this.#asking);
     this.#transport.end(reason);
+    this.#abandon(reason);
+    this.#restraint[Symbol.dispose]();
+    this.#held = [];
+  }
+
+  /** A status waits behind what was sent: whoever does not take that must not keep it in memory, nor go on sending. */
+  #abandon(reason: WeftError | undefined): void {
     if (this.#grant) this.#context.budget.taken(this.#grant);
-    // A status waits behind what was sent: whoever does not take that must not keep it in memory, nor go on sending.
     if (reason ?? this.#grant) this.#context.clock.after(lastChanceMs, () => this.#transport.abort());
-    if (reason) {
+    if (reason instanceof Misconduct) this.#restraint.ended(reason);
+    else if (reason) {
       const fields = { node: this.#node?.id ?? "", code: reason.code, reason: messageOf(reason) };
       this.#context.logger.warn("an xDS stream was ended", fields);
     }
   }
 
-  #receive(read: () => Request): void {
-    if (!this.#rate.take()) {
-      throw new WeftError("ResourceExhausted", "the proxy sends more requests than it may");
-    }
+  #receive(read: () => Request, bytes: number): void {
     const request = read();
-    if (!this.#class) this.#enter(request.node);
+    const { node } = request;
+    if (this.#class) this.#take(request);
+    else if (this.#held.push(request) === 1) this.#introduce(node);
+    this.#restraint.spend("requests", 1);
+    this.#restraint.spend("requestBytes", bytes);
+    if (this.#class) this.#restraint.settle();
+  }
+
+  #introduce(node: ProxyNode | undefined): void {
+    this.#introduction[Symbol.dispose]();
+    if (!node) {
+      this.#restraint.note("ProxyInvalidRequest", namelessStream);
+      throw new WeftError("InvalidArgument", "the first request of a stream must hold the node");
+    }
+    if (!isPlain(node.id)) throw oddNodeId();
+    const { limits } = this.#context;
+    const streams = this.#restraint.introduced(node, () => this.#guarded(() => this.#begin(node)));
+    const [oldest] = streams;
+    if (streams.size > limits.streamsPerProxy) oldest?.end(tooManyStreams(limits));
+  }
+
+  /** The proxy is served from now on. */
+  #begin(node: ProxyNode): void {
+    this.#enter(node);
+    const held = this.#held;
+    this.#held = [];
+    for (const request of held) if (!this.#ended) this.#take(request);
+  }
+
+  #take(request: Request): void {
+    this.#checkNode(request.node);
     if (!servedTypes.has(request.typeUrl)) {
       this.#context.logger.debug("a type was asked for that is not served", { type: request.typeUrl });
       return;
@@ -234,10 +278,22 @@ export class Session {
     this.pump();
   }
 
-  #enter(node: ProxyNode | undefined): void {
-    if (!node) throw new WeftError("InvalidArgument", "the first request of a stream must hold the node");
+  /** @throws Misconduct when the proxy says that it is another than it said before. */
+  #checkNode(node: ProxyNode | undefined): void {
+    if (!node || node.id === "" || node.id === this.#node?.id) return;
+    throw changesNode(node.id);
+  }
+
+  #enter(node: ProxyNode): void {
     const use = virtualHostUse(node, this.#variant);
-    this.#class = this.#context.join(this, node, use);
+    try {
+      this.#class = this.#context.join(this, node, use);
+    } catch (fault) {
+      if (codeOf(fault) === "InvalidArgument") {
+        this.#restraint.note("ProxyInvalidNode", `cannot be served: ${shortened(messageOf(fault))}`);
+      }
+      throw fault;
+    }
     this.#node = node;
     if (use === "asked") this.#asking = { node, class: this.#class.key };
     for (const [type, names] of this.#context.owed.take(node.id)) this.#watch(type).force(names);
@@ -263,8 +319,12 @@ export class Session {
     if (request.nonce === "") return;
     const refusedBefore = watch.refused;
     const answer = watch.answered(request.nonce, request.refusal);
-    if (answer.kind === "stale") return;
+    if (answer.kind === "stale") {
+      if (!watch.knows(request.nonce)) this.#restraint.note("ProxyForeignAnswer", foreignAnswer);
+      return;
+    }
     if (answer.kind === "nack") {
+      this.#restraint.refused();
       this.#order.refused(watch.type, answer.difference);
       this.#stir(watch.type);
       const { id } = this.#node ?? { id: "" };
@@ -281,10 +341,11 @@ export class Session {
     if (request.kind === "delta") {
       const { subscribe, unsubscribe } = request;
       if (before && subscribe.length === 0 && unsubscribe.length === 0) return;
-      checkNames(subscribe, limits);
+      for (const names of [subscribe, unsubscribe]) checkNames(names, limits);
+      if (!before) checkNames(Object.keys(request.versions), limits);
       if (watch.type === typeUrls.virtualHost) this.#demanded(subscribe);
       const asked = deltaStep(watch.type, before, request, sets);
-      checkCount(asked.subscription.names.size, limits);
+      this.#checkAsked(asked.subscription, before);
       const base = before ? nothing : told(request.versions);
       if (base !== nothing) this.#returned(watch.type, base);
       watch.ask(asked, base);
@@ -293,7 +354,15 @@ export class Session {
     // A request that answers an older response does not know the newest names either: the next one repeats its own.
     if (before && request.nonce !== watch.nonce) return;
     checkNames(request.names, limits);
-    watch.ask(sotwStep(watch.type, before, request.names, sets));
+    const asked = sotwStep(watch.type, before, request.names, sets);
+    this.#checkAsked(asked.subscription, before);
+    watch.ask(asked);
+  }
+
+  #checkAsked({ names }: Subscription, before: Subscription | undefined): void {
+    if (names === before?.names) return;
+    checkSubscription(names, this.#context.limits);
+    this.#restraint.spend("names", names.size);
   }
 
   /** Virtual hosts are asked for by name; what they lead to must be known before they are answered. */
@@ -315,7 +384,7 @@ export class Session {
         if (this.#ended) budget.taken(grant);
         else this.#guarded(() => this.#transport.send(message, () => this.#wasTaken()));
       },
-      timedOut: () => this.end(new WeftError("Unavailable", "the proxy takes nothing of what it is sent")),
+      timedOut: () => this.end(neverReads()),
     });
   }
 
@@ -353,9 +422,4 @@ export class Session {
     if (type === typeUrls.listener) this.#order.expect(typeUrls.route);
     if (type === typeUrls.route && this.#hostScopes(held.names()).length > 0) this.#order.expect(typeUrls.virtualHost);
   }
-}
-
-function checkCount(names: number, limits: XdsLimits): void {
-  if (names <= limits.namesPerType) return;
-  throw new WeftError("ResourceExhausted", `${names} names are asked for; the limit is ${limits.namesPerType}`);
 }

@@ -1,7 +1,8 @@
 import type { Logger } from "#base/logger.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
-import { NameSets } from "./names.ts";
+import { tooManyUnknown } from "./misconduct.ts";
+import { type NameSet, NameSets } from "./names.ts";
 import { Part, type PartUser } from "./part.ts";
 import type { ResourceSource, ScopeKey } from "./port.ts";
 import { Scope } from "./scope.ts";
@@ -13,6 +14,8 @@ export interface StoreOptions {
   readonly engine: Engine;
   readonly source: ResourceSource;
   readonly logger: Logger;
+  /** Names that one subscription may have for which there is nothing. */
+  readonly unknownNames: number;
   /** Called after each change with the parts that it changed. */
   readonly changed: (parts: readonly Part[]) => void;
 }
@@ -43,13 +46,17 @@ export class ScopeStore implements Disposable {
     return { scopes: this.#scopes.size, views: this.#views.size };
   }
 
-  /** The view for a type, scopes and subscription, held until `release` with the same user. */
+  /**
+   * The view for a type, scopes and subscription, held until `release` with the same user.
+   * @throws Misconduct when there is nothing for too many of the names.
+   */
   hold(type: TypeUrl, scopes: readonly ScopeKey[], subscription: Subscription, user: PartUser): View {
     const seen = subscription.wildcard ? { wildcard: true, names: this.sets.empty } : subscription;
     const key = keyOf(type, scopes, seen);
     let view = this.#views.get(key);
     if (!view) {
       this.#made += 1;
+      if (seen.names.size > this.#options.unknownNames) this.#checkKnown(scopes, seen.names);
       const parts = scopes.map((scope) => this.#part(scope, seen));
       view = new View(this.#made, type, parts, seen, this.#age);
       this.#views.set(key, view);
@@ -79,6 +86,24 @@ export class ScopeStore implements Disposable {
     for (const scope of this.#scopes.values()) scope.dispose();
     this.#scopes.clear();
     this.#views.clear();
+  }
+
+  /** Looking for what is not there costs memory and time for each name: it ends before that is much. */
+  #checkKnown(keys: readonly ScopeKey[], names: NameSet): void {
+    const scopes = keys.map((key) => this.#scope(key, false));
+    const most = this.#options.unknownNames;
+    const all = [...names];
+    let looked = 0;
+    let unknown = 0;
+    while (looked < all.length && unknown <= most) {
+      unknown += unknownIn(scopes, all.slice(looked, looked + checkedAtOnce));
+      looked += checkedAtOnce;
+    }
+    for (const scope of scopes) {
+      for (const name of all.slice(0, looked)) scope.release(name);
+      if (!this.#partsOf.has(scope)) this.#dropScope(scope);
+    }
+    if (unknown > most) throw tooManyUnknown(most);
   }
 
   #part(key: ScopeKey, subscription: Subscription): Part {
@@ -112,7 +137,11 @@ export class ScopeStore implements Disposable {
     parts?.delete(String(subscription.names.id));
     if (parts && parts.size > 0) return;
     this.#partsOf.delete(scope);
-    this.#scopes.delete(scopeId(scope.key, subscription.wildcard));
+    this.#dropScope(scope);
+  }
+
+  #dropScope(scope: Scope): void {
+    this.#scopes.delete(scopeId(scope.key, scope.whole));
     this.#touched.delete(scope);
     scope.dispose();
   }
@@ -140,4 +169,17 @@ function keyOf(type: TypeUrl, scopes: readonly ScopeKey[], { wildcard, names }: 
 
 function scopeId(key: ScopeKey, whole: boolean): string {
   return `${whole ? "whole" : "named"} ${key}`;
+}
+
+/** Names that are looked for in one scope before the next, whose turn has a cost. */
+const checkedAtOnce = 500;
+
+/** How many of some names are in none of some scopes. All of them retain all, as parts will. */
+function unknownIn(scopes: readonly Scope[], names: readonly string[]): number {
+  let left = names;
+  for (const scope of scopes) {
+    for (const name of names) scope.retain(name);
+    left = left.filter((name) => !scope.get(name));
+  }
+  return left.length;
 }

@@ -56,8 +56,11 @@ export class Watch implements PartUser {
   #outstanding: Push | undefined;
   #due = false;
   #mustAnswer = false;
+  /** The client asked for something that did not go out yet. */
+  #asks = false;
   #lastSerial = 0;
   #lastNonce = "";
+  #nonceBefore = "";
   #acknowledged = "";
   readonly #refusals = new Refusals();
   #state: TypeState["state"] = "NEVER";
@@ -119,6 +122,16 @@ export class Watch implements PartUser {
     return this.#lastNonce;
   }
 
+  /** Whether the client can have a nonce from this stream: what is on its way to the client crosses what it says. */
+  knows(nonce: string): boolean {
+    return nonce === this.#lastNonce || nonce === this.#nonceBefore;
+  }
+
+  /** Whether the client asked for something that did not go out yet. */
+  get asks(): boolean {
+    return this.#asks;
+  }
+
   get refused(): boolean {
     return this.#refusals.size > 0;
   }
@@ -156,7 +169,9 @@ export class Watch implements PartUser {
     this.#forced = sets.plus(this.#forced, answer);
     if (asked.whole && (base === nothing || !first)) this.#mustAnswer = true;
     this.#aim();
-    if (answer.size > 0 || asked.whole) this.due();
+    if (answer.size === 0 && !asked.whole) return;
+    this.#asks = true;
+    this.due();
   }
 
   /** Envoy waits for these: they go out again. They are remembered until the type is asked for. */
@@ -191,6 +206,7 @@ export class Watch implements PartUser {
   sent(push: Push): void {
     this.#outstanding = push;
     this.#lastSerial = push.message.serial;
+    this.#nonceBefore = this.#lastNonce;
     this.#lastNonce = push.message.nonce;
     this.#enterState();
   }
@@ -369,6 +385,7 @@ export class Watch implements PartUser {
     this.#forcedScopes.clear();
     this.#due = false;
     this.#mustAnswer = false;
+    this.#asks = false;
     this.#forgetGone();
     for (const name of this.#kept.keys()) if (view.get(name)) this.#kept.delete(name);
   }

@@ -17,6 +17,7 @@ import {
 } from "./checks/gateways.ts";
 import { meshConfigAnalyzer } from "./checks/mesh-config.ts";
 import { plainPortAnalyzer, portNameAnalyzer, serverFirstAnalyzer } from "./checks/ports.ts";
+import { proxyAnalyzer } from "./checks/proxies.ts";
 import {
   conflictingHostsAnalyzer,
   destinationPortAnalyzer,
@@ -62,4 +63,5 @@ export const analyzers: readonly Analyzer[] = [
   alphaAnnotationAnalyzer,
   injectionAnalyzer,
   conditionAnalyzer,
+  proxyAnalyzer,
 ];

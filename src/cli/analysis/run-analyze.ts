@@ -9,10 +9,12 @@ import { deployment } from "#api/kubernetes/deployment.ts";
 import { secret } from "#api/kubernetes/secret.ts";
 import { messageTypes } from "#api/message-types.ts";
 import { Validator } from "#api/validation.ts";
-import { WeftError } from "#base/errors.ts";
+import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import { clusterKinds } from "#sources/cluster.ts";
 import { credentialKinds } from "#sources/mesh.ts";
+import type { Client } from "#kube/client.ts";
 import { openApi } from "../context.ts";
+import { listFindings } from "../proxy/findings.ts";
 import { serialize } from "../output.ts";
 import type { AnalyzeFlags } from "./analyze.ts";
 import { loadFiles } from "./analyze-files.ts";
@@ -64,10 +66,23 @@ const readKinds = {
   cluster: [...clusterKinds, secret, deployment],
 };
 
+/** What the control plane says of proxies. Objects can be analyzed while it is away. */
+async function proxyFindings(client: Client): Promise<MeshSnapshot> {
+  try {
+    return (await listFindings(client)).map((object) => ({ object, cluster: "" }));
+  } catch (error) {
+    if (codeOf(error) === "Unavailable") {
+      console.error(`Warning: nothing is known of how proxies behave: ${messageOf(error)}`);
+    } else if (codeOf(error) !== "NotFound") throw error;
+    return [];
+  }
+}
+
 async function liveMaterial(paths: readonly string[], flags: AnalyzeFlags): Promise<Material> {
   using api = await openApi(flags);
   using live = await readObjects(api.client, readKinds);
-  const { snapshot, clusters } = live;
+  const { clusters } = live;
+  const snapshot = [...live.snapshot, ...(await proxyFindings(api.client))];
   const namespace = flags.namespace ?? api.namespace;
   const files = loaded(paths, namespace, clusterOfFiles(clusters, flags.cluster));
   const ambiguous = files.objects.find(({ cluster }) => cluster !== "");

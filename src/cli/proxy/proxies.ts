@@ -16,6 +16,8 @@ export interface ProxyObject {
   readonly status: {
     readonly connectedAt: string;
     readonly types: Readonly<Record<string, ProxyTypeStatus>>;
+    /** What it did lately that it should not. */
+    readonly findings?: readonly object[];
   };
 }
 
@@ -31,7 +33,7 @@ export interface ProxyTypeStatus {
 }
 
 /** Root of the API of proxies. */
-const proxiesPath = "/apis/status.mesh.weft.dev/v1alpha1";
+export const proxiesPath = "/apis/status.mesh.weft.dev/v1alpha1";
 
 /** Every connected proxy, by name. */
 export async function listProxies(client: Client): Promise<readonly ProxyObject[]> {

@@ -4,6 +4,7 @@ import { formatAge } from "#base/duration.ts";
 import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
 import { type OutputFormat, outputOption, serialize } from "../output.ts";
 import { table } from "../table.ts";
+import { findingText, listFindings } from "./findings.ts";
 import { type ProxyObject, listProxies, proxyName } from "./proxies.ts";
 
 /** Types in the order in which Envoy takes them. */
@@ -11,9 +12,12 @@ const types = ["CDS", "EDS", "LDS", "RDS", "VHDS", "SDS", "NDS"] as const;
 /** Those that every Envoy asks for; the others have a column where some proxy does. */
 const always: ReadonlySet<string> = new Set(["CDS", "EDS", "LDS", "RDS"]);
 
-/** Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}}`. */
+/** Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}, findings: [...]}`. */
 export function statusData(proxies: readonly ProxyObject[]): readonly object[] {
-  return proxies.map((one) => ({ proxy: proxyName(one), cluster: one.spec.cluster, types: one.status.types }));
+  return proxies.map((one) => {
+    const { types, findings } = one.status;
+    return { proxy: proxyName(one), cluster: one.spec.cluster, types, ...(findings && { findings }) };
+  });
 }
 
 /** Proxies as a table: a state for each type with its age, and below what is refused and why. */
@@ -42,7 +46,7 @@ export function proxyStatusCommand(program: Command): void {
   withApiFlags(program.command("proxy-status").alias("ps"))
     .summary("show which proxies have the configuration that they should have")
     .description(
-      "Shows each connected proxy and where it stands with each type of resource: SYNCED has the newest, STALE has been sent it and has not answered yet, NACKED refuses it.",
+      "Shows each connected proxy and where it stands with each type of resource: SYNCED has the newest, STALE has been sent it and has not answered yet, NACKED refuses it. Below stands what proxies did lately that they should not, also those that are not connected any more.",
     )
     .addOption(outputOption(["table", "json", "yaml"]))
     .addHelpText("after", "\nExamples:\n  weft proxy-status\n  weft proxy-status -o json")
@@ -50,10 +54,12 @@ export function proxyStatusCommand(program: Command): void {
       using api = await openApi(flags);
       const proxies = await listProxies(api.client);
       const { output } = flags;
-      process.stdout.write(
-        output === "json" || output === "yaml"
-          ? serialize(statusData(proxies), output)
-          : statusTable(proxies, systemClock.now()),
-      );
+      if (output === "json" || output === "yaml") {
+        process.stdout.write(serialize(statusData(proxies), output));
+        return;
+      }
+      const now = systemClock.now();
+      const findings = findingText(await listFindings(api.client), now);
+      process.stdout.write(`${statusTable(proxies, now)}${findings === "" ? "" : `\n${findings}`}`);
     });
 }

@@ -185,6 +185,8 @@ export class ModelClient {
         this.ended = reason ?? "clean";
       },
       abort: () => inbox.splice(0),
+      pause: () => undefined,
+      resume: () => undefined,
     });
     for (const type of modelTypes) this.#first(type);
   }

@@ -1,0 +1,180 @@
+/** Proxies that reconnect in a loop, refusals of megabytes, and made-up requests; and that all is forgotten in the end. */
+import { createConnection } from "node:net";
+import { once } from "node:events";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { status } from "@grpc/grpc-js";
+import fc from "fast-check";
+import { afterEach, describe, expect, test } from "vitest";
+import { patience, runs } from "#base/testing/runs.ts";
+import { typeUrls } from "#proto/encoded.ts";
+import { DeltaDiscoveryRequestSchema } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
+import { eventually } from "./testing/envoy.ts";
+import { DeltaStream } from "./testing/grpc-client.ts";
+import { HostileWorld } from "./testing/hostile-world.ts";
+
+const id = "sidecar~10.0.0.9~bad-1.shop~shop.svc.cluster.local";
+const node = { id, metadata: { CLUSTER_ID: "east" } };
+const mebibyte = 1024 * 1024;
+
+let world: HostileWorld;
+afterEach(() => world[Symbol.asyncDispose]());
+
+/** Connects, asks, and leaves as soon as there is an answer, for some milliseconds. Returns how often it did. */
+async function reconnecting(ms: number): Promise<number> {
+  const until = performance.now() + ms;
+  for (let times = 1; ; times += 1) {
+    const stream = world.connect();
+    stream.ask({ node, typeUrl: typeUrls.cluster });
+    while (!stream.responses[0] && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 5));
+    stream[Symbol.dispose]();
+    if (performance.now() >= until) return times;
+  }
+}
+
+describe("a proxy that reconnects in a loop", () => {
+  const limits = { streamsPerSecond: 2, streamBurst: 5, reconnectsPerMinute: 3, longestHoldMs: 1000 };
+
+  test("gets first syncs no faster than it may, is named, and is forgiven", { timeout: 60_000 }, async () => {
+    world = await HostileWorld.start(limits);
+    const before = world.server.figures().messagesSent;
+    const loop = reconnecting(3000);
+    expect(await world.neighbourGetsChange()).toBeLessThan(5000);
+    await loop;
+    // Five at once, two a second, and the neighbour's own.
+    expect(world.server.figures().messagesSent - before).toBeLessThan(5 + 2 * 3 + 5);
+    const finding = await world.finding(id, "ProxyReconnects");
+    expect(finding).toMatchObject({ cluster: "east", what: expect.stringContaining("more than 3 times a minute") });
+    expect(finding.count).toBeGreaterThan(1);
+    await world.forgiven(id);
+    await world.served(id);
+  });
+
+  test("does so also by first syncs alone, which are charged by their bytes", { timeout: 60_000 }, async () => {
+    world = await HostileWorld.start({
+      answeredBytesPerSecond: 200_000,
+      answeredBytesBurst: mebibyte,
+      findingMs: 60_000,
+    });
+    const before = world.server.figures().bytesSent;
+    await reconnecting(5000);
+    // What it may have at once, a fifth of it a second, and the one that overdraws.
+    expect(world.server.figures().bytesSent - before).toBeLessThan(4 * mebibyte);
+    const { what } = await world.finding(id, "ProxyFloods");
+    expect(what).toContain("200000 bytes a second");
+  });
+
+  test("restarts of a proxy, or of all at once, are nothing to speak of", { timeout: 60_000 }, async () => {
+    world = await HostileWorld.start({});
+    for (let at = 0; at < 5; at += 1) (await world.served(id))[Symbol.dispose]();
+    await Promise.all(Array.from({ length: 100 }, (_, at) => world.served(`proxy-${at}`)));
+    expect(world.server.findings()).toEqual([]);
+  });
+
+  test("a stream that waits for its turn is not forgotten, nor listened to", { timeout: 60_000 }, async () => {
+    world = await HostileWorld.start({ ...limits, streamBurst: 1, streamsPerSecond: 1, longestHoldMs: 1500 });
+    await world.served(id);
+    const waiting = world.connect();
+    waiting.ask({ node, typeUrl: typeUrls.cluster });
+    waiting.ask({ typeUrl: typeUrls.endpoints, resourceNamesSubscribe: world.names(1) });
+    await eventually("both are answered, in their order", () => waiting.responses.length >= 1);
+    const [first] = waiting.responses;
+    expect(first?.typeUrl).toBe(typeUrls.cluster);
+    waiting.ask({ typeUrl: typeUrls.cluster, responseNonce: first?.nonce ?? "" });
+    await eventually("the second too", () => waiting.responses.some(({ typeUrl }) => typeUrl === typeUrls.endpoints));
+  });
+});
+
+test("a refusal of megabytes is read in part, in no time, and stands in the status shortened", async () => {
+  world = await HostileWorld.start({});
+  const stream = await world.served(id);
+  const message = `Error adding/updating cluster(s) ${world.names(1)[0]}: ${"x".repeat(200)}-`.repeat(40_000);
+  stream.ask({
+    typeUrl: typeUrls.cluster,
+    responseNonce: stream.responses[0]?.nonce ?? "",
+    errorDetail: { code: 3, message },
+  });
+  const refused = await eventually("it is refused", () => {
+    const proxy = world.server.proxies().find((each) => each.node.id === id);
+    return proxy?.types[typeUrls.cluster]?.refused;
+  });
+  expect(refused.message.length).toBeLessThanOrEqual(16 * 1024);
+  expect(message.startsWith(refused.message)).toBe(true);
+  expect(await world.neighbourGetsChange()).toBeLessThan(5000);
+  expect(world.growth()).toBeLessThan(40 * mebibyte);
+});
+
+test("a connection that never says a word is closed", async () => {
+  world = await HostileWorld.start({}, { keepaliveMs: 3000 });
+  const sockets = Array.from({ length: 20 }, () => createConnection(world.socketPath));
+  await Promise.all(
+    sockets.map(async (socket) => {
+      socket.on("error", () => undefined).resume();
+      await once(socket, "close");
+    }),
+  );
+  expect(await world.neighbourGetsChange()).toBeLessThan(5000);
+});
+
+test("who was ended for what it did waits before it is served anew", { timeout: 60_000 }, async () => {
+  world = await HostileWorld.start({ longestHoldMs: 1000 });
+  const garbled = await world.served(id);
+  garbled.stream.write(Buffer.from([0xff]));
+  expect(await eventually("it is ended", () => garbled.ended)).toMatchObject({ code: status.INVALID_ARGUMENT });
+  const started = performance.now();
+  await world.served(id);
+  expect(performance.now() - started).toBeGreaterThan(500);
+  await world.forgiven(id);
+});
+
+/** Requests of any form, and their bytes with some changed. */
+const someRequest = fc
+  .record({
+    node: fc.option(fc.record({ id: fc.string(), cluster: fc.string() }), { nil: undefined }),
+    typeUrl: fc.oneof(fc.constantFrom(...Object.values(typeUrls)), fc.string()),
+    resourceNamesSubscribe: fc.array(fc.oneof(fc.string(), fc.constantFrom("*", "x", "__proto__", "change-1"))),
+    resourceNamesUnsubscribe: fc.array(fc.oneof(fc.string(), fc.constantFrom("*", "x", "change-1"))),
+    initialResourceVersions: fc.dictionary(fc.string(), fc.string()),
+    responseNonce: fc.string(),
+    errorDetail: fc.option(fc.record({ code: fc.integer({ min: 0, max: 20 }), message: fc.string() }), {
+      nil: undefined,
+    }),
+  })
+  .map(({ node: said, errorDetail, ...rest }) =>
+    toBinary(
+      DeltaDiscoveryRequestSchema,
+      create(DeltaDiscoveryRequestSchema, {
+        ...rest,
+        ...(said && { node: said }),
+        ...(errorDetail && { errorDetail }),
+      }),
+    ),
+  );
+
+const someBytes = fc
+  .tuple(someRequest, fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 3 }))
+  .map(([bytes, edits]) => {
+    const changed = Buffer.from(bytes);
+    for (const [at, byte] of edits) if (changed.length > 0) changed[at % changed.length] = byte;
+    return changed;
+  });
+
+test(
+  "whatever is sent: the server stands, others are served, nothing is kept",
+  { timeout: patience(120_000) },
+  async () => {
+    world = await HostileWorld.start({ introductionMs: 5000 });
+    await fc.assert(
+      fc.asyncProperty(fc.array(someBytes, { minLength: 1, maxLength: 12 }), fc.boolean(), async (requests, named) => {
+        using stream = new DeltaStream({ socketPath: world.socketPath });
+        if (named) stream.ask({ node: { id: `proxy-${Math.random()}` }, typeUrl: typeUrls.cluster });
+        for (const bytes of requests) stream.stream.write(bytes);
+        expect(await world.neighbourGetsChange()).toBeLessThan(5000);
+        stream[Symbol.dispose]();
+        await eventually("what it held is let go", () => world.server.figures().streams === 1);
+        expect(world.server.figures()).toMatchObject({ scopes: 1, views: 1 });
+      }),
+      { numRuns: runs(60) },
+    );
+    expect(world.growth()).toBeLessThan(40 * mebibyte);
+  },
+);

@@ -1,0 +1,97 @@
+import { readable } from "#base/readable.ts";
+import { Misconduct } from "./conduct.ts";
+import type { XdsLimits } from "./limits.ts";
+
+/** Characters of what a peer said that are repeated to people. */
+const mostShown = 300;
+
+/** What a peer said, as much of it as people need. */
+export function shortened(text: string): string {
+  return readable(text.length > mostShown ? `${text.slice(0, mostShown)}…` : text);
+}
+
+/** Characters of a node id, with those of a Pod's name, a namespace and a domain well within it. */
+const longestId = 1024;
+
+/** Whether a node id can be shown to people, and told from others. */
+export function isPlain(id: string): boolean {
+  return id.length <= longestId && /^\S+$/.test(id) && readable(id) === id;
+}
+
+/** A proxy calls itself what no proxy is called. */
+export function oddNodeId(): Misconduct {
+  const what = `has a node id that is empty, longer than ${longestId} characters, or not plain text; it should be type~address~name.namespace~domain`;
+  return new Misconduct("ProxyInvalidNode", "InvalidArgument", what);
+}
+
+/** A peer takes nothing of what it is sent. */
+export function neverReads(): Misconduct {
+  const advice = "it keeps its last configuration. Look whether it hangs, and at the network between";
+  return new Misconduct(
+    "ProxyNeverReads",
+    "Unavailable",
+    `takes nothing of what it is sent, and was disconnected; ${advice}`,
+  );
+}
+
+/** A proxy takes so little that what it holds is not known any more. */
+export function fallsBehind(): Misconduct {
+  const what = "fell too far behind, and gets the difference when it reconnects; look whether it has too little CPU";
+  return new Misconduct("ProxyNeverReads", "Unavailable", what);
+}
+
+/** A stream was opened, and nothing was said on it. */
+export function saysNothing({ introductionMs }: XdsLimits): Misconduct {
+  const what = `opened a stream and did not say whose it is within ${introductionMs} ms; find out what connects`;
+  return new Misconduct("ProxySaysNothing", "DeadlineExceeded", what);
+}
+
+/** A peer began a long request and did not end it. */
+export function unfinished(bytes: number): Misconduct {
+  const what = `sent ${bytes} bytes of a request and not its end, while too many did; find out what speaks for it`;
+  return new Misconduct("ProxyAsksTooMuch", "ResourceExhausted", what);
+}
+
+/** A peer sends a message that is longer than a request may be. */
+export function tooLong(bytes: number, mostBytes: number): Misconduct {
+  const what = `sent a request of ${bytes} bytes; the limit is ${mostBytes}. Find out what speaks for it`;
+  return new Misconduct("ProxyAsksTooMuch", "ResourceExhausted", what);
+}
+
+/** A peer compresses what it sends, or sends what is not gRPC. */
+export function compressed(): Misconduct {
+  const what = "sent a compressed message, or bytes that are none of gRPC; messages must not be compressed";
+  return new Misconduct("ProxyInvalidRequest", "Unsupported", what);
+}
+
+/** A proxy asks for what is not there. */
+export function tooManyUnknown(most: number): Misconduct {
+  const what = `asks for more than ${most} names of one type of which there is nothing; restart it if it is a sidecar, or find out what speaks for it`;
+  return new Misconduct("ProxyAsksTooMuch", "ResourceExhausted", what);
+}
+
+/** A proxy says in the middle of its stream that it is another. */
+export function changesNode(id: string): Misconduct {
+  const what = `said in the middle of its stream that it is ${shortened(id)}, and was disconnected; a stream is for one proxy`;
+  return new Misconduct("ProxyChangesNode", "InvalidArgument", what);
+}
+
+const apart = "see that no two workloads say that they are this one";
+
+/** A proxy has more streams than one can need. */
+export function tooManyStreams({ streamsPerProxy }: XdsLimits): Misconduct {
+  const what = `has more than ${streamsPerProxy} streams, of which the oldest was ended; ${apart}`;
+  return new Misconduct("ProxyDuplicated", "ResourceExhausted", what);
+}
+
+/** What is said of a proxy with several streams that last. */
+export function lastingTwins(streams: number, { twinMs }: XdsLimits): string {
+  return `has had ${streams} streams side by side for more than ${Math.round(twinMs / 60_000)} minutes, longer than a restart takes; ${apart}`;
+}
+
+/** What is said of a proxy that answers what it was not sent. */
+export const foreignAnswer =
+  "answers responses that were not sent on its stream; such answers are passed over. Find out what speaks for it";
+
+/** What is said of a peer whose first request does not say who it is. */
+export const namelessStream = "began a stream without saying whose it is; find out what connects";
