@@ -98,7 +98,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
 
   /** Takes a new stream in; its requests are given to the session that is returned. */
   open(variant: Variant, transport: Transport): Session {
-    const session = new Session(variant, this.#counted(transport), this.#context);
+    const session = new Session(variant, transport, this.#context);
     this.#sessions.add(session);
     if (this.#closing) session.end(new WeftError("Unavailable", "the server is shutting down"));
     return session;
@@ -166,20 +166,6 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       part[Symbol.dispose]();
   }
 
-  #counted(transport: Transport): Transport {
-    return {
-      send: (message, taken) => {
-        this.#messagesSent += 1;
-        this.#bytesSent += message.length;
-        transport.send(message, taken);
-      },
-      end: (reason) => transport.end(reason),
-      abort: () => transport.abort(),
-      pause: () => transport.pause(),
-      resume: () => transport.resume(),
-    };
-  }
-
   #sessionContext(): SessionContext {
     const { clock, logger } = this.#options;
     return {
@@ -195,6 +181,10 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       hostScopes: new HostScopes(this.#options.source),
       demand: this.#options.demand,
       due: (session) => this.#turns.add(session),
+      sent: ({ length }) => {
+        this.#messagesSent += 1;
+        this.#bytesSent += length;
+      },
       changed: () => this.#feed.changed(),
       left: (session) => {
         this.#sessions.delete(session);

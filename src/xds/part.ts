@@ -47,11 +47,10 @@ function needed(log: readonly LoggedChange[], positions: readonly number[]): Log
 export class Part implements Shown {
   readonly scope: Scope;
   readonly subscription: Subscription;
-  /** Differences to now, by what a proxy held. Emptied by each change. */
-  readonly differences = new Map<string, Difference>();
-  /** What proxies get for which it alone has news, by where they stood (`Pushes`). Emptied by each change. */
-  readonly pushes = new Map<number, Push>();
   readonly #id: number;
+  // Of most parts, which are one proxy's own, nothing is remembered.
+  #differences: Map<string, Difference> | undefined;
+  #pushes: Map<number, Push> | undefined;
   readonly #users = new Map<PartUser, number>();
   #log: LoggedChange[] = [];
   #trimAt = firstTrim;
@@ -84,6 +83,23 @@ export class Part implements Shown {
 
   get floor(): number {
     return this.#floor;
+  }
+
+  /** Differences to now, by what a proxy held. Emptied by each change. */
+  get differences(): Map<string, Difference> {
+    this.#differences ??= new Map();
+    return this.#differences;
+  }
+
+  /** What proxies get for which it alone has news, by where they stood (`Pushes`). Emptied by each change. */
+  get pushes(): Map<number, Push> {
+    this.#pushes ??= new Map();
+    return this.#pushes;
+  }
+
+  /** Whether more than one proxy shows it. */
+  get shared(): boolean {
+    return this.#users.size > 1;
   }
 
   /** Who shows it now. */
@@ -159,8 +175,8 @@ export class Part implements Shown {
     }
     if (moved === 0) return false;
     this.#revision = revision;
-    this.differences.clear();
-    this.pushes.clear();
+    this.#differences = undefined;
+    this.#pushes = undefined;
     if (this.#log.length > this.#trimAt) this.#trim(moved);
     return true;
   }

@@ -51,9 +51,6 @@ export interface News {
   readonly difference: Difference;
 }
 
-/** A proxy holds a view twice: as what it has, and as what it is to have. */
-const holdsOfOne = 2;
-
 /** Differences remembered for each part until it changes. */
 const mostDifferences = 64;
 
@@ -135,6 +132,8 @@ export class Pushes {
   }
 
   #difference(type: TypeUrl, shown: Part | View, base: Base, forced: NameSet): Difference {
+    // What is one proxy's own is worked out once anyway.
+    if (!shown.shared) return differenceOf(base, shown, forced, this.sets, isLasting(type));
     const { differences } = shown;
     const key = `${base.key} ${forced.id}`;
     let difference = differences.get(key);
@@ -159,8 +158,7 @@ export class Pushes {
     const bytes = ({ key, difference: own }: DifferingPart): Uint8Array =>
       this.#fragment(`${variant} ${key} ${removals}`, () => fragment(variant, view, own, removals));
     // What several parts say together is remembered only where more than one proxy has these parts.
-    if (told.length > 1 && view.holds <= holdsOfOne)
-      return this.encoder.encode(view.type, told.map(bytes), view.revision);
+    if (told.length > 1 && !view.shared) return this.encoder.encode(view.type, told.map(bytes), view.revision);
     const key = told.length > 0 ? told.map((part) => part.key).join("; ") : `${view.key} ${view.revision}`;
     return this.#message(`${variant} ${key} ${removals}`, after, view, () => told.map(bytes));
   }
@@ -218,7 +216,7 @@ function rememberCommon(standing: Standing, { message, difference }: News): void
   if (!message || mustAnswer || forced.size + kept.size + refusals.size > 0 || difference.removed.size > 0) return;
   const at = base instanceof At && base.shown === view ? base.revision : undefined;
   const part = at === undefined ? undefined : onlyChanged(view, at);
-  if (!part || at === undefined) return;
+  if (!part?.shared || at === undefined) return;
   if (part.pushes.size >= mostDifferences) part.pushes.clear();
   part.pushes.set(part.positionAt(at), { message, difference });
 }

@@ -45,6 +45,8 @@ export interface SessionContext extends RestraintContext<Session> {
   readonly owed: OwedStore;
   /** The session has something to send at the next flush. */
   readonly due: (session: Session) => void;
+  /** A message went out. */
+  readonly sent: (message: Message) => void;
   /** What status tells of the session became other. */
   readonly changed: () => void;
 }
@@ -372,7 +374,7 @@ export class Session {
   }
 
   #send(watch: Watch, push: Push): void {
-    const { budget } = this.#context;
+    const { budget, sent } = this.#context;
     const { message } = push;
     watch.sent(push);
     this.#order.sent(watch.type, push.difference);
@@ -381,8 +383,12 @@ export class Session {
     budget.ask(message.length, watch.isNew ? "sync" : "change", {
       granted: (grant) => {
         this.#grant = grant;
-        if (this.#ended) budget.taken(grant);
-        else this.#guarded(() => this.#transport.send(message, () => this.#wasTaken()));
+        if (this.#ended) {
+          budget.taken(grant);
+          return;
+        }
+        sent(message);
+        this.#guarded(() => this.#transport.send(message, () => this.#wasTaken()));
       },
       timedOut: () => this.end(neverReads()),
     });

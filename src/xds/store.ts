@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import type { Logger } from "#base/logger.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
@@ -34,6 +35,7 @@ export class ScopeStore implements Disposable {
   readonly #touched = new Set<Scope>();
   readonly #settled: Disposable;
   readonly #age = { changes: 0 };
+  #grownAt = 0;
   #made = 0;
 
   constructor(options: StoreOptions) {
@@ -46,19 +48,24 @@ export class ScopeStore implements Disposable {
     return { scopes: this.#scopes.size, views: this.#views.size };
   }
 
+  /** Revision in which a resource last came to any part that did not have it. */
+  get grownAt(): number {
+    return this.#grownAt;
+  }
+
   /**
    * The view for a type, scopes and subscription, held until `release` with the same user.
    * @throws Misconduct when there is nothing for too many of the names.
    */
   hold(type: TypeUrl, scopes: readonly ScopeKey[], subscription: Subscription, user: PartUser): View {
     const seen = subscription.wildcard ? { wildcard: true, names: this.sets.empty } : subscription;
-    const key = keyOf(type, scopes, seen);
+    const key = identityOf(type, scopes, seen);
     let view = this.#views.get(key);
     if (!view) {
       this.#made += 1;
       if (seen.names.size > this.#options.unknownNames) this.#checkKnown(scopes, seen.names);
       const parts = scopes.map((scope) => this.#part(scope, seen));
-      view = new View(this.#made, type, parts, seen, this.#age);
+      view = new View(this.#made, key, type, parts, seen, this.#age);
       this.#views.set(key, view);
     }
     this.share(view, user);
@@ -74,7 +81,7 @@ export class ScopeStore implements Disposable {
   /** Lets go of a view once. */
   release(view: View, user: PartUser): void {
     view.holds -= 1;
-    if (view.holds === 0) this.#views.delete(keyOf(view.type, view.scopes, view.subscription));
+    if (view.holds === 0) this.#views.delete(view.identity);
     for (const part of view.parts) {
       part.release(user);
       if (!part.used) this.#drop(part);
@@ -158,13 +165,15 @@ export class ScopeStore implements Disposable {
         if (part.settle(revision, changes)) changed.push(part);
     }
     if (changed.length === 0) return;
+    if (changed.some((part) => part.grownAt === revision)) this.#grownAt = revision;
     this.#age.changes += 1;
     this.#options.changed(changed);
   }
 }
 
-function keyOf(type: TypeUrl, scopes: readonly ScopeKey[], { wildcard, names }: Subscription): string {
-  return JSON.stringify([type, wildcard, names.id, scopes]);
+/** What a view is, shortly: the names of twenty scopes would be kept for each proxy. */
+function identityOf(type: TypeUrl, scopes: readonly ScopeKey[], { wildcard, names }: Subscription): string {
+  return hash("sha256", JSON.stringify([type, wildcard, names.id, scopes]), "base64url");
 }
 
 function scopeId(key: ScopeKey, whole: boolean): string {

@@ -1,7 +1,6 @@
 import type { EncodedResource, TypeUrl } from "#proto/encoded.ts";
 import type { Difference } from "./difference.ts";
 import type { Part } from "./part.ts";
-import type { ScopeKey } from "./port.ts";
 import type { Past, Shown, Subscription } from "./shown.ts";
 
 /** Counts the changes of a store: until the next one, what was worked out of its parts holds. */
@@ -12,28 +11,34 @@ export interface Age {
 /** What proxies see of a type: the parts that the scopes of their class make up, in order. */
 export class View implements Shown {
   readonly key: string;
+  /** The same for a view of the same that is made later. */
+  readonly identity: string;
   readonly type: TypeUrl;
   readonly parts: readonly Part[];
   readonly subscription: Subscription;
   /** How often it is held; counted by the store. */
   holds = 0;
-  readonly #differences = new Map<string, Difference>();
+  #differences: Map<string, Difference> | undefined;
   readonly #age: Age;
   #readAt = -1;
   #revision = 0;
   #grownAt = 0;
   #floor = 0;
 
-  constructor(id: number, type: TypeUrl, parts: readonly Part[], subscription: Subscription, age: Age) {
+  constructor(
+    id: number,
+    identity: string,
+    type: TypeUrl,
+    parts: readonly Part[],
+    subscription: Subscription,
+    age: Age,
+  ) {
     this.key = `view ${id}`;
+    this.identity = identity;
     this.type = type;
     this.parts = parts;
     this.subscription = subscription;
     this.#age = age;
-  }
-
-  get scopes(): readonly ScopeKey[] {
-    return this.parts.map((part) => part.scope.key);
   }
 
   get revision(): number {
@@ -57,7 +62,13 @@ export class View implements Shown {
     const [only, ...others] = this.parts;
     if (only && others.length === 0) return only.differences;
     this.#read();
+    this.#differences ??= new Map();
     return this.#differences;
+  }
+
+  /** Whether it is held for more than one proxy, each of which holds it as what it has and as what it is to have. */
+  get shared(): boolean {
+    return this.holds > 2;
   }
 
   asksFor(name: string): boolean {
@@ -102,7 +113,7 @@ export class View implements Shown {
       this.#grownAt = Math.max(this.#grownAt, grownAt);
       this.#floor = Math.max(this.#floor, floor);
     }
-    if (this.#revision !== before) this.#differences.clear();
+    if (this.#revision !== before) this.#differences = undefined;
   }
 
   #before(name: string, changes: readonly ReadonlyMap<string, Past | undefined>[]): Past | undefined {

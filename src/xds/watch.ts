@@ -11,6 +11,7 @@ import { isWholeType, type Asked } from "./subscription.ts";
 import type { Past, Subscription } from "./shown.ts";
 import type { View } from "./view.ts";
 
+const noScopes: ReadonlySet<ScopeKey> = new Set();
 const untried: ReadonlySet<string> = new Set();
 const nothingNew = { upserts: [], past: new Map<string, Past>(), unknown: [] };
 
@@ -48,7 +49,7 @@ export class Watch implements PartUser {
   /** Names that go out next even if unchanged. */
   #forced: NameSet;
   /** Scopes of which everything goes out next, even if unchanged. */
-  readonly #forcedScopes = new Set<ScopeKey>();
+  #forcedScopes: ReadonlySet<ScopeKey> = noScopes;
   /** Those that went out with the response that is outstanding. */
   #forcedBefore: NameSet;
   /** What the client holds and the view no longer shows; it is taken away when nothing uses it any more. */
@@ -98,7 +99,9 @@ export class Watch implements PartUser {
   /** Whether there are resources in the view now of which the client has no version. */
   get lacking(): boolean {
     if (!this.#view) return false;
-    return this.#sent?.view !== this.#view || this.#sent.revision < this.#view.grownAt;
+    if (this.#sent?.view !== this.#view) return true;
+    const { revision } = this.#sent;
+    return revision < this.#context.pushes.store.grownAt && revision < this.#view.grownAt;
   }
 
   /** Whether the client still holds what it should lose. */
@@ -184,7 +187,7 @@ export class Watch implements PartUser {
   /** Envoy waits for all of these scopes: the same for each name in them. */
   forceScopes(scopes: readonly ScopeKey[]): void {
     if (scopes.length === 0) return;
-    for (const scope of scopes) this.#forcedScopes.add(scope);
+    this.#forcedScopes = this.#forcedScopes.union(new Set(scopes));
     this.due();
   }
 
@@ -382,7 +385,7 @@ export class Watch implements PartUser {
     }
     this.#forcedBefore = this.#forcedNames();
     this.#forced = sets.empty;
-    this.#forcedScopes.clear();
+    this.#forcedScopes = noScopes;
     this.#due = false;
     this.#mustAnswer = false;
     this.#asks = false;
