@@ -30,12 +30,17 @@ function during({ engine }: TestMesh, follower: Follower, edit: () => void): Rea
   return new Map(ran.filter(([, count]) => count > 0));
 }
 
-function followed(scale: Scale, proxies: number): { readonly mesh: TestMesh; readonly follower: Follower } {
+function followed(
+  scale: Scale,
+  proxies: number,
+  virtualHosts: "apart" | "inside" = "inside",
+): { readonly mesh: TestMesh; readonly follower: Follower } {
   const mesh = scaleMesh(scale);
   put(mesh, virtualService(0, scale, 0));
   put(mesh, destinationRule(0, scale, 0));
   const follower = new Follower(mesh.engine, mesh.translator);
-  follower.follow(Array.from({ length: proxies }, (_, index) => mesh.translator.classOf(scaleNode(index, scale))));
+  const nodes = Array.from({ length: proxies }, (_, index) => scaleNode(index, scale));
+  follower.follow(nodes.map((node) => mesh.translator.classOf(node, virtualHosts)));
   return { mesh, follower };
 }
 
@@ -79,6 +84,16 @@ describe("the cost of a change", () => {
     expect(ran.get("outbound-listener")).toBeUndefined();
   });
 
+  it.each([6, 60])("of a VirtualService is two resources where virtual hosts are apart, with %i proxies", (proxies) => {
+    const { mesh, follower } = followed(scale, proxies, "apart");
+    // One virtual host of each service, one more for its own namespace, and a last one.
+    expect(mesh.engine.computations.get("virtual-host-resource")).toBe(2 * scale.services);
+    const ran = during(mesh, follower, () => put(mesh, virtualService(0, scale, 1)));
+    expect(ran.get("virtual-host-resource")).toBe(2);
+    expect(ran.get("resource")).toBe(2);
+    expect(ran.get("looked at")).toBeUndefined();
+  });
+
   it("is nothing for proxies behind a Sidecar that leaves the service out", () => {
     const behind = { ...scale, sidecars: 3 };
     const { mesh, follower } = followed(behind, 60);
@@ -93,8 +108,8 @@ describe("the cost of a change", () => {
     ["a DestinationRule", (scale: Scale) => [destinationRule(0, scale, 1)]],
     ["endpoints", (scale: Scale) => serviceObjects(7, scale, 1)],
   ] as const)("of %s does not grow with the services that it does not touch", (_what, objects) => {
-    const [few, many] = [60, 600].map((services) => {
-      const mesh = followed({ ...scale, services }, 60);
+    const [few, many] = [60, 240].map((services) => {
+      const mesh = followed({ ...scale, services }, 60, "apart");
       return during(mesh.mesh, mesh.follower, () => {
         mesh.mesh.engine.change(() => {
           for (const object of objects({ ...scale, services })) put(mesh.mesh, object);

@@ -11,7 +11,7 @@ import { parseClusterName } from "./names.ts";
 import { encodeHost, hostResourceName } from "./routes/encoded.ts";
 import type { RouteQueries } from "./routes/queries.ts";
 import { beforePatches, type HeldScope, type Holder, holderKey, parseHolder, parseScope, scopeKey } from "./scopes.ts";
-import type { SidecarRouteView } from "./view.ts";
+import { commonView, type SidecarRouteView } from "./view.ts";
 
 /** The scopes of a class that holds only what its workload calls: clusters and virtual hosts are fewer. */
 export function withHeld(whole: ClassScopes, holder: Holder): ClassScopes {
@@ -90,7 +90,7 @@ export function heldScopeQueries(engine: Engine, model: Model, routes: RouteQuer
 
   /** The virtual host of a configuration that is for all that no other one is for; last among its names. */
   const lastOf = (view: SidecarRouteView, configuration: string): string =>
-    hostResourceName(configuration, routes.hostNames(view, configuration).at(-1) ?? "");
+    hostResourceName(configuration, routes.hostNames(commonView(view) ?? view, configuration).at(-1) ?? "");
 
   const hostNames = ({ of, by }: HeldScope, configuration: string): readonly string[] => {
     const { view } = parseHolder(by);

@@ -9,10 +9,23 @@ import { encodeHost, encodeHostless, hostResourceName } from "./routes/encoded.t
 import { routeConfiguration } from "./routes/outbound.ts";
 import type { RouteQueries } from "./routes/queries.ts";
 import { beforePatches, type HostScope, parseScope, scopeKey } from "./scopes.ts";
-import type { RouteView } from "./view.ts";
+import { commonView, type RouteView } from "./view.ts";
 
 type Hostless = Extract<HostScope, { readonly kind: "hostless-routes" }>;
 type Hosts = Extract<HostScope, { readonly kind: "virtual-hosts" }>;
+
+/** The view where nothing was patched: its virtual hosts are made one by one. */
+function plainView(of: string): RouteView | undefined {
+  const scope = parseScope(of);
+  return scope.kind === "routes" ? scope.view : undefined;
+}
+
+/** The scope that has the virtual hosts of another where this has none of its own by the name. */
+function commonScope(of: string): string | undefined {
+  const view = plainView(of);
+  const common = view?.kind === "sidecar" ? commonView(view) : undefined;
+  return common && scopeKey({ kind: "routes", view: common });
+}
 
 /** The scopes of a class that takes virtual hosts apart. */
 export function withHostsApart(whole: ClassScopes): ClassScopes {
@@ -20,7 +33,7 @@ export function withHostsApart(whole: ClassScopes): ClassScopes {
   return {
     ...whole,
     [typeUrls.route]: routes.map((of) => scopeKey({ kind: "hostless-routes", of })),
-    [typeUrls.virtualHost]: routes,
+    [typeUrls.virtualHost]: routes.flatMap((of) => [of, commonScope(of)].filter((scope) => scope !== undefined)),
   };
 }
 
@@ -120,10 +133,12 @@ export function hostScopeQueries(
       return view ? routes.host(view, scope.configuration, name) : patched.get(scope)?.hosts.get(name);
     },
     hostless: ({ of }, name) => {
-      const hosts = { kind: "virtual-hosts", of, configuration: name } as const;
+      if (hostScope(of, name) === undefined) return resource(of, name);
+      const view = plainView(of);
       // Envoy waits for the first virtual host: a configuration that has none must not ask for any.
-      if (hostScope(of, name) === undefined || names(hosts).length === 0) return resource(of, name);
-      return plainView(of) ? encodeHostless(routeConfiguration(name, [])) : patched.get(hosts)?.hostless;
+      if (view && routes.hasHostsApart(view, name)) return encodeHostless(routeConfiguration(name, []));
+      const apart = view ? undefined : patched.get({ kind: "virtual-hosts", of, configuration: name });
+      return apart && apart.hosts.size > 0 ? apart.hostless : resource(of, name);
     },
   };
 }

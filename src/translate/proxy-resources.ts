@@ -41,10 +41,14 @@ export function resourceOf(translator: Translator, node: NodeInfo, type: TypeUrl
 export function classResources(translator: Translator, proxyClass: string): ProxyResources {
   const scopes = translator.scopes.get(proxyClass);
   const all = (keys: readonly string[]): ReadonlyMap<string, EncodedResource> => {
-    const found = keys.flatMap((scope) =>
-      translator.names.get(scope).map((name) => [name, translator.resource.get({ scope, name })] as const),
-    );
-    return new Map(found.flatMap(([name, resource]) => (resource ? [[name, resource] as const] : [])));
+    const found = new Map<string, EncodedResource>();
+    for (const scope of keys) {
+      for (const name of translator.names.get(scope)) {
+        const resource = found.has(name) ? undefined : translator.resource.get({ scope, name });
+        if (resource) found.set(name, resource);
+      }
+    }
+    return found;
   };
   const named = (type: TypeUrl, names: readonly string[]): ReadonlyMap<string, EncodedResource> => {
     const found = [...new Set(names)].toSorted().flatMap((name) => {

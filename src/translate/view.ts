@@ -1,6 +1,6 @@
 import { canonical } from "#base/canonical.ts";
 import type { StringMap } from "#api/meta.ts";
-import type { Client } from "#model/client.ts";
+import { type Client, everyone } from "#model/client.ts";
 import type { Locality } from "#model/locality.ts";
 
 /** A port that the workload's Pod declares, so that a Service's named target port can be resolved. */
@@ -47,6 +47,15 @@ export interface SidecarRouteView {
   readonly cluster: string;
   /** Those labels of the proxy that a `sourceLabels` match of a VirtualService that it sees asks for. */
   readonly sourceLabels: StringMap;
+}
+
+/**
+ * The same view as a caller of no namespace and without labels has it: most virtual hosts come out as for that one.
+ * Undefined for itself, and for a client that is of one namespace anyway.
+ */
+export function commonView(view: SidecarRouteView): SidecarRouteView | undefined {
+  if (view.namespace === "" || view.client.namespace !== everyone) return undefined;
+  return { ...view, namespace: "", sourceLabels: {} };
 }
 
 /** What routes of a gateway read of its proxy. */

@@ -6,7 +6,7 @@ import { XdsHub, type HubOptions } from "./hub.ts";
 import type { ProxyNode } from "./port.ts";
 import { ManualClock } from "#base/testing/manual-clock.ts";
 import { ModelClient, badNumber, contentOf, type Manner } from "./testing/model-client.ts";
-import { cluster, endpoints, listener, route } from "./testing/resources.ts";
+import { cluster, endpoints, hostlessRoute, listener, route, virtualHost } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";
 
 const turn = (): Promise<void> =>
@@ -103,6 +103,43 @@ describe("sharing", () => {
     expect(third.messages.every((message, at) => message === second.messages[at])).toBe(true);
     // Only the set of two scopes had to be put together once more.
     expect(fixture.hub.figures().messagesEncoded - encoded).toBeLessThanOrEqual(1);
+  });
+
+  test("a virtual host of an earlier scope hides that of a later one, whose changes others share", async () => {
+    using fixture = new Fixture();
+    const { source } = fixture;
+    const clients = ["special", "plain", "other"].map((id) => fixture.client(id));
+    const set = (scope: string, host: string, target: string): void =>
+      source.set(`${scope} routes`, virtualHost("routes", host, [host], target));
+    source.change(() => {
+      source.set("routes", hostlessRoute("routes", 1));
+      set("common", "x", "common-1");
+      set("special", "x", "special-1");
+      set("special", "y", "special-1");
+      const scopes = { [typeUrls.listener]: ["listeners"], [typeUrls.route]: ["routes"] };
+      source.setScopes("special", { ...scopes, [typeUrls.virtualHost]: ["special", "common"] });
+      for (const id of ["plain", "other"]) source.setScopes(id, { ...scopes, [typeUrls.virtualHost]: ["common"] });
+    });
+    const x = async (): Promise<readonly (string | undefined)[]> => {
+      await fixture.settle(...clients);
+      return clients.map((client) => client.held.get(typeUrls.virtualHost)?.get("routes/x")?.clusters[0]);
+    };
+    expect(await x()).toEqual(["special-1", "common-1", "common-1"]);
+    const { messagesEncoded } = fixture.hub.figures();
+    set("common", "x", "common-2");
+    expect(await x()).toEqual(["special-1", "common-2", "common-2"]);
+    expect(fixture.hub.figures().messagesEncoded - messagesEncoded).toBe(1);
+    source.delete("special routes", "routes/x");
+    expect(await x()).toEqual(["common-2", "common-2", "common-2"]);
+    source.change(() => {
+      set("special", "x", "special-3");
+      set("common", "x", "common-3");
+    });
+    expect(await x()).toEqual(["special-3", "common-3", "common-3"]);
+    set("common", "z", "common-4");
+    await fixture.settle(...clients);
+    expect(clients.map((client) => client.held.get(typeUrls.virtualHost)?.has("routes/z"))).toEqual([true, true, true]);
+    expect(fixture.state("special", typeUrls.virtualHost)?.state).toBe("SYNCED");
   });
 
   test("a change that a proxy's scopes do not hold is not even looked at", async () => {

@@ -19,7 +19,11 @@ const scopeSets = {
   [typeUrls.virtualHost]: [["h1"]],
 } as const;
 
-/** Scopes of one type share no names. */
+/** The client of a class of its own, and its scopes of virtual hosts. */
+const special = "z";
+const specialHosts: readonly (readonly string[])[] = [["h2", "h1"], ["h1"]];
+
+/** Scopes of one type share no names, but for those of virtual hosts, of which the first hides the second's. */
 const namesOf: Readonly<Record<string, readonly string[]>> = {
   c1: ["a", "b", "c"],
   c2: ["d"],
@@ -31,6 +35,7 @@ const namesOf: Readonly<Record<string, readonly string[]>> = {
   r1: ["rp", "rq"],
   r2: ["rs"],
   "h1 rq": ["rq/x", "rq/y"],
+  "h2 rq": ["rq/x", "rq/z"],
 };
 
 /** Of this route configuration, to those who can take them so, virtual hosts come by themselves. */
@@ -84,7 +89,7 @@ const someStep: fc.Arbitrary<Step> = fc.oneof(
       edits: fc.array(someEdit, { minLength: 1, maxLength: 4 }),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("scopes" as const), type: fc.nat(3), choice: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("scopes" as const), type: fc.nat(4), choice: fc.nat(2) }) },
   { weight: 8, arbitrary: fc.record({ kind: fc.constant("deliver" as const), client: fc.nat(2) }) },
   {
     weight: 1,
@@ -109,12 +114,16 @@ const turn = (): Promise<void> =>
   });
 
 class World implements Disposable {
-  readonly source = new TableSource(undefined, (configuration) => configuration === hostless);
+  readonly source = new TableSource(
+    ({ id }) => (id === special ? special : "all"),
+    (configuration) => configuration === hostless,
+  );
   readonly clock = new ManualClock();
   readonly clients: readonly ModelClient[];
   readonly hub: XdsHub;
   readonly #variant: Variant;
   readonly #choice = new Map<TypeUrl, readonly string[]>(modelTypes.map((at) => [at, scopeSets[at][0]]));
+  #specialHosts = specialHosts[0] ?? [];
   readonly #rows = new Map<string, EncodedResource>();
 
   constructor(clients: readonly ModelClient[], limits: Partial<XdsLimits> = {}) {
@@ -181,8 +190,11 @@ class World implements Disposable {
 
   #expectedHosts(client: ModelClient): ReadonlyMap<string, EncodedResource> {
     if (!client.held.get(typeUrls.route)?.get(hostless)?.hostless) return new Map();
-    const rows = (namesOf[`h1 ${hostless}`] ?? []).flatMap((name) => this.#rows.get(`h1 ${hostless}\n${name}`) ?? []);
-    return new Map(rows.map((row) => [row.name, row]));
+    const scopes = client.id === special ? this.#specialHosts : (this.#choice.get(typeUrls.virtualHost) ?? []);
+    const rows = scopes.flatMap((scope) =>
+      (namesOf[`${scope} ${hostless}`] ?? []).flatMap((name) => this.#rows.get(`${scope} ${hostless}\n${name}`) ?? []),
+    );
+    return new Map(rows.toReversed().map((row) => [row.name, row]));
   }
 
   [Symbol.dispose](): void {
@@ -213,11 +225,16 @@ class World implements Disposable {
     if (!chosen) return;
     const sets: readonly (readonly string[])[] = scopeSets[chosen];
     this.#choice.set(chosen, sets[choice % sets.length] ?? []);
+    if (chosen === typeUrls.virtualHost) this.#specialHosts = specialHosts[choice % specialHosts.length] ?? [];
     this.#setScopes();
   }
 
   #setScopes(): void {
-    this.source.setScopes("all", Object.fromEntries(this.#choice));
+    const all = Object.fromEntries(this.#choice);
+    this.source.change(() => {
+      this.source.setScopes("all", all);
+      this.source.setScopes(special, { ...all, [typeUrls.virtualHost]: this.#specialHosts });
+    });
   }
 }
 

@@ -69,7 +69,8 @@ export type ScopeKey = string;
 
 /**
  * Which scopes make up each type's resources for a class of proxies, in order; names do not overlap. Those of virtual
- * hosts stand for one scope for each route configuration (`hostScope`); proxies that hold these whole have none.
+ * hosts stand for one scope for each route configuration (`hostScope`); proxies that hold these whole have none. Of virtual
+ * hosts names may overlap: the first scope that has one wins.
  */
 export type ProxyScopes = Readonly<Record<TypeUrl, readonly ScopeKey[]>>;
 

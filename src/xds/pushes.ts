@@ -81,7 +81,7 @@ export class Pushes {
     const at = base instanceof At && base.shown === view ? base.revision : undefined;
     const part = at === undefined ? undefined : onlyChanged(view, at);
     const push = part?.pushes.get(part.positionAt(at ?? 0));
-    return push && push.message.serial > after ? push : undefined;
+    return push && push.message.serial > after && !hides(view, push.difference) ? push : undefined;
   }
 
   /** Brings a client up to its view. */
@@ -116,10 +116,13 @@ export class Pushes {
     return isWholeType(view.type) ? gone : difference.unknown.length > 0;
   }
 
-  /** The differences of a view's parts, which other views share; unless a name went from one part to another. */
+  /**
+   * The differences of a view's parts, which other views share; unless a name went from one part to another, or one part's
+   * resource may hide another's.
+   */
   #byParts({ view, base, forced }: Standing): MergedDifference | undefined {
     const at = base instanceof At && base.shown === view ? base : undefined;
-    if (view.parts.length < 2 || forced.size > 0 || !(at || base === nothing)) return undefined;
+    if (view.parts.length < 2 || forced.size > 0 || !(at || (base === nothing && !mayHide(view)))) return undefined;
     // Most parts did not change: of these there is nothing to say.
     const changed = at ? view.parts.filter((part) => part.revision > at.revision) : view.parts;
     const parts = changed.map((part) => {
@@ -127,8 +130,8 @@ export class Pushes {
       const difference = this.#difference(view.type, part, from, forced);
       return { key: `${part.key} ${part.revision} ${from.key}`, difference };
     });
-    const moved = parts.some(({ difference }) => movedIn(view, difference));
-    return moved ? undefined : new MergedDifference(parts, this.sets);
+    const crossing = parts.some(({ difference }) => crosses(view, difference));
+    return crossing ? undefined : new MergedDifference(parts, this.sets);
   }
 
   #difference(type: TypeUrl, shown: Part | View, base: Base, forced: NameSet): Difference {
@@ -214,6 +217,7 @@ function onlyChanged({ parts }: View, revision: number): Part | undefined {
 function rememberCommon(standing: Standing, { message, difference }: News): void {
   const { view, base, forced, kept, mustAnswer, refusals } = standing;
   if (!message || mustAnswer || forced.size + kept.size + refusals.size > 0 || difference.removed.size > 0) return;
+  if (mayHide(view) && !(difference instanceof MergedDifference)) return;
   const at = base instanceof At && base.shown === view ? base.revision : undefined;
   const part = at === undefined ? undefined : onlyChanged(view, at);
   if (!part?.shared || at === undefined) return;
@@ -221,10 +225,20 @@ function rememberCommon(standing: Standing, { message, difference }: News): void
   part.pushes.set(part.positionAt(at), { message, difference });
 }
 
-/** Whether something that is gone from one part of a view stands in another. */
-function movedIn(view: View, { removed }: Difference): boolean {
-  for (const name of removed) if (view.get(name)) return true;
-  return false;
+/** Whether a resource of one part of a view may hide another's of the same name. */
+function mayHide({ type, parts }: View): boolean {
+  return type === typeUrls.virtualHost && parts.length > 1;
+}
+
+/** Whether some of what is new in one part of a view hides another part's, or is hidden by it. */
+function hides(view: View, { upserts }: Difference): boolean {
+  return mayHide(view) && upserts.some(({ name }) => view.parts.filter((part) => part.get(name)).length > 1);
+}
+
+/** Whether what a part says is not all that there is to say of its names. */
+function crosses(view: View, difference: Difference): boolean {
+  for (const name of difference.removed) if (view.get(name)) return true;
+  return hides(view, difference);
 }
 
 function speaks({ upserts, removed }: Difference, removals: boolean): boolean {

@@ -16,7 +16,9 @@ export interface RouteQueries {
   readonly gateways: GatewayRouteQueries;
   /** A route configuration by its name (`parseRouteName`), or undefined for a name of another form. */
   readonly configuration: (view: RouteView, name: string) => EncodedResource | undefined;
-  /** Names of the virtual hosts of a route configuration of a sidecar's port, or of a gateway. */
+  /** Whether the virtual hosts of a route configuration of a sidecar's port, or of a gateway, can be given apart. */
+  readonly hasHostsApart: (view: RouteView, configuration: string) => boolean;
+  /** Their names; of a view that has a common one (`commonView`) less those that are the same there. */
   readonly hostNames: (view: RouteView, configuration: string) => readonly string[];
   /** One of them as a resource of its own, by the resource's name. */
   readonly host: (view: RouteView, configuration: string, name: string) => EncodedResource | undefined;
@@ -43,6 +45,10 @@ export function routeQueries(
       view.kind === "sidecar"
         ? sidecars.configuration.get({ view, name })
         : gateways.configuration.get({ view, routes: name }),
+    hasHostsApart: (view, configuration) =>
+      view.kind === "sidecar"
+        ? sidecars.extendsCommon({ view, port: Number(configuration) })
+        : gateways.plans.get({ view, routes: configuration }).size > 0,
     hostNames: (view, configuration) =>
       view.kind === "sidecar"
         ? sidecars.hostNames({ view, port: Number(configuration) })

@@ -10,7 +10,7 @@ import { type EncodedResource, sameResource } from "#proto/encoded.ts";
 import type { VirtualHost } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { parseRouteName, type RouteName, routeName } from "../names.ts";
 import type { UnclaimedQuery } from "../unclaimed.ts";
-import { routeViewKey, type SidecarRouteView } from "../view.ts";
+import { commonView, routeViewKey, type SidecarRouteView } from "../view.ts";
 import { type NamedService, namedService } from "./domains.ts";
 import { encodeHost, encodeRoutes, encodeVirtualHost, hostResourceName } from "./encoded.ts";
 import { plainHttpPort, planVirtualHosts, type VirtualHostPlan } from "./outbound.ts";
@@ -36,10 +36,18 @@ export interface SidecarRouteQueries {
   readonly plans: Query<SidecarPort, ReadonlyMap<string, IdentifiedPlan>>;
   /** A route configuration: of a port, or of a sniffed port of one service. */
   readonly configuration: Query<SidecarRoutes, EncodedResource | undefined>;
-  /** Names of the virtual hosts of a port. */
+  /** Whether a port's virtual hosts are those of the common view, some of them replaced, and others. */
+  readonly extendsCommon: (at: SidecarPort) => boolean;
+  /** Names of the virtual hosts of a port, less those that are as in the common view. */
   readonly hostNames: (at: SidecarPort) => readonly string[];
-  /** A virtual host of a port as a resource of its own, by the resource's name. */
+  /** One of them as a resource of its own, by the resource's name. */
   readonly host: (at: SidecarPort, name: string) => EncodedResource | undefined;
+}
+
+/** The virtual hosts of a port that are not as in the common view, and whether all of that view's are there. */
+interface OwnHosts {
+  readonly plans: ReadonlyMap<string, IdentifiedPlan>;
+  readonly extendsCommon: boolean;
 }
 
 /** A plan with all of its words as one. */
@@ -171,13 +179,26 @@ export function sidecarRouteQueries(
     return `${port}|${key}`;
   };
 
-  const plans = engine.query<SidecarPort, ReadonlyMap<string, IdentifiedPlan>>({
+  const commonPort = ({ view, port }: SidecarPort): SidecarPort | undefined => {
+    const common = commonView(view);
+    return common && { view: common, port };
+  };
+
+  const plans: SidecarRouteQueries["plans"] = engine.query({
     name: "virtual-host-plans",
     key: portKey,
     equal: samePlans,
-    compute: ({ view, port }) => {
-      const client = model.clients.onPort(view.client, port);
-      return client ? byName(planned(client, { view, port }).map(identified)) : new Map();
+    compute: (at: SidecarPort): ReadonlyMap<string, IdentifiedPlan> => {
+      const client = model.clients.onPort(at.view.client, at.port);
+      if (!client) return new Map();
+      const common = commonPort(at);
+      const shared = common && plans.get(common);
+      const all = planned(client, at).map((plan) => {
+        const own = identified(plan);
+        const same = shared?.get(own.name);
+        return same?.id === own.id ? same : own;
+      });
+      return byName(all);
     },
   });
 
@@ -239,10 +260,28 @@ export function sidecarRouteQueries(
 
   const hostOf = (at: SidecarPort, plan: IdentifiedPlan): Uint8Array => encodedHost.get(plannedHost(at, plan));
 
+  const ownHosts = engine.query<SidecarPort, OwnHosts>({
+    name: "own-virtual-hosts",
+    key: portKey,
+    equal: (a, b) => a.extendsCommon === b.extendsCommon && samePlans(a.plans, b.plans),
+    compute: (at) => {
+      const all = plans.get(at);
+      const common = commonPort(at);
+      if (!common) return { plans: all, extendsCommon: true };
+      const shared = plans.get(common);
+      const isShared = (plan: IdentifiedPlan): boolean => {
+        if (shared.get(plan.name)?.id !== plan.id) return false;
+        return plannedHostKey(plannedHost(at, plan)) === plannedHostKey(plannedHost(common, plan));
+      };
+      const own = [...all.values()].filter((plan) => !isShared(plan));
+      return { plans: byName(own), extendsCommon: [...shared.keys()].every((name) => all.has(name)) };
+    },
+  });
+
   /** The plan of a resource by its name, of every other port's resources undefined. */
   const planNamed = (at: SidecarPort, name: string): IdentifiedPlan | undefined => {
     const before = hostResourceName(routeName({ kind: "port", port: at.port }), "");
-    return name.startsWith(before) ? plans.get(at).get(name.slice(before.length)) : undefined;
+    return name.startsWith(before) ? ownHosts.get(at).plans.get(name.slice(before.length)) : undefined;
   };
 
   const lastHost = engine.query<{ readonly client: Client; readonly port: number }, EncodedResource>({
@@ -279,6 +318,7 @@ export function sidecarRouteQueries(
   const host: SidecarRouteQueries["host"] = (at, name) => {
     const plan = planNamed(at, name);
     if (plan) return hostResource.get(plannedHost(at, plan));
+    if (commonView(at.view)) return undefined;
     const last = lastHost.get({ client: at.view.client, port: at.port });
     return last.name === name ? last : undefined;
   };
@@ -286,7 +326,11 @@ export function sidecarRouteQueries(
   return {
     plans,
     configuration,
-    hostNames: (at) => [...plans.get(at).keys(), catchAll(unclaimed.get(at.view.client), rules.defaults()).name],
+    extendsCommon: (at) => ownHosts.get(at).extendsCommon,
+    hostNames: (at) => {
+      const own = [...ownHosts.get(at).plans.keys()];
+      return commonView(at.view) ? own : [...own, catchAll(unclaimed.get(at.view.client), rules.defaults()).name];
+    },
     host,
   };
 }

@@ -87,7 +87,8 @@ export class Follower {
         .flatMap((name) => this.#resource(scope, name) ?? [])
         .map((resource) => [resource.name, resource] as const),
     );
-    return new Map(found);
+    // Of virtual hosts the first scope that has one wins.
+    return new Map(found.toReversed());
   }
 
   #named(scopes: readonly string[], names: readonly string[]): ReadonlyMap<string, EncodedResource> {
