@@ -1,5 +1,6 @@
 /** What a simulated proxy must hold, worked out from the definition of the served mesh and nothing else. */
 import { typeUrls } from "#proto/encoded.ts";
+import { placeholderName } from "#proto/placeholder-host.ts";
 import type { ServedScale } from "./served.ts";
 
 /** Names by type. */
@@ -24,7 +25,8 @@ export function expectedNames(proxy: number, scale: ServedScale): Names {
     [typeUrls.endpoints, new Set(clusters)],
     [typeUrls.listener, new Set(["0.0.0.0_80", "virtualOutbound", "virtualInbound"])],
     [typeUrls.route, new Set(["80"])],
-    [typeUrls.virtualHost, new Set(["80/allow_any", ...hosts.map((host) => `80/${host}:80`)])],
+    // The last one is for no request: Envoys that can ask for hosts have it in each configuration.
+    [typeUrls.virtualHost, new Set([...hosts.map((host) => `80/${host}:80`), "80/allow_any", placeholderName("80")])],
   ]);
 }
 

@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { credentials, makeClientConstructor, type ClientDuplexStream } from "@grpc/grpc-js";
 import { typeUrls } from "#proto/encoded.ts";
 import { NodeSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
-import { encodeAsk, type Ask, type Response, type Scanner, type Seen, type Variant } from "./xds-wire.ts";
+import { encodeAsk, type Ask, type Response, type Scanner, type Variant } from "./xds-wire.ts";
 
 const same = (bytes: Buffer): Buffer => bytes;
 const method = (name: string) => ({
@@ -103,7 +103,8 @@ export class SimulatedProxy {
   readonly #asked = new Map<string, Set<string>>();
   /** Names of routes by the listeners that need them. */
   readonly #routes = new Map<string, readonly string[]>();
-  readonly #missing = new Set<string>();
+  /** Names that are waited for, by type. */
+  readonly #missing = new Map<string, Set<string>>(order.map((type) => [type, new Set()]));
   readonly #last = new Map<string, Response>();
   #synced = false;
   #closed = false;
@@ -151,20 +152,31 @@ export class SimulatedProxy {
     this.#last.set(response.type, response);
     if (remember && this.#news.push(response) > newsKept) void this.held;
     if (record) this.recorded.push({ type: response.type, bytes });
-    const before = this.#missing.size;
-    const apart = response.type === typeUrls.virtualHost;
-    for (const { name } of response.resources) {
-      this.#missing.delete(`${response.type} ${apart ? name.slice(0, name.lastIndexOf("/") + 1) : name}`);
-    }
-    for (const name of response.removed) this.#missing.delete(`${response.type} ${name}`);
+    const waited = this.#waits();
+    this.#arrived(response);
     this.#release(response);
     const awaited = awaitedType[response.type];
-    if (awaited) this.#subscribe(awaited, response.resources);
-    if (response.type === typeUrls.route) this.#awaitHosts(response.resources);
+    if (awaited) this.#subscribe(awaited, response.awaits);
+    if (response.type === typeUrls.route) this.#awaitHosts(response.awaits);
     counts.acks += 1;
     const names = variant === "sotw" ? [...(this.#asked.get(response.type) ?? [])] : [];
     this.#ask({ type: response.type, nonce: response.nonce, version: response.version, names });
-    if (this.#missing.size === 0 && (before > 0 || awaited)) this.#proceed();
+    if (!this.#waits() && (waited || awaited)) this.#proceed();
+  }
+
+  #waits(): boolean {
+    return [...this.#missing.values()].some(({ size }) => size > 0);
+  }
+
+  /** What came, or is not there, is no longer waited for; of virtual hosts one is enough for each configuration. */
+  #arrived({ type, resources, removed }: Response): void {
+    const missing = this.#missing.get(type);
+    const apart = type === typeUrls.virtualHost;
+    for (const { name } of resources) {
+      if (!missing?.size) return;
+      missing.delete(apart ? name.slice(0, name.lastIndexOf("/") + 1) : name);
+    }
+    for (const name of removed) missing?.delete(name);
   }
 
   /** Everything that was asked for is there: on to listeners, or done. */
@@ -178,21 +190,19 @@ export class SimulatedProxy {
     }
   }
 
-  #subscribe(type: string, resources: readonly Seen[]): void {
+  #subscribe(type: string, awaits: readonly string[]): void {
     const asked = this.#asked.get(type) ?? new Set<string>();
-    const names: string[] = [];
-    for (const { awaits } of resources) {
-      for (const name of awaits) {
-        if (asked.has(name)) continue;
-        asked.add(name);
-        names.push(name);
-        this.#missing.add(`${type} ${name}`);
-      }
-    }
+    // The list that many have in common is passed on as it is: it is encoded once.
+    const names = asked.size === 0 ? awaits : awaits.filter((name) => !asked.has(name));
     if (names.length === 0) return;
     this.#asked.set(type, asked);
+    const missing = this.#missing.get(type);
+    for (const name of names) {
+      asked.add(name);
+      missing?.add(name);
+    }
     const last = this.#last.get(type);
-    if (this.#options.variant === "delta") this.#ask({ type, names });
+    if (this.#options.variant === "delta") this.#stream.write(this.#options.scanner.subscription(type, names));
     else this.#ask({ type, names: [...asked], nonce: last?.nonce ?? "", version: last?.version ?? "" });
   }
 
@@ -216,15 +226,16 @@ export class SimulatedProxy {
     const asked = this.#asked.get(type);
     const gone = names.filter((name) => asked?.delete(name));
     if (gone.length === 0) return;
-    for (const name of gone) this.#missing.delete(`${type} ${name}`);
-    if (this.#options.remember) this.#news.push({ type, version: "", nonce: "", resources: [], removed: gone });
+    for (const name of gone) this.#missing.get(type)?.delete(name);
+    if (this.#options.remember) {
+      this.#news.push({ type, version: "", nonce: "", resources: [], awaits: [], removed: gone });
+    }
     this.#ask({ type, gone });
   }
 
   /** Virtual hosts are asked for once, all of them; each route configuration waits for its own. */
-  #awaitHosts(routes: readonly Seen[]): void {
-    const prefixes = routes.flatMap(({ awaits }) => awaits);
-    for (const prefix of prefixes) this.#missing.add(`${typeUrls.virtualHost} ${prefix}`);
+  #awaitHosts(prefixes: readonly string[]): void {
+    for (const prefix of prefixes) this.#missing.get(typeUrls.virtualHost)?.add(prefix);
     if (prefixes.length === 0 || this.#asked.has(typeUrls.virtualHost)) return;
     this.#asked.set(typeUrls.virtualHost, new Set());
     this.#ask({ type: typeUrls.virtualHost });

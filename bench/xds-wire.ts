@@ -30,6 +30,8 @@ export interface Response {
   readonly version: string;
   readonly nonce: string;
   readonly resources: readonly Seen[];
+  /** What all of the resources await, each name once. */
+  readonly awaits: readonly string[];
   readonly removed: readonly string[];
 }
 
@@ -130,40 +132,91 @@ function seenOfResource(bytes: Uint8Array, known: Known): Seen {
   return seen;
 }
 
+/** A response before its resources are read. */
+interface Head extends Omit<Response, "resources" | "awaits"> {
+  /** Where each resource begins and ends, one after the other. */
+  readonly bounds: readonly number[];
+}
+
 /** Both responses: version = 1, resources = 2, type_url = 4, nonce = 5; delta alone: removed_resources = 6. */
-function scan(variant: Variant, bytes: Buffer, seen: Known): Response {
+function headOf(bytes: Buffer): Head {
   const reader = new BinaryReader(bytes);
   const texts: Record<number, string> = {};
-  const parts: Uint8Array[] = [];
   const removed: string[] = [];
+  const bounds: number[] = [];
   while (reader.pos < reader.len) {
     const [field, wire] = reader.tag();
     if (field === 1 || field === 4 || field === 5) texts[field] = reader.string();
-    else if (field === 2) parts.push(reader.bytes());
     else if (field === 6) removed.push(reader.string());
-    else reader.skip(wire);
+    else if (field === 2) {
+      const length = reader.uint32();
+      bounds.push(reader.pos, reader.pos + length);
+      reader.pos += length;
+    } else reader.skip(wire);
   }
-  const version = texts[1] ?? "";
-  const resources = parts.map((part) => (variant === "delta" ? seenOfResource(part, seen) : seenOfAny(part, version)));
-  return { type: texts[4] ?? "", version, nonce: texts[5] ?? "", resources, removed };
+  return { type: texts[4] ?? "", version: texts[1] ?? "", nonce: texts[5] ?? "", removed, bounds };
 }
 
-/** Scans responses, each of equal bytes once, and of others each resource of equal version once. */
+/** The resources of a response, and its bytes with their places. */
+interface Body {
+  readonly bytes: Buffer;
+  readonly bounds: readonly number[];
+  readonly resources: readonly Seen[];
+  readonly awaits: readonly string[];
+}
+
+const nobody: Body = { bytes: Buffer.alloc(0), bounds: [], resources: [], awaits: [] };
+
+/** Scans responses: a resource that stood at the same place of a response like it, as for most proxies, is not read again. */
 export class Scanner {
   readonly #variant: Variant;
   readonly #seen: Known = new Map();
-  #known: { readonly bytes: Buffer; readonly response: Response }[] = [];
+  /** The last response of each type and number of resources. */
+  readonly #last = new Map<string, Body>();
+  readonly #subscriptions = new WeakMap<readonly string[], Buffer>();
 
   constructor(variant: Variant) {
     this.#variant = variant;
   }
 
   scan(bytes: Buffer): Response {
-    const known = this.#known.find((each) => each.bytes.equals(bytes));
-    if (known) return known.response;
-    const response = scan(this.#variant, bytes, this.#seen);
-    this.#known = [{ bytes, response }, ...this.#known.slice(0, 15)];
-    return response;
+    const { bounds, ...head } = headOf(bytes);
+    const key = `${head.type} ${bounds.length}`;
+    const body = this.#bodyOf(bytes, bounds, this.#last.get(key) ?? nobody);
+    this.#last.set(key, body);
+    return { ...head, resources: body.resources, awaits: body.awaits };
+  }
+
+  /** The delta request for names. The same list is encoded once. */
+  subscription(type: string, names: readonly string[]): Buffer {
+    const known = this.#subscriptions.get(names) ?? encodeAsk("delta", { type, names });
+    this.#subscriptions.set(names, known);
+    return known;
+  }
+
+  #bodyOf(bytes: Buffer, bounds: readonly number[], like: Body): Body {
+    let other = 0;
+    let waiting = like.resources.length === 0;
+    const resources: Seen[] = [];
+    for (let at = 0; at < bounds.length; at += 2) {
+      const [from = 0, to = 0, start = 0, end = 0] = [bounds[at], bounds[at + 1], like.bounds[at], like.bounds[at + 1]];
+      const known = like.resources[at / 2];
+      if (known && to - from === end - start && bytes.compare(like.bytes, start, end, from, to) === 0) {
+        resources.push(known);
+        continue;
+      }
+      const seen = this.#seenOf(bytes.subarray(from, to));
+      resources.push(seen);
+      other += 1;
+      waiting ||= seen.awaits.join() !== known?.awaits.join();
+    }
+    if (other === 0 && like !== nobody) return like;
+    const awaits = waiting ? [...new Set(resources.flatMap((each) => each.awaits))] : like.awaits;
+    return { bytes, bounds, resources, awaits };
+  }
+
+  #seenOf(part: Uint8Array): Seen {
+    return this.#variant === "delta" ? seenOfResource(part, this.#seen) : seenOfAny(part, "");
   }
 }
 
