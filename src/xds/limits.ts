@@ -82,7 +82,7 @@ export const defaultLimits: XdsLimits = {
   twinMs: 20 * 60_000,
   introductionMs: 30_000,
   namesPerType: 100_000,
-  unknownNamesPerType: 10_000,
+  unknownNamesPerType: 20_000,
   nameLength: 2048,
   nameCharactersPerType: 8 * mebibyte,
   requestBytes: 32 * mebibyte,

@@ -3,7 +3,7 @@ import type { Logger } from "#base/logger.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
 import { tooManyUnknown } from "./misconduct.ts";
-import { type NameSet, NameSets } from "./names.ts";
+import { NameSets } from "./names.ts";
 import { Part, type PartUser } from "./part.ts";
 import type { ResourceSource, ScopeKey } from "./port.ts";
 import { Scope } from "./scope.ts";
@@ -53,17 +53,13 @@ export class ScopeStore implements Disposable {
     return this.#grownAt;
   }
 
-  /**
-   * The view for a type, scopes and subscription, held until `release` with the same user.
-   * @throws Misconduct when there is nothing for too many of the names.
-   */
+  /** The view for a type, scopes and subscription, held until `release` with the same user. */
   hold(type: TypeUrl, scopes: readonly ScopeKey[], subscription: Subscription, user: PartUser): View {
     const seen = subscription.wildcard ? { wildcard: true, names: this.sets.empty } : subscription;
     const key = identityOf(type, scopes, seen);
     let view = this.#views.get(key);
     if (!view) {
       this.#made += 1;
-      if (seen.names.size > this.#options.unknownNames) this.#checkKnown(scopes, seen.names);
       const parts = scopes.map((scope) => this.#part(scope, seen));
       view = new View(this.#made, key, type, parts, seen, this.#age);
       this.#views.set(key, view);
@@ -95,10 +91,15 @@ export class ScopeStore implements Disposable {
     this.#views.clear();
   }
 
-  /** Looking for what is not there costs memory and time for each name: it ends before that is much. */
-  #checkKnown(keys: readonly ScopeKey[], names: NameSet): void {
-    const scopes = keys.map((key) => this.#scope(key, false));
+  /**
+   * Checks that there is something for most of what a client asks for by name. Looking for what is not there costs memory
+   * and time for each name: it ends before that is much.
+   * @throws Misconduct when there is nothing for too many of the names.
+   */
+  checkKnown(keys: readonly ScopeKey[], { wildcard, names }: Subscription): void {
     const most = this.#options.unknownNames;
+    if (wildcard || names.size <= most) return;
+    const scopes = keys.map((key) => this.#scope(key, false));
     const all = [...names];
     let looked = 0;
     let unknown = 0;

@@ -160,9 +160,14 @@ export class Watch implements PartUser {
     this.#aim();
   }
 
-  /** Takes in what a request asks for. `base` is what the client told that it holds, on its first request. */
+  /**
+   * Takes in what a request asks for. `base` is what the client told that it holds, on its first request.
+   * @throws Misconduct when there is nothing for too much of it.
+   */
   ask(asked: Asked, base: Base = nothing): void {
-    const { sets } = this.#context.pushes;
+    const { sets, store } = this.#context.pushes;
+    // Not when scopes change: what was there is asked for until the client has learned that it is no more.
+    if (asked.subscription.names !== this.#subscription?.names) store.checkKnown(this.#scopes, asked.subscription);
     const first = this.#subscription === undefined;
     this.#subscription = asked.subscription;
     this.#forgetUnasked(asked.subscription);

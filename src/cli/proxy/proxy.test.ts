@@ -2,6 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { createAuthority } from "#base/testing/certificate.ts";
 import { bootstrapOf, clustersOf, listenersOf, routesOf } from "./dump.ts";
+import { findingText, type ProxyFindingObject } from "./findings.ts";
 import { type ProxyObject, proxyNamed } from "./proxies.ts";
 import { secretsOf, secretTable } from "./secrets.ts";
 import { statusData, statusTable } from "./status.ts";
@@ -45,6 +46,21 @@ describe("proxy-status", () => {
         "page-1.shop refuses LDS: no such filter",
         "",
       ].join("\n"),
+    );
+  });
+
+  test("what proxies did that they should not, with how often and when last", () => {
+    const spec = { pod: "page-1", cluster: "east", node: "x", code: "ProxyFloods", message: "Proxy page-1 floods." };
+    const metadata = { name: "page-1.east.proxy-floods", namespace: "shop" } as ProxyFindingObject["metadata"];
+    const of = (count: number): ProxyFindingObject => ({
+      apiVersion: "status.mesh.weft.dev/v1alpha1",
+      kind: "ProxyFinding",
+      metadata,
+      spec,
+      status: { since, last: since, count },
+    });
+    expect(findingText([of(1), of(7)], now)).toBe(
+      "ProxyFloods: Proxy page-1 floods. (once, last 90s ago)\nProxyFloods: Proxy page-1 floods. (7 times, last 90s ago)\n",
     );
   });
 
