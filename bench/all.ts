@@ -11,6 +11,7 @@ const benchmarks: Readonly<Record<string, readonly (readonly string[])[]>> = {
   engine: [[]],
   translate: [[]],
   xds: [["--changes", "3"]],
+  storm: [[]],
   envoy: [[]],
 };
 

@@ -44,6 +44,24 @@ export function treeUse(pid: number): TreeUse {
   };
 }
 
+/** Use of one process of a tree. */
+export interface ProcessUse {
+  /** What Weft's command line calls it, such as `discovery`. */
+  readonly name: string;
+  readonly cpuMs: number;
+  readonly residentBytes: number;
+}
+
+/** What each process of a tree has used so far. */
+export function processesOf(pid: number): readonly ProcessUse[] {
+  return treeOf(pid).map((each) => {
+    const args = readFileSync(`/proc/${each}/cmdline`, "utf8").split("\0");
+    const name = args[args.findIndex((arg) => arg.endsWith(".ts")) + 1] ?? "";
+    const residentBytes = statusBytes(readFileSync(`/proc/${each}/status`, "utf8"), "VmRSS");
+    return { name, cpuMs: cpuMsOf(each), residentBytes };
+  });
+}
+
 /** Counts peaks of memory from now on. */
 export function resetPeak(pid: number): void {
   for (const each of treeOf(pid)) writeFileSync(`/proc/${each}/clear_refs`, "5");

@@ -45,12 +45,18 @@ export interface ClientOptions {
   readonly remember: boolean;
   /** Keep responses as they came. */
   readonly record: boolean;
+  /** Goes on where this one ended, as an Envoy that connects again: it tells which versions it holds. Delta alone. */
+  readonly after?: SimulatedProxy;
+  /** Bytes of the stream's window; Envoy's own unless told. */
+  readonly windowBytes?: number;
+  /** Called with each response before it is taken in. */
+  readonly onResponse?: (response: Response) => void;
   readonly onSynced: () => void;
   readonly onEnd: (reason: string) => void;
 }
 
-/** The serialized node of the proxy with a number: the workload of the service with that number, as Istio's agent names it. */
-export function simulatedNode(index: number, namespaces: number): Uint8Array {
+/** The node of the proxy with a number: the workload of the service with that number, as Istio's agent names it. */
+export function simulatedNodeInfo(index: number, namespaces: number) {
   const namespace = `ns-${index % namespaces}`;
   const address = `10.20.${Math.floor(index / 250)}.${(index % 250) + 1}`;
   const metadata = {
@@ -64,16 +70,17 @@ export function simulatedNode(index: number, namespaces: number): Uint8Array {
     GENERATOR: "",
   };
   const id = `sidecar~${address}~svc-${index}-0.${namespace}~${namespace}.svc.cluster.local`;
+  return { id, cluster: `svc-${index}.${namespace}`, metadata, locality: { region: "", zone: "", subzone: "" } };
+}
+
+/** The same, serialized, of an Envoy 1.40. */
+export function simulatedNode(index: number, namespaces: number): Uint8Array {
+  const { id, cluster, metadata } = simulatedNodeInfo(index, namespaces);
   const version = { version: { majorNumber: 1, minorNumber: 40, patch: 0 } };
+  const userAgentVersionType = { case: "userAgentBuildVersion", value: version } as const;
   return toBinary(
     NodeSchema,
-    create(NodeSchema, {
-      id,
-      cluster: `svc-${index}.${namespace}`,
-      metadata,
-      userAgentName: "envoy",
-      userAgentVersionType: { case: "userAgentBuildVersion", value: version },
-    }),
+    create(NodeSchema, { id, cluster, metadata, userAgentName: "envoy", userAgentVersionType }),
   );
 }
 
@@ -114,14 +121,37 @@ export class SimulatedProxy {
     const client = new AdsClient(options.address, credentials.createInsecure(), {
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_receive_message_length": -1,
-      "grpc-node.flow_control_window": windowBytes,
+      "grpc-node.flow_control_window": options.windowBytes ?? windowBytes,
     });
     this.#client = client;
     this.#stream = (client[options.variant] as unknown as Open).call(client);
     this.#stream.on("data", (bytes: Buffer) => this.#take(bytes));
     this.#stream.on("error", (error) => this.#ended(error.message));
     this.#stream.on("end", () => this.#ended("the server ended it"));
-    this.#ask({ type: typeUrls.cluster, node: options.node });
+    if (options.after) this.#goOn(options.after, options.node);
+    else this.#ask({ type: typeUrls.cluster, node: options.node });
+  }
+
+  /** Reads nothing more, and so acknowledges nothing. */
+  stall(): void {
+    this.#stream.pause();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  /** Asks for everything that another one held, and tells which versions these are. */
+  #goOn(before: SimulatedProxy, node: Uint8Array): void {
+    this.#synced = true;
+    for (const type of order) {
+      const versions = before.held.get(type) ?? new Map<string, string>();
+      this.#held.set(type, new Map(versions));
+      const names = before.#asked.get(type) ?? new Set();
+      this.#asked.set(type, new Set(names));
+      this.#ask({ type, names: [...names], versions, ...(type === typeUrls.cluster && { node }) });
+    }
   }
 
   /** Versions of the resources held, by type and name; empty unless they are remembered. */
@@ -150,6 +180,7 @@ export class SimulatedProxy {
     counts.responses += 1;
     const response = scanner.scan(bytes);
     this.#last.set(response.type, response);
+    this.#options.onResponse?.(response);
     if (remember && this.#news.push(response) > newsKept) void this.held;
     if (record) this.recorded.push({ type: response.type, bytes });
     const waited = this.#waits();

@@ -228,6 +228,8 @@ export interface Ask {
   /** Names newly asked for (delta), or all of them (state of the world). */
   readonly names?: readonly string[];
   readonly gone?: readonly string[];
+  /** Versions of what is held from before, by name: `initial_resource_versions` of the delta variant. */
+  readonly versions?: ReadonlyMap<string, string>;
   readonly nonce?: string;
   readonly version?: string;
 }
@@ -243,6 +245,10 @@ export function encodeAsk(variant: Variant, ask: Ask): Buffer {
     text(2, ask.type);
     for (const name of ask.names ?? []) text(3, name);
     for (const name of ask.gone ?? []) text(4, name);
+    for (const [name, version] of ask.versions ?? []) {
+      writer.tag(5, WireType.LengthDelimited).fork();
+      writer.tag(1, WireType.LengthDelimited).string(name).tag(2, WireType.LengthDelimited).string(version).join();
+    }
     text(6, ask.nonce);
   } else {
     text(1, ask.version);
