@@ -12,6 +12,7 @@ const benchmarks: Readonly<Record<string, readonly (readonly string[])[]>> = {
   translate: [[]],
   xds: [["--changes", "3"]],
   storm: [[]],
+  growth: [[]],
   envoy: [[]],
 };
 

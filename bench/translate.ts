@@ -37,6 +37,7 @@ const translations = [
 
 /** What one change cost. */
 type Row = {
+  readonly services: number;
   readonly proxies: number;
   readonly classes: number;
   readonly sidecars: boolean;
@@ -47,7 +48,6 @@ type Row = {
   readonly milliseconds: number;
 };
 
-const services = 1000;
 const namespaces = 20;
 
 function totals({ engine }: TestMesh): { readonly translations: number; readonly queries: number } {
@@ -66,7 +66,7 @@ function changes(scale: Scale): readonly (readonly [string, (generation: number)
 }
 
 function measure(scale: Scale, proxies: number): readonly Row[] {
-  progress(`translate: ${proxies} proxies, ${scale.sidecars} namespaces behind a Sidecar`);
+  progress(`translate: ${scale.services} services, ${proxies} proxies, ${scale.sidecars} namespaces behind a Sidecar`);
   const mesh = scaleMesh(scale);
   const made = changes(scale);
   // Once before, so that what is measured is a change and not an object's first appearance.
@@ -84,6 +84,7 @@ function measure(scale: Scale, proxies: number): readonly Row[] {
     const milliseconds = performance.now() - start;
     const after = totals(mesh);
     return {
+      services: scale.services,
       proxies,
       classes: classes.size,
       sidecars: scale.sidecars > 0,
@@ -95,13 +96,17 @@ function measure(scale: Scale, proxies: number): readonly Row[] {
   });
 }
 
-const rows = [0, namespaces / 2].flatMap((sidecars) =>
-  [1, 100, 1000].flatMap((proxies) => measure({ services, namespaces, sidecars }, proxies)),
-);
+const rows = [
+  ...[0, namespaces / 2].flatMap((sidecars) =>
+    [1, 100, 1000].flatMap((proxies) => measure({ services: 1000, namespaces, sidecars }, proxies)),
+  ),
+  // What ten thousand proxies hold of a thousand services is too much to look at in one process.
+  ...[1000, 10_000].flatMap((proxies) => measure({ services: 100, namespaces, sidecars: 0 }, proxies)),
+];
 
 printFigures(
   "translate",
-  `Translations for one change: ${services} services in ${namespaces} namespaces, half of them behind a Sidecar where it says so`,
-  { services, namespaces },
+  `Translations for one change, of services in ${namespaces} namespaces, half of them behind a Sidecar where it says so`,
+  { namespaces },
   rows,
 );
