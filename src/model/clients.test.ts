@@ -96,6 +96,24 @@ spec: { hosts: [secret.example.com], exportTo: [shop], ports: [] }`;
   });
 });
 
+it("DestinationRules of the root namespace hold for a namespace that they are exported to by its name", () => {
+  const { clients, rules } = modelOf(`${mesh}
+---
+kind: DestinationRule
+metadata: { name: all, namespace: istio-system }
+spec: { host: "*.cluster.local", exportTo: [shop], trafficPolicy: {} }`);
+  const rulesOf = (namespace: string): readonly string[] => {
+    const client = clients.sidecarClient({ namespace, labels: {} });
+    return clients.buckets
+      .get(client)
+      .flatMap((bucket) =>
+        rules.ruleKeys({ viewer: bucketViewer(bucket), service: clients.servicesIn.get(bucket)[0]! }),
+      );
+  };
+  expect(rulesOf("shop")).toEqual(["istio-system/all", "istio-system/all"]);
+  expect(rulesOf("bank")).toEqual([]);
+});
+
 it("DestinationRules hold for ServiceEntries that go by the name of a service in another namespace", () => {
   const { clients, rules } = modelOf(`
 kind: ServiceEntry

@@ -144,7 +144,8 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     const owners = ownValue(exporters.get(only), namespace) ?? [];
     // What is shown to this namespace alone may win over a service of the same host elsewhere.
     const contested = [namespace, ...owners].flatMap((owner) => rivals.get(owner));
-    return [...new Set([...owners, ...contested, ...rules.targets.get(namespace)])].toSorted();
+    const targets = [...rules.targets.get(namespace), ...rules.fromRoot.get(namespace)];
+    return [...new Set([...owners, ...contested, ...targets])].toSorted();
   });
 
   /** Who looks at the services of a namespace: the client itself only where they are special to it. */

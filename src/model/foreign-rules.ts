@@ -4,7 +4,7 @@ import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { Viewer } from "./client.ts";
-import { exportsOf } from "./exports.ts";
+import { exportsOf, namedExports } from "./exports.ts";
 import { parseServiceHost, resolveHost } from "./hosts.ts";
 import { labelsMatch } from "./labels.ts";
 import type { Config } from "./rows.ts";
@@ -31,6 +31,8 @@ export interface ForeignRules {
   readonly exports: Query<string, readonly string[]>;
   /** Namespaces whose hosts the rules of a namespace change for its own proxies, whatever labels these have. */
   readonly targets: Query<string, readonly string[]>;
+  /** Namespaces whose hosts the root namespace's rules change for a namespace that they are exported to by its name. */
+  readonly fromRoot: Query<string, readonly string[]>;
   /** Keys of the rules of a namespace that choose a workload by its labels, sorted. */
   readonly choosing: (namespace: string, labels: StringMap) => readonly string[];
   /** Those rules of a viewer that are for its workloads only and change hosts of a namespace. */
@@ -101,6 +103,16 @@ export function foreignRuleQueries(engine: Engine, tables: Tables, services: Ser
     return [...new Set(special.flatMap((rule) => confinedTo(hostOf(rule))))].toSorted();
   });
 
+  const fromRoot = engine.stringQuery("root-rules-for", (namespace): readonly string[] => {
+    const { rootNamespace: root, defaultDestinationRuleExportTo: otherwise } = services.mesh.get(only);
+    const shown = byNamespace
+      .rows(root)
+      .filter(
+        (row) => !selectorOf(row) && namedExports(exportsOf(row.spec.exportTo, otherwise), root).includes(namespace),
+      );
+    return [...new Set(shown.flatMap((rule) => confinedTo(hostOf(rule))))].toSorted();
+  });
+
   const choosers = engine.stringQuery("choosing-rules", (namespace): readonly ChoosingRule[] =>
     byNamespace
       .rows(namespace)
@@ -114,6 +126,7 @@ export function foreignRuleQueries(engine: Engine, tables: Tables, services: Ser
   return {
     exports,
     targets,
+    fromRoot,
     choosing: (namespace, labels) =>
       choosers
         .get(namespace)
