@@ -13,18 +13,17 @@ import type { Audience } from "#sources/feed.ts";
 import { Intake } from "#sources/intake.ts";
 import { followMesh, istioKinds } from "#sources/mesh.ts";
 import { ClusterStatusWriter } from "#status/cluster.ts";
-import { MeshStatusWriter } from "#status/mesh.ts";
+import { MeshStatusWriter, type ProxyCounts } from "#status/mesh.ts";
 import { ProxyEventWriter } from "#status/proxy-events.ts";
-import type { ProxyCounts } from "#status/mesh.ts";
 import type { Holders } from "#status/conditions.ts";
 import { StatusWriter } from "#status/writer.ts";
 import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#xds/listen.ts";
+import type { ProxyStandings } from "#xds/port.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { DemandLedger } from "./demand.ts";
 import { ProxyApi } from "./proxy-api.ts";
 import { proxyEvent } from "./proxy-finding.ts";
-import { proxyCounts } from "./proxy-object.ts";
 import { Verdicts } from "./verdicts.ts";
 
 /** What a control plane is told. */
@@ -61,7 +60,12 @@ async function synced(
   await Promise.race([Promise.all(states), limit]);
 }
 
-function holders({ connected, inSync }: ProxyCounts): Holders {
+/** How many proxies there are findings about. */
+function misbehaving(xds: XdsServer): number {
+  return new Set(xds.findings().map(({ node }) => node)).size;
+}
+
+function holders({ connected, inSync }: ProxyStandings): Holders {
   return { connected, holding: inSync };
 }
 
@@ -106,7 +110,7 @@ export async function runDiscovery(
   let serving: XdsServer | undefined;
   using intake = new Intake({ engine, clock, logger, busy: () => serving?.busy === true });
   const sourceContext = { intake, clock, logger };
-  const proxies = (): ProxyCounts => proxyCounts(xds.proxies(), xds.findings());
+  const proxies = (): ProxyCounts => ({ ...xds.standings(), misbehaving: misbehaving(xds) });
   const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
   const took = (state: MeshConfigState): void => meshStatus.took(state);
   const mesh = followMesh(client, model, options.mesh, { ...sourceContext, audience, took }, signal);
@@ -139,7 +143,7 @@ export async function runDiscovery(
     clusterStatus.run(signal),
     meshStatus.run(signal),
     events.run(signal),
-    statuses.run(() => holders(proxies()), signal),
+    statuses.run(() => holders(xds.standings()), signal),
     addresses.run(signal),
     keeper.run(signal),
   ]);

@@ -1,6 +1,5 @@
 import { readable } from "#base/readable.ts";
 import { typeUrls } from "#proto/encoded.ts";
-import type { ProxyCounts } from "#status/mesh.ts";
 import type { ProxyFinding, ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
 import { tableOf, type TableColumn } from "./table.ts";
 
@@ -122,17 +121,6 @@ export function proxyObject(proxy: ProxyStatus, findings: readonly ProxyFinding[
       types: Object.fromEntries(types.map(([url, state]) => [shortTypes[url] ?? url, typeObject(state)])),
       ...(findings.length > 0 && { findings: findings.map(findingMember) }),
     },
-  };
-}
-
-/** How proxies stand, in numbers. */
-export function proxyCounts(proxies: readonly ProxyStatus[], findings: readonly ProxyFinding[]): ProxyCounts {
-  const states = proxies.map(({ types }) => Object.values(types).map(({ state }) => state));
-  return {
-    connected: states.length,
-    inSync: states.filter((types) => types.every((state) => state === "SYNCED" || state === "NEVER")).length,
-    refusing: states.filter((types) => types.includes("NACKED")).length,
-    misbehaving: new Set(findings.map(({ node }) => node)).size,
   };
 }
 

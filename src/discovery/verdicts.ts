@@ -37,7 +37,7 @@ function refusalsOf(proxies: ProxyStatusSource, translator: Translator): Readonl
       byObject.set(key, messages);
     }
   };
-  for (const { node, types } of proxies.proxies()) {
+  for (const { node, types } of proxies.refusing()) {
     for (const [type, { refused }] of Object.entries(types)) {
       for (const name of refused?.resources ?? []) blame(node, type as TypeUrl, name, refused?.message ?? "");
     }

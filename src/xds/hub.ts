@@ -13,7 +13,7 @@ import { Encoder, type Variant } from "./message.ts";
 import { lastingTwins } from "./misconduct.ts";
 import { OwedStore } from "./owed.ts";
 import type { Part } from "./part.ts";
-import type { Demand, ProxyFinding, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
+import type { Demand, ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
 import { TurnQueue } from "./schedule.ts";
 import { Session, type SessionContext, type Transport } from "./session.ts";
@@ -105,12 +105,17 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   }
 
   proxies(): readonly ProxyStatus[] {
-    const byId = new Map<string, ProxyStatus>();
-    for (const session of this.#sessions) {
-      const status = session.status();
-      if (status) byId.set(status.node.id, status);
-    }
-    return [...byId.values()].toSorted((a, b) => (a.node.id < b.node.id ? -1 : 1));
+    return statusesOf(this.#latest());
+  }
+
+  refusing(): readonly ProxyStatus[] {
+    return statusesOf(this.#latest().filter((session) => session.standing() === "NACKED"));
+  }
+
+  standings(): ProxyStandings {
+    const standings = this.#latest().map((session) => session.standing());
+    const count = (wanted: string): number => standings.filter((standing) => standing === wanted).length;
+    return { connected: standings.length, inSync: count("SYNCED"), refusing: count("NACKED") };
   }
 
   findings(): readonly ProxyFinding[] {
@@ -195,6 +200,13 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     };
   }
 
+  /** The newest stream of each proxy that has said who it is. */
+  #latest(): readonly Session[] {
+    const byId = new Map<string, Session>();
+    for (const session of this.#sessions) if (session.node) byId.set(session.node.id, session);
+    return [...byId.values()];
+  }
+
   /** Streams of one proxy that have lasted side by side for longer than a hot restart takes. */
   #noteTwins(): void {
     const since = this.#options.clock.now() - this.limits.twinMs;
@@ -215,6 +227,11 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     for (const part of this.#dirty) for (const user of part.users()) user.due();
     this.#dirty.clear();
   }
+}
+
+function statusesOf(sessions: readonly Session[]): readonly ProxyStatus[] {
+  const statuses = sessions.flatMap((session) => session.status() ?? []);
+  return statuses.toSorted((a, b) => (a.node.id < b.node.id ? -1 : 1));
 }
 
 /** Milliseconds below which it is not worth to wait. */

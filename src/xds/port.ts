@@ -122,10 +122,23 @@ export interface ProxyStatus {
   readonly types: Readonly<Partial<Record<TypeUrl, TypeState>>>;
 }
 
+/** How connected proxies stand, in numbers. */
+export interface ProxyStandings {
+  readonly connected: number;
+  /** Those that have acknowledged the newest of every type. */
+  readonly inSync: number;
+  /** Those that refuse something. */
+  readonly refusing: number;
+}
+
 /** What the server tells of its proxies. */
 export interface ProxyStatusSource {
   /** Every connected proxy, by node id. */
   proxies(): readonly ProxyStatus[];
+  /** Those that refuse something, by node id. */
+  refusing(): readonly ProxyStatus[];
+  /** How many stand how: cheap enough to be asked for while thousands connect. */
+  standings(): ProxyStandings;
   /** What proxies did that they should not, also such as are not connected any more. */
   findings(): readonly ProxyFinding[];
   /** Calls back when a proxy connects, leaves, refuses something or stops refusing it, or a finding comes or goes; coalesced. */

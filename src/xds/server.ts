@@ -7,7 +7,7 @@ import { Intake } from "./intake.ts";
 import { Keepalive } from "./keepalive.ts";
 import { listenOn, type ListenAddress } from "./listen.ts";
 import type { Variant } from "./message.ts";
-import type { ProxyFinding, ProxyStatus, ProxyStatusSource } from "./port.ts";
+import type { ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource } from "./port.ts";
 import { RequestReader } from "./request.ts";
 import { adsService } from "#proto/ads.ts";
 
@@ -89,6 +89,14 @@ class AdsServer implements XdsServer {
 
   proxies(): readonly ProxyStatus[] {
     return this.#hub.proxies();
+  }
+
+  refusing(): readonly ProxyStatus[] {
+    return this.#hub.refusing();
+  }
+
+  standings(): ProxyStandings {
+    return this.#hub.standings();
   }
 
   findings(): readonly ProxyFinding[] {

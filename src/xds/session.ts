@@ -208,6 +208,17 @@ export class Session {
     return { node: this.#node, connectedAt: this.connectedAt, types: Object.fromEntries(states) };
   }
 
+  /** How the proxy stands with all types together: `NACKED` where it refuses something, `STALE` where it lacks something. */
+  standing(): "SYNCED" | "STALE" | "NACKED" {
+    let worst: "SYNCED" | "STALE" = "SYNCED";
+    for (const watch of this.#watches.values()) {
+      const { standing } = watch;
+      if (standing === "NACKED") return standing;
+      if (standing === "STALE") worst = standing;
+    }
+    return worst;
+  }
+
   /** Ends the stream and lets go of everything. */
   end(reason?: WeftError): void {
     if (this.#ended) return;

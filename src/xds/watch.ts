@@ -270,13 +270,14 @@ export class Watch implements PartUser {
 
   /** Remembers since when the state is what it is. */
   #enterState(): void {
-    const state = this.#standing();
+    const state = this.standing;
     if (state === this.#state) return;
     this.#state = state;
     this.#since = this.#context.now();
   }
 
-  #standing(): TypeState["state"] {
+  /** How the type stands, without the rest. */
+  get standing(): TypeState["state"] {
     if (!this.#subscription) return "NEVER";
     if (this.#refusals.size > 0) return "NACKED";
     return this.outstanding || this.behind || this.keeping ? "STALE" : "SYNCED";
