@@ -50,7 +50,7 @@ export class Recomputed {
   /** What the simulated proxy with a number must hold. */
   holdings(number: number): Holdings {
     const node = simulatedNodeInfo(number, this.#namespaces);
-    const all = classResources(this.#translator, this.#translator.classOf(node, "apart"));
+    const all = classResources(this.#translator, this.#translator.classOf(node, "asked"));
     const versions = (type: (typeof shown)[number]): ReadonlyMap<string, string> =>
       new Map([...all[type]].map(([name, { version }]) => [name, version]));
     return new Map(shown.map((type) => [typeUrls[type], versions(type)]));
