@@ -1,24 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import { credentials, makeClientConstructor, type ClientDuplexStream } from "@grpc/grpc-js";
 import { typeUrls } from "#proto/encoded.ts";
 import { NodeSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import { AdsStream } from "./ads-stream.ts";
 import { encodeAsk, type Ask, type Response, type Scanner, type Variant } from "./xds-wire.ts";
-
-const same = (bytes: Buffer): Buffer => bytes;
-const method = (name: string) => ({
-  path: `/envoy.service.discovery.v3.AggregatedDiscoveryService/${name}`,
-  requestStream: true,
-  responseStream: true,
-  requestSerialize: same,
-  requestDeserialize: same,
-  responseSerialize: same,
-  responseDeserialize: same,
-});
-const AdsClient = makeClientConstructor(
-  { delta: method("DeltaAggregatedResources"), sotw: method("StreamAggregatedResources") },
-  "ads",
-);
-type Open = () => ClientDuplexStream<Buffer, Buffer>;
 
 /** Envoy's own default window of a stream. */
 const windowBytes = 16 * 1024 * 1024;
@@ -105,8 +89,7 @@ export class SimulatedProxy {
   /** Responses that `#held` does not have yet: putting them together waits until somebody asks. */
   readonly #news: Response[] = [];
   readonly #options: ClientOptions;
-  readonly #stream: ClientDuplexStream<Buffer, Buffer>;
-  readonly #client: { close(): void };
+  readonly #stream: AdsStream;
   readonly #asked = new Map<string, Set<string>>();
   /** Names of routes by the listeners that need them. */
   readonly #routes = new Map<string, readonly string[]>();
@@ -118,16 +101,14 @@ export class SimulatedProxy {
 
   constructor(options: ClientOptions) {
     this.#options = options;
-    const client = new AdsClient(options.address, credentials.createInsecure(), {
-      "grpc.use_local_subchannel_pool": 1,
-      "grpc.max_receive_message_length": -1,
-      "grpc-node.flow_control_window": options.windowBytes ?? windowBytes,
+    const { address, variant } = options;
+    this.#stream = new AdsStream({
+      address,
+      variant,
+      windowBytes: options.windowBytes ?? windowBytes,
+      onMessage: (bytes) => this.#take(bytes),
+      onEnd: (reason) => this.#ended(reason),
     });
-    this.#client = client;
-    this.#stream = (client[options.variant] as unknown as Open).call(client);
-    this.#stream.on("data", (bytes: Buffer) => this.#take(bytes));
-    this.#stream.on("error", (error) => this.#ended(error.message));
-    this.#stream.on("end", () => this.#ended("the server ended it"));
     if (options.after) this.#goOn(options.after, options.node);
     else this.#ask({ type: typeUrls.cluster, node: options.node });
   }
@@ -163,8 +144,7 @@ export class SimulatedProxy {
   /** Ends the stream. */
   close(): void {
     this.#closed = true;
-    this.#stream.cancel();
-    this.#client.close();
+    this.#stream.close();
   }
 
   #ended(reason: string): void {
