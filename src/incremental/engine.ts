@@ -153,10 +153,7 @@ export class Engine implements Graph {
   track(node: Node): void {
     const active = this.#stack.at(-1);
     if (active) active.reads.add(node);
-  }
-
-  unread(node: Node): void {
-    this.#unread.add(node);
+    else if (node.observers === 0 && node.dependents.size === 0) this.#unread.add(node);
   }
 
   circle(node: Derived): Error {

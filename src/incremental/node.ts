@@ -35,14 +35,12 @@ export interface Graph {
   readonly floor: number;
   /** Whether a query runs now, so that reads are recorded. */
   readonly tracking: boolean;
-  /** Records that the query that runs now (if any) read this node. */
+  /** Records that the query that runs now read this node, or else that somebody did who may not read it again. */
   track(node: Node): void;
   /** The node has another value. */
   changed(node: Node): void;
   /** A query is looked at, to see whether what it read changed. */
   visited(): void;
-  /** Says that nobody may be reading this node any more. */
-  unread(node: Node): void;
   /** Runs a query's function with its reads recorded. */
   run<V>(node: Derived, name: string, compute: () => V): V;
   /** What a query throws that is read while it is busy. */

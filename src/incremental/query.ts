@@ -138,7 +138,6 @@ export class Query<A, V> {
     if (!node) {
       node = new QueryNode(this.#graph, this.#options, this.#memo, arg, key);
       this.#memo.set(key, node);
-      this.#graph.unread(node);
     }
     return node;
   }
