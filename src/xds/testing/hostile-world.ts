@@ -25,7 +25,7 @@ function bytesInUse(): number {
 }
 
 /** Milliseconds that a finding lasts in these tests. */
-export const findingMs = 2000;
+const findingMs = 2000;
 
 /** How large each cluster's name is, and how many there are: a first response of a megabyte. */
 const nameLength = 200;
