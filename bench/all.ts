@@ -14,6 +14,7 @@ const benchmarks: Readonly<Record<string, readonly (readonly string[])[]>> = {
   storm: [[]],
   growth: [[]],
   envoy: [[]],
+  "on-demand": [[]],
 };
 
 /** Runs one and passes on what it prints. Returns its last line. */

@@ -13,6 +13,8 @@ export type DriverRequest =
       readonly id: string;
       readonly metadata: Readonly<Record<string, unknown>>;
     }
+  /** Asks Envoy's admin interface. */
+  | { readonly kind: "admin"; readonly path: string }
   /** Asks for a host on port 80 again and again until the answer's body is this one. */
   | { readonly kind: "until"; readonly host: string; readonly body: string };
 
@@ -21,6 +23,7 @@ export type DriverAnswer =
   | { readonly kind: "started" }
   /** When the first answer with that body had come; how many requests were answered, and how many not with 200. */
   | { readonly kind: "seen"; readonly at: string; readonly requests: number; readonly failed: number }
+  | { readonly kind: "told"; readonly text: string }
   | { readonly kind: "failed"; readonly reason: string };
 
 const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -67,6 +70,7 @@ async function until(host: string, body: string): Promise<DriverAnswer> {
 const answer = (message: DriverAnswer): void => void process.send?.(message);
 let envoy: TestEnvoy | undefined;
 async function take(request: DriverRequest): Promise<DriverAnswer> {
+  if (request.kind === "admin") return { kind: "told", text: (await envoy?.admin(request.path)) ?? "" };
   if (request.kind === "until") return await until(request.host, request.body);
   const { socketPath, ...options } = request;
   envoy = await TestEnvoy.start({ ...options, ads: { socketPath } });

@@ -62,6 +62,13 @@ export function processesOf(pid: number): readonly ProcessUse[] {
   });
 }
 
+/** Bytes resident of those processes of a tree that run a program. */
+export function programBytes(pid: number, program: string): number {
+  const running = treeOf(pid).filter((each) => readFileSync(`/proc/${each}/comm`, "utf8").trim() === program);
+  const bytes = running.map((each) => statusBytes(readFileSync(`/proc/${each}/status`, "utf8"), "VmRSS"));
+  return bytes.reduce((sum, each) => sum + each, 0);
+}
+
 /** Counts peaks of memory from now on. */
 export function resetPeak(pid: number): void {
   for (const each of treeOf(pid)) writeFileSync(`/proc/${each}/clear_refs`, "5");
