@@ -126,6 +126,7 @@ export async function runDiscovery(
   await using _api = await ProxyApi.listen({
     socketPath: options.statusSocket,
     proxies: xds,
+    held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
     clusterClient: (name) => members.client(name),
     clock,
     metrics: () => ({ ...xds.figures() }),

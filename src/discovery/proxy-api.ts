@@ -4,14 +4,16 @@ import type { Clock } from "#base/clock.ts";
 import { formatAge } from "#base/duration.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
-import type { ProxyStatusSource } from "#xds/port.ts";
+import type { ProxyStatus, ProxyStatusSource } from "#xds/port.ts";
 import { type ProxyFindingObject, proxyFindingObject, proxyFindingTable } from "./proxy-finding.ts";
-import { type ProxyObject, proxyGroup, proxyObject, proxyTable, proxyVersion } from "./proxy-object.ts";
+import { type HeldBy, type ProxyObject, proxyGroup, proxyObject, proxyTable, proxyVersion } from "./proxy-object.ts";
 
 /** What the API of proxies is made of. */
 export interface ProxyApiOptions {
   readonly socketPath: string;
   readonly proxies: ProxyStatusSource;
+  /** What a proxy holds. */
+  readonly held: (proxy: ProxyStatus) => HeldBy;
   /** The API of a member cluster, through which its Pods are reached. */
   readonly clusterClient: (cluster: string) => Client | undefined;
   readonly clock: Clock;
@@ -134,9 +136,9 @@ export class ProxyApi implements AsyncDisposable {
   }
 
   #proxies(): readonly ProxyObject[] {
-    const { proxies } = this.#options;
+    const { proxies, held } = this.#options;
     const findings = Map.groupBy(proxies.findings(), ({ node }) => node);
-    return proxies.proxies().map((proxy) => proxyObject(proxy, findings.get(proxy.node.id)));
+    return proxies.proxies().map((proxy) => proxyObject(proxy, held(proxy), findings.get(proxy.node.id)));
   }
 
   #findings(): readonly ProxyFindingObject[] {

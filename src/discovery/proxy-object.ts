@@ -1,3 +1,4 @@
+import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import { readable } from "#base/readable.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ProxyFinding, ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
@@ -46,6 +47,8 @@ export interface ProxyObject {
     readonly types: Readonly<Record<string, object>>;
     /** What it did lately that it should not (`ProxyFinding`); absent for most. */
     readonly findings?: readonly object[];
+    /** What the proxy holds, and why where that is more than it should be. */
+    readonly discovery: HeldBy;
   };
 }
 
@@ -90,11 +93,21 @@ export function proxyLabel(node: ProxyNode): string {
   return `${pod}.${namespace} (${clusterOf(node)})`;
 }
 
+/** What a proxy holds, as translation tells it. */
+export interface HeldBy {
+  readonly mode: DiscoveryMode;
+  readonly reason?: string;
+}
+
 /**
  * A proxy as an object; its name is its Pod's with the cluster's, since Pods of two clusters may have one name.
  * @param findings what stands against it.
  */
-export function proxyObject(proxy: ProxyStatus, findings: readonly ProxyFinding[] = []): ProxyObject {
+export function proxyObject(
+  proxy: ProxyStatus,
+  { mode, reason }: HeldBy,
+  findings: readonly ProxyFinding[] = [],
+): ProxyObject {
   const { type, address, pod, namespace } = nodeParts(proxy.node.id);
   const { LABELS: labels } = proxy.node.metadata;
   const cluster = clusterOf(proxy.node);
@@ -120,6 +133,7 @@ export function proxyObject(proxy: ProxyStatus, findings: readonly ProxyFinding[
       connectedAt: timestamp(proxy.connectedAt),
       types: Object.fromEntries(types.map(([url, state]) => [shortTypes[url] ?? url, typeObject(state)])),
       ...(findings.length > 0 && { findings: findings.map(findingMember) }),
+      discovery: { mode, ...(reason !== undefined && { reason }) },
     },
   };
 }
@@ -129,12 +143,19 @@ const columns: readonly TableColumn<ProxyObject>[] = [
   { name: "Cluster", description: "The member cluster.", cell: ({ spec }) => spec.cluster },
   { name: "Type", description: "Sidecar or router.", cell: ({ spec }) => spec.type },
   { name: "Synced", description: "Types of resources that are in sync.", cell: syncedCell },
+  { name: "Discovery", description: "All is held, or what is called.", cell: ({ status }) => status.discovery.mode },
   { name: "Envoy", description: "Version of Envoy.", cell: ({ spec }) => spec.envoyVersion },
   {
     name: "Age",
     type: "date",
     description: "Since when it is connected.",
     cell: ({ status }, age) => age(status.connectedAt),
+  },
+  {
+    name: "Reason",
+    description: "Why all is held.",
+    wide: true,
+    cell: ({ status }) => status.discovery.reason ?? "",
   },
   { name: "Address", description: "The Pod's address.", wide: true, cell: ({ spec }) => spec.address },
 ];

@@ -6,7 +6,6 @@ import { type Client, clientKey } from "./client.ts";
 import type { ClientQueries } from "./clients.ts";
 import { delegatesOf, destinationsOf } from "./destinations.ts";
 import { resolveHost } from "./hosts.ts";
-import { listenerProtocol } from "./protocol.ts";
 import { only, type ServiceQueries } from "./services.ts";
 import { parseServiceKey, type Tables } from "./tables.ts";
 import type { VirtualServiceQueries } from "./virtualservices.ts";
@@ -101,14 +100,20 @@ export function heldQueries(
     },
   });
 
-  /** Whether connections, which cannot wait for a cluster, are made to a service. */
-  const takesConnections = engine.stringQuery("takes-connections", (key): boolean =>
-    (services.service.get(key)?.ports ?? []).some(({ protocol }) =>
-      ["tcp", "auto"].includes(listenerProtocol(protocol)),
-    ),
+  /** Whether a service is called by a filter that cannot wait for a cluster. */
+  const speaksRedis = engine.stringQuery("speaks-redis", (key): boolean =>
+    (services.service.get(key)?.ports ?? []).some(({ protocol }) => protocol === "Redis"),
   );
 
-  /** What is held in any case: hosts that are declared, and those of connections, which nobody can ask for. */
+  /** Services that nobody can ask for: those of such filters, and those to which rules lead connections, perhaps to several. */
+  const unaskable = (client: Client, key: string): boolean => {
+    const { host } = parseServiceKey(key);
+    const ruled = virtualServices.meshConnections.get(client).flatMap(({ hosts }) => hosts);
+    if (ruled.some((each) => hostMatches(each, host))) return true;
+    return services.mesh.get(only).protocols.redis && speaksRedis.get(key);
+  };
+
+  /** What is held in any case: hosts that are declared, and those that nobody can ask for. */
   const always = engine.query<{ readonly client: Client; readonly declaring: Client }, readonly string[]>({
     name: "hosts-always-held",
     key: ({ client, declaring }) => `${clientKey(client)}|${clientKey(declaring)}`,
@@ -117,7 +122,7 @@ export function heldQueries(
       const proxy = sidecar?.spec.outboundTrafficPolicy?.egressProxy;
       const own = clients.services.get(client).filter((key) => {
         const { namespace, host } = parseServiceKey(key);
-        return clients.declares(declaring, namespace, host) || takesConnections.get(key);
+        return clients.declares(declaring, namespace, host) || unaskable(client, key);
       });
       const ruled = virtualServices.meshHosts
         .get(client)

@@ -37,7 +37,7 @@ interface ConfigTable<Spec> {
 
 /** What connected proxies of a workload asked for: they hold it, or were told that there is none, until they end. */
 export interface Asks {
-  /** A route configuration and a host, `9080/reviews:9080`, sorted. */
+  /** A route configuration and a host, `9080/reviews:9080`, or a cluster, sorted. */
   readonly names: readonly string[];
   /** Whether they asked for more than is kept, so that they get everything. */
   readonly tooMany: boolean;

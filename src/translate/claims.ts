@@ -1,5 +1,5 @@
 import { isWildcard } from "#api/istio/hosts.ts";
-import { parseRouteName } from "./names.ts";
+import { parseClusterName, parseRouteName } from "./names.ts";
 import type { VirtualHostPlan } from "./routes/outbound.ts";
 
 /** A virtual host that a proxy asked for. */
@@ -9,6 +9,12 @@ export interface Ask {
   readonly host: string;
   /** Whether a virtual host can be for this alone: no wildcard, nothing that Envoy would not take. */
   readonly valid: boolean;
+}
+
+/** The host that a proxy asked for by the name of one of its clusters; undefined for other names. */
+export function parseClusterAsk(name: string): string | undefined {
+  const cluster = parseClusterName(name);
+  return cluster?.direction === "outbound" ? cluster.host : undefined;
 }
 
 /** Names of hosts and addresses, as they can stand in a `Host`. */

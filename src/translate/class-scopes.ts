@@ -1,6 +1,4 @@
 import type { StringMap } from "#api/meta.ts";
-import { nameProblem } from "#api/metadata.ts";
-import { mostScopeHosts } from "#api/weft/egress-scope.ts";
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { type Client, clientKey } from "#model/client.ts";
@@ -12,10 +10,12 @@ import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { ownConfigQuery } from "./own-config.ts";
+import { askingWorkload, type Discovery } from "./discovery.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
 import type { ClusterQueries, ClusterUser } from "./cluster-queries.ts";
 import type { EndpointSetQueries } from "./endpoint-queries.ts";
 import type { Place } from "./endpoints/locality.ts";
+import type { Asks } from "./listeners/asks.ts";
 import { ownKind } from "./own-endpoints.ts";
 import type { SecretQueries } from "./secrets/queries.ts";
 import { type Holder, scopeKey } from "./scopes.ts";
@@ -26,13 +26,6 @@ export type ClassScopes = Readonly<Record<TypeUrl, readonly string[]>>;
 
 /** The same less what agents are told, which no other scopes have a part in. */
 type ProxyScopes = Omit<ClassScopes, typeof typeUrls.bootstrap>;
-
-/** The workload, `namespace/name`, of a proxy that can ask for what it does not hold; undefined for others. */
-export function askingWorkload({ type, virtualHosts, namespace, metadata }: ProxyView): string | undefined {
-  const { WORKLOAD_NAME: name = "" } = metadata;
-  if (type !== "sidecar" || virtualHosts !== "asked" || nameProblem("subdomain", name) !== undefined) return undefined;
-  return `${namespace}/${name}`;
-}
 
 /** Those of a proxy's labels that selectors name which it fits. */
 function selectedLabels(labels: StringMap, selectors: readonly StringMap[]): StringMap {
@@ -47,6 +40,8 @@ export interface ClassScopeContext {
   readonly endpointSets: EndpointSetQueries;
   readonly connections: ConnectionQueries;
   readonly secrets: SecretQueries;
+  /** What proxies hold. */
+  readonly discovery: (view: ProxyView) => Discovery;
 }
 
 /** What the scopes of classes are. */
@@ -64,6 +59,7 @@ export function classScopes({
   endpointSets,
   connections,
   secrets,
+  discovery,
 }: ClassScopeContext): ClassScopeQueries {
   const { clients, workloads, gateways, services, virtualServices } = model;
 
@@ -122,24 +118,15 @@ export function classScopes({
     return readers.gateways.length + readers.rules.length === 0 ? [] : [scopeKey({ kind: "secrets", readers })];
   };
 
-  const tooMany = engine.stringQuery(
-    "calls-too-many",
-    (workload) =>
-      model.tables.asks.get(workload)?.tooMany === true || model.held.known(workload).length >= mostScopeHosts,
-  );
-
-  /** The workload of a proxy that holds only what this calls; undefined for others. */
-  const onDemand = (view: ProxyView): string | undefined => {
-    const workload = askingWorkload(view);
-    if (workload === undefined || tooMany.get(workload)) return undefined;
-    const { namespace, metadata, discovery: annotation = "" } = view;
-    const { WORKLOAD_NAME: name = "" } = metadata;
-    return model.held.mode({ namespace, name, annotation }) === "OnDemand" ? workload : undefined;
+  const clientOf = (view: ProxyView): Client => {
+    const found = discovery(view);
+    return found.mode === "OnDemand" ? found.client : clients.sidecarClient(view);
   };
 
-  const clientOf = (view: ProxyView): Client => {
-    const open = onDemand(view) === undefined ? undefined : clients.openClient(view);
-    return open ?? clients.sidecarClient(view);
+  /** Also where all is held, requests would wait for hosts: a switch must find listeners that do. */
+  const asksOf = (view: ProxyView): Asks | undefined => {
+    if (askingWorkload(view) === undefined) return undefined;
+    return discovery(view).mode === "OnDemand" ? "clusters" : "hosts";
   };
 
   const routeViewOf = ({ namespace, cluster, labels }: ProxyView, client: Client): SidecarRouteView => ({
@@ -154,7 +141,7 @@ export function classScopes({
     const own = ownOf(view);
     const { cluster, network, interception } = view;
     const client = clientOf(view);
-    const asks = view.virtualHosts === "asked" ? ({ asks: true } as const) : {};
+    const asks = asksOf(view);
     const ingress = clients.sidecar(client)?.spec.ingress ?? [];
     const unredirected = interception === "NONE" ? ({ unredirected: true } as const) : {};
     const inbound = { ...inboundOf(view), ...(ingress.length > 0 && { sidecar: client.sidecar }), ...unredirected };
@@ -174,7 +161,7 @@ export function classScopes({
           cluster,
           source: connections.sourceOf(client, view),
           ...unredirected,
-          ...asks,
+          ...(asks && { asks }),
           ...own,
         }),
         ...(interception === "NONE" ? [] : [scopeKey({ kind: "virtual-outbound", client, transparent, ...own })]),
@@ -243,10 +230,10 @@ export function classScopes({
   return {
     scopesFor: (view) => (view.type === "sidecar" ? sidecarScopes(view) : gatewayScopes(view)),
     holderOf: (view) => {
-      const workload = onDemand(view);
-      if (workload === undefined) return undefined;
-      const client = clients.openClient(view);
-      return client && { workload, declaring: clients.sidecarClient(view), view: routeViewOf(view, client) };
+      const found = discovery(view);
+      if (found.mode !== "OnDemand") return undefined;
+      const { workload, client } = found;
+      return { workload, declaring: clients.sidecarClient(view), view: routeViewOf(view, client) };
     },
   };
 }

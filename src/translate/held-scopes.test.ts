@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
+import { putYaml } from "#model/testing/objects.ts";
 import { patience, runs } from "#base/testing/runs.ts";
 import { type EncodedResource, typeUrls } from "#proto/encoded.ts";
 import { VirtualHostSchema } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
@@ -52,11 +53,17 @@ function held({ translator, node }: ReturnType<typeof meshOf>) {
   };
 }
 
-test("at first what connections are made to; then what was asked for, and where that leads", () => {
+test("at first nothing; then what was asked for, and where that leads", () => {
   const small = meshOf(mesh);
-  expect(held(small)).toEqual({ clusters: ["db"], hosts: ["80/on-demand"] });
+  expect(held(small)).toEqual({ clusters: [], hosts: ["80/on-demand"] });
   small.model.inputs.setAsks("shop/page", {
-    names: ["80/b", "80/www.example.com:80", "80/www.example.com"],
+    names: [
+      "80/b",
+      "outbound|5432||db.shop.svc.cluster.local",
+      "outbound|1||none.shop.svc.cluster.local",
+      "80/www.example.com:80",
+      "80/www.example.com",
+    ],
     tooMany: false,
   });
   expect(held(small)).toEqual({
@@ -67,20 +74,55 @@ test("at first what connections are made to; then what was asked for, and where 
   expect(held(small).hosts).toContain("80/allow_any");
 });
 
+const bound = `
+kind: Sidecar
+metadata: { name: bound, namespace: shop }
+spec: { egress: [{ port: { number: 80, protocol: HTTP, name: http }, bind: 127.0.0.1, hosts: ["*/*"] }] }`;
+
+const labelled = (mode: string): string => `
+kind: Namespace
+metadata: { name: shop, labels: { mesh.weft.dev/discovery: ${mode} } }`;
+
+const scope = (mode: string): string => `
+kind: EgressScope
+metadata: { name: page, namespace: shop }
+spec: { discovery: ${mode}, hosts: [] }`;
+
+const annotated = (mode: string) => ({ ANNOTATIONS: { "mesh.weft.dev/discovery": mode } });
+
 test.each([
-  ["a proxy of another workload", { WORKLOAD_NAME: "other" }, "asked", 1],
-  ["a workload without a name", { WORKLOAD_NAME: "" }, "asked", 4],
-  ["an annotation that says All", { ANNOTATIONS: { "mesh.weft.dev/discovery": "All" } }, "asked", 4],
-  ["an annotation that says something else", { ANNOTATIONS: { "mesh.weft.dev/discovery": "all" } }, "asked", 1],
-  ["a proxy that cannot ask", {}, "apart", 4],
-  ["a proxy that has hosts in its routes", {}, "inside", 4],
-] as const)("%s", (_what, metadata, use, count) => {
-  const { translator, node } = meshOf(mesh);
-  const { cluster } = classResources(
-    translator,
-    translator.classOf({ ...node, metadata: { ...node.metadata, ...metadata } }, use),
-  );
-  expect([...cluster.keys()].filter((name) => name.startsWith("outbound|"))).toHaveLength(count);
+  ["a proxy of another workload", { WORKLOAD_NAME: "other" }, "asked", "", "OnDemand"],
+  ["a workload without a name", { WORKLOAD_NAME: "" }, "asked", "", "WORKLOAD_NAME"],
+  ["a proxy that cannot ask", {}, "apart", "", "only Envoy 1.40"],
+  ["a proxy that has hosts in its routes", {}, "inside", "", "only Envoy 1.40"],
+  ["a Sidecar with a listener of its own", {}, "asked", bound, "egress listeners of its own"],
+  ["an annotation", annotated("All"), "asked", "", "All"],
+  ["an annotation that says something else", annotated("some"), "asked", "", "OnDemand"],
+  ["an EgressScope before an annotation", annotated("OnDemand"), "asked", scope("All"), "All"],
+  ["an annotation before a namespace", annotated("OnDemand"), "asked", labelled("All"), "OnDemand"],
+  ["a namespace before the mesh", {}, "asked", labelled("All"), "All"],
+] as const)("%s decides what a proxy holds", (_what, metadata, use, object, expected) => {
+  const { translator, model, node } = meshOf(mesh);
+  if (object !== "") putYaml(model, object);
+  const proxy = { ...node, metadata: { ...node.metadata, ...metadata } };
+  const { mode, reason } = { reason: undefined, ...translator.discovery(proxy, use) };
+  expect(reason ?? mode).toContain(expected);
+  const { cluster } = classResources(translator, translator.classOf(proxy, use));
+  expect(cluster.has("outbound|80||a.shop.svc.cluster.local")).toBe(mode === "All");
+});
+
+test("a word that is no mode is told of where it would have counted", () => {
+  const { translator, model, node } = meshOf(mesh.replace("OnDemand", "All"));
+  const reason = (metadata: object) =>
+    translator.discovery({ ...node, metadata: { ...node.metadata, ...metadata } }, "asked");
+  putYaml(model, labelled("ondemand"));
+  expect(reason({})).toEqual({
+    mode: "All",
+    reason: `the namespace's label mesh.weft.dev/discovery says "ondemand", which is none of All, OnDemand`,
+  });
+  expect(reason(annotated("some"))).toMatchObject({
+    reason: expect.stringContaining(`annotation mesh.weft.dev/discovery says "some"`) as string,
+  });
 });
 
 describe("what is held of any mesh", () => {

@@ -6,7 +6,7 @@ import type { Model } from "#model/model.ts";
 import { type EncodedResource, typeUrls } from "#proto/encoded.ts";
 import { VirtualHostSchema } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import type { ClassScopes } from "./class-scopes.ts";
-import { claimant, type Domains, domainsOf, parseAsk } from "./claims.ts";
+import { claimant, type Domains, domainsOf, parseAsk, parseClusterAsk } from "./claims.ts";
 import { parseClusterName } from "./names.ts";
 import { encodeHost, hostResourceName } from "./routes/encoded.ts";
 import type { RouteQueries } from "./routes/queries.ts";
@@ -64,8 +64,11 @@ export function heldScopeQueries(engine: Engine, model: Model, routes: RouteQuer
 
   const answers = engine.stringQuery("answers", (by): Answers => {
     const { workload, view } = parseHolder(by);
-    const asks = (model.tables.asks.get(workload)?.names ?? []).flatMap((name) => parseAsk(name) ?? []);
-    const hosts = new Set<string>();
+    const names = model.tables.asks.get(workload)?.names ?? [];
+    const asks = names.flatMap((name) => parseAsk(name) ?? []);
+    const known = (host: string): boolean =>
+      model.clients.serviceForHost.get({ client: view.client, host }) !== undefined;
+    const hosts = new Set(names.flatMap((name) => parseClusterAsk(name) ?? []).filter(known));
     const unclaimed = new Set<string>();
     for (const [port, all] of Map.groupBy(asks, (ask) => ask.port)) {
       const claims = domains.get({ view, port });

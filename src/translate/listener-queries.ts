@@ -27,6 +27,7 @@ import {
   unnamedPorts,
   virtualInboundListener,
 } from "./listeners/inbound.ts";
+import type { Asks } from "./listeners/asks.ts";
 import { outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
 import { httpProxyPlans, type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
@@ -46,8 +47,8 @@ interface OutboundView {
   readonly unredirected?: true;
   /** Settings of the proxies' own, where they have some. */
   readonly own?: TrafficConfig;
-  /** Whether a request waits for a virtual host that the proxy does not hold. */
-  readonly asks?: true;
+  /** What requests wait for that the proxy does not hold. */
+  readonly asks?: Asks;
 }
 
 /** A listener that has just its client for a key, and settings of the proxies' own. */
@@ -194,7 +195,7 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       readonly plan: ListenerPlan;
       readonly unclaimed: UnclaimedTraffic;
       readonly own?: TrafficConfig;
-      readonly asks?: true;
+      readonly asks?: Asks;
     },
     EncodedResource
   >({

@@ -6,6 +6,7 @@ import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import type { ClusterUser } from "./cluster-queries.ts";
 import type { Origin, Place } from "./endpoints/locality.ts";
+import type { Asks } from "./listeners/asks.ts";
 import type { OwnKind } from "./own-endpoints.ts";
 import type { PatchScope, ScopePatches } from "./patches/scope.ts";
 import type { SecretReaders } from "./secrets/queries.ts";
@@ -78,8 +79,8 @@ export type PlainScope =
       readonly own?: TrafficConfig;
       /** Whether nothing is redirected: callers connect to the listeners, on their loopback. */
       readonly unredirected?: true;
-      /** Whether a request waits for a virtual host that the proxy does not hold. */
-      readonly asks?: true;
+      /** What requests wait for that the proxy does not hold. */
+      readonly asks?: Asks;
     }
   /** The listener that takes all that a workload calls. */
   | {

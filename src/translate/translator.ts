@@ -8,10 +8,11 @@ import type { Model } from "#model/model.ts";
 import { type EncodedResource, sameResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { placeholderHost, placeholderName } from "#proto/placeholder-host.ts";
 import { loadRegistry } from "#proto/registry.ts";
-import { askingWorkload, type ClassScopes, classScopes } from "./class-scopes.ts";
+import { type ClassScopes, classScopes } from "./class-scopes.ts";
 import { bootstrapName, bootstrapPart } from "./bootstrap.ts";
 import { clusterQueries } from "./cluster-queries.ts";
 import { connectionQueries } from "./connections/queries.ts";
+import { askingWorkload, type Discovery, discoveryOf } from "./discovery.ts";
 import { endpointSetQueries } from "./endpoint-queries.ts";
 import { gatewayQueries } from "./gateways/queries.ts";
 import { hostScope, hostScopeQueries, withHostsApart, withPlaceholders } from "./host-scopes.ts";
@@ -52,6 +53,8 @@ export interface Translator {
   workload(key: string): string | undefined;
   /** Who holds only what is called, by a class; undefined for a class that holds everything. */
   holder(key: string): Holder | undefined;
+  /** What a proxy holds. */
+  discovery(node: NodeInfo, virtualHosts: ProxyView["virtualHosts"]): Discovery;
   /** Hosts that connected proxies of a workload asked for by name. */
   asked(by: Holder): readonly string[];
   /** The scope of the virtual hosts of a route configuration, by a class's scope of virtual hosts. */
@@ -99,7 +102,16 @@ export function createTranslator(
   const nameTables = nameTableQueries(engine, model);
   const secrets = secretQueries(engine, model);
   const ownEndpoints = ownEndpointQuery(engine, model);
-  const { scopesFor, holderOf } = classScopes({ engine, model, clusters, endpointSets, connections, secrets });
+  const discovery = discoveryOf(engine, model);
+  const { scopesFor, holderOf } = classScopes({
+    engine,
+    model,
+    clusters,
+    endpointSets,
+    connections,
+    secrets,
+    discovery,
+  });
 
   const patches = patchQueries(engine, model, registryOf(registry));
 
@@ -250,6 +262,7 @@ export function createTranslator(
     classOf: (node, virtualHosts = "inside") => classKey(proxyView(node, virtualHosts)),
     workload: (key) => askingWorkload(parseClass(key)),
     holder: (key) => holderOf(parseClass(key)),
+    discovery: (node, virtualHosts) => discovery(proxyView(node, virtualHosts)),
     asked: held.asked,
     hostScope,
     scopes,

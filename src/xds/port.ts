@@ -49,16 +49,19 @@ export interface ProxyNode {
  */
 export type VirtualHostUse = "inside" | "apart" | "asked";
 
-/** A proxy that asks for virtual hosts by name. */
+/** A proxy that asks for virtual hosts and clusters by name. */
 export interface AskingProxy {
   readonly node: ProxyNode;
   /** The key of its class. */
   readonly class: string;
 }
 
-/** Who learns which virtual hosts proxies ask for. */
+/** Who learns what proxies ask for by name. */
 export interface Demand {
-  /** A proxy asks for some, `ROUTE CONFIGURATION/HOST`. What it is to have of them must be in the source on return. */
+  /**
+   * A proxy asks for virtual hosts, `ROUTE CONFIGURATION/HOST`, or clusters. What it is to have of them must be in the source on
+   * return.
+   */
   asked(proxy: AskingProxy, names: readonly string[]): void;
   /** The proxy's stream ended. */
   left(proxy: AskingProxy): void;
@@ -119,6 +122,7 @@ export interface ProxyStatus {
   readonly node: ProxyNode;
   /** Milliseconds since the epoch. */
   readonly connectedAt: number;
+  readonly virtualHosts: VirtualHostUse;
   readonly types: Readonly<Partial<Record<TypeUrl, TypeState>>>;
 }
 

@@ -69,6 +69,9 @@ const pushOrder: readonly TypeUrl[] = [
 /** A bit for each type, by which a stream remembers where something may be to send without a look at all its watches. */
 const bits: ReadonlyMap<TypeUrl, number> = new Map(pushOrder.map((type, place) => [type, 1 << place]));
 
+/** Types that are asked for as a whole, of which single ones are asked for when a request wants them. */
+const demanded: ReadonlySet<TypeUrl> = new Set([typeUrls.cluster, typeUrls.virtualHost]);
+
 /** Milliseconds that a peer has to take what it was sent, and its status, when its stream is ended. */
 const lastChanceMs = 1000;
 
@@ -205,7 +208,8 @@ export class Session {
     if (!this.#node) return undefined;
     const never: TypeState = { state: "NEVER", version: "", since: this.connectedAt };
     const states = pushOrder.map((type) => [type, this.#watches.get(type)?.status() ?? never] as const);
-    return { node: this.#node, connectedAt: this.connectedAt, types: Object.fromEntries(states) };
+    const virtualHosts = virtualHostUse(this.#node, this.#variant);
+    return { node: this.#node, connectedAt: this.connectedAt, virtualHosts, types: Object.fromEntries(states) };
   }
 
   /** How the proxy stands with all types together: `NACKED` where it refuses something, `STALE` where it lacks something. */
@@ -356,7 +360,7 @@ export class Session {
       if (before && subscribe.length === 0 && unsubscribe.length === 0) return;
       for (const names of [subscribe, unsubscribe]) checkNames(names, limits);
       if (!before) checkNames(Object.keys(request.versions), limits);
-      if (watch.type === typeUrls.virtualHost) this.#demanded(subscribe);
+      if (demanded.has(watch.type)) this.#demanded(subscribe);
       const asked = deltaStep(watch.type, before, request, sets);
       this.#checkAsked(asked.subscription, before);
       const base = before ? nothing : told(request.versions);
@@ -378,9 +382,9 @@ export class Session {
     this.#restraint.spend("names", names.size);
   }
 
-  /** Virtual hosts are asked for by name; what they lead to must be known before they are answered. */
+  /** What is asked for by name must be known, with what it leads to, before it is answered. */
   #demanded(subscribe: readonly string[]): void {
-    const names = subscribe.filter((name) => name.includes("/"));
+    const names = subscribe.filter((name) => name !== "*");
     if (this.#asking && names.length > 0) this.#context.demand?.asked(this.#asking, names);
   }
 

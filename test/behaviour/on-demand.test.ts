@@ -69,9 +69,18 @@ beforeAll(async () => {
       })),
       { name: "versions", pods: { v1: 1, v2: 1 } },
       { name: "wild" },
+      { name: "looked-up" },
       { name: "narrow" },
       { name: "calls", ports: [{ name: "grpc", port: 9090, to: "h2c" as const }] },
       { name: "echo", ports: [{ name: "tcp", port: 9000, to: "tcp" as const }] },
+      { name: "parted", ports: [{ name: "tcp", port: 9001, to: "tcp" as const }] },
+      {
+        name: "sniffed",
+        ports: [
+          { name: "any", port: 7000, to: "http" as const },
+          { name: "other", port: 7001, to: "tcp" as const },
+        ],
+      },
       { name: "other", ports: [{ name: "http", port: 8080, to: "http" as const }] },
       { name: "vault", namespace: "bank" },
       { name: "declared", namespace: "strict" },
@@ -86,6 +95,19 @@ spec: { host: versions, subsets: [{ name: v1, labels: { version: v1 } }, { name:
       rule("led", "led", "[{ route: [{ destination: { host: goal } }] }]"),
       rule("mirrored", "mirrored", "[{ route: [{ destination: { host: mirrored } }], mirror: { host: copies } }]"),
       rule("quiet", "quiet", fault(418)),
+      `
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: parted, namespace: shop }
+spec: { hosts: [parted], tcp: [{ route: [{ destination: { host: parted } }] }] }`,
+      `
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: { name: looked-up, namespace: shop }
+spec:
+  hosts: [looked-up.example.com]
+  resolution: DNS
+  ports: [{ number: 9080, name: http, protocol: HTTP, targetPort: 8080 }]`,
       external("wild", "*.wild.example.com", "wild-v1-0"),
       external("narrow", "narrow.wild.example.com", "narrow-v1-0"),
       `
@@ -97,6 +119,7 @@ spec:
   egress: [{ hosts: ["./*"] }]`,
       scope("seeded", "{ hosts: [{ host: seed.shop.svc.cluster.local }] }"),
     ],
+    names: { "looked-up.example.com": "@looked-up-v1-0" },
     kubernetes: {
       east: [
         `
@@ -150,9 +173,9 @@ async function during(proxy: string, url: string, work: () => Promise<unknown>):
 
 describe("what is held", () => {
   test("at first what nobody can ask for, and what is declared", async () => {
-    expect(await held("greedy")).toEqual(["echo.shop"]);
-    expect(await held("strict")).toEqual(["declared.strict", "echo.shop"]);
-    expect(await held("seeded")).toEqual(["echo.shop", "seed.shop"]);
+    expect(await held("greedy")).toEqual(["parted.shop"]);
+    expect(await held("strict")).toEqual(["declared.strict", "parted.shop"]);
+    expect(await held("seeded")).toEqual(["parted.shop", "seed.shop"]);
     expect((await held("whole")).length).toBeGreaterThan(20);
   });
 
@@ -160,7 +183,7 @@ describe("what is held", () => {
     expect(await answer("page", "http://first:9080/")).toBe("first-v1-0");
     expect(await held("page")).toContain("first.shop");
     await eventually("the other proxy holds it", async () => (await held("page-b")).includes("first.shop"));
-    expect(await held("greedy")).toEqual(["echo.shop"]);
+    expect(await held("greedy")).toEqual(["parted.shop"]);
   });
 
   test("what is seldom called changes for nobody", async () => {
@@ -220,11 +243,39 @@ describe("the first request", () => {
     expect(await wild("narrow.wild.example.com")).toBe("narrow-v1-0");
   });
 
+  test("to a host whose address is looked up", async () => {
+    const call = { host: "looked-up.example.com", fresh: true };
+    expect(await answer("page", "http://first:9080/", call)).toBe("looked-up-v1-0");
+  });
+
   test("many at once, on two workers", async () => {
     const hosts = ["burst-a", "burst-b", "burst-c", "burst-d"];
     const calls = Array.from({ length: 40 }, (_, at) => hosts[at % 4] ?? "");
     const answers = await Promise.all(calls.map((host) => answer("page", `http://${host}:9080/`, { fresh: true })));
     expect(answers).toEqual(calls.map((host) => `${host}-v1-0`));
+  });
+});
+
+describe("the first connection", () => {
+  /** The Pod that a connection reaches, which says its name. */
+  const reached = async (host: string, port: number): Promise<string> => {
+    const socket = await world.caller("page").connect(host, port);
+    // No method of HTTP begins so.
+    socket.setEncoding("utf8").write("\u0001\u0002\u0003");
+    const [text] = (await once(socket, "data")) as [string];
+    socket.destroy();
+    return text.split(/\s/)[0] ?? "";
+  };
+
+  test("of TCP waits for its cluster", async () => {
+    expect(await reached("echo", 9000)).toBe("echo-v1-0");
+    expect(await held("page")).toContain("echo.shop");
+    expect(await reached("parted", 9001)).toBe("parted-v1-0");
+  });
+
+  test("to a port whose protocol nobody says", async () => {
+    expect(await answer("page", "http://sniffed:7000/")).toBe("sniffed-v1-0");
+    expect(await reached("sniffed", 7001)).toBe("sniffed-v1-0");
   });
 });
 

@@ -18,6 +18,8 @@ export interface ProxyObject {
     readonly types: Readonly<Record<string, ProxyTypeStatus>>;
     /** What it did lately that it should not. */
     readonly findings?: readonly object[];
+    /** Whether it holds all of the mesh or what its workload calls, and why where that is more than it should be. */
+    readonly discovery: { readonly mode: string; readonly reason?: string };
   };
 }
 

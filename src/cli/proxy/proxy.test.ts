@@ -22,7 +22,7 @@ function proxy(pod: string, namespace: string, types: ProxyObject["status"]["typ
         locality: { region: "", zone: "", subzone: "" },
       },
     },
-    status: { connectedAt: "2026-01-01T00:00:00Z", types },
+    status: { connectedAt: "2026-01-01T00:00:00Z", types, discovery: { mode: "All" } },
   };
 }
 
@@ -65,7 +65,28 @@ describe("proxy-status", () => {
   });
 
   test("data of each proxy by type", () => {
-    expect(statusData([page])).toEqual([{ proxy: "page-1.shop", cluster: "east", types: page.status.types }]);
+    expect(statusData([page])).toEqual([
+      { proxy: "page-1.shop", cluster: "east", types: page.status.types, discovery: { mode: "All" } },
+    ]);
+  });
+
+  test("what proxies hold where it is not all, and why where it should not be", () => {
+    const holding = (pod: string, discovery: ProxyObject["status"]["discovery"]): ProxyObject => {
+      const one = proxy(pod, "shop");
+      return { ...one, status: { ...one.status, discovery } };
+    };
+    const some = holding("page-1", { mode: "OnDemand" });
+    const all = holding("page-2", { mode: "All", reason: "its Sidecar has egress listeners of its own" });
+    expect(statusTable([some, all], now)).toBe(
+      [
+        "PROXY         CLUSTER   CDS   EDS   LDS   RDS   DISCOVERY   ENVOY",
+        "page-1.shop   east      -     -     -     -     OnDemand    1.40.0",
+        "page-2.shop   east      -     -     -     -     All         1.40.0",
+        "",
+        "page-2.shop holds everything: its Sidecar has egress listeners of its own",
+        "",
+      ].join("\n"),
+    );
   });
 });
 

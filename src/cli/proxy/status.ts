@@ -12,17 +12,21 @@ const types = ["CDS", "EDS", "LDS", "RDS", "VHDS", "SDS", "NDS"] as const;
 /** Those that every Envoy asks for; the others have a column where some proxy does. */
 const always: ReadonlySet<string> = new Set(["CDS", "EDS", "LDS", "RDS"]);
 
-/** Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}, findings: [...]}`. */
+/** Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}, discovery: {mode}, findings: [...]}`. */
 export function statusData(proxies: readonly ProxyObject[]): readonly object[] {
   return proxies.map((one) => {
-    const { types, findings } = one.status;
-    return { proxy: proxyName(one), cluster: one.spec.cluster, types, ...(findings && { findings }) };
+    const { types: states, discovery, findings } = one.status;
+    const own = { proxy: proxyName(one), cluster: one.spec.cluster, types: states, discovery };
+    return { ...own, ...(findings && { findings }) };
   });
 }
 
 /** Proxies as a table: a state for each type with its age, and below what is refused and why. */
 export function statusTable(proxies: readonly ProxyObject[], now: number): string {
   const shown = types.filter((type) => always.has(type) || proxies.some(({ status }) => status.types[type]));
+  const differ = proxies.some(
+    ({ status: { discovery } }) => discovery.mode !== "All" || discovery.reason !== undefined,
+  );
   const rows = proxies.map((one) => [
     proxyName(one),
     one.spec.cluster,
@@ -30,6 +34,7 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
       const found = one.status.types[type];
       return found ? `${found.state} (${formatAge(now - Date.parse(found.since))})` : "-";
     }),
+    ...(differ ? [one.status.discovery.mode] : []),
     one.spec.envoyVersion,
   ]);
   const refusals = proxies.flatMap((one) =>
@@ -37,8 +42,13 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
       state === "NACKED" ? [`${proxyName(one)} refuses ${type}: ${message ?? "without a reason"}\n`] : [],
     ),
   );
-  const listed = table(["PROXY", "CLUSTER", ...shown, "ENVOY"], rows);
-  return refusals.length === 0 ? listed : `${listed}\n${refusals.join("")}`;
+  const reasons = proxies.flatMap((one) => {
+    const { reason } = one.status.discovery;
+    return reason === undefined ? [] : [`${proxyName(one)} holds everything: ${reason}\n`];
+  });
+  const listed = table(["PROXY", "CLUSTER", ...shown, ...(differ ? ["DISCOVERY"] : []), "ENVOY"], rows);
+  const notes = [...refusals, ...reasons];
+  return notes.length === 0 ? listed : `${listed}\n${notes.join("")}`;
 }
 
 /** `weft proxy-status`. */

@@ -9,6 +9,7 @@ import { TcpProxySchema } from "#proto/gen/envoy/extensions/filters/network/tcp_
 import type { TcpTarget } from "../connections/chain.ts";
 import { protoDuration } from "../duration.ts";
 import { dnsCache } from "../dynamic-dns.ts";
+import { type Asks, connectionsOnDemand } from "./asks.ts";
 import { accessLog } from "./access-log.ts";
 import { networkFilter } from "./network.ts";
 
@@ -25,12 +26,14 @@ function tunnelling({ targetHost, targetPort, protocol = "CONNECT" }: NonNullabl
 }
 
 /** The filter that passes bytes on. */
-function tcpProxy(target: TcpTarget, mesh: MeshSettings): Filter {
+function tcpProxy(target: TcpTarget, mesh: MeshSettings, asks?: Asks): Filter {
   const { clusters, statPrefix, idleTimeout, maxConnectionDuration, hashSourceIp, tunnel } = target;
   return networkFilter("envoy.filters.network.tcp_proxy", TcpProxySchema, {
     statPrefix,
     clusterSpecifier: clusterSpecifier(clusters),
     accessLog: accessLog(mesh),
+    // Of several clusters Envoy asks for none.
+    ...(asks === "clusters" && clusters.length === 1 && { onDemand: connectionsOnDemand }),
     ...(idleTimeout !== undefined && { idleTimeout: protoDuration(idleTimeout) }),
     ...(maxConnectionDuration !== undefined && {
       maxDownstreamConnectionDuration: protoDuration(maxConnectionDuration),
@@ -66,13 +69,16 @@ function lookup(port: number): Filter {
   });
 }
 
-/** The filters of connections that are not HTTP: what knows their protocol, where the mesh has it on, and what passes them on. */
-export function connectionFilters(target: TcpTarget, mesh: MeshSettings): Filter[] {
+/**
+ * The filters of connections that are not HTTP: what knows their protocol, where the mesh has it on, and what passes them on.
+ * @param asks what waits for a cluster that the proxy does not hold.
+ */
+export function connectionFilters(target: TcpTarget, mesh: MeshSettings, asks?: Asks): Filter[] {
   const { protocol, lookupPort } = target;
   if (protocol === "Redis" && mesh.protocols.redis) return [redisProxy(target)];
   const counted = protocol === "Mongo" && mesh.protocols.mongo ? [mongoProxy(target)] : [];
   const found = lookupPort === undefined ? [] : [lookup(lookupPort)];
-  return [...found, ...counted, tcpProxy(target, mesh)];
+  return [...found, ...counted, tcpProxy(target, mesh, asks)];
 }
 
 /** Lets a cluster of original destinations lead to the address that the caller has connected to. */

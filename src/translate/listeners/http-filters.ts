@@ -11,6 +11,7 @@ import {
   type HttpFilter,
   HttpFilterSchema,
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import { type Asks, clustersOnDemand } from "./asks.ts";
 import { dnsCache } from "../dynamic-dns.ts";
 
 function filter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): HttpFilter {
@@ -28,18 +29,20 @@ export interface HttpFilterChoice {
   readonly bare: boolean;
   /** Hosts of requests are looked up where their cluster calls what was. */
   readonly dynamicDns: boolean;
-  /** Requests whose virtual host the proxy does not hold wait until it was asked for. */
-  readonly onDemand: boolean;
+  /** What requests wait for; absent where they wait for nothing. */
+  readonly asks?: Asks | undefined;
 }
 
 /**
  * The filters that each request passes, in order. Later policies find their places here: what rejects a caller stands
  * before what counts or delays, and nothing stands after the router.
  */
-export function httpFilters({ grpcWeb, dynamicDns, bare, onDemand }: HttpFilterChoice): HttpFilter[] {
+export function httpFilters({ grpcWeb, dynamicDns, bare, asks }: HttpFilterChoice): HttpFilter[] {
   return [
     // First, so that all others have the route that it waits for.
-    ...(onDemand ? [filter("envoy.filters.http.on_demand", OnDemandSchema, {})] : []),
+    ...(asks
+      ? [filter("envoy.filters.http.on_demand", OnDemandSchema, asks === "clusters" ? { odcds: clustersOnDemand } : {})]
+      : []),
     // Makes gRPC of gRPC-Web, so that all others see one protocol.
     ...(grpcWeb ? [filter("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
     // Counts gRPC calls; before faults, so that an aborted call is counted too.

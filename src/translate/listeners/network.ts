@@ -22,6 +22,7 @@ import {
 import { UuidRequestIdConfigSchema } from "#proto/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
 import { adsSource } from "../config-source.ts";
 import { accessLog } from "./access-log.ts";
+import type { Asks } from "./asks.ts";
 import { httpFilters } from "./http-filters.ts";
 import { callers, connectionSettings, headers, type HttpSide, limits, paths } from "./http-settings.ts";
 
@@ -46,8 +47,8 @@ export interface HttpManager {
   readonly grpcWeb?: boolean | undefined;
   /** Hosts of some requests are looked up as they are called. */
   readonly dynamicDns?: boolean | undefined;
-  /** Requests whose virtual host the proxy does not hold wait until it was asked for. */
-  readonly onDemand?: boolean;
+  /** What requests wait for; absent where they wait for nothing. */
+  readonly asks?: Asks | undefined;
   /** Whether HTTP/3 is spoken, and nothing else. */
   readonly quic?: boolean;
 }
@@ -59,14 +60,14 @@ function routeSpecifier(routes: HttpRoutes) {
 
 /** The filter that speaks HTTP. */
 export function httpManager(manager: HttpManager, mesh: MeshSettings): Filter {
-  const { statPrefix, routes, side, grpcWeb = false, dynamicDns = false, onDemand = false, quic = false } = manager;
+  const { statPrefix, routes, side, grpcWeb = false, dynamicDns = false, asks, quic = false } = manager;
   const { defaultConfig: config } = mesh;
   const settings = connectionSettings(side, config);
   const bare = config.proxyHeaders?.envoyDebugHeaders?.disabled === true;
   return networkFilter("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix,
     routeSpecifier: routeSpecifier(routes),
-    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare, onDemand }),
+    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare, asks }),
     accessLog: accessLog(mesh),
     ...(quic && { codecType: CodecType.HTTP3, http3ProtocolOptions: {} }),
     ...headers(side, mesh),

@@ -19,6 +19,7 @@ import { blackHoleCluster, listenerName, outboundPort, parseRouteName, virtualOu
 import { routeDefaults } from "../routes/rule.ts";
 import { catchAll } from "../routes/virtual-host.ts";
 import type { UnclaimedTraffic } from "../unclaimed.ts";
+import type { Asks } from "./asks.ts";
 import { listenerAccessLog } from "./access-log.ts";
 import { connectionFilters } from "./connection-filters.ts";
 import { httpInspector, httpManager, originalDestination, plainHttp, tlsInspector } from "./network.ts";
@@ -53,11 +54,12 @@ function httpChain(
   route: string,
   unclaimed: UnclaimedTraffic,
   mesh: MeshSettings,
-  asks: boolean,
+  asks?: Asks,
 ): FilterChain {
   const statPrefix = `outbound_${listenerName(plan.address, plan.port)};`;
   const { grpcWeb, dynamicDns = unclaimed.looksUp } = plan;
-  const onDemand = asks && parseRouteName(route)?.kind === "port";
+  // Virtual hosts are resources of their own on ports only.
+  const waits = asks === "hosts" && parseRouteName(route)?.kind !== "port" ? undefined : asks;
   return create(FilterChainSchema, {
     // Anything else on the port is not for the HTTP services there, such as TLS to a host outside of the mesh.
     ...(!isHttpOnly(plan) && {
@@ -65,7 +67,7 @@ function httpChain(
     }),
     filters: [
       httpManager(
-        { statPrefix, routes: { kind: "rds", name: route }, side: "outbound", grpcWeb, dynamicDns, onDemand },
+        { statPrefix, routes: { kind: "rds", name: route }, side: "outbound", grpcWeb, dynamicDns, asks: waits },
         mesh,
       ),
     ],
@@ -85,14 +87,14 @@ function inspectors(plan: ListenerPlan): ListenerFilter[] {
 }
 
 /** The chains of a listener: those with a match, and the one that takes the rest. */
-function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings, asks: boolean) {
+function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings, asks?: Asks) {
   const matching: FilterChain[] = [];
   let rest: FilterChain | undefined;
   for (const chain of plan.tcp) {
     const filterChainMatch = tcpMatch(chain);
     const made = create(FilterChainSchema, {
       ...(filterChainMatch && { filterChainMatch }),
-      filters: connectionFilters(chain.target, mesh),
+      filters: connectionFilters(chain.target, mesh, asks),
       ...(chain.origin && { metadata: istioMetadata({ config: configPath(chain.origin) }) }),
     });
     if (filterChainMatch) matching.push(made);
@@ -109,13 +111,13 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
 
 /**
  * A listener for connections to some address and port, redirected unless bound: `10.110.0.7_9080`, `0.0.0.0_9080`.
- * @param asks whether a request waits for a virtual host that the proxy does not hold.
+ * @param asks what requests wait for that the proxy does not hold.
  */
 export function outboundListener(
   plan: ListenerPlan,
   unclaimed: UnclaimedTraffic,
   mesh: MeshSettings,
-  asks = false,
+  asks?: Asks,
 ): Listener {
   return create(ListenerSchema, {
     name: listenerName(plan.address, plan.port),
