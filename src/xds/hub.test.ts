@@ -139,6 +139,12 @@ describe("sharing", () => {
     set("common", "z", "common-4");
     await fixture.settle(...clients);
     expect(clients.map((client) => client.held.get(typeUrls.virtualHost)?.has("routes/z"))).toEqual([true, true, true]);
+    // What goes from both is taken away once.
+    source.change(() => {
+      source.delete("special routes", "routes/x");
+      source.delete("common routes", "routes/x");
+    });
+    expect(await x()).toEqual([undefined, undefined, undefined]);
     expect(fixture.state("special", typeUrls.virtualHost)?.state).toBe("SYNCED");
   });
 

@@ -130,7 +130,7 @@ export class Pushes {
       const difference = this.#difference(view.type, part, from, forced);
       return { key: `${part.key} ${part.revision} ${from.key}`, difference };
     });
-    const crossing = parts.some(({ difference }) => crosses(view, difference));
+    const crossing = removedTwice(parts) || parts.some(({ difference }) => crosses(view, difference));
     return crossing ? undefined : new MergedDifference(parts, this.sets);
   }
 
@@ -233,6 +233,12 @@ function mayHide({ type, parts }: View): boolean {
 /** Whether some of what is new in one part of a view hides another part's, or is hidden by it. */
 function hides(view: View, { upserts }: Difference): boolean {
   return mayHide(view) && upserts.some(({ name }) => view.parts.filter((part) => part.get(name)).length > 1);
+}
+
+/** Whether two parts that had a resource of one name have lost it: Envoy refuses what names it twice. */
+function removedTwice(parts: readonly DifferingPart[]): boolean {
+  const names = parts.flatMap(({ difference }) => [...difference.removed]);
+  return new Set(names).size < names.length;
 }
 
 /** Whether what a part says is not all that there is to say of its names. */
