@@ -111,7 +111,7 @@ async function changeCost(served: ServedMesh, crowd: Crowd, count: number, from:
 }
 
 /** Memory of the bare server, with a file of recordings. */
-export async function bareGrowth(file: string, { scale, few, all, restMs }: GrowthOptions): Promise<Memory> {
+export async function bareGrowth(file: string, { scale, few, all, restMs, say }: GrowthOptions): Promise<Memory> {
   const server = new Child<BareRequest, BareAnswer>("bare-server.ts", [file]);
   try {
     const { port } = await server.answer("ready");
@@ -120,7 +120,9 @@ export async function bareGrowth(file: string, { scale, few, all, restMs }: Grow
       await crowd.grow(count);
       await settled(server.pid);
       await systemClock.sleep(restMs);
-      return treeUse(server.pid).residentBytes;
+      const { residentBytes } = treeUse(server.pid);
+      say(`${count} proxies: ${(residentBytes / 2 ** 20).toFixed(0)} MiB`);
+      return residentBytes;
     };
     return { none: await grown(0), few: await grown(few), all: await grown(all) };
   } finally {

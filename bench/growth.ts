@@ -24,7 +24,7 @@ const { values } = parseArgs({
     proxies: { type: "string", default: "10000" },
     services: { type: "string", default: "100" },
     larger: { type: "string", default: "400" },
-    rest: { type: "string", default: "20" },
+    rest: { type: "string", default: "10" },
   },
 });
 const all = Number(values.proxies);
