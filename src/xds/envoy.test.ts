@@ -90,7 +90,10 @@ describe.each([
   });
 
   afterEach(async () => {
+    const findings = server.findings();
     for (const cleanup of cleanups.toReversed()) await cleanup();
+    // A real Envoy does nothing that it should not.
+    expect(findings).toEqual([]);
   });
 
   /** One cluster with one backend behind one listener, and an Envoy that serves it. */
