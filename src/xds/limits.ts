@@ -33,7 +33,7 @@ export interface XdsLimits {
   readonly introductionMs: number;
   /** Names that one stream may ask for, for each type. */
   readonly namesPerType: number;
-  /** Those of them of which there may be nothing. */
+  /** Those of them of which there may be nothing; four times as many where the proxy says that it holds them. */
   readonly unknownNamesPerType: number;
   /** Characters of one name. */
   readonly nameLength: number;
@@ -82,7 +82,7 @@ export const defaultLimits: XdsLimits = {
   twinMs: 20 * 60_000,
   introductionMs: 30_000,
   namesPerType: 100_000,
-  unknownNamesPerType: 20_000,
+  unknownNamesPerType: 5000,
   nameLength: 2048,
   nameCharactersPerType: 8 * mebibyte,
   requestBytes: 32 * mebibyte,

@@ -94,10 +94,11 @@ export class ScopeStore implements Disposable {
   /**
    * Checks that there is something for most of what a client asks for by name. Looking for what is not there costs memory
    * and time for each name: it ends before that is much.
+   * @param held whether the client says that it holds some: then they were there, and more of them may have gone.
    * @throws Misconduct when there is nothing for too many of the names.
    */
-  checkKnown(keys: readonly ScopeKey[], { wildcard, names }: Subscription): void {
-    const most = this.#options.unknownNames;
+  checkKnown(keys: readonly ScopeKey[], { wildcard, names }: Subscription, held: boolean): void {
+    const most = this.#options.unknownNames * (held ? heldShare : 1);
     if (wildcard || names.size <= most) return;
     const scopes = keys.map((key) => this.#scope(key, false));
     const all = [...names];
@@ -180,6 +181,9 @@ function identityOf(type: TypeUrl, scopes: readonly ScopeKey[], { wildcard, name
 function scopeId(key: ScopeKey, whole: boolean): string {
   return `${whole ? "whole" : "named"} ${key}`;
 }
+
+/** As many times the limit may have gone of what a client held when it comes back. */
+const heldShare = 4;
 
 /** Names that are looked for in one scope before the next, whose turn has a cost. */
 const checkedAtOnce = 500;

@@ -167,7 +167,8 @@ export class Watch implements PartUser {
   ask(asked: Asked, base: Base = nothing): void {
     const { sets, store } = this.#context.pushes;
     // Not when scopes change: what was there is asked for until the client has learned that it is no more.
-    if (asked.subscription.names !== this.#subscription?.names) store.checkKnown(this.#scopes, asked.subscription);
+    if (asked.subscription.names !== this.#subscription?.names)
+      store.checkKnown(this.#scopes, asked.subscription, base !== nothing);
     const first = this.#subscription === undefined;
     this.#subscription = asked.subscription;
     this.#forgetUnasked(asked.subscription);
