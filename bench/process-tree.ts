@@ -6,7 +6,7 @@ import { systemClock } from "#base/clock.ts";
 export interface TreeUse {
   /** Milliseconds on a CPU, user and system, of every thread that lives. */
   readonly cpuMs: number;
-  /** Bytes resident now, and most since `resetPeak`. */
+  /** Bytes resident now, and most since `resetPeak`; those of files, such as the program's, that all processes map count once. */
   readonly residentBytes: number;
   readonly peakBytes: number;
 }
@@ -37,10 +37,13 @@ export function treeUse(pid: number): TreeUse {
   const tree = treeOf(pid);
   const statuses = tree.map((each) => readFileSync(`/proc/${each}/status`, "utf8"));
   const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0);
+  const each = (field: string): readonly number[] => statuses.map((status) => statusBytes(status, field));
+  const files = each("RssFile");
+  const countedAgain = sum(files) - Math.max(...files);
   return {
     cpuMs: sum(tree.map(cpuMsOf)),
-    residentBytes: sum(statuses.map((status) => statusBytes(status, "VmRSS"))),
-    peakBytes: sum(statuses.map((status) => statusBytes(status, "VmHWM"))),
+    residentBytes: sum(each("VmRSS")) - countedAgain,
+    peakBytes: sum(each("VmHWM")) - countedAgain,
   };
 }
 
