@@ -307,6 +307,28 @@ describe("pace", () => {
 });
 
 describe("order", () => {
+  test("there is a backlog while routes wait for most proxies to take new clusters, not for the few or the slow", async () => {
+    using fixture = new Fixture();
+    const [x, y] = [fixture.client("x"), fixture.client("y")];
+    await fixture.settle(x, y);
+    expect(fixture.hub.busy).toBe(false);
+    const change = async (name: string): Promise<void> => {
+      fixture.source.set("clusters", cluster(name, 100, name));
+      fixture.source.set("routes", route("routes", name));
+      fixture.clock.advance(20);
+      await turn();
+    };
+    await change("new");
+    expect(fixture.hub.busy).toBe(true);
+    fixture.clock.advance(1000);
+    expect(fixture.hub.busy).toBe(false);
+    await fixture.settle(x, y);
+    await change("newer");
+    expect(fixture.hub.busy).toBe(true);
+    await fixture.settle(x, y);
+    expect(fixture.hub.busy).toBe(false);
+  });
+
   test("routes do not wait for clusters that only changed, however often they do", async () => {
     using fixture = new Fixture({ limits: { orderTimeoutMs: 5000 } });
     const x = fixture.client("x");

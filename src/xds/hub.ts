@@ -4,6 +4,7 @@ import { WeftError } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { Accounts } from "./accounts.ts";
+import { Backlog } from "./backlog.ts";
 import { SendBudget } from "./budget.ts";
 import { ProxyClasses } from "./classes.ts";
 import { Conduct, peerOf } from "./conduct.ts";
@@ -66,6 +67,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   readonly #feed: StatusFeed;
   readonly #accounts: Accounts<Session>;
   readonly #conduct: Conduct;
+  readonly #backlog: Backlog<Session>;
   readonly #context: SessionContext;
   #messagesSent = 0;
   #bytesSent = 0;
@@ -93,6 +95,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     this.#feed = new StatusFeed(clock);
     this.#accounts = new Accounts(this.limits, clock);
     this.#conduct = new Conduct(clock, this.limits, logger, () => this.#feed.changed());
+    this.#backlog = new Backlog(clock);
     this.#context = this.#sessionContext();
   }
 
@@ -127,9 +130,12 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     return this.#feed.onChange(callback);
   }
 
-  /** Whether proxies are still to be told of what changed. */
+  /**
+   * Whether proxies are still to be told of what changed. While new clusters come faster than most proxies answer, the
+   * routes that wait for them would never go out.
+   */
   get busy(): boolean {
-    return this.#turns.size > 0;
+    return this.#turns.size > 0 || this.#backlog.isLong(this.#sessions.size);
   }
 
   figures(): XdsFigures {
@@ -186,6 +192,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       hostScopes: new HostScopes(this.#options.source),
       demand: this.#options.demand,
       due: (session) => this.#turns.add(session),
+      owes: (session, owes) => this.#backlog.owes(session, owes),
       sent: ({ length }) => {
         this.#messagesSent += 1;
         this.#bytesSent += length;
@@ -194,6 +201,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       left: (session) => {
         this.#sessions.delete(session);
         this.#turns.remove(session);
+        this.#backlog.owes(session, false);
         this.#classes.leave(session);
         this.#feed.changed();
       },

@@ -45,6 +45,8 @@ export interface SessionContext extends RestraintContext<Session> {
   readonly owed: OwedStore;
   /** The session has something to send at the next flush. */
   readonly due: (session: Session) => void;
+  /** Something that is new must wait for the proxy's answers, or no more. */
+  readonly owes: (session: Session, owes: boolean) => void;
   /** A message went out. */
   readonly sent: (message: Message) => void;
   /** What status tells of the session became other. */
@@ -132,6 +134,7 @@ export class Session {
   /** Sends what is due, as far as order, acknowledgements and flow control allow. */
   pump(): void {
     this.#guarded(() => this.#pump());
+    this.#context.owes(this, this.#owes());
   }
 
   /** A fault ends this stream and no other. */
@@ -164,6 +167,12 @@ export class Session {
       if (watch) watches.push(watch);
     }
     return watches;
+  }
+
+  /** Whether something that is new must wait for the proxy's answers. */
+  #owes(): boolean {
+    if (this.#ended || this.#stirred === 0) return false;
+    return this.#stirredWatches().some((watch) => watch.pending && !watch.isNew);
   }
 
   #stir(type: TypeUrl): void {
