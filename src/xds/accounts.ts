@@ -14,6 +14,8 @@ export class Account<S> {
   /** Overdrawn by a proxy that refuses more than the search for what it does not take makes it. */
   readonly refusals: Allowance;
   readonly #allowances: ReadonlyMap<Charge, Allowance>;
+  /** What may still be: few proxies ever overdraw, and all are asked at each request. */
+  readonly #overdrawn = new Set<Charge>();
 
   constructor(limits: XdsLimits, monotonic: () => number) {
     const { longestHoldMs } = limits;
@@ -32,14 +34,18 @@ export class Account<S> {
 
   /** Spends some of one allowance. */
   spend(charge: Charge, amount: number): void {
-    this.#allowances.get(charge)?.spend(amount);
+    if (this.#allowances.get(charge)?.spend(amount) === false) this.#overdrawn.add(charge);
   }
 
   /** What is overdrawn the most, and for how many milliseconds; undefined where nothing is. */
   debt(): { readonly charge: Charge; readonly ms: number } | undefined {
-    const debts = [...this.#allowances].map(([charge, { waitMs: ms }]) => ({ charge, ms }));
-    const worst = debts.reduce((a, b) => (b.ms > a.ms ? b : a));
-    return worst.ms > 0 ? worst : undefined;
+    let worst: { readonly charge: Charge; readonly ms: number } | undefined;
+    for (const charge of this.#overdrawn) {
+      const ms = this.#allowances.get(charge)?.waitMs ?? 0;
+      if (ms === 0) this.#overdrawn.delete(charge);
+      else if (ms > (worst?.ms ?? 0)) worst = { charge, ms };
+    }
+    return worst;
   }
 }
 
