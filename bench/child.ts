@@ -2,6 +2,21 @@ import { fork, type ChildProcess, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 
+/**
+ * The `wrapper` of a child that gets a network and a namespace of processes of its own: its ports are nobody else's, and
+ * what it starts, such as an Envoy, ends with it.
+ */
+export const ownNamespaces: readonly string[] = [
+  "unshare",
+  "--net",
+  "--pid",
+  "--fork",
+  "--kill-child",
+  "sh",
+  "-c",
+  'ip link set lo up && exec "$0" "$@"',
+];
+
 /** A forked program of this folder with which messages are exchanged one by one. */
 export class Child<Request extends { readonly kind: string }, Answer extends { readonly kind: string }> {
   readonly #process: ChildProcess;

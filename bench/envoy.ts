@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { sidecar } from "#api/istio/sidecar.ts";
 import { virtualService } from "#api/istio/virtual-service.ts";
 import { systemClock } from "#base/clock.ts";
-import { Child } from "./child.ts";
+import { Child, ownNamespaces } from "./child.ts";
 import type { DriverAnswer, DriverRequest } from "./envoy-driver.ts";
 import { printFigures, progress, type Row } from "./figures.ts";
 import { median, quantile, rounded } from "./quantile.ts";
@@ -111,18 +111,7 @@ function rowOf(way: string, changes: readonly Change[]): Row {
 async function measure(served: ServedMesh, folder: string, { variant, name }: (typeof ways)[number]): Promise<Row> {
   const socketPath = join(folder, `${variant}.sock`);
   await using relay = await Relay.listen(socketPath, Number(served.ads.split(":")[1]));
-  // The namespace of processes ends its Envoy with it.
-  const wrapper = [
-    "unshare",
-    "--net",
-    "--pid",
-    "--fork",
-    "--kill-child",
-    "sh",
-    "-c",
-    'ip link set lo up && exec "$0" "$@"',
-  ];
-  const driver = new Child<DriverRequest, DriverAnswer>("envoy-driver.ts", [], wrapper);
+  const driver = new Child<DriverRequest, DriverAnswer>("envoy-driver.ts", [], ownNamespaces);
   try {
     const id = `sidecar~${proxy.address}~${proxy.name}-0.${proxy.namespace}~${proxy.namespace}.svc.cluster.local`;
     const metadata = { NAMESPACE: proxy.namespace, CLUSTER_ID: "main", LABELS: { app: proxy.name } };

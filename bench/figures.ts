@@ -14,6 +14,11 @@ function cell(value: Row[string] | undefined): string {
   return String(value ?? "-");
 }
 
+/** Bytes in the unit that figures of memory have. */
+export function mebibytes(bytes: number): number {
+  return bytes / 2 ** 20;
+}
+
 /** Prints a benchmark's result. */
 export function printFigures(
   benchmark: string,

@@ -2,6 +2,7 @@ import { systemClock } from "#base/clock.ts";
 import type { BareAnswer, BareRequest } from "./bare-server.ts";
 import { Child } from "./child.ts";
 import { sees } from "./expected.ts";
+import { mebibytes } from "./figures.ts";
 import type { GrowthAnswer, GrowthRequest } from "./growth-simulator.ts";
 import { settled, treeUse } from "./process-tree.ts";
 import { median, quantile } from "./quantile.ts";
@@ -121,7 +122,7 @@ export async function bareGrowth(file: string, { scale, few, all, restMs, say }:
       await settled(server.pid);
       await systemClock.sleep(restMs);
       const { residentBytes } = treeUse(server.pid);
-      say(`${count} proxies: ${(residentBytes / 2 ** 20).toFixed(0)} MiB`);
+      say(`${count} proxies: ${mebibytes(residentBytes).toFixed(0)} MiB`);
       return residentBytes;
     };
     return { none: await grown(0), few: await grown(few), all: await grown(all) };
@@ -157,7 +158,7 @@ export async function servedGrowth({ scale, few, all, restMs, say }: GrowthOptio
   await using crowd = new Crowd(served.ads, scale);
   const grown = async (count: number): Promise<number> => {
     const bytes = await grownTo(count, served, crowd, restMs);
-    say(`${count} proxies: ${(bytes / 2 ** 20).toFixed(0)} MiB`);
+    say(`${count} proxies: ${mebibytes(bytes).toFixed(0)} MiB`);
     return bytes;
   };
   const none = await grown(0);

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { printFigures, progress, type Row } from "./figures.ts";
+import { mebibytes, printFigures, progress, type Row } from "./figures.ts";
 import {
   bareGrowth,
   type GrowthOptions,
@@ -57,7 +57,7 @@ function rowsOf({ memory, changeOfFew, changeOfAll, listing, idleCpuMs }: Served
     plain("CPU while nothing happens, ms each second", idleCpuMs),
     plain("listing all proxies: ms", listing.ms),
     plain("listing all proxies: CPU ms", listing.cpuMs),
-    plain("listing all proxies: MiB", listing.bytes / 2 ** 20),
+    plain("listing all proxies: MiB", mebibytes(listing.bytes)),
   ];
 }
 

@@ -10,9 +10,9 @@ import { parseArgs } from "node:util";
 import { type EgressScope, egressScope } from "#api/weft/egress-scope.ts";
 import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import { systemClock } from "#base/clock.ts";
-import { Child } from "./child.ts";
+import { Child, ownNamespaces } from "./child.ts";
 import type { DriverAnswer, DriverRequest } from "./envoy-driver.ts";
-import { printFigures, progress, type Row } from "./figures.ts";
+import { mebibytes, printFigures, progress, type Row } from "./figures.ts";
 import { programBytes } from "./process-tree.ts";
 import { median, rounded } from "./quantile.ts";
 import { Relay } from "./relay.ts";
@@ -67,17 +67,7 @@ async function complete(driver: Driver, clusters: number): Promise<number> {
 async function measure(served: ServedMesh, folder: string, mode: DiscoveryMode): Promise<Memory> {
   const socketPath = join(folder, `${mode}.sock`);
   await using _relay = await Relay.listen(socketPath, Number(served.ads.split(":")[1]));
-  const wrapper = [
-    "unshare",
-    "--net",
-    "--pid",
-    "--fork",
-    "--kill-child",
-    "sh",
-    "-c",
-    'ip link set lo up && exec "$0" "$@"',
-  ];
-  const driver: Driver = new Child("envoy-driver.ts", [], wrapper);
+  const driver: Driver = new Child("envoy-driver.ts", [], ownNamespaces);
   try {
     const id = `sidecar~10.20.0.20~${mode.toLowerCase()}-0.${namespace}~${namespace}.svc.cluster.local`;
     const metadata = { NAMESPACE: namespace, CLUSTER_ID: "main", LABELS: {}, WORKLOAD_NAME: mode.toLowerCase() };
@@ -85,11 +75,10 @@ async function measure(served: ServedMesh, folder: string, mode: DiscoveryMode):
     const clusters = await complete(driver, mode === "All" ? scale.services : called);
     await systemClock.sleep(restMs);
     const { allocated } = JSON.parse(await admin(driver, "/memory")) as { readonly allocated: string };
-    const mebibyte = 1024 * 1024;
     return {
       clusters,
-      resident: programBytes(driver.pid, "envoy") / mebibyte,
-      allocated: Number(allocated) / mebibyte,
+      resident: mebibytes(programBytes(driver.pid, "envoy")),
+      allocated: mebibytes(Number(allocated)),
     };
   } finally {
     await driver.end();

@@ -3,7 +3,7 @@
  * `node bench/storm.ts [--proxies 1000] [--rate 100] [--seconds 60]`. The last line is JSON.
  */
 import { parseArgs } from "node:util";
-import { printFigures, progress, type Row } from "./figures.ts";
+import { mebibytes, printFigures, progress, type Row } from "./figures.ts";
 import { rounded } from "./quantile.ts";
 import { runStorm, type Sample, type StormResult } from "./storm-run.ts";
 
@@ -24,8 +24,6 @@ const scale = { services, namespaces: Number(values.namespaces), sidecars: Numbe
 /** Services that have a VirtualService and a DestinationRule. */
 const ruled = Math.min(300, services);
 
-const mebibytes = (bytes: number): number => rounded(bytes / 2 ** 20);
-
 function total({ processes }: Sample, of: "residentBytes" | "cpuMs"): number {
   return processes.reduce((sum, each) => sum + each[of], 0);
 }
@@ -34,9 +32,9 @@ function total({ processes }: Sample, of: "residentBytes" | "cpuMs"): number {
 function memoryRows(samples: readonly Sample[]): readonly Row[] {
   const at = [0, 0.25, 0.5, 0.75, 1].flatMap((part) => samples[Math.floor((samples.length - 1) * part)] ?? []);
   return at.map((sample) => {
-    const parts = sample.processes.map(({ name, residentBytes }) => `${name} ${mebibytes(residentBytes)}`);
+    const parts = sample.processes.map(({ name, residentBytes }) => `${name} ${rounded(mebibytes(residentBytes))}`);
     const what = `memory after ${sample.at.toFixed(0)} s, MiB (${parts.join(", ")})`;
-    return { what, value: mebibytes(total(sample, "residentBytes")), target: "flat" };
+    return { what, value: rounded(mebibytes(total(sample, "residentBytes"))), target: "flat" };
   });
 }
 
@@ -58,7 +56,7 @@ function rowsOf(result: StormResult): readonly Row[] {
     row("bytes to each proxy", Math.round(result.bytesEach)),
     row("CPU of the storm, ms each second", rounded(cpuMs / Math.max(1, last?.at ?? 1))),
     ...memoryRows(samples),
-    row("memory when all is over, MiB", mebibytes(result.restBytes)),
+    row("memory when all is over, MiB", rounded(mebibytes(result.restBytes))),
   ];
 }
 

@@ -1,5 +1,5 @@
 /** The table of `bench/xds.ts`: a row for each figure, with istiod's, the target and the bare server's beside it. */
-import type { Row } from "./figures.ts";
+import { mebibytes, type Row } from "./figures.ts";
 import type { ChangeCost, Measured } from "./measured-server.ts";
 import { median, rounded } from "./quantile.ts";
 import type { ChangeKind } from "./served.ts";
@@ -47,8 +47,6 @@ const targets: Readonly<Record<string, number>> = {
   "endpoints: CPU ms": 400 / 4,
   "endpoints: P99 ms": 150,
 };
-
-const mebibytes = (bytes: number): number => bytes / 2 ** 20;
 
 function changeFigures(kind: ChangeKind, costs: readonly ChangeCost[]): Readonly<Record<string, number>> {
   const name = kind === "route" ? "VirtualService" : "endpoints";

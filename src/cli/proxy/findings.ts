@@ -1,18 +1,13 @@
 import type { ResourceObject } from "#api/meta.ts";
 import { formatAge } from "#base/duration.ts";
+import type { ProxyFindingObject as Served } from "#discovery/proxy-finding.ts";
 import type { Client } from "#kube/client.ts";
 import { proxiesPath } from "./proxies.ts";
 
 /** What a proxy did that it should not, as the API tells of it (`status.mesh.weft.dev`, kind `ProxyFinding`). */
 export interface ProxyFindingObject extends ResourceObject {
-  readonly spec: {
-    readonly pod: string;
-    readonly cluster: string;
-    readonly node: string;
-    readonly code: string;
-    readonly message: string;
-  };
-  readonly status: { readonly since: string; readonly last: string; readonly count: number };
+  readonly spec: Served["spec"];
+  readonly status: Served["status"];
 }
 
 /** What proxies did lately that they should not, also such as are not connected any more. */
