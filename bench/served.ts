@@ -8,7 +8,7 @@ import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { readKubeconfig } from "#kube/kubeconfig.ts";
 import { weftProgram } from "#cli/service.ts";
-import { freePort } from "#xds/testing/envoy.ts";
+import { freePort } from "#base/free-port.ts";
 import { resetPeak, settled, treeUse, type TreeUse } from "./process-tree.ts";
 
 /** How large a served mesh is, as the flags of `weft bench serve` say it. */

@@ -1,10 +1,10 @@
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, connect } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "#base/free-port.ts";
 import { applyCapture, captureRules, defaultCapture } from "./capture.ts";
 import { command } from "./command.ts";
 import { ensureBridge, ensureFabric, fabricName, probeAddress, removeFabric } from "./fabric.ts";
@@ -238,9 +238,9 @@ function probe(host: string, port: number): Promise<string> {
 describe("a forwarder", () => {
   it("leads from a loopback port of the host to a Pod, and says when the port is taken", async () => {
     using _a = await echoFrom(a, 8080);
-    const taken = createServer().listen(0, "127.0.0.1");
+    const port = await freePort();
+    const taken = createServer().listen(port, "127.0.0.1");
     await new Promise((resolve) => taken.once("listening", resolve));
-    const { port } = taken.address() as AddressInfo;
     const forward = {
       state: join(root, "forwarder"),
       hostNetwork: "/proc/self/ns/net",

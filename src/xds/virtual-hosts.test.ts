@@ -4,11 +4,12 @@ import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
+import { freePort } from "#base/free-port.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { virtualHostUse } from "./host-scopes.ts";
 import type { ListenAddress } from "./listen.ts";
 import { createXdsServer, type XdsServer } from "./server.ts";
-import { TestEnvoy, eventually, freePort } from "./testing/envoy.ts";
+import { TestEnvoy, eventually } from "./testing/envoy.ts";
 import { cluster, endpoints, hostlessRoute, listener, virtualHost } from "./testing/resources.ts";
 import { TableSource } from "./testing/table-source.ts";
 

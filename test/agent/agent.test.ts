@@ -1,10 +1,10 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { Mesh } from "#api/weft/mesh.ts";
+import { freePort } from "#base/free-port.ts";
 import { sandboxesOf } from "#runtime/sandbox.ts";
 import { busy, eventually } from "../support/eventually.ts";
 import { NodeWorld, isReady } from "./node-world.ts";
@@ -457,9 +457,9 @@ describe("a gateway", () => {
       metadata,
       spec: { hosts: ["*"], gateways: ["gateway"], http: [{ route: [{ destination: { host: "server" } }] }] },
     });
-    const taken = createServer().listen(0, "127.0.0.1");
+    const port = await freePort();
+    const taken = createServer().listen(port, "127.0.0.1");
     await once(taken, "listening");
-    const { port } = taken.address() as AddressInfo;
     await world.create(gatewayManifest(port));
     const waiting = await world.pod(
       "shop",

@@ -1,9 +1,9 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
+import { freePort } from "#base/free-port.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { formatKubeconfig } from "#kube/kubeconfig.ts";
@@ -24,19 +24,6 @@ export interface BenchInfo {
 
 const startLimitMs = 60_000;
 const graceMs = 5_000;
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const port = await new Promise<number>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      resolve(typeof address === "object" && address ? address.port : 0);
-    });
-  });
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 /** Server and control plane over a mesh of a size, in a folder of their own; disposing ends and removes all. */
 export class BenchServer implements AsyncDisposable {

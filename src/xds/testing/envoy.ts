@@ -1,25 +1,13 @@
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "#base/free-port.ts";
 import type { ListenAddress } from "../listen.ts";
 
 /** The path of a pinned Envoy, fetched first where needed. */
 function envoyProgram(version: string): string {
   return execFileSync(process.execPath, ["setup/program.ts", "envoy", version], { encoding: "utf8" }).trim();
-}
-
-/** A loopback port that was free a moment ago. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }
 
 /** Waits until a check gives something. */
