@@ -24,6 +24,7 @@ import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { DemandLedger } from "./demand.ts";
 import { ProxyApi } from "./proxy-api.ts";
 import { proxyEvent } from "./proxy-finding.ts";
+import { synced } from "./synced.ts";
 import { Verdicts } from "./verdicts.ts";
 
 /** What a control plane is told. */
@@ -44,20 +45,6 @@ export interface DiscoveryOptions {
 export interface DiscoveryContext {
   readonly clock: Clock;
   readonly logger: Logger;
-}
-
-/** Waits for the whole state, or as long as the limit allows. */
-async function synced(
-  states: readonly Promise<void>[],
-  limitMs: number,
-  { clock, logger }: DiscoveryContext,
-  signal: AbortSignal,
-): Promise<void> {
-  const limit = clock.sleep(limitMs, signal).then(() => {
-    logger.warn("not everything has been read yet; serving what is known", { afterMs: limitMs });
-    return [];
-  });
-  await Promise.race([Promise.all(states), limit]);
 }
 
 /** How many proxies there are findings about. */

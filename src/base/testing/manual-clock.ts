@@ -19,9 +19,13 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
-  sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.after(ms, resolve);
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = this.after(ms, resolve);
+      signal?.addEventListener("abort", () => {
+        timer[Symbol.dispose]();
+        reject(signal.reason as Error);
+      });
     });
   }
 
