@@ -5,7 +5,7 @@ import {
   constants,
   type IncomingHttpHeaders,
 } from "node:http2";
-import { FrameReader, frameHead } from "#xds/frames.ts";
+import { FrameReader, frameHead } from "#grpc/frames.ts";
 import type { Variant } from "./xds-wire.ts";
 
 const paths: Readonly<Record<Variant, string>> = {

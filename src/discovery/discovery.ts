@@ -18,7 +18,7 @@ import { ProxyEventWriter } from "#status/proxy-events.ts";
 import type { Holders } from "#status/conditions.ts";
 import { StatusWriter } from "#status/writer.ts";
 import { createTranslator } from "#translate/translator.ts";
-import { type ListenAddress } from "#xds/listen.ts";
+import { type ListenAddress } from "#grpc/listen.ts";
 import type { ProxyStandings } from "#xds/port.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { DemandLedger } from "./demand.ts";

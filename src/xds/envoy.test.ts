@@ -8,7 +8,7 @@ import { systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
 import { freePort } from "#base/free-port.ts";
 import { typeUrls } from "#proto/encoded.ts";
-import type { ListenAddress } from "./listen.ts";
+import type { ListenAddress } from "#grpc/listen.ts";
 import { createXdsServer, type XdsServer } from "./server.ts";
 import { TestEnvoy, eventually } from "./testing/envoy.ts";
 import { badCluster, cluster, endpoints, listener, route, undecodableCluster } from "./testing/resources.ts";

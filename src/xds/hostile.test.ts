@@ -2,7 +2,7 @@
 import { status } from "@grpc/grpc-js";
 import { afterEach, describe, expect, test } from "vitest";
 import { typeUrls } from "#proto/encoded.ts";
-import { frameHead } from "./frames.ts";
+import { frameHead } from "#grpc/frames.ts";
 import type { XdsLimits } from "./limits.ts";
 import type { ConductCode } from "./port.ts";
 import { eventually } from "./testing/envoy.ts";

@@ -3,7 +3,7 @@ import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { encodeResource, typeUrls, type EncodedResource, type TypeUrl } from "#proto/encoded.ts";
 import { ClusterLoadAssignmentSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
-import { frameHead } from "./frames.ts";
+import { frameHead } from "#grpc/frames.ts";
 
 /** The two variants of the protocol. */
 export type Variant = "delta" | "sotw";

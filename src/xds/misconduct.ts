@@ -1,3 +1,4 @@
+import type { WeftError } from "#base/errors.ts";
 import { readable } from "#base/readable.ts";
 import { Misconduct } from "./conduct.ts";
 import type { XdsLimits } from "./limits.ts";
@@ -52,16 +53,13 @@ export function unfinished(bytes: number): Misconduct {
   return new Misconduct("ProxyAsksTooMuch", "ResourceExhausted", what);
 }
 
-/** A peer sends a message that is longer than a request may be. */
-export function tooLong(bytes: number, mostBytes: number): Misconduct {
-  const what = `sent a request of ${bytes} bytes; the limit is ${mostBytes}. Find out what speaks for it`;
-  return new Misconduct("ProxyAsksTooMuch", "ResourceExhausted", what);
-}
-
-/** A peer compresses what it sends, or sends what is not gRPC. */
-export function compressed(): Misconduct {
-  const what = "sent a compressed message, or bytes that are none of gRPC; messages must not be compressed";
-  return new Misconduct("ProxyInvalidRequest", "Unsupported", what);
+/** A peer sends what cannot be read as messages: a fault that is not of the peer stays what it is. */
+export function unreadable(fault: WeftError): WeftError {
+  const { code, message } = fault;
+  if (code === "ResourceExhausted") {
+    return new Misconduct("ProxyAsksTooMuch", code, `${message}. Find out what speaks for it`);
+  }
+  return code === "Unsupported" ? new Misconduct("ProxyInvalidRequest", code, message) : fault;
 }
 
 /** A proxy asks for what is not there. */

@@ -1,12 +1,13 @@
 import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
-import { GrpcStream, isGrpc, refuse } from "./grpc.ts";
+import { GrpcStream, isGrpc, refuse } from "#grpc/stream.ts";
 import { XdsHub, type HubOptions, type XdsFigures } from "./hub.ts";
 import { Intake } from "./intake.ts";
-import { Keepalive } from "./keepalive.ts";
-import { listenOn, type ListenAddress } from "./listen.ts";
+import { Keepalive } from "#grpc/keepalive.ts";
+import { listenOn, type ListenAddress } from "#grpc/listen.ts";
 import type { Variant } from "./message.ts";
+import { unreadable } from "./misconduct.ts";
 import type { ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource } from "./port.ts";
 import { RequestReader } from "./request.ts";
 import { adsService } from "#proto/ads.ts";
@@ -161,7 +162,7 @@ class AdsServer implements XdsServer {
       held: (bytes) => this.#intake.holds(session, bytes),
       end: (reason) => {
         this.#intake.holds(session, 0);
-        session.end(reason);
+        session.end(reason && unreadable(reason));
       },
     });
   }

@@ -7,7 +7,7 @@ import { silentLogger } from "#base/logger.ts";
 import { freePort } from "#base/free-port.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { virtualHostUse } from "./host-scopes.ts";
-import type { ListenAddress } from "./listen.ts";
+import type { ListenAddress } from "#grpc/listen.ts";
 import { createXdsServer, type XdsServer } from "./server.ts";
 import { TestEnvoy, eventually } from "./testing/envoy.ts";
 import { cluster, endpoints, hostlessRoute, listener, virtualHost } from "./testing/resources.ts";

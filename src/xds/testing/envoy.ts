@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "#base/free-port.ts";
-import type { ListenAddress } from "../listen.ts";
+import type { ListenAddress } from "#grpc/listen.ts";
 
 /** The path of a pinned Envoy, fetched first where needed. */
 function envoyProgram(version: string): string {

@@ -7,8 +7,8 @@ import {
   DeltaDiscoveryResponseSchema,
   type DeltaDiscoveryResponse,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
-import { frameHead } from "../frames.ts";
-import type { ListenAddress } from "../listen.ts";
+import { frameHead } from "#grpc/frames.ts";
+import type { ListenAddress } from "#grpc/listen.ts";
 import { adsService } from "#proto/ads.ts";
 
 const AdsClient = makeClientConstructor(adsService, "ads");

@@ -14,7 +14,7 @@ import {
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
-import { headBytes } from "../frames.ts";
+import { headBytes } from "#grpc/frames.ts";
 import type { XdsHub } from "../hub.ts";
 import type { Message, Variant } from "../message.ts";
 import { RequestReader } from "../request.ts";

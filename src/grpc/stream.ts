@@ -1,8 +1,6 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { WeftError, messageOf, type ErrorCode } from "#base/errors.ts";
 import { FrameReader } from "./frames.ts";
-import type { Message } from "./message.ts";
-import type { Transport } from "./session.ts";
 
 /** gRPC's numbers of statuses. */
 const statuses: Readonly<Record<ErrorCode, number>> = {
@@ -51,6 +49,11 @@ export function refuse(stream: ServerHttp2Stream): void {
   stream.respond({ [constants.HTTP2_HEADER_STATUS]: 415 }, { endStream: true });
 }
 
+/** A message as it is sent: its bytes with the head before them, in pieces that other streams may hold too. */
+export interface Framed {
+  readonly pieces: readonly Uint8Array[];
+}
+
 /** Who is told what a peer says. */
 interface Listener {
   /** Gets each message; its bytes are only lent. */
@@ -66,7 +69,7 @@ interface Listener {
  * the client that gives up. Not by way of a gRPC library, which copies each message for each stream and queues each request
  * several times: here streams share the bytes of what they get.
  */
-export class GrpcStream implements Transport {
+export class GrpcStream {
   readonly #stream: ServerHttp2Stream;
   #ended = false;
 
@@ -94,8 +97,11 @@ export class GrpcStream implements Transport {
     this.#stream.on("close", () => end());
   }
 
-  /** Writes a message without a copy: streams share the pieces until each peer has taken them. */
-  send({ pieces }: Message, taken: () => void): void {
+  /**
+   * Writes a message without a copy: streams share the pieces until each peer has taken them.
+   * @param taken called once the peer's flow control let all of it through.
+   */
+  send({ pieces }: Framed, taken: () => void): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.writableEnded) return;
     if (!stream.headersSent) stream.respond(head, { waitForTrailers: true });
@@ -108,6 +114,7 @@ export class GrpcStream implements Transport {
     if (last > 0) stream.uncork();
   }
 
+  /** Ends the stream, with a status when something is wrong. Nothing is sent afterwards. */
   end(reason?: WeftError): void {
     const stream = this.#stream;
     if (this.#ended || stream.destroyed) return;
@@ -121,14 +128,17 @@ export class GrpcStream implements Transport {
     stream.end();
   }
 
+  /** Takes nothing more from the peer, until resumed. */
   pause(): void {
     this.#stream.pause();
   }
 
+  /** Goes on taking what the peer says. */
   resume(): void {
     this.#stream.resume();
   }
 
+  /** Ends the stream at once, with what was sent and not taken. */
   abort(): void {
     if (!this.#stream.closed) this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }

@@ -1,7 +1,9 @@
-import { compressed, tooLong } from "./misconduct.ts";
+import { WeftError } from "#base/errors.ts";
 
 /** Bytes that stand before each message of gRPC: whether it is compressed, and its length. */
 export const headBytes = 5;
+
+const compressed = "sent a compressed message, or bytes that are none of gRPC; messages must not be compressed";
 
 const none = Buffer.alloc(0);
 
@@ -40,7 +42,7 @@ export class FrameReader {
 
   /**
    * Takes in what came next.
-   * @throws Misconduct `ResourceExhausted` for a message that is too long, `Unsupported` for one that is compressed.
+   * @throws WeftError `ResourceExhausted` for a message that is too long, `Unsupported` for one that is compressed.
    */
   take(chunk: Buffer): void {
     if (this.#size > 0) {
@@ -67,9 +69,11 @@ export class FrameReader {
   /** Bytes of the message that begins at a place, with its head, as far as they are known. */
   #frameAt(bytes: Buffer, at: number): number {
     if (bytes.length - at < headBytes) return headBytes;
-    if (bytes[at] !== 0) throw compressed();
+    if (bytes[at] !== 0) throw new WeftError("Unsupported", compressed);
     const length = bytes.readUInt32BE(at + 1);
-    if (length > this.#mostBytes) throw tooLong(length, this.#mostBytes);
+    if (length > this.#mostBytes) {
+      throw new WeftError("ResourceExhausted", `sent a request of ${length} bytes; the limit is ${this.#mostBytes}`);
+    }
     return headBytes + length;
   }
 
