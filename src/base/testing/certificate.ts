@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { bits, der, identifier, integer, pem, sequence, time } from "./der.ts";
+import { bits, der, identifier, integer, pem, sequence, time } from "../der.ts";
 
 /** A certificate with its key, as PEM texts. */
 export interface Certificate {
@@ -29,6 +29,10 @@ export interface Authority {
   issue(...names: readonly string[]): Certificate;
   /** A certificate as asked for. */
   issueFor(request: CertificateRequest): Certificate;
+  /** A certificate, as a PEM text, of a key that another holds. */
+  certify(publicKey: KeyObject, request: CertificateRequest): string;
+  /** An authority that this one vouches for. */
+  subordinate(subject: string): Authority;
   /** The list of these certificates as revoked ones (RFC 5280), as a PEM text. */
   revoke(...certificates: readonly string[]): string;
   /** A response of OCSP (RFC 6960) that a certificate is good, in DER. */
@@ -139,24 +143,40 @@ function good(
   return sequence(der(0x0a, Buffer.from([0])), der(0xa0, basic));
 }
 
+type KeyPair = ReturnType<typeof newKeys>;
+
+function newKeys() {
+  return generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+}
+
 /** A new authority. */
 export function createAuthority(subject: string): Authority {
-  const own = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+  const own = newKeys();
+  const self = { name: subject, publicKey: own.publicKey, authority: true };
+  return authorityOf(subject, own, signed(self, { names: [] }, subject, own.privateKey));
+}
+
+function authorityOf(subject: string, own: KeyPair, ownCertificate: string): Authority {
+  const certify = (publicKey: KeyObject, request: CertificateRequest): string =>
+    signed({ name: request.names[0] ?? "nobody", publicKey, authority: false }, request, subject, own.privateKey);
   const issueFor = (request: CertificateRequest): Certificate => {
-    const { names, rsa, curve = "prime256v1" } = request;
+    const { rsa, curve = "prime256v1" } = request;
     const { publicKey, privateKey } =
       rsa === undefined
         ? generateKeyPairSync("ec", { namedCurve: curve })
         : generateKeyPairSync("rsa", { modulusLength: rsa });
-    const holder = { name: names[0] ?? "nobody", publicKey, authority: false };
-    const key = privateKey.export({ type: "pkcs8", format: "pem" });
-    return { certificate: signed(holder, request, subject, own.privateKey), key };
+    return { certificate: certify(publicKey, request), key: privateKey.export({ type: "pkcs8", format: "pem" }) };
   };
-  const self = { name: subject, publicKey: own.publicKey, authority: true };
   return {
-    certificate: signed(self, { names: [] }, subject, own.privateKey),
+    certificate: ownCertificate,
     issue: (...names) => issueFor({ names }),
     issueFor,
+    certify,
+    subordinate: (name) => {
+      const keys = newKeys();
+      const holder = { name, publicKey: keys.publicKey, authority: true };
+      return authorityOf(name, keys, signed(holder, { names: [] }, subject, own.privateKey));
+    },
     revoke: (...certificates) => revoked(certificates, subject, own.privateKey),
     staple: (certificate) => good(certificate, subject, own),
   };
