@@ -18,9 +18,7 @@ const missing: Readonly<Record<string, readonly [why: string, harmless?: unknown
   enableTracing: [telemetry, true],
   enableEnvoyAccessLogService: [telemetry, false],
   enablePrometheusMerge: [telemetry, true],
-  extensionProviders: [telemetry],
   enableAutoMtls: [identities, true],
-  trustDomainAliases: [identities, []],
   caCertificates: [identities, []],
   certificates: [identities, []],
   ca: [identities],
@@ -59,13 +57,27 @@ function valueAt(config: unknown, path: string): unknown {
     .reduce<unknown>((value, name) => (value as Readonly<Record<string, unknown>> | null | undefined)?.[name], config);
 }
 
+/** Extension providers of kinds that nothing asks yet: all but those that authorize. */
+function missingProviders(config: unknown): readonly string[] {
+  const providers = valueAt(config, "extensionProviders");
+  return (Array.isArray(providers) ? (providers as readonly Readonly<Record<string, unknown>>[]) : []).flatMap(
+    (provider, index) => {
+      const others = Object.keys(provider).filter(
+        (key) => !["name", "envoyExtAuthzHttp", "envoyExtAuthzGrpc"].includes(key),
+      );
+      return others.map((key) => `extensionProviders[${index}].${key} ${telemetry}`);
+    },
+  );
+}
+
 /**
  * Members of a MeshConfig that are set to something and have no effect, each with the reason.
  * @param config in the form of JSON.
  */
 export function missingMembers(config: unknown): readonly string[] {
-  return Object.entries(missing).flatMap(([path, [why, harmless]]) => {
+  const members = Object.entries(missing).flatMap(([path, [why, harmless]]) => {
     const value = valueAt(config, path);
     return value === undefined || value === null || isDeepStrictEqual(value, harmless) ? [] : [`${path} ${why}`];
   });
+  return [...members, ...missingProviders(config)];
 }

@@ -45,7 +45,7 @@ describe("Istio's MeshConfig from its ConfigMap", () => {
     [
       "what an installation of Istio says by itself",
       "trustDomain: a.example\nenablePrometheusMerge: true\ndefaultProviders: { metrics: [prometheus] }\nmesh_mTLS: null",
-      {},
+      { trustDomain: "a.example" },
     ],
   ])("%s", (_name, text, config) =>
     expect(readMeshConfig(configMap(text), validator)).toEqual({ config, missing: [] }),

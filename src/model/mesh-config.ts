@@ -4,7 +4,7 @@ import type { ResourceObject } from "#api/meta.ts";
 import type { Validator } from "#api/validation.ts";
 import { type Mesh, mesh } from "#api/weft/mesh.ts";
 import { messageOf } from "#base/errors.ts";
-import type { MeshInput } from "./mesh.ts";
+import { defaultTrustDomain, type MeshInput } from "./mesh.ts";
 import { missingMembers } from "./mesh-config-missing.ts";
 
 /** The ConfigMap in which Istio keeps its MeshConfig, under the key `mesh`, and its MeshNetworks, under `meshNetworks`. */
@@ -60,8 +60,9 @@ function readMembers(spec: object, validator: Validator): MeshReading {
   if (errors.length > 0) {
     return { problem: errors.map(({ field, message }) => `${field.replace(/^spec\.?/, "")}: ${message}`).join("; ") };
   }
-  const { trustDomain: _weft, discovery: _own, ...config } = (object as unknown as Mesh).spec;
-  return { config, missing: missingMembers(spec) };
+  const { trustDomain, discovery: _own, ...config } = (object as unknown as Mesh).spec;
+  const named = trustDomain === defaultTrustDomain ? {} : { trustDomain };
+  return { config: { ...config, ...named }, missing: missingMembers(spec) };
 }
 
 /** Reads a MeshConfig and MeshNetworks from Istio's ConfigMap. */
@@ -90,14 +91,19 @@ export function readProxyConfig(text: string, validator: Validator): MeshProxyCo
   }
 }
 
-/** The mesh's settings from both places that have them. The `Mesh` object goes before the ConfigMap, member by member. */
+/**
+ * The mesh's settings from both places that have them. The `Mesh` object goes before the ConfigMap, member by member; its
+ * trust domain, which it always has, only where it is not the default.
+ */
 export class SettingsParts {
   #ofMesh: MeshInput = {};
   #ofConfigMap: MeshInput = {};
 
   /** Takes the specification of the `Mesh` object, and returns all settings. */
   setMesh(config: MeshInput): MeshInput {
-    this.#ofMesh = config;
+    const { trustDomain, ...others } = config;
+    const isNamed = trustDomain !== undefined && trustDomain !== defaultTrustDomain;
+    this.#ofMesh = isNamed ? config : others;
     return { ...this.#ofConfigMap, ...this.#ofMesh };
   }
 

@@ -5,8 +5,15 @@ import type { ProtocolFlags } from "#api/istio/protocol-flags.ts";
 import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import type { ClientTLSSettings } from "#api/istio/traffic-policy.ts";
 
-/** All that is said of a mesh as a whole: Istio's MeshConfig, its MeshNetworks, and what proxies hold. */
-export type MeshInput = MeshConfig & { readonly meshNetworks?: MeshNetworks; readonly discovery?: DiscoveryMode };
+/** The trust domain of a mesh that names none. */
+export const defaultTrustDomain = "cluster.local";
+
+/** All that is said of a mesh as a whole: Istio's MeshConfig, its MeshNetworks, its trust domain, and what proxies hold. */
+export type MeshInput = MeshConfig & {
+  readonly meshNetworks?: MeshNetworks;
+  readonly discovery?: DiscoveryMode;
+  readonly trustDomain?: string;
+};
 
 /** When idle connections are probed. */
 export type TcpKeepalive = NonNullable<MeshConfig["tcpKeepalive"]>;
@@ -32,6 +39,7 @@ export type MeshSettings = Required<
     readonly defaultConfig: MeshProxyConfig;
     readonly meshNetworks: MeshNetworks;
     readonly discovery: DiscoveryMode;
+    readonly trustDomain: string;
   };
 
 const defaults: MeshSettings = {
@@ -41,6 +49,9 @@ const defaults: MeshSettings = {
   pathNormalization: { normalization: "DEFAULT" },
   proxyHttpPort: 0,
   protocols: { http10: false, http3: false, mongo: true, redis: false },
+  trustDomain: defaultTrustDomain,
+  trustDomainAliases: [],
+  extensionProviders: [],
   inboundClusterStatName: "",
   outboundClusterStatName: "",
   disableEnvoyListenerLog: false,

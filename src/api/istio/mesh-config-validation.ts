@@ -47,6 +47,9 @@ function* validateProxyConfig({ drainDuration, connectionSettings = {} }: MeshPr
 /** Checks the settings of a mesh. */
 export function* validateMeshConfig(config: MeshConfig, path: FieldPath): Errors {
   if (config.rootNamespace) yield* validateNamed("label", config.rootNamespace, path.field("rootNamespace"));
+  for (const [index, name] of (config.trustDomainAliases ?? []).entries()) {
+    yield* validateNamed("subdomain", name, path.field("trustDomainAliases").item(index));
+  }
   for (const name of exportLists) yield* validateExportTo(config[name], undefined, path.field(name), { nobody: true });
   yield* validateClientTls(config.outboundTrafficPolicy?.tls, undefined, path.field("outboundTrafficPolicy", "tls"));
   const { defaultHttpRetryPolicy: retries, localityLbSetting: locality, defaultTrafficPolicy: policy = {} } = config;

@@ -13,6 +13,7 @@ import {
 } from "../schema.ts";
 import { LabelSelector } from "../kubernetes/meta.ts";
 import { ConnectionPoolSettings, istioName, TcpKeepalive } from "./common.ts";
+import { ExtensionProvider } from "./extension-provider.ts";
 import { HTTPRetry } from "./http-route.ts";
 import { MeshProxyConfig } from "./mesh-proxy-config.ts";
 import { ProtocolFlags } from "./protocol-flags.ts";
@@ -135,6 +136,8 @@ export const meshConfigFields = {
       ),
     },
   ),
+  trustDomainAliases: list("Other trust domains, whose identities count as the mesh's own.", string("A trust domain.")),
+  extensionProviders: list("What proxies may be told to ask, by its name.", ExtensionProvider),
   inboundClusterStatName: string(
     "How statistics of a workload's ports are called: a text with %SERVICE%, %SERVICE_NAME%, %SERVICE_FQDN%, %SERVICE_PORT%, %SERVICE_PORT_NAME% and %TARGET_PORT%. The cluster's name unless set.",
   ),
