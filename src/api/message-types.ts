@@ -160,11 +160,17 @@ const istioRows: readonly Row[] = [
 const ownRows: readonly (readonly [name: string, level: Level, meaning: string])[] = [
   ["AddressNotIP", "Error", "An endpoint of a STATIC ServiceEntry is no IP address; it is left out."],
   ["ConflictingPolicies", "Warning", "Two PeerAuthentications are for the same workloads; the older one is followed."],
+  ["DeclaresEverything", "Warning", "A Sidecar declares every host, so that discovery OnDemand has no effect."],
   ["DelegateConflict", "Warning", "A VirtualService cannot be delegated to; its routes are left out."],
   ["DelegateNotVisible", "Warning", "A VirtualService that is delegated to is not exported to the one that delegates."],
   ["DuplicateObject", "Warning", "Files have an object more than once; the last one counts."],
   ["GatewayRouteMismatch", "Warning", "Routes are of a protocol that the Gateway's servers do not see."],
   ["InvalidCredential", "Error", "What a DestinationRule's credentialName means cannot be used, or has expired."],
+  [
+    "InvalidDiscovery",
+    "Warning",
+    "A label or annotation that is to say what proxies hold has a value, or a place, that means nothing.",
+  ],
   ["InvalidHash", "Error", "A hash of a certificate is not one; connections would never be accepted."],
   ["InvalidPatch", "Error", "A patch of an EnvoyFilter does not fit what it is applied to."],
   ["InvalidYAML", "Error", "A document of a file cannot be read, or is no object."],

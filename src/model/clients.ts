@@ -17,6 +17,7 @@ import {
   type EgressHost,
   type EgressListener,
   egressListeners,
+  isEverything,
   isRelative,
   letsIn,
   patternsFor,
@@ -70,6 +71,8 @@ export interface ClientQueries {
   readonly openClient: (workload: Workload) => Client | undefined;
   /** Whether a Sidecar declares a host of a namespace for a client; none does where it does not say which. */
   readonly declares: (client: Client, namespace: string, host: string) => boolean;
+  /** Whether a client's Sidecar declares all hosts. */
+  readonly declaresAll: (client: Client) => boolean;
   /** The client that a gateway is. */
   readonly gatewayClient: (workload: Workload) => Client;
   /** The Sidecar object of a client. */
@@ -194,6 +197,9 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     return hosts !== undefined && letsIn(hosts, client.namespace, namespace, host);
   };
 
+  const declaresAll: ClientQueries["declaresAll"] = (client) =>
+    egressHosts(sidecarRow(client.sidecar)?.spec ?? {})?.some(isEverything) === true;
+
   const egressOf = (client: Client): readonly EgressHost[] | undefined => {
     if (client.open) return undefined;
     const row = sidecarRow(client.sidecar);
@@ -284,6 +290,7 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     sidecarClient: (workload) => clientOf(workload, selectSidecar(candidates.get(workload.namespace), workload.labels)),
     openClient,
     declares,
+    declaresAll,
     gatewayClient: (workload) => clientOf(workload, undefined),
     sidecar: (client) => sidecarRow(client.sidecar),
     buckets,

@@ -43,6 +43,11 @@ export function egressHosts(spec: SidecarSpec): readonly EgressHost[] | undefine
   });
 }
 
+/** Whether all hosts of all namespaces are let in. */
+export function isEverything({ namespace, pattern, except }: EgressHost): boolean {
+  return namespace === everyone && pattern === "*" && except.length === 0;
+}
+
 /** Whether what is let in depends on the proxy's own namespace. */
 export function isRelative({ namespace, except }: EgressHost): boolean {
   return [namespace, ...except.map((each) => each.namespace)].includes(ownNamespace);

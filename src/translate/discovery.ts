@@ -54,6 +54,8 @@ export function discoveryOf(engine: Engine, model: Model): (view: ProxyView) => 
       return because("its WORKLOAD_NAME, which names its EgressScope, is no name of an object");
     if (tooMany.get(workload)) return because(`its workload calls more than ${mostScopeHosts} hosts`);
     const client = model.clients.openClient(view);
-    return client ? { mode: "OnDemand", workload, client } : because("its Sidecar has egress listeners of its own");
+    if (!client) return because("its Sidecar has egress listeners of its own");
+    if (model.clients.declaresAll(client)) return because('its Sidecar declares every host: spec.egress has "*/*"');
+    return { mode: "OnDemand", workload, client };
   };
 }

@@ -79,6 +79,11 @@ kind: Sidecar
 metadata: { name: bound, namespace: shop }
 spec: { egress: [{ port: { number: 80, protocol: HTTP, name: http }, bind: 127.0.0.1, hosts: ["*/*"] }] }`;
 
+const open = `
+kind: Sidecar
+metadata: { name: open, namespace: shop }
+spec: { egress: [{ hosts: ["./a.shop.svc.cluster.local", "*/*"] }] }`;
+
 const labelled = (mode: string): string => `
 kind: Namespace
 metadata: { name: shop, labels: { mesh.weft.dev/discovery: ${mode} } }`;
@@ -96,6 +101,7 @@ test.each([
   ["a proxy that cannot ask", {}, "apart", "", "only Envoy 1.40"],
   ["a proxy that has hosts in its routes", {}, "inside", "", "only Envoy 1.40"],
   ["a Sidecar with a listener of its own", {}, "asked", bound, "egress listeners of its own"],
+  ["a Sidecar that declares everything", {}, "asked", open, 'declares every host: spec.egress has "*/*"'],
   ["an annotation", annotated("All"), "asked", "", "All"],
   ["an annotation that says something else", annotated("some"), "asked", "", "OnDemand"],
   ["an EgressScope before an annotation", annotated("OnDemand"), "asked", scope("All"), "All"],

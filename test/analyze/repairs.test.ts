@@ -5,6 +5,7 @@ import { analyzers } from "#analysis/analyze/analyzers.ts";
 import { parseFile } from "#analysis/analyze/document.ts";
 import { loadFile } from "#analysis/analyze/load.ts";
 import type { Message } from "#analysis/analyze/message.ts";
+import { discoveryCases } from "#analysis/analyze/testing/discovery-cases.ts";
 import { otherCases } from "#analysis/analyze/testing/other-cases.ts";
 import { routingCases } from "#analysis/analyze/testing/routing-cases.ts";
 import { fine } from "#analysis/analyze/testing/written.ts";
@@ -15,7 +16,7 @@ import { applyJsonPatch } from "#apiserver/patch/json-patch.ts";
 const validator = new Validator();
 /** What is told of unless only asked for: a repair may make an annotation known, and alpha. */
 const usual = analyzers.filter(({ onRequest }) => onRequest !== true);
-const repairable = [...routingCases, ...otherCases].filter(({ fix }) => fix === true);
+const repairable = [...routingCases, ...otherCases, ...discoveryCases].filter(({ fix }) => fix === true);
 
 function messagesOf(objects: readonly unknown[]): readonly Message[] {
   const text = objects.map((object) => stringify(object)).join("---\n");

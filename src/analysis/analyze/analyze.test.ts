@@ -6,11 +6,12 @@ import { analyzers } from "./analyzers.ts";
 import { loadFile, type Loaded } from "./load.ts";
 import type { Message } from "./message.ts";
 import { credentialCases } from "./testing/credential-cases.ts";
+import { discoveryCases } from "./testing/discovery-cases.ts";
 import { otherCases } from "./testing/other-cases.ts";
 import { routingCases } from "./testing/routing-cases.ts";
 import { type Case, fine, routes } from "./testing/written.ts";
 
-const cases = [...routingCases, ...otherCases, ...credentialCases];
+const cases = [...routingCases, ...otherCases, ...credentialCases, ...discoveryCases];
 const validator = new Validator();
 
 function load(text: string, cluster = "east"): Loaded {

@@ -7,6 +7,7 @@ import { conditionAnalyzer } from "./checks/conditions.ts";
 import { applicationUidAnalyzer, multiServiceAnalyzer } from "./checks/deployments.ts";
 import { deprecationAnalyzer } from "./checks/deprecated.ts";
 import { caCertificateAnalyzer, doubleTlsAnalyzer, localityAnalyzer } from "./checks/destination-rules.ts";
+import { discoveryAnalyzer } from "./checks/discovery.ts";
 import { envoyPatchAnalyzer } from "./checks/envoy-filters.ts";
 import { findingsAnalyzer } from "./checks/findings.ts";
 import {
@@ -62,6 +63,7 @@ export const analyzers: readonly Analyzer[] = [
   annotationAnalyzer,
   alphaAnnotationAnalyzer,
   injectionAnalyzer,
+  discoveryAnalyzer,
   conditionAnalyzer,
   proxyAnalyzer,
 ];

@@ -202,6 +202,40 @@ spec: {}`;
     expect(judge("Sidecar", "{}", older)).toEqual([["ConflictingSidecars", "spec.workloadSelector", "warning"]]);
   });
 
+  it.each([
+    ["OnDemand", '["./*", "*/*"]', "spec.egress[1].hosts[1]"],
+    ["OnDemand", '["*/*", "~bank/*"]', undefined],
+    ["OnDemand", '["*/*.shop.svc.cluster.local"]', undefined],
+    ["All", '["*/*"]', undefined],
+  ])("tells of a Sidecar of a namespace with discovery %s that declares %s", (mode, hosts, field) => {
+    const label = `
+---
+kind: Namespace
+metadata: { name: shop, labels: { mesh.weft.dev/discovery: ${mode} } }`;
+    const told = judge("Sidecar", `{ egress: [{ hosts: ["shop/*"] }, { hosts: ${hosts} }] }`, label);
+    expect(told).toEqual(field === undefined ? [] : [["DeclaresEverything", field, "warning"]]);
+  });
+
+  it("tells of a Sidecar that declares everything where the mesh or a workload is on demand", () => {
+    const everything = '{ egress: [{ hosts: ["*/*"] }] }';
+    const scope = `
+---
+kind: EgressScope
+metadata: { name: page, namespace: shop }
+spec: { discovery: OnDemand, hosts: [] }`;
+    expect(judge("Sidecar", everything, scope).map(([code]) => code)).toEqual(["DeclaresEverything"]);
+    const model = modelOf(`${shop}
+---
+kind: Sidecar
+metadata: { name: x, namespace: istio-system }
+spec: ${everything}`);
+    const codes = (): readonly string[] =>
+      model.findings.get({ kind: "Sidecar", namespace: "istio-system", name: "x" }).map(({ code }) => code);
+    expect(codes()).toEqual([]);
+    model.inputs.setMesh({ discovery: "OnDemand" });
+    expect(codes()).toEqual(["DeclaresEverything"]);
+  });
+
   it("goes when what was missing comes, and says what to do", () => {
     const model = modelOf(`${shop}
 ---

@@ -3,13 +3,14 @@ import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
 import { labelsText } from "#api/kubernetes/selector.ts";
 import type { StringMap } from "#api/meta.ts";
+import { discoveryKey } from "#api/weft/discovery-mode.ts";
 import { isIP } from "node:net";
 import { labelsMatch } from "../labels.ts";
 import type { Config } from "../rows.ts";
 import { byAge } from "../service.ts";
 import { hostMatches } from "#api/istio/hosts.ts";
 import { only, type ServiceQueries } from "../services.ts";
-import { egressHosts, ownNamespace } from "../sidecars.ts";
+import { egressHosts, egressListeners, isEverything, ownNamespace } from "../sidecars.ts";
 import { parseServiceKey, podLabel, type Tables } from "../tables.ts";
 import type { Problem } from "./finding.ts";
 
@@ -87,6 +88,30 @@ function otherDefaults(row: Config<SidecarSpec>, { tables }: WorkloadContext): r
   return [{ code: "ConflictingSidecars", severity: "warning", field: "spec.workloadSelector", message }];
 }
 
+/** Whether proxies of some workload that a Sidecar may be for are to hold only what the workload calls. */
+function mayBeOnDemand({ namespace }: Config<SidecarSpec>, { tables, services }: WorkloadContext): boolean {
+  const { discovery, rootNamespace } = services.mesh.get(only);
+  if (discovery === "OnDemand") return true;
+  const namespaces = namespace === rootNamespace ? services.namespaces.get(only) : [namespace];
+  return namespaces.some(
+    (each) =>
+      services.namespaceLabels(each)[discoveryKey] === "OnDemand" ||
+      tables.egressScopes.byNamespace.rows(each).some(({ spec }) => spec.discovery === "OnDemand"),
+  );
+}
+
+/** That on-demand discovery has nothing to leave out. */
+function declaresEverything(row: Config<SidecarSpec>, context: WorkloadContext): readonly Problem[] {
+  const { egress = [] } = row.spec;
+  if (egressListeners(row.spec).length > 0) return [];
+  const at = egress.findIndex((listener) => egressHosts({ egress: [listener] })?.some(isEverything));
+  if (at < 0 || !mayBeOnDemand(row, context)) return [];
+  const message =
+    "Every host is declared, so that proxies hold everything where discovery is OnDemand, too. Declare the hosts that must be held from the start, or leave egress out.";
+  const field = `spec.egress[${at}].hosts[${egress[at]?.hosts.indexOf("*/*") ?? 0}]`;
+  return [{ code: "DeclaresEverything", severity: "warning", field, message }];
+}
+
 /** What is wrong with a Sidecar. */
 export function sidecarProblems(row: Config<SidecarSpec>, context: WorkloadContext): readonly Problem[] {
   const labels = row.spec.workloadSelector?.labels ?? {};
@@ -95,6 +120,7 @@ export function sidecarProblems(row: Config<SidecarSpec>, context: WorkloadConte
     ...unselected(context, row.namespace, labels, "spec.workloadSelector.labels"),
     ...(selects ? [] : otherDefaults(row, context)),
     ...unknownImports(row, context),
+    ...declaresEverything(row, context),
   ];
 }
 

@@ -10,8 +10,8 @@ import { annotationProblem } from "./annotation-values.ts";
 import { ownPods } from "./deployments.ts";
 import { knownAnnotations } from "./known-annotations.ts";
 
-/** Annotations of an object, or of a template in it. */
-interface Annotated {
+/** Annotations and labels of an object, or of a template in it. */
+export interface Annotated {
   readonly ref: ObjectRef;
   /** What the annotations are of: a Deployment's template is of a Pod. */
   readonly kind: string;
@@ -116,8 +116,8 @@ function* judged(of: Annotated): Generator<Problem> {
   }
 }
 
-/** Everything whose annotations are looked at. Pods of controllers are judged by their templates. */
-function* annotated(objects: MeshObjects): Generator<Annotated> {
+/** Everything whose annotations and labels are looked at. Pods of controllers are judged by their templates. */
+export function* annotated(objects: MeshObjects): Generator<Annotated> {
   for (const subject of [...objects.all("Namespace"), ...objects.all("Service"), ...ownPods(objects)]) {
     yield { ...subject, kind: subject.ref.kind, at: "metadata" };
   }
