@@ -6,6 +6,7 @@ import type { Validator } from "#api/validation.ts";
 import type { ObjectKey, Partition, ResourceStore, Selection } from "#store/port.ts";
 import type { ServiceAddresses } from "./admission/service-addresses.ts";
 import type { ServedKinds } from "./served-kinds.ts";
+import type { ServiceAccountTokens } from "./tokens/service-account-tokens.ts";
 
 /** Which resources an endpoint shows: a member cluster's and the mesh's, or the mesh's alone. */
 export type EndpointView = "mesh" | "cluster";
@@ -23,6 +24,8 @@ export interface Context {
   readonly kinds: ServedKinds;
   /** Gives addresses to Services; absent where the endpoint has no range. */
   readonly addresses: ServiceAddresses | undefined;
+  /** Makes and checks tokens of service accounts; absent where there are none: at the mesh's own endpoint. */
+  readonly tokens: ServiceAccountTokens | undefined;
 }
 
 /** The partition of the mesh's own objects. */

@@ -8,6 +8,7 @@ import { addressText, listen, type ListenAddress } from "./listener.ts";
 import { plainEncoding } from "./media.ts";
 import { json, writeReply, type Reply } from "./reply.ts";
 import { ApiError, statusOf } from "./status.ts";
+import { anonymous, localAdministrator } from "./user.ts";
 
 /** How long requests that are being done may still take when the server stops, in milliseconds. */
 const drainMs = 5_000;
@@ -84,11 +85,14 @@ function handler(
     const warnings: string[] = [];
     const gone = new AbortController();
     response.once("close", () => gone.abort());
+    // Whoever reaches the endpoint may do everything, as its listeners ensure that nobody else does.
+    const trustedUser = guarded ? anonymous : localAdministrator;
     const reply = async (): Promise<Reply> => {
       if (guarded) guardAgainstBrowsers(request);
       const url = targetOf(request);
       const call: Call = {
         context,
+        user: trustedUser,
         request,
         response,
         method: request.method ?? "GET",

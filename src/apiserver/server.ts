@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
@@ -18,6 +19,8 @@ import { reviewGroups } from "./handlers/reviews.ts";
 import type { ListenAddress } from "./listener.ts";
 import { create } from "./registry/create.ts";
 import { ServedKinds } from "./served-kinds.ts";
+import { IssuerKeys } from "./tokens/issuer-keys.ts";
+import { ServiceAccountTokens } from "./tokens/service-account-tokens.ts";
 
 /** An endpoint of the API server: a view of the store with addresses of its own. */
 export interface EndpointOptions {
@@ -32,6 +35,10 @@ export interface EndpointOptions {
   readonly serviceRange?: string;
   /** Namespaces that are made if they are not there; `default` and `kube-system` unless told. */
   readonly namespaces?: readonly string[];
+  /** Service accounts that are made if they are not there, in namespaces of the list before. */
+  readonly accounts?: readonly { readonly namespace: string; readonly name: string }[];
+  /** The `iss` of its service accounts' tokens; `https://NAME.weft.internal` unless told. */
+  readonly issuer?: string;
 }
 
 /** What an API server is made of. */
@@ -42,6 +49,8 @@ export interface ApiServerOptions {
   readonly endpoints: readonly EndpointOptions[];
   /** Groups that other servers serve; every endpoint passes their requests on. */
   readonly aggregated?: readonly Aggregation[];
+  /** Folder of what endpoints keep for themselves, such as keys; without one, that lives as long as the server. */
+  readonly stateDir?: string;
   /** What `/version` says. */
   readonly version: VersionInfo;
   readonly clock: Clock;
@@ -73,7 +82,14 @@ function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, { valid
     partition,
     kinds: new ServedKinds(kinds, view),
     addresses: addresses.get(partition),
+    tokens: view === "cluster" ? tokensOf(options, endpoint) : undefined,
   };
+}
+
+function tokensOf({ stateDir, store, clock }: ApiServerOptions, endpoint: EndpointOptions): ServiceAccountTokens {
+  const { name, partition, issuer = `https://${name}.weft.internal` } = endpoint;
+  const file = stateDir === undefined ? undefined : join(stateDir, name, "token-keys.json");
+  return new ServiceAccountTokens(issuer, IssuerKeys.open(file, clock), store, partition, clock);
 }
 
 /**
@@ -113,7 +129,12 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const contexts = new Map<Partition, Context>();
   for (const endpoint of options.endpoints) {
     const context = contextOf(options, endpoint, shared);
-    await ensureNamespaces(context, endpoint.namespaces ?? ["default", "kube-system"]);
+    await ensure(
+      context,
+      "Namespace",
+      (endpoint.namespaces ?? ["default", "kube-system"]).map((name) => ({ name })),
+    );
+    await ensure(context, "ServiceAccount", endpoint.accounts ?? []);
     const routes = {
       discovery: new DiscoveryDocuments(context.kinds, [...reviewGroups, ...aggregated]),
       openapi: new OpenApiDocuments(context.kinds),
@@ -130,15 +151,31 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   return { endpoints: addresses, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-async function ensureNamespaces(context: Context, names: readonly string[]): Promise<void> {
-  const kind = context.kinds.named("", "Namespace");
+/** Makes objects that are not there. */
+async function ensure(
+  context: Context,
+  kindName: string,
+  names: readonly { readonly namespace?: string; readonly name: string }[],
+): Promise<void> {
+  const kind = context.kinds.named("", kindName);
   if (kind === undefined) return;
-  const target = { kind, version: kind.versions[0].name, namespace: undefined };
   const options = { dryRun: false, fieldValidation: "Strict", warn: () => undefined } as const;
-  for (const name of names) {
+  for (const { namespace, name } of names) {
+    const target = { kind, version: kind.versions[0].name, namespace };
     await create(context, target, { metadata: { name } }, options).catch((error: unknown) => {
       if (codeOf(error) !== "AlreadyExists") throw error;
     });
+  }
+}
+
+/** Milliseconds between looks at the ages of keys. */
+const keysEveryMs = 3_600_000;
+
+function maintainKeys({ tokens, logger, endpoint }: Context): void {
+  try {
+    tokens?.keys.maintain();
+  } catch (error) {
+    logger.error("token keys could not be renewed; trying again", { endpoint, error: messageOf(error) });
   }
 }
 
@@ -149,12 +186,14 @@ function runControllers(context: Context): AsyncDisposable {
     if (stop.signal.aborted) return;
     context.logger.error("a controller ended", { endpoint: context.endpoint, error: messageOf(error) });
   };
+  const keys = context.clock.every(keysEveryMs, () => maintainKeys(context));
   const running = [new NamespaceController(context), new Collector(context), new EventExpiry(context)].map(
     (controller) => controller.run(stop.signal).catch(report),
   );
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
+      keys[Symbol.dispose]();
       await Promise.all(running);
     },
   };

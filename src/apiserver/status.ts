@@ -167,7 +167,12 @@ export function conflict(
 }
 
 /** The request may not be done now. */
-export function forbidden(kind: Kind, name: string, problem: string, causes?: readonly StatusCause[]): ApiError {
+export function forbidden(
+  kind: Pick<Kind, "group" | "plural">,
+  name: string,
+  problem: string,
+  causes?: readonly StatusCause[],
+): ApiError {
   return new ApiError("Forbidden", `${resourceName(kind)} "${name}" is forbidden: ${problem}`, {
     details: { ...detailsOf(kind, name), ...(causes === undefined ? {} : { causes }) },
   });

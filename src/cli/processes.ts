@@ -72,6 +72,7 @@ export function discoveryCommand(program: Command): void {
 
 interface ServerFlags extends LogFlags {
   readonly store: string;
+  readonly stateDir?: string;
   readonly runDir: string;
   readonly meshPort: number;
   readonly embedded: readonly EmbeddedCluster[];
@@ -96,6 +97,7 @@ export function serverCommand(program: Command): void {
     .description("Runs the store, the mesh's API, and the API and controllers of each embedded cluster.")
     .requiredOption("--store <file>", "file of the store's database; made if it is not there")
     .requiredOption("--run-dir <folder>", "folder of its Unix sockets, api-mesh.sock and api-CLUSTER.sock")
+    .option("--state-dir <folder>", "folder of its keys; made if it is not there, api beside the store unless given")
     .requiredOption("--mesh-port <port>", "loopback port of the mesh's API", port)
     .option(
       "--embedded <cluster>",
@@ -109,9 +111,12 @@ export function serverCommand(program: Command): void {
     )
     .action(async (flags: ServerFlags) => {
       const { runServer } = await import("#server/server.ts");
-      const { store, runDir, meshPort, embedded } = flags;
-      const options = { store, runDir, meshPort, embedded, version: weftVersion() };
-      await runServer(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
+      const { logLevel: _, ...options } = flags;
+      await runServer(
+        { ...options, version: weftVersion() },
+        { clock: systemClock, logger: stderrLogger(flags) },
+        terminated(),
+      );
     });
 }
 

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { kinds } from "#api/kinds.ts";
 import { type EndpointOptions, createApiServer } from "#apiserver/server.ts";
 import type { Aggregation } from "#apiserver/handlers/aggregated.ts";
@@ -24,6 +24,8 @@ export interface EmbeddedCluster {
 export interface ServerOptions {
   /** File of the store's database. */
   readonly store: string;
+  /** Folder of its keys; `api` beside the store unless told. */
+  readonly stateDir?: string;
   /** Folder of its Unix sockets. */
   readonly runDir: string;
   /** Loopback port of the mesh's API. */
@@ -83,6 +85,7 @@ function endpointsOf(options: ServerOptions): readonly EndpointOptions[] {
     listen: listen(name, port),
     serviceRange,
     namespaces: ["default", "kube-system", "kube-public", "kube-node-lease", "istio-system"],
+    accounts: [{ namespace: "istio-system", name: "weft-agent" }],
   }));
   return [mesh, ...clusters];
 }
@@ -114,6 +117,7 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
     store,
     kinds,
     endpoints: endpointsOf(options),
+    stateDir: options.stateDir ?? join(dirname(options.store), "api"),
     aggregated: [proxyAggregation(options.runDir)],
     version: versionInfo(options.version),
     clock,

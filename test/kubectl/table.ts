@@ -181,6 +181,22 @@ const reading: readonly Row[] = [
     ],
   ],
   [
+    "create token",
+    [
+      { run: "create token default -n shop --audience istio-ca --duration 20m", says: [/^[\w-]+\.[\w-]+\.[\w-]+\n$/] },
+      {
+        run: "create token default -n shop --bound-object-kind Node --bound-object-name n1 -o yaml",
+        says: ["kind: TokenRequest", "expirationSeconds: 3600", "https://east.weft.internal", "kind: Node"],
+      },
+      {
+        run: "create token default -n shop --duration 1m",
+        code: 1,
+        complains: ["may not specify a duration less than 10 minutes"],
+      },
+      { run: "create token nobody -n shop", code: 1, complains: ['serviceaccounts "nobody" not found'] },
+    ],
+  ],
+  [
     "logs",
     [
       { run: "logs deploy/web -n shop", says: [/^main current line 1\n/, "line 5"] },

@@ -44,6 +44,15 @@ function subresources(kind: Kind): readonly ApiResource[] {
           subresource(kind, "proxy", any, { kind: "PodProxyOptions" }),
         ]
       : []),
+    ...(resourceName(kind) === "serviceaccounts"
+      ? [
+          subresource(kind, "token", ["create"], {
+            group: "authentication.k8s.io",
+            version: "v1",
+            kind: "TokenRequest",
+          }),
+        ]
+      : []),
   ];
 }
 

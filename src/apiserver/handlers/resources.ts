@@ -21,6 +21,7 @@ import {
 import { handleBinding, handleEviction } from "./pods.ts";
 import { handleProxy } from "./proxy.ts";
 import { handleScale } from "./scale.ts";
+import { handleTokenRequest } from "./token-request.ts";
 
 type Handler = (call: Call, target: Target, name: string, rest: string) => Promise<Reply>;
 
@@ -36,19 +37,19 @@ async function handleStatus(call: Call, target: Target, name: string): Promise<R
   }
 }
 
-/** Subresources of Pods alone. */
-const podHandlers: Readonly<Record<string, Handler>> = {
-  log: handleLog,
-  proxy: handleProxy,
-  binding: handleBinding,
-  eviction: handleEviction,
-};
+/** Subresources that some kinds alone have. */
+const ownHandlers: ReadonlyMap<string, Handler> = new Map([
+  ["pods/log", handleLog],
+  ["pods/proxy", handleProxy],
+  ["pods/binding", handleBinding],
+  ["pods/eviction", handleEviction],
+  ["serviceaccounts/token", handleTokenRequest],
+]);
 
 function subresourceHandler({ kind }: Target, subresource: string): Handler {
   if (subresource === "status" && kind.status) return handleStatus;
   if (subresource === "scale" && kind.scale !== undefined) return handleScale;
-  const handler = resourceName(kind) === "pods" && Object.hasOwn(podHandlers, subresource);
-  const own = handler ? podHandlers[subresource] : undefined;
+  const own = ownHandlers.get(`${resourceName(kind)}/${subresource}`);
   if (own === undefined) throw noSuchPath();
   return own;
 }

@@ -1,25 +1,54 @@
-import { parseObject, readBody, type JsonObject } from "../body.ts";
+import { codeOf, messageOf } from "#base/errors.ts";
+import { isObject, parseObject, readBody, type JsonObject } from "../body.ts";
 import type { AggregatedGroup } from "../discovery/resources.ts";
 import { contentType } from "../media.ts";
 import { json, type Reply } from "../reply.ts";
-import { methodNotAllowed } from "../status.ts";
+import { ApiError, methodNotAllowed } from "../status.ts";
+import { userInfo } from "../user.ts";
 import type { Call } from "./call.ts";
 
 /** Whoever reaches an endpoint may do everything: requests are not authenticated, so the endpoints are guarded instead. */
 const reason = "this API does not authenticate: whoever reaches it may do everything";
 
-/** What each review answers, by kind. Kubernetes' `authorization.k8s.io/v1` and `authentication.k8s.io/v1`. */
-const answers: ReadonlyMap<string, JsonObject> = new Map([
-  ["SelfSubjectAccessReview", { allowed: true, reason }],
+/** Answers a question: its `status`. */
+type Review = (call: Call, spec: JsonObject) => Promise<object> | object;
+
+/** Whose token it is: Kubernetes' `authentication.k8s.io/v1.TokenReview`. */
+async function reviewToken({ context }: Call, spec: JsonObject): Promise<object> {
+  const { token, audiences = [] } = spec;
+  if (typeof token !== "string" || token === "") throw new ApiError("BadRequest", "spec.token: Required value");
+  if (!Array.isArray(audiences) || !audiences.every((one) => typeof one === "string")) {
+    throw new ApiError("BadRequest", "spec.audiences: must be a list of texts");
+  }
+  const { tokens } = context;
+  if (tokens === undefined) return { authenticated: false, user: {} };
+  const wanted = audiences.length === 0 ? tokens.apiAudiences : audiences;
+  try {
+    const verified = await tokens.verify(token, wanted);
+    return {
+      authenticated: true,
+      user: userInfo(verified.user),
+      ...(audiences.length === 0 ? {} : { audiences: verified.audiences }),
+    };
+  } catch (error) {
+    if (codeOf(error) !== "Unauthenticated") throw error;
+    return { authenticated: false, user: {}, error: messageOf(error) };
+  }
+}
+
+/** What answers each question, by kind. Kubernetes' `authorization.k8s.io/v1` and `authentication.k8s.io/v1`. */
+const reviews: ReadonlyMap<string, Review> = new Map<string, Review>([
+  ["SelfSubjectAccessReview", () => ({ allowed: true, reason })],
   [
     "SelfSubjectRulesReview",
-    {
+    () => ({
       resourceRules: [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }],
       nonResourceRules: [{ verbs: ["*"], nonResourceURLs: ["*"] }],
       incomplete: false,
-    },
+    }),
   ],
-  ["SelfSubjectReview", { userInfo: { username: "system:anonymous", groups: ["system:unauthenticated"] } }],
+  ["SelfSubjectReview", ({ user }) => ({ userInfo: userInfo(user) })],
+  ["TokenReview", reviewToken],
 ]);
 
 function reviewGroup(group: string, kinds: readonly string[]): AggregatedGroup {
@@ -33,9 +62,9 @@ function reviewGroup(group: string, kinds: readonly string[]): AggregatedGroup {
   return { group, versions: ["v1"], resources };
 }
 
-/** Groups of questions that a client asks about itself, such as `kubectl auth can-i`; nothing of them is stored. */
+/** Groups of questions about users, such as `kubectl auth can-i` asks; nothing of them is stored. */
 export const reviewGroups: readonly AggregatedGroup[] = [
-  reviewGroup("authentication.k8s.io", ["SelfSubjectReview"]),
+  reviewGroup("authentication.k8s.io", ["SelfSubjectReview", "TokenReview"]),
   reviewGroup("authorization.k8s.io", ["SelfSubjectAccessReview", "SelfSubjectRulesReview"]),
 ];
 
@@ -51,5 +80,8 @@ export async function handleReview(call: Call): Promise<Reply | undefined> {
   if (type === undefined) return undefined;
   if (call.method !== "POST") throw methodNotAllowed();
   const review = parseObject(await readBody(call.request), contentType(call.request.headers["content-type"]));
-  return json({ ...review, ...type, status: answers.get(type.kind) }, 201);
+  const { spec = {} } = review;
+  if (!isObject(spec)) throw new ApiError("BadRequest", "spec is not an object");
+  const status = await reviews.get(type.kind)?.(call, spec);
+  return json({ ...review, ...type, status }, 201);
 }

@@ -5,6 +5,7 @@ import { methodNotAllowed, noSuchPath } from "../status.ts";
 import { relayAggregated, type Aggregation } from "./aggregated.ts";
 import type { Call } from "./call.ts";
 import { handleDiscovery } from "./discovery.ts";
+import { handleIssuer, issuerPaths } from "./issuer.ts";
 import { handleHealth, type VersionInfo } from "./health.ts";
 import type { OpenApiDocuments } from "./openapi.ts";
 import { handleResource } from "./resources.ts";
@@ -18,6 +19,8 @@ export interface Routes {
   readonly aggregated: readonly Aggregation[];
 }
 
+const documentPaths = ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"];
+
 /** Paths that are not resources; they are only read. */
 function handleDocument(call: Call, routes: Routes): Reply | undefined {
   return (
@@ -25,7 +28,7 @@ function handleDocument(call: Call, routes: Routes): Reply | undefined {
     handleDiscovery(call, routes.discovery) ??
     routes.openapi.handle(call) ??
     (call.pathname === "/"
-      ? json({ paths: ["/api", "/apis", "/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"] })
+      ? json({ paths: [...(call.context.tokens === undefined ? [] : issuerPaths), ...documentPaths] })
       : undefined)
   );
 }
@@ -37,6 +40,8 @@ export async function route(call: Call, routes: Routes): Promise<Reply> {
     if (call.method !== "GET" && call.method !== "HEAD") throw methodNotAllowed();
     return document;
   }
+  const issuer = await handleIssuer(call);
+  if (issuer !== undefined) return issuer;
   const review = await handleReview(call);
   if (review !== undefined) return review;
   if (await relayAggregated(call, routes.aggregated)) return { kind: "relayed" };

@@ -169,6 +169,7 @@ describe("Kubernetes protobuf", () => {
       "Quantity",
       "IntOrString",
       "Raw",
+      "Texts",
     ]);
     const named = Object.values(messages)
       .flatMap((fields) => fields.split(" "))

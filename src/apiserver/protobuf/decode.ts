@@ -27,7 +27,7 @@ function parseMessage(text: string): Message {
   );
 }
 
-const specials: ReadonlySet<string> = new Set(["Time", "MicroTime", "Quantity", "IntOrString", "Raw"]);
+const specials: ReadonlySet<string> = new Set(["Time", "MicroTime", "Quantity", "IntOrString", "Raw", "Texts"]);
 
 /** Reads Kubernetes' protobuf messages as the JSON that says the same. */
 class Decoder {

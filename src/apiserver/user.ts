@@ -1,0 +1,45 @@
+/** Who makes a request. Kubernetes' `authentication/v1.UserInfo`. */
+export interface User {
+  readonly name: string;
+  readonly uid?: string;
+  readonly groups: readonly string[];
+  /** What else a credential says, such as the Pod that a token is bound to. */
+  readonly extra?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Groups that Kubernetes gives meaning to. */
+export const group = {
+  /** May do everything, whatever roles say. */
+  masters: "system:masters",
+  authenticated: "system:authenticated",
+  unauthenticated: "system:unauthenticated",
+  serviceAccounts: "system:serviceaccounts",
+  nodes: "system:nodes",
+} as const;
+
+/** Who showed no credential. */
+export const anonymous: User = { name: "system:anonymous", groups: [group.unauthenticated] };
+
+/** Whoever reaches a Unix socket that only its owner can open: that owner administers this machine's server. */
+export const localAdministrator: User = {
+  name: "system:weft:local-administrator",
+  groups: [group.masters, group.authenticated],
+};
+
+/** The server itself, for what it does of its own accord. */
+export const serverItself: User = { name: "system:apiserver", groups: [group.masters, group.authenticated] };
+
+/** What Kubernetes calls the user that a service account is. */
+export function serviceAccountUser(namespace: string, name: string): string {
+  return `system:serviceaccount:${namespace}:${name}`;
+}
+
+/** The user as `authentication/v1.UserInfo` has it in JSON. */
+export function userInfo({ name, uid, groups, extra }: User): object {
+  return {
+    username: name,
+    ...(uid === undefined ? {} : { uid }),
+    groups,
+    ...(extra === undefined ? {} : { extra }),
+  };
+}
