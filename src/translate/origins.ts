@@ -86,7 +86,7 @@ export function originsOf(context: OriginContext): Origins {
     if (!asked) return [];
     if (asked.kind === "socket" || asked.kind === "proxy") return sidecar(view.client);
     const { port } = asked;
-    const plans = [...routes.sidecars.plans.get({ view, port }).values()].filter(isMeant);
+    const plans = routes.sidecars.plans.get({ view, port }).values().filter(isMeant);
     const hosts = plans.filter(
       (plan) => asked.kind === "port" || (asked.kind === "service" && plan.host === asked.host),
     );

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compareHosts } from "#model/hosts.ts";
 import { type NamedService, namedService } from "./domains.ts";
-import { planVirtualHosts } from "./outbound.ts";
+import { runs } from "#base/testing/runs.ts";
+import { plansAtHome, planVirtualHosts } from "./outbound.ts";
 
 function service(name: string, namespace = "shop", addresses: readonly string[] = []): NamedService {
   const host = `${name}.${namespace}.svc.cluster.local`;
@@ -12,13 +13,17 @@ function service(name: string, namespace = "shop", addresses: readonly string[] 
 /** Rules by host, in their order; those whose names begin with `not` have nothing for the caller. */
 type Rules = Readonly<Record<string, readonly string[]>>;
 
-function plan(services: readonly NamedService[], rules: Rules, port = 9080) {
+function planned(services: readonly NamedService[], rules: Rules, port: number, namespace: string) {
   const hosts = Object.entries(rules)
     .map(([host, keys]) => ({ host, rules: keys }))
     .toSorted((a, b) => compareHosts(a.host, b.host));
   const precedence = [...new Set(Object.values(rules).flat())];
   const applies = (rule: string): boolean => !rule.startsWith("not");
-  return planVirtualHosts({ port, namespace: "shop", services, hosts, precedence, applies });
+  return planVirtualHosts({ port, namespace, services, hosts, precedence, applies });
+}
+
+function plan(services: readonly NamedService[], rules: Rules, port = 9080) {
+  return planned(services, rules, port, "shop").plans;
 }
 
 function ruleOf(host: string, services: readonly NamedService[], rules: Rules): string | undefined {
@@ -96,31 +101,58 @@ describe("domains", () => {
     expect(domainsOf({ [reviews.host]: ["own"], "reviews.shop": ["other"] })).toContain("reviews.shop");
   });
 
-  test("each belongs to one virtual host, and so does each name", () => {
-    const label = fc.constantFrom("a", "b", "shop", "svc", "reviews");
-    const host = fc.oneof(
-      label.map((name) => `${name}.shop.svc.cluster.local`),
-      label.map((name) => `${name}.bank.svc.cluster.local`),
-      fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => labels.join(".")),
-      label.map((name) => `*.${name}.com`),
-    );
-    const services = fc
-      .uniqueArray(host, { maxLength: 8 })
-      .map((hosts) =>
-        hosts.map((each, at) =>
-          namedService({ host: each, aliases: [], addresses: [`10.0.0.${at % 3}`], headless: at % 2 === 0 }, false),
+  const label = fc.constantFrom("a", "b", "shop", "svc", "reviews");
+  const host = fc.oneof(
+    label.map((name) => `${name}.shop.svc.cluster.local`),
+    label.map((name) => `${name}.bank.svc.cluster.local`),
+    fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => labels.join(".")),
+    label.map((name) => `*.${name}.com`),
+  );
+  const services = fc
+    .uniqueArray(host, { maxLength: 8 })
+    .map((hosts) =>
+      hosts.map((each, at) =>
+        namedService(
+          { host: each, aliases: [], addresses: [`10.0.0.${at % 3}`], headless: at % 2 === 0 },
+          each.startsWith("a.shop"),
         ),
-      );
-    const keys = fc.uniqueArray(fc.constantFrom("a", "b", "not-mine"), { minLength: 1 });
-    const rules = fc.dictionary(host, keys, { maxKeys: 5 });
+      ),
+    );
+  const keys = fc.uniqueArray(fc.constantFrom("a", "b", "not-mine"), { minLength: 1 });
+  const rules = fc.dictionary(host, keys, { maxKeys: 5 });
+
+  test("each belongs to one virtual host, and so does each name", () => {
     fc.assert(
       fc.property(services, rules, fc.constantFrom(80, 9080), (services, rules, port) => {
         const plans = plan(services, rules, port);
         const domains = plans.flatMap((each) => each.domains);
         expect(new Set(domains).size).toBe(domains.length);
         expect(new Set(plans.map(({ name }) => name)).size).toBe(plans.length);
-        for (const { host } of services) expect(plans.some((each) => each.host === host)).toBe(true);
+        for (const { host, isAlias } of services)
+          if (!isAlias) expect(plans.some((each) => each.host === host)).toBe(true);
       }),
     );
+  });
+
+  test("of callers of a namespace are those of a caller of none, but for services with shorter names there", () => {
+    let other = 0;
+    let disputed = 0;
+    const check = (all: readonly NamedService[], ruled: Rules, port: number): void => {
+      const common = planned(all, ruled, port, "");
+      const atHome = all.filter(({ domainsAtHome }) => domainsAtHome.has("shop"));
+      const planOf = (name: string) => common.plans.find((each) => each.name === name);
+      const own = plansAtHome(common, planOf, atHome, { port, namespace: "shop" });
+      if (!own) {
+        disputed += 1;
+        return;
+      }
+      other += own.length;
+      const replaced = new Map(own.map((each) => [each.name, each]));
+      const together = common.plans.map((each) => replaced.get(each.name) ?? each);
+      expect(together).toEqual(planned(all, ruled, port, "shop").plans);
+    };
+    fc.assert(fc.property(services, rules, fc.constantFrom(80, 9080), check), { numRuns: runs(500) });
+    expect(other).toBeGreaterThan(100);
+    expect(disputed).toBeGreaterThan(10);
   });
 });

@@ -88,26 +88,69 @@ function candidates(given: OutboundHosts): readonly Candidate[] {
   return [...ruled, ...ofServices.filter(({ host }) => !aliases.has(host))];
 }
 
+/** The virtual hosts of a sidecar's port, and who has which name. */
+export interface PlannedPort {
+  /** By their names, sorted. */
+  readonly plans: readonly VirtualHostPlan[];
+  /** Every domain that one of them has, and every service's full name. */
+  readonly claimed: ReadonlySet<string>;
+  /** Names of virtual hosts that lost a domain to another. */
+  readonly crowded: ReadonlySet<string>;
+}
+
 /**
- * The virtual hosts of a sidecar's port, by name. Each domain belongs to one of them, which Envoy insists on: the first
- * to claim it, except that a short name never takes another service's full one.
+ * Plans the virtual hosts of a sidecar's port. Each domain belongs to one of them, which Envoy insists on: the first to
+ * claim it, except that a short name never takes another service's full one.
  */
-export function planVirtualHosts(hosts: OutboundHosts): readonly VirtualHostPlan[] {
+export function planVirtualHosts(hosts: OutboundHosts): PlannedPort {
   const full = new Set(hosts.services.map(({ host }) => host));
-  const taken = new Set<string>();
+  const claimed = new Set<string>();
+  const crowded = new Set<string>();
   const plans = new Map<string, VirtualHostPlan>();
   for (const { host, domains, rule } of candidates(hosts)) {
     const name = virtualHostName(host, hosts.port);
     if (plans.has(name)) continue;
     const free: string[] = [];
     for (const { domain, derived } of domains) {
-      if (taken.has(domain) || (derived && full.has(domain))) continue;
-      taken.add(domain);
+      if (claimed.has(domain) || (derived && full.has(domain))) continue;
+      claimed.add(domain);
       free.push(domain);
     }
+    if (free.length < domains.length) crowded.add(name);
     if (free.length > 0) plans.set(name, { name, host, domains: free, ...(rule !== undefined && { rule }) });
   }
-  return [...plans.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const sorted = [...plans.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  return { plans: sorted, claimed: claimed.union(full), crowded };
+}
+
+/**
+ * The virtual hosts that come out otherwise for callers of one namespace, whose rules are those of a caller of none: of
+ * the services that have shorter names there. Undefined where such a name is in dispute, so that all must be planned.
+ * @param planOf the plan for a caller of no namespace, by its name.
+ * @param services those with shorter names in the namespace.
+ */
+export function plansAtHome(
+  { claimed, crowded }: Omit<PlannedPort, "plans">,
+  planOf: (name: string) => VirtualHostPlan | undefined,
+  services: readonly NamedService[],
+  { port, namespace }: Pick<OutboundHosts, "port" | "namespace">,
+): readonly VirtualHostPlan[] | undefined {
+  const shorter = new Set<string>();
+  const plans: VirtualHostPlan[] = [];
+  for (const { host, domains, domainsAtHome } of services) {
+    const name = virtualHostName(host, port);
+    const plan = planOf(name);
+    if (crowded.has(name)) return undefined;
+    if (!plan) continue;
+    const abroad = new Set(domains.map(({ domain }) => domain));
+    const atHome = (domainsAtHome.get(namespace) ?? []).map(({ domain }) => domain);
+    const added = atHome.filter((domain) => !abroad.has(domain));
+    if (atHome.length !== abroad.size + added.length) return undefined;
+    if (added.some((domain) => claimed.has(domain) || shorter.has(domain))) return undefined;
+    for (const domain of added) shorter.add(domain);
+    plans.push({ ...plan, domains: atHome });
+  }
+  return plans;
 }
 
 /** The largest body of a direct response, as Istio allows; Envoy's own limit is 4 KiB. */

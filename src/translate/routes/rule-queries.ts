@@ -34,6 +34,8 @@ interface ServicePortView {
 export interface RoutingRuleQueries {
   /** A place with only that of its source which the rule looks at, so that callers share what they can. */
   readonly narrowed: (rule: string, place: RoutePlace) => RoutePlace;
+  /** Those rules that a client's sidecars follow whose routes look at who sends the requests. */
+  readonly choosy: Query<Client, readonly string[]>;
   /** Whether a rule has any route at a place. */
   readonly applies: (rule: string, place: RoutePlace) => boolean;
   /** The routes of a rule at a place; empty where it has none. */
@@ -72,6 +74,16 @@ export function routingRuleQueries(
 
   const reads = engine.stringQuery("routing-rule-reads", (rule) => sourceReads(ruleOf(rule)?.http ?? []));
 
+  const choosy = engine.query<Client, readonly string[]>({
+    name: "choosy-routing-rules",
+    key: clientKey,
+    compute: (client) =>
+      model.virtualServices.meshRules.get(client).filter((rule) => {
+        const { namespace, labels } = reads.get(rule);
+        return namespace || labels.length > 0;
+      }),
+  });
+
   const narrowed = (rule: string, place: RoutePlace): RoutePlace => ({
     ...place,
     source: projectSource(reads.get(rule), place.source),
@@ -100,6 +112,7 @@ export function routingRuleQueries(
 
   return {
     narrowed,
+    choosy,
     applies: (rule, place) => applies.get({ rule, place: narrowed(rule, place) }),
     routes: (placed) => routes.get({ ...placed, place: narrowed(placed.rule, placed.place) }),
     defaultRoute: engine.query({

@@ -13,7 +13,8 @@ import type { UnclaimedQuery } from "../unclaimed.ts";
 import { commonView, routeViewKey, type SidecarRouteView } from "../view.ts";
 import { type NamedService, namedService } from "./domains.ts";
 import { encodeHost, encodeRoutes, encodeVirtualHost, hostResourceName } from "./encoded.ts";
-import { plainHttpPort, planVirtualHosts, type VirtualHostPlan } from "./outbound.ts";
+import { plainHttpPort, type PlannedPort, planVirtualHosts, plansAtHome } from "./outbound.ts";
+import { type IdentifiedPlan, identified, type PlansByName, PortPlans, samePlans } from "./port-plans.ts";
 import type { RoutingRuleQueries } from "./rule-queries.ts";
 import { placeKey, type RoutePlace, type RouteSource } from "./source.ts";
 import { byName, catchAll, virtualHost, virtualHostName } from "./virtual-host.ts";
@@ -32,8 +33,8 @@ interface SidecarRoutes {
 
 /** Outbound routes of sidecars. */
 export interface SidecarRouteQueries {
-  /** The virtual hosts of a port without their routes, sorted by their names. */
-  readonly plans: Query<SidecarPort, ReadonlyMap<string, IdentifiedPlan>>;
+  /** The virtual hosts of a port without their routes. */
+  readonly plans: Query<SidecarPort, PortPlans>;
   /** A route configuration: of a port, or of a sniffed port of one service. */
   readonly configuration: Query<SidecarRoutes, EncodedResource | undefined>;
   /** Whether a port's virtual hosts are those of the common view, some of them replaced, and others. */
@@ -46,13 +47,8 @@ export interface SidecarRouteQueries {
 
 /** The virtual hosts of a port that are not as in the common view, and whether all of that view's are there. */
 interface OwnHosts {
-  readonly plans: ReadonlyMap<string, IdentifiedPlan>;
+  readonly plans: PlansByName;
   readonly extendsCommon: boolean;
-}
-
-/** A plan with all of its words as one. */
-interface IdentifiedPlan extends VirtualHostPlan {
-  readonly id: string;
 }
 
 /** A virtual host before its routes are made, for all callers for whom it comes out the same. */
@@ -66,23 +62,23 @@ interface PlannedHost {
 /** Where routes of services without rules stand: they look at nothing of the caller. */
 const nobody: RouteSource = { namespace: "", labels: {} };
 
-/** Every word of a plan, made once with it since each change of routes asks for all. */
-function planId({ name, domains, rule = "" }: VirtualHostPlan): string {
-  return `${name}|${domains.join(" ")}|${rule}`;
-}
-
-function identified(plan: VirtualHostPlan): IdentifiedPlan {
-  return { ...plan, id: planId(plan) };
-}
-
 function plannedHostKey({ plan, client, place }: PlannedHost): string {
   return `${plan.id}|${clientKey(client)}|${plan.rule === undefined ? "" : placeKey(place)}`;
 }
 
-function samePlans(a: ReadonlyMap<string, IdentifiedPlan>, b: ReadonlyMap<string, IdentifiedPlan>): boolean {
-  if (a.size !== b.size) return false;
-  for (const [name, { id }] of a) if (b.get(name)?.id !== id) return false;
-  return true;
+/** A port's services, as clients see them in a cluster. */
+interface PortServices {
+  readonly client: Client;
+  readonly cluster: string;
+  readonly port: number;
+}
+
+function portServicesKey({ client, cluster, port }: PortServices): string {
+  return `${port}|${cluster}|${clientKey(client)}`;
+}
+
+function sameItems<T>(a: readonly T[], b: readonly T[]): boolean {
+  return a.length === b.length && a.every((item, at) => item === b[at]);
 }
 
 /** Declares the queries about sidecars' outbound routes. */
@@ -143,11 +139,29 @@ export function sidecarRouteQueries(
     compute: ({ bucket, port }) => byPort.get(bucket).get(port) ?? [],
   });
 
-  const servicesOn = (client: Client, cluster: string, port: number): readonly NamedService[] =>
-    model.clients.buckets
-      .get(client)
-      .flatMap((bucket) => onPort.get({ bucket, port }))
-      .flatMap((key) => named.get({ key, cluster }) ?? []);
+  const servicesOn = engine.query<PortServices, readonly NamedService[]>({
+    name: "named-services-on-port",
+    key: portServicesKey,
+    equal: sameItems,
+    compute: ({ client, cluster, port }) =>
+      model.clients.buckets
+        .get(client)
+        .flatMap((bucket) => onPort.get({ bucket, port }))
+        .flatMap((key) => named.get({ key, cluster }) ?? []),
+  });
+
+  /** Services with shorter names in a namespace, by that namespace. */
+  const homes = engine.query<PortServices, ReadonlyMap<string, readonly NamedService[]>>({
+    name: "named-services-at-home",
+    key: portServicesKey,
+    equal: () => false,
+    compute: (at) => {
+      const services = servicesOn.get(at);
+      const pairs = services.flatMap((service) => [...service.domainsAtHome.keys()].map((home) => ({ home, service })));
+      const grouped = Map.groupBy(pairs, ({ home }) => home);
+      return new Map([...grouped].map(([home, all]) => [home, all.map(({ service }) => service)]));
+    },
+  });
 
   const placeOf = ({ view, port }: SidecarPort): RoutePlace => ({
     source: { namespace: view.namespace, labels: view.sourceLabels },
@@ -156,11 +170,11 @@ export function sidecarRouteQueries(
   });
 
   /** The virtual hosts of a port for what a client sees by one of its listeners. */
-  const planned = (client: Client, at: SidecarPort): readonly VirtualHostPlan[] =>
+  const planned = (client: Client, at: SidecarPort): PlannedPort =>
     planVirtualHosts({
       port: at.port,
       namespace: at.view.namespace,
-      services: servicesOn(client, at.view.cluster, at.port),
+      services: servicesOn.get({ client, cluster: at.view.cluster, port: at.port }),
       hosts: model.virtualServices.meshHosts
         .get(client)
         .map(({ host, virtualServices }) => ({ host, rules: virtualServices })),
@@ -184,21 +198,26 @@ export function sidecarRouteQueries(
     return common && { view: common, port };
   };
 
+  /** Whether every rule has routes at both places, or at neither. */
+  const sameRules = (client: Client, a: SidecarPort, b: SidecarPort): boolean =>
+    rules.choosy.get(client).every((rule) => rules.applies(rule, placeOf(a)) === rules.applies(rule, placeOf(b)));
+
   const plans: SidecarRouteQueries["plans"] = engine.query({
     name: "virtual-host-plans",
     key: portKey,
-    equal: samePlans,
-    compute: (at: SidecarPort): ReadonlyMap<string, IdentifiedPlan> => {
-      const client = model.clients.onPort(at.view.client, at.port);
-      if (!client) return new Map();
+    equal: (a, b) => a.equals(b),
+    compute: (at: SidecarPort): PortPlans => {
+      const { view, port } = at;
+      const client = model.clients.onPort(view.client, port);
+      if (!client) return PortPlans.none;
       const common = commonPort(at);
-      const shared = common && plans.get(common);
-      const all = planned(client, at).map((plan) => {
-        const own = identified(plan);
-        const same = shared?.get(own.name);
-        return same?.id === own.id ? same : own;
-      });
-      return byName(all);
+      if (!common) return PortPlans.all(planned(client, at));
+      const shared = plans.get(common);
+      const services = homes.get({ client, cluster: view.cluster, port }).get(view.namespace) ?? [];
+      const own = sameRules(client, at, common)
+        ? plansAtHome(shared, (name) => shared.get(name), services, { port, namespace: view.namespace })
+        : undefined;
+      return own ? PortPlans.over(shared, own) : PortPlans.all(planned(client, at), shared);
     },
   });
 
@@ -230,7 +249,7 @@ export function sidecarRouteQueries(
   /** Every HTTP service by its names with a port; those on HTTP's own port without one too. */
   const everyPortHosts = (client: Client, view: SidecarRouteView): readonly Uint8Array[] =>
     httpPorts(client).flatMap((port) =>
-      planned(client, { view, port }).map((plan) => {
+      planned(client, { view, port }).plans.map((plan) => {
         const named = plan.domains.map((domain) => `${domain}:${port}`);
         const domains = port === plainHttpPort ? [...plan.domains, ...named] : named;
         return hostOf({ view, port }, identified({ ...plan, domains }));
@@ -267,14 +286,18 @@ export function sidecarRouteQueries(
     compute: (at) => {
       const all = plans.get(at);
       const common = commonPort(at);
-      if (!common) return { plans: all, extendsCommon: true };
+      if (!common) return { plans: all.own, extendsCommon: true };
       const shared = plans.get(common);
+      const choosy = new Set(rules.choosy.get(model.clients.onPort(at.view.client, at.port) ?? at.view.client));
+      // What is replaced is another plan; of the others, what their rule makes of the caller decides.
       const isShared = (plan: IdentifiedPlan): boolean => {
         if (shared.get(plan.name)?.id !== plan.id) return false;
+        if (plan.rule === undefined || !choosy.has(plan.rule)) return true;
         return plannedHostKey(plannedHost(at, plan)) === plannedHostKey(plannedHost(common, plan));
       };
-      const own = [...all.values()].filter((plan) => !isShared(plan));
-      return { plans: byName(own), extendsCommon: [...shared.keys()].every((name) => all.has(name)) };
+      const candidates = all.base === shared && choosy.size === 0 ? all.own.values() : all.values();
+      const own = [...candidates].filter((plan) => !isShared(plan)).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+      return { plans: byName(own), extendsCommon: all.covers(shared) };
     },
   });
 
@@ -310,7 +333,7 @@ export function sidecarRouteQueries(
         // The listener has the service's address, so every `Host` is meant for the service.
         return encodeRoutes(name, plan ? [hostOf({ view, port }, identified({ ...plan, domains: ["*"] }))] : []);
       }
-      const hosts = [...ofPort.values()].map((plan) => hostOf({ view, port }, plan));
+      const hosts = ofPort.values().map((plan) => hostOf({ view, port }, plan));
       return encodeRoutes(name, [...hosts, rest]);
     },
   });
