@@ -9,6 +9,7 @@ import { ensureBridge, ensureFabric, gatewayOf } from "#runtime/fabric.ts";
 import { Addresses } from "./addresses.ts";
 import { AgentApi } from "./api.ts";
 import { BaseIds } from "./base-ids.ts";
+import { ControlPlane } from "./control-plane.ts";
 import { ClusterObjects } from "./cluster-objects.ts";
 import { NameFiles } from "./dns/name-files.ts";
 import { AgentLayout, baseIdFolder } from "./layout.ts";
@@ -62,6 +63,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
       records,
       baseIds: new BaseIds(baseIdFolder),
       names: new NameFiles(layout.names),
+      xds: controlPlaneOf(options, logger),
       envoy: keptProgram(options.envoy.program, layout.programs),
       tell: (pod, text) => events.record(pod, text),
       configMap: async (namespace, name) => objects.configMap(namespace, name),
@@ -92,6 +94,10 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
     registration.run(hostIp, podCidr, signal),
     follow(objects, manager, signal),
   ]);
+}
+
+function controlPlaneOf({ xds: address, xdsTrust: trust }: AgentOptions, logger: Logger): ControlPlane {
+  return new ControlPlane({ address, ...(trust && { trust }), logger });
 }
 
 /** The node's Pod network as an earlier agent knew it, so that Pods are taken over while the API is away; else as it is registered. */

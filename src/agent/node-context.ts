@@ -3,6 +3,7 @@ import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import type { EventText } from "#kube/events.ts";
 import type { BaseIds } from "./base-ids.ts";
+import type { ControlPlane } from "./control-plane.ts";
 import type { NameFiles } from "./dns/name-files.ts";
 import type { AgentLayout } from "./layout.ts";
 import type { AgentOptions } from "./options.ts";
@@ -29,6 +30,8 @@ export interface NodeContext {
   readonly baseIds: BaseIds;
   /** What the node's name server is told. */
   readonly names: NameFiles;
+  /** Where the control plane serves xDS. */
+  readonly xds: ControlPlane;
   /** Path of the agent's own copy of Envoy. */
   readonly envoy: string;
   /** Asks for another turn of a Pod. */

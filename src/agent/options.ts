@@ -1,3 +1,5 @@
+import type { ControlPlaneTrust } from "./control-plane.ts";
+
 /** What a node agent is told; every value is explicit. */
 export interface AgentOptions {
   /** The instance that the node belongs to; names of namespaces and of sockets hold it. */
@@ -18,6 +20,8 @@ export interface AgentOptions {
   readonly api: string;
   /** Where the control plane serves xDS, as gRPC writes addresses: `unix:/run/weft/demo/ads.sock`. */
   readonly xds: string;
+  /** How xDS is secured; absent for plain text, which is for sockets of this machine only. */
+  readonly xdsTrust?: ControlPlaneTrust;
   /** File of the host's network namespace, such as `/proc/self/fd/3`. */
   readonly hostNetwork: string;
   /** The network for Pods until the Node's `spec.podCIDR` is set, and where nobody sets it. */

@@ -11,6 +11,7 @@ import type { EventText } from "#kube/events.ts";
 import { Addresses } from "./addresses.ts";
 import { BaseIds } from "./base-ids.ts";
 import { cleanUpAgents } from "./cleanup.ts";
+import { ControlPlane } from "./control-plane.ts";
 import { NameFiles } from "./dns/name-files.ts";
 import { AgentLayout } from "./layout.ts";
 import { PodManager } from "./pod-manager.ts";
@@ -63,6 +64,7 @@ function makeManager(podCidr: string, namespaceLabels: (name: string) => Promise
       clock,
       logger,
       programs: new Programs(options.programs),
+      xds: new ControlPlane({ address: options.xds, logger }),
       records: new PodRecords(layout),
       baseIds: new BaseIds(join(root, "base-ids")),
       names: new NameFiles(layout.names),

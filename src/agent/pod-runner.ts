@@ -17,8 +17,8 @@ import {
   prepareNetwork,
   removeNetwork,
 } from "./pod-network.ts";
-import { awaitNames, openRelay } from "./pod-services.ts";
-import type { Relay } from "./relay.ts";
+import { awaitNames, openProxySocket } from "./pod-services.ts";
+import type { ProxySocket } from "./proxy-socket.ts";
 import { containerStart, proxyStart } from "./pod-start.ts";
 import { isSidecar } from "./pod-status.ts";
 import type { ContainerView, PodView } from "./pod-status.ts";
@@ -43,7 +43,7 @@ export class PodRunner implements AsyncDisposable {
   readonly #context: NodeContext;
   readonly #runners = new Map<string, ContainerRunner>();
   readonly #removal: PodRemoval;
-  #relay: Relay | undefined;
+  #socket: ProxySocket | undefined;
   #hostPorts: string | undefined;
 
   constructor(context: NodeContext, record: PodRecord) {
@@ -114,7 +114,7 @@ export class PodRunner implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const runner of this.#runners.values()) runner[Symbol.dispose]();
     this.#removal[Symbol.dispose]();
-    await this.#closeRelay();
+    await this.#closeSocket();
   }
 
   #init(): readonly ContainerRunner[] {
@@ -202,7 +202,7 @@ export class PodRunner implements AsyncDisposable {
     const { record } = this;
     if (!record.prepared) return;
     closeHostPorts(this.#context, record);
-    await this.#closeRelay();
+    await this.#closeSocket();
     await removeNetwork(this.#context, record);
     record.prepared = false;
     this.#context.records.save(record);
@@ -214,7 +214,7 @@ export class PodRunner implements AsyncDisposable {
     const there = record.prepared && hasNetwork(context, record);
     try {
       if (!there) {
-        await this.#closeRelay();
+        await this.#closeSocket();
         this.#claimBaseId();
         await this.#askSettings();
         context.records.save(record);
@@ -229,7 +229,7 @@ export class PodRunner implements AsyncDisposable {
       return false;
     }
     if (record.role === "none") return true;
-    this.#relay ??= await openRelay(context, record);
+    this.#socket ??= await openProxySocket(context, record);
     if (!there) await awaitNames(context, record);
     return true;
   }
@@ -238,10 +238,10 @@ export class PodRunner implements AsyncDisposable {
   async #askSettings(): Promise<void> {
     const { pod, role, address } = this.record;
     if (role === "none") return;
-    const { options, logger, clock } = this.#context;
+    const { options, xds, logger, clock } = this.#context;
     const node = proxyNode({ pod, role, address, agent: options });
     try {
-      this.record.settings = await fetchSettings(options.xds, node, clock);
+      this.record.settings = await fetchSettings(xds, node, clock);
     } catch (error) {
       logger.debug("a proxy's settings are not known yet", { pod: pod.metadata.name, error: messageOf(error) });
     }
@@ -269,10 +269,10 @@ export class PodRunner implements AsyncDisposable {
     if (baseId === undefined || !baseIds.holds(baseId, owner)) this.record.baseId = baseIds.allocate(owner);
   }
 
-  async #closeRelay(): Promise<void> {
-    const relay = this.#relay;
-    this.#relay = undefined;
-    await relay?.[Symbol.asyncDispose]();
+  async #closeSocket(): Promise<void> {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    await socket?.[Symbol.asyncDispose]();
   }
 
   /** Init containers one after another, then the proxy and the others together. */

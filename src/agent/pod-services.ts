@@ -6,22 +6,21 @@ import { keep } from "./node-context.ts";
 import type { NodeContext } from "./node-context.ts";
 import { proxyNode } from "./node-metadata.ts";
 import { podNetwork } from "./pod-start.ts";
+import { ProxySocket } from "./proxy-socket.ts";
 import { xdsSocketName } from "./proxy.ts";
 import type { PodRecord } from "./records.ts";
 import { Relay } from "./relay.ts";
 
 /** Opens what a Pod's proxy needs of the agent: its way to the control plane; and has the Pod's names served. */
-export async function openRelay(context: NodeContext, record: PodRecord): Promise<Relay> {
+export async function openProxySocket(context: NodeContext, record: PodRecord): Promise<ProxySocket> {
   const { options, layout, names, logger } = context;
   const { pod, role, address } = record;
   if (role === "none") throw new TypeError("a Pod without a proxy needs no relay");
   const { uid, namespace = "" } = pod.metadata;
   names.add(uid, { network: podNetwork(context, pod), namespace, clusterDomain: options.clusterDomain });
-  return Relay.open({
-    socket: join(layout.pod(uid).proxy, xdsSocketName),
-    uid: proxyUid,
+  const relay = new Relay({
     identity: { id: proxyNode({ pod, role, address, agent: options }).id, namespace, cluster: options.cluster },
-    upstream: options.xds,
+    upstream: context.xds,
     onNames: ({ table }) => names.setHosts(uid, table),
     onSettings: (settings) => {
       record.settings = settings;
@@ -29,6 +28,8 @@ export async function openRelay(context: NodeContext, record: PodRecord): Promis
     },
     logger,
   });
+  const socket = join(layout.pod(uid).proxy, xdsSocketName);
+  return ProxySocket.open({ socket, uid: proxyUid, services: [relay] });
 }
 
 /** Milliseconds that the node's name server gets to serve a new Pod. */

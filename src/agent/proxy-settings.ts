@@ -1,5 +1,4 @@
 import { create, fromBinary, fromJson, type JsonObject, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
-import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
@@ -9,6 +8,7 @@ import { BootstrapSchema } from "#proto/gen/envoy/config/bootstrap/v3/bootstrap_
 import { DeltaDiscoveryRequestSchema } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { mergeMessage } from "#proto/merge.ts";
 import type { Bootstrap } from "./bootstrap.ts";
+import type { ControlPlane } from "./control-plane.ts";
 import type { ProxyNode } from "./node-metadata.ts";
 import { readOwn } from "./wire.ts";
 
@@ -34,14 +34,15 @@ const answerMs = 2000;
 
 /**
  * Asks the control plane how a proxy is to be started.
- * @param upstream where it serves xDS, as gRPC writes addresses.
+ * @param upstream where it serves xDS.
  * @throws WeftError `Unavailable` when it does not answer in time.
  */
-export async function fetchSettings(upstream: string, node: ProxyNode, clock: Clock): Promise<ProxySettings> {
-  const client = new Client(upstream, credentials.createInsecure(), { "grpc.use_local_subchannel_pool": 1 });
+export async function fetchSettings(upstream: ControlPlane, node: ProxyNode, clock: Clock): Promise<ProxySettings> {
+  using connection = upstream.connect();
   const { path, requestSerialize, responseDeserialize } = adsService.deltaAggregatedResources;
   const deadline = { deadline: new Date(clock.now() + answerMs) };
-  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata(), deadline);
+  const { client } = connection;
+  const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, upstream.metadata(), deadline);
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>();
   call.once("data", (bytes: Buffer) => resolve(bytes));
   call.on("error", reject);
@@ -58,7 +59,6 @@ export async function fetchSettings(upstream: string, node: ProxyNode, clock: Cl
     throw new WeftError("Unavailable", "the control plane does not say how the proxy is to be started", error);
   } finally {
     call.cancel();
-    client.close();
   }
 }
 

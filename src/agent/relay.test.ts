@@ -17,6 +17,8 @@ import { adsService } from "#proto/ads.ts";
 import { NameTableSchema } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
 import type { NameTable } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
 import { typeUrls } from "#proto/encoded.ts";
+import { ControlPlane } from "./control-plane.ts";
+import { ProxySocket } from "./proxy-socket.ts";
 import { Relay } from "./relay.ts";
 
 const paths = {
@@ -92,7 +94,7 @@ describe("a proxy's relay", () => {
   const upstream = new Upstream();
   const socket = join(root, "proxy", "xds.sock");
   const tables: NameTable[] = [];
-  let relay: Relay;
+  let opened: ProxySocket;
   let proxy: Client;
 
   const open = (path: keyof typeof paths = "delta"): ClientDuplexStream<Buffer, Buffer> => {
@@ -104,20 +106,19 @@ describe("a proxy's relay", () => {
   beforeEach(async () => {
     tables.length = 0;
     await upstream.start();
-    relay = await Relay.open({
-      socket,
-      uid: 1337,
+    const relay = new Relay({
       identity: { id: nodeId, namespace: "shop", cluster: "east" },
-      upstream: `unix:${upstream.socket}`,
+      upstream: new ControlPlane({ address: `unix:${upstream.socket}`, logger }),
       onNames: (table) => tables.push(table),
       logger,
     });
+    opened = await ProxySocket.open({ socket, uid: 1337, services: [relay] });
     proxy = new Client(`unix:${socket}`, credentials.createInsecure(), size);
   });
 
   afterEach(async () => {
     proxy.close();
-    await relay[Symbol.asyncDispose]();
+    await opened[Symbol.asyncDispose]();
     upstream.stop();
   });
 

@@ -1,28 +1,23 @@
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdirSync, rmSync } from "node:fs";
-import { dirname } from "node:path";
-import { Client, Metadata, Server, ServerCredentials, credentials, status } from "@grpc/grpc-js";
-import type { ClientDuplexStream, ServerDuplexStream } from "@grpc/grpc-js";
+import { fromBinary } from "@bufbuild/protobuf";
+import { type ClientDuplexStream, type Server, type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { WeftError, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { adsService } from "#proto/ads.ts";
-import { fromBinary } from "@bufbuild/protobuf";
 import { type NameTable, NameTableSchema } from "#proto/gen/istio/networking/nds/v1/nds_pb.js";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import type { ControlPlane, ControlPlaneConnection } from "./control-plane.ts";
+import type { ProxyService } from "./proxy-socket.ts";
 import { type ProxySettings, readSettings } from "./proxy-settings.ts";
 import { ownRequest, readOwn, requestIdentity, responseType } from "./wire.ts";
 import type { ProxyIdentity, Variant } from "./wire.ts";
 
 /** One proxy's way to the control plane. */
 export interface RelayOptions {
-  /** Unix socket that the proxy connects to; its folder is made for it alone. */
-  readonly socket: string;
-  /** The proxy's user and group. */
-  readonly uid: number;
   /** Who the proxy must say that it is: the socket is its identity. */
   readonly identity: ProxyIdentity;
-  /** Where the control plane serves xDS, as gRPC writes addresses. */
-  readonly upstream: string;
+  /** Where the control plane serves xDS. */
+  readonly upstream: ControlPlane;
   /** Called with each name table that the control plane sends. */
   readonly onNames: (table: NameTable) => void;
   /** Called with what the control plane says of how the proxy is started; without it nobody asks. */
@@ -34,9 +29,6 @@ const methods = {
   delta: adsService.deltaAggregatedResources,
   sotw: adsService.streamAggregatedResources,
 } as const satisfies Readonly<Record<Variant, unknown>>;
-
-/** Resources of a large mesh come as one message. */
-const anySize = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
 
 type Downstream = ServerDuplexStream<Buffer, Buffer>;
 type Upstream = ClientDuplexStream<Buffer, Buffer>;
@@ -51,85 +43,65 @@ async function write(stream: Downstream | Upstream, bytes: Buffer, signal: Abort
  * than its receiver takes them. Beside the proxy's own subscriptions it asks for the name table and for how the proxy is
  * started, and keeps them to itself, as Istio's agent does. While the control plane is away, the proxy's streams end, so that the proxy tries again by itself.
  */
-export class Relay implements AsyncDisposable {
+export class Relay implements ProxyService {
   readonly #options: RelayOptions;
-  readonly #server = new Server(anySize);
-  // A connection of its own: a proxy that takes nothing must not hold up others.
-  readonly #client: Client;
+  readonly #connection: ControlPlaneConnection;
 
   /** What is done with types that the agent asks for beside the proxy, and keeps to itself. */
   readonly #own = new Map<TypeUrl, (value: Uint8Array) => void>();
 
-  private constructor(options: RelayOptions) {
+  constructor(options: RelayOptions) {
     this.#options = options;
     const { onNames, onSettings } = options;
     this.#own.set(typeUrls.nameTable, (value) => onNames(fromBinary(NameTableSchema, value)));
     if (onSettings) this.#own.set(typeUrls.bootstrap, (value) => onSettings(readSettings(value)));
-    this.#client = new Client(options.upstream, credentials.createInsecure(), {
-      ...anySize,
-      "grpc.use_local_subchannel_pool": 1,
-      "grpc.initial_reconnect_backoff_ms": 100,
-      "grpc.max_reconnect_backoff_ms": 1000,
-    });
-    this.#server.addService(adsService, {
+    this.#connection = options.upstream.connect();
+  }
+
+  register(server: Server): void {
+    server.addService(adsService, {
       deltaAggregatedResources: (call: Downstream) => void this.#serve("delta", call),
       streamAggregatedResources: (call: Downstream) => void this.#serve("sotw", call),
     });
   }
 
-  /**
-   * Opens the proxy's socket; one that an earlier agent left is replaced.
-   * @throws WeftError `Unavailable` when it cannot be opened.
-   */
-  static async open(options: RelayOptions): Promise<Relay> {
-    const relay = new Relay(options);
-    const { socket, uid } = options;
-    const folder = dirname(socket);
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    chmodSync(folder, 0o700);
-    chownSync(folder, uid, uid);
-    rmSync(socket, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      relay.#server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) => {
-        if (error === null) resolve();
-        else reject(new WeftError("Unavailable", `the proxy's socket ${socket} could not be opened`, error));
-      });
-    });
-    chownSync(socket, uid, uid);
-    return relay;
-  }
-
-  /** Ends all streams and closes the socket. */
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#server.forceShutdown();
-    this.#client.close();
-    return Promise.resolve();
+  /** Closes the way to the control plane. */
+  [Symbol.dispose](): void {
+    this.#connection[Symbol.dispose]();
   }
 
   async #serve(variant: Variant, call: Downstream): Promise<void> {
     const ended = new AbortController();
     const { signal } = ended;
-    const { path, requestSerialize, responseDeserialize } = methods[variant];
-    const upstream = this.#client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, new Metadata());
     const stop = (): void => ended.abort();
     call.on("cancelled", stop);
     call.on("error", stop);
-    upstream.on("error", stop);
+    // What befell the control plane's stream says more than that writing to it was given up.
+    const fail = (error: Error): void => ended.abort(error);
+    let upstream: Upstream | undefined;
     try {
+      upstream = this.#open(variant);
+      upstream.on("error", fail);
       await Promise.race([this.#up(variant, call, upstream, signal), this.#down(variant, call, upstream, signal)]);
       call.end();
     } catch (error) {
-      if (!call.cancelled) this.#end(call, error);
+      if (!call.cancelled) this.#end(call, signal.aborted ? signal.reason : error);
     } finally {
       stop();
-      upstream.cancel();
+      upstream?.cancel();
     }
+  }
+
+  #open(variant: Variant): Upstream {
+    const { path, requestSerialize, responseDeserialize } = methods[variant];
+    const metadata = this.#options.upstream.metadata();
+    return this.#connection.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   }
 
   #end(call: Downstream, error: unknown): void {
     const refused = error instanceof WeftError && error.code === "PermissionDenied";
     if (refused) this.#options.logger.warn("a proxy was refused", { error: messageOf(error) });
-    else this.#options.logger.debug("an xDS stream ended", { error: messageOf(error) });
+    else this.#options.upstream.failed(error);
     const code = refused ? status.PERMISSION_DENIED : status.UNAVAILABLE;
     call.emit("error", { code, details: messageOf(error) });
   }
@@ -159,6 +131,7 @@ export class Relay implements AsyncDisposable {
   /** From the control plane to the proxy. */
   async #down(variant: Variant, call: Downstream, upstream: Upstream, signal: AbortSignal): Promise<void> {
     for await (const bytes of upstream as AsyncIterable<Buffer>) {
+      this.#options.upstream.answered();
       const type = responseType(bytes) as TypeUrl;
       const take = this.#own.get(type);
       if (take === undefined) {

@@ -1,12 +1,10 @@
-import { createPublicKey, X509Certificate } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { createAuthority } from "#base/testing/certificate.ts";
 import { checkIssued } from "./issued.ts";
-import { newSigningRequest } from "./signing-request.ts";
 
 const identity = "spiffe://cluster.local/ns/shop/sa/reviews";
-const { key } = newSigningRequest(identity);
-const publicKey = createPublicKey(key);
+const { publicKey, privateKey: key } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
 const root = createAuthority("root");
 const now = Date.now();
 const expected = { identity, key, now };
@@ -27,6 +25,7 @@ describe("a certificate that was issued", () => {
     const taken = checkIssued([own, between.certificate, root.certificate + other], expected);
     expect(taken.chain).toBe(own + between.certificate);
     expect(taken.roots).toEqual([root.certificate, other]);
+    expect(checkIssued([own, between.certificate, root.certificate, other], expected)).toEqual(taken);
     expect(taken.key).toBe(key.export({ type: "pkcs8", format: "pem" }));
     const { serialNumber, validTo } = new X509Certificate(own);
     expect(taken).toMatchObject({ serialNumber: serialNumber.toLowerCase(), notAfter: Date.parse(validTo) });

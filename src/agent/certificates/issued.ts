@@ -73,7 +73,10 @@ function checkChain(chain: readonly X509Certificate[], roots: readonly X509Certi
  * @throws WeftError `FailedPrecondition` that says what is wrong with it.
  */
 export function checkIssued(answer: readonly string[], { identity, key, now }: Expectation): WorkloadCertificate {
-  const [chain, roots] = [certificatesIn(...answer.slice(0, -1)), certificatesIn(...answer.slice(-1))];
+  const before = certificatesIn(...answer.slice(0, -1));
+  // Several roots may be elements of their own.
+  const chain = before.filter((each) => !isOf(each, each));
+  const roots = [...before.filter((each) => isOf(each, each)), ...certificatesIn(...answer.slice(-1))];
   const [leaf] = chain;
   if (leaf === undefined) throw wrong("is none: the answer holds no certificate beside its roots");
   if (roots.length === 0) throw wrong("has no root");
