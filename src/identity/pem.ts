@@ -12,7 +12,7 @@ export function pemText(label: string, bytes: Uint8Array): string {
 const block = /-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]*)-----END \1-----/g;
 
 /** The blocks of a PEM text in order, with what each is said to be. Text beside them is passed over. */
-function pemBlocks(text: string): readonly { readonly label: string; readonly bytes: Buffer }[] {
+export function pemBlocks(text: string): readonly { readonly label: string; readonly bytes: Buffer }[] {
   return [...text.matchAll(block)].map(([, label = "", body = ""]) => ({ label, bytes: Buffer.from(body, "base64") }));
 }
 

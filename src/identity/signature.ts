@@ -27,7 +27,7 @@ const rsaBits = { least: 2048, most: 8192 } as const;
 const largestExponent = 2n ** 31n;
 
 /** What is wrong with a key for certificates, as the end of a sentence that begins with the key; undefined when nothing is. */
-function keyProblem(key: KeyObject): string | undefined {
+export function keyProblem(key: KeyObject): string | undefined {
   const { namedCurve, modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   if (key.asymmetricKeyType === "ec") {
     const taken = namedCurve !== undefined && namedCurve in curves;
