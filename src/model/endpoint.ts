@@ -21,6 +21,8 @@ export interface Endpoint extends Locality {
   readonly namespace: string;
   readonly workload: string;
   readonly serviceAccount: string;
+  /** Whether mutual TLS of the mesh is spoken there, unless a PeerAuthentication is against it. */
+  readonly mutualTls: boolean;
   /** Node that it runs on; empty where unknown. */
   readonly node: string;
   /** Its own name below its namespace, as of a Pod of a headless service: `mysql-0.mysql`; empty where it has none. */
@@ -36,6 +38,11 @@ export const topology = {
   network: networkLabel,
   hostname: "kubernetes.io/hostname",
 } as const;
+
+/** The label by which a workload says whether its proxy speaks mutual TLS of the mesh; one with an account does unless told. */
+const tlsModeLabel = "security.istio.io/tlsMode";
+
+const mutualTls = "istio";
 
 /** Where an endpoint stands, beside what its workload says. */
 interface Place extends Locality {
@@ -99,6 +106,7 @@ export function sliceEndpoints(entry: SliceEndpoint, port: number, context: Slic
       namespace,
       workload: pod?.workload ?? "",
       serviceAccount: pod?.serviceAccount ?? "",
+      mutualTls: labels[tlsModeLabel] === mutualTls,
       hostname: pod ? podHostname(pod) : named,
     };
   });
@@ -139,6 +147,7 @@ export function workloadEndpoint(
     namespace: owner.namespace,
     workload: owner.name,
     serviceAccount: entry.serviceAccount ?? "",
+    mutualTls: (labels[tlsModeLabel] ?? (entry.serviceAccount ? mutualTls : "")) === mutualTls,
     hostname: "",
   };
 }

@@ -44,6 +44,7 @@ function slotsOf(tables: Tables, isRead: IsRead): ReadonlyMap<string, Slot> {
     ["ServiceEntry", meshSlot(tables.serviceEntries.rows, isRead, serviceEntryRow)],
     ["Sidecar", meshSlot(tables.sidecars.rows, isRead)],
     ["EnvoyFilter", meshSlot(tables.envoyFilters.rows, isRead)],
+    ["PeerAuthentication", meshSlot(tables.peerAuthentications.rows, isRead)],
     ["ProxyConfig", meshSlot(tables.proxyConfigs.rows, isRead)],
     ["WasmPlugin", meshSlot(tables.wasmPlugins.rows, isRead)],
     ["TrafficExtension", meshSlot(tables.trafficExtensions.rows, isRead)],

@@ -52,10 +52,10 @@ describe("Istio's MeshConfig from its ConfigMap", () => {
   );
 
   test("members that have no effect are told of", () => {
-    const text = "mesh_mTLS: { minProtocolVersion: TLSV1_3 }\ndefaultConfig: { tracing: { sampling: 5 } }";
+    const text = "ca: { address: ca:1 }\ndefaultConfig: { tracing: { sampling: 5 } }";
     expect(readMeshConfig(configMap(text), validator)).toEqual({
       config: { defaultConfig: {} },
-      missing: ["meshMTLS comes with identities", "defaultConfig.tracing comes with telemetry"],
+      missing: ["ca comes with identities", "defaultConfig.tracing comes with telemetry"],
     });
   });
 

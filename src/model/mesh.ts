@@ -36,6 +36,7 @@ export type MeshSettings = Required<
     readonly pathNormalization: { readonly normalization: string };
     readonly protocols: Required<ProtocolFlags>;
     readonly tlsDefaults: TLSConfig;
+    readonly meshMTLS: TLSConfig;
     readonly defaultConfig: MeshProxyConfig;
     readonly meshNetworks: MeshNetworks;
     readonly discovery: DiscoveryMode;
@@ -67,6 +68,8 @@ const defaults: MeshSettings = {
   defaultVirtualServiceExportTo: ["*"],
   defaultDestinationRuleExportTo: ["*"],
   tlsDefaults: {},
+  meshMTLS: {},
+  enableAutoMtls: true,
   discoverySelectors: [],
   serviceSettings: [],
   meshNetworks: {},

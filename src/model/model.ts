@@ -12,6 +12,7 @@ import { type GatewayQueries, gatewayQueries } from "./gateways.ts";
 import { type HeldQueries, heldQueries } from "./held.ts";
 import { type Inputs, modelInputs } from "./inputs.ts";
 import { type NetworkQueries, networkQueries } from "./networks.ts";
+import { type PeerAuthenticationQueries, peerAuthenticationQueries } from "./peer-authentications.ts";
 import { type ProxyConfigQueries, proxyConfigQueries } from "./proxyconfigs.ts";
 import { type ServiceQueries, serviceQueries } from "./services.ts";
 import { declareTables, type Tables } from "./tables.ts";
@@ -34,6 +35,7 @@ export interface Model {
   readonly gateways: GatewayQueries;
   readonly workloads: WorkloadQueries;
   readonly envoyFilters: EnvoyFilterQueries;
+  readonly peers: PeerAuthenticationQueries;
   readonly proxyConfigs: ProxyConfigQueries;
   readonly extensions: ExtensionQueries;
   readonly credentials: CredentialQueries;
@@ -65,6 +67,7 @@ export function createModel(engine: Engine): Model {
     gateways,
     workloads: workloadQueries(engine, tables, services, endpoints),
     envoyFilters: envoyFilterQueries(engine, tables, services),
+    peers: peerAuthenticationQueries(engine, tables, services),
     proxyConfigs: proxyConfigQueries(tables, services),
     extensions: extensionQueries(engine, tables, services),
     credentials,

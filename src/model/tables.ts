@@ -1,6 +1,7 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { EnvoyFilterSpec } from "#api/istio/envoy-filter.ts";
 import type { GatewaySpec } from "#api/istio/gateway.ts";
+import type { PeerAuthenticationSpec } from "#api/istio/peer-authentication.ts";
 import type { ProxyConfigSpec } from "#api/istio/proxy-config.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
@@ -87,6 +88,7 @@ export interface Tables {
   readonly gateways: ConfigTable<GatewaySpec>;
   readonly sidecars: ConfigTable<SidecarSpec>;
   readonly envoyFilters: ConfigTable<EnvoyFilterSpec>;
+  readonly peerAuthentications: ConfigTable<PeerAuthenticationSpec>;
   readonly proxyConfigs: ConfigTable<ProxyConfigSpec>;
   readonly wasmPlugins: ConfigTable<WasmPluginSpec>;
   readonly trafficExtensions: ConfigTable<TrafficExtensionSpec>;
@@ -169,6 +171,7 @@ export function declareTables(engine: Engine): Tables {
     gateways: configTable(engine, "gateways"),
     sidecars: configTable(engine, "sidecars"),
     envoyFilters: configTable(engine, "envoyfilters"),
+    peerAuthentications: configTable(engine, "peerauthentications"),
     proxyConfigs: configTable(engine, "proxyconfigs"),
     wasmPlugins: configTable(engine, "wasmplugins"),
     trafficExtensions: configTable(engine, "trafficextensions"),

@@ -1,5 +1,5 @@
 import { parseDuration } from "#base/duration.ts";
-import { type FieldPath, invalid } from "../field.ts";
+import { type FieldPath, forbidden, invalid } from "../field.ts";
 import { validateLabelSelector } from "../kubernetes/selector-validation.ts";
 import { validateNamed } from "../metadata.ts";
 import { validateConnectionPool } from "./connection-pool-validation.ts";
@@ -47,6 +47,9 @@ function* validateProxyConfig({ drainDuration, connectionSettings = {} }: MeshPr
 /** Checks the settings of a mesh. */
 export function* validateMeshConfig(config: MeshConfig, path: FieldPath): Errors {
   if (config.rootNamespace) yield* validateNamed("label", config.rootNamespace, path.field("rootNamespace"));
+  if (config.meshMTLS?.ecdhCurves !== undefined) {
+    yield forbidden(path.field("meshMTLS", "ecdhCurves"), "curves of the mesh's mutual TLS cannot be chosen");
+  }
   for (const [index, name] of (config.trustDomainAliases ?? []).entries()) {
     yield* validateNamed("subdomain", name, path.field("trustDomainAliases").item(index));
   }

@@ -166,6 +166,10 @@ export const meshConfigFields = {
   defaultVirtualServiceExportTo: exportTo("VirtualServices"),
   defaultDestinationRuleExportTo: exportTo("DestinationRules"),
   tlsDefaults: described("TLS that is not the mesh's own mutual TLS.", TLSConfig),
+  meshMTLS: described("The mesh's own mutual TLS, on the side of servers.", TLSConfig),
+  enableAutoMtls: boolean(
+    "Whether workloads that have certificates of the mesh are called with mutual TLS where no DestinationRule says how. True unless set.",
+  ),
   defaultTrafficPolicy: object(
     "Settings of services for which no DestinationRule says the same part.",
     {},

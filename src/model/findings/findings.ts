@@ -12,6 +12,7 @@ import type { VirtualServiceQueries } from "../virtualservices.ts";
 import { gatewayCredentialProblems, ruleCredentialProblems } from "./credentials.ts";
 import { destinationRuleProblems } from "./destinationrule.ts";
 import { findingsOf, type Problem } from "./finding.ts";
+import { peerAuthenticationProblems } from "./peer-authentication.ts";
 import { virtualServiceProblems } from "./virtualservice.ts";
 import { gatewayProblems, serviceEntryProblems, sidecarProblems } from "./workloads.ts";
 
@@ -64,6 +65,8 @@ export function findingQuery(engine: Engine, context: FindingContext): FindingQu
             ...gatewayProblems(row, context),
             ...gatewayCredentialProblems(row, context),
           ]);
+        case "PeerAuthentication":
+          return judged(tables.peerAuthentications.rows.get(key), (row) => peerAuthenticationProblems(row, context));
         case "Sidecar":
           return judged(tables.sidecars.rows.get(key), (row) => sidecarProblems(row, context));
         case "ServiceEntry":

@@ -7,7 +7,15 @@ import { groupByLocality, type LocalityPolicy, placed } from "./locality.ts";
 
 /** An endpoint whose address tells it in the results. */
 function at(locality: string, address = locality, labels: StringMap = {}): Endpoint {
-  const unsaid = { cluster: "", network: "", workload: "", serviceAccount: "", node: "", hostname: "" };
+  const unsaid = {
+    cluster: "",
+    network: "",
+    workload: "",
+    serviceAccount: "",
+    mutualTls: false,
+    node: "",
+    hostname: "",
+  };
   const place = parseLocality(locality);
   return { ...unsaid, ...place, address, labels, port: 80, weight: 1, healthy: true, namespace: "shop" };
 }
