@@ -34,6 +34,11 @@ const connection: ChannelOptions = {
   "grpc.max_reconnect_backoff_ms": 1000,
 };
 
+/** A message without the times that gRPC's library puts in: the same trouble has the same words. */
+export function withoutTimes(message: string): string {
+  return message.replaceAll(/ \(\d{4}-\d\d-\d\dT[^)]*\)/g, "");
+}
+
 /** Different troubles that are told before there is an answer again. */
 const mostTroubles = 10;
 
@@ -110,8 +115,7 @@ export class ControlPlane {
   /** Tells of a request that failed, if that is news. */
   failed(error: unknown): void {
     if (codeOf(error) === "Cancelled") return;
-    // gRPC's library adds the time.
-    const trouble = messageOf(error).replaceAll(/ \(\d{4}-\d\d-\d\dT[^)]*\)/g, "");
+    const trouble = withoutTimes(messageOf(error));
     if (this.#troubles.has(trouble) || this.#troubles.size === mostTroubles) return;
     this.#troubles.add(trouble);
     const { address, logger } = this.#options;
