@@ -2,10 +2,11 @@ import { chmodSync, rmSync, statSync } from "node:fs";
 import { createConnection, isIP, type ListenOptions, type Server } from "node:net";
 import { WeftError } from "#base/errors.ts";
 
-/** Where to listen. Port 0 takes a free one. */
-export type ListenAddress =
+/** Where to listen, over TLS or in plain text. Port 0 takes a free one. */
+export type ListenAddress = { readonly tls?: boolean } & (
   | { readonly socketPath: string; readonly mode?: number }
-  | { readonly host: string; readonly port: number };
+  | { readonly host: string; readonly port: number }
+);
 
 /** Plain text is for this machine only. */
 function isLoopback(host: string): boolean {
@@ -55,10 +56,10 @@ export async function listenOn(server: Server, address: ListenAddress): Promise<
     chmodSync(address.socketPath, address.mode ?? 0o600);
     return address;
   }
-  if (!isLoopback(address.host)) {
-    throw new WeftError("InvalidArgument", `xDS in plain text is served on loopback only, not on ${address.host}`);
+  if (address.tls !== true && !isLoopback(address.host)) {
+    throw new WeftError("InvalidArgument", `plain text is served on loopback only, not on ${address.host}`);
   }
   await bind(server, address, `${address.host}:${address.port}`);
   const bound = server.address();
-  return { host: address.host, port: bound && typeof bound === "object" ? bound.port : address.port };
+  return { ...address, port: bound && typeof bound === "object" ? bound.port : address.port };
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "#base/clock.ts";
-import { Allowance } from "./allowance.ts";
+import { Allowance } from "#base/allowance.ts";
 import type { XdsLimits } from "./limits.ts";
 
 /** What is limited. */

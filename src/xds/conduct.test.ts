@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { jsonLogger } from "#base/logger.ts";
 import { ManualClock } from "#base/testing/manual-clock.ts";
 import { Accounts } from "./accounts.ts";
-import { Allowance } from "./allowance.ts";
+import { Allowance } from "#base/allowance.ts";
 import { Conduct } from "./conduct.ts";
 import { defaultLimits } from "./limits.ts";
 

@@ -17,6 +17,7 @@ import type { Part } from "./part.ts";
 import type { Demand, ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
 import { TurnQueue } from "./schedule.ts";
+import type { Admit } from "./gatekeeper.ts";
 import { Session, type SessionContext, type Transport } from "./session.ts";
 import { StatusFeed } from "./status.ts";
 import { ScopeStore } from "./store.ts";
@@ -99,9 +100,12 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     this.#context = this.#sessionContext();
   }
 
-  /** Takes a new stream in; its requests are given to the session that is returned. */
-  open(variant: Variant, transport: Transport): Session {
-    const session = new Session(variant, transport, this.#context);
+  /**
+   * Takes a new stream in; its requests are given to the session that is returned.
+   * @param admit says whether it may be the proxy that it says it is.
+   */
+  open(variant: Variant, transport: Transport, admit?: Admit): Session {
+    const session = new Session(variant, transport, this.#context, admit);
     this.#sessions.add(session);
     if (this.#closing) session.end(new WeftError("Unavailable", "the server is shutting down"));
     return session;

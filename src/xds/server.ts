@@ -1,25 +1,26 @@
-import { createServer, type Http2Server, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Clock } from "#base/clock.ts";
-import { WeftError } from "#base/errors.ts";
-import { GrpcStream, isGrpc, refuse } from "#grpc/stream.ts";
+import { messageOf, WeftError } from "#base/errors.ts";
+import type { ListenAddress } from "#grpc/listen.ts";
+import { GrpcServer, type Call, type GrpcServerOptions, type Method, type Methods } from "#grpc/server.ts";
+import type { GrpcStream } from "#grpc/stream.ts";
+import { adsService } from "#proto/ads.ts";
+import type { Admit, Gatekeeper } from "./gatekeeper.ts";
 import { XdsHub, type HubOptions, type XdsFigures } from "./hub.ts";
 import { Intake } from "./intake.ts";
-import { Keepalive } from "#grpc/keepalive.ts";
-import { listenOn, type ListenAddress } from "#grpc/listen.ts";
 import type { Variant } from "./message.ts";
 import { unreadable } from "./misconduct.ts";
 import type { ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource } from "./port.ts";
 import { RequestReader } from "./request.ts";
-import { adsService } from "#proto/ads.ts";
 
 /** What a server needs. */
-export interface XdsServerOptions extends HubOptions {
-  /** Unix sockets and loopback addresses. */
-  readonly listen: readonly ListenAddress[];
+export interface XdsServerOptions
+  extends HubOptions, Pick<GrpcServerOptions, "listen" | "credentials" | "keepaliveMs" | "handshakes"> {
   /** Milliseconds over which streams are ended when the server is disposed. */
   readonly drainMs?: number;
-  /** Milliseconds between pings to a connection; one that has not answered by the next is cut. */
-  readonly keepaliveMs?: number;
+  /** Methods of other services. */
+  readonly methods?: Methods;
+  /** Who may open streams; without it, whoever reaches an address. */
+  readonly gatekeeper?: Gatekeeper;
 }
 
 /** A running server. Disposing drains it. */
@@ -39,7 +40,7 @@ export interface XdsServer extends AsyncDisposable, ProxyStatusSource {
 export async function createXdsServer(options: XdsServerOptions): Promise<XdsServer> {
   const server = new AdsServer(options);
   try {
-    await server.listen(options.listen);
+    await server.listen();
   } catch (fault) {
     await server[Symbol.asyncDispose]();
     throw fault;
@@ -59,33 +60,34 @@ class AdsServer implements XdsServer {
   readonly #hub: XdsHub;
   readonly #reader: RequestReader;
   readonly #intake: Intake;
-  readonly #servers: Http2Server[] = [];
-  readonly #keepalive: Keepalive;
+  readonly #options: XdsServerOptions;
   readonly #clock: Clock;
   readonly #drainMs: number;
-  #addresses: readonly ListenAddress[] = [];
+  #server: GrpcServer | undefined;
   #disposed: Promise<void> | undefined;
 
   constructor(options: XdsServerOptions) {
-    const { drainMs = 1000, keepaliveMs = 30_000 } = options;
+    const { drainMs = 1000, clock } = options;
     this.#hub = new XdsHub(options);
     this.#reader = new RequestReader(this.#hub.limits);
     this.#intake = new Intake(this.#hub.limits.partialBytes);
-    this.#clock = options.clock;
+    this.#options = options;
+    this.#clock = clock;
     this.#drainMs = drainMs;
-    this.#keepalive = new Keepalive(keepaliveMs, options.clock);
   }
 
   get addresses(): readonly ListenAddress[] {
-    return this.#addresses;
+    return this.#server?.addresses ?? [];
   }
 
-  async listen(addresses: readonly ListenAddress[]): Promise<void> {
-    for (const address of addresses) {
-      const server = this.#createServer();
-      this.#addresses = [...this.#addresses, await listenOn(server, address)];
-      this.#servers.push(server);
-    }
+  async listen(): Promise<void> {
+    const { streamsPerConnection: maxConcurrentStreams } = this.#hub.limits;
+    const ads = Object.entries(variants).map(([path, variant]): [string, Method] => [
+      path,
+      (call) => void this.#accept(variant, call),
+    ]);
+    const methods = { ...this.#options.methods, ...Object.fromEntries(ads) };
+    this.#server = await GrpcServer.listen({ ...this.#options, methods, maxConcurrentStreams });
   }
 
   proxies(): readonly ProxyStatus[] {
@@ -122,41 +124,16 @@ class AdsServer implements XdsServer {
   }
 
   async #dispose(): Promise<void> {
-    for (const server of this.#servers) server.close();
+    this.#server?.close();
     const streams = this.#hub.figures().streams;
     await this.#hub.drain(this.#drainMs);
     if (streams > 0) await this.#clock.sleep(lastWordsMs);
-    this.#keepalive[Symbol.dispose]();
+    this.#server?.[Symbol.dispose]();
     this.#hub[Symbol.dispose]();
   }
 
-  #createServer(): Http2Server {
-    const maxConcurrentStreams = this.#hub.limits.streamsPerConnection;
-    // What waits for peers is bounded over all of them, not for each.
-    const server: Http2Server = createServer({
-      maxSessionMemory: Number.MAX_SAFE_INTEGER,
-      settings: { maxConcurrentStreams },
-    });
-    server.on("session", (session) => {
-      this.#keepalive.watch(session);
-      session.on("stream", (stream, headers) => this.#accept(stream, headers));
-    });
-    return server;
-  }
-
-  #accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    const transport = new GrpcStream(stream);
-    if (!isGrpc(headers)) {
-      refuse(stream);
-      return;
-    }
-    const { ":path": path = "" } = headers;
-    const variant = variants[path];
-    if (!variant) {
-      transport.end(new WeftError("Unsupported", `there is no method ${path}`));
-      return;
-    }
-    const session = this.#hub.open(variant, transport);
+  #open(variant: Variant, transport: GrpcStream, admit?: Admit): void {
+    const session = this.#hub.open(variant, transport, admit);
     transport.follow(this.#hub.limits.requestBytes, {
       message: (bytes) => session.receive(() => this.#reader[variant](bytes), bytes.length),
       held: (bytes) => this.#intake.holds(session, bytes),
@@ -165,5 +142,21 @@ class AdsServer implements XdsServer {
         session.end(reason && unreadable(reason));
       },
     });
+  }
+
+  /** With a gatekeeper nothing is read before it is known who calls. */
+  async #accept(variant: Variant, call: Call): Promise<void> {
+    const { gatekeeper, logger } = this.#options;
+    if (!gatekeeper) {
+      this.#open(variant, call.stream);
+      return;
+    }
+    try {
+      this.#open(variant, call.stream, await gatekeeper.callerOf(call));
+    } catch (fault) {
+      const reason = fault instanceof WeftError ? fault : new WeftError("Internal", "the caller is not known", fault);
+      logger.warn("an xDS stream was refused", { from: call.from, code: reason.code, reason: messageOf(reason) });
+      call.stream.end(reason);
+    }
   }
 }

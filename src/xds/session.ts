@@ -5,6 +5,7 @@ import { type Base, nothing, told } from "./base.ts";
 import type { ProxyClass } from "./classes.ts";
 import { Misconduct } from "./conduct.ts";
 import { checkNames, checkSubscription } from "./limits.ts";
+import type { Admit } from "./gatekeeper.ts";
 import type { Message, Variant } from "./message.ts";
 import type { AskingProxy, Demand, ProxyNode, ProxyStatus, ScopeKey, TypeState, VirtualHostUse } from "./port.ts";
 import { changesNode, fallsBehind, foreignAnswer, isPlain, namelessStream, neverReads } from "./misconduct.ts";
@@ -83,6 +84,7 @@ export class Session {
   readonly #variant: Variant;
   readonly #transport: Transport;
   readonly #context: SessionContext;
+  readonly #admit: Admit | undefined;
   readonly #watches = new Map<TypeUrl, Watch>();
   readonly #order: PushOrder;
   readonly #restraint: Restraint<Session>;
@@ -100,8 +102,9 @@ export class Session {
   #grant: Grant | undefined;
   #ended = false;
 
-  constructor(variant: Variant, transport: Transport, context: SessionContext) {
+  constructor(variant: Variant, transport: Transport, context: SessionContext, admit?: Admit) {
     const { clock, limits } = context;
+    this.#admit = admit;
     this.#variant = variant;
     this.#transport = transport;
     this.#context = context;
@@ -276,6 +279,8 @@ export class Session {
       throw new WeftError("InvalidArgument", "the first request of a stream must hold the node");
     }
     if (!isPlain(node.id)) throw oddNodeId();
+    // Before it can do anything to the proxy that it says it is.
+    this.#admit?.(node);
     const { limits } = this.#context;
     const streams = this.#restraint.introduced(node, () => this.#guarded(() => this.#begin(node)));
     const [oldest] = streams;
