@@ -3,7 +3,7 @@ import { createSecureContext } from "node:tls";
 import { type ChannelOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
-import { certificatesIn } from "./certificates/issued.ts";
+import { readCertificates } from "#identity/authority.ts";
 
 /** How a control plane proves itself to the agent, and the agent to it. */
 export interface ControlPlaneTrust {
@@ -56,7 +56,7 @@ class Roots {
     try {
       const text = readFileSync(this.#file, "utf8");
       if (text !== this.#text) {
-        if (certificatesIn(text).length === 0) throw new Error("it holds no certificate");
+        if (readCertificates(text, "the file").length === 0) throw new Error("it holds no certificate");
         this.#text = text;
       }
     } catch (error) {

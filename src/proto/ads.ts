@@ -16,9 +16,16 @@ function bidi(path: string): MethodDefinition<Buffer, Buffer> {
 }
 
 const service = "/envoy.service.discovery.v3.AggregatedDiscoveryService";
+const secrets = "/envoy.service.secret.v3.SecretDiscoveryService";
 
 /** `envoy.service.discovery.v3.AggregatedDiscoveryService` over raw bytes. */
 export const adsService = {
   deltaAggregatedResources: bidi(`${service}/DeltaAggregatedResources`),
   streamAggregatedResources: bidi(`${service}/StreamAggregatedResources`),
+} as const satisfies ServiceDefinition;
+
+/** The streams of `envoy.service.secret.v3.SecretDiscoveryService` over raw bytes. */
+export const sdsService = {
+  deltaSecrets: bidi(`${secrets}/DeltaSecrets`),
+  streamSecrets: bidi(`${secrets}/StreamSecrets`),
 } as const satisfies ServiceDefinition;
