@@ -174,6 +174,7 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ["InvalidHash", "Error", "A hash of a certificate is not one; connections would never be accepted."],
   ["InvalidPatch", "Error", "A patch of an EnvoyFilter does not fit what it is applied to."],
   ["InvalidYAML", "Error", "A document of a file cannot be read, or is no object."],
+  ["KeysUnavailable", "Error", "The keys that verify an issuer's tokens cannot be fetched."],
   [
     "LocalityWithoutOutlierDetection",
     "Warning",
@@ -217,6 +218,12 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ["UnknownKind", "Info", "Weft has no such kind; the object was not looked at."],
   ["UnmatchableServerName", "Error", "A TLS server name has a wildcard that proxies cannot match."],
   ["UnsafeRetries", "Warning", "Requests that may have had an effect are sent again."],
+  ["UnusableKeys", "Error", "No key of a RequestAuthentication can verify a token."],
+  [
+    "UnusableProvider",
+    "Error",
+    "A policy asks an external authorizer that cannot be asked; what it is about is refused.",
+  ],
 ];
 
 /** Every kind of message, Istio's first. */

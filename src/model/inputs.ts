@@ -2,8 +2,18 @@ import type { ResourceObject, StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { configMapRow, secretRow } from "./credentials/row.ts";
 import { DiscoveredNamespaces } from "./discovered-namespaces.ts";
+import type { JwksRow } from "./jwks.ts";
 import type { MeshInput } from "./mesh.ts";
-import { namespaceRow, nodeRow, podRow, serviceEntryRow, serviceRow, sliceRow, workloadEntryRow } from "./rows.ts";
+import {
+  authorizationPolicyRow,
+  namespaceRow,
+  nodeRow,
+  podRow,
+  serviceEntryRow,
+  serviceRow,
+  sliceRow,
+  workloadEntryRow,
+} from "./rows.ts";
 import { clusterSlot, type IsRead, meshSlot, type ObjectName, type Slot } from "./slots.ts";
 import type { Asks, Tables } from "./tables.ts";
 
@@ -25,6 +35,8 @@ export interface Inputs {
   setTime(now: number): void;
   /** Sets what proxies of a workload (`namespace/name`) asked for; undefined when none of them is connected any more. */
   setAsks(workload: string, asks: Asks | undefined): void;
+  /** Sets the keys of an issuer of tokens, by where they are (`jwksKey`); undefined when nobody needs them any more. */
+  setJwks(key: string, jwks: JwksRow | undefined): void;
   /** Sets the mesh's configuration, in Istio's form. */
   setMesh(config: MeshInput): void;
 }
@@ -48,6 +60,8 @@ function slotsOf(tables: Tables, isRead: IsRead): ReadonlyMap<string, Slot> {
     ["ProxyConfig", meshSlot(tables.proxyConfigs.rows, isRead)],
     ["WasmPlugin", meshSlot(tables.wasmPlugins.rows, isRead)],
     ["TrafficExtension", meshSlot(tables.trafficExtensions.rows, isRead)],
+    ["AuthorizationPolicy", meshSlot(tables.authorizationPolicies.rows, isRead, authorizationPolicyRow)],
+    ["RequestAuthentication", meshSlot(tables.requestAuthentications.rows, isRead)],
     ["EgressScope", meshSlot(tables.egressScopes.rows, isRead)],
     ["WorkloadEntry", meshSlot(tables.workloadEntries.rows, isRead, workloadEntryRow)],
   ]);
@@ -89,6 +103,10 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
     setAsks(workload, asks) {
       if (asks) tables.asks.set(workload, asks);
       else tables.asks.delete(workload);
+    },
+    setJwks(key, jwks) {
+      if (jwks) tables.jwks.set(key, jwks);
+      else tables.jwks.delete(key);
     },
     setMesh(config) {
       engine.change(() => {

@@ -13,6 +13,7 @@ import { type HeldQueries, heldQueries } from "./held.ts";
 import { type Inputs, modelInputs } from "./inputs.ts";
 import { type NetworkQueries, networkQueries } from "./networks.ts";
 import { type PeerAuthenticationQueries, peerAuthenticationQueries } from "./peer-authentications.ts";
+import { type PolicyQueries, policyQueries } from "./policies.ts";
 import { type ProxyConfigQueries, proxyConfigQueries } from "./proxyconfigs.ts";
 import { type ServiceQueries, serviceQueries } from "./services.ts";
 import { declareTables, type Tables } from "./tables.ts";
@@ -39,6 +40,7 @@ export interface Model {
   readonly proxyConfigs: ProxyConfigQueries;
   readonly extensions: ExtensionQueries;
   readonly credentials: CredentialQueries;
+  readonly policies: PolicyQueries;
   readonly findings: FindingQuery;
 }
 
@@ -71,6 +73,7 @@ export function createModel(engine: Engine): Model {
     proxyConfigs: proxyConfigQueries(tables, services),
     extensions: extensionQueries(engine, tables, services),
     credentials,
+    policies: policyQueries(engine, tables, services),
     findings: findingQuery(engine, { tables, services, endpoints, rules, gateways, virtualServices, credentials }),
   };
 }

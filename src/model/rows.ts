@@ -1,3 +1,5 @@
+import type { AuthorizationPolicySpec } from "#api/istio/authorization-policy.ts";
+import { dryRunAnnotation } from "#api/istio/kind.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
 import { type ObjectRef, type ResourceObject, refOf, type StringMap } from "#api/meta.ts";
@@ -21,6 +23,8 @@ export interface Config<Spec> {
   readonly distribution?: string;
   /** Present on a WorkloadEntry that has been found ill and takes no traffic. */
   readonly unhealthy?: boolean;
+  /** Present on an AuthorizationPolicy that is only tried out, by its annotation `istio.io/dry-run`. */
+  readonly dryRun?: true;
 }
 
 /** A Kubernetes Service of one cluster. */
@@ -166,6 +170,12 @@ export function configRow<Spec>(object: ResourceObject): Config<Spec> {
   const { name, namespace = "", creationTimestamp } = object.metadata;
   const spec = record(object["spec"]) as unknown as Spec;
   return { ref: refOf(object), namespace, name, created: creationTimestamp, spec };
+}
+
+/** An AuthorizationPolicy. */
+export function authorizationPolicyRow(object: ResourceObject): Config<AuthorizationPolicySpec> {
+  const dryRun = /^(?:1|t|true)$/i.test(object.metadata.annotations?.[dryRunAnnotation] ?? "");
+  return { ...configRow<AuthorizationPolicySpec>(object), ...(dryRun && { dryRun }) };
 }
 
 /** A ServiceEntry. */

@@ -1,8 +1,10 @@
+import type { AuthorizationPolicySpec } from "#api/istio/authorization-policy.ts";
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { EnvoyFilterSpec } from "#api/istio/envoy-filter.ts";
 import type { GatewaySpec } from "#api/istio/gateway.ts";
 import type { PeerAuthenticationSpec } from "#api/istio/peer-authentication.ts";
 import type { ProxyConfigSpec } from "#api/istio/proxy-config.ts";
+import type { RequestAuthenticationSpec } from "#api/istio/request-authentication.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { SidecarSpec } from "#api/istio/sidecar.ts";
 import type { TrafficExtensionSpec } from "#api/istio/traffic-extension.ts";
@@ -15,6 +17,7 @@ import type { Index, Table } from "#incremental/table.ts";
 import type { CredentialRow } from "./credentials/row.ts";
 import { ruleCredentials } from "./credentials/uses.ts";
 import { parseServiceHost, resolveHost, serviceHost } from "./hosts.ts";
+import type { JwksRow } from "./jwks.ts";
 import type { MeshInput } from "./mesh.ts";
 import { externalNameOf } from "./service.ts";
 import type { ClusterRow, Config, NamespaceRow, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
@@ -92,6 +95,10 @@ export interface Tables {
   readonly proxyConfigs: ConfigTable<ProxyConfigSpec>;
   readonly wasmPlugins: ConfigTable<WasmPluginSpec>;
   readonly trafficExtensions: ConfigTable<TrafficExtensionSpec>;
+  readonly authorizationPolicies: ConfigTable<AuthorizationPolicySpec>;
+  readonly requestAuthentications: ConfigTable<RequestAuthenticationSpec>;
+  /** Keys of tokens' issuers that were fetched, or why they could not be, by where they are (`jwksKey`). */
+  readonly jwks: Table<JwksRow>;
   readonly egressScopes: ConfigTable<EgressScopeSpec>;
   /** What proxies asked for by name, by workload (`namespace/name`). */
   readonly asks: Table<Asks>;
@@ -175,6 +182,9 @@ export function declareTables(engine: Engine): Tables {
     proxyConfigs: configTable(engine, "proxyconfigs"),
     wasmPlugins: configTable(engine, "wasmplugins"),
     trafficExtensions: configTable(engine, "trafficextensions"),
+    authorizationPolicies: configTable(engine, "authorizationpolicies"),
+    requestAuthentications: configTable(engine, "requestauthentications"),
+    jwks: engine.table("jwks"),
     egressScopes: configTable(engine, "egressscopes"),
     asks: engine.table("asks"),
     time: engine.table("time"),

@@ -1,8 +1,10 @@
+import { authorizationPolicy } from "#api/istio/authorization-policy.ts";
 import { destinationRule } from "#api/istio/destination-rule.ts";
 import { envoyFilter } from "#api/istio/envoy-filter.ts";
 import { gateway } from "#api/istio/gateway.ts";
 import type { MeshConfigState } from "#api/istio/mesh-config.ts";
 import { proxyConfig } from "#api/istio/proxy-config.ts";
+import { requestAuthentication } from "#api/istio/request-authentication.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
 import { sidecar } from "#api/istio/sidecar.ts";
 import { trafficExtension } from "#api/istio/traffic-extension.ts";
@@ -58,6 +60,8 @@ export const istioKinds = [
   wasmPlugin,
   trafficExtension,
   workloadEntry,
+  authorizationPolicy,
+  requestAuthentication,
 ];
 
 /** What following a mesh needs. */

@@ -6,6 +6,7 @@ import { placedLabels } from "#model/endpoint.ts";
 import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
+import type { ChosenPolicies } from "#model/policies.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
@@ -118,6 +119,13 @@ export function classScopes({
     return readers.gateways.length + readers.rules.length === 0 ? [] : [scopeKey({ kind: "secrets", readers })];
   };
 
+  const policiesOf = (view: ProxyView): { readonly policies?: ChosenPolicies } => {
+    const { namespace, cluster, labels } = view;
+    const services = (): readonly string[] => workloads.servicesOf.get({ namespace, cluster, labels });
+    const policies = model.policies.chosen({ namespace, labels, services });
+    return policies ? { policies } : {};
+  };
+
   const clientOf = (view: ProxyView): Client => {
     const found = discovery(view);
     return found.mode === "OnDemand" ? found.client : clients.sidecarClient(view);
@@ -165,7 +173,7 @@ export function classScopes({
           ...own,
         }),
         ...(interception === "NONE" ? [] : [scopeKey({ kind: "virtual-outbound", client, transparent, ...own })]),
-        scopeKey({ kind: "virtual-inbound", inbound, transparent, ...own }),
+        scopeKey({ kind: "virtual-inbound", inbound, transparent, ...own, ...policiesOf(view) }),
       ],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, []),
@@ -218,7 +226,9 @@ export function classScopes({
     return {
       [typeUrls.cluster]: [...clusterScopes(client, view), scopeKey({ kind: "fixed-clusters", proxy: "router" })],
       [typeUrls.endpoints]: endpointScopes(client, view),
-      [typeUrls.listener]: [scopeKey({ kind: "gateway-listeners", view: routeView, ...ownOf(view) })],
+      [typeUrls.listener]: [
+        scopeKey({ kind: "gateway-listeners", view: routeView, ...ownOf(view), ...policiesOf(view) }),
+      ],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, selecting),
       [typeUrls.virtualHost]: [],

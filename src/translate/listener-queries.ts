@@ -6,6 +6,7 @@ import type { ClientEgress } from "#model/clients.ts";
 import { ingressPorts } from "#model/ingress.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import type { Model } from "#model/model.ts";
+import type { ChosenPolicies } from "#model/policies.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
 import { type EgressListener, unredirectedListener } from "#model/sidecars.ts";
@@ -22,6 +23,7 @@ import {
 import type { ConnectionQueries } from "./connections/queries.ts";
 import {
   boundInboundListener,
+  type InboundContext,
   inboundName,
   isBound,
   unnamedPorts,
@@ -35,6 +37,7 @@ import { settingsFor } from "./own-config.ts";
 import { listenerName, virtualInbound as virtualInboundName } from "./names.ts";
 import type { DestinationQueries } from "./routes/destination-queries.ts";
 import type { RouteSource } from "./routes/source.ts";
+import type { SecurityQueries } from "./security-queries.ts";
 import type { UnclaimedQuery, UnclaimedTraffic } from "./unclaimed.ts";
 
 /** Who calls, and from which member cluster, whose service addresses the listeners have. */
@@ -63,6 +66,7 @@ interface InboundView {
   readonly inbound: InboundKey;
   readonly transparent: boolean;
   readonly own?: TrafficConfig;
+  readonly policies?: ChosenPolicies;
 }
 
 /** What a service's port needs of listeners for a view. */
@@ -83,6 +87,7 @@ export interface ListenerContext {
   readonly unclaimed: UnclaimedQuery;
   readonly destinations: DestinationQueries;
   readonly connections: ConnectionQueries;
+  readonly security: SecurityQueries;
 }
 
 /** Listeners as queries, each computed once for all proxies for which it comes out the same. */
@@ -116,7 +121,7 @@ function encodeListener(listener: Listener, routes: readonly string[] = []): Enc
 
 /** Declares the queries about listeners. */
 export function listenerQueries(context: ListenerContext): ListenerQueries {
-  const { engine, model, unclaimed, destinations, connections } = context;
+  const { engine, model, unclaimed, destinations, connections, security } = context;
   const mesh = () => model.services.mesh.get(only);
 
   const slots = engine.query<ServiceView, readonly Slot[]>({
@@ -217,21 +222,27 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       encodeListener(virtualOutboundListener(rest, settings(own), transparent)),
   });
 
+  const inboundContext = ({ own, policies }: Pick<InboundView, "own" | "policies">): InboundContext => ({
+    mesh: settings(own),
+    security: security.filters(policies, false),
+  });
+
   /** Most of a workload's listener is the same for all: it is encoded once. */
-  const unnamed = engine.query<Pick<InboundView, "own">, Uint8Array>({
+  const unnamed = engine.query<Pick<InboundView, "own" | "policies">, Uint8Array>({
     name: "unnamed-ports",
     key: canonical,
-    compute: ({ own }) => toBinary(ListenerSchema, unnamedPorts(settings(own))),
+    compute: (view) => toBinary(ListenerSchema, unnamedPorts(inboundContext(view))),
   });
 
   const virtualInbound = engine.query<InboundView, EncodedResource>({
     name: "virtual-inbound",
     key: canonical,
     equal: sameResource,
-    compute: ({ inbound, transparent, own }) => {
+    compute: ({ inbound, transparent, own, policies }) => {
       const ports = model.workloads.inboundPorts.get(inbound);
-      const named = virtualInboundListener(ports, settings(own), transparent);
-      const whole = joinedFields([unnamed.get({ ...(own && { own }) }), toBinary(ListenerSchema, named)]);
+      const shared = { ...(own && { own }), ...(policies && { policies }) };
+      const named = virtualInboundListener(ports, inboundContext(shared), transparent);
+      const whole = joinedFields([unnamed.get(shared), toBinary(ListenerSchema, named)]);
       return encodeResourceBytes(ListenerSchema, whole, virtualInboundName);
     },
   });
@@ -244,9 +255,9 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
         .map((port) => [inboundName(port), port]),
     );
 
-  const boundInbound = ({ inbound, own }: InboundView, name: string): EncodedResource | undefined => {
-    const port = boundPorts(inbound).get(name);
-    return port && encodeListener(boundInboundListener(port, settings(own)));
+  const boundInbound = (view: InboundView, name: string): EncodedResource | undefined => {
+    const port = boundPorts(view.inbound).get(name);
+    return port && encodeListener(boundInboundListener(port, inboundContext(view)));
   };
 
   const at = (view: OutboundView, name: string) =>
@@ -275,8 +286,8 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     virtualOutbound: ({ client, transparent, own }) =>
       virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent, ...(own && { own }) }),
     inboundNames: (inbound) => [...(inbound.unredirected ? [] : [virtualInboundName]), ...boundPorts(inbound).keys()],
-    inbound: ({ inbound, transparent, own }, name) => {
-      const view = { inbound, transparent, ...(own && { own }) };
+    inbound: ({ inbound, transparent, own, policies }, name) => {
+      const view = { inbound, transparent, ...(own && { own }), ...(policies && { policies }) };
       return name === virtualInboundName ? virtualInbound.get(view) : boundInbound(view, name);
     },
   };

@@ -2,6 +2,7 @@ import { type ObjectRef, refText } from "#api/meta.ts";
 import type { Client, Viewer } from "#model/client.ts";
 import { type Bucket, bucketViewer } from "#model/clients.ts";
 import type { Model } from "#model/model.ts";
+import type { ChosenPolicies } from "#model/policies.ts";
 import type { ListenerQueries } from "./listener-queries.ts";
 import { besideQuic, clusterName, parseClusterName, parseRouteName } from "./names.ts";
 import { hostResourceName } from "./routes/encoded.ts";
@@ -31,6 +32,8 @@ export interface OriginContext {
 function distinct(refs: readonly ObjectRef[]): readonly ObjectRef[] {
   return [...new Map(refs.map((ref) => [refText(ref), ref])).values()];
 }
+
+const noPolicies: ChosenPolicies = { authorization: [], authentication: [] };
 
 /** Which objects made a resource; asked for status and by people, so it is worked out each time and kept nowhere. */
 export function originsOf(context: OriginContext): Origins {
@@ -65,6 +68,11 @@ export function originsOf(context: OriginContext): Origins {
 
   const ofRules = (keys: readonly string[]): readonly ObjectRef[] =>
     keys.flatMap((key) => model.virtualServices.virtualService.get(key)?.ref ?? []);
+
+  const ofPolicies = ({ authorization, authentication }: ChosenPolicies = noPolicies): readonly ObjectRef[] => [
+    ...authorization.flatMap((key) => model.policies.authorizationPolicy.get(key)?.ref ?? []),
+    ...authentication.flatMap((key) => model.policies.requestAuthentication.get(key)?.ref ?? []),
+  ];
 
   const ofGatewayListener = (view: GatewayRouteView, name: string): readonly ObjectRef[] => {
     const servers = gateways.servers.get(view).get(besideQuic(name)) ?? [];
@@ -120,11 +128,12 @@ export function originsOf(context: OriginContext): Origins {
         return sidecar(scope.client);
       case "virtual-inbound":
         return [
+          ...ofPolicies(scope.policies),
           ...scope.inbound.services.flatMap((key) => model.services.service.get(key)?.origins ?? []),
           ...(scope.inbound.sidecar === undefined ? [] : sidecar({ namespace: "", sidecar: scope.inbound.sidecar })),
         ];
       case "gateway-listeners":
-        return ofGatewayListener(scope.view, name);
+        return [...ofGatewayListener(scope.view, name), ...ofPolicies(scope.policies)];
       case "routes":
         return ofRoutes(scope.view, name);
       case "patched":

@@ -2,6 +2,7 @@ import { canonical } from "#base/canonical.ts";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { Client } from "#model/client.ts";
 import type { Bucket } from "#model/clients.ts";
+import type { ChosenPolicies } from "#model/policies.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import type { ClusterUser } from "./cluster-queries.ts";
@@ -95,9 +96,16 @@ export type PlainScope =
       readonly inbound: InboundKey;
       readonly transparent: boolean;
       readonly own?: TrafficConfig;
+      /** Who may call; absent where nothing says. */
+      readonly policies?: ChosenPolicies;
     }
   /** Listeners of gateways. */
-  | { readonly kind: "gateway-listeners"; readonly view: GatewayRouteView; readonly own?: TrafficConfig }
+  | {
+      readonly kind: "gateway-listeners";
+      readonly view: GatewayRouteView;
+      readonly own?: TrafficConfig;
+      readonly policies?: ChosenPolicies;
+    }
   | { readonly kind: "routes"; readonly view: RouteView }
   /** Certificates and authorities that proxies may read. */
   | { readonly kind: "secrets"; readonly readers: SecretReaders }

@@ -30,6 +30,7 @@ import { destinationQueries } from "./routes/destination-queries.ts";
 import { configurationOf } from "./routes/encoded.ts";
 import { routeQueries } from "./routes/queries.ts";
 import { secretQueries } from "./secrets/queries.ts";
+import { securityQueries } from "./security-queries.ts";
 import { type Holder, parsePlain, parseScope, type Scope, scopeKey } from "./scopes.ts";
 import { unclaimedQuery } from "./unclaimed.ts";
 import { unsupported } from "./unsupported.ts";
@@ -96,8 +97,9 @@ export function createTranslator(
   const connections = connectionQueries(engine, model);
   const clusters = clusterQueries(engine, model);
   const endpointSets = endpointSetQueries(engine, model);
-  const listeners = listenerQueries({ engine, model, unclaimed, destinations, connections });
-  const gateways = gatewayQueries({ engine, model, destinations, connections });
+  const security = securityQueries(engine, model);
+  const listeners = listenerQueries({ engine, model, unclaimed, destinations, connections, security });
+  const gateways = gatewayQueries({ engine, model, destinations, connections, security });
   const routes = routeQueries(engine, model, unclaimed, destinations, gateways, traced);
   const nameTables = nameTableQueries(engine, model);
   const secrets = secretQueries(engine, model);
@@ -208,7 +210,7 @@ export function createTranslator(
       case "virtual-inbound":
         return listeners.inbound(scope, name);
       case "gateway-listeners":
-        return gateways.listener(scope.view, name, scope.own);
+        return gateways.listener(scope, name);
       case "routes":
         return routes.configuration(scope.view, name);
       case "secrets":
@@ -279,6 +281,7 @@ export function createTranslator(
       ...model.findings.get(id),
       ...unsupported(model.tables, id),
       ...patches.findings(id),
+      ...security.findings(id),
       ...(id.kind === "VirtualService" ? routes.findings(`${id.namespace}/${id.name}`) : []),
     ],
   };

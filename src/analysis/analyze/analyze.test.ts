@@ -8,10 +8,11 @@ import type { Message } from "./message.ts";
 import { credentialCases } from "./testing/credential-cases.ts";
 import { discoveryCases } from "./testing/discovery-cases.ts";
 import { otherCases } from "./testing/other-cases.ts";
+import { policyCases } from "./testing/policy-cases.ts";
 import { routingCases } from "./testing/routing-cases.ts";
 import { type Case, fine, routes } from "./testing/written.ts";
 
-const cases = [...routingCases, ...otherCases, ...credentialCases, ...discoveryCases];
+const cases = [...routingCases, ...otherCases, ...credentialCases, ...discoveryCases, ...policyCases];
 const validator = new Validator();
 
 function load(text: string, cluster = "east"): Loaded {
@@ -180,6 +181,8 @@ test("every kind of message has a case", () => {
     "DuplicateObject",
     "IST0171",
     "NotImplemented",
+    // Where nobody fetches.
+    "KeysUnavailable",
     ...patches,
     ...delegates,
     ...refused,

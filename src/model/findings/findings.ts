@@ -13,6 +13,7 @@ import { gatewayCredentialProblems, ruleCredentialProblems } from "./credentials
 import { destinationRuleProblems } from "./destinationrule.ts";
 import { findingsOf, type Problem } from "./finding.ts";
 import { peerAuthenticationProblems } from "./peer-authentication.ts";
+import { policyProblems, requestAuthenticationProblems } from "./policies.ts";
 import { virtualServiceProblems } from "./virtualservice.ts";
 import { gatewayProblems, serviceEntryProblems, sidecarProblems } from "./workloads.ts";
 
@@ -71,6 +72,13 @@ export function findingQuery(engine: Engine, context: FindingContext): FindingQu
           return judged(tables.sidecars.rows.get(key), (row) => sidecarProblems(row, context));
         case "ServiceEntry":
           return judged(tables.serviceEntries.rows.get(key), (row) => serviceEntryProblems(row, context));
+        case "AuthorizationPolicy":
+          return judged(tables.authorizationPolicies.rows.get(key), (row) => policyProblems(row, context));
+        case "RequestAuthentication":
+          return judged(tables.requestAuthentications.rows.get(key), (row) => [
+            ...policyProblems(row, context),
+            ...requestAuthenticationProblems(row, context),
+          ]);
         default:
           return [];
       }

@@ -11,11 +11,19 @@ import { connectionSettings } from "../listeners/http-settings.ts";
 import { httpManager, proxyProtocol, tlsInspector } from "../listeners/network.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
 import { listenerName, quicName } from "../names.ts";
+import type { SecurityFilters } from "../security-filters.ts";
 import type { GatewayChain, GatewayListenerPlan } from "./plan.ts";
 import { serverQuic, serverTls } from "./tls.ts";
 
 /** How long a TLS handshake may take, so that callers who never end one hold nothing for ever; Istio's default. */
 const handshakeTimeout = protoDuration("15s");
+
+/** What a gateway's listeners are made with. */
+interface GatewayContext {
+  readonly mesh: MeshSettings;
+  /** Filters of policies. */
+  readonly security: SecurityFilters;
+}
 
 /** A listener, as far as its chains depend on it. */
 interface Named {
@@ -23,17 +31,19 @@ interface Named {
   readonly quic: boolean;
 }
 
-function filters(chain: GatewayChain, { name, quic }: Named, mesh: MeshSettings) {
-  if (chain.kind === "tcp") return connectionFilters(chain.target, mesh);
+function filters(chain: GatewayChain, { name, quic }: Named, { mesh, security }: GatewayContext) {
+  if (chain.kind === "tcp") return [...security.network, ...connectionFilters(chain.target, mesh)];
   const { routes, grpcWeb, statPrefix = `outbound_${name};` } = chain;
-  return [httpManager({ statPrefix, routes: { kind: "rds", name: routes }, side: "gateway", grpcWeb, quic }, mesh)];
+  const rds = { kind: "rds", name: routes } as const;
+  return [httpManager({ statPrefix, routes: rds, side: "gateway", grpcWeb, quic, security: security.http }, mesh)];
 }
 
-function filterChain(chain: GatewayChain, listener: Named, mesh: MeshSettings): FilterChain {
+function filterChain(chain: GatewayChain, listener: Named, context: GatewayContext): FilterChain {
+  const { mesh } = context;
   const { serverNames, tls } = chain;
   return create(FilterChainSchema, {
     ...(serverNames.length > 0 && { filterChainMatch: { serverNames: [...serverNames] } }),
-    filters: filters(chain, listener, mesh),
+    filters: filters(chain, listener, context),
     transportSocketConnectTimeout: handshakeTimeout,
     ...(tls && {
       transportSocket: listener.quic ? serverQuic(tls, mesh.tlsDefaults) : serverTls(tls, mesh.tlsDefaults),
@@ -49,7 +59,8 @@ function place({ address, port, quic }: GatewayListenerPlan) {
 }
 
 /** A gateway's listener: `0.0.0.0_8080`, for HTTP/3 `udp_0.0.0.0_8443`. */
-export function gatewayListener(plan: GatewayListenerPlan, mesh: MeshSettings): Listener {
+export function gatewayListener(plan: GatewayListenerPlan, context: GatewayContext): Listener {
+  const { mesh } = context;
   const { address, port, quic = false, chains } = plan;
   const connections = listenerName(address, port);
   const name = quic ? quicName(connections) : connections;
@@ -65,7 +76,7 @@ export function gatewayListener(plan: GatewayListenerPlan, mesh: MeshSettings): 
     // Their time is Envoy's own 15 s, unlike that of sidecars: callers who say nothing are not waited for.
     listenerFilters: quic ? [] : [...(announced ? [proxyProtocol()] : []), ...(inspects ? [tlsInspector()] : [])],
     ...(buffer !== undefined && { perConnectionBufferLimitBytes: buffer }),
-    filterChains: chains.map((chain) => filterChain(chain, { name, quic }, mesh)),
+    filterChains: chains.map((chain) => filterChain(chain, { name, quic }, context)),
     accessLog: listenerAccessLog(mesh),
   });
 }

@@ -2,6 +2,7 @@ import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { Model } from "#model/model.ts";
+import type { ChosenPolicies } from "#model/policies.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
 import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
@@ -11,10 +12,19 @@ import type { ConnectionQueries } from "../connections/queries.ts";
 import type { DestinationQueries } from "../routes/destination-queries.ts";
 import { quicName } from "../names.ts";
 import { commonHosts, gatewayServer } from "../routes/gateway.ts";
+import type { SecurityQueries } from "../security-queries.ts";
 import { type GatewayRouteView, listenPort, routeViewKey } from "../view.ts";
 import { gatewayListener } from "./listener.ts";
 import { type GatewayListenerPlan, planGatewayListener, planQuicListener } from "./plan.ts";
 import { mergeServers, type PlacedServer, serverRoutes, takesHttp3 } from "./server.ts";
+
+/** What a gateway's listeners are for. */
+interface GatewayListenerView {
+  readonly view: GatewayRouteView;
+  /** Settings of the proxies' own, where they have some. */
+  readonly own?: TrafficConfig;
+  readonly policies?: ChosenPolicies;
+}
 
 /** What gateways listen for, as queries. */
 export interface GatewayQueries {
@@ -23,8 +33,7 @@ export interface GatewayQueries {
   /** Servers that share a route configuration, by its name. */
   readonly routed: Query<GatewayRouteView, ReadonlyMap<string, readonly PlacedServer[]>>;
   readonly names: (view: GatewayRouteView) => readonly string[];
-  /** @param own settings of the proxies' own, where they have some. */
-  readonly listener: (view: GatewayRouteView, name: string, own?: TrafficConfig) => EncodedResource | undefined;
+  readonly listener: (view: GatewayListenerView, name: string) => EncodedResource | undefined;
   /** Keys of the VirtualServices that route a server's connections. */
   readonly connectionRules: (view: GatewayRouteView, server: PlacedServer) => readonly string[];
 }
@@ -35,10 +44,11 @@ export interface GatewayContext {
   readonly model: Model;
   readonly destinations: DestinationQueries;
   readonly connections: ConnectionQueries;
+  readonly security: SecurityQueries;
 }
 
 /** Declares the queries about what gateways listen for. */
-export function gatewayQueries({ engine, model, destinations, connections }: GatewayContext): GatewayQueries {
+export function gatewayQueries({ engine, model, destinations, connections, security }: GatewayContext): GatewayQueries {
   const servers = engine.query<GatewayRouteView, ReadonlyMap<string, readonly PlacedServer[]>>({
     name: "gateway-servers",
     key: routeViewKey,
@@ -91,14 +101,15 @@ export function gatewayQueries({ engine, model, destinations, connections }: Gat
   });
 
   const listener = engine.query<
-    { readonly plan: GatewayListenerPlan; readonly own?: TrafficConfig | undefined },
+    Omit<GatewayListenerView, "view"> & { readonly plan: GatewayListenerPlan },
     EncodedResource
   >({
     name: "gateway-listener",
     key: canonical,
     equal: sameResource,
-    compute: ({ plan, own }) => {
-      const made = gatewayListener(plan, settingsFor(model.services.mesh.get(only), own));
+    compute: ({ plan, own, policies }) => {
+      const mesh = settingsFor(model.services.mesh.get(only), own);
+      const made = gatewayListener(plan, { mesh, security: security.filters(policies, true) });
       const routes = plan.chains.flatMap((chain) => (chain.kind === "http" ? [chain.routes] : []));
       return encodeResource(ListenerSchema, made, made.name, routes);
     },
@@ -108,9 +119,9 @@ export function gatewayQueries({ engine, model, destinations, connections }: Gat
     servers,
     routed,
     names: (view) => [...plans.get(view).keys()],
-    listener: (view, name, own) => {
+    listener: ({ view, own, policies }, name) => {
       const plan = plans.get(view).get(name);
-      return plan && listener.get({ plan, ...(own && { own }) });
+      return plan && listener.get({ plan, ...(own && { own }), ...(policies && { policies }) });
     },
     connectionRules,
   };

@@ -14,7 +14,8 @@ import {
 import { type Asks, clustersOnDemand } from "./asks.ts";
 import { dnsCache } from "../dynamic-dns.ts";
 
-function filter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): HttpFilter {
+/** A filter of requests, by its name and settings. */
+export function httpFilter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): HttpFilter {
   return create(HttpFilterSchema, {
     name,
     configType: { case: "typedConfig", value: anyPack(schema, create(schema, config)) },
@@ -31,38 +32,48 @@ export interface HttpFilterChoice {
   readonly dynamicDns: boolean;
   /** What requests wait for; absent where they wait for nothing. */
   readonly asks?: Asks | undefined;
+  /** Filters of policies. */
+  readonly security?: readonly HttpFilter[] | undefined;
 }
 
 /**
- * The filters that each request passes, in order. Later policies find their places here: what rejects a caller stands
- * before what counts or delays, and nothing stands after the router.
+ * The filters that each request passes, in order: what rejects a caller stands before what counts or delays, and nothing
+ * stands after the router.
  */
-export function httpFilters({ grpcWeb, dynamicDns, bare, asks }: HttpFilterChoice): HttpFilter[] {
+export function httpFilters({ grpcWeb, dynamicDns, bare, asks, security = [] }: HttpFilterChoice): HttpFilter[] {
   return [
     // First, so that all others have the route that it waits for.
     ...(asks
-      ? [filter("envoy.filters.http.on_demand", OnDemandSchema, asks === "clusters" ? { odcds: clustersOnDemand } : {})]
+      ? [
+          httpFilter(
+            "envoy.filters.http.on_demand",
+            OnDemandSchema,
+            asks === "clusters" ? { odcds: clustersOnDemand } : {},
+          ),
+        ]
       : []),
+    // Before all that does something with a request which may be refused.
+    ...security,
     // Makes gRPC of gRPC-Web, so that all others see one protocol.
-    ...(grpcWeb ? [filter("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
+    ...(grpcWeb ? [httpFilter("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
     // Counts gRPC calls; before faults, so that an aborted call is counted too.
-    filter("envoy.filters.http.grpc_stats", GrpcStatsSchema, {
+    httpFilter("envoy.filters.http.grpc_stats", GrpcStatsSchema, {
       emitFilterState: true,
       perMethodStatSpecifier: { case: "statsForAllMethods", value: { value: false } },
     }),
     // Off until a route says which faults; before CORS, as in Istio, so that a browser's preflight can be delayed too.
-    filter("envoy.filters.http.fault", HTTPFaultSchema, {}),
+    httpFilter("envoy.filters.http.fault", HTTPFaultSchema, {}),
     // Answers preflights by itself; off until a route says for which origins.
-    filter("envoy.filters.http.cors", CorsSchema, {}),
+    httpFilter("envoy.filters.http.cors", CorsSchema, {}),
     // Waits for the address of the request's host, which its cluster then has.
     ...(dynamicDns
       ? [
-          filter("envoy.filters.http.dynamic_forward_proxy", DynamicProxySchema, {
+          httpFilter("envoy.filters.http.dynamic_forward_proxy", DynamicProxySchema, {
             implementationSpecifier: { case: "dnsCacheConfig", value: dnsCache },
           }),
         ]
       : []),
     // Sends the request on; it ends the chain.
-    filter("envoy.filters.http.router", RouterSchema, { ...(bare && { suppressEnvoyHeaders: true }) }),
+    httpFilter("envoy.filters.http.router", RouterSchema, { ...(bare && { suppressEnvoyHeaders: true }) }),
   ];
 }

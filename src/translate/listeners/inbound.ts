@@ -26,6 +26,7 @@ import {
 } from "../names.ts";
 import { inboundStatName } from "../clusters/inbound.ts";
 import { canEnd, serverTls } from "../gateways/tls.ts";
+import type { SecurityFilters } from "../security-filters.ts";
 import { inboundRoutes } from "../routes/inbound.ts";
 import { listenerAccessLog } from "./access-log.ts";
 import { calledAddress, connectionFilters } from "./connection-filters.ts";
@@ -49,11 +50,18 @@ interface InboundChains {
   readonly before?: readonly Filter[];
 }
 
+/** What listeners of a workload's ports are made with. */
+export interface InboundContext {
+  readonly mesh: MeshSettings;
+  /** Filters of policies. */
+  readonly security: SecurityFilters;
+}
+
 /**
  * How callers' connections are told apart, the one place that decides it: by what the port speaks. Callers are plain
  * until proxies have certificates; chains for those of the mesh will stand beside these.
  */
-function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChain[] {
+function chainsOf(input: InboundChains, { mesh, security }: InboundContext): readonly FilterChain[] {
   const {
     protocol,
     cluster,
@@ -80,7 +88,10 @@ function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChai
       filterChainMatch: { ...match, applicationProtocols: [...applicationProtocols] },
       filters: [
         ...before,
-        httpManager({ statPrefix, routes: { kind: "inline", routes }, side: "inbound", grpcWeb }, mesh),
+        httpManager(
+          { statPrefix, routes: { kind: "inline", routes }, side: "inbound", grpcWeb, security: security.http },
+          mesh,
+        ),
       ],
       ...transport,
     });
@@ -88,7 +99,7 @@ function chainsOf(input: InboundChains, mesh: MeshSettings): readonly FilterChai
     create(FilterChainSchema, {
       name: tcpName,
       filterChainMatch: match,
-      filters: [...before, ...connectionFilters(target, mesh)],
+      filters: [...before, ...security.network, ...connectionFilters(target, mesh)],
       ...transport,
     });
   switch (listenerProtocol(protocol)) {
@@ -140,7 +151,8 @@ function closedChain(port: InboundPort, mesh: MeshSettings): FilterChain {
   });
 }
 
-function portChains(port: InboundPort, mesh: MeshSettings): readonly FilterChain[] {
+function portChains(port: InboundPort, context: InboundContext): readonly FilterChain[] {
+  const { mesh } = context;
   const name = inboundName(port);
   const tls = tlsOf(port);
   if (tls && !canEnd(tls)) return [closedChain(port, mesh)];
@@ -159,12 +171,12 @@ function portChains(port: InboundPort, mesh: MeshSettings): readonly FilterChain
       ...(toInstance(port) && { before: [calledAddress()] }),
       routes: inboundRoutes({ port: port.port, host: first.host, servicePort: first.port, grpc }),
     },
-    mesh,
+    context,
   );
 }
 
 /** Chains for ports that no service names. */
-function passthroughChains(mesh: MeshSettings): readonly FilterChain[] {
+function passthroughChains(context: InboundContext): readonly FilterChain[] {
   const routes = inboundRoutes({ port: 0, host: "", servicePort: 0, grpc: false });
   routes.name = inboundPassthroughCluster;
   for (const host of routes.virtualHosts) {
@@ -183,7 +195,7 @@ function passthroughChains(mesh: MeshSettings): readonly FilterChain[] {
       statPrefix: `${inboundPassthroughCluster};`,
       routes,
     },
-    mesh,
+    context,
   );
 }
 
@@ -220,35 +232,35 @@ function inboundListener(mesh: MeshSettings): MessageInitShape<typeof ListenerSc
 }
 
 /** The listener of a port to which callers connect. */
-export function boundInboundListener(port: InboundPort, mesh: MeshSettings): Listener {
+export function boundInboundListener(port: InboundPort, context: InboundContext): Listener {
   const sniffed = tlsOf(port) === undefined && listenerProtocol(port.protocol) === "auto";
   return create(ListenerSchema, {
-    ...inboundListener(mesh),
+    ...inboundListener(context.mesh),
     name: inboundName(port),
     address: socketAddress(inboundAddress(port), port.port),
     listenerFilters: [...(tlsOf(port) ? [tlsInspector()] : []), ...(sniffed ? [httpInspector()] : [])],
-    filterChains: [...portChains(port, mesh)],
+    filterChains: [...portChains(port, context)],
   });
 }
 
 /** What takes calls of no port of a service: the same for all workloads, as a part of their `virtualInbound`. */
-export function unnamedPorts(mesh: MeshSettings): Listener {
-  return create(ListenerSchema, { filterChains: [blackHoleChain(mesh), ...passthroughChains(mesh)] });
+export function unnamedPorts(context: InboundContext): Listener {
+  return create(ListenerSchema, { filterChains: [blackHoleChain(context.mesh), ...passthroughChains(context)] });
 }
 
 /** The listener that takes connections redirected to the workload, less `unnamedPorts`. */
 export function virtualInboundListener(
   all: readonly InboundPort[],
-  mesh: MeshSettings,
+  context: InboundContext,
   transparent: boolean,
 ): Listener {
   const ports = all.filter((port) => !isBound(port));
   return create(ListenerSchema, {
-    ...inboundListener(mesh),
+    ...inboundListener(context.mesh),
     name: virtualInbound,
     address: socketAddress(wildcardAddress, inboundPort),
     listenerFilters: listenerFilters(ports, transparent),
-    filterChains: ports.flatMap((port) => portChains(port, mesh)),
+    filterChains: ports.flatMap((port) => portChains(port, context)),
     ...(transparent && { transparent }),
   });
 }

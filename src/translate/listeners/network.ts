@@ -17,6 +17,7 @@ import { ProxyProtocolSchema } from "#proto/gen/envoy/extensions/filters/listene
 import { TlsInspectorSchema } from "#proto/gen/envoy/extensions/filters/listener/tls_inspector/v3/tls_inspector_pb.js";
 import {
   HttpConnectionManagerSchema,
+  type HttpFilter,
   HttpConnectionManager_CodecType as CodecType,
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { UuidRequestIdConfigSchema } from "#proto/gen/envoy/extensions/request_id/uuid/v3/uuid_pb.js";
@@ -49,6 +50,8 @@ export interface HttpManager {
   readonly dynamicDns?: boolean | undefined;
   /** What requests wait for; absent where they wait for nothing. */
   readonly asks?: Asks | undefined;
+  /** Filters of policies. */
+  readonly security?: readonly HttpFilter[] | undefined;
   /** Whether HTTP/3 is spoken, and nothing else. */
   readonly quic?: boolean;
 }
@@ -60,14 +63,14 @@ function routeSpecifier(routes: HttpRoutes) {
 
 /** The filter that speaks HTTP. */
 export function httpManager(manager: HttpManager, mesh: MeshSettings): Filter {
-  const { statPrefix, routes, side, grpcWeb = false, dynamicDns = false, asks, quic = false } = manager;
+  const { statPrefix, routes, side, grpcWeb = false, dynamicDns = false, asks, security, quic = false } = manager;
   const { defaultConfig: config } = mesh;
   const settings = connectionSettings(side, config);
   const bare = config.proxyHeaders?.envoyDebugHeaders?.disabled === true;
   return networkFilter("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix,
     routeSpecifier: routeSpecifier(routes),
-    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare, asks }),
+    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare, asks, security }),
     accessLog: accessLog(mesh),
     ...(quic && { codecType: CodecType.HTTP3, http3ProtocolOptions: {} }),
     ...headers(side, mesh),

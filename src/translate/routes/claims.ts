@@ -1,7 +1,8 @@
 import type { StringMatch } from "#api/istio/http-match.ts";
 import { create } from "@bufbuild/protobuf";
-import { type MetadataMatcher, MetadataMatcherSchema } from "#proto/gen/envoy/type/matcher/v3/metadata_pb.js";
-import { type ValueMatcher, ValueMatcherSchema } from "#proto/gen/envoy/type/matcher/v3/value_pb.js";
+import type { MetadataMatcher } from "#proto/gen/envoy/type/matcher/v3/metadata_pb.js";
+import { ValueMatcherSchema } from "#proto/gen/envoy/type/matcher/v3/value_pb.js";
+import { claimMatcher, textValue } from "../metadata-match.ts";
 import { stringMatcher } from "./string-match.ts";
 
 const prefix = "@request.auth.claims";
@@ -18,26 +19,11 @@ export function claimPath(header: string): readonly string[] | undefined {
   return undefined;
 }
 
-/** Matches a claim that is a string, or a list that holds one. */
-function claimValue(match: StringMatch): ValueMatcher {
-  const text = stringMatcher(match);
-  const value = create(ValueMatcherSchema, {
-    matchPattern: text ? { case: "stringMatch", value: text } : { case: "presentMatch", value: true },
-  });
-  const inList = create(ValueMatcherSchema, {
-    matchPattern: { case: "listMatch", value: { matchPattern: { case: "oneOf", value } } },
-  });
-  return create(ValueMatcherSchema, { matchPattern: { case: "orMatch", value: { valueMatchers: [inList, value] } } });
-}
-
 /** The matcher of a claim in the metadata that Envoy's JWT filter leaves; undefined for a real header. */
-export function claimMatcher(header: string, match: StringMatch, invert: boolean): MetadataMatcher | undefined {
+export function routedClaim(header: string, match: StringMatch, invert: boolean): MetadataMatcher | undefined {
   const claims = claimPath(header);
   if (!claims) return undefined;
-  return create(MetadataMatcherSchema, {
-    filter: "envoy.filters.http.jwt_authn",
-    path: ["payload", ...claims].map((value) => ({ segment: { case: "key" as const, value } })),
-    value: claimValue(match),
-    invert,
-  });
+  const text = stringMatcher(match);
+  const present = create(ValueMatcherSchema, { matchPattern: { case: "presentMatch", value: true } });
+  return claimMatcher(claims, text ? textValue(text) : present, invert);
 }

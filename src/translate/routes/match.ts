@@ -8,7 +8,7 @@ import {
   type RouteMatch,
   RouteMatchSchema,
 } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
-import { claimMatcher, claimPath } from "./claims.ts";
+import { routedClaim, claimPath } from "./claims.ts";
 import { matchesPresence, regexMatcher, stringMatcher } from "./string-match.ts";
 
 type Matches = Readonly<Record<string, StringMatch>>;
@@ -77,8 +77,8 @@ function path(uri: StringMatch | undefined): Path {
 export function routeMatch(match: HTTPMatchRequest | undefined): RouteMatch {
   if (!match) return create(RouteMatchSchema, { pathSpecifier: path(undefined) });
   const claims = [
-    ...sorted(match.headers).flatMap(([name, value]) => claimMatcher(name, value, false) ?? []),
-    ...sorted(match.withoutHeaders).flatMap(([name, value]) => claimMatcher(name, value, true) ?? []),
+    ...sorted(match.headers).flatMap(([name, value]) => routedClaim(name, value, false) ?? []),
+    ...sorted(match.withoutHeaders).flatMap(([name, value]) => routedClaim(name, value, true) ?? []),
   ];
   return create(RouteMatchSchema, {
     pathSpecifier: path(match.uri),

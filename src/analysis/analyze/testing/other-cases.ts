@@ -19,7 +19,8 @@ import {
 
 const bank = "apiVersion: v1\nkind: Namespace\nmetadata: { name: bank }\n";
 
-const meshConfig = (text: string): string =>
+/** A MeshConfig in its ConfigMap. */
+export const meshConfig = (text: string): string =>
   `apiVersion: v1\nkind: ConfigMap\nmetadata: { name: istio, namespace: istio-system }\ndata: { mesh: "${text}" }\n`;
 
 /** Mistakes in all other objects, one for each code at least. */
