@@ -54,6 +54,13 @@ export interface Framed {
   readonly pieces: readonly Uint8Array[];
 }
 
+/** Bytes up to which a copy costs less than a write of several pieces. */
+const copiedBytes = 8192;
+
+function bytesOf(pieces: readonly Uint8Array[]): number {
+  return pieces.reduce((sum, { length }) => sum + length, 0);
+}
+
 /** Who is told what a peer says. */
 interface Listener {
   /** Gets each message; its bytes are only lent. */
@@ -98,13 +105,15 @@ export class GrpcStream {
   }
 
   /**
-   * Writes a message without a copy: streams share the pieces until each peer has taken them.
+   * Writes messages together. Large ones are not copied: streams share the pieces until each peer has taken them.
    * @param taken called once the peer's flow control let all of it through.
    */
-  send({ pieces }: Framed, taken: () => void): void {
+  send(messages: readonly Framed[], taken: () => void): void {
     const stream = this.#stream;
     if (stream.destroyed || stream.writableEnded) return;
     if (!stream.headersSent) stream.respond(head, { waitForTrailers: true });
+    const all = messages.flatMap((message) => message.pieces);
+    const pieces = all.length > 1 && bytesOf(all) <= copiedBytes ? [Buffer.concat(all)] : all;
     const last = pieces.length - 1;
     if (last > 0) stream.cork();
     for (const [at, piece] of pieces.entries()) {

@@ -35,10 +35,14 @@ export interface EncodedResource {
   readonly any: Uint8Array;
   /**
    * Names of the resources that Envoy will wait for when it warms this one: the endpoints of a cluster, the route
-   * configurations of a listener.
+   * configurations of a listener. Of a virtual host, for which Envoy waits for nothing, the clusters that it names, or
+   * `anyCluster`: it is sent when the proxy has those.
    */
   readonly awaits: readonly string[];
 }
+
+/** Stands for clusters that only a request names. */
+export const anyCluster = "*";
 
 /** `Any.type_url` = 1, `Any.value` = 2. */
 function encodeAny(typeUrl: string, value: Uint8Array): Uint8Array {

@@ -1,4 +1,4 @@
-import type { EncodedResource } from "#proto/encoded.ts";
+import { anyCluster, type EncodedResource } from "#proto/encoded.ts";
 import { At, Keeping, type Base } from "./base.ts";
 import type { NameSet, NameSets } from "./names.ts";
 import type { Refusals } from "./refusal.ts";
@@ -94,6 +94,24 @@ function finished(parts: Omit<Difference, "awaits" | "names">, sets: NameSets): 
   const awaits = sets.of(upserts.flatMap((resource) => resource.awaits));
   const names = sets.of([...upserts.map((resource) => resource.name), ...removed, ...unknown]);
   return { ...parts, awaits, names };
+}
+
+/** A difference less the upserts that wait for some names, and these. */
+export interface Split {
+  readonly difference: Difference;
+  /** Names of what was left out. */
+  readonly late: NameSet;
+}
+
+/** Leaves out what waits for some names, or for any. */
+export function withoutLate(difference: Difference, missing: NameSet, sets: NameSets): Split {
+  const isLate = ({ awaits }: EncodedResource): boolean =>
+    awaits.some((name) => name === anyCluster || missing.has(name));
+  const late = difference.upserts.filter(isLate).map(({ name }) => name);
+  if (late.length === 0) return { difference, late: sets.empty };
+  const { past, removed, unknown } = difference;
+  const upserts = difference.upserts.filter((resource) => !isLate(resource));
+  return { difference: finished({ upserts, past, removed, unknown }, sets), late: sets.of(late) };
 }
 
 /** A difference after which the client waits for other names. */

@@ -4,6 +4,7 @@ import { jsonLogger, silentLogger } from "#base/logger.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { XdsHub, type HubOptions } from "./hub.ts";
 import type { ProxyNode } from "./port.ts";
+import type { Message } from "./message.ts";
 import { ManualClock } from "#base/testing/manual-clock.ts";
 import { ModelClient, badNumber, contentOf, type Manner } from "./testing/model-client.ts";
 import { cluster, endpoints, hostlessRoute, listener, route, virtualHost } from "./testing/resources.ts";
@@ -327,6 +328,53 @@ describe("order", () => {
     expect(fixture.hub.busy).toBe(true);
     await fixture.settle(x, y);
     expect(fixture.hub.busy).toBe(false);
+  });
+
+  test("virtual hosts that name no new cluster do not wait for one; what names it does, until its endpoints are there", async () => {
+    using fixture = new Fixture();
+    const { source } = fixture;
+    const x = fixture.client("x");
+    source.setScopes("x", {
+      [typeUrls.cluster]: ["clusters"],
+      [typeUrls.endpoints]: ["endpoints"],
+      [typeUrls.listener]: ["listeners"],
+      [typeUrls.route]: ["routes"],
+      [typeUrls.virtualHost]: ["hosts"],
+    });
+    const put = (name: string, to: string, domain = name): void =>
+      source.set("hosts routes", virtualHost("routes", name, [domain], to));
+    source.change(() => {
+      source.set("routes", hostlessRoute("routes"));
+      put("old", "one");
+      put("moved", "one");
+    });
+    await fixture.settle(x);
+    expect([...x.held.get(typeUrls.virtualHost)!.keys()].toSorted()).toEqual(["routes/moved", "routes/old"]);
+    x.silent = true;
+    source.change(() => {
+      source.set("clusters", cluster("two"));
+      source.set("endpoints", endpoints("two", [2]));
+      put("old", "one", "other");
+      put("moved", "two");
+      put("new", "two");
+    });
+    x.types.length = 0;
+    const hostsIn = (messages: readonly Message[]): string =>
+      messages.map((message) => Buffer.concat(message.pieces).toString("latin1")).join("");
+    x.messages.length = 0;
+    await fixture.settle(x);
+    // What is sent is one write.
+    expect(x.types).toEqual([typeUrls.cluster, typeUrls.virtualHost]);
+    expect(hostsIn(x.messages)).toContain("other");
+    expect(hostsIn(x.messages)).not.toMatch(/routes\/(new|moved)/);
+    expect(fixture.state("x", typeUrls.virtualHost)?.state).toBe("STALE");
+    x.answer();
+    x.types.length = 0;
+    await fixture.settle(x);
+    expect(x.types).toEqual([typeUrls.endpoints, typeUrls.virtualHost]);
+    expect(x.held.get(typeUrls.virtualHost)?.get("routes/new")?.clusters).toEqual(["two"]);
+    expect(x.held.get(typeUrls.virtualHost)?.get("routes/moved")?.clusters).toEqual(["two"]);
+    expect(fixture.state("x", typeUrls.virtualHost)?.state).toBe("SYNCED");
   });
 
   test("routes do not wait for clusters that only changed, however often they do", async () => {

@@ -197,9 +197,9 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       demand: this.#options.demand,
       due: (session) => this.#turns.add(session),
       owes: (session, owes) => this.#backlog.owes(session, owes),
-      sent: ({ length }) => {
-        this.#messagesSent += 1;
-        this.#bytesSent += length;
+      sent: (messages) => {
+        this.#messagesSent += messages.length;
+        for (const { length } of messages) this.#bytesSent += length;
       },
       changed: () => this.#feed.changed(),
       left: (session) => {

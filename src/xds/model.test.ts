@@ -58,7 +58,8 @@ function form(variant: Variant, scope: string, name: string, n: number): Encoded
   if (at === typeUrls.listener) return listener(name, 1000 + n, n === 2 ? "rs" : `r${name}`);
   const to = ["a", "b", "c", "d"][n] ?? "a";
   if (at === typeUrls.virtualHost) return virtualHost(hostless, name.slice(-1), [name], to);
-  return name === hostless && variant === "delta" ? hostlessRoute(name, n) : route(name, to);
+  // Of two forms in four only the virtual hosts are others.
+  return name === hostless && variant === "delta" ? hostlessRoute(name, n % 2) : route(name, to);
 }
 
 type Step =
@@ -310,6 +311,8 @@ const someRoutes = fc.dictionary(fc.constantFrom("rp", "rq", "rs"), fc.constantF
 
 type Move =
   | { readonly kind: "routes"; readonly routes: Readonly<Record<string, string>>; readonly form: number }
+  /** The virtual hosts of a configuration lead elsewhere; all else stays as it is. */
+  | { readonly kind: "hosts"; readonly to: string }
   | { readonly kind: "deliver" | "cut" | "turn" | "time" };
 
 const someMove: fc.Arbitrary<Move> = fc.oneof(
@@ -321,6 +324,7 @@ const someMove: fc.Arbitrary<Move> = fc.oneof(
       form: fc.integer({ min: 1, max: 3 }),
     }),
   },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("hosts" as const), to: fc.constantFrom("a", "b", "c", "d") }) },
   { weight: 12, arbitrary: fc.record({ kind: fc.constant("deliver" as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("cut" as const) }) },
   { weight: 6, arbitrary: fc.record({ kind: fc.constantFrom("turn" as const, "time" as const) }) },
@@ -397,8 +401,13 @@ describe("make before break", () => {
             Object.fromEntries(modelTypes.map((at) => [at, scopeSets[at][1] ?? scopeSets[at][0]])),
           );
           client.connect(world.hub);
+          let last: Extract<Move, { kind: "routes" }> = { kind: "routes", routes: {}, form: 1 };
           for (const move of moves) {
-            if (move.kind === "routes") point(world, move.routes, move.form);
+            if (move.kind === "routes") last = move;
+            else if (move.kind === "hosts" && last.routes[hostless]) {
+              last = { ...last, routes: { ...last.routes, [hostless]: move.to } };
+            }
+            if (move.kind === "routes" || move.kind === "hosts") point(world, last.routes, last.form);
             else if (move.kind === "turn") await turn();
             else if (move.kind === "time") world.clock.advance(25);
             else if (move.kind === "deliver") client.deliver();

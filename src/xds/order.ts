@@ -2,6 +2,7 @@ import type { Clock } from "#base/clock.ts";
 import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
 import type { Difference } from "./difference.ts";
 import type { NameSet, NameSets } from "./names.ts";
+import { Patience } from "./patience.ts";
 import type { Watch } from "./watch.ts";
 
 /** What the order of one stream needs. */
@@ -59,7 +60,7 @@ function awaitedByNew({ awaits, past, upserts }: Difference, sets: NameSets): Na
 
 /**
  * Make before break over one stream: listeners and routes wait until new clusters, which they may name, are taken and
- * have their endpoints; clusters and endpoints are taken away when listeners and routes no longer name them. For clusters
+ * have their endpoints (of virtual hosts only those that name one of them); clusters and endpoints are taken away when listeners and routes no longer name them. For clusters
  * that changed nothing waits: where changes never end, it would wait for ever.
  */
 export class PushOrder implements Disposable {
@@ -70,12 +71,16 @@ export class PushOrder implements Disposable {
   readonly #expected = new Set<TypeUrl>();
   /** Endpoints of clusters that Envoy does not use before it has them. */
   #warming: NameSet;
+  /** Clusters by their endpoints' name, where that is another than their own. */
+  readonly #named = new Map<string, string>();
+  readonly #patience: Patience;
 
   constructor(options: OrderOptions) {
     this.#options = options;
     this.#make = new Gate(options);
     this.#break = new Gate(options);
     this.#warming = options.sets.empty;
+    this.#patience = new Patience(options);
   }
 
   /** The proxy, which came back, will ask for a type. */
@@ -86,8 +91,13 @@ export class PushOrder implements Disposable {
   /** A response went out. What the stream carries in order, Envoy takes in order: nothing need be waited for twice. */
   sent(type: TypeUrl, difference: Difference): void {
     const { sets } = this.#options;
-    if (type === typeUrls.cluster) this.#warming = sets.plus(this.#warming, awaitedByNew(difference, sets));
+    if (type === typeUrls.cluster) {
+      this.#warming = sets.plus(this.#warming, awaitedByNew(difference, sets));
+      for (const { name, awaits } of difference.upserts)
+        for (const endpoints of awaits) if (endpoints !== name) this.#named.set(endpoints, name);
+    }
     if (type === typeUrls.endpoints) this.#warming = sets.minus(this.#warming, difference.names);
+    if (this.#warming.size === 0) this.#named.clear();
   }
 
   /** A response was refused. A refused cluster does not come to wait for endpoints. */
@@ -99,10 +109,24 @@ export class PushOrder implements Disposable {
   mayPush(type: TypeUrl): boolean {
     if (!users.includes(type)) return true;
     if (type === typeUrls.virtualHost && !this.#routesSent()) return false;
-    const makers = [this.#options.watch(typeUrls.cluster), this.#options.watch(typeUrls.endpoints)];
+    const makers = this.#makers();
     // Routes of now may name clusters of now, even while these wait for their batch.
-    for (const watch of makers) if (watch?.lacking && !watch.pending) watch.due();
-    return this.#make.open(makers.every((watch) => !watch?.lacking) && this.#warming.size === 0);
+    for (const watch of makers) if (watch.lacking && !watch.pending) watch.due();
+    if (this.#options.watch(type)?.splits) return true;
+    return this.#make.open(makers.every((watch) => !watch.lacking) && this.#warming.size === 0);
+  }
+
+  /** Clusters that the proxy lacks, or lacks the endpoints of: what names them waits, but not for ever. */
+  missing(): NameSet {
+    const { sets } = this.#options;
+    let missing = this.#warming;
+    if (this.#named.size > 0)
+      missing = sets.plus(
+        missing,
+        [...missing].flatMap((name) => this.#named.get(name) ?? []),
+      );
+    for (const watch of this.#makers()) if (watch.lacking) missing = sets.plus(missing, watch.lacks());
+    return this.#patience.left(missing);
   }
 
   /** Whether what is gone of a type may be taken away. */
@@ -119,6 +143,12 @@ export class PushOrder implements Disposable {
   [Symbol.dispose](): void {
     this.#make[Symbol.dispose]();
     this.#break[Symbol.dispose]();
+    this.#patience[Symbol.dispose]();
+  }
+
+  #makers(): readonly Watch[] {
+    const { watch } = this.#options;
+    return [watch(typeUrls.cluster), watch(typeUrls.endpoints)].filter((maker) => maker !== undefined);
   }
 
   /** Virtual hosts of a route configuration that Envoy does not have yet are lost on it. */

@@ -5,8 +5,10 @@ import {
   differenceOf,
   type DifferingPart,
   waitingFor,
+  withoutLate,
   withoutRefused,
   type Difference,
+  type Split,
 } from "./difference.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { answeringHost, placeholderName } from "#proto/placeholder-host.ts";
@@ -36,6 +38,8 @@ export interface Standing {
   readonly refusals: Refusals;
   /** Refused names that are tried once more. */
   readonly tried: ReadonlySet<string>;
+  /** What the client lacks: what names it goes out later. */
+  readonly missing: NameSet;
 }
 
 /** What goes out next for a type. */
@@ -49,6 +53,8 @@ export interface Push {
 export interface News {
   readonly message: Message | undefined;
   readonly difference: Difference;
+  /** Names that are to go out later. */
+  readonly late: NameSet;
 }
 
 /** Differences remembered for each part until it changes. */
@@ -60,6 +66,8 @@ export class Pushes {
   readonly encoder: Encoder;
   readonly #messages: EncodedMemory<Message>;
   readonly #fragments: EncodedMemory<Uint8Array>;
+  /** What is left of differences without what some names are missing for, by these. */
+  readonly #splits = new WeakMap<Difference, Map<NameSet, Split>>();
 
   /** @param rememberedBytes what is encoded is remembered up to about so many bytes. */
   constructor(store: ScopeStore, encoder: Encoder, rememberedBytes: number) {
@@ -93,14 +101,35 @@ export class Pushes {
 
   #news(variant: Variant, standing: Standing): News {
     const { view, refusals, tried } = standing;
-    const all = this.#byParts(standing) ?? this.#difference(view.type, view, standing.base, standing.forced);
+    // What is split, is so for all of a view at once.
+    const parts = standing.missing.size === 0 ? this.#byParts(standing) : undefined;
+    const all = parts ?? this.#difference(view.type, view, standing.base, standing.forced);
     const isWhole = isWholeType(view.type);
-    const difference = refusals.size > 0 ? withoutRefused(all, refusals, tried, isWhole, this.sets) : all;
+    const taken = refusals.size > 0 ? withoutRefused(all, refusals, tried, isWhole, this.sets) : all;
+    const { difference, late } = this.#split(taken, standing.missing);
     if (!standing.mustAnswer && !this.#speaks(variant, standing, difference)) {
-      return { message: undefined, difference };
+      return { message: undefined, difference, late };
     }
     if (variant === "sotw" && isWhole) return this.#whole(standing, difference);
-    return { message: this.#changes(variant, standing, difference), difference };
+    return { message: this.#changes(variant, standing, difference, late), difference, late };
+  }
+
+  /** What may go out now, and what is for later: once for all clients at one point that lack the same. */
+  #split(difference: Difference, missing: NameSet): Split {
+    if (missing.size === 0) return { difference, late: this.sets.empty };
+    const splits = this.#splits.get(difference) ?? new Map<NameSet, Split>();
+    let split = splits.get(missing);
+    if (!split) {
+      split = withoutLate(difference, missing, this.sets);
+      this.#splits.set(difference, splits.set(missing, split));
+    }
+    return split;
+  }
+
+  /** Names of what a client lacks of a view and never had. */
+  lacking(view: View, base: Base): NameSet {
+    const { upserts, past } = this.#difference(view.type, view, base, this.sets.empty);
+    return this.sets.of(upserts.flatMap(({ name }) => (past.has(name) ? [] : [name])));
   }
 
   /** Takes away names that the client was left with. Only of the delta variant. */
@@ -149,12 +178,12 @@ export class Pushes {
   }
 
   /** Only what changed. What one part alone has to say is one message for all views of the part. */
-  #changes(variant: Variant, standing: Standing, difference: Difference): Message {
+  #changes(variant: Variant, standing: Standing, difference: Difference, late: NameSet): Message {
     const { view, base, forced, removals, after, refusals } = standing;
     if (refusals.size > 0)
       return this.encoder.encode(view.type, [fragment(variant, view, difference, removals)], view.revision);
     if (!(difference instanceof MergedDifference)) {
-      const key = `${variant} ${view.key} ${view.revision} ${base.key} ${forced.id} ${removals}`;
+      const key = `${variant} ${view.key} ${view.revision} ${base.key} ${forced.id} ${removals} ${late.id}`;
       return this.#message(key, after, view, () => [fragment(variant, view, difference, removals)]);
     }
     const told = difference.parts.filter((part) => speaks(part.difference, removals));
@@ -174,14 +203,15 @@ export class Pushes {
     for (const name of kept.keys()) if (view.get(name)) kept.delete(name);
     if (kept.size === 0 && refusals.size === 0) {
       const key = `whole ${view.key} ${view.revision}`;
-      return { message: this.#message(key, after, view, () => [sotwFragment(view.resources())]), difference };
+      const message = this.#message(key, after, view, () => [sotwFragment(view.resources())]);
+      return { message, difference, late: this.sets.empty };
     }
     const { current, instead } = taken(standing);
     const left = [...kept.values()].flatMap((past) => past?.resource ?? []);
     const message = this.encoder.encode(view.type, [sotwFragment([...current, ...instead, ...left])], view.revision);
     // What stands in for a refused resource may be news, too: it is not certain which version the client serves.
     const awaits = this.sets.plus(difference.awaits, new Set(instead.flatMap((resource) => resource.awaits)));
-    return { message, difference: waitingFor(difference, awaits) };
+    return { message, difference: waitingFor(difference, awaits), late: this.sets.empty };
   }
 
   /** A message remembered, or encoded anew where the stream already got this one or a later one. */
@@ -214,9 +244,10 @@ function onlyChanged({ parts }: View, revision: number): Part | undefined {
 }
 
 /** Keeps what others get, too, that stand where a client stood: see `Pushes.common`. */
-function rememberCommon(standing: Standing, { message, difference }: News): void {
+function rememberCommon(standing: Standing, { message, difference, late }: News): void {
   const { view, base, forced, kept, mustAnswer, refusals } = standing;
-  if (!message || mustAnswer || forced.size + kept.size + refusals.size > 0 || difference.removed.size > 0) return;
+  if (!message || mustAnswer || late.size > 0 || difference.removed.size > 0) return;
+  if (forced.size + kept.size + refusals.size > 0) return;
   if (mayHide(view) && !(difference instanceof MergedDifference)) return;
   const at = base instanceof At && base.shown === view ? base.revision : undefined;
   const part = at === undefined ? undefined : onlyChanged(view, at);

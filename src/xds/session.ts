@@ -16,7 +16,7 @@ import type { OwedNames, OwedStore } from "./owed.ts";
 import type { Push, Pushes } from "./pushes.ts";
 import type { Request } from "./request.ts";
 import { Restraint, type Readable, type RestraintContext } from "./restraint.ts";
-import type { Grant, SendBudget } from "./budget.ts";
+import type { Grant, Lane, SendBudget } from "./budget.ts";
 import { deltaStep, sotwStep } from "./subscription.ts";
 import type { Subscription } from "./shown.ts";
 import { Watch } from "./watch.ts";
@@ -24,8 +24,8 @@ import { type HostScopes, virtualHostUse } from "./host-scopes.ts";
 
 /** The stream under a session. */
 export interface Transport extends Readable {
-  /** Sends a response; `taken` is called once the peer's flow control let all of it through. */
-  send(message: Message, taken: () => void): void;
+  /** Sends responses; `taken` is called once the peer's flow control let all of them through. */
+  send(messages: readonly Message[], taken: () => void): void;
   /** Ends the stream, with a status when something is wrong. Nothing is sent afterwards. */
   end(reason?: WeftError): void;
   /** Ends the stream at once, with what was sent and not taken. */
@@ -48,8 +48,8 @@ export interface SessionContext extends RestraintContext<Session> {
   readonly due: (session: Session) => void;
   /** Something that is new must wait for the proxy's answers, or no more. */
   readonly owes: (session: Session, owes: boolean) => void;
-  /** A message went out. */
-  readonly sent: (message: Message) => void;
+  /** Messages went out. */
+  readonly sent: (messages: readonly Message[]) => void;
   /** What status tells of the session became other. */
   readonly changed: () => void;
 }
@@ -151,48 +151,55 @@ export class Session {
 
   #pump(): void {
     if (this.#ended || this.#sending || this.#stirred === 0) return;
-    const stirred = this.#stirredWatches();
-    for (const watch of stirred) {
-      if (watch.pending && !watch.outstanding && this.#order.mayPush(watch.type) && this.#push(watch)) return;
+    // All that may go out now leaves as one write: what comes later in it may build on what comes before.
+    const pushes: Push[] = [];
+    let isNew = false;
+    for (const watch of this.#stirredWatches()) {
+      if (watch.late) watch.retry(this.#order.missing());
+      if (!watch.pending || watch.outstanding || !this.#order.mayPush(watch.type)) continue;
+      isNew ||= watch.isNew;
+      this.#push(watch, pushes);
     }
     // Last what may be taken away now that nothing waits for its turn before it.
-    for (const watch of stirred) {
-      if (watch.keeping && !watch.outstanding && this.#order.mayRemove(watch.type) && this.#push(watch)) return;
+    for (const watch of this.#stirredWatches()) {
+      if (watch.keeping && !watch.outstanding && this.#order.mayRemove(watch.type)) this.#push(watch, pushes);
     }
-    for (const watch of stirred) if (!watch.pending && !watch.keeping) this.#stirred &= ~(bits.get(watch.type) ?? 0);
+    for (const watch of this.#stirredWatches()) {
+      if (!watch.pending && !watch.keeping && !watch.late) this.#stirred &= ~(bits.get(watch.type) ?? 0);
+    }
+    if (pushes.length > 0) this.#send(pushes, isNew ? "sync" : "change");
   }
 
-  /** In the order in which they go out. */
-  #stirredWatches(): readonly Watch[] {
-    const watches: Watch[] = [];
+  /** In the order in which they go out; what is pushed may stir those that come later. */
+  *#stirredWatches(): Generator<Watch> {
     for (const [type, bit] of bits) {
       const watch = (this.#stirred & bit) === 0 ? undefined : this.#watches.get(type);
-      if (watch) watches.push(watch);
+      if (watch) yield watch;
     }
-    return watches;
   }
 
   /** Whether something that is new must wait for the proxy's answers. */
   #owes(): boolean {
     if (this.#ended || this.#stirred === 0) return false;
-    return this.#stirredWatches().some((watch) => watch.pending && !watch.isNew);
+    for (const watch of this.#stirredWatches()) if (watch.pending && !watch.isNew) return true;
+    return false;
   }
 
   #stir(type: TypeUrl): void {
     this.#stirred |= bits.get(type) ?? 0;
   }
 
-  /** Sends a watch's next response. Returns whether there was one, or the stream ended. */
-  #push(watch: Watch): boolean {
-    if (watch.lost) {
-      this.end(fallsBehind());
-      return true;
-    }
+  /** Adds a watch's next response to those that are sent, if there is one; the stream is ended where that is not known any more. */
+  #push(watch: Watch, pushes: Push[]): void {
+    if (watch.lost) throw fallsBehind();
     const { asks } = watch;
     const push = watch.next(this.#order);
-    if (push && asks) this.#restraint.spend("answeredBytes", push.message.length);
-    if (push) this.#send(watch, push);
-    return push !== undefined;
+    if (!push) return;
+    if (asks) this.#restraint.spend("answeredBytes", push.message.length);
+    watch.sent(push);
+    this.#order.sent(watch.type, push.difference);
+    this.#followUp(watch.type, push);
+    pushes.push(push);
   }
 
   /** The class's scopes changed. */
@@ -306,7 +313,8 @@ export class Session {
     this.#asked(watch, request);
     if (watch.type === typeUrls.route)
       this.#watches.get(typeUrls.virtualHost)?.scope(this.#scopesOf(typeUrls.virtualHost));
-    this.pump();
+    // Answers come several at a time: what they let go goes out together.
+    if (this.#stirred !== 0) this.#context.due(this);
   }
 
   /** @throws Misconduct when the proxy says that it is another than it said before. */
@@ -402,22 +410,20 @@ export class Session {
     if (this.#asking && names.length > 0) this.#context.demand?.asked(this.#asking, names);
   }
 
-  #send(watch: Watch, push: Push): void {
+  #send(pushes: readonly Push[], lane: Lane): void {
     const { budget, sent } = this.#context;
-    const { message } = push;
-    watch.sent(push);
-    this.#order.sent(watch.type, push.difference);
-    this.#followUp(watch.type, push);
+    const messages = pushes.map(({ message }) => message);
+    const bytes = messages.reduce((sum, { length }) => sum + length, 0);
     this.#sending = true;
-    budget.ask(message.length, watch.isNew ? "sync" : "change", {
+    budget.ask(bytes, lane, {
       granted: (grant) => {
         this.#grant = grant;
         if (this.#ended) {
           budget.taken(grant);
           return;
         }
-        sent(message);
-        this.#guarded(() => this.#transport.send(message, () => this.#wasTaken()));
+        sent(messages);
+        this.#guarded(() => this.#transport.send(messages, () => this.#wasTaken()));
       },
       timedOut: () => this.end(neverReads()),
     });

@@ -1,4 +1,4 @@
-import type { TypeUrl } from "#proto/encoded.ts";
+import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { At, Keeping, nothing, type Base } from "./base.ts";
 import type { Difference } from "./difference.ts";
 import type { Variant } from "./message.ts";
@@ -52,6 +52,8 @@ export class Watch implements PartUser {
   #forcedScopes: ReadonlySet<ScopeKey> = noScopes;
   /** Those that went out with the response that is outstanding. */
   #forcedBefore: NameSet;
+  /** Those of the forced that wait for what they name, and what that is. */
+  #late: { readonly names: NameSet; readonly missing: NameSet } | undefined;
   /** What the client holds and the view no longer shows; it is taken away when nothing uses it any more. */
   readonly #kept = new Map<string, Past | undefined>();
   #outstanding: Push | undefined;
@@ -90,9 +92,29 @@ export class Watch implements PartUser {
     return this.#subscription !== undefined && (this.#due || this.#refusals.trying);
   }
 
+  /** Whether what is due can be sent in part, the rest when the client has what that names. */
+  get splits(): boolean {
+    if (this.type !== typeUrls.virtualHost || this.isNew || this.#asks || this.#mustAnswer || this.refused)
+      return false;
+    const { empty } = this.#context.pushes.sets;
+    return this.#forcedScopes.size === 0 && this.#forced === (this.#late?.names ?? empty);
+  }
+
+  /** Whether something waits until the client has what it names. */
+  get late(): boolean {
+    return this.#late !== undefined;
+  }
+
+  /** Names of what the client lacks that is in the view now, and has no version of. */
+  lacks(): NameSet {
+    const { pushes } = this.#context;
+    return this.#view ? pushes.lacking(this.#view, this.#base) : pushes.sets.empty;
+  }
+
   /** Whether the client lacks what is in the view now, be it due already or not. */
   get behind(): boolean {
     if (!this.#view) return false;
+    if (this.late) return true;
     return this.pending || this.#sent?.view !== this.#view || this.#sent.revision !== this.#view.revision;
   }
 
@@ -198,16 +220,25 @@ export class Watch implements PartUser {
   }
 
   /**
-   * What to send now, if anything.
-   * @param order says whether resources may be taken away already.
+   * What waited for something that the client lacked is due when it lacks other things.
+   * @param missing what it lacks now.
    */
-  next(order: { mayRemove(type: TypeUrl): boolean }): Push | undefined {
+  retry(missing: NameSet): void {
+    if (this.#late && this.#late.missing !== missing) this.due();
+  }
+
+  /**
+   * What to send now, if anything.
+   * @param order says whether resources may be taken away already, and what the client lacks.
+   */
+  next(order: { mayRemove(type: TypeUrl): boolean; missing(): NameSet }): Push | undefined {
     const view = this.#view;
     if (!view || this.#outstanding) return undefined;
-    const common = this.#common(view);
+    const missing = this.splits ? order.missing() : this.#context.pushes.sets.empty;
+    const common = missing.size === 0 ? this.#common(view) : undefined;
     if (common) return common;
     const removals = order.mayRemove(this.type);
-    const push = this.#trial(view, removals) ?? (this.#due ? this.#news(view, removals, untried) : undefined);
+    const push = this.#trial(view, removals) ?? (this.#due ? this.#news(view, removals, untried, missing) : undefined);
     return push ?? (removals && this.keeping ? this.#cleanup(view) : undefined);
   }
 
@@ -322,7 +353,12 @@ export class Watch implements PartUser {
     return push;
   }
 
-  #news(view: View, removals: boolean, tried: ReadonlySet<string>): Push | undefined {
+  #news(
+    view: View,
+    removals: boolean,
+    tried: ReadonlySet<string>,
+    missing: NameSet = this.#context.pushes.sets.empty,
+  ): Push | undefined {
     const { pushes, variant } = this.#context;
     const now = this.#takesAwayAtOnce || (removals && !this.keeping);
     const news = pushes.news(variant, {
@@ -335,11 +371,17 @@ export class Watch implements PartUser {
       mustAnswer: this.#mustAnswer,
       refusals: this.#refusals,
       tried,
+      missing,
     });
-    const { difference, message } = news;
+    const { difference, message, late } = news;
     if (!now) this.#keep(difference);
     this.#move(view);
-    if (message) return { ...news, message };
+    if (late.size > 0) {
+      this.#forced = late;
+      this.#late = { names: late, missing };
+    }
+    if (message) return { message, difference };
+    if (late.size > 0) return undefined;
     this.#acknowledged = pushes.encoder.versionOf(view.revision);
     this.#enterState();
     return undefined;
@@ -392,6 +434,7 @@ export class Watch implements PartUser {
     }
     this.#forcedBefore = this.#forcedNames();
     this.#forced = sets.empty;
+    this.#late = undefined;
     this.#forcedScopes = noScopes;
     this.#due = false;
     this.#mustAnswer = false;

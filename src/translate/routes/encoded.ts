@@ -1,6 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { type EncodedResource, encodeResource, encodeResourceBytes, joinedFields } from "#proto/encoded.ts";
+import { anyCluster, type EncodedResource, encodeResource, encodeResourceBytes, joinedFields } from "#proto/encoded.ts";
 import { type VirtualHost, VirtualHostSchema } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import {
   type RouteConfiguration,
@@ -28,10 +28,22 @@ export function configurationOf(resource: string): string {
   return resource.slice(0, resource.lastIndexOf("/"));
 }
 
+/** Names of the clusters that a virtual host sends requests to; `anyCluster` where it is not the host that says which. */
+function clustersNamed({ routes, requestMirrorPolicies }: VirtualHost): readonly string[] {
+  const actions = routes.flatMap(({ action }) => (action.case === "route" ? [action.value] : []));
+  const mirrors = [...requestMirrorPolicies, ...actions.flatMap((action) => action.requestMirrorPolicies)];
+  const targets = actions.flatMap(({ clusterSpecifier: { case: kind, value } }) => {
+    if (kind === "cluster") return [value];
+    if (kind === "weightedClusters") return value.clusters.map(({ name }) => name || anyCluster);
+    return [anyCluster];
+  });
+  return [...new Set([...targets, ...mirrors.map(({ cluster }) => cluster || anyCluster)])];
+}
+
 /** A virtual host as a resource of its own. Envoy takes it away by its name only where that is the resource's. */
 export function encodeHost(configuration: string, host: VirtualHost): EncodedResource {
   const name = hostResourceName(configuration, host.name);
-  return encodeResource(VirtualHostSchema, { ...host, name }, name);
+  return encodeResource(VirtualHostSchema, { ...host, name }, name, clustersNamed(host));
 }
 
 /** A route configuration whose virtual hosts are resources of their own. */

@@ -141,6 +141,7 @@ export class ModelClient {
   readonly types: TypeUrl[] = [];
   /** Takes responses, but says nothing any more. */
   silent = false;
+  readonly #unheard: Response[] = [];
   ended: WeftError | "clean" | undefined;
   #session: Session | undefined;
   #inbox: { message: Message; taken: () => void }[] = [];
@@ -170,6 +171,7 @@ export class ModelClient {
     this.ended = undefined;
     this.#asksHosts = false;
     this.#inbox = [];
+    this.#unheard.length = 0;
     this.#answeredNonce.clear();
     this.unanswered.clear();
     // State of the world has no way to tell what is held: all comes again.
@@ -178,8 +180,10 @@ export class ModelClient {
     }
     const inbox = this.#inbox;
     this.#session = hub.open(this.variant, {
-      send: (message, taken) => {
-        inbox.push({ message, taken });
+      send: (messages, taken) => {
+        // What is sent together is taken together.
+        const last = messages.at(-1);
+        for (const message of messages) inbox.push({ message, taken: message === last ? taken : () => undefined });
       },
       end: (reason) => {
         this.ended = reason ?? "clean";
@@ -208,8 +212,15 @@ export class ModelClient {
     const response = this.variant === "delta" ? readDeltaResponse(bytes) : readSotwResponse(bytes);
     this.types.push(response.type);
     next.taken();
-    if (!this.silent) this.#take(response);
+    if (this.silent) this.#unheard.push(response);
+    else this.#take(response);
     return true;
+  }
+
+  /** Takes in and answers what came while it was silent. */
+  answer(): void {
+    this.silent = false;
+    for (const response of this.#unheard.splice(0)) this.#take(response);
   }
 
   /** Asks again for a name that is asked for already. */

@@ -128,7 +128,7 @@ export function virtualHost(configuration: string, host: string, domains: readon
       },
     ],
   });
-  return encodeResource(VirtualHostSchema, message, name);
+  return encodeResource(VirtualHostSchema, message, name, [to]);
 }
 
 /** Routes of everything to one cluster. */
