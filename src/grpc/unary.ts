@@ -61,7 +61,7 @@ class UnaryCall<Request> {
     const { stream } = this.#call;
     try {
       const answer = await this.#options.answer(request, this.#call);
-      stream.send({ pieces: [Buffer.concat([frameHead(answer.length), answer])] }, () => undefined);
+      stream.send([{ pieces: [frameHead(answer.length), answer] }], () => undefined);
       stream.end();
     } catch (fault) {
       stream.end(fault instanceof WeftError ? fault : new WeftError(codeOf(fault), messageOf(fault), fault));
