@@ -7,14 +7,12 @@ import { httpRoute } from "./gateway-api/http-route.ts";
 import { listenerSet } from "./gateway-api/listener-set.ts";
 import { referenceGrant } from "./gateway-api/reference-grant.ts";
 import { tcpRoute, tlsRoute, udpRoute } from "./gateway-api/route.ts";
-import { peerAuthentication } from "./istio/peer-authentication.ts";
 import { telemetry } from "./istio/telemetry.ts";
 import type { Kind } from "./kind.ts";
 import type { ObjectRef } from "./meta.ts";
 
 /** What an object of each kind would do, that it does not do yet. Who translates a kind takes it off this list. */
 const missing: readonly (readonly [kind: Kind, text: string])[] = [
-  [peerAuthentication, "workloads take what they took without it"],
   [telemetry, "proxies tell what they told without it"],
   ...[backendTLSPolicy, gatewayClass, gateway, grpcRoute, httpRoute, listenerSet, referenceGrant].map(uncontrolled),
   ...[tcpRoute, tlsRoute, udpRoute].map(uncontrolled),

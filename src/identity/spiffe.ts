@@ -10,9 +10,14 @@ function authorityOf(trustDomain: string): string {
   return trustDomain.replaceAll("@", ".");
 }
 
+/** What all SPIFFE ids of a trust domain begin with: `spiffe://cluster.local/`. */
+export function trustDomainPrefix(trustDomain: string): string {
+  return `spiffe://${authorityOf(trustDomain)}/`;
+}
+
 /** An identity as a SPIFFE id in Istio's form: `spiffe://cluster.local/ns/shop/sa/reviews`. */
 export function spiffeId({ trustDomain, namespace, serviceAccount }: Identity): string {
-  return `spiffe://${authorityOf(trustDomain)}/ns/${namespace}/sa/${serviceAccount}`;
+  return `${trustDomainPrefix(trustDomain)}ns/${namespace}/sa/${serviceAccount}`;
 }
 
 /** Characters as SPIFFE-ID 2.1 and 2.2 and Kubernetes' names allow them; a name does not begin with a dot. */
@@ -30,6 +35,15 @@ export function parseSpiffeId(text: string): Identity | undefined {
 export interface TrustDomains {
   readonly own: string;
   readonly aliases: readonly string[];
+}
+
+/**
+ * A name in each of some trust domains, itself alone where it is no SPIFFE id of one of them.
+ * @param domains those that count as one.
+ */
+export function inTrustDomains(name: string, domains: readonly string[]): readonly string[] {
+  const own = domains.map(trustDomainPrefix).find((prefix) => name.startsWith(prefix));
+  return own === undefined ? [name] : domains.map((domain) => trustDomainPrefix(domain) + name.slice(own.length));
 }
 
 /** Whether an identity is of the mesh itself. */

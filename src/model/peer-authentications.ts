@@ -1,5 +1,5 @@
 import type { PeerAuthenticationSpec } from "#api/istio/peer-authentication.ts";
-import type { ObjectRef, StringMap } from "#api/meta.ts";
+import type { StringMap } from "#api/meta.ts";
 import { ownValue } from "#api/record.ts";
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
@@ -14,11 +14,17 @@ import type { Tables } from "./tables.ts";
 export type MutualTlsMode = "DISABLE" | "PERMISSIVE" | "STRICT";
 
 /** What the ports of a workload take. */
-export interface PeerPolicy {
+export interface PortPolicy {
   /** What ports take that are not among `ports`. */
   readonly mode: MutualTlsMode;
   /** By the workload's port number. */
   readonly ports: Readonly<Record<string, MutualTlsMode>>;
+}
+
+/** The same, and whose word it is. */
+export interface PeerPolicy extends PortPolicy {
+  /** The PeerAuthentications that say so, `namespace/name`, the narrowest first. */
+  readonly by: readonly string[];
 }
 
 /** A workload, as far as it decides which PeerAuthentications are for it. */
@@ -31,8 +37,6 @@ interface Workload {
 export interface PeerAuthenticationQueries {
   /** What a workload takes. */
   readonly policy: (workload: Workload) => PeerPolicy;
-  /** The PeerAuthentications that say so. */
-  readonly origins: (workload: Workload) => readonly ObjectRef[];
   /** Whether mutual TLS is off for a whole namespace, so that its services are called in plain text. */
   readonly isOffIn: Query<string, boolean>;
   /** Whether a port of a workload takes no mutual TLS. */
@@ -73,7 +77,8 @@ function compose({ mesh, namespace, workload }: Levels): PeerPolicy {
   const wider = modeOr(namespace?.spec.mtls, modeOr(mesh?.spec.mtls, "PERMISSIVE"));
   const mode = modeOr(workload?.spec.mtls, wider);
   const ports = Object.entries(workload?.spec.portLevelMtls ?? {}).map(([port, mtls]) => [port, modeOr(mtls, mode)]);
-  return { mode, ports: Object.fromEntries(ports) as PeerPolicy["ports"] };
+  const by = [workload, namespace, mesh].flatMap((row) => (row ? [`${row.namespace}/${row.name}`] : []));
+  return { mode, ports: Object.fromEntries(ports) as PeerPolicy["ports"], by };
 }
 
 function disables({ mtls, portLevelMtls = {} }: PeerAuthenticationSpec): boolean {
@@ -133,10 +138,6 @@ export function peerAuthenticationQueries(
 
   return {
     policy,
-    origins: (workload) => {
-      const { mesh, namespace, workload: own } = levels(workload);
-      return [own, namespace, mesh].flatMap((row) => row?.ref ?? []);
-    },
     isOffIn,
     isOffAt: (workload, port) => {
       if (!disabledIn.get(workload.namespace)) return false;

@@ -3,6 +3,7 @@ import { destinationRule } from "#api/istio/destination-rule.ts";
 import { envoyFilter } from "#api/istio/envoy-filter.ts";
 import { gateway } from "#api/istio/gateway.ts";
 import type { MeshConfigState } from "#api/istio/mesh-config.ts";
+import { peerAuthentication } from "#api/istio/peer-authentication.ts";
 import { proxyConfig } from "#api/istio/proxy-config.ts";
 import { requestAuthentication } from "#api/istio/request-authentication.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
@@ -56,6 +57,7 @@ export const istioKinds = [
   serviceEntry,
   sidecar,
   envoyFilter,
+  peerAuthentication,
   proxyConfig,
   wasmPlugin,
   trafficExtension,

@@ -7,13 +7,14 @@ import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import type { ChosenPolicies } from "#model/policies.ts";
+import type { PeerPolicy } from "#model/peer-authentications.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { ownConfigQuery } from "./own-config.ts";
 import { askingWorkload, type Discovery } from "./discovery.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
-import type { ClusterQueries, ClusterUser } from "./cluster-queries.ts";
+import { type ClusterQueries, type ClusterUser, userKey } from "./cluster-queries.ts";
 import type { EndpointSetQueries } from "./endpoint-queries.ts";
 import type { Place } from "./endpoints/locality.ts";
 import type { Asks } from "./listeners/asks.ts";
@@ -27,6 +28,11 @@ export type ClassScopes = Readonly<Record<TypeUrl, readonly string[]>>;
 
 /** The same less what agents are told, which no other scopes have a part in. */
 type ProxyScopes = Omit<ClassScopes, typeof typeUrls.bootstrap>;
+
+/** Whether a proxy has a certificate of the mesh, as part of a scope. */
+function identifiedOf({ identified }: ProxyView): { readonly identified?: true } {
+  return identified ? { identified } : {};
+}
 
 /** Those of a proxy's labels that selectors name which it fits. */
 function selectedLabels(labels: StringMap, selectors: readonly StringMap[]): StringMap {
@@ -67,11 +73,11 @@ export function classScopes({
   /** Many, and the same for all classes of a client: worked out once, and one text each in memory. */
   const outboundClusters = engine.query<ClusterUser & { readonly client: Client }, readonly string[]>({
     name: "outbound-cluster-scopes",
-    key: ({ client, proxy, place }) => `${proxy}|${clientKey(client)}${place ? `|${canonical(place)}` : ""}`,
-    compute: ({ client, proxy, place }) =>
+    key: ({ client, place, ...user }) => `${userKey(user)}|${clientKey(client)}${place ? `|${canonical(place)}` : ""}`,
+    compute: ({ client, place, ...user }) =>
       clients.buckets.get(client).map((bucket) => {
         const near = place && clusters.byPlace.get(bucket) && { place };
-        return scopeKey({ kind: "outbound-clusters", bucket, proxy, ...near });
+        return scopeKey({ kind: "outbound-clusters", bucket, ...user, ...near });
       }),
   });
 
@@ -89,7 +95,12 @@ export function classScopes({
   };
 
   const clusterScopes = (client: Client, view: ProxyView): readonly string[] =>
-    outboundClusters.get({ client, proxy: view.type, ...(clustersByPlace.get(client) && { place: placeOf(view) }) });
+    outboundClusters.get({
+      client,
+      proxy: view.type,
+      ...identifiedOf(view),
+      ...(clustersByPlace.get(client) && { place: placeOf(view) }),
+    });
 
   const endpointScopes = (client: Client, view: ProxyView): readonly string[] => {
     const seen = scopeKey({ kind: "endpoints", client, place: placeOf(view), origin: endpointSets.originOf(view) });
@@ -137,6 +148,10 @@ export function classScopes({
     return discovery(view).mode === "OnDemand" ? "clusters" : "hosts";
   };
 
+  /** What a workload takes, where its proxies have certificates. */
+  const peersOf = ({ identified, namespace, labels }: ProxyView): { readonly peers?: PeerPolicy } =>
+    identified ? { peers: model.peers.policy({ namespace, labels }) } : {};
+
   const routeViewOf = ({ namespace, cluster, labels }: ProxyView, client: Client): SidecarRouteView => ({
     kind: "sidecar",
     client,
@@ -170,10 +185,11 @@ export function classScopes({
           source: connections.sourceOf(client, view),
           ...unredirected,
           ...(asks && { asks }),
+          ...identifiedOf(view),
           ...own,
         }),
         ...(interception === "NONE" ? [] : [scopeKey({ kind: "virtual-outbound", client, transparent, ...own })]),
-        scopeKey({ kind: "virtual-inbound", inbound, transparent, ...own, ...policiesOf(view) }),
+        scopeKey({ kind: "virtual-inbound", inbound, transparent, ...peersOf(view), ...own, ...policiesOf(view) }),
       ],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, []),
@@ -227,7 +243,13 @@ export function classScopes({
       [typeUrls.cluster]: [...clusterScopes(client, view), scopeKey({ kind: "fixed-clusters", proxy: "router" })],
       [typeUrls.endpoints]: endpointScopes(client, view),
       [typeUrls.listener]: [
-        scopeKey({ kind: "gateway-listeners", view: routeView, ...ownOf(view), ...policiesOf(view) }),
+        scopeKey({
+          kind: "gateway-listeners",
+          view: routeView,
+          ...identifiedOf(view),
+          ...ownOf(view),
+          ...policiesOf(view),
+        }),
       ],
       [typeUrls.route]: [scopeKey({ kind: "routes", view: routeView })],
       [typeUrls.secret]: secretScopes(view, selecting),

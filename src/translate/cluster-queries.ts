@@ -5,7 +5,8 @@ import type { Query } from "#incremental/query.ts";
 import { type Bucket, bucketViewer } from "#model/clients.ts";
 import { type Client, clientKey } from "#model/client.ts";
 import type { Model } from "#model/model.ts";
-import { connectionPort } from "#model/service.ts";
+import { inTrustDomains, spiffeId } from "#identity/spiffe.ts";
+import { connectionPort, type Service } from "#model/service.ts";
 import { only } from "#model/services.ts";
 import { serviceKey } from "#model/tables.ts";
 import type { InboundKey } from "#model/workloads.ts";
@@ -14,11 +15,13 @@ import { Cluster_DiscoveryType as DiscoveryType } from "#proto/gen/envoy/config/
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import { blackHole, inboundPassthrough, lookedUp, passthrough } from "./clusters/fixed.ts";
 import { inboundCluster } from "./clusters/inbound.ts";
+import type { Peers } from "./clusters/mutual-tls.ts";
 import { outboundCluster } from "./clusters/outbound.ts";
 import { isDynamic } from "./dynamic-dns.ts";
 import { settledPolicy } from "./clusters/policy.ts";
 import { loadAssignment } from "./endpoints/assignment.ts";
 import { dependsOnPlace, groupByLocality, type Place, placed } from "./endpoints/locality.ts";
+import { mutualTlsSpeakers } from "./endpoints/mutual-tls.ts";
 import { localityPolicy } from "./endpoints/preference.ts";
 import {
   blackHoleCluster,
@@ -47,7 +50,14 @@ export interface ClusterQueries {
 /** A proxy as far as outbound clusters differ by it. */
 export interface ClusterUser {
   readonly proxy: "sidecar" | "router";
+  /** Present where it has a certificate of the mesh. */
+  readonly identified?: true;
   readonly place?: Place;
+}
+
+/** A proxy as a key, less its place. */
+export function userKey({ proxy, identified }: Omit<ClusterUser, "place">): string {
+  return identified ? `${proxy}|identified` : proxy;
 }
 
 interface Leaf extends ClusterUser {
@@ -91,12 +101,43 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
   const rulesFor = (bucket: Bucket, service: string): string =>
     model.rules.ruleKeys({ viewer: bucketViewer(bucket), service }).join(",");
 
+  /** SPIFFE ids of a service's workloads, and what its ServiceEntry expects; each in every trust domain of the mesh. */
+  const accounts = engine.stringQuery("service-accounts", (key): readonly string[] => {
+    const service = model.services.service.get(key);
+    const { trustDomain, trustDomainAliases } = mesh();
+    const domains = [trustDomain, ...trustDomainAliases];
+    const ports = service?.ports.filter((port) => port.protocol !== "UDP") ?? [];
+    const endpoints = ports.flatMap(({ number }) => model.endpoints.endpoints.get({ service: key, port: number }));
+    const own = new Set(
+      endpoints.flatMap(({ namespace, serviceAccount }) =>
+        serviceAccount === "" ? [] : [spiffeId({ trustDomain, namespace, serviceAccount })],
+      ),
+    );
+    const all = [...own, ...(service?.subjectAltNames ?? [])].flatMap((name) => inTrustDomains(name, domains));
+    return [...new Set(all)].toSorted();
+  });
+
+  const allSpeak = engine.query<{ readonly service: string; readonly port: number }, boolean>({
+    name: "all-speak-mutual-tls",
+    key: ({ service, port }) => `${service}|${port}`,
+    compute: (at) => {
+      const endpoints = model.endpoints.endpoints.get(at);
+      return endpoints.length > 0 && endpoints.every(({ mutualTls }) => mutualTls);
+    },
+  });
+
+  const peersOf = ({ key, namespace }: Service, port: number): Peers => ({
+    subjectAltNames: accounts.get(key),
+    off: model.peers.isOffIn.get(namespace),
+    allSpeak: () => allSpeak.get({ service: key, port }),
+  });
+
   const leaf = engine.query<Leaf, EncodedResource | undefined>({
     name: "cluster",
-    key: ({ service, port, subset, rules, proxy, place }) =>
-      `${service}|${port}|${subset}|${rules}|${proxy}${place ? `|${canonical(place)}` : ""}`,
+    key: ({ service, port, subset, rules, place, ...user }) =>
+      `${service}|${port}|${subset}|${rules}|${userKey(user)}${place ? `|${canonical(place)}` : ""}`,
     equal: sameResource,
-    compute: ({ service: key, port: number, subset, rules, proxy, place }) => {
+    compute: ({ service: key, port: number, subset, rules, proxy, identified, place }) => {
       const service = model.services.service.get(key);
       const port = service && connectionPort(service, number);
       const rule = model.rules.merged.get(rules);
@@ -112,8 +153,12 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       const locality = localityPolicy(settledPolicy(mesh(), rule?.spec, subset, number), service, mesh());
       const groups = groupByLocality(members);
       const ordered = place && locality ? placed(groups, place, locality) : groups;
-      const assignment = byDns ? loadAssignment(name, ordered) : undefined;
-      return encodeCluster(fitsDns(outboundCluster({ service, port, subset, rule, mesh: mesh(), proxy }, assignment)));
+      const speaks = mutualTlsSpeakers(model.peers, { rule: rule?.spec, subset, port: number });
+      const assignment = byDns ? loadAssignment(name, ordered, speaks) : undefined;
+      const peers = identified && peersOf(service, number);
+      return encodeCluster(
+        fitsDns(outboundCluster({ service, port, subset, rule, mesh: mesh(), proxy, peers }, assignment)),
+      );
     },
   });
 
@@ -196,7 +241,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
         .get(bucket)
         .flatMap((service) => namesOf.get({ service, rules: rulesFor(bucket, service) })),
     byPlace,
-    outbound: (bucket, { proxy, place }, name) => {
+    outbound: (bucket, { proxy, identified, place }, name) => {
       const parsed = parseClusterName(name);
       if (parsed?.direction !== "outbound") return undefined;
       const service = keyIn(bucket, parsed);
@@ -206,6 +251,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
         subset: parsed.subset,
         rules: rulesFor(bucket, service),
         proxy,
+        ...(identified && { identified }),
         ...(place && model.services.service.get(service)?.resolution === "DNS" && { place }),
       });
     },

@@ -21,6 +21,7 @@ import {
   placed,
 } from "./endpoints/locality.ts";
 import { localityPolicy, preferred } from "./endpoints/preference.ts";
+import { mutualTlsSpeakers } from "./endpoints/mutual-tls.ts";
 import { isReached } from "./endpoints/reach.ts";
 import { clusterName, parseClusterName } from "./names.ts";
 
@@ -114,13 +115,14 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
       `${service}|${port}|${subset}|${rules}|${canonical(place)}|${canonical(origin)}`,
     equal: sameResource,
     compute: (asked) => {
-      const { service, port, subset, place } = asked;
+      const { service, port, subset, rules, place } = asked;
       const host = model.services.service.get(service)?.host ?? "";
       const name = clusterName("outbound", port, subset, host);
       const groups = groupByLocality(members(asked));
       const policy = place && localityOf(asked);
       const ordered = policy ? placed(groups, place, policy) : groups;
-      return encodeResource(ClusterLoadAssignmentSchema, loadAssignment(name, ordered), name);
+      const speaks = mutualTlsSpeakers(model.peers, { rule: model.rules.merged.get(rules)?.spec, subset, port });
+      return encodeResource(ClusterLoadAssignmentSchema, loadAssignment(name, ordered, speaks), name);
     },
   });
 

@@ -7,6 +7,7 @@ import { ingressPorts } from "#model/ingress.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import type { Model } from "#model/model.ts";
 import type { ChosenPolicies } from "#model/policies.ts";
+import type { PortPolicy } from "#model/peer-authentications.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
 import { type EgressListener, unredirectedListener } from "#model/sidecars.ts";
@@ -30,7 +31,7 @@ import {
   virtualInboundListener,
 } from "./listeners/inbound.ts";
 import type { Asks } from "./listeners/asks.ts";
-import { outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
+import { type CallingProxy, outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
 import { httpProxyPlans, type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
 import { settingsFor } from "./own-config.ts";
@@ -52,6 +53,8 @@ interface OutboundView {
   readonly own?: TrafficConfig;
   /** What requests wait for that the proxy does not hold. */
   readonly asks?: Asks;
+  /** Whether the proxies have certificates of the mesh. */
+  readonly identified?: true;
 }
 
 /** A listener that has just its client for a key, and settings of the proxies' own. */
@@ -65,12 +68,14 @@ interface VirtualView {
 interface InboundView {
   readonly inbound: InboundKey;
   readonly transparent: boolean;
+  /** What it takes; absent where its proxies have no certificates of the mesh, so that all is plain text. */
+  readonly peers?: PortPolicy;
   readonly own?: TrafficConfig;
   readonly policies?: ChosenPolicies;
 }
 
 /** What a service's port needs of listeners for a view. */
-interface ServiceView extends Omit<OutboundView, "client" | "own" | "unredirected" | "asks"> {
+interface ServiceView extends Omit<OutboundView, "client" | "own" | "unredirected" | keyof CallingProxy> {
   readonly service: string;
   /** Keys of the DestinationRules, joined with commas. */
   readonly rules: string;
@@ -200,15 +205,14 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       readonly plan: ListenerPlan;
       readonly unclaimed: UnclaimedTraffic;
       readonly own?: TrafficConfig;
-      readonly asks?: Asks;
-    },
+    } & CallingProxy,
     EncodedResource
   >({
     name: "outbound-listener",
     key: canonical,
     equal: sameResource,
-    compute: ({ plan, unclaimed: rest, own, asks }) =>
-      encodeListener(outboundListener(plan, rest, settings(own), asks), plan.route === undefined ? [] : [plan.route]),
+    compute: ({ plan, unclaimed: rest, own, ...proxy }) =>
+      encodeListener(outboundListener(plan, rest, settings(own), proxy), plan.route === undefined ? [] : [plan.route]),
   });
 
   const virtualOutbound = engine.query<
@@ -222,13 +226,14 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       encodeListener(virtualOutboundListener(rest, settings(own), transparent)),
   });
 
-  const inboundContext = ({ own, policies }: Pick<InboundView, "own" | "policies">): InboundContext => ({
+  const inboundContext = ({ own, policies, peers }: Omit<InboundView, "inbound" | "transparent">): InboundContext => ({
     mesh: settings(own),
+    peers,
     security: security.filters(policies, false),
   });
 
   /** Most of a workload's listener is the same for all: it is encoded once. */
-  const unnamed = engine.query<Pick<InboundView, "own" | "policies">, Uint8Array>({
+  const unnamed = engine.query<Omit<InboundView, "inbound" | "transparent">, Uint8Array>({
     name: "unnamed-ports",
     key: canonical,
     compute: (view) => toBinary(ListenerSchema, unnamedPorts(inboundContext(view))),
@@ -238,11 +243,12 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     name: "virtual-inbound",
     key: canonical,
     equal: sameResource,
-    compute: ({ inbound, transparent, own, policies }) => {
+    compute: ({ inbound, transparent, ...view }) => {
       const ports = model.workloads.inboundPorts.get(inbound);
-      const shared = { ...(own && { own }), ...(policies && { policies }) };
-      const named = virtualInboundListener(ports, inboundContext(shared), transparent);
-      const whole = joinedFields([unnamed.get(shared), toBinary(ListenerSchema, named)]);
+      const named = virtualInboundListener(ports, inboundContext(view), transparent);
+      const { peers, ...shared } = view;
+      const others = unnamed.get({ ...shared, ...(peers && { peers: { mode: peers.mode, ports: {} } }) });
+      const whole = joinedFields([others, toBinary(ListenerSchema, named)]);
       return encodeResourceBytes(ListenerSchema, whole, virtualInboundName);
     },
   });
@@ -274,8 +280,8 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     outboundNames: (view) => [...plans.get(view).keys()],
     outbound: (view, name) => {
       const plan = plans.get(view).get(name);
-      const { client, own, asks } = view;
-      const others = { ...(own && { own }), ...(asks && { asks }) };
+      const { client, own, asks, identified } = view;
+      const others = { ...(own && { own }), ...(asks && { asks }), ...(identified && { identified }) };
       return plan && outbound.get({ plan, unclaimed: unclaimed.get(client), ...others });
     },
     servicesAt: (view, name) => at(view, name).map(({ service }) => service),
@@ -286,8 +292,14 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     virtualOutbound: ({ client, transparent, own }) =>
       virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent, ...(own && { own }) }),
     inboundNames: (inbound) => [...(inbound.unredirected ? [] : [virtualInboundName]), ...boundPorts(inbound).keys()],
-    inbound: ({ inbound, transparent, own, policies }, name) => {
-      const view = { inbound, transparent, ...(own && { own }), ...(policies && { policies }) };
+    inbound: ({ inbound, transparent, peers, own, policies }, name) => {
+      const view = {
+        inbound,
+        transparent,
+        ...(peers && { peers: { mode: peers.mode, ports: peers.ports } }),
+        ...(own && { own }),
+        ...(policies && { policies }),
+      };
       return name === virtualInboundName ? virtualInbound.get(view) : boundInbound(view, name);
     },
   };

@@ -7,7 +7,13 @@ export function configPath({ group, kind, namespace = "", name }: ObjectRef): st
   return `/apis/${group}/v1/namespaces/${namespace}/${words}/${name}`;
 }
 
-/** Metadata of a resource under Istio's name. */
-export function istioMetadata(fields: JsonObject): { readonly filterMetadata: { readonly istio: JsonObject } } {
-  return { filterMetadata: { istio: fields } };
+/**
+ * Metadata of a resource under Istio's name.
+ * @param others metadata under other names.
+ */
+export function istioMetadata(
+  fields: JsonObject,
+  others: Readonly<Record<string, JsonObject>> = {},
+): { readonly filterMetadata: Record<string, JsonObject> } {
+  return { filterMetadata: { istio: fields, ...others } };
 }

@@ -35,6 +35,11 @@ export function clusterName(direction: Direction, port: number, subset = "", hos
   return `${direction}|${port}|${subset}|${host}`;
 }
 
+/** The server name by which a cluster of the mesh is asked for: `outbound_.9080_.v1_.reviews.shop.svc.cluster.local`. */
+export function meshServerName(port: number, subset: string, host: string): string {
+  return `outbound_.${port}_.${subset}_.${host}`;
+}
+
 /** The parts of a cluster's name, or undefined for a name of another form. */
 export function parseClusterName(name: string): ClusterName | undefined {
   const parts = /^(inbound|outbound)\|(\d+)\|([^|]*)\|(.*)$/.exec(name);

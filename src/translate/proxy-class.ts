@@ -90,6 +90,19 @@ function configOf({
 }
 
 /**
+ * Whether a proxy's agent serves it certificates of the mesh: Weft's says so, and Istio's, which always does, names the
+ * certificate that it expects of the control plane. Others would wait for certificates for ever.
+ */
+function isIdentified({
+  WEFT_SDS: serves,
+  PILOT_SAN: expected,
+  ISTIO_VERSION: version,
+}: NodeInfo["metadata"]): boolean {
+  if (serves !== undefined) return serves === "true";
+  return text(version) !== "" && Array.isArray(expected) && expected.length > 0;
+}
+
+/**
  * What an Envoy is to translation, from its node as Istio's agent sends it.
  * @throws WeftError `InvalidArgument` when the type or the namespace is missing.
  */
@@ -117,6 +130,7 @@ export function proxyView(
     labels,
     workloadPorts: podPorts(metadata["POD_PORTS"]),
     interception: interceptionOf(text(metadata["INTERCEPTION_MODE"])),
+    ...(isIdentified(metadata) && { identified: true }),
     ...configOf(metadata),
     metadata: sharedMetadata(metadata),
     virtualHosts,

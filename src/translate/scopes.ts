@@ -3,6 +3,7 @@ import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { Client } from "#model/client.ts";
 import type { Bucket } from "#model/clients.ts";
 import type { ChosenPolicies } from "#model/policies.ts";
+import type { PeerPolicy } from "#model/peer-authentications.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import type { ClusterUser } from "./cluster-queries.ts";
@@ -82,6 +83,8 @@ export type PlainScope =
       readonly unredirected?: true;
       /** What requests wait for that the proxy does not hold. */
       readonly asks?: Asks;
+      /** Whether the proxies have certificates of the mesh. */
+      readonly identified?: true;
     }
   /** The listener that takes all that a workload calls. */
   | {
@@ -95,6 +98,8 @@ export type PlainScope =
       readonly kind: "virtual-inbound";
       readonly inbound: InboundKey;
       readonly transparent: boolean;
+      /** What the workload takes; absent where its proxies have no certificates of the mesh. */
+      readonly peers?: PeerPolicy;
       readonly own?: TrafficConfig;
       /** Who may call; absent where nothing says. */
       readonly policies?: ChosenPolicies;
@@ -105,6 +110,8 @@ export type PlainScope =
       readonly view: GatewayRouteView;
       readonly own?: TrafficConfig;
       readonly policies?: ChosenPolicies;
+      /** Whether the proxies have certificates of the mesh. */
+      readonly identified?: true;
     }
   | { readonly kind: "routes"; readonly view: RouteView }
   /** Certificates and authorities that proxies may read. */

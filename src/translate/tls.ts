@@ -48,10 +48,16 @@ export function validationByAuthorities(
 
 const sanTypes = [SanType.DNS, SanType.URI, SanType.EMAIL, SanType.IP_ADDRESS] as const;
 
-/** Names of which a certificate must have one; each is looked for among the certificate's names of every type. */
+/**
+ * Names of which a certificate must have one; each is looked for among the certificate's names of every type, a SPIFFE id, which
+ * is nothing else, among its URIs.
+ */
 export function exactNames(names: readonly string[]): MessageInitShape<typeof SubjectAltNameMatcherSchema>[] {
   return names.flatMap((value) =>
-    sanTypes.map((sanType) => ({ sanType, matcher: { matchPattern: { case: "exact" as const, value } } })),
+    (value.startsWith("spiffe://") ? [SanType.URI] : sanTypes).map((sanType) => ({
+      sanType,
+      matcher: { matchPattern: { case: "exact" as const, value } },
+    })),
   );
 }
 

@@ -23,6 +23,8 @@ export interface ProxyView {
   readonly workloadPorts: readonly WorkloadPort[];
   /** Whether iptables redirects the workload's connections, and how. */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
+  /** Present where its agent serves it a certificate of the mesh. */
+  readonly identified?: true;
   /** Settings of its own, as texts: its workload's annotation, and what it was started with; absent where it has none. */
   readonly config?: readonly string[];
   /** Texts of its node metadata that are not its own alone. */

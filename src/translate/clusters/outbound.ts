@@ -18,12 +18,14 @@ import { type LocalityPolicy, weighsLocalities } from "../endpoints/locality.ts"
 import { localityPolicy } from "../endpoints/preference.ts";
 import { headerCase } from "../listeners/http-settings.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
-import { clusterName } from "../names.ts";
+import { offeredPerRequest } from "../mesh-tls.ts";
+import { clusterName, meshServerName } from "../names.ts";
 import { circuitBreakers, tcpKeepalive } from "./connection-pool.ts";
 import { isPassthrough, loadBalancing } from "./load-balancer.ts";
 import { failingResponses, outlierDetection, panicThreshold } from "./outliers.ts";
 import { type PortPolicy, settledPolicy } from "./policy.ts";
-import { httpOptions, speaksHttp2 } from "./protocol.ts";
+import { meshTransport, type Peers } from "./mutual-tls.ts";
+import { httpOptions, offeredProtocols, speaksHttp2 } from "./protocol.ts";
 import { statName } from "./stat-name.ts";
 import { dynamicDiscovery, isDynamic } from "../dynamic-dns.ts";
 import { checksNames, dynamicNames, namesFromHosts, transport } from "./transport.ts";
@@ -37,6 +39,8 @@ export interface OutboundCluster {
   readonly rule: MergedRule | undefined;
   readonly mesh: MeshSettings;
   readonly proxy: "sidecar" | "router";
+  /** Absent for callers that have no certificates of the mesh. */
+  readonly peers?: Peers | undefined;
 }
 
 /** How Envoy finds the endpoints of a service. */
@@ -65,15 +69,19 @@ function localityConfig(
   return { localityConfigSpecifier: { case: "localityWeightedLbConfig", value: {} } };
 }
 
-function metadata({ service, subset, rule }: OutboundCluster) {
+function metadata({ service, subset, rule }: OutboundCluster, perRequest: readonly string[] | undefined) {
   const { host, name, namespace } = service;
   const [origin] = rule?.origins ?? [];
-  return istioMetadata({
-    services: [{ host, name, namespace }],
-    ...(service.external && { external: true }),
-    ...(origin && { config: configPath(origin) }),
-    ...(subset !== "" && { subset }),
-  });
+  const { namespace: own, key } = offeredPerRequest;
+  return istioMetadata(
+    {
+      services: [{ host, name, namespace }],
+      ...(service.external && { external: true }),
+      ...(origin && { config: configPath(origin) }),
+      ...(subset !== "" && { subset }),
+    },
+    perRequest && { [own]: { [key]: perRequest.join(",") } },
+  );
 }
 
 function discovery(type: DiscoveryType, name: string, mesh: MeshSettings, assignment?: ClusterLoadAssignment) {
@@ -118,7 +126,7 @@ function portOverride({ registry, resolution }: Service, { number, targetPort }:
  * @param assignment endpoints of a service that is resolved by DNS; others come by EDS.
  */
 export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoadAssignment): Cluster {
-  const { service, port, subset, rule, mesh, proxy } = input;
+  const { service, port, subset, rule, mesh, proxy, peers } = input;
   const name = clusterName("outbound", port.number, subset, service.host);
   const policy = settledPolicy(mesh, rule?.spec, subset, port.number);
   const dynamic = isDynamic(service);
@@ -141,6 +149,19 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     names: dynamic ? dynamicNames(tls) : namesFromHosts({ tls, readsSecrets, subjectAltNames }),
     failures: failingResponses(policy.outlierDetection),
   };
+  const offered = offeredProtocols(upstream);
+  const mutual =
+    peers &&
+    meshTransport({
+      tls,
+      service,
+      peers,
+      mesh,
+      chosen: type === DiscoveryType.ORIGINAL_DST,
+      passthrough: isPassthrough(policy.loadBalancer),
+      serverName: meshServerName(port.number, subset, service.host),
+      applicationProtocols: offered.all,
+    });
   return create(ClusterSchema, {
     name,
     altStatName: `${statName(mesh.outboundClusterStatName, service, { ...port, subset }, name)};`,
@@ -153,7 +174,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     },
     ...(policy.outlierDetection && { outlierDetection: outlierDetection(policy.outlierDetection) }),
     typedExtensionProtocolOptions: httpOptions(upstream),
-    metadata: metadata(input),
+    metadata: metadata(input, mutual && offered.perRequest),
     ...transport({
       tls,
       readsSecrets,
@@ -161,6 +182,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
       http2: speaksHttp2(upstream),
       proxyProtocol: policy.proxyProtocol,
       tlsDefaults: mesh.tlsDefaults,
+      meshTransport: mutual,
     }),
   });
 }

@@ -15,6 +15,7 @@ import {
   HttpProtocolOptionsSchema,
 } from "#proto/gen/envoy/extensions/upstreams/http/v3/http_protocol_options_pb.js";
 import { protoDuration } from "../duration.ts";
+import { offered } from "../mesh-tls.ts";
 
 /** The key under which a cluster holds its HTTP options. */
 const optionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -54,6 +55,22 @@ function upstreamOf(upstream: UpstreamProtocol): Upstream {
 /** Whether a cluster speaks HTTP/2 to its endpoints, whatever its callers speak. */
 export function speaksHttp2(upstream: UpstreamProtocol): boolean {
   return upstreamOf(upstream) === "http2";
+}
+
+/** What callers of the mesh offer when protocols are agreed on: all of them, and those that send HTTP where others do not. */
+export interface OfferedProtocols {
+  readonly all: readonly string[];
+  readonly perRequest?: readonly string[];
+}
+
+const offeredFor = { downstream: offered.http, http2: offered.http2, http1: offered.http1 } as const;
+
+/** What callers offer when a cluster is called by mutual TLS of the mesh. */
+export function offeredProtocols(upstream: UpstreamProtocol): OfferedProtocols {
+  const { protocol } = upstream;
+  const http = offeredFor[upstreamOf(upstream)];
+  if (protocol === "Auto") return { all: offered.bytes, perRequest: http };
+  return { all: isHttp(protocol) ? http : offered.bytes };
 }
 
 function commonOptions(

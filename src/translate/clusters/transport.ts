@@ -12,6 +12,8 @@ import { ProxyProtocolUpstreamTransportSchema } from "#proto/gen/envoy/extension
 import { RawBufferSchema } from "#proto/gen/envoy/extensions/transport_sockets/raw_buffer/v3/raw_buffer_pb.js";
 import { TlsParameters_TlsProtocol as Version } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import { UpstreamTlsContextSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
+import { meshClientTls, transportMatch } from "../mesh-tls.ts";
+import type { MeshTransport } from "./mutual-tls.ts";
 import {
   certificateFiles,
   defaultTlsParameters,
@@ -39,6 +41,8 @@ export interface TransportChoice {
   readonly proxyProtocol: TrafficPolicy["proxyProtocol"];
   /** What the mesh says of TLS. */
   readonly tlsDefaults: TLSConfig;
+  /** The mesh's own mutual TLS, where it is spoken. */
+  readonly meshTransport?: MeshTransport | undefined;
 }
 
 /**
@@ -123,16 +127,26 @@ function announcing(version: ProxyProtocolVersion, inner: TransportSocket): Tran
   });
 }
 
-/**
- * How connections to endpoints are secured, the one place that decides it. Proxies have no certificates of the mesh yet, so
- * connections between them are plain, which the mesh's permissive default allows.
- */
+/** How connections to endpoints are secured, the one place that decides it. */
 export function transport(choice: TransportChoice): Transport {
-  const { proxyProtocol } = choice;
-  const tls = tlsSocket(choice);
+  const { proxyProtocol, meshTransport } = choice;
+  const version = proxyProtocol?.version === "V2" ? ProxyProtocolVersion.V2 : ProxyProtocolVersion.V1;
+  const whole = (socket: TransportSocket): TransportSocket => (proxyProtocol ? announcing(version, socket) : socket);
+  if (meshTransport?.with === "speakers") {
+    return {
+      transportSocketMatches: [
+        {
+          name: "tlsMode-istio",
+          match: transportMatch.speaks,
+          transportSocket: whole(meshClientTls(meshTransport.call)),
+        },
+        { name: "tlsMode-disabled", match: {}, transportSocket: whole(plainSocket()) },
+      ],
+    };
+  }
+  const tls = meshTransport ? meshClientTls(meshTransport.call) : tlsSocket(choice);
   if (!proxyProtocol) return tls ? { transportSocket: tls } : {};
-  const version = proxyProtocol.version === "V2" ? ProxyProtocolVersion.V2 : ProxyProtocolVersion.V1;
-  return { transportSocket: announcing(version, tls ?? plainSocket()) };
+  return { transportSocket: whole(tls ?? plainSocket()) };
 }
 
 /**

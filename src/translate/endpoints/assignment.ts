@@ -8,6 +8,7 @@ import {
 } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { LbEndpointSchema } from "#proto/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
 import { pipe, socketAddress } from "../address.ts";
+import { transportMatch } from "../mesh-tls.ts";
 import { istioMetadata } from "../metadata.ts";
 import { fittingWeights } from "../weights.ts";
 import type { EndpointGroup } from "./locality.ts";
@@ -35,25 +36,35 @@ function isSocket(port: number): boolean {
   return port === 0;
 }
 
-function lbEndpoint(endpoint: Endpoint): MessageInitShape<typeof LbEndpointSchema> {
+function lbEndpoint(endpoint: Endpoint, speaks: boolean): MessageInitShape<typeof LbEndpointSchema> {
   const address = isSocket(endpoint.port) ? pipe(endpoint.address) : socketAddress(endpoint.address, endpoint.port);
   return {
     hostIdentifier: { case: "endpoint", value: { address } },
     healthStatus: endpoint.healthy ? HealthStatus.HEALTHY : HealthStatus.UNHEALTHY,
     loadBalancingWeight: endpoint.weight,
-    metadata: istioMetadata({ workload: workloadText(endpoint) }),
+    metadata: istioMetadata(
+      { workload: workloadText(endpoint) },
+      speaks ? { [transportMatch.name]: transportMatch.speaks } : {},
+    ),
   };
 }
 
-/** The endpoints of a cluster, as EDS has them or as the cluster itself does. */
-export function loadAssignment(clusterName: string, groups: readonly EndpointGroup[]): ClusterLoadAssignment {
+/**
+ * The endpoints of a cluster, as EDS has them or as the cluster itself does.
+ * @param speaks which are told to be ones that speak mutual TLS of the mesh.
+ */
+export function loadAssignment(
+  clusterName: string,
+  groups: readonly EndpointGroup[],
+  speaks: (endpoint: Endpoint) => boolean = () => false,
+): ClusterLoadAssignment {
   return create(ClusterLoadAssignmentSchema, {
     clusterName,
     endpoints: fittingWeights(groups).map(({ locality: { region, zone, subzone }, priority, weight, endpoints }) => ({
       ...(region !== "" && { locality: { region, zone, subZone: subzone } }),
       priority,
       loadBalancingWeight: weight,
-      lbEndpoints: fittingWeights(endpoints).map(lbEndpoint),
+      lbEndpoints: fittingWeights(endpoints).map((each) => lbEndpoint(each, speaks(each))),
     })),
   });
 }

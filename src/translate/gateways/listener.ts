@@ -23,6 +23,8 @@ interface GatewayContext {
   readonly mesh: MeshSettings;
   /** Filters of policies. */
   readonly security: SecurityFilters;
+  /** Whether its proxies have certificates of the mesh. */
+  readonly identified: boolean;
 }
 
 /** A listener, as far as its chains depend on it. */
@@ -31,11 +33,13 @@ interface Named {
   readonly quic: boolean;
 }
 
-function filters(chain: GatewayChain, { name, quic }: Named, { mesh, security }: GatewayContext) {
+function filters(chain: GatewayChain, { name, quic }: Named, { mesh, security, identified: calls }: GatewayContext) {
   if (chain.kind === "tcp") return [...security.network, ...connectionFilters(chain.target, mesh)];
   const { routes, grpcWeb, statPrefix = `outbound_${name};` } = chain;
   const rds = { kind: "rds", name: routes } as const;
-  return [httpManager({ statPrefix, routes: rds, side: "gateway", grpcWeb, quic, security: security.http }, mesh)];
+  return [
+    httpManager({ statPrefix, routes: rds, side: "gateway", grpcWeb, quic, security: security.http, calls }, mesh),
+  ];
 }
 
 function filterChain(chain: GatewayChain, listener: Named, context: GatewayContext): FilterChain {

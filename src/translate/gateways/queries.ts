@@ -24,6 +24,8 @@ interface GatewayListenerView {
   /** Settings of the proxies' own, where they have some. */
   readonly own?: TrafficConfig;
   readonly policies?: ChosenPolicies;
+  /** Whether the proxies have certificates of the mesh. */
+  readonly identified?: true;
 }
 
 /** What gateways listen for, as queries. */
@@ -107,9 +109,9 @@ export function gatewayQueries({ engine, model, destinations, connections, secur
     name: "gateway-listener",
     key: canonical,
     equal: sameResource,
-    compute: ({ plan, own, policies }) => {
+    compute: ({ plan, own, policies, identified = false }) => {
       const mesh = settingsFor(model.services.mesh.get(only), own);
-      const made = gatewayListener(plan, { mesh, security: security.filters(policies, true) });
+      const made = gatewayListener(plan, { mesh, security: security.filters(policies, true), identified });
       const routes = plan.chains.flatMap((chain) => (chain.kind === "http" ? [chain.routes] : []));
       return encodeResource(ListenerSchema, made, made.name, routes);
     },
@@ -119,9 +121,10 @@ export function gatewayQueries({ engine, model, destinations, connections, secur
     servers,
     routed,
     names: (view) => [...plans.get(view).keys()],
-    listener: ({ view, own, policies }, name) => {
+    listener: ({ view, own, policies, identified }, name) => {
       const plan = plans.get(view).get(name);
-      return plan && listener.get({ plan, ...(own && { own }), ...(policies && { policies }) });
+      const proxies = { ...(own && { own }), ...(policies && { policies }), ...(identified && { identified }) };
+      return plan && listener.get({ plan, ...proxies });
     },
     connectionRules,
   };

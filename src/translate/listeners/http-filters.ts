@@ -6,6 +6,7 @@ import { HTTPFaultSchema } from "#proto/gen/envoy/extensions/filters/http/fault/
 import { FilterConfigSchema as GrpcStatsSchema } from "#proto/gen/envoy/extensions/filters/http/grpc_stats/v3/config_pb.js";
 import { GrpcWebSchema } from "#proto/gen/envoy/extensions/filters/http/grpc_web/v3/grpc_web_pb.js";
 import { OnDemandSchema } from "#proto/gen/envoy/extensions/filters/http/on_demand/v3/on_demand_pb.js";
+import { ConfigSchema as SetFilterStateSchema } from "#proto/gen/envoy/extensions/filters/http/set_filter_state/v3/set_filter_state_pb.js";
 import { RouterSchema } from "#proto/gen/envoy/extensions/filters/http/router/v3/router_pb.js";
 import {
   type HttpFilter,
@@ -13,6 +14,7 @@ import {
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
 import { type Asks, clustersOnDemand } from "./asks.ts";
 import { dnsCache } from "../dynamic-dns.ts";
+import { offeredPerRequest } from "../mesh-tls.ts";
 
 /** A filter of requests, by its name and settings. */
 export function httpFilter<D extends DescMessage>(name: string, schema: D, config: MessageInitShape<D>): HttpFilter {
@@ -34,13 +36,39 @@ export interface HttpFilterChoice {
   readonly asks?: Asks | undefined;
   /** Filters of policies. */
   readonly security?: readonly HttpFilter[] | undefined;
+  /** Some clusters are called by mutual TLS of the mesh. */
+  readonly calls?: boolean | undefined;
+}
+
+/** The state of a request, or of a connection, that says what is offered when protocols are agreed on. */
+const applicationProtocols = "envoy.network.application_protocols";
+
+/** Says what a request's cluster says that requests offer (`offeredPerRequest`); nothing where it says nothing. */
+function protocolsPerRequest(): HttpFilter {
+  const { namespace, key } = offeredPerRequest;
+  const inlineString = `%METADATA(CLUSTER:${namespace}:${key})%`;
+  const value = {
+    key: { case: "objectKey" as const, value: applicationProtocols },
+    value: {
+      case: "formatString" as const,
+      value: {
+        format: {
+          case: "textFormatSource" as const,
+          value: { specifier: { case: "inlineString" as const, value: inlineString } },
+        },
+        omitEmptyValues: true,
+      },
+    },
+    skipIfEmpty: true,
+  };
+  return httpFilter("envoy.filters.http.set_filter_state", SetFilterStateSchema, { onRequestHeaders: [value] });
 }
 
 /**
  * The filters that each request passes, in order: what rejects a caller stands before what counts or delays, and nothing
  * stands after the router.
  */
-export function httpFilters({ grpcWeb, dynamicDns, bare, asks, security = [] }: HttpFilterChoice): HttpFilter[] {
+export function httpFilters({ grpcWeb, dynamicDns, bare, asks, calls, security = [] }: HttpFilterChoice): HttpFilter[] {
   return [
     // First, so that all others have the route that it waits for.
     ...(asks
@@ -73,6 +101,8 @@ export function httpFilters({ grpcWeb, dynamicDns, bare, asks, security = [] }: 
           }),
         ]
       : []),
+    // Last before the router, when the request's cluster is sure.
+    ...(calls ? [protocolsPerRequest()] : []),
     // Sends the request on; it ends the chain.
     httpFilter("envoy.filters.http.router", RouterSchema, { ...(bare && { suppressEnvoyHeaders: true }) }),
   ];

@@ -2,9 +2,10 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ServerTLSSettings } from "#api/istio/common.ts";
 import { endingTls, ingressEndpoint } from "#model/ingress.ts";
 import type { MeshSettings } from "#model/mesh.ts";
+import type { PortPolicy } from "#model/peer-authentications.ts";
 import { listenerProtocol, type Protocol } from "#model/protocol.ts";
 import type { InboundPort } from "#model/workloads.ts";
-import { TrafficDirection } from "#proto/gen/envoy/config/core/v3/base_pb.js";
+import { TrafficDirection, type TransportSocket } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
   type FilterChain,
   FilterChainSchema,
@@ -24,13 +25,22 @@ import {
   listenerName,
   virtualInbound,
 } from "../names.ts";
+import { meshServerTls } from "../mesh-tls.ts";
 import { inboundStatName } from "../clusters/inbound.ts";
 import { canEnd, serverTls } from "../gateways/tls.ts";
 import type { SecurityFilters } from "../security-filters.ts";
 import { inboundRoutes } from "../routes/inbound.ts";
 import { listenerAccessLog } from "./access-log.ts";
+import { type ChainKind, chainKinds, type Looks, looksFor, modeAt, ownTlsKinds } from "./chain-kinds.ts";
 import { calledAddress, connectionFilters } from "./connection-filters.ts";
-import { httpInspector, httpManager, originalDestination, originalSource, plainHttp, tlsInspector } from "./network.ts";
+import {
+  httpInspector,
+  httpManager,
+  type LookedAt,
+  originalDestination,
+  originalSource,
+  tlsInspector,
+} from "./network.ts";
 import { wildcardAddress } from "./slots.ts";
 
 /** What inbound chains of one port are made from; the port is absent where it is any that no service names. */
@@ -44,8 +54,10 @@ interface InboundChains {
   /** Names statistics of bytes; the cluster's name unless set. */
   readonly tcpStatPrefix?: string;
   readonly routes: RouteConfiguration;
+  /** Which connections it takes. */
+  readonly kinds: readonly ChainKind[];
   /** TLS that ends here. */
-  readonly tls?: ServerTLSSettings;
+  readonly socket: () => TransportSocket;
   /** Filters before that which speaks the protocol. */
   readonly before?: readonly Filter[];
 }
@@ -55,63 +67,34 @@ export interface InboundContext {
   readonly mesh: MeshSettings;
   /** Filters of policies. */
   readonly security: SecurityFilters;
+  /** What the workload takes; absent where its proxies have no certificates of the mesh, so that all is plain text. */
+  readonly peers: PortPolicy | undefined;
 }
 
-/**
- * How callers' connections are told apart, the one place that decides it: by what the port speaks. Callers are plain
- * until proxies have certificates; chains for those of the mesh will stand beside these.
- */
+/** The chains of a port, one for each kind of connections. */
 function chainsOf(input: InboundChains, { mesh, security }: InboundContext): readonly FilterChain[] {
-  const {
-    protocol,
-    cluster,
-    port,
-    httpName,
-    tcpName,
-    statPrefix,
-    tcpStatPrefix = cluster,
-    routes,
-    tls,
-    before = [],
-  } = input;
+  const { protocol, cluster, port, statPrefix, tcpStatPrefix = cluster, routes, kinds, socket, before = [] } = input;
   const grpcWeb = protocol === "GRPC-Web";
   // Redis is understood where it is called: its filter has no use for an address that each connection has of its own.
   const target = speaking(
     { ...singleTarget(cluster), statPrefix: tcpStatPrefix },
     protocol === "Redis" ? "TCP" : protocol,
   );
-  const transport = tls ? { transportSocket: serverTls(tls, mesh.tlsDefaults) } : {};
-  const match = { transportProtocol: tls ? "tls" : "raw_buffer", ...(port !== undefined && { destinationPort: port }) };
-  const http = (applicationProtocols: readonly string[]): FilterChain =>
+  const manager = { statPrefix, routes: { kind: "inline", routes }, side: "inbound", grpcWeb } as const;
+  const http = (): Filter => httpManager({ ...manager, security: security.http }, mesh);
+  const bytes = (): readonly Filter[] => [...security.network, ...connectionFilters(target, mesh)];
+  return kinds.map(({ speaks, transport, applicationProtocols, ends }) =>
     create(FilterChainSchema, {
-      name: httpName,
-      filterChainMatch: { ...match, applicationProtocols: [...applicationProtocols] },
-      filters: [
-        ...before,
-        httpManager(
-          { statPrefix, routes: { kind: "inline", routes }, side: "inbound", grpcWeb, security: security.http },
-          mesh,
-        ),
-      ],
-      ...transport,
-    });
-  const tcp = (): FilterChain =>
-    create(FilterChainSchema, {
-      name: tcpName,
-      filterChainMatch: match,
-      filters: [...before, ...security.network, ...connectionFilters(target, mesh)],
-      ...transport,
-    });
-  switch (listenerProtocol(protocol)) {
-    case "http":
-      return [http([])];
-    case "auto":
-      return [http(plainHttp(mesh)), tcp()];
-    case "tcp":
-      return [tcp()];
-    case "none":
-      return [];
-  }
+      name: speaks === "http" ? input.httpName : input.tcpName,
+      filterChainMatch: {
+        transportProtocol: transport,
+        applicationProtocols: [...applicationProtocols],
+        ...(port !== undefined && { destinationPort: port }),
+      },
+      filters: [...before, ...(speaks === "http" ? [http()] : bytes())],
+      ...(ends && { transportSocket: socket() }),
+    }),
+  );
 }
 
 /** Where a port is listened on, were it not redirected: its chains are named for it. */
@@ -137,9 +120,16 @@ function toInstance(port: InboundPort): boolean {
   return isBound(port) && port.ingress !== undefined && ingressEndpoint(port.ingress).kind === "instance";
 }
 
-/** TLS of a Sidecar's port that ends in the proxy. */
-function tlsOf({ ingress }: InboundPort): ServerTLSSettings | undefined {
-  return ingress && endingTls(ingress);
+/** TLS of a Sidecar's port that ends in the proxy: only where no mutual TLS of the mesh is taken there, as in Istio. */
+function tlsOf({ ingress, port }: InboundPort, { peers }: InboundContext): ServerTLSSettings | undefined {
+  return ingress && modeAt(peers, port) === "DISABLE" ? endingTls(ingress) : undefined;
+}
+
+/** The kinds of connections to a port. */
+function kindsOf(port: InboundPort, context: InboundContext): readonly ChainKind[] {
+  const { mesh, peers } = context;
+  const protocol = listenerProtocol(port.protocol);
+  return tlsOf(port, context) ? ownTlsKinds(protocol, mesh) : chainKinds(protocol, modeAt(peers, port.port), mesh);
 }
 
 /** Nobody is let in by TLS that cannot be set up. */
@@ -154,14 +144,15 @@ function closedChain(port: InboundPort, mesh: MeshSettings): FilterChain {
 function portChains(port: InboundPort, context: InboundContext): readonly FilterChain[] {
   const { mesh } = context;
   const name = inboundName(port);
-  const tls = tlsOf(port);
+  const tls = tlsOf(port, context);
   if (tls && !canEnd(tls)) return [closedChain(port, mesh)];
   const [first] = port.targets;
   const grpc = port.protocol === "GRPC" || port.protocol === "GRPC-Web";
   return chainsOf(
     {
       protocol: port.protocol,
-      ...(tls && { tls }),
+      kinds: kindsOf(port, context),
+      socket: () => (tls ? serverTls(tls, mesh.tlsDefaults) : meshServerTls(mesh)),
       cluster: clusterName("inbound", port.port),
       port: port.port,
       httpName: name,
@@ -175,8 +166,12 @@ function portChains(port: InboundPort, context: InboundContext): readonly Filter
   );
 }
 
-/** Chains for ports that no service names. */
-function passthroughChains(context: InboundContext): readonly FilterChain[] {
+/**
+ * Chains for ports that no service names.
+ * @param port the only one; all of them unless given.
+ */
+function passthroughChains(context: InboundContext, port?: number): readonly FilterChain[] {
+  const { mesh, peers } = context;
   const routes = inboundRoutes({ port: 0, host: "", servicePort: 0, grpc: false });
   routes.name = inboundPassthroughCluster;
   for (const host of routes.virtualHosts) {
@@ -189,6 +184,9 @@ function passthroughChains(context: InboundContext): readonly FilterChain[] {
   return chainsOf(
     {
       protocol: "Auto",
+      ...(port !== undefined && { port }),
+      kinds: chainKinds("auto", modeAt(peers, port), mesh),
+      socket: () => meshServerTls(mesh),
       cluster: inboundPassthroughCluster,
       httpName: "virtualInbound-catchall-http",
       tcpName: virtualInbound,
@@ -208,15 +206,32 @@ function blackHoleChain(mesh: MeshSettings): FilterChain {
   });
 }
 
-/** Ports whose protocol is known are not sniffed: a server that talks first would wait for ever. */
-function listenerFilters(ports: readonly InboundPort[], transparent: boolean): ListenerFilter[] {
-  const secured = ports.filter((port) => tlsOf(port) !== undefined).map(({ port }) => port);
-  const known = ports.filter(({ protocol }) => listenerProtocol(protocol) !== "auto").map(({ port }) => port);
+/** Where something is looked for in first bytes; undefined for nowhere. */
+function lookedAt(byPort: ReadonlyMap<number, Looks>, others: Looks, what: keyof Looks): LookedAt | undefined {
+  const differing = [...byPort].filter(([, looks]) => looks[what] !== others[what]).map(([port]) => port);
+  differing.sort((a, b) => a - b);
+  if (others[what]) return { except: differing };
+  return differing.length > 0 ? { only: differing } : undefined;
+}
+
+/** What tells connections apart. Where their kind is known without, a server that talks first would wait for ever. */
+function listenerFilters(
+  ports: ReadonlyMap<number, readonly ChainKind[]>,
+  others: readonly ChainKind[],
+  transparent: boolean,
+): ListenerFilter[] {
+  const looks = new Map([
+    [inboundPort, looksFor([])],
+    ...[...ports].map(([port, kinds]) => [port, looksFor(kinds)] as const),
+  ]);
+  const tls = lookedAt(looks, looksFor(others), "tls");
+  const http = lookedAt(looks, looksFor(others), "http");
   return [
     originalDestination(),
     ...(transparent ? [originalSource()] : []),
-    ...(secured.length > 0 ? [tlsInspector(secured)] : []),
-    httpInspector([...new Set([inboundPort, ...known])].toSorted((a, b) => a - b)),
+    // First, so that TLS is not looked at for HTTP.
+    ...(tls ? [tlsInspector(tls)] : []),
+    ...(http ? [httpInspector(http)] : []),
   ];
 }
 
@@ -233,17 +248,17 @@ function inboundListener(mesh: MeshSettings): MessageInitShape<typeof ListenerSc
 
 /** The listener of a port to which callers connect. */
 export function boundInboundListener(port: InboundPort, context: InboundContext): Listener {
-  const sniffed = tlsOf(port) === undefined && listenerProtocol(port.protocol) === "auto";
+  const looks = looksFor(kindsOf(port, context));
   return create(ListenerSchema, {
     ...inboundListener(context.mesh),
     name: inboundName(port),
     address: socketAddress(inboundAddress(port), port.port),
-    listenerFilters: [...(tlsOf(port) ? [tlsInspector()] : []), ...(sniffed ? [httpInspector()] : [])],
+    listenerFilters: [...(looks.tls ? [tlsInspector()] : []), ...(looks.http ? [httpInspector()] : [])],
     filterChains: [...portChains(port, context)],
   });
 }
 
-/** What takes calls of no port of a service: the same for all workloads, as a part of their `virtualInbound`. */
+/** What takes calls of no port of a service: the same for most workloads, as a part of their `virtualInbound`. */
 export function unnamedPorts(context: InboundContext): Listener {
   return create(ListenerSchema, { filterChains: [blackHoleChain(context.mesh), ...passthroughChains(context)] });
 }
@@ -254,13 +269,25 @@ export function virtualInboundListener(
   context: InboundContext,
   transparent: boolean,
 ): Listener {
+  const { mesh, peers } = context;
   const ports = all.filter((port) => !isBound(port));
+  const named = new Set(all.map(({ port }) => port));
+  const unnamed = Object.keys(peers?.ports ?? {})
+    .map(Number)
+    .filter((port) => !named.has(port));
+  const kinds = new Map([
+    ...ports.map((port) => [port.port, kindsOf(port, context)] as const),
+    ...unnamed.map((port) => [port, chainKinds("auto", modeAt(peers, port), mesh)] as const),
+  ]);
   return create(ListenerSchema, {
-    ...inboundListener(context.mesh),
+    ...inboundListener(mesh),
     name: virtualInbound,
     address: socketAddress(wildcardAddress, inboundPort),
-    listenerFilters: listenerFilters(ports, transparent),
-    filterChains: ports.flatMap((port) => portChains(port, context)),
+    listenerFilters: listenerFilters(kinds, chainKinds("auto", modeAt(peers), mesh), transparent),
+    filterChains: [
+      ...ports.flatMap((port) => portChains(port, context)),
+      ...unnamed.flatMap((port) => passthroughChains(context, port)),
+    ],
     ...(transparent && { transparent }),
   });
 }

@@ -52,6 +52,8 @@ export interface HttpManager {
   readonly asks?: Asks | undefined;
   /** Filters of policies. */
   readonly security?: readonly HttpFilter[] | undefined;
+  /** Whether requests go on by mutual TLS of the mesh where clusters have it. */
+  readonly calls?: boolean | undefined;
   /** Whether HTTP/3 is spoken, and nothing else. */
   readonly quic?: boolean;
 }
@@ -63,14 +65,24 @@ function routeSpecifier(routes: HttpRoutes) {
 
 /** The filter that speaks HTTP. */
 export function httpManager(manager: HttpManager, mesh: MeshSettings): Filter {
-  const { statPrefix, routes, side, grpcWeb = false, dynamicDns = false, asks, security, quic = false } = manager;
+  const {
+    statPrefix,
+    routes,
+    side,
+    grpcWeb = false,
+    dynamicDns = false,
+    asks,
+    calls,
+    security,
+    quic = false,
+  } = manager;
   const { defaultConfig: config } = mesh;
   const settings = connectionSettings(side, config);
   const bare = config.proxyHeaders?.envoyDebugHeaders?.disabled === true;
   return networkFilter("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix,
     routeSpecifier: routeSpecifier(routes),
-    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare, asks, security }),
+    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare, asks, calls, security }),
     accessLog: accessLog(mesh),
     ...(quic && { codecType: CodecType.HTTP3, http3ProtocolOptions: {} }),
     ...headers(side, mesh),
@@ -136,23 +148,25 @@ function portsPredicate(ports: readonly number[]): ListenerFilterChainMatchPredi
   return create(ListenerFilterChainMatchPredicateSchema, { rule: { case: "orMatch", value: { rules } } });
 }
 
-/**
- * Reads the server name from a TLS greeting.
- * @param only the ports on which it looks; all where none is given.
- */
-export function tlsInspector(only: readonly number[] = []): ListenerFilter {
-  const looked = portsPredicate(only);
-  const disabled =
-    looked && create(ListenerFilterChainMatchPredicateSchema, { rule: { case: "notMatch", value: looked } });
-  return listenerFilter("envoy.filters.listener.tls_inspector", TlsInspectorSchema, disabled);
+/** On which ports a connection's first bytes are looked at; elsewhere a server that talks first need not wait. */
+export type LookedAt = { readonly only: readonly number[] } | { readonly except: readonly number[] };
+
+const everywhere: LookedAt = { except: [] };
+
+function disabledFor(ports: LookedAt): ListenerFilterChainMatchPredicate | undefined {
+  if ("except" in ports) return portsPredicate(ports.except);
+  const looked = portsPredicate(ports.only);
+  return looked && create(ListenerFilterChainMatchPredicateSchema, { rule: { case: "notMatch", value: looked } });
 }
 
-/**
- * Tells HTTP from other protocols by the first bytes.
- * @param except ports on which it does not look, since their protocol is known: a server that talks first would wait.
- */
-export function httpInspector(except: readonly number[] = []): ListenerFilter {
-  return listenerFilter("envoy.filters.listener.http_inspector", HttpInspectorSchema, portsPredicate(except));
+/** Reads the server name, and the protocols that are offered, from a TLS greeting. */
+export function tlsInspector(ports: LookedAt = everywhere): ListenerFilter {
+  return listenerFilter("envoy.filters.listener.tls_inspector", TlsInspectorSchema, disabledFor(ports));
+}
+
+/** Tells HTTP from other protocols by the first bytes. */
+export function httpInspector(ports: LookedAt = everywhere): ListenerFilter {
+  return listenerFilter("envoy.filters.listener.http_inspector", HttpInspectorSchema, disabledFor(ports));
 }
 
 /** What the HTTP inspector calls plain HTTP that is answered; HTTP/1.0 that is not passes as bytes, which may help it. */

@@ -49,12 +49,20 @@ function isHttpOnly({ address, route, tcp }: ListenerPlan): boolean {
   return route !== undefined && tcp.length === 0 && address !== wildcardAddress;
 }
 
+/** A proxy, as far as its listeners for what it calls differ by it. */
+export interface CallingProxy {
+  /** What requests wait for that it does not hold. */
+  readonly asks?: Asks;
+  /** Whether it has a certificate of the mesh. */
+  readonly identified?: true;
+}
+
 function httpChain(
   plan: ListenerPlan,
   route: string,
   unclaimed: UnclaimedTraffic,
   mesh: MeshSettings,
-  asks?: Asks,
+  { asks, identified: calls }: CallingProxy,
 ): FilterChain {
   const statPrefix = `outbound_${listenerName(plan.address, plan.port)};`;
   const { grpcWeb, dynamicDns = unclaimed.looksUp } = plan;
@@ -67,7 +75,7 @@ function httpChain(
     }),
     filters: [
       httpManager(
-        { statPrefix, routes: { kind: "rds", name: route }, side: "outbound", grpcWeb, dynamicDns, asks: waits },
+        { statPrefix, routes: { kind: "rds", name: route }, side: "outbound", grpcWeb, dynamicDns, asks: waits, calls },
         mesh,
       ),
     ],
@@ -87,20 +95,20 @@ function inspectors(plan: ListenerPlan): ListenerFilter[] {
 }
 
 /** The chains of a listener: those with a match, and the one that takes the rest. */
-function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings, asks?: Asks) {
+function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSettings, proxy: CallingProxy) {
   const matching: FilterChain[] = [];
   let rest: FilterChain | undefined;
   for (const chain of plan.tcp) {
     const filterChainMatch = tcpMatch(chain);
     const made = create(FilterChainSchema, {
       ...(filterChainMatch && { filterChainMatch }),
-      filters: connectionFilters(chain.target, mesh, asks),
+      filters: connectionFilters(chain.target, mesh, proxy.asks),
       ...(chain.origin && { metadata: istioMetadata({ config: configPath(chain.origin) }) }),
     });
     if (filterChainMatch) matching.push(made);
     else rest = made;
   }
-  if (plan.route !== undefined) matching.push(httpChain(plan, plan.route, unclaimed, mesh, asks));
+  if (plan.route !== undefined) matching.push(httpChain(plan, plan.route, unclaimed, mesh, proxy));
   if (isHttpOnly(plan)) return { filterChains: matching };
   if (matching.length === 0 && rest) return { filterChains: [rest] };
   return {
@@ -109,15 +117,12 @@ function chains(plan: ListenerPlan, unclaimed: UnclaimedTraffic, mesh: MeshSetti
   };
 }
 
-/**
- * A listener for connections to some address and port, redirected unless bound: `10.110.0.7_9080`, `0.0.0.0_9080`.
- * @param asks what requests wait for that the proxy does not hold.
- */
+/** A listener for connections to some address and port, redirected unless bound: `10.110.0.7_9080`, `0.0.0.0_9080`. */
 export function outboundListener(
   plan: ListenerPlan,
   unclaimed: UnclaimedTraffic,
   mesh: MeshSettings,
-  asks?: Asks,
+  proxy: CallingProxy = {},
 ): Listener {
   return create(ListenerSchema, {
     name: listenerName(plan.address, plan.port),
@@ -128,7 +133,7 @@ export function outboundListener(
     listenerFilters: inspectors(plan),
     listenerFiltersTimeout: sniffs(plan) ? protoDuration(mesh.protocolDetectionTimeout) : noDuration,
     accessLog: listenerAccessLog(mesh),
-    ...chains(plan, unclaimed, mesh, asks),
+    ...chains(plan, unclaimed, mesh, proxy),
   });
 }
 

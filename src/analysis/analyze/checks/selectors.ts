@@ -17,7 +17,7 @@ interface Selecting {
   readonly nobody?: string;
   /** The message where two objects select one Pod; absent where several may. */
   readonly overlap?: string;
-  /** The message where several objects of a namespace select all; absent where several may. */
+  /** The message where several objects of a namespace select all; absent where several may, or the control plane says so. */
   readonly defaults?: string;
 }
 
@@ -26,11 +26,15 @@ interface Selectors {
   readonly workloadSelector?: { readonly labels?: StringMap };
 }
 
+function matchLabels({ selector }: Selectors): StringMap | undefined {
+  return selector?.matchLabels;
+}
+
 function bySelector(kind: string, more: Partial<Selecting> = {}): Selecting {
   return {
     kind,
     field: "spec.selector.matchLabels",
-    labels: ({ selector }: Selectors) => selector?.matchLabels,
+    labels: matchLabels,
     nobody: "NoMatchingWorkloadsFound",
     ...more,
   };
@@ -52,7 +56,12 @@ const selecting: readonly Selecting[] = [
     overlap: "ConflictingTelemetryWorkloadSelectors",
     defaults: "MultipleTelemetriesWithoutWorkloadSelectors",
   }),
-  bySelector("PeerAuthentication", { overlap: "ConflictingPolicies", defaults: "ConflictingPolicies" }),
+  {
+    kind: "PeerAuthentication",
+    field: "spec.selector.matchLabels",
+    labels: matchLabels,
+    overlap: "ConflictingPolicies",
+  },
   bySelector("RequestAuthentication"),
   bySelector("AuthorizationPolicy"),
   bySelector("WasmPlugin"),
