@@ -214,7 +214,7 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ["TlsOverTls", "Warning", "A DestinationRule puts TLS around what callers send as TLS already."],
   ["TooManyEndpoints", "Warning", "A ServiceEntry of resolution DNS_ROUND_ROBIN has more than one endpoint."],
   ["UnknownField", "Warning", "A patch of an EnvoyFilter has a field that Envoy does not know."],
-  ["UnknownHost", "Warning", "A Sidecar lets in a host that no service has."],
+  ["UnknownHost", "Warning", "A Sidecar lets in, or an EgressScope declares, a host that no service has."],
   ["UnknownKind", "Info", "Weft has no such kind; the object was not looked at."],
   ["UnmatchableServerName", "Error", "A TLS server name has a wildcard that proxies cannot match."],
   ["UnsafeRetries", "Warning", "Requests that may have had an effect are sent again."],

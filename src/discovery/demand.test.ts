@@ -33,6 +33,8 @@ function ledger(asked: readonly string[] = []) {
 test("what proxies of a workload ask for is remembered while one of them is connected", () => {
   const { demand, asks } = ledger();
   const [a, b] = [proxy("a", "shop/page"), proxy("b", "shop/page")];
+  demand.came(a);
+  demand.came(b);
   demand.asked(a, ["80/y", "80/x"]);
   demand.asked(b, ["80/x"]);
   expect(asks("shop/page")).toEqual({ names: ["80/x", "80/y"], tooMany: false });
@@ -46,7 +48,10 @@ test("what proxies of a workload ask for is remembered while one of them is conn
 test("a proxy that asks for a million hosts costs no more than the bound, and nobody else anything", () => {
   const { demand, asks } = ledger();
   const greedy = proxy("a", "shop/greedy");
-  demand.asked(proxy("b", "shop/page"), ["80/x"]);
+  const modest = proxy("b", "shop/page");
+  demand.came(greedy);
+  demand.came(modest);
+  demand.asked(modest, ["80/x"]);
   for (let at = 0; at < 1_000_000; at += 1000) {
     demand.asked(
       greedy,
@@ -63,8 +68,13 @@ test("what names stand for is kept, of proxies that have a workload", () => {
   const { demand, kept, asks } = ledger(["x.shop.svc.cluster.local"]);
   demand.asked(proxy("a", ""), ["80/x"]);
   expect([kept, asks("")]).toEqual([[], undefined]);
-  demand.asked(proxy("b", "shop/page"), ["80/x"]);
+  const asking = proxy("b", "shop/page");
+  demand.came(asking);
+  demand.asked(asking, ["80/x"]);
   expect(kept).toEqual([["shop/page", ["x.shop.svc.cluster.local"]]]);
+  // Who holds what is kept, is told by workload.
+  expect(demand.holdings("shop/page").map((each) => [each.workload, each.proxies.length])).toEqual([["shop/page", 1]]);
+  expect([...demand.hosts("shop/page")]).toEqual(["x.shop.svc.cluster.local"]);
   // A later look keeps what was not kept, such as after a switch.
   demand.settle();
   expect(kept).toHaveLength(2);

@@ -1,9 +1,9 @@
 import type { MeshConfigState } from "#api/istio/mesh-config.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
+import { egressScope } from "#api/weft/egress-scope.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
-import { ScopeKeeper } from "#controllers/egress-scopes/keeper.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
@@ -21,7 +21,7 @@ import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#grpc/listen.ts";
 import type { ProxyStandings } from "#xds/port.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
-import { DemandLedger } from "./demand.ts";
+import { OnDemand } from "./on-demand.ts";
 import { ProxyApi } from "./proxy-api.ts";
 import { proxyEvent } from "./proxy-finding.ts";
 import { synced } from "./synced.ts";
@@ -58,8 +58,6 @@ function holders({ connected, inSync }: ProxyStandings): Holders {
 
 /** Milliseconds between looks at whether certificates have expired. */
 const timeStepMs = 60_000;
-/** Milliseconds between looks at whether what proxies asked for is kept. */
-const demandStepMs = 10_000;
 
 /**
  * Runs a mesh's control plane until the signal aborts: sources, model, translation, xDS, and the API of proxies.
@@ -79,16 +77,20 @@ export async function runDiscovery(
   const verdicts: Verdicts = new Verdicts(engine, source, (keys) => statuses.recheck(keys));
   using connection = new Connection({ url: options.meshApi }, { clock });
   const client = new Client(connection);
-  const kinds = [...istioKinds, ...untranslatedKinds];
+  const kinds = [...istioKinds, ...untranslatedKinds, egressScope];
   const statuses = new StatusWriter({ client, kinds, verdict: (ref) => verdicts.of(ref), clock, logger });
   const addresses = new AddressAllocator({ client, clock, logger });
+  const member = (name: string): Client | undefined => members.client(name);
+  const onDemand = new OnDemand({ client, member, model, source, clock, logger });
   const audience: Audience = {
     seen: (object) => {
+      onDemand.seen(object);
       addresses.seen(object);
       verdicts.seen(object);
       statuses.seen(object);
     },
     gone: (object) => {
+      onDemand.gone(object);
       addresses.gone(object);
       verdicts.gone(object);
       statuses.gone(object);
@@ -101,25 +103,23 @@ export async function runDiscovery(
   const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
   const took = (state: MeshConfigState): void => meshStatus.took(state);
   const mesh = followMesh(client, model, options.mesh, { ...sourceContext, audience, took }, signal);
-  const clusterStatus = new ClusterStatusWriter({ client, member: (name) => members.client(name), clock, logger });
+  const clusterStatus = new ClusterStatusWriter({ client, member, clock, logger });
   const members = new Members(client, model, sourceContext, (name) => clusterStatus.watch(name), signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
   signal.throwIfAborted();
-  const keeper = new ScopeKeeper({ client, clock, logger });
-  const demand = new DemandLedger({ model, source, keeper });
-  using _demand = clock.every(demandStepMs, () => demand.settle());
+  const { demand } = onDemand;
   await using xds = await createXdsServer({ source, engine, clock, logger, demand, listen: options.xds });
   serving = xds;
   await using _api = await ProxyApi.listen({
     socketPath: options.statusSocket,
     proxies: xds,
     held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
-    clusterClient: (name) => members.client(name),
+    clusterClient: member,
     clock,
     metrics: () => ({ ...xds.figures() }),
   });
   using _refusals = verdicts.follow(xds, source);
-  const events = new ProxyEventWriter({ member: (name) => members.client(name), clock, logger });
+  const events = new ProxyEventWriter({ member, clock, logger });
   using _proxies = xds.onChange(() => {
     meshStatus.changed();
     events.standing(xds.findings().flatMap((finding) => proxyEvent(finding) ?? []));
@@ -133,6 +133,6 @@ export async function runDiscovery(
     events.run(signal),
     statuses.run(() => holders(xds.standings()), signal),
     addresses.run(signal),
-    keeper.run(signal),
+    onDemand.run(signal),
   ]);
 }

@@ -5,6 +5,7 @@ import { formatAge } from "#base/duration.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
 import type { ProxyStatus, ProxyStatusSource } from "#xds/port.ts";
+import { readAdmin } from "./proxy-admin.ts";
 import { type ProxyFindingObject, proxyFindingObject, proxyFindingTable } from "./proxy-finding.ts";
 import { type HeldBy, type ProxyObject, proxyGroup, proxyObject, proxyTable, proxyVersion } from "./proxy-object.ts";
 
@@ -22,8 +23,6 @@ export interface ProxyApiOptions {
 }
 
 const root = `/apis/${proxyGroup}/${proxyVersion}`;
-/** Envoy's administration port, on the Pod's loopback. */
-const adminPort = 15000;
 /** What may be read there: nothing that changes an Envoy. */
 const adminPaths = new Set([
   "config_dump",
@@ -151,11 +150,7 @@ export class ProxyApi implements AsyncDisposable {
     const client = this.#options.clusterClient(cluster);
     if (!client) throw new WeftError("Unavailable", `the API of cluster ${cluster} is not known`);
     const query = Object.fromEntries(new URLSearchParams(search));
-    const body = await client.bytes({
-      method: "GET",
-      path: `/api/v1/namespaces/${proxy.metadata.namespace}/pods/${pod}:${adminPort}/proxy/${path}`,
-      query,
-    });
+    const body = await readAdmin(client, { namespace: proxy.metadata.namespace, pod, path, query });
     return { type: path.startsWith("stats") ? "text/plain" : "application/json", body };
   }
 

@@ -82,7 +82,8 @@ function findingMember({ code, what, since, last, count }: ProxyFinding): object
   return { code, message: readable(what), since: timestamp(since), last: timestamp(last), count };
 }
 
-function clusterOf({ metadata }: ProxyNode): string {
+/** The member cluster that a proxy says it is in; empty where it says none. */
+export function clusterOf({ metadata }: ProxyNode): string {
   const { CLUSTER_ID: id } = metadata;
   return typeof id === "string" ? id : "";
 }

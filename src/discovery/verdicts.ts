@@ -1,6 +1,7 @@
 import type { Finding } from "#api/finding.ts";
 import { type ObjectRef, type ResourceObject, refOf } from "#api/meta.ts";
 import { untranslatedFinding } from "#api/untranslated.ts";
+import { egressScope } from "#api/weft/egress-scope.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
@@ -102,6 +103,8 @@ export class Verdicts implements Audience {
     const untranslated = untranslatedFinding(ref);
     if (untranslated !== undefined) return { findings: [untranslated], refusals: [], translated: false };
     const refusals = this.#refusals.get(statusKey(ref)) ?? [];
-    return { findings: this.#findings.get(idOf(ref)), refusals, translated: true };
+    // Proxies of one workload hold an EgressScope, and its own status counts these.
+    const translated = ref.kind !== egressScope.kind;
+    return { findings: this.#findings.get(idOf(ref)), refusals, translated };
   }
 }

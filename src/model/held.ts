@@ -2,6 +2,7 @@ import { hostMatches, isWildcard } from "#api/istio/hosts.ts";
 import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import { discoveryKey, discoveryMode } from "#api/weft/discovery-mode.ts";
 import type { Engine } from "#incremental/engine.ts";
+import type { Query } from "#incremental/query.ts";
 import { type Client, clientKey } from "./client.ts";
 import type { ClientQueries } from "./clients.ts";
 import { delegatesOf, destinationsOf } from "./destinations.ts";
@@ -22,8 +23,12 @@ export interface CallingWorkload {
 export interface HeldQueries {
   /** What holds for a workload: what its EgressScope says, else its annotation, its namespace's label, the mesh. */
   readonly mode: (workload: CallingWorkload) => DiscoveryMode;
-  /** Hosts of a workload's EgressScope (`namespace/name`), which may be wildcards. */
+  /** Hosts of a workload's EgressScope (`namespace/name`), declared and learned, which may be wildcards. */
   readonly known: (workload: string) => readonly string[];
+  /** Those of them of which nothing in the mesh is. */
+  readonly unknown: Query<string, readonly string[]>;
+  /** All hosts that some lead to, in no order: what `with` is of them alone. */
+  readonly reached: (client: Client, hosts: readonly string[]) => ReadonlySet<string>;
   /**
    * All hosts that come with some, sorted: those that their routes lead to, those that a wildcard among them stands for,
    * and those that every proxy of the client holds.
@@ -147,16 +152,42 @@ export function heldQueries(
   const isHeadless = (host: string): boolean =>
     services.keysOfHost.get(host).some((key) => services.service.get(key)?.resolution === "NONE");
 
+  const reached: HeldQueries["reached"] = (client, hosts) => {
+    const all = new Set(hosts);
+    // A set goes on to what is added to it on the way.
+    for (const host of all) {
+      for (const next of [...leadsTo.get({ client, host }), ...below(client, host)]) all.add(next);
+    }
+    return all;
+  };
+
+  const known: HeldQueries["known"] = (workload) => tables.egressScopes.rows.get(workload)?.spec.hosts ?? [];
+
+  const hasHost = (host: string): boolean =>
+    services.keysOfHost.get(host).length > 0 || tables.virtualServicesByHost.keys(host).length > 0;
+
+  /** Whether something in the mesh is a host, stands for it, or is matched by it. */
+  const exists = (host: string): boolean => {
+    if (hasHost(host)) return true;
+    if (isWildcard(host)) {
+      const keys = services.namespaces.get(only).flatMap((namespace) => services.keysIn.get(namespace));
+      return [...keys.map((key) => parseServiceKey(key).host), ...tables.virtualServicesByHost.names()].some((each) =>
+        hostMatches(host, each),
+      );
+    }
+    const parts = host.split(".");
+    const parents = parts.slice(1).map((_, at) => parts.slice(at + 1).join("."));
+    return parents.some((parent) => hasHost(`*.${parent}`) || isHeadless(parent)) || hasHost("*");
+  };
+
   return {
     mode,
-    known: (workload) => (tables.egressScopes.rows.get(workload)?.spec.hosts ?? []).map(({ host }) => host),
-    with: (client, declaring, hosts) => {
-      const all = new Set([...hosts, ...always.get({ client, declaring })]);
-      // A set goes on to what is added to it on the way.
-      for (const host of all) {
-        for (const next of [...leadsTo.get({ client, host }), ...below(client, host)]) all.add(next);
-      }
-      return [...all].toSorted();
-    },
+    known,
+    unknown: engine.stringQuery("unknown-hosts", (workload): readonly string[] =>
+      known(workload).filter((host) => !exists(host)),
+    ),
+    reached,
+    with: (client, declaring, hosts) =>
+      [...reached(client, [...hosts, ...always.get({ client, declaring })])].toSorted(),
   };
 }

@@ -6,6 +6,7 @@ import type { JwksRow } from "./jwks.ts";
 import type { MeshInput } from "./mesh.ts";
 import {
   authorizationPolicyRow,
+  egressScopeRow,
   namespaceRow,
   nodeRow,
   podRow,
@@ -62,7 +63,7 @@ function slotsOf(tables: Tables, isRead: IsRead): ReadonlyMap<string, Slot> {
     ["TrafficExtension", meshSlot(tables.trafficExtensions.rows, isRead)],
     ["AuthorizationPolicy", meshSlot(tables.authorizationPolicies.rows, isRead, authorizationPolicyRow)],
     ["RequestAuthentication", meshSlot(tables.requestAuthentications.rows, isRead)],
-    ["EgressScope", meshSlot(tables.egressScopes.rows, isRead)],
+    ["EgressScope", meshSlot(tables.egressScopes.rows, isRead, egressScopeRow)],
     ["WorkloadEntry", meshSlot(tables.workloadEntries.rows, isRead, workloadEntryRow)],
   ]);
 }

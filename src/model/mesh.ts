@@ -12,6 +12,7 @@ export const defaultTrustDomain = "cluster.local";
 export type MeshInput = MeshConfig & {
   readonly meshNetworks?: MeshNetworks;
   readonly discovery?: DiscoveryMode;
+  readonly forgetCallsAfter?: string;
   readonly trustDomain?: string;
 };
 
@@ -40,6 +41,7 @@ export type MeshSettings = Required<
     readonly defaultConfig: MeshProxyConfig;
     readonly meshNetworks: MeshNetworks;
     readonly discovery: DiscoveryMode;
+    readonly forgetCallsAfter: string;
     readonly trustDomain: string;
   };
 
@@ -74,6 +76,7 @@ const defaults: MeshSettings = {
   serviceSettings: [],
   meshNetworks: {},
   discovery: "All",
+  forgetCallsAfter: "720h",
   defaultConfig: {},
 };
 

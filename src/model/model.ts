@@ -55,6 +55,7 @@ export function createModel(engine: Engine): Model {
   const virtualServices = virtualServiceQueries(engine, tables, services, clients);
   const gateways = gatewayQueries(engine, tables);
   const credentials = credentialQueries(engine, tables);
+  const held = heldQueries(engine, tables, services, clients, virtualServices);
   return {
     inputs: modelInputs(engine, tables),
     tables,
@@ -65,7 +66,7 @@ export function createModel(engine: Engine): Model {
     rules,
     clients,
     virtualServices,
-    held: heldQueries(engine, tables, services, clients, virtualServices),
+    held,
     gateways,
     workloads: workloadQueries(engine, tables, services, endpoints),
     envoyFilters: envoyFilterQueries(engine, tables, services),
@@ -74,6 +75,15 @@ export function createModel(engine: Engine): Model {
     extensions: extensionQueries(engine, tables, services),
     credentials,
     policies: policyQueries(engine, tables, services),
-    findings: findingQuery(engine, { tables, services, endpoints, rules, gateways, virtualServices, credentials }),
+    findings: findingQuery(engine, {
+      tables,
+      services,
+      endpoints,
+      rules,
+      gateways,
+      virtualServices,
+      credentials,
+      held,
+    }),
   };
 }

@@ -2,6 +2,8 @@ import type { AuthorizationPolicySpec } from "#api/istio/authorization-policy.ts
 import { dryRunAnnotation } from "#api/istio/kind.ts";
 import type { ServiceEntrySpec } from "#api/istio/service-entry.ts";
 import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
+import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
+import type { EgressScope } from "#api/weft/egress-scope.ts";
 import { type ObjectRef, type ResourceObject, refOf, type StringMap } from "#api/meta.ts";
 
 /** The label by which Pods, Namespaces and Services that are gateways say their network. */
@@ -183,6 +185,31 @@ export function serviceEntryRow(object: ResourceObject): Config<ServiceEntrySpec
   const distribution = object.metadata.annotations?.[distributionAnnotation] ?? "";
   const row = { ...configRow<ServiceEntrySpec>(object), given: givenAddresses(object) };
   return distribution === "" ? row : { ...row, distribution };
+}
+
+/** What proxies of a workload hold from their start. */
+export interface HeldHosts {
+  readonly discovery?: DiscoveryMode;
+  /** Full names and wildcards, declared and learned, each once. */
+  readonly hosts: readonly string[];
+  /** How many of them, the first, are declared. */
+  readonly declared: number;
+}
+
+/** An EgressScope. When hosts were called changes all the time, and nothing that proxies get. */
+export function egressScopeRow(object: ResourceObject): Config<HeldHosts> {
+  const { ref, namespace, name, created, spec } = configRow<Partial<EgressScope["spec"]>>(object);
+  const declared = (spec.hosts ?? []).map(({ host }) => host);
+  const learned = list(record(object["status"])["learned"]).map(({ host }) => text(host));
+  const hosts = [...new Set([...declared, ...learned])];
+  const { discovery } = spec;
+  return {
+    ref,
+    namespace,
+    name,
+    created,
+    spec: { hosts, declared: declared.length, ...(discovery && { discovery }) },
+  };
 }
 
 /** Whether a WorkloadEntry whose health is checked is not healthy. One that is not checked is taken to be. */

@@ -11,7 +11,6 @@ import type { TrafficExtensionSpec } from "#api/istio/traffic-extension.ts";
 import type { VirtualServiceSpec } from "#api/istio/virtual-service.ts";
 import type { WasmPluginSpec } from "#api/istio/wasm-plugin.ts";
 import type { WorkloadEntrySpec } from "#api/istio/workload-entry.ts";
-import type { EgressScopeSpec } from "#api/weft/egress-scope.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Index, Table } from "#incremental/table.ts";
 import type { CredentialRow } from "./credentials/row.ts";
@@ -20,7 +19,7 @@ import { parseServiceHost, resolveHost, serviceHost } from "./hosts.ts";
 import type { JwksRow } from "./jwks.ts";
 import type { MeshInput } from "./mesh.ts";
 import { externalNameOf } from "./service.ts";
-import type { ClusterRow, Config, NamespaceRow, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
+import type { ClusterRow, Config, HeldHosts, NamespaceRow, NodeRow, PodRow, ServiceRow, SliceRow } from "./rows.ts";
 
 /** A service's key: hosts may repeat in several namespaces. */
 export function serviceKey(namespace: string, host: string): string {
@@ -99,7 +98,7 @@ export interface Tables {
   readonly requestAuthentications: ConfigTable<RequestAuthenticationSpec>;
   /** Keys of tokens' issuers that were fetched, or why they could not be, by where they are (`jwksKey`). */
   readonly jwks: Table<JwksRow>;
-  readonly egressScopes: ConfigTable<EgressScopeSpec>;
+  readonly egressScopes: ConfigTable<HeldHosts>;
   /** What proxies asked for by name, by workload (`namespace/name`). */
   readonly asks: Table<Asks>;
   /** One row, `now`: milliseconds since the epoch, as coarse as whoever sets it likes. */

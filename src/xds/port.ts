@@ -58,6 +58,8 @@ export interface AskingProxy {
 
 /** Who learns what proxies ask for by name. */
 export interface Demand {
+  /** A proxy that may ask is there. */
+  came(proxy: AskingProxy): void;
   /**
    * A proxy asks for virtual hosts, `ROUTE CONFIGURATION/HOST`, or clusters. What it is to have of them must be in the source on
    * return.

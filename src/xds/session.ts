@@ -335,6 +335,7 @@ export class Session {
     }
     this.#node = node;
     if (use === "asked") this.#asking = { node, class: this.#class.key };
+    if (this.#asking) this.#context.demand?.came(this.#asking);
     for (const [type, names] of this.#context.owed.take(node.id)) this.#watch(type).force(names);
     this.#context.changed();
   }

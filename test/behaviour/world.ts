@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { MeshProxy } from "#analysis/diff.ts";
 import type { MeshSnapshot, PlacedObject } from "#analysis/snapshot.ts";
 import type { ResourceObject } from "#api/meta.ts";
-import type { EgressScopeSpec } from "#api/weft/egress-scope.ts";
+import type { EgressScope } from "#api/weft/egress-scope.ts";
 import { systemClock } from "#base/clock.ts";
 import type { Authority } from "#base/testing/certificate.ts";
 import { silentLogger } from "#base/logger.ts";
@@ -321,10 +321,10 @@ export class World implements AsyncDisposable {
       ({ object: { kind, metadata } }) =>
         kind === "EgressScope" && `${metadata.namespace}/${metadata.name}` === workload,
     )?.object;
-    const { hosts: before = [], ...rest } = (known?.["spec"] ?? {}) as Partial<EgressScopeSpec>;
-    const spec = { ...rest, hosts: [...before, ...hosts.map((host) => ({ host }))] };
+    const { spec = { hosts: [] }, status } = (known ?? {}) as Partial<EgressScope>;
+    const learned = [...(status?.learned ?? []), ...hosts.map((host) => ({ host }))];
     const metadata = { namespace, name, uid: workload, creationTimestamp: "2026-01-01T00:00:00Z" };
-    const object = { apiVersion: "mesh.weft.dev/v1alpha1", kind: "EgressScope", metadata, spec };
+    const object = { apiVersion: "mesh.weft.dev/v1alpha1", kind: "EgressScope", metadata, spec, status: { learned } };
     this.#put([object as unknown as ResourceObject], "");
   }
 

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { busy, eventually } from "../support/eventually.ts";
 import { LoadGenerator } from "../../samples/load/generator.ts";
@@ -322,6 +323,45 @@ function servicePid(service: string): number | undefined {
   return record.services[service]?.pid;
 }
 
+/** Services of which the page's proxy has clusters. */
+async function heldByPage(): Promise<readonly string[]> {
+  const clusters = JSON.parse(await demo.weft("proxy-config", "clusters", "page", "-o", "json")) as readonly {
+    readonly name: string;
+  }[];
+  const hosts = clusters.flatMap((one) => /^outbound\|\d+\|[^|]*\|([^.]+)/.exec(one.name)?.[1] ?? []);
+  return [...new Set(hosts)].toSorted();
+}
+
+/** What was learned of the page's calls, and how its EgressScope is listed. */
+async function learnedOfPage(): Promise<{ readonly services: readonly string[]; readonly row: string }> {
+  const get = ["-n", "shop", "get", "egressscope", "page-v1", "--ignore-not-found"];
+  const text = await demo.kubectl("west", [...get, "-o", "json"]);
+  const { status } = JSON.parse(text || "{}") as { readonly status?: { readonly learned?: { host: string }[] } };
+  const row = text === "" ? "" : await demo.kubectl("west", [...get, "--no-headers"]);
+  const services = (status?.learned ?? []).map(({ host }) => host.replace(".shop.svc.cluster.local", ""));
+  return { services: services.toSorted(), row: row.trim().replaceAll(/\s+/g, " ") };
+}
+
+/** Over HTTP, gRPC and TCP. */
+const calledByPage = ["details", "reviews", "stock", "ticker"];
+
+test("a workload switched to on-demand discovery calls what it does not hold yet, and what it learned can be seen", async () => {
+  const { failures, requests } = await under(20, async () => {
+    await demo.apply(
+      "east",
+      "{ apiVersion: mesh.weft.dev/v1alpha1, kind: EgressScope, metadata: { name: page-v1, namespace: shop }, spec: { discovery: OnDemand } }",
+    );
+    await eventually("its proxy holds what it calls", async () => (await heldByPage()).join() === calledByPage.join());
+  });
+  expect([failures, requests > 10]).toEqual([{}, true]);
+  for (const { details, reviews } of await demo.pages(20))
+    expect([details.error, reviews.error]).toEqual([undefined, undefined]);
+  await eventually("it is learned", async () => (await learnedOfPage()).services.join() === calledByPage.join());
+  await eventually("it says who holds it", async () =>
+    (await learnedOfPage()).row.startsWith("page-v1 OnDemand 0 4 0 1 "),
+  );
+}, 60_000);
+
 describe("while requests flow", () => {
   test("scaling up and down loses none", async () => {
     const { requests, failures } = await under(30, async () => {
@@ -384,13 +424,36 @@ describe("while requests flow", () => {
     );
     const [pid] = demo.pids("east-1", "details-v1", "details");
     process.kill(pid!, "SIGKILL");
-    await new Promise((resolve) => {
-      setTimeout(resolve, 1_000);
-    });
+    await sleep(1_000);
     const after = await demo.pages(200);
     expect(tally(after.map((one) => one.details.error))).toEqual({ none: 200 });
   }, 90_000);
 });
+
+test("what was learned is held from the start by a proxy that begins anew, for as long as it is called", async () => {
+  // The control plane and the agent have begun anew since.
+  const [pid] = demo.pids("east-1", "page-v1", "istio-proxy");
+  process.kill(pid!, "SIGKILL");
+  await eventually("another one runs and is ready", async () => {
+    const pods = await demo.kubectl("east", ["-n", "shop", "get", "pods", "-l", "app=page", "--no-headers"]);
+    return demo.pids("east-1", "page-v1", "istio-proxy")[0] !== pid && /\b1\/1\b/.test(pods);
+  });
+  expect(await heldByPage()).toEqual(calledByPage);
+  const { details, reviews } = await demo.page();
+  expect([details.error, reviews.error]).toEqual([undefined, undefined]);
+  // It never asked for either by name: that they are called, only its counters tell.
+  await demo.kubectl("mesh", ["patch", "mesh", "default", "--type=merge", "-p", '{"spec":{"forgetCallsAfter":"6s"}}']);
+  const { failures } = await under(5, async () => {
+    await sleep(15_000);
+    expect((await learnedOfPage()).services).toEqual(calledByPage);
+  });
+  expect(failures).toEqual({});
+  await sleep(6_000);
+  await eventually("what is not called is forgotten", async () => (await learnedOfPage()).services.length === 0);
+  await eventually("nor held", async () => (await heldByPage()).length === 0);
+  const again = await demo.page();
+  expect([again.details.error, again.reviews.error]).toEqual([undefined, undefined]);
+}, 120_000);
 
 test("a taken port is named with the flag that chooses another, and what the start said stays to be read", async () => {
   const other = `${name}b`;

@@ -7,7 +7,7 @@ import { MeshNetworks, validateMeshNetworks } from "../istio/mesh-networks.ts";
 import { duplicate, FieldPath } from "../field.ts";
 import { validateNamed } from "../metadata.ts";
 import { Condition } from "../kubernetes/meta.ts";
-import { definition, int64, list, mergeList, object, string, type Value } from "../schema.ts";
+import { definition, duration, int64, list, mergeList, object, string, type Value } from "../schema.ts";
 import { discoveryField } from "./discovery-mode.ts";
 import { readyColumn, weftKind, weftName } from "./kind.ts";
 
@@ -20,6 +20,9 @@ const MeshSpec = definition(
     {
       clusters: list("Names of the member clusters. All Cluster objects unless set.", string("A Cluster's name.")),
       discovery: discoveryField,
+      forgetCallsAfter: duration(
+        "How long a host that a workload was seen to call is held where discovery is OnDemand after it was last called: 720h unless set, 0s for ever.",
+      ),
       ...meshConfigFields,
       meshNetworks: MeshNetworks,
     },

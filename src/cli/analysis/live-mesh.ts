@@ -3,6 +3,7 @@ import type { MeshSnapshot, PlacedObject } from "#analysis/snapshot.ts";
 import type { MeshProxy } from "#analysis/diff.ts";
 import { secret } from "#api/kubernetes/secret.ts";
 import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
+import { egressScope } from "#api/weft/egress-scope.ts";
 import { mesh as meshKind } from "#api/weft/mesh.ts";
 import { systemClock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
@@ -62,7 +63,7 @@ interface ReadKinds {
 
 /** What translation reads. */
 const translated: ReadKinds = {
-  own: [...istioKinds, namespaceKind, ...credentialKinds],
+  own: [...istioKinds, egressScope, namespaceKind, ...credentialKinds],
   cluster: [...clusterKinds, secret],
 };
 

@@ -216,6 +216,40 @@ metadata: { name: shop, labels: { mesh.weft.dev/discovery: ${mode} } }`;
     expect(told).toEqual(field === undefined ? [] : [["DeclaresEverything", field, "warning"]]);
   });
 
+  it("tells of hosts that an EgressScope declares in vain, and not of those that were learned", () => {
+    const model = modelOf(`${shop}
+---
+kind: ServiceEntry
+metadata: { name: wild, namespace: shop }
+spec: { hosts: ["*.example.com"], ports: [], resolution: NONE }
+---
+kind: VirtualService
+metadata: { name: old, namespace: shop }
+spec: { hosts: [old] }
+---
+kind: EgressScope
+metadata: { name: page, namespace: shop }
+spec:
+  hosts:
+    - { host: reviews.shop.svc.cluster.local }
+    - { host: old.shop.svc.cluster.local }
+    - { host: a.b.example.com }
+    - { host: "*.shop.svc.cluster.local" }
+    - { host: reviews }
+    - { host: "*.bank.svc.cluster.local" }
+status: { learned: [{ host: gone.shop.svc.cluster.local }] }`);
+    const found = model.findings.get({ kind: "EgressScope", namespace: "shop", name: "page" });
+    expect(found.map(({ code, field }) => [code, field])).toEqual([
+      ["UnknownHost", "spec.hosts[4].host"],
+      ["UnknownHost", "spec.hosts[5].host"],
+    ]);
+    expect(model.held.unknown.get("shop/page")).toEqual([
+      "reviews",
+      "*.bank.svc.cluster.local",
+      "gone.shop.svc.cluster.local",
+    ]);
+  });
+
   it("tells of a Sidecar that declares everything where the mesh or a workload is on demand", () => {
     const everything = '{ egress: [{ hosts: ["*/*"] }] }';
     const scope = `

@@ -5,12 +5,14 @@ import type { RuleQueries } from "../destinationrules.ts";
 import type { CredentialQueries } from "../credentials/queries.ts";
 import type { EndpointQueries } from "../endpoints.ts";
 import type { GatewayQueries } from "../gateways.ts";
+import type { HeldQueries } from "../held.ts";
 import type { Config } from "../rows.ts";
 import type { ServiceQueries } from "../services.ts";
 import type { Tables } from "../tables.ts";
 import type { VirtualServiceQueries } from "../virtualservices.ts";
 import { gatewayCredentialProblems, ruleCredentialProblems } from "./credentials.ts";
 import { destinationRuleProblems } from "./destinationrule.ts";
+import { egressScopeProblems } from "./egressscope.ts";
 import { findingsOf, type Problem } from "./finding.ts";
 import { peerAuthenticationProblems } from "./peer-authentication.ts";
 import { policyProblems, requestAuthenticationProblems } from "./policies.ts";
@@ -33,6 +35,7 @@ export interface FindingContext {
   readonly gateways: GatewayQueries;
   readonly virtualServices: VirtualServiceQueries;
   readonly credentials: CredentialQueries;
+  readonly held: HeldQueries;
 }
 
 /** What an object refers to in vain, or in conflict with others; empty for other kinds and unknown objects. */
@@ -70,6 +73,10 @@ export function findingQuery(engine: Engine, context: FindingContext): FindingQu
           return judged(tables.peerAuthentications.rows.get(key), (row) => peerAuthenticationProblems(row, context));
         case "Sidecar":
           return judged(tables.sidecars.rows.get(key), (row) => sidecarProblems(row, context));
+        case "EgressScope":
+          return judged(tables.egressScopes.rows.get(key), ({ spec }) =>
+            egressScopeProblems(spec, context.held.unknown.get(key)),
+          );
         case "ServiceEntry":
           return judged(tables.serviceEntries.rows.get(key), (row) => serviceEntryProblems(row, context));
         case "AuthorizationPolicy":
