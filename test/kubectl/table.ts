@@ -183,7 +183,7 @@ const reading: readonly Row[] = [
   [
     "create token",
     [
-      { run: "create token default -n shop --audience istio-ca --duration 20m", says: [/^[\w-]+\.[\w-]+\.[\w-]+\n$/] },
+      { run: "create token default -n shop --audience istio-ca --duration 20m", says: [/^[\w-]+\.[\w-]+\.[\w-]+\n?$/] },
       {
         run: "create token default -n shop --bound-object-kind Node --bound-object-name n1 -o yaml",
         says: ["kind: TokenRequest", "expirationSeconds: 3600", "https://east.weft.internal", "kind: Node"],
