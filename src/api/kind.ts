@@ -37,9 +37,10 @@ export interface FieldError {
 }
 
 /**
- * What names of a kind look like: a DNS name of several labels, one label, or one label that begins with a letter.
+ * What names of a kind look like: a DNS name of several labels, one label, one label that begins with a letter, or
+ * anything that can stand between two slashes of a URL.
  */
-export type NameForm = "subdomain" | "label" | "letterLabel";
+export type NameForm = "subdomain" | "label" | "letterLabel" | "segment";
 
 /**
  * Where objects of a kind live: in each member cluster, or once in the mesh, readable and writable through

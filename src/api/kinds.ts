@@ -30,6 +30,7 @@ import { lease } from "./kubernetes/lease.ts";
 import { namespace } from "./kubernetes/namespace.ts";
 import { node } from "./kubernetes/node.ts";
 import { pod } from "./kubernetes/pod.ts";
+import { clusterRole, clusterRoleBinding, role, roleBinding } from "./kubernetes/rbac.ts";
 import { replicaSet } from "./kubernetes/replica-set.ts";
 import { secret } from "./kubernetes/secret.ts";
 import { serviceAccount } from "./kubernetes/service-account.ts";
@@ -52,6 +53,10 @@ export const kinds: readonly Kind[] = [
   replicaSet,
   lease,
   endpointSlice,
+  clusterRole,
+  clusterRoleBinding,
+  role,
+  roleBinding,
   cluster,
   egressScope,
   mesh,

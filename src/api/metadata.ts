@@ -26,6 +26,11 @@ const forms: Readonly<
     message:
       "must be a lowercase RFC 1123 label: lower case letters, digits and '-', with a letter or digit at both ends, at most 63 characters",
   },
+  segment: {
+    pattern: /^(?!\.{1,2}$)[^/%]+$/,
+    limit: 253,
+    message: "may not be '.' or '..' and may not contain '/' or '%'",
+  },
   letterLabel: {
     pattern: letterLabelPattern,
     limit: 63,

@@ -5,7 +5,7 @@ import { schemaPaths } from "../testing/paths.ts";
 import { kubernetesRelease } from "./meta.ts";
 
 /** Groups of Kubernetes. */
-const groups = new Set(["", "apps", "coordination.k8s.io", "discovery.k8s.io"]);
+const groups = new Set(["", "apps", "coordination.k8s.io", "discovery.k8s.io", "rbac.authorization.k8s.io"]);
 
 /** A template's specification is a Pod's. */
 const template = /^(?:Deployment|ReplicaSet) spec\.template\./;
