@@ -5,6 +5,7 @@ import { resourceName } from "#api/kind.ts";
 import type { Validator } from "#api/validation.ts";
 import type { ObjectKey, Partition, ResourceStore, Selection } from "#store/port.ts";
 import type { ServiceAddresses } from "./admission/service-addresses.ts";
+import type { Access } from "./access.ts";
 import type { ServedKinds } from "./served-kinds.ts";
 import type { ServiceAccountTokens } from "./tokens/service-account-tokens.ts";
 
@@ -24,6 +25,8 @@ export interface Context {
   readonly kinds: ServedKinds;
   /** Gives addresses to Services; absent where the endpoint has no range. */
   readonly addresses: ServiceAddresses | undefined;
+  /** Who may do what; absent where whoever reaches the endpoint may do everything. */
+  readonly access: Access | undefined;
   /** Makes and checks tokens of service accounts; absent where there are none: at the mesh's own endpoint. */
   readonly tokens: ServiceAccountTokens | undefined;
 }

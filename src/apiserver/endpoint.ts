@@ -1,111 +1,111 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { codeOf, messageOf } from "#base/errors.ts";
-import { guardAgainstBrowsers } from "./browser-guard.ts";
+import { admit } from "./admit.ts";
 import type { Context } from "./context.ts";
 import { route, type Routes } from "./handlers/route.ts";
 import type { Call } from "./handlers/call.ts";
-import { addressText, listen, type ListenAddress } from "./listener.ts";
+import { Front } from "./front.ts";
+import { addressText, type ListenAddress } from "./listener.ts";
 import { plainEncoding } from "./media.ts";
-import { json, writeReply, type Reply } from "./reply.ts";
+import { json, writeReply } from "./reply.ts";
 import { ApiError, statusOf } from "./status.ts";
-import { anonymous, localAdministrator } from "./user.ts";
+import { ServingTls } from "./pki/serving.ts";
 
 /** How long requests that are being done may still take when the server stops, in milliseconds. */
 const drainMs = 5_000;
 
+/** Milliseconds between looks at the ages of certificates. */
+const renewEveryMs = 3_600_000;
+
 /** One endpoint of the API server: its listeners, and the requests on them. */
 export class Endpoint implements AsyncDisposable {
-  /** Where it listens, with real ports. */
-  readonly addresses: readonly ListenAddress[];
   readonly #context: Context;
-  readonly #servers: readonly Server[];
+  readonly #fronts: readonly Front[];
   readonly #draining: AbortController;
+  readonly #renewal: Disposable | undefined;
 
   private constructor(
     context: Context,
-    servers: readonly Server[],
-    addresses: readonly ListenAddress[],
+    fronts: readonly Front[],
     draining: AbortController,
+    tls: ServingTls | undefined,
   ) {
     this.#context = context;
-    this.#servers = servers;
-    this.addresses = addresses;
+    this.#fronts = fronts;
     this.#draining = draining;
+    if (tls !== undefined) this.#renewal = context.clock.every(renewEveryMs, () => tls.maintain(fronts));
+  }
+
+  /** Where it listens, with real ports. */
+  get addresses(): readonly ListenAddress[] {
+    return this.#fronts.map(({ address }) => address);
   }
 
   /** Starts to serve. @throws WeftError when an address cannot be listened on; then none is. */
   static async start(context: Context, routes: Routes, listeners: readonly ListenAddress[]): Promise<Endpoint> {
     const draining = new AbortController();
-    const servers: Server[] = [];
-    const addresses: ListenAddress[] = [];
+    const { access, clock, logger } = context;
+    const tls = access === undefined ? undefined : new ServingTls(access, listeners, clock, logger);
+    const fronts: Front[] = [];
     try {
       for (const address of listeners) {
-        const handle = handler(context, routes, draining.signal, !("socketPath" in address));
-        const server = createServer((request, response) => {
-          // What cannot even be told to the client ends its connection.
-          handle(request, response).catch(() => response.destroy());
-        });
-        servers.push(server);
-        addresses.push(await listen(server, address));
+        const local = "socketPath" in address;
+        const serve = (trusted: boolean): RequestListener => {
+          const handle = handler(context, routes, draining.signal, trusted);
+          return (request, response) => {
+            // What cannot even be told to the client ends its connection.
+            handle(request, response).catch(() => response.destroy());
+          };
+        };
+        fronts.push(await Front.open(address, { plain: serve(local), tls: serve(false) }, tls?.settings));
       }
     } catch (error) {
-      for (const server of servers) server.close();
+      for (const front of fronts) void front.close();
       throw error;
     }
-    context.logger.info("serving", { endpoint: context.endpoint, addresses: addresses.map(addressText) });
-    return new Endpoint(context, servers, addresses, draining);
+    const addresses = fronts.map(({ address }) => addressText(address, access !== undefined));
+    logger.info("serving", { endpoint: context.endpoint, addresses });
+    return new Endpoint(context, fronts, draining, tls);
   }
 
   /** Takes no more connections, ends watches, and lets other requests finish. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#draining.abort();
+    this.#renewal?.[Symbol.dispose]();
     using _deadline = this.#context.clock.after(drainMs, () => {
-      for (const server of this.#servers) server.closeAllConnections();
+      for (const front of this.#fronts) front.closeAllConnections();
     });
-    await Promise.all(this.#servers.map(close));
+    await Promise.all(this.#fronts.map(async (front) => front.close()));
   }
 }
 
-function close(server: Server): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  // A server that never listened says so; it is closed all the same.
-  server.close(() => resolve());
-  server.closeIdleConnections();
-  return promise;
-}
-
-/** Serves one request after the other of a listener. */
+/** Serves one request after the other of a listener. @param local it is the endpoint's Unix socket, without TLS. */
 function handler(
   context: Context,
   routes: Routes,
   draining: AbortSignal,
-  guarded: boolean,
+  local: boolean,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   return async (request, response) => {
     const warnings: string[] = [];
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    // Whoever reaches the endpoint may do everything, as its listeners ensure that nobody else does.
-    const trustedUser = guarded ? anonymous : localAdministrator;
-    const reply = async (): Promise<Reply> => {
-      if (guarded) guardAgainstBrowsers(request);
+    try {
       const url = targetOf(request);
+      using admitted = await admit(context, request, url, local);
       const call: Call = {
         context,
-        user: trustedUser,
+        by: admitted.by,
         request,
         response,
         method: request.method ?? "GET",
         pathname: url.pathname,
         query: url.searchParams,
         gone: gone.signal,
-        draining,
+        draining: admitted.ends === undefined ? draining : AbortSignal.any([draining, admitted.ends]),
         warn: (message) => warnings.push(message),
       };
-      return route(call, routes);
-    };
-    try {
-      const answer = await reply();
+      const answer = await route(call, routes);
       // A server that is about to stop keeps no connection for more requests.
       if (draining.aborted && !response.headersSent) response.setHeader("Connection", "close");
       await writeReply(response, answer, warnings);

@@ -1,19 +1,18 @@
 import { once } from "node:events";
 import { chmodSync, lstatSync, mkdirSync, rmSync } from "node:fs";
-import type { Server } from "node:http";
-import { connect, isIPv4, type AddressInfo } from "node:net";
+import { connect, isIPv4, type AddressInfo, type Server } from "node:net";
 import { dirname } from "node:path";
 import { WeftError, messageOf } from "#base/errors.ts";
 
-/** Where an endpoint listens. Only loopback addresses, since requests are not authenticated. */
+/** Where an endpoint listens. Only loopback addresses, unless requests are authenticated over TLS. */
 export type ListenAddress =
   | { readonly host: string; /** 0 takes a free one. */ readonly port: number }
   | { readonly socketPath: string };
 
-/** An address as people and clients write it. */
-export function addressText(address: ListenAddress): string {
+/** An address as people and clients write it. @param secure whether it speaks TLS. */
+export function addressText(address: ListenAddress, secure: boolean): string {
   if ("socketPath" in address) return `unix://${address.socketPath}`;
-  return `http://${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
+  return `${secure ? "https" : "http"}://${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
 }
 
 /** Whether only programs of this machine can reach an address. */
@@ -23,13 +22,14 @@ export function isLoopback(host: string): boolean {
 
 /**
  * Makes a server listen.
+ * @param secure requests are authenticated, over TLS.
  * @returns the address, with its real port.
  * @throws WeftError `PermissionDenied` for addresses that other machines reach, `Unavailable` when it is taken.
  */
-export async function listen(server: Server, address: ListenAddress): Promise<ListenAddress> {
+export async function listen(server: Server, address: ListenAddress, secure: boolean): Promise<ListenAddress> {
   try {
     if ("socketPath" in address) return await listenOnSocket(server, address.socketPath);
-    if (!isLoopback(address.host)) {
+    if (!secure && !isLoopback(address.host)) {
       throw new WeftError(
         "PermissionDenied",
         `${address.host} is reachable from other machines, and the API does not authenticate: use 127.0.0.1, ::1 or a Unix socket`,
@@ -42,7 +42,7 @@ export async function listen(server: Server, address: ListenAddress): Promise<Li
     if (error instanceof WeftError) throw error;
     const taken = error instanceof Error && "code" in error && error.code === "EADDRINUSE";
     const problem = taken ? "it is in use by another program" : messageOf(error);
-    throw new WeftError("Unavailable", `cannot listen on ${addressText(address)}: ${problem}`, error);
+    throw new WeftError("Unavailable", `cannot listen on ${addressText(address, secure)}: ${problem}`, error);
   }
 }
 

@@ -3,6 +3,13 @@ import { isObject } from "./body.ts";
 import type { DeleteOptions, Propagation } from "./registry/delete.ts";
 import type { WriteOptions } from "./registry/target.ts";
 import { ApiError } from "./status.ts";
+import type { Author } from "./user.ts";
+
+/** A request as far as its options are in it. */
+interface Asked {
+  readonly query: URLSearchParams;
+  readonly by: Author;
+}
 
 /** A query parameter as yes or no, the way Go's `strconv.ParseBool` reads it. @throws ApiError `BadRequest`. */
 export function flag(query: URLSearchParams, name: string): boolean {
@@ -31,7 +38,7 @@ function isDryRun(values: readonly unknown[]): boolean {
 }
 
 /** Reads the options of a write from a query. @throws ApiError `BadRequest`. */
-export function parseWriteOptions(query: URLSearchParams, warn: (message: string) => void): WriteOptions {
+export function parseWriteOptions({ query, warn, by }: Asked & Pick<WriteOptions, "warn">): WriteOptions {
   // As in Kubernetes, unknown fields are told of unless the client says otherwise.
   const fieldValidation = query.get("fieldValidation") || "Warn";
   if (fieldValidation !== "Strict" && fieldValidation !== "Warn" && fieldValidation !== "Ignore") {
@@ -40,7 +47,7 @@ export function parseWriteOptions(query: URLSearchParams, warn: (message: string
       `fieldValidation: Unsupported value: "${fieldValidation}": supported values: "Ignore", "Strict", "Warn"`,
     );
   }
-  return { dryRun: isDryRun(query.getAll("dryRun")), fieldValidation, warn };
+  return { dryRun: isDryRun(query.getAll("dryRun")), fieldValidation, warn, by };
 }
 
 function parsePropagation(value: unknown): Propagation | undefined {
@@ -57,7 +64,7 @@ function optionalText(value: unknown): string | undefined {
 }
 
 /** Reads the options of a deletion from a query and, with more weight, from a body. @throws ApiError `BadRequest`. */
-export function parseDeleteOptions(query: URLSearchParams, body: JsonObject): DeleteOptions {
+export function parseDeleteOptions({ query, by }: Asked, body: JsonObject): DeleteOptions {
   const preconditions = isObject(body["preconditions"]) ? body["preconditions"] : {};
   const inBody = Array.isArray(body["dryRun"]) ? (body["dryRun"] as unknown[]) : [];
   const grace = body["gracePeriodSeconds"] ?? count(query, "gracePeriodSeconds");
@@ -70,6 +77,7 @@ export function parseDeleteOptions(query: URLSearchParams, body: JsonObject): De
   const resourceVersion = optionalText(preconditions["resourceVersion"]);
   return {
     dryRun: isDryRun([...query.getAll("dryRun"), ...inBody]),
+    by,
     ...(grace === undefined ? {} : { gracePeriodSeconds: grace as number }),
     ...(propagation === undefined ? {} : { propagation }),
     ...(uid === undefined ? {} : { uid }),

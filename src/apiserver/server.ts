@@ -5,7 +5,14 @@ import type { Logger } from "#base/logger.ts";
 import type { Kind } from "#api/kind.ts";
 import { Validator } from "#api/validation.ts";
 import type { Partition, ResourceStore } from "#store/port.ts";
+import { Watches, type Access, type AccessOptions } from "./access.ts";
 import { ServiceAddresses } from "./admission/service-addresses.ts";
+import { Authenticator } from "./authentication/authenticator.ts";
+import { documentFetcher } from "./authentication/fetch-document.ts";
+import { OidcIssuer } from "./authentication/oidc.ts";
+import { AggregatedRoles } from "./authorization/aggregated-roles.ts";
+import { Authorizer } from "./authorization/authorizer.ts";
+import { ensureDefaultRoles } from "./authorization/default-roles.ts";
 import { Collector } from "./collector/collector.ts";
 import { EventExpiry } from "./collector/events.ts";
 import { NamespaceController } from "./collector/namespaces.ts";
@@ -17,6 +24,7 @@ import type { VersionInfo } from "./handlers/health.ts";
 import { OpenApiDocuments } from "./handlers/openapi.ts";
 import { reviewGroups } from "./handlers/reviews.ts";
 import type { ListenAddress } from "./listener.ts";
+import { Authority } from "./pki/authority.ts";
 import { create } from "./registry/create.ts";
 import { ServedKinds } from "./served-kinds.ts";
 import { IssuerKeys } from "./tokens/issuer-keys.ts";
@@ -49,6 +57,8 @@ export interface ApiServerOptions {
   readonly endpoints: readonly EndpointOptions[];
   /** Groups that other servers serve; every endpoint passes their requests on. */
   readonly aggregated?: readonly Aggregation[];
+  /** Requests are authenticated and authorized, over TLS; else whoever reaches an endpoint may do everything. */
+  readonly access?: AccessOptions;
   /** Folder of what endpoints keep for themselves, such as keys; without one, that lives as long as the server. */
   readonly stateDir?: string;
   /** What `/version` says. */
@@ -61,6 +71,8 @@ export interface ApiServerOptions {
 export interface ApiServer extends AsyncDisposable {
   /** Where each endpoint listens, by name, with real ports. */
   readonly endpoints: ReadonlyMap<string, readonly ListenAddress[]>;
+  /** Who signs certificates of each endpoint and its clients, by name; none where nobody is asked. */
+  readonly authorities: ReadonlyMap<string, Authority>;
 }
 
 /** What endpoints of one partition share. */
@@ -72,6 +84,7 @@ function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, { valid
   if (serviceRange !== undefined && !addresses.has(partition)) {
     addresses.set(partition, new ServiceAddresses(store, partition, serviceRange));
   }
+  const tokens = view === "cluster" ? tokensOf(options, endpoint) : undefined;
   return {
     store,
     clock,
@@ -82,7 +95,26 @@ function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, { valid
     partition,
     kinds: new ServedKinds(kinds, view),
     addresses: addresses.get(partition),
-    tokens: view === "cluster" ? tokensOf(options, endpoint) : undefined,
+    access: options.access === undefined ? undefined : accessOf(options, options.access, endpoint, tokens),
+    tokens,
+  };
+}
+
+function accessOf(
+  { stateDir, store, clock, logger }: ApiServerOptions,
+  { serverNames = [], anonymous = false, oidc = [] }: AccessOptions,
+  { name, partition }: EndpointOptions,
+  tokens: ServiceAccountTokens | undefined,
+): Access {
+  const folder = stateDir === undefined ? undefined : join(stateDir, name);
+  const providers = oidc.map((one) => new OidcIssuer(one, documentFetcher(one.ca), clock));
+  const authorizer = new Authorizer(store, partition);
+  return {
+    authority: Authority.open(folder, name, clock),
+    authenticator: new Authenticator({ tokens, oidc: providers, anonymous, clock, logger }),
+    authorizer,
+    watches: new Watches(authorizer),
+    serverNames,
   };
 }
 
@@ -96,7 +128,8 @@ function tokensOf({ stateDir, store, clock }: ApiServerOptions, endpoint: Endpoi
  * Serves a store as Kubernetes-style APIs over HTTP, one for each endpoint, and runs what such an API does by itself:
  * namespaces come and go with what is in them, objects go with their owners, and events when they are old.
  *
- * Requests are not authenticated, so endpoints listen only where no other machine and no other user can reach them.
+ * Without `access` requests are not authenticated, and endpoints listen only where no other machine and no other user can
+ * reach them.
  *
  * ```ts
  * await using store = await openSqliteStore({ path, clock: systemClock, logger });
@@ -126,6 +159,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
   const shared: Shared = { validator: new Validator(), addresses: new Map() };
   await using started = new AsyncDisposableStack();
   const addresses = new Map<string, readonly ListenAddress[]>();
+  const authorities = new Map<string, Authority>();
   const contexts = new Map<Partition, Context>();
   for (const endpoint of options.endpoints) {
     const context = contextOf(options, endpoint, shared);
@@ -135,6 +169,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       (endpoint.namespaces ?? ["default", "kube-system"]).map((name) => ({ name })),
     );
     await ensure(context, "ServiceAccount", endpoint.accounts ?? []);
+    if (context.access !== undefined) await ensureDefaultRoles(context);
     const routes = {
       discovery: new DiscoveryDocuments(context.kinds, [...reviewGroups, ...aggregated]),
       openapi: new OpenApiDocuments(context.kinds),
@@ -143,12 +178,13 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     };
     const running = started.use(await Endpoint.start(context, routes, endpoint.listen));
     addresses.set(endpoint.name, running.addresses);
+    if (context.access !== undefined) authorities.set(endpoint.name, context.access.authority);
     // Endpoints of one partition share its controllers.
     if (!contexts.has(context.partition)) contexts.set(context.partition, context);
   }
   for (const context of contexts.values()) started.use(runControllers(context));
   const owned = started.move();
-  return { endpoints: addresses, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { endpoints: addresses, authorities, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
 /** Makes objects that are not there. */
@@ -187,9 +223,13 @@ function runControllers(context: Context): AsyncDisposable {
     context.logger.error("a controller ended", { endpoint: context.endpoint, error: messageOf(error) });
   };
   const keys = context.clock.every(keysEveryMs, () => maintainKeys(context));
-  const running = [new NamespaceController(context), new Collector(context), new EventExpiry(context)].map(
-    (controller) => controller.run(stop.signal).catch(report),
-  );
+  const controllers = [
+    new NamespaceController(context),
+    new Collector(context),
+    new EventExpiry(context),
+    new AggregatedRoles(context),
+  ];
+  const running = controllers.map((controller) => controller.run(stop.signal).catch(report));
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();

@@ -26,8 +26,14 @@ export const localAdministrator: User = {
   groups: [group.masters, group.authenticated],
 };
 
-/** The server itself, for what it does of its own accord. */
-export const serverItself: User = { name: "system:apiserver", groups: [group.masters, group.authenticated] };
+/** Who writes, and how. */
+export interface Author {
+  readonly user: User;
+  /** What the client calls itself, `kubectl/v1.37.1`; empty for what does not say. */
+  readonly agent: string;
+  /** Kubernetes' verb, with the subresource: `patch`, `update status`. */
+  readonly verb: string;
+}
 
 /** What Kubernetes calls the user that a service account is. */
 export function serviceAccountUser(namespace: string, name: string): string {

@@ -5,6 +5,7 @@ import { explainCommand } from "./analysis/explain.ts";
 import { applyCommand, deleteCommand } from "./apply.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
 import { openApi } from "./context.ts";
+import { credentialsCommand } from "./credentials.ts";
 import { demoCommand } from "./demo/command.ts";
 import { getCommand } from "./get.ts";
 import { proxyConfigCommand } from "./proxy/config.ts";
@@ -56,6 +57,7 @@ export function operatorCommands(program: Command): void {
   getCommand(program);
   applyCommand(program);
   deleteCommand(program);
+  credentialsCommand(program);
   versionCommand(program);
   completionCommands(program);
 }

@@ -1,25 +1,26 @@
 import { getServers } from "node:dns";
 import { isIPv4 } from "node:net";
 import { dirname, resolve } from "node:path";
-import { InvalidArgumentError, type Command } from "commander";
+import type { Command } from "commander";
 import { systemClock } from "#base/clock.ts";
 import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
-import type { EmbeddedCluster } from "#server/server.ts";
 import { wholeNumber } from "./output.ts";
 import { weftVersion } from "./version.ts";
 
-interface LogFlags {
+/** Flags of every long-running process. */
+export interface LogFlags {
   readonly logLevel: LogLevel;
 }
 
 /** A signal that aborts when the system asks the process to end. */
-function terminated(): AbortSignal {
+export function terminated(): AbortSignal {
   const end = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => end.abort());
   return end.signal;
 }
 
-function stderrLogger(flags: LogFlags): Logger {
+/** Logs to standard error. */
+export function stderrLogger(flags: LogFlags): Logger {
   return jsonLogger({
     level: flags.logLevel,
     write: (line) => process.stderr.write(`${line}\n`),
@@ -27,7 +28,8 @@ function stderrLogger(flags: LogFlags): Logger {
   });
 }
 
-function withLogFlag(command: Command): Command {
+/** Adds the flag of logs to a command. */
+export function withLogFlag(command: Command): Command {
   return command.addOption(
     command.createOption("--log-level <level>", "least important messages to log").choices(logLevels).default("info"),
   );
@@ -67,56 +69,6 @@ export function discoveryCommand(program: Command): void {
       ];
       const options = { meshApi, mesh, xds, statusSocket, startLimitMs: 30_000 };
       await runDiscovery(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
-    });
-}
-
-interface ServerFlags extends LogFlags {
-  readonly store: string;
-  readonly stateDir?: string;
-  readonly runDir: string;
-  readonly meshPort: number;
-  readonly embedded: readonly EmbeddedCluster[];
-}
-
-const embeddedForm = /^([a-z0-9-]+),pods=([0-9./]+),services=([0-9./]+),port=([0-9]+)$/;
-
-/** Reads `--embedded`, which may be given several times. */
-function embeddedCluster(text: string, before: readonly EmbeddedCluster[]): readonly EmbeddedCluster[] {
-  const [, name, podRange, serviceRange, port] = embeddedForm.exec(text) ?? [];
-  if (name === undefined || podRange === undefined || serviceRange === undefined) {
-    throw new InvalidArgumentError("write it as east,pods=10.10.0.0/16,services=10.110.0.0/16,port=16441.");
-  }
-  return [...before, { name, podRange, serviceRange, port: Number(port) }];
-}
-
-/** `weft server`. */
-export function serverCommand(program: Command): void {
-  const port = wholeNumber(0, 65_535);
-  withLogFlag(program.command("server"))
-    .summary("run the API servers and the embedded clusters' controllers")
-    .description("Runs the store, the mesh's API, and the API and controllers of each embedded cluster.")
-    .requiredOption("--store <file>", "file of the store's database; made if it is not there")
-    .requiredOption("--run-dir <folder>", "folder of its Unix sockets, api-mesh.sock and api-CLUSTER.sock")
-    .option("--state-dir <folder>", "folder of its keys; made if it is not there, api beside the store unless given")
-    .requiredOption("--mesh-port <port>", "loopback port of the mesh's API", port)
-    .option(
-      "--embedded <cluster>",
-      "an embedded cluster: NAME,pods=CIDR,services=CIDR,port=PORT; may be repeated",
-      embeddedCluster,
-      [],
-    )
-    .addHelpText(
-      "after",
-      "\nExample:\n  weft server --store store.db --run-dir /run/weft/own --mesh-port 16440 --embedded east,pods=10.10.0.0/16,services=10.110.0.0/16,port=16441",
-    )
-    .action(async (flags: ServerFlags) => {
-      const { runServer } = await import("#server/server.ts");
-      const { logLevel: _, ...options } = flags;
-      await runServer(
-        { ...options, version: weftVersion() },
-        { clock: systemClock, logger: stderrLogger(flags) },
-        terminated(),
-      );
     });
 }
 

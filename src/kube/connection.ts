@@ -7,7 +7,7 @@ import { WeftError, messageOf } from "#base/errors.ts";
 
 /** Where an API server is and how a client shows who it is. Certificates and keys are PEM text. */
 export interface ServerAddress {
-  /** `http://host:port`, `https://host:port` (either may have a path) or `unix:///path/of/a.sock`. */
+  /** `http://host:port`, `https://host:port` (either may have a path) or `unix:///path/of/a.sock`, with TLS where `ca` is given. */
   readonly url: string;
   /** Authorities that the server's certificate must come from; the system's unless told. */
   readonly ca?: string;
@@ -82,7 +82,11 @@ function targetOf(address: ServerAddress): { readonly options: RequestOptions; r
     throw new WeftError("InvalidArgument", `"${address.url}" is not a URL of an API server`);
   }
   if (url.protocol === "unix:")
-    return { options: { socketPath: decodeURIComponent(url.pathname), host: "localhost" }, prefix: "", tls: false };
+    return {
+      options: { socketPath: decodeURIComponent(url.pathname), host: "localhost" },
+      prefix: "",
+      tls: address.ca !== undefined,
+    };
   if (url.protocol !== "http:" && url.protocol !== "https:")
     throw new WeftError("InvalidArgument", `"${address.url}": an API server's URL is http, https or unix`);
   const tls = url.protocol === "https:";

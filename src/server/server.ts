@@ -1,5 +1,6 @@
 import { dirname, join } from "node:path";
 import { kinds } from "#api/kinds.ts";
+import type { AccessOptions } from "#apiserver/access.ts";
 import { type EndpointOptions, createApiServer } from "#apiserver/server.ts";
 import type { Aggregation } from "#apiserver/handlers/aggregated.ts";
 import type { VersionInfo } from "#apiserver/handlers/health.ts";
@@ -31,6 +32,10 @@ export interface ServerOptions {
   /** Loopback port of the mesh's API. */
   readonly meshPort: number;
   readonly embedded: readonly EmbeddedCluster[];
+  /** Address that the APIs listen on; loopback unless told, and unless `access` is. */
+  readonly address?: string;
+  /** How clients are authenticated; whoever reaches the server may do everything unless told. */
+  readonly access?: AccessOptions;
   /** Weft's own version. */
   readonly version: string;
 }
@@ -69,7 +74,7 @@ function proxyAggregation(runDir: string): Aggregation {
 function endpointsOf(options: ServerOptions): readonly EndpointOptions[] {
   const listen = (name: string, port: number): EndpointOptions["listen"] => [
     { socketPath: socketOf(options.runDir, name) },
-    { host: "127.0.0.1", port },
+    { host: options.address ?? "127.0.0.1", port },
   ];
   const mesh: EndpointOptions = {
     name: "mesh",
@@ -118,6 +123,7 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
     kinds,
     endpoints: endpointsOf(options),
     stateDir: options.stateDir ?? join(dirname(options.store), "api"),
+    ...(options.access === undefined ? {} : { access: options.access }),
     aggregated: [proxyAggregation(options.runDir)],
     version: versionInfo(options.version),
     clock,

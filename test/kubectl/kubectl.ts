@@ -28,25 +28,30 @@ export function kubectlPath(version: string): string {
   return execFileSync(process.execPath, ["setup/program.ts", "kubectl", version], { encoding: "utf8" }).trim();
 }
 
+/** A kubeconfig without credentials. */
+function plainConfig(name: string, url: string): string {
+  return JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name, cluster: { server: url } }],
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    users: [{ name, user: {} }],
+    "current-context": name,
+  });
+}
+
 /** A kubectl of one version with a home of its own and a kubeconfig for each endpoint. */
 export class Kubectl implements Disposable {
   readonly #program: string;
   readonly #home: string;
 
-  /** @param endpoints base URLs by name. */
+  /** @param endpoints base URLs, or whole kubeconfigs, by name. */
   constructor(program: string, endpoints: ReadonlyMap<string, string>) {
     this.#program = program;
     this.#home = mkdtempSync(join(tmpdir(), "weft-kubectl-"));
-    for (const [name, url] of endpoints) {
-      const config = {
-        apiVersion: "v1",
-        kind: "Config",
-        clusters: [{ name, cluster: { server: url } }],
-        contexts: [{ name, context: { cluster: name, user: name } }],
-        users: [{ name, user: {} }],
-        "current-context": name,
-      };
-      writeFileSync(this.file(`${name}.kubeconfig`), JSON.stringify(config));
+    for (const [name, endpoint] of endpoints) {
+      const config = /^https?:/.test(endpoint) ? plainConfig(name, endpoint) : endpoint;
+      writeFileSync(this.file(`${name}.kubeconfig`), config);
     }
   }
 

@@ -214,7 +214,7 @@ export const role: Kind = kubernetesKind({
   description: roleText,
   schema: roleSchema,
   columns: [createdColumn],
-  validate: (object) => [...validateRules(object as Role, true)],
+  validate: (object) => [...validateRules(object, true)],
 });
 
 export const clusterRole: Kind = kubernetesKind({
@@ -225,7 +225,7 @@ export const clusterRole: Kind = kubernetesKind({
   description: clusterRoleText,
   schema: clusterRoleSchema,
   columns: [createdColumn],
-  validate: (object) => [...validateRules(object as ClusterRole, false)],
+  validate: (object) => [...validateRules(object, false)],
 });
 
 export const roleBinding: Kind = kubernetesKind({

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Context } from "../context.ts";
-import type { User } from "../user.ts";
+import type { Author } from "../user.ts";
 
 /** One request, with what its handler needs. */
 export interface Call {
   readonly context: Context;
   /** Who asks. */
-  readonly user: User;
+  readonly by: Author;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** Upper case. */

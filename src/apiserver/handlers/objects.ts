@@ -70,7 +70,7 @@ export async function handleWatch(call: Call, target: Target, name: string | und
 
 /** POST to a collection. */
 export async function handleCreate(call: Call, target: Target): Promise<Reply> {
-  const options = parseWriteOptions(call.query, call.warn);
+  const options = parseWriteOptions(call);
   const { type, body } = await readTyped(call);
   const object = parseObject(body, type);
   reportDuplicates(target, type, body, options);
@@ -84,7 +84,7 @@ export async function handleChange(
   name: string,
   part: Update["part"] = "specification",
 ): Promise<Reply> {
-  const options = parseWriteOptions(call.query, call.warn);
+  const options = parseWriteOptions(call);
   const change = await readChange(call, target, options);
   return objectReply(call, target, await update(call.context, { target, name, part, change }, options));
 }
@@ -115,7 +115,7 @@ function reportDuplicates(target: Target, type: string, body: Buffer, options: W
 async function readDeleteOptions(call: Call): Promise<ReturnType<typeof parseDeleteOptions>> {
   const { type, body } = await readTyped(call);
   const options = body.length === 0 ? {} : parseObject(body, type);
-  return parseDeleteOptions(call.query, options);
+  return parseDeleteOptions(call, options);
 }
 
 function deletionReply(call: Call, target: Target, { object, gone }: Deletion): Reply {

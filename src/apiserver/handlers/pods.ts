@@ -41,7 +41,7 @@ export async function handleBinding(call: Call, target: Target, name: string): P
         return { ...pod, spec: { ...(isObject(spec) ? spec : {}), nodeName: node } };
       },
     },
-    parseWriteOptions(call.query, call.warn),
+    parseWriteOptions(call),
   );
   return json(created, 201);
 }
@@ -50,6 +50,6 @@ export async function handleBinding(call: Call, target: Target, name: string): P
 export async function handleEviction(call: Call, target: Target, name: string): Promise<Reply> {
   const eviction = await readPost(call, target);
   const options = isObject(eviction["deleteOptions"]) ? eviction["deleteOptions"] : {};
-  await remove(call.context, target, name, parseDeleteOptions(call.query, options));
+  await remove(call.context, target, name, parseDeleteOptions(call, options));
   return json(created, 201);
 }

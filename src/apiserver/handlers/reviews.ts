@@ -2,29 +2,42 @@ import { codeOf, messageOf } from "#base/errors.ts";
 import { isObject, parseObject, readBody, type JsonObject } from "../body.ts";
 import type { AggregatedGroup } from "../discovery/resources.ts";
 import { contentType } from "../media.ts";
+import { parseResourcePath } from "../path.ts";
 import { json, type Reply } from "../reply.ts";
 import { ApiError, methodNotAllowed } from "../status.ts";
+import type { VerifiedToken } from "../tokens/service-account-tokens.ts";
 import { userInfo } from "../user.ts";
+import { reviewAccess, reviewOwnAccess, reviewOwnRules } from "./access-reviews.ts";
 import type { Call } from "./call.ts";
 
-/** Whoever reaches an endpoint may do everything: requests are not authenticated, so the endpoints are guarded instead. */
-const reason = "this API does not authenticate: whoever reaches it may do everything";
-
 /** Answers a question: its `status`. */
-type Review = (call: Call, spec: JsonObject) => Promise<object> | object;
+type Answer = (call: Call, spec: JsonObject, namespace: string | undefined) => Promise<object> | object;
 
-/** Whose token it is: Kubernetes' `authentication.k8s.io/v1.TokenReview`. */
-async function reviewToken({ context }: Call, spec: JsonObject): Promise<object> {
+/** A kind of question about users. */
+interface Review {
+  readonly group: string;
+  readonly kind: string;
+  readonly namespaced?: boolean;
+  readonly answer: Answer;
+}
+
+async function verify({ context }: Call, token: string, audiences: readonly string[]): Promise<VerifiedToken> {
+  const { access, tokens } = context;
+  const asked = audiences.length === 0 ? undefined : audiences;
+  if (access !== undefined) return access.authenticator.authenticateToken(token, asked);
+  if (tokens !== undefined) return tokens.verify(token, asked ?? tokens.apiAudiences);
+  throw new ApiError("Unauthorized", "no tokens are known here");
+}
+
+/** Whose token it is: `TokenReview`. */
+async function reviewToken(call: Call, spec: JsonObject): Promise<object> {
   const { token, audiences = [] } = spec;
   if (typeof token !== "string" || token === "") throw new ApiError("BadRequest", "spec.token: Required value");
   if (!Array.isArray(audiences) || !audiences.every((one) => typeof one === "string")) {
     throw new ApiError("BadRequest", "spec.audiences: must be a list of texts");
   }
-  const { tokens } = context;
-  if (tokens === undefined) return { authenticated: false, user: {} };
-  const wanted = audiences.length === 0 ? tokens.apiAudiences : audiences;
   try {
-    const verified = await tokens.verify(token, wanted);
+    const verified = await verify(call, token, audiences);
     return {
       authenticated: true,
       user: userInfo(verified.user),
@@ -36,52 +49,48 @@ async function reviewToken({ context }: Call, spec: JsonObject): Promise<object>
   }
 }
 
-/** What answers each question, by kind. Kubernetes' `authorization.k8s.io/v1` and `authentication.k8s.io/v1`. */
-const reviews: ReadonlyMap<string, Review> = new Map<string, Review>([
-  ["SelfSubjectAccessReview", () => ({ allowed: true, reason })],
-  [
-    "SelfSubjectRulesReview",
-    () => ({
-      resourceRules: [{ verbs: ["*"], apiGroups: ["*"], resources: ["*"] }],
-      nonResourceRules: [{ verbs: ["*"], nonResourceURLs: ["*"] }],
-      incomplete: false,
-    }),
-  ],
-  ["SelfSubjectReview", ({ user }) => ({ userInfo: userInfo(user) })],
-  ["TokenReview", reviewToken],
-]);
+const authentication = "authentication.k8s.io";
+const authorization = "authorization.k8s.io";
 
-function reviewGroup(group: string, kinds: readonly string[]): AggregatedGroup {
-  const resources = kinds.map((kind) => ({
-    name: `${kind.toLowerCase()}s`,
-    singularName: kind.toLowerCase(),
-    namespaced: false,
-    kind,
-    verbs: ["create"],
-  }));
+const reviews: readonly Review[] = [
+  { group: authentication, kind: "SelfSubjectReview", answer: ({ by }) => ({ userInfo: userInfo(by.user) }) },
+  { group: authentication, kind: "TokenReview", answer: reviewToken },
+  { group: authorization, kind: "LocalSubjectAccessReview", namespaced: true, answer: reviewAccess },
+  { group: authorization, kind: "SelfSubjectAccessReview", answer: reviewOwnAccess },
+  { group: authorization, kind: "SelfSubjectRulesReview", answer: reviewOwnRules },
+  { group: authorization, kind: "SubjectAccessReview", answer: reviewAccess },
+];
+
+function pluralOf({ kind }: Review): string {
+  return `${kind.toLowerCase()}s`;
+}
+
+function reviewGroup(group: string): AggregatedGroup {
+  const resources = reviews
+    .filter((review) => review.group === group)
+    .map((review) => ({
+      name: pluralOf(review),
+      singularName: review.kind.toLowerCase(),
+      namespaced: review.namespaced ?? false,
+      kind: review.kind,
+      verbs: ["create"],
+    }));
   return { group, versions: ["v1"], resources };
 }
 
 /** Groups of questions about users, such as `kubectl auth can-i` asks; nothing of them is stored. */
-export const reviewGroups: readonly AggregatedGroup[] = [
-  reviewGroup("authentication.k8s.io", ["SelfSubjectReview", "TokenReview"]),
-  reviewGroup("authorization.k8s.io", ["SelfSubjectAccessReview", "SelfSubjectRulesReview"]),
-];
-
-const paths: ReadonlyMap<string, { readonly apiVersion: string; readonly kind: string }> = new Map(
-  reviewGroups.flatMap(({ group, resources }) =>
-    resources.map(({ name, kind }) => [`/apis/${group}/v1/${name}`, { apiVersion: `${group}/v1`, kind }] as const),
-  ),
-);
+export const reviewGroups: readonly AggregatedGroup[] = [reviewGroup(authentication), reviewGroup(authorization)];
 
 /** Answers a review; undefined for any other path. @throws ApiError. */
 export async function handleReview(call: Call): Promise<Reply | undefined> {
-  const type = paths.get(call.pathname);
-  if (type === undefined) return undefined;
+  const path = parseResourcePath(call.pathname);
+  const review = reviews.find((one) => one.group === path?.group && pluralOf(one) === path.resource);
+  if (path?.version !== "v1" || path.name !== undefined || review === undefined) return undefined;
+  if ((review.namespaced ?? false) !== (path.namespace !== undefined)) return undefined;
   if (call.method !== "POST") throw methodNotAllowed();
-  const review = parseObject(await readBody(call.request), contentType(call.request.headers["content-type"]));
-  const { spec = {} } = review;
+  const body = parseObject(await readBody(call.request), contentType(call.request.headers["content-type"]));
+  const { spec = {} } = body;
   if (!isObject(spec)) throw new ApiError("BadRequest", "spec is not an object");
-  const status = await reviews.get(type.kind)?.(call, spec);
-  return json({ ...review, ...type, status }, 201);
+  const status = await review.answer(call, spec, path.namespace);
+  return json({ ...body, apiVersion: `${review.group}/v1`, kind: review.kind, status }, 201);
 }

@@ -66,7 +66,7 @@ export async function handleScale(call: Call, target: Target, name: string): Pro
       return json(scaleOf(fields, (await getStored(call.context, target, name)).object), 200, encoding);
     case "PUT":
     case "PATCH": {
-      const options = parseWriteOptions(call.query, call.warn);
+      const options = parseWriteOptions(call);
       const change = rescale(name, fields, await readChange(call, target, options));
       const object = await update(call.context, { target, name, part: "specification", change }, options);
       return json(scaleOf(fields, object), 200, encoding);

@@ -89,7 +89,7 @@ export async function handleTokenRequest(call: Call, target: Target, name: strin
   const account = (await getStored(call.context, target, name)).object;
   if (account.metadata.deletionTimestamp !== undefined) throw conflict(target.kind, name, "it is being deleted");
   const bound = await boundOf(spec, account, tokens);
-  limitTokenRequest(call.user, account, bound);
+  limitTokenRequest(call.by.user, account, bound);
   const order = {
     account,
     audiences: audiencesOf(spec, tokens),

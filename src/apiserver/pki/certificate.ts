@@ -61,15 +61,15 @@ export interface CertificateOrder {
 
 const attribute = { commonName: "2.5.4.3", organization: "2.5.4.10" } as const;
 
-function nameOf({ commonName, organizations = [] }: Subject): Name {
-  const part = (type: string, text: string): RelativeDistinguishedName =>
-    new RelativeDistinguishedName([
-      new AttributeTypeAndValue({ type, value: new AttributeValue({ utf8String: text }) }),
-    ]);
-  return new Name([
-    ...organizations.map((text) => part(attribute.organization, text)),
-    part(attribute.commonName, commonName),
+function namePart(type: string, text: string): RelativeDistinguishedName {
+  return new RelativeDistinguishedName([
+    new AttributeTypeAndValue({ type, value: new AttributeValue({ utf8String: text }) }),
   ]);
+}
+
+function nameOf({ commonName, organizations = [] }: Subject): Name {
+  const groups = organizations.map((text) => namePart(attribute.organization, text));
+  return new Name([...groups, namePart(attribute.commonName, commonName)]);
 }
 
 function publicKeyInfo(key: KeyObject): SubjectPublicKeyInfo {
@@ -93,22 +93,25 @@ function generalName(name: string): GeneralName {
   return new GeneralName(isIP(name) === 0 ? { dNSName: name } : { iPAddress: name });
 }
 
+function keyUsage(flags: number): Extension {
+  return extension(id_ce_keyUsage, new KeyUsage(flags), true);
+}
+
 function usageExtensions(usage: Usage): readonly Extension[] {
-  const flags = (bits: number): Extension => extension(id_ce_keyUsage, new KeyUsage(bits), true);
   switch (usage.kind) {
     case "authority":
       return [
-        flags(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign),
+        keyUsage(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign),
         extension(id_ce_basicConstraints, new BasicConstraints({ cA: true, pathLenConstraint: 0 }), true),
       ];
     case "client":
       return [
-        flags(KeyUsageFlags.digitalSignature),
+        keyUsage(KeyUsageFlags.digitalSignature),
         extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_clientAuth])),
       ];
     case "server":
       return [
-        flags(KeyUsageFlags.digitalSignature),
+        keyUsage(KeyUsageFlags.digitalSignature),
         extension(id_ce_extKeyUsage, new ExtendedKeyUsage([id_kp_serverAuth])),
         extension(id_ce_subjectAltName, new SubjectAlternativeName(usage.names.map(generalName))),
       ];

@@ -4,6 +4,7 @@ import { timestamp } from "#base/timestamp.ts";
 import type { ObjectMeta, ResourceObject } from "#api/meta.ts";
 import { admitCreation } from "../admission/admission.ts";
 import { requireNamespace } from "../admission/namespace.ts";
+import { checkRights } from "../admission/rights.ts";
 import type { JsonObject } from "../body.ts";
 import { keyOf, type Context } from "../context.ts";
 import { ApiError, alreadyExists } from "../status.ts";
@@ -55,6 +56,7 @@ async function insert(
   const admitted = await admitCreation(context, kind, { ...shaped, metadata });
   try {
     const object = ordered(admitted.object);
+    await checkRights(context, { kind, after: object, before: undefined, by: options.by });
     if (!options.dryRun) return (await context.store.put(key, object, { kind: "absent" })).object;
     return (await context.store.get(key)) === undefined ? object : undefined;
   } catch (error) {

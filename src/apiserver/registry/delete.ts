@@ -7,6 +7,7 @@ import { valueAt } from "#api/columns.ts";
 import { checkDeletion } from "../admission/namespace.ts";
 import { keyOf, type Context } from "../context.ts";
 import { ApiError, conflict, notFound } from "../status.ts";
+import type { Author } from "../user.ts";
 import type { Target } from "./target.ts";
 import { mayGo } from "./update.ts";
 
@@ -22,6 +23,8 @@ export interface DeleteOptions {
   /** The object must have this version. */
   readonly resourceVersion?: string;
   readonly dryRun: boolean;
+  /** Who deletes; the server itself unless told. */
+  readonly by?: Author;
 }
 
 /** Finalizers by which the collector knows what to do with dependents. Kubernetes' names. */

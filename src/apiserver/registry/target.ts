@@ -2,6 +2,7 @@ import type { Kind } from "#api/kind.ts";
 import { apiVersionOf, type ResourceObject } from "#api/meta.ts";
 import { isObject, type JsonObject } from "../body.ts";
 import { ApiError } from "../status.ts";
+import type { Author } from "../user.ts";
 
 /** What a request is about: a kind in one of its versions, where. */
 export interface Target {
@@ -20,6 +21,8 @@ export interface WriteOptions {
   readonly fieldValidation: "Strict" | "Warn" | "Ignore";
   /** Takes what the user should know. */
   readonly warn: (message: string) => void;
+  /** Who writes; the server itself unless told. */
+  readonly by?: Author;
 }
 
 /** A submitted object whose `apiVersion`, `kind` and `metadata` are of the right type and fit the URL. */

@@ -5,6 +5,7 @@ import { resourceName, type Kind } from "#api/kind.ts";
 import { apiVersionOf, type ObjectMeta, type ResourceObject } from "#api/meta.ts";
 import type { Stored } from "#store/port.ts";
 import { carryOver, admitUpdate } from "../admission/admission.ts";
+import { checkRights } from "../admission/rights.ts";
 import { maxBodyBytes, type JsonObject } from "../body.ts";
 import { keyOf, type Context } from "../context.ts";
 import { asVersion } from "../output/json.ts";
@@ -125,6 +126,7 @@ async function write(
     const object = ordered(admitted.object);
     const text = canonical(object);
     if (Buffer.byteLength(text) > maxBodyBytes) throw tooLarge(update.target.kind, update.name);
+    await checkRights(context, { kind: update.target.kind, after: object, before: current.object, by: options.by });
     if (options.dryRun || text === canonical(current.object)) {
       return options.dryRun ? object : current.object;
     }

@@ -1,5 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -8,6 +9,7 @@ import { jsonLogger, type Logger } from "#base/logger.ts";
 import { kinds } from "#api/kinds.ts";
 import type { ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
+import type { Authority, Credential } from "../pki/authority.ts";
 import { createApiServer, type ApiServer, type ApiServerOptions } from "../server.ts";
 
 /** What `/version` says in tests. */
@@ -41,7 +43,15 @@ interface Ask {
   readonly method?: string;
   /** An object becomes JSON. */
   readonly body?: unknown;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  /** Whom the connection's certificate is of, where the server authenticates; an administrator unless told, `null` for none. */
+  readonly as?: TestUser | null;
+}
+
+/** A user with a certificate. */
+export interface TestUser {
+  readonly name: string;
+  readonly groups: readonly string[];
 }
 
 /** A stream of JSON lines: a watch, as it comes. */
@@ -62,7 +72,12 @@ export interface TestServer extends AsyncDisposable {
   /** The base URL of an endpoint. */
   url(endpoint: string): string;
   ask(endpoint: string, path: string, ask?: Ask): Promise<Answer>;
-  watch(endpoint: string, path: string, headers?: Readonly<Record<string, string>>): Promise<Lines>;
+  watch(
+    endpoint: string,
+    path: string,
+    headers?: Readonly<Record<string, string>>,
+    as?: TestUser | null,
+  ): Promise<Lines>;
   /** Stops and starts it again over the same database. */
   restart(): Promise<void>;
 }
@@ -105,21 +120,41 @@ async function run(
   }
 }
 
-function send(url: string, { method = "GET", body, headers = {} }: Ask): Promise<IncomingMessage> {
+const administrator: TestUser = { name: "admin", groups: ["system:masters"] };
+
+/** What a client speaks TLS with. */
+type ClientTls = Readonly<{ ca: string; cert?: string; key?: string }>;
+
+/** Clients' certificates by authority and user: making one costs more than a request. */
+const certificates = new WeakMap<Authority, Map<string, Credential>>();
+
+/** What a user speaks TLS with to an endpoint. */
+export function tlsOf(authority: Authority, user: TestUser | null): ClientTls {
+  if (user === null) return { ca: authority.certificate };
+  const known = certificates.get(authority) ?? new Map<string, Credential>();
+  certificates.set(authority, known);
+  const name = JSON.stringify(user);
+  const credential = known.get(name) ?? authority.issueClient(user, 24 * 3600_000);
+  known.set(name, credential);
+  return { ca: authority.certificate, cert: credential.certificate, key: credential.key };
+}
+
+function send(url: string, { method = "GET", body, headers = {} }: Ask, tls?: ClientTls): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const plain = typeof body === "string" || Buffer.isBuffer(body);
   const type = body === undefined || plain ? {} : { "Content-Type": "application/json" };
   const content = body === undefined || plain ? body : JSON.stringify(body);
   // Node gives a DELETE's body no length by itself.
   const length = content === undefined ? {} : { "Content-Length": Buffer.byteLength(content) };
-  const request = httpRequest(url, { method, headers: { ...type, ...length, ...headers }, agent: false }, resolve);
+  const options = { method, headers: { ...type, ...length, ...headers }, agent: false, ...tls };
+  const request = tls === undefined ? httpRequest(url, options, resolve) : httpsRequest(url, options, resolve);
   request.on("error", reject);
   request.end(content);
   return promise;
 }
 
-async function readAnswer(url: string, ask: Ask): Promise<Answer> {
-  const response = await send(url, ask);
+async function readAnswer(url: string, ask: Ask, tls?: ClientTls): Promise<Answer> {
+  const response = await send(url, ask, tls);
   const chunks: Buffer[] = [];
   for await (const chunk of response as AsyncIterable<Buffer>) chunks.push(chunk);
   const text = Buffer.concat(chunks).toString();
@@ -133,8 +168,8 @@ async function readAnswer(url: string, ask: Ask): Promise<Answer> {
   };
 }
 
-async function openLines(url: string, headers: Readonly<Record<string, string>>): Promise<Lines> {
-  const response = await send(url, { headers });
+async function openLines(url: string, ask: Ask, tls?: ClientTls): Promise<Lines> {
+  const response = await send(url, ask, tls);
   const lines = createInterface({ input: response })[Symbol.asyncIterator]();
   return {
     status: response.statusCode ?? 0,
@@ -168,7 +203,11 @@ export async function startTestServer(
   const url = (endpoint: string): string => {
     const [address] = running.server.endpoints.get(endpoint) ?? [];
     if (address === undefined || !("port" in address)) throw new Error(`no TCP endpoint ${endpoint}`);
-    return `http://127.0.0.1:${address.port}`;
+    return `${options.access === undefined ? "http" : "https"}://127.0.0.1:${address.port}`;
+  };
+  const tls = (endpoint: string, as: TestUser | null = administrator): ClientTls | undefined => {
+    const authority = running.server.authorities.get(endpoint);
+    return authority === undefined ? undefined : tlsOf(authority, as);
   };
   return {
     get store() {
@@ -179,8 +218,8 @@ export async function startTestServer(
     },
     directory,
     url,
-    ask: (endpoint, path, ask = {}) => readAnswer(url(endpoint) + path, ask),
-    watch: (endpoint, path, headers = {}) => openLines(url(endpoint) + path, headers),
+    ask: (endpoint, path, ask = {}) => readAnswer(url(endpoint) + path, ask, tls(endpoint, ask.as)),
+    watch: (endpoint, path, headers = {}, as) => openLines(url(endpoint) + path, { headers }, tls(endpoint, as)),
     async restart() {
       await stop();
       running = await run(directory, clock, logger, options);

@@ -1,0 +1,57 @@
+import type { Authenticator } from "./authentication/authenticator.ts";
+import type { OidcOptions } from "./authentication/oidc.ts";
+import type { Attributes } from "./authorization/attributes.ts";
+import type { Authorizer } from "./authorization/authorizer.ts";
+import type { Authority } from "./pki/authority.ts";
+import type { User } from "./user.ts";
+
+/** Who may do what at an endpoint that does not trust whoever reaches it. */
+export interface Access {
+  readonly authority: Authority;
+  readonly authenticator: Authenticator;
+  readonly authorizer: Authorizer;
+  readonly watches: Watches;
+  /** Names and addresses of the server's certificate, beside this machine's own. */
+  readonly serverNames: readonly string[];
+}
+
+/** What an endpoint is told to authenticate with. */
+export interface AccessOptions {
+  /** Names and addresses by which clients reach the server, beside those it listens on. */
+  readonly serverNames?: readonly string[];
+  /** Take in who shows no credential, as `system:anonymous`. */
+  readonly anonymous?: boolean;
+  /** Providers whose ID tokens are taken. */
+  readonly oidc?: readonly OidcOptions[];
+}
+
+interface Watch {
+  readonly user: User;
+  readonly attributes: Attributes;
+  readonly end: AbortController;
+}
+
+/** Requests without an end of their own, which are cut when the right to them is withdrawn. */
+export class Watches {
+  readonly #authorizer: Authorizer;
+  readonly #open = new Set<Watch>();
+
+  constructor(authorizer: Authorizer) {
+    this.#authorizer = authorizer;
+  }
+
+  /** Takes in a request; its signal aborts when its user may not go on. Disposed of when it ends. */
+  add(user: User, attributes: Attributes): Disposable & { readonly signal: AbortSignal } {
+    const watch = { user, attributes, end: new AbortController() };
+    this.#open.add(watch);
+    return { signal: watch.end.signal, [Symbol.dispose]: () => this.#open.delete(watch) };
+  }
+
+  /** Looks again at all of them: roles have changed. */
+  async check(): Promise<void> {
+    for (const watch of this.#open) {
+      const { allowed } = await this.#authorizer.authorize(watch.user, watch.attributes);
+      if (!allowed) watch.end.abort();
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import type { IncomingMessage } from "node:http";
+import { attributesOf, type Attributes } from "./authorization/attributes.ts";
+import { impersonated } from "./authorization/impersonation.ts";
+import { guardAgainstBrowsers } from "./browser-guard.ts";
+import type { Context } from "./context.ts";
+import { anonymous, localAdministrator, type Author, type User } from "./user.ts";
+
+/** A request that may be done. */
+export interface Admitted extends Disposable {
+  readonly by: Author;
+  /** Aborts when a request without an end may not go on. */
+  readonly ends: AbortSignal | undefined;
+}
+
+/** Subresources whose answers may have no end. */
+const endless: ReadonlySet<string> = new Set(["log", "proxy"]);
+
+/** The longest that a client's name of itself is kept. */
+const maxAgentLength = 128;
+
+function authorOf(request: IncomingMessage, user: User, attributes: Attributes): Author {
+  const { verb } = attributes;
+  const subresource = attributes.kind === "resource" ? attributes.subresource : "";
+  const agent = (request.headers["user-agent"] ?? "").split(" ")[0]?.slice(0, maxAgentLength) ?? "";
+  return { user, agent, verb: subresource === "" ? verb : `${verb} ${subresource}` };
+}
+
+function isEndless(attributes: Attributes): boolean {
+  return attributes.kind === "resource" && (attributes.verb === "watch" || endless.has(attributes.subresource));
+}
+
+/**
+ * Lets a request in, or not: who makes it is found out, whom it is done as, and whether that user may do it. Where nobody is
+ * asked, whoever reaches the endpoint may do everything, and listeners see to it that only this machine's owner does.
+ * @param local it came in over the endpoint's Unix socket, without TLS.
+ * @throws ApiError `Unauthorized`, `Forbidden`.
+ */
+export async function admit(context: Context, request: IncomingMessage, url: URL, local: boolean): Promise<Admitted> {
+  const { access } = context;
+  const attributes = attributesOf(request, url.pathname, url.searchParams);
+  if (access === undefined) {
+    if (!local) guardAgainstBrowsers(request);
+    const user = local ? localAdministrator : anonymous;
+    return { by: authorOf(request, user, attributes), ends: undefined, [Symbol.dispose]: () => undefined };
+  }
+  const { authenticator, authorizer, watches } = access;
+  const user = await impersonated(request, await authenticator.authenticate(request, local), authorizer);
+  await authorizer.require(user, attributes);
+  const by = authorOf(request, user, attributes);
+  if (!isEndless(attributes)) return { by, ends: undefined, [Symbol.dispose]: () => undefined };
+  const watch = watches.add(user, attributes);
+  return { by, ends: watch.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() };
+}

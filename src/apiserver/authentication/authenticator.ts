@@ -1,0 +1,76 @@
+import type { IncomingMessage } from "node:http";
+import type { Clock } from "#base/clock.ts";
+import { WeftError, codeOf, messageOf } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
+import { ApiError } from "../status.ts";
+import type { ServiceAccountTokens, VerifiedToken } from "../tokens/service-account-tokens.ts";
+import { anonymous, localAdministrator, type User } from "../user.ts";
+import { certificateUser } from "./client-certificate.ts";
+import type { OidcIssuer } from "./oidc.ts";
+
+/** What an authenticator knows credentials by. */
+export interface AuthenticatorOptions {
+  readonly tokens: ServiceAccountTokens | undefined;
+  readonly oidc: readonly OidcIssuer[];
+  /** Whether who shows no credential is taken in as `system:anonymous`. */
+  readonly anonymous: boolean;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Says who makes a request. */
+export class Authenticator {
+  readonly #options: AuthenticatorOptions;
+
+  constructor(options: AuthenticatorOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The user of a request. A credential that is shown is always checked: first the connection's certificate, then the bearer
+   * token. Who shows none is the local administrator on a Unix socket, which only its owner can open, and else nobody.
+   * @param local the request came in over the endpoint's Unix socket.
+   * @throws ApiError `Unauthorized`, which tells the client nothing more; the reason is logged.
+   */
+  async authenticate(request: IncomingMessage, local: boolean): Promise<User> {
+    try {
+      const user = await this.#user(request);
+      if (user !== undefined) return user;
+      if (local) return localAdministrator;
+      if (this.#options.anonymous) return anonymous;
+      throw new WeftError("Unauthenticated", "no credential was shown");
+    } catch (error) {
+      if (codeOf(error) !== "Unauthenticated") throw error;
+      const { remoteAddress } = request.socket;
+      this.#options.logger.debug("request refused", { remoteAddress, reason: messageOf(error) });
+      throw new ApiError("Unauthorized", "Unauthorized");
+    }
+  }
+
+  /**
+   * Whose token it is.
+   * @param audiences the token must have one of them; those of this API unless told.
+   * @throws WeftError `Unauthenticated`.
+   */
+  async authenticateToken(token: string, audiences?: readonly string[]): Promise<VerifiedToken> {
+    const { tokens, oidc } = this.#options;
+    if (tokens?.claims(token)) return tokens.verify(token, audiences ?? tokens.apiAudiences);
+    for (const issuer of oidc) {
+      if (issuer.claims(token)) return { user: await issuer.verify(token), audiences: [] };
+    }
+    throw new WeftError("Unauthenticated", "the token is of no issuer that is known here");
+  }
+
+  async #user(request: IncomingMessage): Promise<User | undefined> {
+    const { authorization } = request.headers;
+    const byCertificate = certificateUser(request, this.#options.clock.now());
+    if (byCertificate !== undefined) return byCertificate;
+    if (authorization === undefined) return undefined;
+    const [, token] = /^Bearer +(\S+)$/i.exec(authorization) ?? [];
+    if (token === undefined) throw new WeftError("Unauthenticated", "the authorization header holds no bearer token");
+    const { user } = await this.authenticateToken(token);
+    // A token is for this server: what it passes the request on to must not get it.
+    delete request.headers.authorization;
+    return user;
+  }
+}

@@ -1,0 +1,71 @@
+import { equal } from "#base/canonical.ts";
+import { messageOf } from "#base/errors.ts";
+import { WorkQueue } from "#base/workqueue.ts";
+import { rbacGroup, type ClusterRole, type PolicyRule } from "#api/kubernetes/rbac.ts";
+import { selects } from "#api/kubernetes/selector.ts";
+import { follow } from "../collector/follow.ts";
+import type { Context } from "../context.ts";
+import { update } from "../registry/update.ts";
+import { rbacResources } from "./rbac.ts";
+
+const writing = { dryRun: false, fieldValidation: "Ignore", warn: () => undefined } as const;
+
+/**
+ * What goes by itself when roles of a partition change: ClusterRoles that are put together from others get their rules, and
+ * watches whose right is withdrawn end.
+ */
+export class AggregatedRoles {
+  readonly #context: Context;
+  readonly #queue: WorkQueue;
+
+  constructor(context: Context) {
+    this.#context = context;
+    this.#queue = new WorkQueue({
+      clock: context.clock,
+      work: async () => this.#work(),
+      failed: (_, error) => {
+        context.logger.warn("roles could not be put together; trying again", { error: messageOf(error) });
+      },
+    });
+  }
+
+  /** Works until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { store, partition } = this.#context;
+    const following = rbacResources.map(async (resource) => {
+      for await (const _ of follow(store, { partition, resource }, signal)) this.#queue.add("roles");
+    });
+    await Promise.all([...following, this.#queue.run(signal)]);
+  }
+
+  async #work(): Promise<void> {
+    const { store, partition, access } = this.#context;
+    const { items } = await store.list({ partition, resource: `clusterroles.${rbacGroup}` });
+    const roles = items.map(({ object }) => object as ClusterRole);
+    for (const role of roles) await this.#aggregate(role, roles);
+    await access?.watches.check();
+  }
+
+  async #aggregate(role: ClusterRole, roles: readonly ClusterRole[]): Promise<void> {
+    const selectors = role.aggregationRule?.clusterRoleSelectors;
+    const kind = this.#context.kinds.named(rbacGroup, "ClusterRole");
+    if (selectors === undefined || kind === undefined) return;
+    const { name } = role.metadata;
+    const chosen = roles.filter(({ metadata }) => {
+      return metadata.name !== name && selectors.some((selector) => selects(selector, metadata.labels ?? {}));
+    });
+    const rules: PolicyRule[] = [];
+    for (const rule of chosen.flatMap((one) => one.rules ?? [])) {
+      if (!rules.some((known) => equal(known, rule))) rules.push(rule);
+    }
+    if (equal(rules, role.rules ?? [])) return;
+    const target = { kind, version: kind.versions[0].name, namespace: undefined };
+    const change = {
+      target,
+      name,
+      part: "specification",
+      change: (current: object) => ({ ...current, rules }),
+    } as const;
+    await update(this.#context, change, writing);
+  }
+}

@@ -1,0 +1,192 @@
+import { codeOf } from "#base/errors.ts";
+import { rbacGroup, type ClusterRole, type PolicyRule, type Subject } from "#api/kubernetes/rbac.ts";
+import type { Context } from "../context.ts";
+import { create } from "../registry/create.ts";
+import { update } from "../registry/update.ts";
+import { group } from "../user.ts";
+import { uncovered } from "./rules.ts";
+
+/** The user that the mesh's control plane is. */
+export const discoveryUser = "system:weft:discovery";
+
+const read = ["get", "list", "watch"];
+const write = ["create", "delete", "deletecollection", "patch", "update"];
+const istio = ["networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io"];
+const routing = [...istio, "gateway.networking.k8s.io"];
+
+function rule(verbs: readonly string[], apiGroups: readonly string[], resources: readonly string[]): PolicyRule {
+  return { verbs: [...verbs], apiGroups: [...apiGroups], resources: [...resources] };
+}
+
+function paths(nonResourceURLs: readonly string[]): PolicyRule {
+  return { verbs: ["get"], nonResourceURLs: [...nonResourceURLs] };
+}
+
+/** A role that Kubernetes or Weft comes with. */
+interface DefaultRole {
+  readonly rules: readonly PolicyRule[];
+  /** Role that its rules become part of. */
+  readonly partOf?: "admin" | "edit" | "view";
+  /** Made of the roles that are part of it. */
+  readonly aggregated?: boolean;
+  /** Who has it everywhere. */
+  readonly subjects?: readonly { readonly kind: "User" | "Group"; readonly name: string }[];
+}
+
+const authenticated = [{ kind: "Group", name: group.authenticated }] as const;
+
+const health = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
+
+const viewed: readonly PolicyRule[] = [
+  rule(read, [""], ["configmaps", "events", "namespaces", "pods", "pods/log", "pods/status"]),
+  rule(read, [""], ["serviceaccounts", "services", "services/status"]),
+  rule(read, ["apps"], ["deployments", "deployments/scale", "deployments/status", "replicasets"]),
+  rule(read, ["apps"], ["replicasets/scale", "replicasets/status"]),
+  rule(read, ["discovery.k8s.io"], ["endpointslices"]),
+  rule(read, [...routing, "mesh.weft.dev", "status.mesh.weft.dev"], ["*"]),
+];
+
+const edited: readonly PolicyRule[] = [
+  rule(read, [""], ["secrets", "pods/proxy"]),
+  rule(write, [""], ["configmaps", "events", "pods", "pods/proxy", "secrets", "serviceaccounts", "services"]),
+  rule(["create"], [""], ["pods/eviction", "serviceaccounts/token"]),
+  rule(["impersonate"], [""], ["serviceaccounts"]),
+  rule(write, ["apps"], ["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
+  rule(write, routing, ["*"]),
+  rule(write, ["mesh.weft.dev"], ["egressscopes"]),
+];
+
+const administered: readonly PolicyRule[] = [
+  rule([...read, ...write], [rbacGroup], ["rolebindings", "roles"]),
+  rule(["create"], ["authorization.k8s.io"], ["localsubjectaccessreviews"]),
+];
+
+/** What the mesh's control plane reads and writes, and nothing beside. */
+const discovery: readonly PolicyRule[] = [
+  rule(read, [""], ["configmaps", "namespaces", "nodes", "pods", "secrets", "services"]),
+  rule(read, ["discovery.k8s.io"], ["endpointslices"]),
+  rule(read, [...routing, "mesh.weft.dev"], ["*"]),
+  rule(["patch", "update"], [...routing, "mesh.weft.dev"], ["*/status"]),
+  rule(["create", "update", "delete"], ["mesh.weft.dev"], ["egressscopes"]),
+  rule(["create", "patch"], [""], ["events"]),
+  rule(["create", "update", "patch"], [""], ["configmaps"]),
+  rule(["create"], ["authentication.k8s.io"], ["tokenreviews"]),
+  paths(["/.well-known/openid-configuration", "/openid/v1/jwks"]),
+];
+
+/** What an agent reads and writes of its own node; it gets this from the node's identity, not by a binding. */
+const node: readonly PolicyRule[] = [
+  rule([...read, "create", "update", "patch"], [""], ["nodes"]),
+  rule(["get", "update", "patch"], [""], ["nodes/status", "pods/status"]),
+  rule([...read, "update", "patch", "delete"], [""], ["pods"]),
+  rule(["get"], [""], ["configmaps", "namespaces", "secrets"]),
+  rule(["create", "update", "patch"], [""], ["events"]),
+  rule(["create"], [""], ["serviceaccounts/token"]),
+  rule(["get", "create", "update", "patch", "delete"], ["coordination.k8s.io"], ["leases"]),
+];
+
+/** The roles by name. Those of Kubernetes have its names and, for the kinds served here, its rules. */
+const roles: Readonly<Record<string, DefaultRole>> = {
+  "cluster-admin": {
+    rules: [rule(["*"], ["*"], ["*"]), { verbs: ["*"], nonResourceURLs: ["*"] }],
+    subjects: [{ kind: "Group", name: group.masters }],
+  },
+  admin: { rules: [], aggregated: true },
+  edit: { rules: [], aggregated: true, partOf: "admin" },
+  view: { rules: [], aggregated: true, partOf: "edit" },
+  "system:aggregate-to-admin": { rules: administered, partOf: "admin" },
+  "system:aggregate-to-edit": { rules: edited, partOf: "edit" },
+  "system:aggregate-to-view": { rules: viewed, partOf: "view" },
+  "system:discovery": {
+    rules: [paths(["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", ...health])],
+    subjects: authenticated,
+  },
+  "system:public-info-viewer": {
+    rules: [paths(health)],
+    subjects: [...authenticated, { kind: "Group", name: group.unauthenticated }],
+  },
+  "system:basic-user": {
+    rules: [
+      rule(["create"], ["authorization.k8s.io"], ["selfsubjectaccessreviews", "selfsubjectrulesreviews"]),
+      rule(["create"], ["authentication.k8s.io"], ["selfsubjectreviews"]),
+    ],
+    subjects: authenticated,
+  },
+  "system:service-account-issuer-discovery": {
+    rules: [paths(["/.well-known/openid-configuration", "/openid/v1/jwks"])],
+    subjects: [{ kind: "Group", name: group.serviceAccounts }],
+  },
+  "system:auth-delegator": {
+    rules: [
+      rule(["create"], ["authentication.k8s.io"], ["tokenreviews"]),
+      rule(["create"], ["authorization.k8s.io"], ["subjectaccessreviews"]),
+    ],
+  },
+  "system:node": { rules: node },
+  "weft-discovery": { rules: discovery, subjects: [{ kind: "User", name: discoveryUser }] },
+};
+
+const bootstrapping = { "kubernetes.io/bootstrapping": "rbac-defaults" };
+
+/** Users who change a default role for good say so by this annotation, with `false`. */
+const autoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
+
+function partLabel(name: string): string {
+  return `rbac.authorization.k8s.io/aggregate-to-${name}`;
+}
+
+function roleObject(name: string, { rules, partOf, aggregated = false }: DefaultRole): object {
+  const labels = { ...bootstrapping, ...(partOf === undefined ? {} : { [partLabel(partOf)]: "true" }) };
+  const aggregationRule = { clusterRoleSelectors: [{ matchLabels: { [partLabel(name)]: "true" } }] };
+  return {
+    metadata: { name, labels, annotations: { [autoUpdate]: "true" } },
+    rules,
+    ...(aggregated ? { aggregationRule } : {}),
+  };
+}
+
+function bindingObject(name: string, { subjects = [] }: DefaultRole): object {
+  const complete = subjects.map((subject): Subject => ({ ...subject, apiGroup: rbacGroup }));
+  return {
+    metadata: { name, labels: bootstrapping, annotations: { [autoUpdate]: "true" } },
+    roleRef: { apiGroup: rbacGroup, kind: "ClusterRole", name },
+    subjects: complete,
+  };
+}
+
+const writing = { dryRun: false, fieldValidation: "Strict", warn: () => undefined } as const;
+
+/** Makes an object; tells whether it was not there. */
+async function made(context: Context, kindName: string, object: object): Promise<boolean> {
+  const kind = context.kinds.named(rbacGroup, kindName);
+  if (kind === undefined) return true;
+  const target = { kind, version: kind.versions[0].name, namespace: undefined };
+  try {
+    await create(context, target, { ...object }, writing);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "AlreadyExists") return false;
+    throw error;
+  }
+}
+
+/** Gives a role of an earlier version the rules that it lacks; what was added to it stays. */
+async function complete(context: Context, name: string, rules: readonly PolicyRule[]): Promise<void> {
+  const kind = context.kinds.named(rbacGroup, "ClusterRole");
+  if (kind === undefined || rules.length === 0) return;
+  const target = { kind, version: kind.versions[0].name, namespace: undefined };
+  const change = (current: object): Readonly<Record<string, unknown>> => {
+    const role = current as ClusterRole;
+    if (role.metadata.annotations?.[autoUpdate] === "false") return role;
+    return { ...role, rules: [...(role.rules ?? []), ...uncovered(role.rules ?? [], rules)] };
+  };
+  await update(context, { target, name, part: "specification", change }, writing);
+}
+
+/** Makes the default roles and their bindings where they are not there; a binding that was taken away stays away until the next start. */
+export async function ensureDefaultRoles(context: Context): Promise<void> {
+  for (const [name, role] of Object.entries(roles)) {
+    if (!(await made(context, "ClusterRole", roleObject(name, role)))) await complete(context, name, role.rules);
+    if (role.subjects !== undefined) await made(context, "ClusterRoleBinding", bindingObject(name, role));
+  }
+}

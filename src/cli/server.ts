@@ -1,0 +1,126 @@
+import { readFileSync } from "node:fs";
+import { InvalidArgumentError, type Command } from "commander";
+import type { AccessOptions } from "#apiserver/access.ts";
+import type { OidcOptions } from "#apiserver/authentication/oidc.ts";
+import { systemClock } from "#base/clock.ts";
+import { WeftError } from "#base/errors.ts";
+import type { EmbeddedCluster } from "#server/server.ts";
+import { collected, wholeNumber } from "./output.ts";
+import { stderrLogger, terminated, withLogFlag, type LogFlags } from "./processes.ts";
+import { weftVersion } from "./version.ts";
+
+interface ServerFlags extends LogFlags {
+  readonly store: string;
+  readonly stateDir?: string;
+  readonly runDir: string;
+  readonly meshPort: number;
+  readonly embedded: readonly EmbeddedCluster[];
+  readonly address?: string;
+  readonly secure?: boolean;
+  readonly anonymous?: boolean;
+  readonly serverName?: readonly string[];
+  readonly oidcIssuer?: string;
+  readonly oidcClientId?: string;
+  readonly oidcUsernameClaim?: string;
+  readonly oidcUsernamePrefix?: string;
+  readonly oidcGroupsClaim?: string;
+  readonly oidcGroupsPrefix?: string;
+  readonly oidcCa?: string;
+}
+
+/** The OpenID provider that flags name; its certificate's authorities are read from their file. */
+function oidcOf(flags: ServerFlags): readonly OidcOptions[] {
+  const { oidcIssuer: issuer, oidcClientId: clientId } = flags;
+  if (issuer === undefined && clientId === undefined) return [];
+  if (issuer === undefined || clientId === undefined) {
+    throw new WeftError("InvalidArgument", "give --oidc-issuer and --oidc-client-id together");
+  }
+  const optional = {
+    usernameClaim: flags.oidcUsernameClaim,
+    usernamePrefix: flags.oidcUsernamePrefix,
+    groupsClaim: flags.oidcGroupsClaim,
+    groupsPrefix: flags.oidcGroupsPrefix,
+    ca: flags.oidcCa === undefined ? undefined : readFileSync(flags.oidcCa, "utf8"),
+  };
+  const given = Object.entries(optional).filter(([, value]) => value !== undefined);
+  return [{ issuer, clientId, ...Object.fromEntries(given) }];
+}
+
+/** How requests are authenticated; undefined where whoever reaches the server may do everything. */
+function accessOf(flags: ServerFlags): AccessOptions | undefined {
+  const oidc = oidcOf(flags);
+  const { secure = false, anonymous = false, serverName: serverNames = [] } = flags;
+  if (secure) return { oidc, anonymous, serverNames };
+  if (oidc.length > 0 || anonymous || serverNames.length > 0 || flags.address !== undefined) {
+    const which = "--address, --anonymous, --server-name and --oidc-* need --secure";
+    throw new WeftError("InvalidArgument", which);
+  }
+  return undefined;
+}
+
+function withAccessFlags(command: Command): Command {
+  return command
+    .option("--secure", "speak TLS, and ask every client who it is and what it may do")
+    .option("--address <address>", "address that the APIs listen on; loopback unless given")
+    .option("--server-name <name>", "another name or address in the server's certificate; may be repeated", collected)
+    .option("--anonymous", "take in clients that show no credential, as system:anonymous")
+    .option("--oidc-issuer <url>", "OpenID provider whose ID tokens are taken, https://")
+    .option("--oidc-client-id <id>", "the audience that its tokens must have")
+    .option("--oidc-username-claim <claim>", "the claim that names the user; sub unless given")
+    .option(
+      "--oidc-username-prefix <text>",
+      "stands before its users' names; the issuer and # unless given, - for none",
+    )
+    .option("--oidc-groups-claim <claim>", "the claim that lists the user's groups")
+    .option("--oidc-groups-prefix <text>", "stands before its groups' names")
+    .option("--oidc-ca <file>", "authorities of the provider's certificate, PEM");
+}
+
+const embeddedForm = /^([a-z0-9-]+),pods=([0-9./]+),services=([0-9./]+),port=([0-9]+)$/;
+
+/** Reads `--embedded`, which may be given several times. */
+function embeddedCluster(text: string, before: readonly EmbeddedCluster[]): readonly EmbeddedCluster[] {
+  const [, name, podRange, serviceRange, port] = embeddedForm.exec(text) ?? [];
+  if (name === undefined || podRange === undefined || serviceRange === undefined) {
+    throw new InvalidArgumentError("write it as east,pods=10.10.0.0/16,services=10.110.0.0/16,port=16441.");
+  }
+  return [...before, { name, podRange, serviceRange, port: Number(port) }];
+}
+
+/** `weft server`. */
+export function serverCommand(program: Command): void {
+  const port = wholeNumber(0, 65_535);
+  withAccessFlags(withLogFlag(program.command("server")))
+    .summary("run the API servers and the embedded clusters' controllers")
+    .description("Runs the store, the mesh's API, and the API and controllers of each embedded cluster.")
+    .requiredOption("--store <file>", "file of the store's database; made if it is not there")
+    .requiredOption("--run-dir <folder>", "folder of its Unix sockets, api-mesh.sock and api-CLUSTER.sock")
+    .option("--state-dir <folder>", "folder of its keys; made if it is not there, api beside the store unless given")
+    .requiredOption("--mesh-port <port>", "loopback port of the mesh's API", port)
+    .option(
+      "--embedded <cluster>",
+      "an embedded cluster: NAME,pods=CIDR,services=CIDR,port=PORT; may be repeated",
+      embeddedCluster,
+      [],
+    )
+    .addHelpText(
+      "after",
+      "\nExample:\n  weft server --store store.db --run-dir /run/weft/own --mesh-port 16440 --embedded east,pods=10.10.0.0/16,services=10.110.0.0/16,port=16441",
+    )
+    .action(async (flags: ServerFlags) => {
+      const { runServer } = await import("#server/server.ts");
+      const { store, runDir, meshPort, embedded, stateDir, address } = flags;
+      const access = accessOf(flags);
+      const options = {
+        store,
+        runDir,
+        meshPort,
+        embedded,
+        ...(stateDir === undefined ? {} : { stateDir }),
+        ...(address === undefined ? {} : { address }),
+        ...(access === undefined ? {} : { access }),
+        version: weftVersion(),
+      };
+      await runServer(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
+    });
+}
