@@ -35,43 +35,6 @@ export function withLogFlag(command: Command): Command {
   );
 }
 
-interface DiscoveryFlags extends LogFlags {
-  readonly meshApi: string;
-  readonly mesh: string;
-  readonly xdsSocket?: string;
-  readonly xdsPort?: number;
-  readonly statusSocket: string;
-}
-
-/** `weft discovery`. */
-export function discoveryCommand(program: Command): void {
-  withLogFlag(program.command("discovery"))
-    .summary("run a mesh's control plane")
-    .description(
-      "Runs one revision of a mesh's control plane: follows the mesh's API and its clusters, and serves xDS.",
-    )
-    .requiredOption("--mesh-api <url>", "URL of the mesh's API, http:// or unix://")
-    .requiredOption("--status-socket <path>", "Unix socket of the API of proxies")
-    .option("--mesh <name>", "name of the Mesh object", "default")
-    .option("--xds-socket <path>", "Unix socket that xDS is served on")
-    .option("--xds-port <port>", "loopback port that xDS is served on", wholeNumber(0, 65_535))
-    .addHelpText(
-      "after",
-      "\nExample:\n  weft discovery --mesh-api unix:///run/weft/demo/api-mesh.sock --xds-port 15010 --status-socket /run/weft/demo/discovery.sock",
-    )
-    .action(async (flags: DiscoveryFlags) => {
-      const { runDiscovery } = await import("#discovery/discovery.ts");
-      const { xdsSocket, xdsPort, mesh, meshApi, statusSocket } = flags;
-      const xds = [
-        // Agents' relays run as root; proxies have sockets of their own.
-        ...(xdsSocket === undefined ? [] : [{ socketPath: xdsSocket }]),
-        ...(xdsPort === undefined ? [] : [{ host: "127.0.0.1", port: xdsPort }]),
-      ];
-      const options = { meshApi, mesh, xds, statusSocket, startLimitMs: 30_000 };
-      await runDiscovery(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
-    });
-}
-
 interface AgentFlags extends LogFlags {
   readonly instance: string;
   readonly cluster: string;

@@ -1,7 +1,8 @@
 import { Command, CommanderError } from "commander";
 import { codeOf, messageOf } from "#base/errors.ts";
 import { benchCommand } from "./bench/command.ts";
-import { agentCommand, discoveryCommand } from "./processes.ts";
+import { discoveryCommand } from "./discovery.ts";
+import { agentCommand } from "./processes.ts";
 import { serverCommand } from "./server.ts";
 import { weftVersion } from "./version.ts";
 

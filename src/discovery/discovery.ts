@@ -7,7 +7,9 @@ import { AddressAllocator } from "#controllers/addresses/allocator.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
+import type { TrustDomains } from "#identity/spiffe.ts";
 import { createModel } from "#model/model.ts";
+import { only } from "#model/services.ts";
 import { Members } from "#sources/members.ts";
 import type { Audience } from "#sources/feed.ts";
 import { Intake } from "#sources/intake.ts";
@@ -24,6 +26,7 @@ import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { OnDemand } from "./on-demand.ts";
 import { ProxyApi } from "./proxy-api.ts";
 import { proxyEvent } from "./proxy-finding.ts";
+import { type IdentityContext, type IdentityOptions, MeshIdentity } from "./identity/mesh-identity.ts";
 import { synced } from "./synced.ts";
 import { Verdicts } from "./verdicts.ts";
 
@@ -33,8 +36,10 @@ export interface DiscoveryOptions {
   readonly meshApi: string;
   /** Name of the `Mesh` object. */
   readonly mesh: string;
-  /** Where xDS is served: Unix sockets and loopback addresses. */
+  /** Where xDS is served, and over TLS the certificate service too; in plain text on Unix sockets and loopback only. */
   readonly xds: readonly ListenAddress[];
+  /** How the mesh's identities are kept; needed for addresses with TLS. Without it the mesh has no authority. */
+  readonly identity?: IdentityOptions;
   /** Unix socket of the API of proxies. */
   readonly statusSocket: string;
   /** Milliseconds to wait at the start for clusters that are away, before their proxies are served without them. */
@@ -100,15 +105,29 @@ export async function runDiscovery(
   using intake = new Intake({ engine, clock, logger, busy: () => serving?.busy === true });
   const sourceContext = { intake, clock, logger };
   const proxies = (): ProxyCounts => ({ ...xds.standings(), misbehaving: misbehaving(xds) });
+  const identityContext = (): IdentityContext => {
+    const { rootNamespace } = model.services.mesh.get(only);
+    const trustDomains = (): TrustDomains => {
+      const { trustDomain: own, trustDomainAliases: aliases } = model.services.mesh.get(only);
+      return { own, aliases };
+    };
+    return { client, rootNamespace, trustDomains, members: () => members.clients(), clock, logger };
+  };
   const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
   const took = (state: MeshConfigState): void => meshStatus.took(state);
   const mesh = followMesh(client, model, options.mesh, { ...sourceContext, audience, took }, signal);
   const clusterStatus = new ClusterStatusWriter({ client, member, clock, logger });
-  const members = new Members(client, model, sourceContext, (name) => clusterStatus.watch(name), signal);
+  await using identity = options.identity && new MeshIdentity(options.identity, identityContext());
+  const companion = identity && { companion: identity.companion };
+  const membersContext = { ...sourceContext, ...companion };
+  const members = new Members(client, model, membersContext, (name) => clusterStatus.watch(name), signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
   signal.throwIfAborted();
+  // Not before the mesh's settings are known: an authority that is made says its trust domain.
+  const identityDone = identity?.run(signal);
+  using secured = await identity?.serve(signal);
   const { demand } = onDemand;
-  await using xds = await createXdsServer({ source, engine, clock, logger, demand, listen: options.xds });
+  await using xds = await createXdsServer({ source, engine, clock, logger, demand, listen: options.xds, ...secured });
   serving = xds;
   await using _api = await ProxyApi.listen({
     socketPath: options.statusSocket,
@@ -134,5 +153,6 @@ export async function runDiscovery(
     statuses.run(() => holders(xds.standings()), signal),
     addresses.run(signal),
     onDemand.run(signal),
+    identityDone,
   ]);
 }

@@ -15,6 +15,8 @@ export interface Call {
   readonly stream: GrpcStream;
   /** Metadata, and HTTP/2's own fields. */
   readonly headers: IncomingHttpHeaders;
+  /** Whether it came over TLS. */
+  readonly secure: boolean;
   /** What the peer showed over TLS, checked by the roots of the time. */
   readonly certificate: X509Certificate | undefined;
   /** Where it comes from, for people. */
@@ -119,13 +121,18 @@ export class GrpcServer implements Disposable {
     server.on("session", (session: ServerHttp2Session) => {
       this.#keepalive.watch(session);
       const certificate = session.socket && verifiedCertificate(session.socket);
+      const secure = session.encrypted === true;
       const from = session.socket?.remoteAddress ?? "this machine";
-      session.on("stream", (stream, headers) => this.#accept(stream, headers, { certificate, from }));
+      session.on("stream", (stream, headers) => this.#accept(stream, headers, { secure, certificate, from }));
     });
     return server;
   }
 
-  #accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Pick<Call, "certificate" | "from">): void {
+  #accept(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
+    peer: Pick<Call, "secure" | "certificate" | "from">,
+  ): void {
     const transport = new GrpcStream(stream);
     if (!isGrpc(headers)) {
       refuse(stream);

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
-import { type AuthorityFiles, authorityKeys, makeAuthority, readAuthority } from "./authority.ts";
+import { type AuthorityFiles, makeAuthority, readAuthority } from "./authority.ts";
 import { issue, type IssueRequest } from "./issue.ts";
+import { authorityKeys } from "./settings.ts";
 import { Signer } from "./signer.ts";
 import { makeSigningRequest } from "./signing-request.ts";
 

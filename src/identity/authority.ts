@@ -3,6 +3,7 @@ import { WeftError } from "#base/errors.ts";
 import { backdateMs, rootCertificate } from "./certificate.ts";
 import { isValidAt, pathToRoot } from "./path.ts";
 import { pemBlocks } from "./pem.ts";
+import type { AuthorityKey } from "./settings.ts";
 import { keyProblem } from "./signature.ts";
 import type { KeyPair } from "./signing-request.ts";
 
@@ -29,10 +30,6 @@ export interface Authority {
   /** When the first of the certificates above a leaf ends, in milliseconds since the epoch: no leaf is valid longer. */
   readonly expires: number;
 }
-
-/** Keys that an authority makes for itself. */
-export const authorityKeys = ["P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096"] as const;
-export type AuthorityKey = (typeof authorityKeys)[number];
 
 /**
  * The certificates of a PEM text.

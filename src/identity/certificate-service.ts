@@ -13,21 +13,9 @@ import {
 import type { Caller } from "./caller.ts";
 import type { Callers } from "./callers.ts";
 import { checkBound, impersonated, type ImpersonationRules } from "./impersonation.ts";
+import type { Lifetimes } from "./settings.ts";
 import type { Signer } from "./signer.ts";
 import { type Identity, spiffeId } from "./spiffe.ts";
-
-/** How long certificates are valid, in milliseconds. */
-export interface Lifetimes {
-  /** Where nothing is asked for. */
-  readonly defaultMs: number;
-  /** Who asks for more is refused, as by Istio. */
-  readonly mostMs: number;
-}
-
-const dayMs = 86_400_000;
-
-/** Istio's. */
-export const defaultLifetimes: Lifetimes = { defaultMs: dayMs, mostMs: 90 * dayMs };
 
 /** What the service needs. */
 export interface CertificateServiceOptions {

@@ -5,7 +5,22 @@ import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import type { Model } from "#model/model.ts";
 import { followCluster } from "./cluster.ts";
-import { type Feed, type Source, type SourceContext, follow } from "./feed.ts";
+import { type Audience, type Feed, type Source, type SourceContext, follow } from "./feed.ts";
+
+/** What is done with members beside the model. */
+export interface Companion {
+  /** Who is told of a member's objects. */
+  audience(cluster: string): Audience;
+  /** Goes on for as long as the cluster is a member. */
+  follow(cluster: string, client: Client, signal: AbortSignal): Promise<void>;
+  /** The cluster is none any more. */
+  left(cluster: string): void;
+}
+
+/** What following members needs. */
+export interface MembersContext extends SourceContext {
+  readonly companion?: Companion;
+}
 
 interface Member {
   readonly specification: Cluster["spec"];
@@ -21,7 +36,7 @@ export class Members implements Source {
   readonly done: Promise<void>;
   readonly #members = new Map<string, Member>();
   readonly #model: Model;
-  readonly #context: SourceContext;
+  readonly #context: MembersContext;
   readonly #signal: AbortSignal;
   readonly #joined: (name: string) => void;
 
@@ -32,7 +47,7 @@ export class Members implements Source {
   constructor(
     client: Client,
     model: Model,
-    context: SourceContext,
+    context: MembersContext,
     joined: (name: string) => void,
     signal: AbortSignal,
   ) {
@@ -65,6 +80,11 @@ export class Members implements Source {
     return this.#members.get(name)?.client;
   }
 
+  /** The APIs of all members, by their names. */
+  clients(): ReadonlyMap<string, Client> {
+    return new Map([...this.#members].map(([name, { client }]) => [name, client]));
+  }
+
   #join(object: ResourceObject): void {
     const { metadata, spec } = object as unknown as Cluster;
     const { name } = metadata;
@@ -82,8 +102,12 @@ export class Members implements Source {
       const client = new Client(new Connection({ url: spec.server }, { clock }));
       const end = new AbortController();
       const signal = AbortSignal.any([this.#signal, end.signal]);
-      const source = followCluster({ name, network: spec.network ?? "" }, client, this.#model, this.#context, signal);
-      this.#members.set(name, { specification: spec, client, end, ...source });
+      const { companion, ...context } = this.#context;
+      const audience = companion?.audience(name);
+      const told = { ...context, ...(audience && { audience }) };
+      const source = followCluster({ name, network: spec.network ?? "" }, client, this.#model, told, signal);
+      const done = Promise.all([source.done, companion?.follow(name, client, signal)]).then(() => undefined);
+      this.#members.set(name, { specification: spec, client, end, synced: source.synced, done });
       logger.info("following a cluster", { cluster: name, server: spec.server });
     } catch (error) {
       logger.warn("this cluster cannot be followed", { cluster: name, error: messageOf(error) });
@@ -96,6 +120,7 @@ export class Members implements Source {
     this.#members.delete(name);
     member.end.abort();
     this.#model.inputs.removeCluster(name);
+    this.#context.companion?.left(name);
     member.client.connection[Symbol.dispose]();
     this.#context.logger.info("a cluster has left", { cluster: name });
   }

@@ -2,10 +2,11 @@ import type { Call } from "#grpc/server.ts";
 import type { ProxyNode } from "./port.ts";
 
 /**
- * Whether a stream may be that of the proxy that it says it is.
+ * Decides whether a stream may be that of the proxy that it says it is.
+ * @returns the proxy as it is to be served: what it says of itself, less what it may not say.
  * @throws WeftError `PermissionDenied`, with who calls and whom it claims to be.
  */
-export type Admit = (node: ProxyNode) => void;
+export type Admit = (node: ProxyNode) => ProxyNode;
 
 /** Decides who is served. */
 export interface Gatekeeper {

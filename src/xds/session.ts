@@ -279,15 +279,15 @@ export class Session {
     if (this.#class) this.#restraint.settle();
   }
 
-  #introduce(node: ProxyNode | undefined): void {
+  #introduce(claimed: ProxyNode | undefined): void {
     this.#introduction[Symbol.dispose]();
-    if (!node) {
+    if (!claimed) {
       this.#restraint.note("ProxyInvalidRequest", namelessStream);
       throw new WeftError("InvalidArgument", "the first request of a stream must hold the node");
     }
-    if (!isPlain(node.id)) throw oddNodeId();
+    if (!isPlain(claimed.id)) throw oddNodeId();
     // Before it can do anything to the proxy that it says it is.
-    this.#admit?.(node);
+    const node = this.#admit?.(claimed) ?? claimed;
     const { limits } = this.#context;
     const streams = this.#restraint.introduced(node, () => this.#guarded(() => this.#begin(node)));
     const [oldest] = streams;

@@ -1,7 +1,15 @@
 import { connect, type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from "node:http2";
 import { createConnection, isIP } from "node:net";
 import { create, fromBinary, toBinary, type MessageInitShape } from "@bufbuild/protobuf";
-import { credentials, makeClientConstructor, type ClientDuplexStream, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  credentials,
+  makeClientConstructor,
+  type ClientDuplexStream,
+  type ServiceError,
+  Metadata,
+} from "@grpc/grpc-js";
 import {
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
@@ -58,6 +66,13 @@ export class RawStream implements Disposable {
   }
 }
 
+/** How a stream is secured. */
+export interface DeltaStreamOptions {
+  readonly channel?: ChannelCredentials;
+  readonly options?: ChannelOptions;
+  readonly metadata?: Metadata;
+}
+
 /** A delta stream over a real connection. */
 export class DeltaStream implements Disposable {
   readonly responses: DeltaDiscoveryResponse[] = [];
@@ -66,14 +81,15 @@ export class DeltaStream implements Disposable {
   readonly stream: ClientDuplexStream<Buffer, Buffer>;
   readonly #client: { close(): void };
 
-  constructor(address: ListenAddress) {
-    const client = new AdsClient(targetOf(address), credentials.createInsecure(), {
+  constructor(address: ListenAddress, { channel, metadata, options }: DeltaStreamOptions = {}) {
+    const client = new AdsClient(targetOf(address), channel ?? credentials.createInsecure(), {
+      ...options,
       "grpc.use_local_subchannel_pool": 1,
       "grpc.max_receive_message_length": -1,
     });
     this.#client = client;
-    const open = client["deltaAggregatedResources"] as () => ClientDuplexStream<Buffer, Buffer>;
-    this.stream = open.call(client);
+    const open = client["deltaAggregatedResources"] as (metadata: Metadata) => ClientDuplexStream<Buffer, Buffer>;
+    this.stream = open.call(client, metadata ?? new Metadata());
     this.stream.on("error", (error: ServiceError) => {
       this.ended ??= { code: error.code, details: error.details };
     });

@@ -1,0 +1,125 @@
+import { isIP } from "node:net";
+import { InvalidArgumentError, type Command } from "commander";
+import { systemClock } from "#base/clock.ts";
+import type { DiscoveryOptions } from "#discovery/discovery.ts";
+import type { IdentityOptions } from "#discovery/identity/mesh-identity.ts";
+import type { ListenAddress } from "#grpc/listen.ts";
+import type { ServiceAccountName } from "#identity/caller.ts";
+import { type AuthorityKey, authorityKeys, defaultLifetimes } from "#identity/settings.ts";
+import { wholeNumber } from "./output.ts";
+import { type LogFlags, stderrLogger, terminated, withLogFlag } from "./processes.ts";
+
+interface DiscoveryFlags extends LogFlags {
+  readonly meshApi: string;
+  readonly mesh: string;
+  readonly xdsSocket?: string;
+  readonly xdsPort?: number;
+  readonly tlsSocket?: string;
+  readonly tlsAddress?: ListenAddress;
+  readonly serverName: readonly string[];
+  readonly nodeAccount: readonly ServiceAccountName[];
+  readonly tokenCheck: "keys" | "review";
+  readonly caKey: AuthorityKey;
+  readonly statusSocket: string;
+}
+
+/** Reads `HOST:PORT`, an IPv6 address in brackets. */
+function tlsAddress(text: string): ListenAddress {
+  const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:]+)):([0-9]{1,5})$/.exec(text) ?? [];
+  const [host, port] = [bracketed ?? plain ?? "", Number(digits)];
+  if (isIP(host) === 0 || !(port <= 65_535)) throw new InvalidArgumentError("write it as 0.0.0.0:15012 or [::]:15012.");
+  return { host, port, tls: true };
+}
+
+function several(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}
+
+/** Reads `NAMESPACE/NAME`. */
+function serviceAccount(text: string, before: readonly ServiceAccountName[]): readonly ServiceAccountName[] {
+  const [namespace = "", name = "", more] = text.split("/");
+  if (namespace === "" || name === "" || more !== undefined) {
+    throw new InvalidArgumentError("write it as istio-system/weft-agent.");
+  }
+  return [...before, { namespace, name }];
+}
+
+/** What the control plane calls itself: Istio's name, for the agents of stock sidecars too. */
+const ownNames = ["istiod.istio-system.svc"];
+const ownAccounts = [{ namespace: "istio-system", name: "weft-agent" }];
+
+function identityOf({
+  serverName,
+  nodeAccount,
+  tokenCheck: tokens,
+  caKey: authorityKey,
+}: DiscoveryFlags): IdentityOptions {
+  const nodeAccounts = nodeAccount.length > 0 ? nodeAccount : ownAccounts;
+  return { names: [...ownNames, ...serverName], authorityKey, nodeAccounts, tokens, lifetimes: defaultLifetimes };
+}
+
+function optionsOf(flags: DiscoveryFlags): DiscoveryOptions {
+  const { xdsSocket, xdsPort, tlsSocket, tlsAddress: address, mesh, meshApi, statusSocket } = flags;
+  const secure: readonly ListenAddress[] = [
+    ...(tlsSocket === undefined ? [] : [{ socketPath: tlsSocket, tls: true }]),
+    ...(address ? [address] : []),
+  ];
+  const xds: readonly ListenAddress[] = [
+    // Agents' relays run as root; proxies have sockets of their own.
+    ...(xdsSocket === undefined ? [] : [{ socketPath: xdsSocket }]),
+    ...(xdsPort === undefined ? [] : [{ host: "127.0.0.1", port: xdsPort }]),
+    ...secure,
+  ];
+  const identity = secure.length > 0 && { identity: identityOf(flags) };
+  return { meshApi, mesh, xds, statusSocket, startLimitMs: 30_000, ...identity };
+}
+
+/** `weft discovery`. */
+export function discoveryCommand(program: Command): void {
+  const command = withLogFlag(program.command("discovery"))
+    .summary("run a mesh's control plane")
+    .description(
+      "Runs one revision of a mesh's control plane: follows the mesh's API and its clusters, and serves xDS. Over TLS it also is the mesh's certificate authority.",
+    )
+    .requiredOption("--mesh-api <url>", "URL of the mesh's API, http:// or unix://")
+    .requiredOption("--status-socket <path>", "Unix socket of the API of proxies")
+    .option("--mesh <name>", "name of the Mesh object", "default")
+    .option("--xds-socket <path>", "Unix socket that xDS is served on in plain text")
+    .option("--xds-port <port>", "loopback port that xDS is served on in plain text", wholeNumber(0, 65_535))
+    .option("--tls-socket <path>", "Unix socket that xDS and certificates are served on over TLS")
+    .option("--tls-address <host:port>", "address that xDS and certificates are served on over TLS", tlsAddress)
+    .option("--server-name <name>", "another name in the control plane's certificate; may be repeated", several, [])
+    .option(
+      "--node-account <namespace/name>",
+      "service account of node agents, which act for the Pods of their node; may be repeated (default: istio-system/weft-agent)",
+      serviceAccount,
+      [],
+    );
+  command
+    .addOption(
+      command
+        .createOption(
+          "--token-check <way>",
+          "by what callers' tokens are checked: their cluster's published keys, or its TokenReview",
+        )
+        .choices(["keys", "review"])
+        .default("keys"),
+    )
+    .addOption(
+      command
+        .createOption(
+          "--ca-key <type>",
+          "the key of the mesh's authority, where none is plugged in and none was made before",
+        )
+        .choices(authorityKeys)
+        .default("P-256"),
+    )
+    .addHelpText(
+      "after",
+      "\nExample:\n  weft discovery --mesh-api unix:///run/weft/demo/api-mesh.sock --tls-address 0.0.0.0:15012 --status-socket /run/weft/demo/discovery.sock",
+    )
+    .action(async (flags: DiscoveryFlags) => {
+      const { runDiscovery } = await import("#discovery/discovery.ts");
+      await runDiscovery(optionsOf(flags), { clock: systemClock, logger: stderrLogger(flags) }, terminated());
+    });
+}

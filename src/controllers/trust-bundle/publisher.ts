@@ -1,0 +1,88 @@
+import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
+import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
+import type { Clock } from "#base/clock.ts";
+import { codeOf, messageOf } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
+import { WorkQueue } from "#base/workqueue.ts";
+import type { Client } from "#kube/client.ts";
+import { Informer } from "#kube/informer.ts";
+
+/** Istio's name of the ConfigMap, its key, and the label by which Istio marks it. */
+const name = "istio-ca-root-cert";
+const key = "root-cert.pem";
+const label = { "istio.io/config": "true" };
+
+/** Namespaces in which Istio writes nothing. */
+const ignored: ReadonlySet<string> = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);
+
+/** What the publisher needs. */
+export interface PublisherOptions {
+  /** The trusted roots as PEM; empty while they are not known. */
+  readonly bundle: () => string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Keeps the mesh's trusted roots in a ConfigMap of every namespace, where agents and gateways read them. */
+export class TrustBundlePublisher {
+  readonly #options: PublisherOptions;
+  /** Those who look through all namespaces of a cluster again. */
+  readonly #clusters = new Set<() => void>();
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+  }
+
+  /** Tells that there are other roots. */
+  changed(): void {
+    for (const look of this.#clusters) look();
+  }
+
+  /** Keeps the ConfigMaps of one cluster until the signal aborts. */
+  async follow(cluster: string, client: Client, signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    const logger = this.#options.logger.with({ cluster });
+    const namespaces = new Informer({ client: client.of(namespaceKind), clock, logger });
+    const selection = { fieldSelector: `metadata.name=${name}` };
+    const maps = new Informer<ConfigMap>({ client: client.of<ConfigMap>(configMap), selection, clock, logger });
+    const queue = new WorkQueue({
+      clock,
+      work: async (namespace) => {
+        if (namespaces.get({ name: namespace })?.metadata.deletionTimestamp === undefined) {
+          await this.#settle(client, namespace, maps.get({ namespace, name }));
+        }
+      },
+      failed: (namespace, error) => {
+        // Both are settled by what the informers tell next.
+        if (codeOf(error) === "NotFound" || codeOf(error) === "Conflict") return;
+        logger.warn("the mesh's roots cannot be written", { namespace, error: messageOf(error) });
+      },
+    });
+    const look = (): void => {
+      for (const { metadata } of namespaces.list()) if (!ignored.has(metadata.name)) queue.add(metadata.name);
+    };
+    namespaces.onChange(({ after }) => after && !ignored.has(after.metadata.name) && queue.add(after.metadata.name));
+    maps.onChange(({ before, after }) => {
+      const { namespace = "" } = (after ?? before)?.metadata ?? {};
+      if (namespaces.get({ name: namespace }) && !ignored.has(namespace)) queue.add(namespace);
+    });
+    this.#clusters.add(look);
+    const runs = [namespaces.run(signal), maps.run(signal)];
+    await Promise.race([Promise.all([namespaces.synced, maps.synced]), ...runs]);
+    await Promise.all([...runs, queue.run(signal)]);
+    this.#clusters.delete(look);
+  }
+
+  async #settle(client: Client, namespace: string, found: ConfigMap | undefined): Promise<void> {
+    const bundle = this.#options.bundle();
+    if (bundle === "" || found?.data?.[key] === bundle) return;
+    const maps = client.of<ConfigMap>(configMap);
+    const metadata = { namespace, name, labels: label };
+    if (!found) await maps.create({ metadata, data: { [key]: bundle } });
+    else
+      await maps.patch(
+        { namespace, name },
+        { kind: "merge", body: { metadata: { labels: label }, data: { [key]: bundle } } },
+      );
+  }
+}

@@ -1,0 +1,72 @@
+import { type Pod, pod as podKind } from "#api/kubernetes/pod.ts";
+import type { ResourceObject, StringMap } from "#api/meta.ts";
+import type { PodDirectory, PodRecord } from "#identity/impersonation.ts";
+import type { ServiceAccountName } from "#identity/caller.ts";
+import type { Audience } from "#sources/feed.ts";
+
+/** A Pod that has not ended. */
+export interface PodPlace extends PodRecord {
+  readonly labels: StringMap;
+}
+
+function placeOf({ metadata: { uid, labels = {} }, spec, status }: Pod): PodPlace | undefined {
+  if (status?.phase === "Failed" || status?.phase === "Succeeded") return undefined;
+  return { uid, labels, serviceAccount: spec.serviceAccountName ?? "default", node: spec.nodeName ?? "" };
+}
+
+/** The Pods of all clusters, by what callers prove and claim. Told of objects as they are stored. */
+export class PodPlaces implements PodDirectory {
+  /** By cluster, by `namespace/name`. */
+  readonly #clusters = new Map<string, Map<string, PodPlace>>();
+  /** How many Pods of an account are on a node, by `cluster/node/namespace/account`. */
+  readonly #counts = new Map<string, number>();
+
+  /** Follows the Pods of one cluster. */
+  audience(cluster: string): Audience {
+    return {
+      seen: (object) => {
+        if (object.kind === podKind.kind) this.#put(cluster, object, placeOf(object as Pod));
+      },
+      gone: (object) => {
+        if (object.kind === podKind.kind) this.#put(cluster, object, undefined);
+      },
+    };
+  }
+
+  /** Forgets a cluster that has left. */
+  forget(cluster: string): void {
+    for (const [key, place] of this.#clusters.get(cluster) ?? []) {
+      this.#count(cluster, key.slice(0, key.indexOf("/")), place, -1);
+    }
+    this.#clusters.delete(cluster);
+  }
+
+  pod(cluster: string, namespace: string, name: string): PodPlace | undefined {
+    return this.#clusters.get(cluster)?.get(`${namespace}/${name}`);
+  }
+
+  runsOn(cluster: string, node: string, { namespace, name }: ServiceAccountName): boolean {
+    return this.#counts.has(`${cluster}/${node}/${namespace}/${name}`);
+  }
+
+  #put(cluster: string, { metadata }: ResourceObject, place: PodPlace | undefined): void {
+    const { namespace = "", name } = metadata;
+    const key = `${namespace}/${name}`;
+    const places = this.#clusters.get(cluster) ?? new Map<string, PodPlace>();
+    this.#clusters.set(cluster, places);
+    const before = places.get(key);
+    if (before) this.#count(cluster, namespace, before, -1);
+    if (place) {
+      places.set(key, place);
+      this.#count(cluster, namespace, place, 1);
+    } else places.delete(key);
+  }
+
+  #count(cluster: string, namespace: string, { node, serviceAccount }: PodPlace, by: number): void {
+    if (node === "") return;
+    const key = `${cluster}/${node}/${namespace}/${serviceAccount}`;
+    const count = (this.#counts.get(key) ?? 0) + by;
+    if (count > 0) this.#counts.set(key, count);
+    else this.#counts.delete(key);
+  }
+}

@@ -1,0 +1,373 @@
+/** The mesh's authority, its roots in all clusters, and who is served over TLS, with tokens that embedded clusters issue. */
+import { execFileSync } from "node:child_process";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Client as GrpcClient, credentials, Metadata } from "@grpc/grpc-js";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
+import { namespace } from "#api/kubernetes/namespace.ts";
+import { node } from "#api/kubernetes/node.ts";
+import { pod } from "#api/kubernetes/pod.ts";
+import { type Secret, secret } from "#api/kubernetes/secret.ts";
+import { serviceAccount } from "#api/kubernetes/service-account.ts";
+import { cluster } from "#api/weft/cluster.ts";
+import { startTestServer, type TestServer } from "#apiserver/testing/server.ts";
+import { systemClock } from "#base/clock.ts";
+import { jsonLogger } from "#base/logger.ts";
+import { runDiscovery } from "#discovery/discovery.ts";
+import { makeAuthority } from "#identity/authority.ts";
+import { defaultLifetimes } from "#identity/settings.ts";
+import { makeSigningRequest } from "#identity/signing-request.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import { typeUrls } from "#proto/encoded.ts";
+import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "#proto/gen/istio/v1/auth/ca_pb.js";
+import { DeltaStream } from "#xds/testing/grpc-client.ts";
+import { eventually } from "../support/eventually.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "weft-identity-"));
+const path = (name: string): string => join(directory, name);
+const stack = new AsyncDisposableStack();
+const logged: string[] = [];
+let server: TestServer;
+let mesh: Client;
+let east: Client;
+let west: Client;
+
+const ownSecret = { namespace: "istio-system", name: "istio-ca-secret" };
+const rootMap = (in_: string) => ({ namespace: in_, name: "istio-ca-root-cert" });
+const caller = { namespace: "shop", serviceAccount: "reviews" };
+const tls = (replica: number) => ({ socketPath: path(`tls-${replica}.sock`), tls: true });
+const plain = { socketPath: path("plain.sock") };
+
+function discover(replica: number, more: readonly { readonly socketPath: string }[] = []): void {
+  const stop = new AbortController();
+  const logger = jsonLogger({ level: "debug", write: (line) => void logged.push(line), now: () => 0 });
+  const nodeAccounts = [{ namespace: "istio-system", name: "weft-agent" }];
+  const running = runDiscovery(
+    {
+      meshApi: server.url("mesh"),
+      mesh: "default",
+      xds: [tls(replica), ...more],
+      identity: {
+        names: ["istiod.istio-system.svc"],
+        authorityKey: "P-256",
+        nodeAccounts,
+        tokens: "keys",
+        lifetimes: defaultLifetimes,
+      },
+      statusSocket: path(`status-${replica}.sock`),
+      startLimitMs: 10_000,
+    },
+    { clock: systemClock, logger },
+    stop.signal,
+  );
+  stack.defer(async () => {
+    stop.abort();
+    await running.catch(() => undefined);
+  });
+}
+
+async function workloads(api: Client, on: string, ...names: readonly string[]): Promise<void> {
+  await api.of(node).create({ metadata: { name: on } });
+  for (const name of names) {
+    await api.of(serviceAccount).create({ metadata: { namespace: "shop", name } });
+    await api.of(pod).create({
+      metadata: { namespace: "shop", name: `${name}-1`, labels: { app: name } },
+      spec: { nodeName: on, serviceAccountName: name, containers: [{ name: "main", image: "web" }] },
+    });
+  }
+}
+
+beforeAll(async () => {
+  const tcp = { host: "127.0.0.1", port: 0 };
+  const clusters = ["east", "west"].map((name, index) => ({
+    name,
+    view: "cluster" as const,
+    partition: `cluster/${name}`,
+    listen: [tcp, { socketPath: path(`${name}.sock`) }],
+    serviceRange: `10.1${index}0.0.0/16`,
+    namespaces: ["default", "kube-system", "istio-system", "shop"],
+    accounts: [{ namespace: "istio-system", name: "weft-agent" }],
+  }));
+  server = stack.use(
+    await startTestServer({
+      endpoints: [{ name: "mesh", view: "mesh", partition: "mesh", listen: [tcp] }, ...clusters],
+    }),
+  );
+  const api = (endpoint: string): Client =>
+    new Client(stack.use(new Connection({ url: server.url(endpoint) }, { clock: systemClock })));
+  [mesh, east, west] = [api("mesh"), api("east"), api("west")];
+  for (const { name } of clusters) {
+    await mesh.of(cluster).create({ metadata: { name }, spec: { server: `unix://${path(`${name}.sock`)}` } });
+  }
+  await workloads(east, "east-1", "reviews");
+  await workloads(east, "east-2", "page");
+  await workloads(west, "west-1", "ratings");
+  // Two replicas that find no authority at the same time.
+  discover(1, [plain]);
+  discover(2);
+  for (const replica of [1, 2]) {
+    await eventually(`replica ${replica} serves`, () =>
+      logged.filter((line) => line.includes("serving proxies")).length >= replica ? true : undefined,
+    );
+  }
+}, 90_000);
+
+afterAll(async () => {
+  await stack.disposeAsync();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** A token of a service account, for `istio-ca` unless told. */
+async function token(
+  api: Client,
+  account = caller,
+  bound?: { readonly kind: string; readonly name: string },
+  audience = "istio-ca",
+): Promise<string> {
+  const { status } = await api.json<{ status: { token: string } }>({
+    method: "POST",
+    path: `/api/v1/namespaces/${account.namespace}/serviceaccounts/${account.serviceAccount}/token`,
+    body: { spec: { audiences: [audience], ...(bound && { boundObjectRef: { apiVersion: "v1", ...bound } }) } },
+  });
+  return status.token;
+}
+
+const agent = { namespace: "istio-system", serviceAccount: "weft-agent" };
+const agentToken = (api: Client, name: string): Promise<string> => token(api, agent, { kind: "Node", name });
+
+async function rootsIn(api: Client, name: string): Promise<string | undefined> {
+  return (await api.of<ConfigMap>(configMap).find(rootMap(name)))?.data?.["root-cert.pem"];
+}
+
+async function publishedRoots(): Promise<string> {
+  return eventually("the roots are published", async () => rootsIn(east, "shop"));
+}
+
+function metadataOf(bearer?: string): Metadata {
+  const metadata = new Metadata();
+  if (bearer !== undefined) metadata.set("authorization", `Bearer ${bearer}`);
+  return metadata;
+}
+
+const named = { "grpc.ssl_target_name_override": "istiod.istio-system.svc" };
+
+/** Asks for a certificate, with the roots that the clusters publish. */
+async function certify(
+  replica: number,
+  bearer?: string,
+  identity?: string,
+): Promise<{ chain: readonly string[]; key: string }> {
+  const keys = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+  const roots = credentials.createSsl(Buffer.from(await publishedRoots()));
+  using client = Object.assign(new GrpcClient(`unix:${tls(replica).socketPath}`, roots, named), {
+    [Symbol.dispose]() {
+      client.close();
+    },
+  });
+  const request = create(IstioCertificateRequestSchema, {
+    csr: makeSigningRequest(keys),
+    ...(identity !== undefined && { metadata: { ImpersonatedIdentity: identity } }),
+  });
+  const { certChain } = await new Promise<{ certChain: string[] }>((resolve, reject) => {
+    client.makeUnaryRequest(
+      "/istio.v1.auth.IstioCertificateService/CreateCertificate",
+      () => Buffer.from(toBinary(IstioCertificateRequestSchema, request)),
+      (bytes: Buffer) => fromBinary(IstioCertificateResponseSchema, bytes),
+      request,
+      metadataOf(bearer),
+      { deadline: Date.now() + 20_000 },
+      (error, response) => (error || !response ? reject(error ?? new Error("no answer")) : resolve(response)),
+    );
+  });
+  return { chain: certChain, key: keys.privateKey.export({ type: "pkcs8", format: "pem" }) };
+}
+
+function namesOf({ chain: [certificate = ""] }: { readonly chain: readonly string[] }): string | undefined {
+  return new X509Certificate(certificate).subjectAltName;
+}
+
+describe("the mesh's authority", () => {
+  test("is made once, for all replicas, under Istio's keys", async () => {
+    const { data = {}, type } = await mesh.of<Secret>(secret).get(ownSecret);
+    expect(type).toBe("istio.io/ca-root");
+    const at = (key: string): string => Buffer.from(data[key] ?? "", "base64").toString();
+    expect(new X509Certificate(at("ca-cert.pem")).subject).toBe("O=cluster.local");
+    expect(at("ca-key.pem")).toContain("PRIVATE KEY");
+    const roots = await publishedRoots();
+    expect(roots).toBe(at("root-cert.pem"));
+    for (const replica of [1, 2]) {
+      const { chain } = await certify(replica, await token(east));
+      writeFileSync(path("roots.pem"), roots);
+      writeFileSync(path("leaf.pem"), chain[0] ?? "");
+      const verified = execFileSync("openssl", [
+        "verify",
+        "-x509_strict",
+        "-CAfile",
+        path("roots.pem"),
+        path("leaf.pem"),
+      ]);
+      expect(verified.toString()).toContain("OK");
+    }
+    expect(logged.join()).not.toContain("PRIVATE KEY");
+  });
+
+  test("publishes its roots in every namespace of every cluster, and mends what is changed or deleted", async () => {
+    const roots = await publishedRoots();
+    for (const [api, name] of [
+      [east, "default"],
+      [west, "shop"],
+      [west, "istio-system"],
+    ] as const) {
+      await eventually(`the roots are in ${name}`, async () => (await rootsIn(api, name)) === roots);
+    }
+    expect(await rootsIn(east, "kube-system")).toBeUndefined();
+    await west.of(namespace).create({ metadata: { name: "later" } });
+    await eventually("a new namespace has them", async () => (await rootsIn(west, "later")) === roots);
+    await east
+      .of(configMap)
+      .patch(rootMap("shop"), { kind: "merge", body: { data: { "root-cert.pem": "mine", other: "kept" } } });
+    await eventually("what is changed is mended", async () => (await rootsIn(east, "shop")) === roots);
+    expect((await east.of<ConfigMap>(configMap).get(rootMap("shop"))).data).toMatchObject({ other: "kept" });
+    await east.of(configMap).delete(rootMap("shop"));
+    await eventually("what is deleted is back", async () => (await rootsIn(east, "shop")) === roots);
+  });
+});
+
+describe("certificates", () => {
+  test("are for whom the clusters' tokens say", async () => {
+    const bound = await token(east, caller, { kind: "Pod", name: "reviews-1" });
+    expect(namesOf(await certify(1, bound))).toBe("URI:spiffe://cluster.local/ns/shop/sa/reviews");
+    const ratings = await token(west, { namespace: "shop", serviceAccount: "ratings" });
+    expect(namesOf(await certify(2, ratings))).toBe("URI:spiffe://cluster.local/ns/shop/sa/ratings");
+    await expect(certify(1, await token(east, caller, undefined, "api"))).rejects.toMatchObject({ code: 16 });
+    await expect(certify(1)).rejects.toMatchObject({ code: 16 });
+  });
+
+  test("are for the Pods of an agent's own node", async () => {
+    const reviews = "spiffe://cluster.local/ns/shop/sa/reviews";
+    expect(namesOf(await certify(1, await agentToken(east, "east-1"), reviews))).toBe(`URI:${reviews}`);
+    await expect(certify(1, await agentToken(east, "east-2"), reviews)).rejects.toMatchObject({ code: 7 });
+    await expect(certify(1, await agentToken(west, "west-1"), reviews)).rejects.toMatchObject({ code: 7 });
+    await expect(certify(1, await token(east), reviews)).rejects.toMatchObject({ code: 7 });
+  });
+});
+
+interface Claim {
+  readonly pod?: string;
+  readonly namespace?: string;
+  readonly cluster?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly metadataNamespace?: string;
+}
+
+/** A stream that says that it is a proxy: how it ended, or that it is served. */
+async function stream(
+  bearer: string | undefined,
+  claim: Claim,
+  own?: { readonly chain: readonly string[]; readonly key: string },
+): Promise<string | number> {
+  const {
+    pod: name = "reviews-1",
+    namespace: place = "shop",
+    cluster: home = "east",
+    labels = { app: "reviews" },
+  } = claim;
+  const pair = own ? ([Buffer.from(own.key), Buffer.from(own.chain[0] ?? "")] as const) : ([null, null] as const);
+  const channel = credentials.createSsl(Buffer.from(await publishedRoots()), ...pair);
+  using proxy = new DeltaStream(
+    { socketPath: tls(1).socketPath },
+    { channel, options: named, metadata: metadataOf(bearer) },
+  );
+  proxy.ask({
+    node: {
+      id: `sidecar~10.0.0.1~${name}.${place}~${place}.svc.cluster.local`,
+      metadata: { NAMESPACE: claim.metadataNamespace ?? place, CLUSTER_ID: home, LABELS: labels },
+    },
+    typeUrl: typeUrls.cluster,
+  });
+  await eventually("an answer", () => proxy.responses.length > 0 || proxy.ended !== undefined);
+  return proxy.ended?.code ?? "served";
+}
+
+describe("xDS over TLS", () => {
+  const [unauthenticated, permissionDenied] = [16, 7];
+
+  test.each<[string, () => Promise<string | undefined>, Claim, string | number]>([
+    ["a workload its own proxy", () => token(east), {}, "served"],
+    ["a Pod its own proxy", () => token(east, caller, { kind: "Pod", name: "reviews-1" }), {}, "served"],
+    ["an agent a proxy of its node", () => agentToken(east, "east-1"), {}, "served"],
+    ["an agent another proxy of its cluster", () => agentToken(east, "east-2"), {}, permissionDenied],
+    ["an agent a proxy of another cluster", () => agentToken(west, "west-1"), {}, permissionDenied],
+    ["nobody a proxy", async () => undefined, {}, unauthenticated],
+    ["junk a proxy", async () => "a.b.c", {}, unauthenticated],
+    ["a token for the API a proxy", () => token(east, caller, undefined, "api"), {}, unauthenticated],
+    ["a workload another's proxy", () => token(east), { pod: "page-1" }, permissionDenied],
+    ["a workload a Pod that is not there", () => token(east), { pod: "reviews-2" }, permissionDenied],
+    ["a workload a proxy of another cluster", () => token(east), { cluster: "west" }, permissionDenied],
+    ["a workload a proxy of no cluster", () => token(east), { cluster: "" }, permissionDenied],
+    [
+      "a workload another namespace's configuration",
+      () => token(east),
+      { metadataNamespace: "istio-system" },
+      permissionDenied,
+    ],
+    ["a workload another namespace's proxy", () => token(east), { namespace: "default" }, permissionDenied],
+  ])("%s", async (_name, bearer, claim, outcome) => {
+    const before = logged.length;
+    expect(await stream(await bearer(), claim)).toBe(outcome);
+    const told = logged
+      .slice(before)
+      .filter((line) => /an xDS stream was (refused|ended)/.test(line) && line.includes('"code"'));
+    if (outcome !== "served") expect(told).toHaveLength(1);
+  });
+
+  test("a certificate of the mesh opens its own proxy's stream, and no other", async () => {
+    const own = await certify(1, await token(east));
+    expect(await stream(undefined, {}, own)).toBe("served");
+    expect(await stream(undefined, { pod: "page-1" }, own)).toBe(permissionDenied);
+  });
+
+  test("plain text stays what it was, on a Unix socket alone", async () => {
+    using proxy = new DeltaStream(plain);
+    proxy.ask({
+      node: {
+        id: "sidecar~10.0.0.1~any-1.shop~shop.svc.cluster.local",
+        metadata: { NAMESPACE: "shop", CLUSTER_ID: "east" },
+      },
+      typeUrl: typeUrls.cluster,
+    });
+    await eventually("an answer", () => proxy.responses.length > 0);
+  });
+});
+
+describe("other roots", () => {
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  const setRoots = (roots: string): Promise<unknown> =>
+    mesh.of(secret).patch(ownSecret, { kind: "merge", body: { data: { "root-cert.pem": base64(roots) } } });
+
+  test("are added while everything goes on; what breaks trust or cannot sign is not taken", async () => {
+    const before = await publishedRoots();
+    const next = makeAuthority("P-256", "cluster.local", Date.now());
+    await setRoots(before + next.roots);
+    await eventually("both are published", async () => (await rootsIn(west, "shop")) === before + next.roots);
+    const { chain } = await certify(1, await token(east));
+    expect(chain.at(-1)).toBe(before + next.roots);
+    const third = makeAuthority("P-256", "cluster.local", Date.now());
+    await setRoots(before + third.roots);
+    await eventually("the reason is logged", () =>
+      logged.some((line) => line.includes("its roots are not those of before")),
+    );
+    expect(await rootsIn(west, "shop")).toBe(before + next.roots);
+    await mesh.of(secret).patch(ownSecret, {
+      kind: "merge",
+      body: { data: { "ca-key.pem": base64(next.key), "root-cert.pem": base64(before) } },
+    });
+    await eventually("the reason is logged", () => logged.some((line) => line.includes("does not belong to the key")));
+    await expect(certify(1, await token(east))).resolves.toBeDefined();
+  });
+});
