@@ -15,6 +15,7 @@ interface ServerFlags extends LogFlags {
   readonly runDir: string;
   readonly meshPort: number;
   readonly embedded: readonly EmbeddedCluster[];
+  readonly encryptionKeys?: string;
   readonly address?: string;
   readonly secure?: boolean;
   readonly anonymous?: boolean;
@@ -94,6 +95,10 @@ export function serverCommand(program: Command): void {
     .summary("run the API servers and the embedded clusters' controllers")
     .description("Runs the store, the mesh's API, and the API and controllers of each embedded cluster.")
     .requiredOption("--store <file>", "file of the store's database; made if it is not there")
+    .option(
+      "--encryption-keys <file>",
+      "keys that Secrets are encrypted with in the store, NAME SECRET a line; the first writes, all read",
+    )
     .requiredOption("--run-dir <folder>", "folder of its Unix sockets, api-mesh.sock and api-CLUSTER.sock")
     .option("--state-dir <folder>", "folder of its keys; made if it is not there, api beside the store unless given")
     .requiredOption("--mesh-port <port>", "loopback port of the mesh's API", port)
@@ -109,7 +114,7 @@ export function serverCommand(program: Command): void {
     )
     .action(async (flags: ServerFlags) => {
       const { runServer } = await import("#server/server.ts");
-      const { store, runDir, meshPort, embedded, stateDir, address } = flags;
+      const { store, runDir, meshPort, embedded, stateDir, encryptionKeys, address } = flags;
       const access = accessOf(flags);
       const options = {
         store,
@@ -117,6 +122,7 @@ export function serverCommand(program: Command): void {
         meshPort,
         embedded,
         ...(stateDir === undefined ? {} : { stateDir }),
+        ...(encryptionKeys === undefined ? {} : { encryptionKeys }),
         ...(address === undefined ? {} : { address }),
         ...(access === undefined ? {} : { access }),
         version: weftVersion(),

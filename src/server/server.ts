@@ -8,6 +8,8 @@ import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { Connection } from "#kube/connection.ts";
 import { runPlayground } from "#playground/playground.ts";
+import { RecordCipher } from "#store/cipher.ts";
+import { readKeyFile } from "#store/key-file.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
 
 /** An embedded cluster that a server runs. */
@@ -36,6 +38,8 @@ export interface ServerOptions {
   readonly address?: string;
   /** How clients are authenticated; whoever reaches the server may do everything unless told. */
   readonly access?: AccessOptions;
+  /** File of the keys that Secrets are encrypted with in the store; they are in plain text unless told. */
+  readonly encryptionKeys?: string;
   /** Weft's own version. */
   readonly version: string;
 }
@@ -117,7 +121,9 @@ function versionInfo(weft: string): VersionInfo {
  */
 export async function runServer(options: ServerOptions, context: ServerContext, signal: AbortSignal): Promise<void> {
   const { clock, logger } = context;
-  await using store = await openSqliteStore({ path: options.store, clock, logger });
+  const { encryptionKeys } = options;
+  const sealed = encryptionKeys === undefined ? {} : { cipher: new RecordCipher(readKeyFile(encryptionKeys)) };
+  await using store = await openSqliteStore({ path: options.store, clock, logger, ...sealed });
   await using _server = await createApiServer({
     store,
     kinds,

@@ -14,6 +14,8 @@ export interface Row {
 export type WriterRequest =
   /** One transaction, on disk before it is answered. */
   | { readonly kind: "commit"; readonly rows: readonly Row[] }
+  /** Writes the texts of rows anew, as far as they are still there; no trace of the old ones stays. */
+  | { readonly kind: "rewrite"; readonly rows: readonly Row[] }
   /** Removes changes that nothing needs any more. */
   | { readonly kind: "compact"; readonly revision: number; readonly obsolete: readonly number[] }
   /** Closes the database. */

@@ -19,7 +19,9 @@ const loadBatch = 1_000;
  */
 function open(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
-  database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+  database.exec(
+    "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON",
+  );
   const found = database.prepare("PRAGMA user_version").get()?.["user_version"];
   if (found !== 0 && found !== schemaVersion) {
     throw new Error(`its tables have version ${String(found)}, this program knows ${schemaVersion}`);
@@ -63,6 +65,7 @@ function load(database: DatabaseSync, send: Send): void {
 /** The statements, prepared once. */
 function writer(database: DatabaseSync): (request: WriterRequest) => void {
   const insert = database.prepare("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const rewrite = database.prepare("UPDATE changes SET object = ? WHERE revision = ?");
   const remove = database.prepare("DELETE FROM changes WHERE revision = ?");
   // The newest row itself may be a removal that compaction takes away: its revision must not be given out again.
   const progress = database.prepare("UPDATE progress SET revision = max(revision, ?), compacted = ?");
@@ -84,6 +87,12 @@ function writer(database: DatabaseSync): (request: WriterRequest) => void {
             insert.run(row.revision, row.partition, row.resource, row.namespace, row.name, row.text, row.time);
           }
         });
+      case "rewrite":
+        transaction(() => {
+          for (const row of request.rows) rewrite.run(row.text, row.revision);
+        });
+        // What the rows held before stands in the log until it is begun anew.
+        return database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
       case "compact":
         return transaction(() => {
           for (const revision of request.obsolete) remove.run(revision);

@@ -63,6 +63,11 @@ export class SqliteWriter {
     return this.#request({ kind: "commit", rows });
   }
 
+  /** Writes the texts of rows anew. @throws WeftError `Unavailable`. */
+  rewrite(rows: readonly Row[]): Promise<void> {
+    return this.#request({ kind: "rewrite", rows });
+  }
+
   /** Removes changes up to a revision that nothing needs any more. @throws WeftError `Unavailable`. */
   compact(revision: number, obsolete: readonly number[]): Promise<void> {
     return this.#request({ kind: "compact", revision, obsolete });
@@ -83,7 +88,8 @@ export class SqliteWriter {
         try {
           onRows(rows);
         } catch (error) {
-          fail(messageOf(error), "damaged");
+          if (error instanceof WeftError) reject(error);
+          else fail(messageOf(error), "damaged");
         }
       };
       const onMessage = (reply: WriterReply): void => {

@@ -2,6 +2,7 @@ import type { Clock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { ResourceObject } from "#api/meta.ts";
+import type { RecordCipher } from "./cipher.ts";
 import { deepFreeze } from "./frozen.ts";
 import { History, type Retention } from "./history.ts";
 import { parsePageToken, writePageToken } from "./page-token.ts";
@@ -15,6 +16,7 @@ import type {
   Stored,
   StoreEvent,
 } from "./port.ts";
+import { Sealing } from "./sealing.ts";
 import type { Row } from "./sqlite-protocol.ts";
 import { SqliteWriter } from "./sqlite-writer.ts";
 import { watchHistory } from "./watch.ts";
@@ -29,6 +31,8 @@ export interface SqliteOptions {
   readonly retention?: Retention;
   /** Milliseconds between looks at the retention; 30 s unless told. */
   readonly compactEveryMs?: number;
+  /** Encrypts Secrets; they are stored in plain text unless told. */
+  readonly cipher?: RecordCipher;
   /** Milliseconds between bookmarks to watches; 30 s unless told. */
   readonly bookmarkEveryMs?: number;
 }
@@ -51,15 +55,19 @@ interface Pending {
  * Opens the embedded store: the state in memory, every change in a SQLite database on disk before it is acknowledged
  * or seen by anyone (WAL, `synchronous = FULL`). Changes that arrive while a transaction is being written share the
  * next one.
- * @throws WeftError `Unavailable` when the database cannot be opened: another process has it open, or it is damaged.
+ * @throws WeftError `Unavailable` when the database cannot be opened: another process has it open, or it is damaged;
+ * `FailedPrecondition` when a record is encrypted with a key that is missing or wrong. Then nothing was changed.
  */
 export async function openSqliteStore(options: SqliteOptions): Promise<ResourceStore> {
   const history = new History();
+  const sealing = new Sealing(options.cipher);
   const [writer, loaded] = await SqliteWriter.open(options.path, (rows) => {
-    for (const row of rows) history.apply({ ...changeOf(row), size: row.text?.length ?? 0, time: row.time });
+    for (const row of rows.map((sealed) => sealing.open(sealed))) {
+      history.apply({ ...changeOf(row), size: row.text?.length ?? 0, time: row.time });
+    }
   });
   history.restore(loaded.revision, loaded.compacted);
-  return new SqliteStore(history, writer, options);
+  return new SqliteStore(history, writer, sealing, options);
 }
 
 function changeOf(row: Row): { key: ObjectKey; revision: number; stored: Stored | undefined } {
@@ -82,6 +90,7 @@ function keyText(key: ObjectKey): string {
 class SqliteStore implements ResourceStore {
   readonly #history: History;
   readonly #writer: SqliteWriter;
+  readonly #sealing: Sealing;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #timers: readonly Disposable[];
@@ -92,10 +101,12 @@ class SqliteStore implements ResourceStore {
   readonly #newest = new Map<string, Pending>();
   #revision: number;
   #flushing: Promise<void> | undefined;
+  readonly #renewing: Promise<void>;
 
-  constructor(history: History, writer: SqliteWriter, options: SqliteOptions) {
+  constructor(history: History, writer: SqliteWriter, sealing: Sealing, options: SqliteOptions) {
     this.#history = history;
     this.#writer = writer;
+    this.#sealing = sealing;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#revision = history.revision;
@@ -106,6 +117,7 @@ class SqliteStore implements ResourceStore {
         for (const watcher of history.allWatchers()) watcher.bookmark();
       }),
     ];
+    this.#renewing = sealing.renew((rows) => writer.rewrite(rows), options.logger);
   }
 
   revision(): Promise<number> {
@@ -168,6 +180,7 @@ class SqliteStore implements ResourceStore {
     for (const timer of this.#timers) timer[Symbol.dispose]();
     this.#closing.abort();
     await this.#flushing;
+    await this.#renewing;
     await this.#writer.close();
   }
 
@@ -232,7 +245,7 @@ class SqliteStore implements ResourceStore {
       const batch = this.#pending;
       this.#pending = [];
       try {
-        await this.#writer.commit(batch.map(rowOf));
+        await this.#writer.commit(batch.map((change) => this.#sealing.seal(rowOf(change))));
         this.#publish(batch);
       } catch (error) {
         this.#abandon([...batch, ...this.#pending.splice(0)], error);
