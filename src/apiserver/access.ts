@@ -2,6 +2,7 @@ import type { Authenticator } from "./authentication/authenticator.ts";
 import type { OidcOptions } from "./authentication/oidc.ts";
 import type { Attributes } from "./authorization/attributes.ts";
 import type { Authorizer } from "./authorization/authorizer.ts";
+import type { LimitOptions, Limits } from "./limits.ts";
 import type { Authority } from "./pki/authority.ts";
 import type { User } from "./user.ts";
 
@@ -11,6 +12,7 @@ export interface Access {
   readonly authenticator: Authenticator;
   readonly authorizer: Authorizer;
   readonly watches: Watches;
+  readonly limits: Limits;
   /** Names and addresses of the server's certificate, beside this machine's own. */
   readonly serverNames: readonly string[];
 }
@@ -23,6 +25,8 @@ export interface AccessOptions {
   readonly anonymous?: boolean;
   /** Providers whose ID tokens are taken. */
   readonly oidc?: readonly OidcOptions[];
+  /** What one user may ask at a time. */
+  readonly limits?: LimitOptions;
 }
 
 interface Watch {

@@ -33,7 +33,7 @@ function isEndless(attributes: Attributes): boolean {
  * Lets a request in, or not: who makes it is found out, whom it is done as, and whether that user may do it. Where nobody is
  * asked, whoever reaches the endpoint may do everything, and listeners see to it that only this machine's owner does.
  * @param local it came in over the endpoint's Unix socket, without TLS.
- * @throws ApiError `Unauthorized`, `Forbidden`.
+ * @throws ApiError `Unauthorized`, `Forbidden`, `TooManyRequests`.
  */
 export async function admit(context: Context, request: IncomingMessage, url: URL, local: boolean): Promise<Admitted> {
   const { access } = context;
@@ -43,11 +43,18 @@ export async function admit(context: Context, request: IncomingMessage, url: URL
     const user = local ? localAdministrator : anonymous;
     return { by: authorOf(request, user, attributes), ends: undefined, [Symbol.dispose]: () => undefined };
   }
-  const { authenticator, authorizer, watches } = access;
-  const user = await impersonated(request, await authenticator.authenticate(request, local), authorizer);
+  const { authenticator, authorizer, watches, limits } = access;
+  const shown = await authenticator.authenticate(request, local);
+  using place = new DisposableStack();
+  // The limit is the one whose credential it is: who acts for many others has one allowance.
+  place.use(limits.enter(shown, isEndless(attributes)));
+  const user = await impersonated(request, shown, authorizer);
   await authorizer.require(user, attributes);
-  const by = authorOf(request, user, attributes);
-  if (!isEndless(attributes)) return { by, ends: undefined, [Symbol.dispose]: () => undefined };
-  const watch = watches.add(user, attributes);
-  return { by, ends: watch.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() };
+  const watch = isEndless(attributes) ? place.use(watches.add(user, attributes)) : undefined;
+  const kept = place.move();
+  return {
+    by: authorOf(request, user, attributes),
+    ends: watch?.signal,
+    [Symbol.dispose]: () => kept.dispose(),
+  };
 }

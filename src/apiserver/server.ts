@@ -23,6 +23,7 @@ import type { Aggregation } from "./handlers/aggregated.ts";
 import type { VersionInfo } from "./handlers/health.ts";
 import { OpenApiDocuments } from "./handlers/openapi.ts";
 import { reviewGroups } from "./handlers/reviews.ts";
+import { Limits } from "./limits.ts";
 import type { ListenAddress } from "./listener.ts";
 import { Authority } from "./pki/authority.ts";
 import { create } from "./registry/create.ts";
@@ -102,7 +103,7 @@ function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, { valid
 
 function accessOf(
   { stateDir, store, clock, logger }: ApiServerOptions,
-  { serverNames = [], anonymous = false, oidc = [] }: AccessOptions,
+  { serverNames = [], anonymous = false, oidc = [], limits = {} }: AccessOptions,
   { name, partition }: EndpointOptions,
   tokens: ServiceAccountTokens | undefined,
 ): Access {
@@ -114,6 +115,7 @@ function accessOf(
     authenticator: new Authenticator({ tokens, oidc: providers, anonymous, clock, logger }),
     authorizer,
     watches: new Watches(authorizer),
+    limits: new Limits(limits, clock),
     serverNames,
   };
 }
