@@ -22,7 +22,7 @@ export interface IntakeOptions {
   readonly batch?: Partial<BatchOptions>;
 }
 
-const defaultBatch: BatchOptions = { quietMs: 20, longestMs: 200, busyMs: 1000 };
+const defaultBatch: BatchOptions = { quietMs: 20, longestMs: 200, busyMs: 3000 };
 
 /**
  * The way of changes into the model: one that comes after quiet enters at once, those of a storm in batches. A batch

@@ -58,6 +58,8 @@ const againMs = 1_000;
 
 /** Milliseconds that a burst of changes is waited for: a status is for people. */
 const settleMs = 100;
+/** Counting proxies takes at most one part of so many of the time. */
+const countShare = 50;
 
 /** An object's key among all kinds, of which several groups may have one of the same name. */
 export function statusKey({ group, kind, namespace = "", name }: ObjectRef): string {
@@ -106,8 +108,8 @@ export class StatusWriter {
   readonly #kinds: ReadonlyMap<string, KindRef>;
   readonly #queue: WorkQueue;
   #holders: () => Holders = () => ({ connected: 0, holding: 0 });
-  /** The last count, for all objects that ask about the same time. */
-  #counted: { readonly at: number; readonly holders: Holders } | undefined;
+  /** The last count, for all objects that ask until a time. */
+  #counted: { readonly until: number; readonly holders: Holders } | undefined;
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
@@ -173,9 +175,13 @@ export class StatusWriter {
   }
 
   #count(): Holders {
-    const at = this.#options.clock.monotonic();
-    if (this.#counted === undefined || at - this.#counted.at > settleMs)
-      this.#counted = { at, holders: this.#holders() };
+    const { clock } = this.#options;
+    const at = clock.monotonic();
+    if (this.#counted === undefined || at > this.#counted.until) {
+      const holders = this.#holders();
+      const tookMs = clock.monotonic() - at;
+      this.#counted = { until: at + Math.max(settleMs, countShare * tookMs), holders };
+    }
     return this.#counted.holders;
   }
 

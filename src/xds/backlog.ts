@@ -1,11 +1,14 @@
 import type { Clock } from "#base/clock.ts";
 
 /** Milliseconds after which nobody waits for a proxy that is owed something: it is slow, or stalled. */
-const patienceMs = 1000;
+const patienceMs = 3000;
 /** Who is owed something counts when it is more than one of so many: the slow few hold nobody up. */
-const fewOf = 10;
+const fewOf = 20;
 
-/** Proxies that were told of a part of a change and wait for the rest of it, which goes out as they answer. */
+/**
+ * Proxies that have not taken all of a change. The next one waits for most of them: proxies that stand at one point share
+ * what they are sent, and a server that is behind falls back further with each that stands elsewhere.
+ */
 export class Backlog<M> {
   readonly #clock: Clock;
   readonly #since = new Map<M, number>();
@@ -14,7 +17,7 @@ export class Backlog<M> {
     this.#clock = clock;
   }
 
-  /** Something that is new has to wait for the member's answers, or no more. */
+  /** The member has not taken all of what changed, or has now. */
   owes(member: M, owes: boolean): void {
     if (!owes) this.#since.delete(member);
     else if (!this.#since.has(member)) this.#since.set(member, this.#clock.monotonic());

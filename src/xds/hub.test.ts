@@ -321,7 +321,7 @@ describe("order", () => {
     };
     await change("new");
     expect(fixture.hub.busy).toBe(true);
-    fixture.clock.advance(1000);
+    fixture.clock.advance(3000);
     expect(fixture.hub.busy).toBe(false);
     await fixture.settle(x, y);
     await change("newer");

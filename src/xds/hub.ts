@@ -135,8 +135,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   }
 
   /**
-   * Whether proxies are still to be told of what changed. While new clusters come faster than most proxies answer, the
-   * routes that wait for them would never go out.
+   * Whether most proxies have not taken all of what changed. While new clusters come faster than they answer, the routes that
+   * wait for them would never go out; and proxies that stand at many points share nothing.
    */
   get busy(): boolean {
     return this.#turns.size > 0 || this.#backlog.isLong(this.#sessions.size);

@@ -106,6 +106,7 @@ export class Refusals {
 
   /** The client took these, or has no more use for them. */
   clear(names: Iterable<string>): void {
+    if (this.#standing.size === 0) return;
     for (const name of names) this.#standing.delete(name);
     if (this.#standing.size === 0) this.#trials = 0;
   }

@@ -46,7 +46,7 @@ export interface SessionContext extends RestraintContext<Session> {
   readonly owed: OwedStore;
   /** The session has something to send at the next flush. */
   readonly due: (session: Session) => void;
-  /** Something that is new must wait for the proxy's answers, or no more. */
+  /** The proxy has not taken all of what changed, or has now. */
   readonly owes: (session: Session, owes: boolean) => void;
   /** Messages went out. */
   readonly sent: (messages: readonly Message[]) => void;
@@ -101,6 +101,8 @@ export class Session {
   #sending = false;
   #grant: Grant | undefined;
   #ended = false;
+  /** What was told last of whether the proxy has all of what changed. */
+  #owing = false;
 
   constructor(variant: Variant, transport: Transport, context: SessionContext, admit?: Admit) {
     const { clock, limits } = context;
@@ -137,7 +139,15 @@ export class Session {
   /** Sends what is due, as far as order, acknowledgements and flow control allow. */
   pump(): void {
     this.#guarded(() => this.#pump());
-    this.#context.owes(this, this.#owes());
+    this.#settle();
+  }
+
+  /** Tells whether the proxy has all of what changed. */
+  #settle(): void {
+    const owes = !this.#ended && this.#owes();
+    if (owes === this.#owing) return;
+    this.#owing = owes;
+    this.#context.owes(this, owes);
   }
 
   /** A fault ends this stream and no other. */
@@ -178,10 +188,9 @@ export class Session {
     }
   }
 
-  /** Whether something that is new must wait for the proxy's answers. */
+  /** Whether something of a change is still to go out, or to be answered. */
   #owes(): boolean {
-    if (this.#ended || this.#stirred === 0) return false;
-    for (const watch of this.#stirredWatches()) if (watch.pending && !watch.isNew) return true;
+    for (const watch of this.#watches.values()) if (watch.unsettled) return true;
     return false;
   }
 
@@ -315,6 +324,7 @@ export class Session {
       this.#watches.get(typeUrls.virtualHost)?.scope(this.#scopesOf(typeUrls.virtualHost));
     // Answers come several at a time: what they let go goes out together.
     if (this.#stirred !== 0) this.#context.due(this);
+    else if (this.#owing) this.#settle();
   }
 
   /** @throws Misconduct when the proxy says that it is another than it said before. */

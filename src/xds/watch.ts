@@ -13,6 +13,8 @@ import type { View } from "./view.ts";
 
 const noScopes: ReadonlySet<ScopeKey> = new Set();
 const untried: ReadonlySet<string> = new Set();
+/** Of most clients, which refuse nothing. Nothing is recorded in it. */
+const noRefusals = new Refusals();
 const nothingNew = { upserts: [], past: new Map<string, Past>(), unknown: [] };
 
 /** How a client answered: `stale` is an answer to anything but the response that waits for one. */
@@ -65,7 +67,7 @@ export class Watch implements PartUser {
   #lastNonce = "";
   #nonceBefore = "";
   #acknowledged = "";
-  readonly #refusals = new Refusals();
+  #refusals = noRefusals;
   #state: TypeState["state"] = "NEVER";
   #since: number;
 
@@ -100,6 +102,11 @@ export class Watch implements PartUser {
     return this.#forcedScopes.size === 0 && this.#forced === (this.#late?.names ?? empty);
   }
 
+  /** Whether something is still to go out to a client that has taken what was before, or to be answered by it. */
+  get unsettled(): boolean {
+    return !this.isNew && (this.#outstanding !== undefined || this.pending || this.late || this.keeping);
+  }
+
   /** Whether something waits until the client has what it names. */
   get late(): boolean {
     return this.#late !== undefined;
@@ -108,7 +115,12 @@ export class Watch implements PartUser {
   /** Names of what the client lacks that is in the view now, and has no version of. */
   lacks(): NameSet {
     const { pushes } = this.#context;
-    return this.#view ? pushes.lacking(this.#view, this.#base) : pushes.sets.empty;
+    const [view, sent] = [this.#view, this.#sent?.view];
+    if (!view) return pushes.sets.empty;
+    if (!sent || sent === view || view.subscription.wildcard) return pushes.lacking(view, this.#base);
+    // Where more names are asked for than before, the two are not compared name by name.
+    const more = pushes.sets.minus(view.subscription.names, sent.subscription.names);
+    return pushes.sets.plus(pushes.lacking(sent, this.#base), more);
   }
 
   /** Whether the client lacks what is in the view now, be it due already or not. */
@@ -264,6 +276,7 @@ export class Watch implements PartUser {
       return { kind: "ack", difference };
     }
     const known = difference.upserts.every((resource) => this.#refusals.against(resource));
+    if (this.#refusals === noRefusals) this.#refusals = new Refusals();
     this.#refusals.record(refusal, difference.upserts, (name) => difference.past.get(name));
     if (difference.upserts.length > 0) this.#sayAgain(difference);
     this.#enterState();
