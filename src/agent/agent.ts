@@ -21,6 +21,7 @@ import { Programs } from "./programs.ts";
 import { keptProgram } from "./proxy.ts";
 import { PodRecords, writeWhole } from "./records.ts";
 import { StatusWriter } from "./status-writer.ts";
+import { WorkloadIdentities } from "./workload-identities.ts";
 
 /** What an agent needs of the machine. */
 export interface AgentContext {
@@ -49,7 +50,15 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
   await ensureBridge({ instance: options.instance, cluster: options.cluster, podCidr });
   using nameServer = new NameServer(options, layout, clock, logger);
   const events = new EventRecorder(client, `weft-agent, ${options.node}`, clock, logger);
-  const objects = new ClusterObjects(client, options.node, clock, logger);
+  const { node, identity } = options;
+  const objects = new ClusterObjects({
+    client,
+    node,
+    ...(identity && { rootNamespace: identity.rootNamespace }),
+    clock,
+    logger,
+  });
+  using identities = identity && new WorkloadIdentities({ identity, agent: options, clock, logger });
   const writer = new StatusWriter(client, { status: (uid) => manager.status(uid) }, clock, logger);
   const records = new PodRecords(layout);
   await using manager = new PodManager(
@@ -64,6 +73,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
       baseIds: new BaseIds(baseIdFolder),
       names: new NameFiles(layout.names),
       xds: controlPlaneOf(options, logger),
+      ...(identities && { identities }),
       envoy: keptProgram(options.envoy.program, layout.programs),
       tell: (pod, text) => events.record(pod, text),
       configMap: async (namespace, name) => objects.configMap(namespace, name),
@@ -83,6 +93,10 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
     logger,
     find: (namespace, name) => manager.find(namespace, name),
     list: () => manager.records(),
+    certificate: (uid) => manager.certificate(uid),
+  });
+  objects.roots?.onChange(({ before, after }) => {
+    if (after !== undefined) identities?.published(before, after);
   });
   manager.adopt();
   logger.info("running the node's Pods", { node: options.node, podCidr });

@@ -13,6 +13,7 @@ import { connectInside } from "#runtime/namespace-socket.ts";
 import { namespacePath } from "#runtime/namespace.ts";
 import { processState } from "#runtime/process.ts";
 import { sandboxName } from "#runtime/sandbox.ts";
+import type { CertificateState } from "./certificates/holder.ts";
 import type { AgentLayout } from "./layout.ts";
 import type { PodRecord } from "./records.ts";
 
@@ -24,6 +25,7 @@ export interface AgentApiOptions {
   readonly logger: Logger;
   readonly find: (namespace: string, name: string) => PodRecord | undefined;
   readonly list: () => readonly PodRecord[];
+  readonly certificate: (uid: string) => CertificateState | undefined;
 }
 
 const statuses: Readonly<Partial<Record<ErrorCode, number>>> = {
@@ -145,9 +147,10 @@ export class AgentApi implements AsyncDisposable {
       return;
     }
     if (head === "pods") {
-      const items = this.#options
-        .list()
-        .map(({ pod, address, role, containers }) => ({ pod, address, role, containers }));
+      const items = this.#options.list().map(({ pod, address, role, containers }) => {
+        const certificate = this.#options.certificate(pod.metadata.uid);
+        return { pod, address, role, containers, ...(certificate && { certificate }) };
+      });
       response.setHeader("content-type", "application/json").end(JSON.stringify({ items }));
       return;
     }

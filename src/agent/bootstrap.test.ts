@@ -56,6 +56,23 @@ describe("a proxy's bootstrap (golden)", () => {
   });
 });
 
+describe("a proxy whose agent serves secrets", () => {
+  const trust = { rootsFile: "", tokenFile: "", serverName: "" };
+  const identity = { ca: "", trust, trustDomain: "cluster.local", ttlMs: 1, rootNamespace: "istio-system" };
+  const node = proxyNode({ pod: podOf(), role: "sidecar", address: "10.10.0.5", agent: { ...agent, identity } });
+
+  it("says so, and has the cluster by which configuration asks for them", () => {
+    expect(node.metadata["WEFT_SDS"]).toBe("true");
+    const { static_resources: made } = bootstrap({ node, xdsSocket: "/run/weft/xds.sock" }) as unknown as {
+      readonly static_resources: { readonly clusters: readonly { readonly name: string }[] };
+    };
+    const found = made.clusters.find(({ name }) => name === "sds-grpc");
+    expect(JSON.stringify(found)).toContain('"pipe":{"path":"/run/weft/xds.sock"}');
+    expect(sidecar.metadata).not.toHaveProperty("WEFT_SDS");
+    expect(JSON.stringify(bootstrap({ node: sidecar, xdsSocket: "" }))).not.toContain("sds-grpc");
+  });
+});
+
 function ownedBy(kind: string, name: string) {
   return podOf({ ownerReferences: [{ apiVersion: "apps/v1", kind, name, uid: "u", controller: true }] });
 }

@@ -1,6 +1,6 @@
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import { proxyDnsPort } from "./dns/service.ts";
-import type { ProxyNode } from "./node-metadata.ts";
+import { servesSecrets, type ProxyNode } from "./node-metadata.ts";
 
 /** What a bootstrap is made from. */
 export interface BootstrapOptions {
@@ -174,6 +174,11 @@ const adsConfig = {
   ],
 };
 
+/** The cluster by which generated configuration asks for the proxy's certificate, as in Istio; the agent serves both on one socket. */
+function sdsCluster(socket: string): object {
+  return { ...staticCluster("sds-grpc", "1s", { pipe: { path: socket } }), typed_extension_protocol_options: http2 };
+}
+
 function xdsCluster(socket: string): object {
   const threshold = { max_connections: 100_000, max_pending_requests: 100_000, max_requests: 100_000 };
   return {
@@ -260,6 +265,7 @@ export function bootstrap({ node, xdsSocket, config = {} }: BootstrapOptions): B
       clusters: [
         staticCluster("prometheus_stats", "0.250s", loopback(proxyPorts.admin)),
         xdsCluster(xdsSocket),
+        ...(node.metadata[servesSecrets] === "true" ? [sdsCluster(xdsSocket)] : []),
         ...(findsOwnKind ? [ownKind] : []),
       ],
       listeners: [

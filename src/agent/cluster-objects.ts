@@ -11,17 +11,34 @@ import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client, KindClient } from "#kube/client.ts";
 import { Informer } from "#kube/informer.ts";
+import { rootsConfigMap } from "./certificates/trust-bundle.ts";
+
+/** Where they come from. */
+export interface ClusterObjectsOptions {
+  readonly client: Client;
+  readonly node: string;
+  /** The namespace in which the mesh publishes its authorities; absent where nobody asks for them. */
+  readonly rootNamespace?: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
 
 /** The objects of the cluster that an agent reads. */
 export class ClusterObjects {
   /** Pods of this node. */
   readonly pods: Informer<Pod>;
+  /** The authorities that the mesh publishes. */
+  readonly roots: Informer<ConfigMap> | undefined;
   readonly #namespaces: KindClient<Namespace>;
   readonly #configMaps: KindClient<ConfigMap>;
   readonly #secrets: KindClient<Secret>;
 
-  constructor(client: Client, node: string, clock: Clock, logger: Logger) {
+  constructor({ client, node, rootNamespace, clock, logger }: ClusterObjectsOptions) {
     const backoff = { initialMs: 50, maxMs: 1000 };
+    if (rootNamespace !== undefined) {
+      const selection = { namespace: rootNamespace, fieldSelector: `metadata.name=${rootsConfigMap.name}` };
+      this.roots = new Informer({ client: client.of<ConfigMap>(configMapKind), selection, clock, logger, backoff });
+    }
     this.pods = new Informer({
       client: client.of<Pod>(podKind),
       selection: { fieldSelector: `spec.nodeName=${node}` },
@@ -34,9 +51,9 @@ export class ClusterObjects {
     this.#secrets = client.of<Secret>(secretKind);
   }
 
-  /** Keeps the local copy of Pods up to date until the signal aborts. */
+  /** Keeps the local copies up to date until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    await this.pods.run(signal);
+    await Promise.all([this.pods.run(signal), this.roots?.run(signal)]);
   }
 
   /** The labels of a namespace as they are now; none when there is no such namespace. */

@@ -34,9 +34,9 @@ const connection: ChannelOptions = {
   "grpc.max_reconnect_backoff_ms": 1000,
 };
 
-/** A message without the times that gRPC's library puts in: the same trouble has the same words. */
+/** A message without the times, and the empty notes, that gRPC's library puts in: the same trouble has the same words. */
 export function withoutTimes(message: string): string {
-  return message.replaceAll(/ \(\d{4}-\d\d-\d\dT[^)]*\)/g, "");
+  return message.replaceAll(/ \(\d{4}-\d\d-\d\dT[^)]*\)|\.? Resolution note: $/g, "");
 }
 
 /** Different troubles that are told before there is an answer again. */

@@ -9,6 +9,7 @@ import type { AgentLayout } from "./layout.ts";
 import type { AgentOptions } from "./options.ts";
 import type { Programs } from "./programs.ts";
 import type { PodRecord, PodRecords } from "./records.ts";
+import type { WorkloadIdentities } from "./workload-identities.ts";
 
 /** The node's place in the Pod network. */
 export interface NodeNetwork {
@@ -32,6 +33,8 @@ export interface NodeContext {
   readonly names: NameFiles;
   /** Where the control plane serves xDS. */
   readonly xds: ControlPlane;
+  /** Certificates of the node's workloads; absent where they have none. */
+  readonly identities?: WorkloadIdentities;
   /** Path of the agent's own copy of Envoy. */
   readonly envoy: string;
   /** Asks for another turn of a Pod. */

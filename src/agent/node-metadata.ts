@@ -15,7 +15,7 @@ export interface ProxyNodeOptions {
   readonly config?: MeshProxyConfig;
   readonly agent: Pick<
     AgentOptions,
-    "cluster" | "node" | "region" | "zone" | "network" | "clusterDomain" | "meshId" | "envoy"
+    "cluster" | "node" | "region" | "zone" | "network" | "clusterDomain" | "meshId" | "envoy" | "identity"
   >;
 }
 
@@ -71,6 +71,9 @@ function serviceCluster(config: MeshProxyConfig, labels: StringMap, namespace: s
   if (rule === "CANONICAL_NAME_ONLY") return canonical;
   return rule === "CANONICAL_NAME_AND_NAMESPACE" ? `${canonical}.${namespace}` : undefined;
 }
+
+/** Metadata of proxies that their agent serves secrets to. */
+export const servesSecrets = "WEFT_SDS";
 
 const metadataPrefix = "ISTIO_META_";
 
@@ -128,6 +131,8 @@ export function proxyNode({ pod, role, address, agent, config = {} }: ProxyNodeO
         terminationDrainDuration: config.terminationDrainDuration ?? "5s",
       },
       SERVICE_ACCOUNT: pod.spec.serviceAccountName ?? "default",
+      // The agent serves it secrets: without, a listener that asks for them would wait for ever.
+      ...(agent.identity && { [servesSecrets]: "true" }),
       WORKLOAD_NAME: workload.name,
     },
   };

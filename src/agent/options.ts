@@ -22,6 +22,8 @@ export interface AgentOptions {
   readonly xds: string;
   /** How xDS is secured; absent for plain text, which is for sockets of this machine only. */
   readonly xdsTrust?: ControlPlaneTrust;
+  /** Where the node's workloads get their identities from; absent where they have none. */
+  readonly identity?: IdentityOptions;
   /** File of the host's network namespace, such as `/proc/self/fd/3`. */
   readonly hostNetwork: string;
   /** The network for Pods until the Node's `spec.podCIDR` is set, and where nobody sets it. */
@@ -37,6 +39,19 @@ export interface AgentOptions {
   readonly revision: string;
   /** What the Node says its agent's version is. */
   readonly version: string;
+}
+
+/** Where workloads get certificates. */
+export interface IdentityOptions {
+  /** Where the mesh's authority serves, as gRPC writes addresses; always over TLS. */
+  readonly ca: string;
+  readonly trust: ControlPlaneTrust;
+  /** The mesh's trust domain. */
+  readonly trustDomain: string;
+  /** How long certificates are to be good, in milliseconds; the authority may give less. */
+  readonly ttlMs: number;
+  /** The namespace in which the mesh publishes its authorities. */
+  readonly rootNamespace: string;
 }
 
 /** Where images come from: each is a program of this machine. */

@@ -1,15 +1,16 @@
-import type { PodStatus } from "#api/kubernetes/pod-status.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { StringMap } from "#api/meta.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import { WorkQueue } from "#base/workqueue.ts";
 import type { Addresses } from "./addresses.ts";
+import type { CertificateState } from "./certificates/holder.ts";
 import { watchTouches } from "./changes.ts";
 import { proxyRole } from "./injection.ts";
 import type { NodeContext } from "./node-context.ts";
 import { PodRunner } from "./pod-runner.ts";
-import { podStatus } from "./pod-status.ts";
+import { missingLabels, podStatus } from "./pod-status.ts";
 import type { PodRecord } from "./records.ts";
+import type { PodReport } from "./status-writer.ts";
 
 /** What the manager needs of the API's side. */
 export interface PodReports {
@@ -99,9 +100,17 @@ export class PodManager implements AsyncDisposable {
   }
 
   /** A Pod's status, or undefined for a Pod that is not here. */
-  status(uid: string): { readonly pod: Pod; readonly status: PodStatus } | undefined {
+  status(uid: string): PodReport | undefined {
     const runner = this.#runners.get(uid);
-    return runner === undefined ? undefined : { pod: runner.record.pod, status: podStatus(runner.view()) };
+    if (runner === undefined) return undefined;
+    const view = runner.view();
+    const labels = missingLabels(view);
+    return { pod: view.pod, status: podStatus(view), ...(labels && { labels }) };
+  }
+
+  /** How the certificate of a Pod's proxy stands; undefined where it has none. */
+  certificate(uid: string): CertificateState | undefined {
+    return this.#runners.get(uid)?.certificate;
   }
 
   /** The record of a Pod by name; the newest where one of an earlier time is still ending. */

@@ -4,6 +4,7 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { equal } from "#base/canonical.ts";
 import { messageOf } from "#base/errors.ts";
 import type { ProcessState } from "#runtime/process.ts";
+import type { CertificateState } from "./certificates/holder.ts";
 import { ContainerRunner, kubeletRules } from "./container-runner.ts";
 import type { RestartRules } from "./container-runner.ts";
 import { proxyContainer } from "./layout.ts";
@@ -17,10 +18,9 @@ import {
   prepareNetwork,
   removeNetwork,
 } from "./pod-network.ts";
-import { awaitNames, openProxySocket } from "./pod-services.ts";
-import type { ProxySocket } from "./proxy-socket.ts";
+import { awaitNames, openServices, type ProxyServices } from "./pod-services.ts";
 import { containerStart, proxyStart } from "./pod-start.ts";
-import { isSidecar } from "./pod-status.ts";
+import { isSidecar, speaksMutualTls } from "./pod-status.ts";
 import type { ContainerView, PodView } from "./pod-status.ts";
 import type { ProbeTarget } from "./probe.ts";
 import { proxyReadiness, proxyRules, sidecarContainer } from "./proxy.ts";
@@ -43,7 +43,7 @@ export class PodRunner implements AsyncDisposable {
   readonly #context: NodeContext;
   readonly #runners = new Map<string, ContainerRunner>();
   readonly #removal: PodRemoval;
-  #socket: ProxySocket | undefined;
+  #services: ProxyServices | undefined;
   #hostPorts: string | undefined;
 
   constructor(context: NodeContext, record: PodRecord) {
@@ -96,6 +96,7 @@ export class PodRunner implements AsyncDisposable {
   view(): PodView {
     const { pod, address, startTime, role } = this.record;
     const proxy = role === "none" ? undefined : this.#proxy();
+    const certificate = this.certificate;
     return {
       pod,
       address,
@@ -104,17 +105,30 @@ export class PodRunner implements AsyncDisposable {
       init: this.#init().map(look),
       containers: this.#containers().map(look),
       ...(proxy && { restartDue: proxy.state.kind === "running" && this.#restartDue }),
-      proxyReady: proxy === undefined ? undefined : proxy.state.kind === "running" && proxy.record.ready,
+      ...(certificate && { certificate }),
+      proxyReady:
+        proxy === undefined ? undefined : proxy.state.kind === "running" && proxy.record.ready && this.#isCertified,
       ...(this.#hostPorts === undefined ? {} : { problem: this.#hostPorts }),
       now: this.#context.clock.now(),
     };
+  }
+
+  /** How the certificate of the Pod's proxy stands, for a proxy that can ask for it. */
+  get certificate(): CertificateState | undefined {
+    return this.record.secrets === true ? this.#services?.identity?.state : undefined;
+  }
+
+  /** Whether the proxy has its certificate, or has had it: a new agent has none to begin with. */
+  get #isCertified(): boolean {
+    const { certificate } = this;
+    return certificate === undefined || certificate.phase !== "Waiting" || speaksMutualTls(this.record.pod);
   }
 
   /** Lets go of the Pod; its processes go on. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const runner of this.#runners.values()) runner[Symbol.dispose]();
     this.#removal[Symbol.dispose]();
-    await this.#closeSocket();
+    await this.#closeServices();
   }
 
   #init(): readonly ContainerRunner[] {
@@ -202,7 +216,7 @@ export class PodRunner implements AsyncDisposable {
     const { record } = this;
     if (!record.prepared) return;
     closeHostPorts(this.#context, record);
-    await this.#closeSocket();
+    await this.#closeServices();
     await removeNetwork(this.#context, record);
     record.prepared = false;
     this.#context.records.save(record);
@@ -214,7 +228,7 @@ export class PodRunner implements AsyncDisposable {
     const there = record.prepared && hasNetwork(context, record);
     try {
       if (!there) {
-        await this.#closeSocket();
+        await this.#closeServices();
         this.#claimBaseId();
         await this.#askSettings();
         context.records.save(record);
@@ -229,7 +243,7 @@ export class PodRunner implements AsyncDisposable {
       return false;
     }
     if (record.role === "none") return true;
-    this.#socket ??= await openProxySocket(context, record);
+    this.#services ??= await openServices(context, record);
     if (!there) await awaitNames(context, record);
     return true;
   }
@@ -269,10 +283,10 @@ export class PodRunner implements AsyncDisposable {
     if (baseId === undefined || !baseIds.holds(baseId, owner)) this.record.baseId = baseIds.allocate(owner);
   }
 
-  async #closeSocket(): Promise<void> {
-    const socket = this.#socket;
-    this.#socket = undefined;
-    await socket?.[Symbol.asyncDispose]();
+  async #closeServices(): Promise<void> {
+    const services = this.#services;
+    this.#services = undefined;
+    await services?.socket[Symbol.asyncDispose]();
   }
 
   /** Init containers one after another, then the proxy and the others together. */

@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import type { Pod } from "#api/kubernetes/pod.ts";
+import { timestamp } from "#base/timestamp.ts";
 import { connectInside } from "#runtime/namespace-socket.ts";
 import { proxyDnsPort } from "./dns/service.ts";
 import { proxyUid } from "./layout.ts";
@@ -10,9 +12,17 @@ import { ProxySocket } from "./proxy-socket.ts";
 import { xdsSocketName } from "./proxy.ts";
 import type { PodRecord } from "./records.ts";
 import { Relay } from "./relay.ts";
+import type { WorkloadIdentity } from "./workload-identities.ts";
 
-/** Opens what a Pod's proxy needs of the agent: its way to the control plane; and has the Pod's names served. */
-export async function openProxySocket(context: NodeContext, record: PodRecord): Promise<ProxySocket> {
+/** What the agent serves to a Pod's proxy. */
+export interface ProxyServices {
+  readonly socket: ProxySocket;
+  /** Its certificate, where workloads have one. */
+  readonly identity?: WorkloadIdentity;
+}
+
+/** Opens what a Pod's proxy needs of the agent: its way to the control plane, its secrets; and has the Pod's names served. */
+export async function openServices(context: NodeContext, record: PodRecord): Promise<ProxyServices> {
   const { options, layout, names, logger } = context;
   const { pod, role, address } = record;
   if (role === "none") throw new TypeError("a Pod without a proxy needs no relay");
@@ -29,7 +39,26 @@ export async function openProxySocket(context: NodeContext, record: PodRecord): 
     logger,
   });
   const socket = join(layout.pod(uid).proxy, xdsSocketName);
-  return ProxySocket.open({ socket, uid: proxyUid, services: [relay] });
+  const identity = holdIdentity(context, pod);
+  const services = identity ? [relay, identity] : [relay];
+  return { socket: await ProxySocket.open({ socket, uid: proxyUid, services }), ...(identity && { identity }) };
+}
+
+/** Holds the Pod's certificate, and tells when it is not renewed in time. */
+function holdIdentity(context: NodeContext, pod: Pod): WorkloadIdentity | undefined {
+  let told: string | undefined;
+  const identity = context.identities?.hold(pod, () => {
+    const { phase, notAfter, problem = "" } = identity?.state ?? { phase: "Waiting" };
+    context.wake(pod.metadata.uid);
+    if (phase === told) return;
+    told = phase;
+    if (notAfter === undefined || phase === "Valid") return;
+    const end = `${phase === "Expired" ? "expired" : "expires"} at ${timestamp(notAfter)}`;
+    const message = `The certificate of the Pod's proxy ${end} and is not renewed: ${problem}`;
+    context.tell(pod, { type: "Warning", reason: `Certificate${phase}`, message: message.slice(0, 1000) });
+    context.logger.warn("a certificate is not renewed", { pod: pod.metadata.name, end, problem });
+  });
+  return identity;
 }
 
 /** Milliseconds that the node's name server gets to serve a new Pod. */

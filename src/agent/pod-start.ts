@@ -69,6 +69,7 @@ export async function proxyStart(context: NodeContext, record: PodRecord, folder
   if (record.settings) record.startedWith = record.settings;
   else delete record.startedWith;
   record.served = false;
+  record.secrets = options.identity !== undefined;
   return proxyProcess({
     folder,
     notify: layout.pod(uid).changes,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { kubeletRules } from "./container-runner.ts";
-import { podStatus, proxyCondition, qosClass } from "./pod-status.ts";
+import { missingLabels, podStatus, proxyCondition, qosClass } from "./pod-status.ts";
 import type { ContainerView, PodView } from "./pod-status.ts";
 import { newContainer } from "./records.ts";
 import { containerOf, podOf } from "./testing/pods.ts";
@@ -15,8 +15,8 @@ function view(more: Partial<ContainerView> = {}): ContainerView {
   return { container: containerOf(), record, state: running, done: false, ...more };
 }
 
-function status(more: Partial<PodView> = {}) {
-  return podStatus({
+function viewOf(more: Partial<PodView> = {}): PodView {
+  return {
     pod: podOf(),
     address: "10.10.0.5",
     hostIp: "10.10.0.1",
@@ -26,7 +26,11 @@ function status(more: Partial<PodView> = {}) {
     proxyReady: undefined,
     now,
     ...more,
-  });
+  };
+}
+
+function status(more: Partial<PodView> = {}) {
+  return podStatus(viewOf(more));
 }
 
 function condition(made: ReturnType<typeof status>, type: string) {
@@ -177,5 +181,48 @@ describe("restarts", () => {
       ["Never", [false, false, false]],
     ] as const)
       expect([policy, ...[0, 1, undefined].map(kubeletRules(policy).again)]).toEqual([policy, ...expected]);
+  });
+});
+
+describe("the certificate of a Pod's proxy", () => {
+  const tlsMode = "security.istio.io/tlsMode";
+  const valid = { phase: "Valid", notAfter: now + 3_600_000, serialNumber: "0a" } as const;
+
+  it("is a condition, which tells until when it is good and why it is not renewed", () => {
+    const aspect = (certificate: PodView["certificate"]) => {
+      const made = status({ proxyReady: true, ...(certificate && { certificate }) });
+      return condition(made, "mesh.weft.dev/ProxyCertificate");
+    };
+    expect(aspect(undefined)).toBeUndefined();
+    expect(aspect(valid)).toMatchObject({
+      status: "True",
+      reason: "Valid",
+      message: "serial number 0a, until 2026-01-01T13:00:00Z",
+    });
+    expect(aspect({ ...valid, phase: "Expiring", problem: "it is away" })).toMatchObject({
+      status: "True",
+      reason: "Expiring",
+      message: "serial number 0a, until 2026-01-01T13:00:00Z; the last request failed: it is away",
+    });
+    expect(aspect({ ...valid, phase: "Expired" })).toMatchObject({ status: "False", reason: "Expired" });
+    expect(aspect({ phase: "Waiting" })).toMatchObject({ status: "False", reason: "Waiting" });
+  });
+
+  it("is why a Pod is not ready while there is none", () => {
+    const made = status({ proxyReady: false, certificate: { phase: "Waiting", problem: "it is away" } });
+    expect(condition(made, "Ready")).toMatchObject({
+      status: "False",
+      reason: "ProxyNotReady",
+      message: "the Pod's proxy has no certificate yet: it is away",
+    });
+  });
+
+  it("leads to the label that peers look for, once the proxy is ready, unless the Pod has one", () => {
+    const labels = (more: Partial<PodView>) => missingLabels(viewOf(more));
+    expect(labels({ proxyReady: true, certificate: valid })).toEqual({ [tlsMode]: "istio" });
+    expect(labels({ proxyReady: false, certificate: valid })).toBeUndefined();
+    expect(labels({ proxyReady: true })).toBeUndefined();
+    const pod = podOf({ labels: { [tlsMode]: "disabled" } });
+    expect(labels({ pod, proxyReady: true, certificate: valid })).toBeUndefined();
   });
 });

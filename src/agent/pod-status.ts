@@ -1,8 +1,10 @@
 import type { Container } from "#api/kubernetes/container.ts";
 import type { ContainerStatus, PodStatus } from "#api/kubernetes/pod-status.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
+import type { StringMap } from "#api/meta.ts";
 import { timestamp } from "#base/timestamp.ts";
 import type { ProcessState } from "#runtime/process.ts";
+import type { CertificateState } from "./certificates/holder.ts";
 import type { ContainerRecord, Ending } from "./records.ts";
 
 /** How one container stands, for the status. */
@@ -24,6 +26,8 @@ export interface PodView {
   readonly containers: readonly ContainerView[];
   /** Whether the Pod's proxy has its configuration; undefined for a Pod without one. */
   readonly proxyReady: boolean | undefined;
+  /** How the proxy's certificate stands; absent for a proxy that gets none. */
+  readonly certificate?: CertificateState;
   /** Whether the proxy runs with other settings than it would be started with now. */
   readonly restartDue?: boolean;
   /** What keeps the Pod from being used beside its containers, for people. */
@@ -44,6 +48,29 @@ const outdated = {
   reason: "RestartDue",
   message: "settings that hold from the proxy's start have changed: they hold once the Pod is replaced",
 };
+
+/** The condition that tells whether the proxy has a certificate that is good. */
+const certificateCondition = "mesh.weft.dev/ProxyCertificate";
+
+/** The label by which peers know that a Pod takes mutual TLS, and what it says then: Istio's. */
+const tlsModeLabel = "security.istio.io/tlsMode";
+
+/** Whether a Pod says which TLS its peers are to speak. */
+export function speaksMutualTls({ metadata: { labels = {} } }: Pod): boolean {
+  return labels[tlsModeLabel] !== undefined;
+}
+
+/** Labels that a Pod lacks: its proxy has its certificate and is ready, so that peers may speak mutual TLS to it. */
+export function missingLabels({ pod, certificate, proxyReady }: PodView): StringMap | undefined {
+  const due = certificate !== undefined && proxyReady === true && !speaksMutualTls(pod);
+  return due ? { [tlsModeLabel]: "istio" } : undefined;
+}
+
+function certificateAspect({ phase, notAfter, serialNumber, problem }: CertificateState): Aspect {
+  const held = notAfter === undefined ? "none yet" : `serial number ${serialNumber}, until ${timestamp(notAfter)}`;
+  const message = problem === undefined ? held : `${held}; the last request failed: ${problem}`;
+  return { type: certificateCondition, ok: phase === "Valid" || phase === "Expiring", reason: phase, message };
+}
 
 const signals = 128;
 
@@ -131,20 +158,26 @@ function names(views: readonly ContainerView[]): string {
 }
 
 /** Why a Pod is not ready: its containers, what stands in their way, or its proxy. */
-function whyNot(unready: readonly ContainerView[], problem: string | undefined): Pick<Aspect, "reason" | "message"> {
+function whyNot(
+  unready: readonly ContainerView[],
+  { problem, certificate }: PodView,
+): Pick<Aspect, "reason" | "message"> {
   if (unready.length > 0)
     return { reason: "ContainersNotReady", message: `containers with unready status: ${names(unready)}` };
   if (problem !== undefined) return { reason: "HostPortNotAvailable", message: problem };
-  return { reason: "ProxyNotReady", message: "the Pod's proxy has no configuration yet" };
+  if (certificate?.phase !== "Waiting")
+    return { reason: "ProxyNotReady", message: "the Pod's proxy has no configuration yet" };
+  const why = certificate.problem === undefined ? "" : `: ${certificate.problem}`;
+  return { reason: "ProxyNotReady", message: `the Pod's proxy has no certificate yet${why}` };
 }
 
 function aspects(view: PodView, phase: string): readonly Aspect[] {
-  const { init, containers, proxyReady, restartDue, pod, problem } = view;
+  const { init, containers, proxyReady, certificate, restartDue, pod, problem } = view;
   const ended = phase === "Succeeded" || phase === "Failed";
   const finished = phase === "Succeeded" ? { reason: "PodCompleted" } : {};
   const waiting = init.filter((one) => (isSidecar(one.container) ? !one.record.started : !succeeded(one)));
   const unready = containers.filter(({ record, state }) => state.kind !== "running" || !record.ready);
-  const why = whyNot(unready, problem);
+  const why = whyNot(unready, view);
   const ready = !ended && unready.length === 0 && proxyReady !== false && problem === undefined;
   const gates = (pod.spec.readinessGates ?? []).filter(
     ({ conditionType }) => pod.status?.conditions?.find(({ type }) => type === conditionType)?.status !== "True",
@@ -167,6 +200,7 @@ function aspects(view: PodView, phase: string): readonly Aspect[] {
       ...(ready ? (gates.length > 0 ? gate : {}) : { ...why, ...finished }),
     },
     ...(proxyReady === undefined ? [] : [{ type: proxyCondition, ok: proxyReady }]),
+    ...(certificate === undefined ? [] : [certificateAspect(certificate)]),
     ...(proxyReady === undefined || restartDue === undefined
       ? []
       : [{ type: currentCondition, ok: !restartDue, ...(restartDue && outdated) }]),

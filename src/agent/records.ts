@@ -51,6 +51,8 @@ export interface PodRecord {
   settings?: ProxySettings;
   /** How the proxy that runs was started. */
   startedWith?: ProxySettings;
+  /** Whether the proxy that runs can ask for its certificate. */
+  secrets?: boolean;
   /** Whether the proxy that runs has been ready since it was started. */
   served?: boolean;
   readonly containers: Record<string, ContainerRecord>;

@@ -8,11 +8,12 @@ import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
 import type { PodStatus } from "#api/kubernetes/pod-status.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
+import type { ObjectMeta } from "#api/meta.ts";
 import { systemClock as clock } from "#base/clock.ts";
 import { silentLogger as logger } from "#base/logger.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
-import { StatusWriter } from "./status-writer.ts";
+import { type PodReport, StatusWriter } from "./status-writer.ts";
 import { podOf } from "./testing/pods.ts";
 
 const owned: (() => unknown)[] = [];
@@ -23,9 +24,9 @@ afterEach(() => {
 /** An API that answers each request with the next of these; the bodies that it was sent. */
 async function serveApi(answers: readonly { readonly status: number; readonly body: object }[]) {
   const root = mkdtempSync(join(tmpdir(), "weft-api-"));
-  const bodies: { readonly status: PodStatus }[] = [];
+  const bodies: { readonly status?: PodStatus; readonly metadata: Partial<ObjectMeta> }[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const sent = (await json(request)) as { readonly status: PodStatus };
+    const sent = (await json(request)) as (typeof bodies)[number];
     const { status, body } = answers[bodies.length] ?? { status: 500, body: {} };
     bodies.push(sent);
     response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
@@ -42,7 +43,7 @@ async function serveApi(answers: readonly { readonly status: number; readonly bo
   return { client: new Client(connection), bodies };
 }
 
-function startWriter(client: Client, source: () => { readonly pod: Pod; readonly status: PodStatus }): StatusWriter {
+function startWriter(client: Client, source: () => PodReport): StatusWriter {
   const writer = new StatusWriter(client, { status: source }, clock, logger);
   const end = new AbortController();
   void writer.run(end.signal);
@@ -83,4 +84,29 @@ it("what another writer made of a status is put right as soon as it is seen", as
   writer.changed(uid);
   await expect.poll(() => bodies.length, { timeout: 15_000 }).toBe(2);
   expect(bodies.map((body) => body.status)).toEqual([status, status]);
+});
+
+it("labels that a Pod lacks are there before its status is", async () => {
+  const pod = podOf();
+  const labels = { "security.istio.io/tlsMode": "istio" };
+  const labelled = podOf({ resourceVersion: "5", labels: { ...pod.metadata.labels, ...labels } });
+  const status: PodStatus = { phase: "Running" };
+  const { client, bodies } = await serveApi([
+    { status: 503, body: { kind: "Status", status: "Failure", reason: "ServiceUnavailable", message: "", code: 503 } },
+    { status: 200, body: labelled },
+    { status: 200, body: { ...labelled, status } },
+  ]);
+  const writer = startWriter(client, () => ({ pod, status, labels }));
+  writer.changed(pod.metadata.uid);
+  await expect.poll(() => bodies.length, { timeout: 15_000 }).toBe(3);
+  expect(bodies.map((body) => [body.metadata.labels, body.status])).toEqual([
+    [labels, undefined],
+    [labels, undefined],
+    [undefined, status],
+  ]);
+  writer.changed(pod.metadata.uid);
+  await new Promise((resolve) => {
+    setTimeout(resolve, 100);
+  });
+  expect(bodies).toHaveLength(3);
 });

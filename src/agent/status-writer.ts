@@ -1,6 +1,7 @@
 import { pod as podKind } from "#api/kubernetes/pod.ts";
 import type { PodStatus } from "#api/kubernetes/pod-status.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
+import type { StringMap } from "#api/meta.ts";
 import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
@@ -9,9 +10,17 @@ import type { Client, KindClient } from "#kube/client.ts";
 import { WorkQueue } from "#base/workqueue.ts";
 
 /** What a Pod's status is to be, and the Pod as the API has it. */
+export interface PodReport {
+  readonly pod: Pod;
+  readonly status: PodStatus;
+  /** Labels that the Pod is to have before it has the status. */
+  readonly labels?: StringMap;
+}
+
+/** Tells of Pods. */
 export interface StatusSource {
   /** Undefined when the Pod is not the node's any more. */
-  status(uid: string): { readonly pod: Pod; readonly status: PodStatus } | undefined;
+  status(uid: string): PodReport | undefined;
 }
 
 /** Writes Pods' statuses to the API, and removes Pods that have ended: only what has changed, apart from running them. */
@@ -63,16 +72,18 @@ export class StatusWriter {
     }
     const wanted = this.#source.status(uid);
     if (wanted === undefined) return;
-    const { pod, status } = wanted;
-    const known = newest(this.#written.get(uid), pod).status;
-    if (equal(known, merged(known, status))) return;
-    const { name, namespace = "" } = pod.metadata;
+    const { pod, status, labels } = wanted;
+    const known = newest(this.#written.get(uid), pod);
+    const at = { name: pod.metadata.name, namespace: pod.metadata.namespace ?? "" };
     try {
       // The UID makes sure that no later Pod of this name is meant.
-      const body = { metadata: { uid }, status };
-      const patch = { kind: "merge", body } as const;
-      const written = await this.#pods.patch({ name, namespace }, patch, { subresource: "status", signal });
-      this.#written.set(uid, written);
+      if (labels && !equal(known.metadata.labels, { ...known.metadata.labels, ...labels })) {
+        const patch = { kind: "merge", body: { metadata: { uid, labels } } } as const;
+        this.#written.set(uid, await this.#pods.patch(at, patch, { signal }));
+      }
+      if (equal(known.status, merged(known.status, status))) return;
+      const patch = { kind: "merge", body: { metadata: { uid }, status } } as const;
+      this.#written.set(uid, await this.#pods.patch(at, patch, { subresource: "status", signal }));
     } catch (error) {
       this.#written.delete(uid);
       // After a conflict it is written again: a Pod that has ended has no later turn. One that was replaced is soon not ours.

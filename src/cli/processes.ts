@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { systemClock } from "#base/clock.ts";
 import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
 import { wholeNumber } from "./output.ts";
+import { trustOptions, withTrustFlags, type TrustFlags } from "./trust-flags.ts";
 import { weftVersion } from "./version.ts";
 
 /** Flags of every long-running process. */
@@ -35,7 +36,7 @@ export function withLogFlag(command: Command): Command {
   );
 }
 
-interface AgentFlags extends LogFlags {
+interface AgentFlags extends LogFlags, TrustFlags {
   readonly instance: string;
   readonly cluster: string;
   readonly node: string;
@@ -54,7 +55,7 @@ interface AgentFlags extends LogFlags {
 
 /** `weft agent`. */
 export function agentCommand(program: Command): void {
-  withLogFlag(program.command("agent"))
+  withTrustFlags(withLogFlag(program.command("agent")))
     .summary("run a node's agent")
     .description(
       "Runs the Pods of a node and an Envoy beside each. It lives in the network namespace of the node. Pods and Envoys outlive it.",
@@ -98,6 +99,7 @@ export function agentCommand(program: Command): void {
         hostNetwork: `/proc/${process.pid}/fd/${flags.hostNetworkFd}`,
         programs: { file: flags.programs, folder: dirname(dirname(resolve(flags.programs))) },
         envoy: { program: flags.envoy, concurrency: flags.envoyConcurrency },
+        ...trustOptions(flags),
         resolvers: getServers().filter((address) => isIPv4(address)),
         clusterDomain: "cluster.local",
         meshId: "default",

@@ -43,6 +43,7 @@ const paths: Readonly<Record<string, string>> = {
   ServiceEntry: "/apis/networking.istio.io/v1/namespaces/shop/serviceentries",
   ProxyConfig: "/apis/networking.istio.io/v1beta1/namespaces/shop/proxyconfigs",
   EnvoyFilter: "/apis/networking.istio.io/v1alpha3/namespaces/shop/envoyfilters",
+  DestinationRule: "/apis/networking.istio.io/v1/namespaces/shop/destinationrules",
   Gateway: "/apis/networking.istio.io/v1/namespaces/shop/gateways",
 };
 
@@ -59,9 +60,12 @@ async function unlessAborted(part: Promise<unknown>, signal: AbortSignal): Promi
 export class NodeWorld implements AsyncDisposable {
   readonly instance = `a${process.pid}`;
   readonly node = "node-1";
+  /** What the agent is told beside the usual. */
+  extra: Partial<AgentOptions> = {};
   /** The name servers of the host that the agent is told of. */
   resolvers: readonly string[] = [];
-  readonly #root = mkdtempSync(join(tmpdir(), "weft-node-"));
+  /** Everything that the world keeps on disk. */
+  readonly root = mkdtempSync(join(tmpdir(), "weft-node-"));
   readonly #connection: Connection;
   readonly client: Client;
   readonly pods: KindClient<Pod>;
@@ -83,16 +87,16 @@ export class NodeWorld implements AsyncDisposable {
   }
 
   get runDir(): string {
-    return join(this.#root, "run");
+    return join(this.root, "run");
   }
 
   get stateDir(): string {
-    return join(this.#root, "state");
+    return join(this.root, "state");
   }
 
   /** What the agents said, for a test that failed. */
   get agentLog(): string {
-    return join(this.#root, "agent.log");
+    return join(this.root, "agent.log");
   }
 
   get fabric(): string {
@@ -137,7 +141,7 @@ export class NodeWorld implements AsyncDisposable {
   startServer(): void {
     this.#server = new AbortController();
     const options = {
-      store: join(this.#root, "store.db"),
+      store: join(this.root, "store.db"),
       runDir: this.runDir,
       meshPort: 0,
       embedded: [{ name: "east", podRange: "10.10.0.0/16", serviceRange: "10.110.0.0/16", port: 0 }],
@@ -186,7 +190,7 @@ export class NodeWorld implements AsyncDisposable {
   /** Options of the node's agent. */
   options(): AgentOptions {
     const root = join(import.meta.dirname, "..", "..");
-    const programs = join(this.#root, "programs.json");
+    const programs = join(this.root, "programs.json");
     writeFileSync(
       programs,
       JSON.stringify({
@@ -216,6 +220,7 @@ export class NodeWorld implements AsyncDisposable {
       meshId: "cluster.local",
       revision: "default",
       version: "0.0.0",
+      ...this.extra,
     };
   }
 
@@ -302,7 +307,7 @@ export class NodeWorld implements AsyncDisposable {
     await this.stopServer();
     this.#connection[Symbol.dispose]();
     await removeFabric(this.instance);
-    rmSync(this.#root, { recursive: true, force: true });
+    rmSync(this.root, { recursive: true, force: true });
   }
 }
 

@@ -94,6 +94,20 @@ describe("a workload's certificate", () => {
     expect(holder.state).toMatchObject({ phase: "Valid", serialNumber: "2" });
   });
 
+  it("is replaced within seconds when that is asked for", async () => {
+    await begin(0.5);
+    await pass(hour);
+    holder.renew();
+    await settled();
+    expect(holder.current?.serialNumber).toBe("1");
+    await pass(30_000);
+    expect(holder.current?.serialNumber).toBe("2");
+    await pass(11 * hour);
+    expect(holder.current?.serialNumber).toBe("2");
+    await pass(1.1 * hour);
+    expect(holder.current?.serialNumber).toBe("3");
+  });
+
   it("is forgotten when it ends, and asked for no more", async () => {
     await begin(0.5);
     holder[Symbol.dispose]();

@@ -34,8 +34,12 @@ const graceRatio = 0.5;
 const graceJitter = 0.01;
 /** The part of its life at whose begin one that could not be replaced is told of. */
 const warnRatio = 0.2;
+/** Within this time a certificate is replaced when that is asked for. */
+const spreadMs = 5000;
 /** The least time between two certificates, however short they live. */
 const leastMs = 1000;
+/** How many times as long it takes until the next request where there is a certificate to go on with. */
+const patience = 6;
 /** The longest look ahead: clocks are set, and machines sleep. */
 const lookMs = 60_000;
 
@@ -56,13 +60,17 @@ export class CertificateHolder implements Disposable {
   #current: WorkloadCertificate | undefined;
   /** When the current one came. */
   #since = 0;
+  /** When it is to be replaced. */
+  #renewal = 0;
+  /** Ends the wait until then. */
+  #nudge = new AbortController();
   #problem: string | undefined;
   #told: string | undefined;
 
   constructor(options: HolderOptions) {
     this.#options = options;
     const { random } = options;
-    this.#backoff = new Backoff({ initialMs: 200, maxMs: 15_000, ...(random && { random }) });
+    this.#backoff = new Backoff({ initialMs: 200, maxMs: 5000, ...(random && { random }) });
   }
 
   /** The certificate as it is now; undefined before there is one. It may have expired. */
@@ -86,6 +94,13 @@ export class CertificateHolder implements Disposable {
     void this.#run(this.#end.signal);
   }
 
+  /** Replaces the certificate within seconds, spread by chance: all of a node may be told at once. */
+  renew(): void {
+    const { clock, random = Math.random } = this.#options;
+    this.#renewal = Math.min(this.#renewal, clock.now() + random() * spreadMs);
+    this.#nudge.abort();
+  }
+
   /** Ends; the certificate is forgotten. */
   [Symbol.dispose](): void {
     this.#end.abort();
@@ -93,25 +108,30 @@ export class CertificateHolder implements Disposable {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { clock, random = Math.random } = this.#options;
-    let renewal = 0;
+    const { clock } = this.#options;
     while (!signal.aborted) {
-      const due = renewal - clock.now();
-      if (due <= 0 && (await this.#renew(signal)) && this.#current) {
-        renewal = renewalOf(this.#current, this.#since, random);
-        continue;
-      }
+      const due = this.#renewal - clock.now();
+      if (due <= 0 && (await this.#replace(signal))) continue;
       this.#tell();
-      await clock.sleep(due <= 0 ? this.#backoff.next() : Math.min(due, lookMs), signal).catch(() => undefined);
+      if (due > 0) this.#nudge = new AbortController();
+      const waits = due > 0 ? AbortSignal.any([signal, this.#nudge.signal]) : signal;
+      await clock.sleep(due > 0 ? Math.min(due, lookMs) : this.#retryMs(), waits).catch(() => undefined);
     }
   }
 
-  async #renew(signal: AbortSignal): Promise<boolean> {
+  /** Milliseconds until a request that failed is sent again: a proxy that has nothing yet waits for it. */
+  #retryMs(): number {
+    return this.#backoff.next() * (this.#current ? patience : 1);
+  }
+
+  async #replace(signal: AbortSignal): Promise<boolean> {
+    const { clock, random = Math.random } = this.#options;
     try {
       const issued = await this.#options.issue();
       if (signal.aborted) return false;
       this.#current = issued;
-      this.#since = this.#options.clock.now();
+      this.#since = clock.now();
+      this.#renewal = renewalOf(issued, this.#since, random);
       this.#problem = undefined;
       this.#backoff.reset();
       this.#tell(true);
