@@ -10,6 +10,7 @@ import { Connection } from "#kube/connection.ts";
 import type { TrustDomains } from "#identity/spiffe.ts";
 import { createModel } from "#model/model.ts";
 import { only } from "#model/services.ts";
+import { JwksKeeper } from "#sources/jwks/keeper.ts";
 import { Members } from "#sources/members.ts";
 import type { Audience } from "#sources/feed.ts";
 import { Intake } from "#sources/intake.ts";
@@ -61,6 +62,8 @@ function holders({ connected, inSync }: ProxyStandings): Holders {
   return { connected, holding: inSync };
 }
 
+/** Milliseconds to wait at the start for keys of tokens. */
+const keysLimitMs = 6000;
 /** Milliseconds between looks at whether certificates have expired. */
 const timeStepMs = 60_000;
 
@@ -122,6 +125,9 @@ export async function runDiscovery(
   const membersContext = { ...sourceContext, ...companion };
   const members = new Members(client, model, membersContext, (name) => clusterStatus.watch(name), signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
+  using jwks = new JwksKeeper({ engine, model, clock, logger });
+  const fetching = jwks.run(signal);
+  await synced([jwks.asked(signal)], Math.min(options.startLimitMs, keysLimitMs), context, signal);
   signal.throwIfAborted();
   // Not before the mesh's settings are known: an authority that is made says its trust domain.
   const identityDone = identity?.run(signal);
@@ -147,6 +153,7 @@ export async function runDiscovery(
   await Promise.all([
     mesh.done,
     members.done,
+    fetching,
     clusterStatus.run(signal),
     meshStatus.run(signal),
     events.run(signal),
