@@ -74,6 +74,28 @@ export interface PortFiles {
   readonly authority: string;
 }
 
+/** A Sidecar with inbound ports. */
+function sidecar(app: string, ingress: readonly unknown[]): string {
+  return stringify({
+    apiVersion: "networking.istio.io/v1",
+    kind: "Sidecar",
+    metadata: { name: app },
+    spec: { workloadSelector: { labels: { app } }, ingress },
+  });
+}
+
+/** The port of a group in clear text, as a Sidecar says it. */
+function plainIngress({ tcp }: Group, at: number) {
+  const number = plainPort(at);
+  const port = { number, protocol: tcp ? "TCP" : "HTTP", name: `p${number}` };
+  return { port, defaultEndpoint: `127.0.0.1:${tcp ? 9001 : 8080}` };
+}
+
+/** A Sidecar with the ports of groups in clear text. */
+export function plainPortsOf(groups: readonly Group[], app: string): string {
+  return sidecar(app, groups.map(plainIngress));
+}
+
 /** A Sidecar with the ports of groups, each in clear text and within TLS that asks for the caller's certificate. */
 export function portsOf(groups: readonly Group[], app: string, files: PortFiles): string {
   const tls = {
@@ -82,20 +104,13 @@ export function portsOf(groups: readonly Group[], app: string, files: PortFiles)
     privateKey: files.key,
     caCertificates: files.authority,
   };
-  const ingress = groups.flatMap(({ tcp }, at) => {
-    const defaultEndpoint = `127.0.0.1:${tcp ? 9001 : 8080}`;
-    const [plain, secure] = [plainPort(at), securePort(at)];
-    return [
-      { port: { number: plain, protocol: tcp ? "TCP" : "HTTP", name: `p${plain}` }, defaultEndpoint },
-      { port: { number: secure, protocol: tcp ? "TLS" : "HTTPS", name: `p${secure}` }, defaultEndpoint, tls },
-    ];
+  const ingress = groups.flatMap((group, at) => {
+    const plain = plainIngress(group, at);
+    const number = securePort(at);
+    const port = { number, protocol: group.tcp ? "TLS" : "HTTPS", name: `p${number}` };
+    return [plain, { ...plain, port, tls }];
   });
-  return stringify({
-    apiVersion: "networking.istio.io/v1",
-    kind: "Sidecar",
-    metadata: { name: app },
-    spec: { workloadSelector: { labels: { app } }, ingress },
-  });
+  return sidecar(app, ingress);
 }
 
 /** The rows of groups. */

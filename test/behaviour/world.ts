@@ -362,7 +362,7 @@ export class World implements AsyncDisposable {
   }
 
   #withAddresses(yaml: string): string {
-    return yaml.replaceAll(/@(?!type\b)([a-z0-9-]+)/g, (_whole, name: string) => this.addressOf(name));
+    return yaml.replaceAll(/@(?!type\b|request\.)([a-z0-9-]+)/g, (_whole, name: string) => this.addressOf(name));
   }
 
   #put(objects: readonly ResourceObject[], cluster: string): void {
