@@ -15,6 +15,7 @@ const benchmarks: Readonly<Record<string, readonly (readonly string[])[]>> = {
   growth: [[]],
   envoy: [[]],
   "on-demand": [[]],
+  ca: [["--seconds", "5", "--rounds", "2"]],
 };
 
 /** Runs one and passes on what it prints. Returns its last line. */

@@ -1,6 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
 import { WeftError } from "#base/errors.ts";
-import { backdateMs, rootCertificate } from "./certificate.ts";
+import { backdateMs, type Issuer, readIssuer, rootCertificate } from "./certificate.ts";
 import { isValidAt, pathToRoot } from "./path.ts";
 import { pemBlocks } from "./pem.ts";
 import type { AuthorityKey } from "./settings.ts";
@@ -21,8 +21,7 @@ export interface AuthorityFiles {
 
 /** An authority that can sign. */
 export interface Authority {
-  readonly certificate: X509Certificate;
-  readonly key: KeyObject;
+  readonly issuer: Issuer;
   /** What stands under a certificate that it signs, as PEM, up to the root and without it: empty where the root itself signs. */
   readonly intermediates: readonly string[];
   /** All roots that are trusted. */
@@ -89,8 +88,7 @@ export function readAuthority(files: AuthorityFiles, now: number): Authority {
     throw new WeftError("InvalidArgument", what);
   }
   return {
-    certificate,
-    key,
+    issuer: readIssuer(certificate.raw, key),
     intermediates: path.slice(0, -1).map((each) => each.toString()),
     roots,
     expires: Math.min(...path.map(({ validToDate }) => validToDate.getTime())),

@@ -34,6 +34,6 @@ export function issue({ csr, names, ttlMs, now }: IssueRequest, authority: Autho
   const publicKey = readSigningRequest(csr);
   const expires = Math.min(now + ttlMs, authority.expires);
   const validity = { from: now - backdateMs, until: expires };
-  const issuer = { certificate: authority.certificate.raw, key: authority.key };
-  return { chain: [leafCertificate({ publicKey, names, validity }, issuer), ...authority.intermediates], expires };
+  const certificate = leafCertificate({ publicKey, names, validity }, authority.issuer);
+  return { chain: [certificate, ...authority.intermediates], expires };
 }

@@ -1,14 +1,5 @@
 import { WeftError } from "#base/errors.ts";
 
-/** Bytes as a PEM text (RFC 7468). */
-export function pemText(label: string, bytes: Uint8Array): string {
-  const lines =
-    Buffer.from(bytes)
-      .toString("base64")
-      .match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join("\n")}\n-----END ${label}-----\n`;
-}
-
 const block = /-----BEGIN ([A-Z0-9 ]+)-----([A-Za-z0-9+/=\s]*)-----END \1-----/g;
 
 /** The blocks of a PEM text in order, with what each is said to be. Text beside them is passed over. */

@@ -54,8 +54,7 @@ export function algorithmOf(key: KeyObject): AlgorithmIdentifier {
 export function signBytes(bytes: ArrayBuffer, key: KeyObject): ArrayBuffer {
   const { hash } = algorithms[algorithmOf(key).algorithm] ?? {};
   if (hash === undefined) throw new WeftError("Internal", "there is no algorithm for the signing key");
-  const signature = sign(hash, new Uint8Array(bytes), key);
-  return new Uint8Array(signature).buffer;
+  return new Uint8Array(sign(hash, new Uint8Array(bytes), key)).buffer;
 }
 
 /** A signature and what it stands under. */

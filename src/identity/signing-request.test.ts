@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, expect, test } from "vitest";
+import { pem } from "#base/der.ts";
 import { patience, runs } from "#base/testing/runs.ts";
-import { onlyBlock, pemText } from "./pem.ts";
+import { onlyBlock } from "./pem.ts";
 import { makeSigningRequest, readSigningRequest } from "./signing-request.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weft-csr-"));
@@ -60,7 +61,7 @@ test.each([
 
 const made = makeSigningRequest(generateKeyPairSync("ec", { namedCurve: "prime256v1" }));
 const der = onlyBlock(made, ["CERTIFICATE REQUEST"]);
-const asPem = (bytes: Uint8Array): string => pemText("CERTIFICATE REQUEST", bytes);
+const asPem = (bytes: Uint8Array): string => pem("CERTIFICATE REQUEST", Buffer.from(bytes));
 
 test("a request that is made here is one for openssl too", () => {
   const check = execFileSync("openssl", ["req", "-noout", "-verify", "-text"], { input: made, stdio: "pipe" });

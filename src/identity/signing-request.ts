@@ -2,8 +2,9 @@ import type { KeyObject } from "node:crypto";
 import { Attributes, CertificationRequest, CertificationRequestInfo } from "@peculiar/asn1-csr";
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { Name, SubjectPublicKeyInfo } from "@peculiar/asn1-x509";
+import { pem } from "#base/der.ts";
 import { WeftError } from "#base/errors.ts";
-import { onlyBlock, pemText } from "./pem.ts";
+import { onlyBlock } from "./pem.ts";
 import { algorithmOf, isSignedBy, readPublicKey, signBytes } from "./signature.ts";
 
 /** Characters of a request: one with an RSA key of 8192 bits and a few names has less than half of them. */
@@ -31,7 +32,7 @@ export function makeSigningRequest({ publicKey, privateKey }: KeyPair): string {
     signatureAlgorithm: algorithmOf(privateKey),
     signature: signBytes(AsnConvert.serialize(info), privateKey),
   });
-  return pemText(label, new Uint8Array(AsnConvert.serialize(request)));
+  return pem(label, Buffer.from(AsnConvert.serialize(request)));
 }
 
 /** Whether bytes are one SEQUENCE in DER and nothing after it, which the reader would pass over. */

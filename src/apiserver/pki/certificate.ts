@@ -31,8 +31,8 @@ import {
   id_kp_clientAuth,
   id_kp_serverAuth,
 } from "@peculiar/asn1-x509";
+import { pem } from "#base/der.ts";
 import { algorithmOf, signBytes } from "#identity/signature.ts";
-import { pemText } from "#identity/pem.ts";
 
 /** Whom a certificate is for: Kubernetes reads the common name as the user and organizations as groups. */
 export interface Subject {
@@ -150,5 +150,5 @@ export function makeCertificate({ subject, usage, publicKey, issuer, ...order }:
   });
   const signatureValue = signBytes(AsnConvert.serialize(tbsCertificate), issuer.key);
   const certificate = new Certificate({ tbsCertificate, signatureAlgorithm, signatureValue });
-  return pemText("CERTIFICATE", new Uint8Array(AsnConvert.serialize(certificate)));
+  return pem("CERTIFICATE", Buffer.from(AsnConvert.serialize(certificate)));
 }

@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
-import { bits, der, identifier, integer, pem, sequence, time } from "./der.ts";
+import { bits, der, identifier, integer, pem, sequence, time } from "../der.ts";
 
 /** A certificate with its key, as PEM texts. */
 export interface Certificate {

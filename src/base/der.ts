@@ -28,6 +28,12 @@ export function time(at: Date): Buffer {
   return der(0x18, Buffer.from(at.toISOString().replaceAll(/[-:T]|\.\d+/g, "")));
 }
 
+/** A time as certificates have it (RFC 5280 4.1.2.5), to the second: before 2050 a UTCTime. */
+export function certificateTime(at: Date): Buffer {
+  const text = time(at);
+  return at.getUTCFullYear() < 2050 ? der(0x17, text.subarray(4)) : text;
+}
+
 /** A BIT STRING of whole bytes. */
 export function bits(bytes: Uint8Array): Buffer {
   return der(0x03, Buffer.from([0]), bytes);
