@@ -319,6 +319,11 @@ describe("hosts that are no services", () => {
 });
 
 describe("changes under traffic", () => {
+  const switchWorkload = (mode: string): void =>
+    world.apply(
+      scope("switched", `{ discovery: ${mode}, hosts: [] }`).replace("namespace: shop", "namespace: switched"),
+    );
+
   test("a service that goes and comes back", async () => {
     expect(await answer("page", "http://lost:9080/")).toBe("lost-v1-0");
     world.remove("Service", "lost", "shop", "east");
@@ -353,13 +358,7 @@ describe("changes under traffic", () => {
 
   test.each([
     ["a namespace", (mode: string) => world.apply(namespaceObject(mode), "east")],
-    [
-      "a workload",
-      (mode: string) =>
-        world.apply(
-          scope("switched", `{ discovery: ${mode}, hosts: [] }`).replace("namespace: shop", "namespace: switched"),
-        ),
-    ],
+    ["a workload", switchWorkload],
   ])(
     "of %s's mode, there and back",
     async (_what, set) => {
@@ -376,4 +375,23 @@ describe("changes under traffic", () => {
     },
     60_000,
   );
+
+  test("of a mode, with a connection that was idle meanwhile", async () => {
+    const socket = await world.caller("switched").connect("first.shop", 9080);
+    const chunks: string[] = [];
+    socket.setEncoding("utf8").on("data", (text: string) => chunks.push(text));
+    const status = async (): Promise<string> => {
+      chunks.length = 0;
+      socket.write("GET / HTTP/1.1\r\nhost: first.shop:9080\r\n\r\n");
+      return eventually("it is answered", () => /^HTTP\/1.1 (\d+)/.exec(chunks.join(""))?.[1]);
+    };
+    expect(await status()).toBe("200");
+    switchWorkload("OnDemand");
+    await eventually("it is OnDemand", async () => (await held("switched")).length < 10);
+    expect(await status()).toBe("200");
+    switchWorkload("All");
+    await eventually("it is All", async () => (await held("switched")).length > 10);
+    expect(await status()).toBe("200");
+    socket.destroy();
+  });
 });
