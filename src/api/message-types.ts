@@ -189,6 +189,11 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
     "A proxy asks for more names than it may, for long ones, for what is not there, or in too long a request.",
   ],
   ["ProxyChangesNode", "Warning", "A proxy said in the middle of its stream that it is another."],
+  [
+    "ProxyClaimsMany",
+    "Warning",
+    "More proxies than there can be say over one address of the control plane who they are; new ones wait.",
+  ],
   ["ProxyDuplicated", "Warning", "Several streams say for long that they are the same proxy."],
   [
     "ProxyFloods",

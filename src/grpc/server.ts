@@ -21,6 +21,8 @@ export interface Call {
   readonly certificate: X509Certificate | undefined;
   /** Where it comes from, for people. */
   readonly from: string;
+  /** The listening address by which it came: a socket's path, or host and port. */
+  readonly address: string;
 }
 
 /** Answers calls of one method. */
@@ -86,7 +88,8 @@ export class GrpcServer implements Disposable {
   }
 
   async #listen(address: ListenAddress): Promise<void> {
-    const server = address.tls === true ? this.#secureServer() : this.#plainServer();
+    const name = "socketPath" in address ? address.socketPath : `${address.host}:${address.port}`;
+    const server = address.tls === true ? this.#secureServer(name) : this.#plainServer(name);
     this.#servers.push(server);
     this.#addresses = [...this.#addresses, await listenOn(server, address)];
   }
@@ -97,12 +100,12 @@ export class GrpcServer implements Disposable {
     return { maxSessionMemory: Number.MAX_SAFE_INTEGER, settings: { maxConcurrentStreams } };
   }
 
-  #plainServer(): Server {
-    return this.#follow(createServer(this.#http2Options));
+  #plainServer(address: string): Server {
+    return this.#follow(createServer(this.#http2Options), address);
   }
 
   /** Accepts connections itself, so that their handshakes can wait. */
-  #secureServer(): Server {
+  #secureServer(address: string): Server {
     const { credentials, clock, handshakes } = this.#options;
     if (!credentials) throw new WeftError("Internal", "there are no credentials to serve TLS with");
     const secure = createSecureServer({
@@ -112,27 +115,23 @@ export class GrpcServer implements Disposable {
       allowHTTP1: false,
     });
     this.#owned.use(credentials.onChange(() => secure.setSecureContext(contextOptions(credentials.current))));
-    this.#follow(secure);
+    this.#follow(secure, address);
     const gate = this.#owned.use(new Handshakes(clock, (socket) => secure.emit("connection", socket), handshakes));
     return createTcpServer({ pauseOnConnect: true }, (socket) => gate.add(socket));
   }
 
-  #follow<S extends Http2Server | Http2SecureServer>(server: S): S {
+  #follow<S extends Http2Server | Http2SecureServer>(server: S, address: string): S {
     server.on("session", (session: ServerHttp2Session) => {
       this.#keepalive.watch(session);
       const certificate = session.socket && verifiedCertificate(session.socket);
       const secure = session.encrypted === true;
       const from = session.socket?.remoteAddress ?? "this machine";
-      session.on("stream", (stream, headers) => this.#accept(stream, headers, { secure, certificate, from }));
+      session.on("stream", (stream, headers) => this.#accept(stream, headers, { secure, certificate, from, address }));
     });
     return server;
   }
 
-  #accept(
-    stream: ServerHttp2Stream,
-    headers: IncomingHttpHeaders,
-    peer: Pick<Call, "secure" | "certificate" | "from">,
-  ): void {
+  #accept(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, peer: Omit<Call, "stream" | "headers">): void {
     const transport = new GrpcStream(stream);
     if (!isGrpc(headers)) {
       refuse(stream);

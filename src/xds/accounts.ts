@@ -71,6 +71,11 @@ export class Accounts<S> {
     return new Account(this.#limits, () => this.#clock.monotonic());
   }
 
+  /** Whether a proxy is, or was lately, connected. */
+  knows(node: string): boolean {
+    return this.#open.has(node) || this.#away.has(node);
+  }
+
   /** Enters a stream of a proxy. */
   enter(node: string, stream: S): Account<S> {
     const account = this.#open.get(node) ?? this.#away.get(node) ?? this.anonymous();

@@ -86,6 +86,44 @@ describe("a proxy that reconnects in a loop", () => {
   });
 });
 
+describe("somebody who makes up node ids", () => {
+  test(
+    "has them served no faster than new proxies come, which holds up nobody who is known",
+    { timeout: 60_000 },
+    async () => {
+      world = await HostileWorld.start({ newNodeBurst: 5, newNodesPerSecond: 2, longestHoldMs: 2000 });
+      const before = world.server.figures().messagesSent;
+      // The neighbour is one of the five.
+      await Promise.all(Array.from({ length: 4 }, (_, at) => world.served(`proxy-${at}`)));
+      const started = performance.now();
+      const made = Array.from({ length: 6 }, (_, at) => world.served(`made-up-${at}`));
+      const finding = await world.finding("", "ProxyClaimsMany");
+      expect(finding.what).toContain(`more than 5 new proxies, and 2 a second, over ${world.socketPath}`);
+      await Promise.all(Array.from({ length: 4 }, (_, at) => world.served(`proxy-${at}`)));
+      await Promise.all(made);
+      expect(performance.now() - started).toBeGreaterThan(1500);
+      expect(world.server.figures().messagesSent - before).toBe(4 + 6 + 4);
+      await world.forgiven("");
+    },
+  );
+
+  test("has as many at once as there can be proxies, and is refused more", { timeout: 60_000 }, async () => {
+    world = await HostileWorld.start({ nodesPerAddress: 3 });
+    const first = await world.served("proxy-1");
+    await world.served("proxy-2");
+    await world.served("proxy-2");
+    const more = world.connect();
+    more.ask({ node, typeUrl: typeUrls.cluster });
+    expect(await eventually("it is refused", () => more.ended)).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+    expect(await world.finding("", "ProxyClaimsMany")).toMatchObject({
+      what: expect.stringContaining("more than the 3"),
+    });
+    first[Symbol.dispose]();
+    await eventually("another has its place", () => world.server.figures().streams === 3);
+    await world.served(id);
+  });
+});
+
 test("a refusal of megabytes is read in part, in no time, and stands in the status shortened", async () => {
   world = await HostileWorld.start({});
   const stream = await world.served(id);

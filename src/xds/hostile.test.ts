@@ -130,6 +130,35 @@ const cases: readonly Case[] = [
     says: "more than 100000 names",
   },
   {
+    title: "asks for the most of what all may ask for together",
+    limits: { namesInAll: 3000 },
+    // What the others were sent, they remember.
+    most: 60 * mebibyte,
+    act: async () => {
+      const known = world.names(2000);
+      const served = async (name: string, from: number, to: number): Promise<DeltaStream> => {
+        const stream = await world.served(name);
+        stream.ask({ typeUrl: typeUrls.endpoints, resourceNamesSubscribe: known.slice(from, to) });
+        await eventually(`${name} has endpoints`, () =>
+          stream.responses.some((each) => each.resources.length === to - from),
+        );
+        return stream;
+      };
+      const modest = [await served("modest-a", 0, 500), await served("modest-b", 100, 600)];
+      // What several ask for alike counts once.
+      for (let at = 0; at < 2; at += 1) modest.push(await served(`same-${at}`, 0, 500));
+      const greedy = await served(id, 50, 1950);
+      modest.push(await served("modest-c", 200, 700));
+      expect(await ended(greedy)).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+      for (const stream of modest) {
+        expect(stream.ended).toBeUndefined();
+        stream[Symbol.dispose]();
+      }
+    },
+    code: "ProxyAsksTooMuch",
+    says: "asks for the most of more than 3000 names",
+  },
+  {
     title: "says that it holds more than there can be",
     limits: {},
     act: async () => {

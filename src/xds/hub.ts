@@ -6,9 +6,11 @@ import type { Engine } from "#incremental/engine.ts";
 import { Accounts } from "./accounts.ts";
 import { Backlog } from "./backlog.ts";
 import { SendBudget } from "./budget.ts";
+import { Claims } from "./claims.ts";
 import { ProxyClasses } from "./classes.ts";
 import { Conduct, peerOf } from "./conduct.ts";
 import { defaultLimits, type XdsLimits } from "./limits.ts";
+import { HeldNames } from "./held-names.ts";
 import { HostScopes } from "./host-scopes.ts";
 import { Encoder, type Variant } from "./message.ts";
 import { lastingTwins } from "./misconduct.ts";
@@ -67,6 +69,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   readonly #dirty = new Set<Part>();
   readonly #feed: StatusFeed;
   readonly #accounts: Accounts<Session>;
+  /** By listening address. */
+  readonly #claims = new Map<string, Claims>();
   readonly #conduct: Conduct;
   readonly #backlog: Backlog<Session>;
   readonly #context: SessionContext;
@@ -103,12 +107,19 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   /**
    * Takes a new stream in; its requests are given to the session that is returned.
    * @param admit says whether it may be the proxy that it says it is.
+   * @param address where it came in, for people.
    */
-  open(variant: Variant, transport: Transport, admit?: Admit): Session {
-    const session = new Session(variant, transport, this.#context, admit);
+  open(variant: Variant, transport: Transport, admit?: Admit, address = ""): Session {
+    const session = new Session(variant, transport, this.#context, this.#claimsOf(address), admit);
     this.#sessions.add(session);
     if (this.#closing) session.end(new WeftError("Unavailable", "the server is shutting down"));
     return session;
+  }
+
+  #claimsOf(address: string): Claims {
+    const claims = this.#claims.get(address) ?? new Claims(address, this.limits, this.#options.clock);
+    this.#claims.set(address, claims);
+    return claims;
   }
 
   proxies(): readonly ProxyStatus[] {
@@ -189,6 +200,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       logger,
       limits: this.limits,
       accounts: this.#accounts,
+      held: new HeldNames(),
       conduct: this.#conduct,
       budget: this.#budget,
       owed: new OwedStore(),

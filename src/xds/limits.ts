@@ -27,6 +27,11 @@ export interface XdsLimits {
   readonly longestHoldMs: number;
   /** Streams that proxies of one node id may have; of more the oldest is ended. */
   readonly streamsPerProxy: number;
+  /** Node ids that may be connected over one listening address. */
+  readonly nodesPerAddress: number;
+  /** Node ids a second, and at once, that nobody has seen before and that are served over one address without a wait. */
+  readonly newNodesPerSecond: number;
+  readonly newNodeBurst: number;
   /** Milliseconds that two streams of one node id may last side by side, as in a hot restart, before it is said. */
   readonly twinMs: number;
   /** Milliseconds within which a stream must say whose it is. */
@@ -35,6 +40,8 @@ export interface XdsLimits {
   readonly namesPerType: number;
   /** Those of them of which there may be nothing; four times as many where the proxy says that it holds them. */
   readonly unknownNamesPerType: number;
+  /** Names that all streams may ask for together; a list that many ask for counts once. */
+  readonly namesInAll: number;
   /** Characters of one name. */
   readonly nameLength: number;
   /** Characters of all names that one stream asks for, for each type. */
@@ -79,9 +86,13 @@ export const defaultLimits: XdsLimits = {
   refusalBurst: 1000,
   longestHoldMs: 10_000,
   streamsPerProxy: 64,
+  nodesPerAddress: 20_000,
+  newNodesPerSecond: 100,
+  newNodeBurst: 20_000,
   twinMs: 20 * 60_000,
   introductionMs: 30_000,
   namesPerType: 100_000,
+  namesInAll: 3_000_000,
   unknownNamesPerType: 5000,
   nameLength: 2048,
   nameCharactersPerType: 8 * mebibyte,

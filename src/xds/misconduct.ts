@@ -68,6 +68,25 @@ export function tooManyUnknown(most: number): Misconduct {
   return new Misconduct("ProxyAsksTooMuch", "ResourceExhausted", what);
 }
 
+const madeUp = "find out who opens it and makes up node ids";
+
+/** More proxies than there can be are connected over one address. */
+export function tooManyNodes(address: string, { nodesPerAddress }: XdsLimits): Misconduct {
+  const what = `is one proxy more than the ${nodesPerAddress} that may be connected over ${address}; ${madeUp}`;
+  return new Misconduct("ProxyClaimsMany", "ResourceExhausted", what);
+}
+
+/** What is said when more proxies than can be come over one address. */
+export function tooManyNewcomers(address: string, { newNodesPerSecond, newNodeBurst }: XdsLimits): string {
+  return `is one of more than ${newNodeBurst} new proxies, and ${newNodesPerSecond} a second, over ${address}: new ones are served later; ${madeUp}`;
+}
+
+/** All proxies ask for too much together, and this one for the most. */
+export function tooManyInAll({ namesInAll }: XdsLimits): Misconduct {
+  const what = `asks for the most of more than ${namesInAll} names that all proxies ask for together, and was disconnected; limit what its workload sees with a Sidecar resource, or find out what speaks for it`;
+  return new Misconduct("ProxyAsksTooMuch", "ResourceExhausted", what);
+}
+
 /** A proxy says in the middle of its stream that it is another. */
 export function changesNode(id: string): Misconduct {
   const what = `said in the middle of its stream that it is ${shortened(id)}, and was disconnected; a stream is for one proxy`;

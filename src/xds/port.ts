@@ -5,6 +5,7 @@ import type { EncodedResource, TypeUrl } from "#proto/encoded.ts";
 export type ConductCode =
   | "ProxyAsksTooMuch"
   | "ProxyChangesNode"
+  | "ProxyClaimsMany"
   | "ProxyDuplicated"
   | "ProxyFloods"
   | "ProxyForeignAnswer"

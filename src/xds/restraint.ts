@@ -1,12 +1,18 @@
 import type { Clock } from "#base/clock.ts";
+import type { TypeUrl } from "#proto/encoded.ts";
 import type { Account, Accounts, Charge } from "./accounts.ts";
+import type { Claims } from "./claims.ts";
 import { type Conduct, type Misconduct, type Peer, peerOf, unnamed } from "./conduct.ts";
+import type { HeldNames } from "./held-names.ts";
+import type { NameSet } from "./names.ts";
 import type { ConductCode, ProxyNode } from "./port.ts";
 import type { XdsLimits } from "./limits.ts";
+import { tooManyNewcomers } from "./misconduct.ts";
 
 /** What the restraints of all streams share. */
 export interface RestraintContext<S> {
   readonly accounts: Accounts<S>;
+  readonly held: HeldNames<S>;
   readonly conduct: Conduct;
   readonly clock: Clock;
   readonly limits: XdsLimits;
@@ -53,11 +59,13 @@ export class Restraint<S> implements Disposable {
   readonly #context: RestraintContext<S>;
   readonly #stream: Readable;
   readonly #session: S;
+  readonly #claims: Claims;
   #account: Account<S>;
   #peer: Peer = unnamed;
   #paused: Disposable | undefined;
 
-  constructor(session: S, stream: Readable, context: RestraintContext<S>) {
+  constructor(session: S, stream: Readable, context: RestraintContext<S>, claims: Claims) {
+    this.#claims = claims;
     this.#session = session;
     this.#stream = stream;
     this.#context = context;
@@ -67,6 +75,21 @@ export class Restraint<S> implements Disposable {
   /** The proxy spends some of an allowance. */
   spend(charge: Charge, amount: number): void {
     this.#account.spend(charge, amount);
+  }
+
+  /**
+   * The proxy asks for other names of a type.
+   * @returns streams to end, because all together ask for more than may be: those that ask for the most.
+   */
+  *asks(type: TypeUrl, names: NameSet): Generator<S> {
+    const { held, limits } = this.#context;
+    this.spend("names", names.size);
+    held.set(this.#session, type, names);
+    while (held.total > limits.namesInAll) {
+      const heaviest = held.heaviest();
+      if (!heaviest) return;
+      yield heaviest.stream;
+    }
   }
 
   /** The proxy did something that it should not. */
@@ -92,16 +115,21 @@ export class Restraint<S> implements Disposable {
    * The proxy said who it is.
    * @param serve called now, or when nothing is overdrawn any more.
    * @returns the proxy's streams, the oldest first.
+   * @throws Misconduct when there are too many of them.
    */
   introduced(node: ProxyNode, serve: () => void): ReadonlySet<S> {
-    const { accounts, limits } = this.#context;
+    const { accounts, conduct, limits } = this.#context;
+    const newcomerMs = this.#claims.enter(node.id, !accounts.knows(node.id));
+    // Told of nobody: findings about ids that somebody makes up would push out all others.
+    if (newcomerMs > 0) conduct.note(unnamed, "ProxyClaimsMany", tooManyNewcomers(this.#claims.address, limits));
     this.#peer = peerOf(node);
     this.#account = accounts.enter(node.id, this.#session);
     this.#account.spend("streams", 1);
     if (!this.#account.reconnects.spend(1)) this.note("ProxyReconnects", reconnecting(limits));
     const debt = this.#account.debt();
     if (debt && debt.charge !== "streams") this.note(...toldOf(debt.charge, limits));
-    if (debt) this.#wait(debt.ms, serve);
+    const waitMs = Math.max(newcomerMs, debt?.ms ?? 0);
+    if (waitMs > 0) this.#wait(waitMs, serve);
     else serve();
     return this.#account.streams;
   }
@@ -117,7 +145,9 @@ export class Restraint<S> implements Disposable {
 
   /** Lets go of the account; listens again, so that the end of the stream is heard. */
   [Symbol.dispose](): void {
+    if (this.#peer !== unnamed) this.#claims.leave(this.#peer.node);
     this.#context.accounts.leave(this.#peer.node, this.#session);
+    this.#context.held.leave(this.#session);
     if (!this.#paused) return;
     this.#paused[Symbol.dispose]();
     this.#stream.resume();

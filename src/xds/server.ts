@@ -2,7 +2,6 @@ import type { Clock } from "#base/clock.ts";
 import { messageOf, WeftError } from "#base/errors.ts";
 import type { ListenAddress } from "#grpc/listen.ts";
 import { GrpcServer, type Call, type GrpcServerOptions, type Method, type Methods } from "#grpc/server.ts";
-import type { GrpcStream } from "#grpc/stream.ts";
 import { adsService } from "#proto/ads.ts";
 import type { Admit, Gatekeeper } from "./gatekeeper.ts";
 import { XdsHub, type HubOptions, type XdsFigures } from "./hub.ts";
@@ -132,8 +131,8 @@ class AdsServer implements XdsServer {
     this.#hub[Symbol.dispose]();
   }
 
-  #open(variant: Variant, transport: GrpcStream, admit?: Admit): void {
-    const session = this.#hub.open(variant, transport, admit);
+  #open(variant: Variant, { stream: transport, address }: Call, admit?: Admit): void {
+    const session = this.#hub.open(variant, transport, admit, address);
     transport.follow(this.#hub.limits.requestBytes, {
       message: (bytes) => session.receive(() => this.#reader[variant](bytes), bytes.length),
       held: (bytes) => this.#intake.holds(session, bytes),
@@ -148,11 +147,11 @@ class AdsServer implements XdsServer {
   async #accept(variant: Variant, call: Call): Promise<void> {
     const { gatekeeper, logger } = this.#options;
     if (!gatekeeper) {
-      this.#open(variant, call.stream);
+      this.#open(variant, call);
       return;
     }
     try {
-      this.#open(variant, call.stream, await gatekeeper.callerOf(call));
+      this.#open(variant, call, await gatekeeper.callerOf(call));
     } catch (fault) {
       const reason = fault instanceof WeftError ? fault : new WeftError("Internal", "the caller is not known", fault);
       logger.warn("an xDS stream was refused", { from: call.from, code: reason.code, reason: messageOf(reason) });

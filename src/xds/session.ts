@@ -2,6 +2,7 @@ import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
 import { type Base, nothing, told } from "./base.ts";
+import type { Claims } from "./claims.ts";
 import type { ProxyClass } from "./classes.ts";
 import { Misconduct } from "./conduct.ts";
 import { checkNames, checkSubscription } from "./limits.ts";
@@ -9,7 +10,7 @@ import type { Admit } from "./gatekeeper.ts";
 import type { Message, Variant } from "./message.ts";
 import type { AskingProxy, Demand, ProxyNode, ProxyStatus, ScopeKey, TypeState, VirtualHostUse } from "./port.ts";
 import { changesNode, fallsBehind, foreignAnswer, isPlain, namelessStream, neverReads } from "./misconduct.ts";
-import { oddNodeId, saysNothing, shortened, tooManyStreams } from "./misconduct.ts";
+import { oddNodeId, saysNothing, shortened, tooManyInAll, tooManyStreams } from "./misconduct.ts";
 import { PushOrder } from "./order.ts";
 import { NameSet } from "./names.ts";
 import type { OwedNames, OwedStore } from "./owed.ts";
@@ -104,7 +105,7 @@ export class Session {
   /** What was told last of whether the proxy has all of what changed. */
   #owing = false;
 
-  constructor(variant: Variant, transport: Transport, context: SessionContext, admit?: Admit) {
+  constructor(variant: Variant, transport: Transport, context: SessionContext, claims: Claims, admit?: Admit) {
     const { clock, limits } = context;
     this.#admit = admit;
     this.#variant = variant;
@@ -118,7 +119,7 @@ export class Session {
       timeoutMs: limits.orderTimeoutMs,
       expired: () => this.pump(),
     });
-    this.#restraint = new Restraint(this, transport, context);
+    this.#restraint = new Restraint(this, transport, context, claims);
     this.#introduction = clock.after(limits.introductionMs, () => this.end(saysNothing(limits)));
   }
 
@@ -395,7 +396,7 @@ export class Session {
       if (!before) checkNames(Object.keys(request.versions), limits);
       if (demanded.has(watch.type)) this.#demanded(subscribe);
       const asked = deltaStep(watch.type, before, request, sets);
-      this.#checkAsked(asked.subscription, before);
+      this.#checkAsked(asked.subscription, watch);
       const base = before ? nothing : told(request.versions);
       if (base !== nothing) this.#returned(watch.type, base);
       watch.ask(asked, base);
@@ -405,14 +406,18 @@ export class Session {
     if (before && request.nonce !== watch.nonce) return;
     checkNames(request.names, limits);
     const asked = sotwStep(watch.type, before, request.names, sets);
-    this.#checkAsked(asked.subscription, before);
+    this.#checkAsked(asked.subscription, watch);
     watch.ask(asked);
   }
 
-  #checkAsked({ names }: Subscription, before: Subscription | undefined): void {
+  #checkAsked({ names }: Subscription, { type, subscription: before }: Watch): void {
     if (names === before?.names) return;
-    checkSubscription(names, this.#context.limits);
-    this.#restraint.spend("names", names.size);
+    const { limits } = this.#context;
+    checkSubscription(names, limits);
+    for (const heaviest of this.#restraint.asks(type, names)) {
+      if (heaviest === this) throw tooManyInAll(limits);
+      heaviest.end(tooManyInAll(limits));
+    }
   }
 
   /** What is asked for by name must be known, with what it leads to, before it is answered. */

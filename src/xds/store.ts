@@ -8,6 +8,7 @@ import { Part, type PartUser } from "./part.ts";
 import type { ResourceSource, ScopeKey } from "./port.ts";
 import { Scope } from "./scope.ts";
 import type { Subscription } from "./shown.ts";
+import { isWholeType } from "./subscription.ts";
 import { View } from "./view.ts";
 
 /** What the store needs. */
@@ -60,7 +61,7 @@ export class ScopeStore implements Disposable {
     let view = this.#views.get(key);
     if (!view) {
       this.#made += 1;
-      const parts = scopes.map((scope) => this.#part(scope, seen));
+      const parts = scopes.map((scope) => this.#part(type, scope, seen));
       view = new View(this.#made, key, type, parts, seen, this.#age);
       this.#views.set(key, view);
     }
@@ -97,10 +98,10 @@ export class ScopeStore implements Disposable {
    * @param held whether the client says that it holds some: then they were there, and more of them may have gone.
    * @throws Misconduct when there is nothing for too many of the names.
    */
-  checkKnown(keys: readonly ScopeKey[], { wildcard, names }: Subscription, held: boolean): void {
+  checkKnown(type: TypeUrl, keys: readonly ScopeKey[], { wildcard, names }: Subscription, held: boolean): void {
     const most = this.#options.unknownNames * (held ? heldShare : 1);
     if (wildcard || names.size <= most) return;
-    const scopes = keys.map((key) => this.#scope(key, false));
+    const scopes = keys.map((key) => this.#scope(key, isWholeType(type)));
     const all = [...names];
     let looked = 0;
     let unknown = 0;
@@ -109,21 +110,21 @@ export class ScopeStore implements Disposable {
       looked += checkedAtOnce;
     }
     for (const scope of scopes) {
-      for (const name of all.slice(0, looked)) scope.release(name);
+      if (!scope.whole) for (const name of all.slice(0, looked)) scope.release(name);
       if (!this.#partsOf.has(scope)) this.#dropScope(scope);
     }
     if (unknown > most) throw tooManyUnknown(most);
   }
 
-  #part(key: ScopeKey, subscription: Subscription): Part {
-    const scope = this.#scope(key, subscription.wildcard);
+  #part(type: TypeUrl, key: ScopeKey, subscription: Subscription): Part {
+    const scope = this.#scope(key, isWholeType(type));
     const parts = this.#partsOf.get(scope) ?? new Map<string, Part>();
     const id = String(subscription.names.id);
     let part = parts.get(id);
     if (!part) {
       this.#made += 1;
       part = new Part(this.#made, scope, subscription, this.#options.engine.revision);
-      for (const name of subscription.names) scope.retain(name);
+      if (!scope.whole) for (const name of subscription.names) scope.retain(name);
       this.#partsOf.set(scope, parts.set(id, part));
     }
     return part;
@@ -141,7 +142,7 @@ export class ScopeStore implements Disposable {
   }
 
   #drop({ scope, subscription }: Part): void {
-    for (const name of subscription.names) scope.release(name);
+    if (!scope.whole) for (const name of subscription.names) scope.release(name);
     const parts = this.#partsOf.get(scope);
     parts?.delete(String(subscription.names.id));
     if (parts && parts.size > 0) return;
@@ -188,11 +189,11 @@ const heldShare = 4;
 /** Names that are looked for in one scope before the next, whose turn has a cost. */
 const checkedAtOnce = 500;
 
-/** How many of some names are in none of some scopes. All of them retain all, as parts will. */
+/** How many of some names are in none of some scopes. Those that are not whole retain all of them, as parts will. */
 function unknownIn(scopes: readonly Scope[], names: readonly string[]): number {
   let left = names;
   for (const scope of scopes) {
-    for (const name of names) scope.retain(name);
+    if (!scope.whole) for (const name of names) scope.retain(name);
     left = left.filter((name) => !scope.get(name));
   }
   return left.length;

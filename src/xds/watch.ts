@@ -202,7 +202,7 @@ export class Watch implements PartUser {
     const { sets, store } = this.#context.pushes;
     // Not when scopes change: what was there is asked for until the client has learned that it is no more.
     if (asked.subscription.names !== this.#subscription?.names)
-      store.checkKnown(this.#scopes, asked.subscription, base !== nothing);
+      store.checkKnown(this.type, this.#scopes, asked.subscription, base !== nothing);
     const first = this.#subscription === undefined;
     this.#subscription = asked.subscription;
     this.#forgetUnasked(asked.subscription);
