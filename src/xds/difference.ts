@@ -16,6 +16,8 @@ export interface Difference {
   readonly unknown: readonly string[];
   /** Names of other resources that Envoy will wait for, because of the upserts. */
   readonly awaits: NameSet;
+  /** Those of them that belong to upserts which the client did not have, and does not use before. */
+  readonly warms: NameSet;
   /** Names of the upserts, the removed and the unknown. */
   readonly names: NameSet;
 }
@@ -89,11 +91,12 @@ export function withoutRefused(
   return finished({ upserts, past, removed: sets.minus(difference.removed, never), unknown }, sets);
 }
 
-function finished(parts: Omit<Difference, "awaits" | "names">, sets: NameSets): Difference {
-  const { upserts, removed, unknown } = parts;
+function finished(parts: Omit<Difference, "awaits" | "warms" | "names">, sets: NameSets): Difference {
+  const { upserts, past, removed, unknown } = parts;
   const awaits = sets.of(upserts.flatMap((resource) => resource.awaits));
+  const warms = sets.of(upserts.flatMap((resource) => (past.has(resource.name) ? [] : resource.awaits)));
   const names = sets.of([...upserts.map((resource) => resource.name), ...removed, ...unknown]);
-  return { ...parts, awaits, names };
+  return { ...parts, awaits, warms, names };
 }
 
 /** A difference less the upserts that wait for some names, and these. */
@@ -116,8 +119,8 @@ export function withoutLate(difference: Difference, missing: NameSet, sets: Name
 
 /** A difference after which the client waits for other names. */
 export function waitingFor(difference: Difference, awaits: NameSet): Difference {
-  const { upserts, past, removed, unknown, names } = difference;
-  return { upserts, past, removed, unknown, names, awaits };
+  const { upserts, past, removed, unknown, warms, names } = difference;
+  return { upserts, past, removed, unknown, warms, names, awaits };
 }
 
 /** The difference of a part, with a key that tells it from every other. */
@@ -126,11 +129,17 @@ export interface DifferingPart {
   readonly difference: Difference;
 }
 
-/** The differences of the parts of a view as one; put together only as far as it is asked for. */
+/** The differences of the parts of a view as one; put together once, as far as it is asked for. */
 export class MergedDifference implements Difference {
   readonly parts: readonly DifferingPart[];
   readonly #sets: NameSets;
   #upserts: readonly EncodedResource[] | undefined;
+  #past: ReadonlyMap<string, Past> | undefined;
+  #removed: NameSet | undefined;
+  #unknown: readonly string[] | undefined;
+  #awaits: NameSet | undefined;
+  #warms: NameSet | undefined;
+  #names: NameSet | undefined;
 
   constructor(parts: readonly DifferingPart[], sets: NameSets) {
     this.parts = parts;
@@ -143,23 +152,33 @@ export class MergedDifference implements Difference {
   }
 
   get past(): ReadonlyMap<string, Past> {
-    return new Map(this.parts.flatMap(({ difference }) => [...difference.past]));
+    this.#past ??= new Map(this.parts.flatMap(({ difference }) => [...difference.past]));
+    return this.#past;
   }
 
   get removed(): NameSet {
-    return this.#union((part) => part.removed);
+    this.#removed ??= this.#union((part) => part.removed);
+    return this.#removed;
   }
 
   get unknown(): readonly string[] {
-    return this.parts.flatMap(({ difference }) => difference.unknown);
+    this.#unknown ??= this.parts.flatMap(({ difference }) => difference.unknown);
+    return this.#unknown;
   }
 
   get awaits(): NameSet {
-    return this.#union((part) => part.awaits);
+    this.#awaits ??= this.#union((part) => part.awaits);
+    return this.#awaits;
+  }
+
+  get warms(): NameSet {
+    this.#warms ??= this.#union((part) => part.warms);
+    return this.#warms;
   }
 
   get names(): NameSet {
-    return this.#union((part) => part.names);
+    this.#names ??= this.#union((part) => part.names);
+    return this.#names;
   }
 
   #union(of: (part: Difference) => NameSet): NameSet {

@@ -52,12 +52,6 @@ class Gate implements Disposable {
   }
 }
 
-/** What Envoy waits for before it uses a cluster that it did not have; one that only changed goes on as it was meanwhile. */
-function awaitedByNew({ awaits, past, upserts }: Difference, sets: NameSets): NameSet {
-  if (past.size === 0) return awaits;
-  return sets.of(upserts.filter(({ name }) => !past.has(name)).flatMap((cluster) => cluster.awaits));
-}
-
 /**
  * Make before break over one stream: listeners and routes wait until new clusters, which they may name, are taken and
  * have their endpoints (of virtual hosts only those that name one of them); clusters and endpoints are taken away when listeners and routes no longer name them. For clusters
@@ -92,7 +86,8 @@ export class PushOrder implements Disposable {
   sent(type: TypeUrl, difference: Difference): void {
     const { sets } = this.#options;
     if (type === typeUrls.cluster) {
-      this.#warming = sets.plus(this.#warming, awaitedByNew(difference, sets));
+      // One that only changed goes on as it was while it waits.
+      this.#warming = sets.plus(this.#warming, difference.warms);
       for (const { name, awaits } of difference.upserts)
         for (const endpoints of awaits) if (endpoints !== name) this.#named.set(endpoints, name);
     }

@@ -2,7 +2,6 @@ import type { EncodedResource } from "#proto/encoded.ts";
 import type { NameSet, NameSets } from "./names.ts";
 import type { Changes, Scope } from "./scope.ts";
 import type { Difference } from "./difference.ts";
-import type { Push } from "./pushes.ts";
 import type { Past, Shown, Subscription } from "./shown.ts";
 
 /** Who shows a part to a proxy. */
@@ -50,7 +49,6 @@ export class Part implements Shown {
   readonly #id: number;
   // Of most parts, which are one proxy's own, nothing is remembered.
   #differences: Map<string, Difference> | undefined;
-  #pushes: Map<number, Push> | undefined;
   readonly #users = new Map<PartUser, number>();
   #log: LoggedChange[] = [];
   #trimAt = firstTrim;
@@ -89,12 +87,6 @@ export class Part implements Shown {
   get differences(): Map<string, Difference> {
     this.#differences ??= new Map();
     return this.#differences;
-  }
-
-  /** What proxies get for which it alone has news, by where they stood (`Pushes`). Emptied by each change. */
-  get pushes(): Map<number, Push> {
-    this.#pushes ??= new Map();
-    return this.#pushes;
   }
 
   /** Whether more than one proxy shows it. */
@@ -176,7 +168,6 @@ export class Part implements Shown {
     if (moved === 0) return false;
     this.#revision = revision;
     this.#differences = undefined;
-    this.#pushes = undefined;
     if (this.#log.length > this.#trimAt) this.#trim(moved);
     return true;
   }

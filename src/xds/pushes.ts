@@ -17,9 +17,10 @@ import { deltaFragment, emptyResource, sotwFragment, type Encoder, type Message,
 import type { NameSet, NameSets } from "./names.ts";
 import type { Part } from "./part.ts";
 import type { Refusals } from "./refusal.ts";
+import { Points } from "./points.ts";
 import type { ScopeStore } from "./store.ts";
 import { isLasting, isWholeType } from "./subscription.ts";
-import type { View } from "./view.ts";
+import { mayHide, type View } from "./view.ts";
 
 /** Where a client stands, and what it may be sent. */
 export interface Standing {
@@ -66,6 +67,7 @@ export class Pushes {
   readonly encoder: Encoder;
   readonly #messages: EncodedMemory<Message>;
   readonly #fragments: EncodedMemory<Uint8Array>;
+  readonly #points: Points;
   /** What is left of differences without what some names are missing for, by these. */
   readonly #splits = new WeakMap<Difference, Map<NameSet, Split>>();
 
@@ -73,6 +75,7 @@ export class Pushes {
   constructor(store: ScopeStore, encoder: Encoder, rememberedBytes: number) {
     this.store = store;
     this.encoder = encoder;
+    this.#points = new Points(store);
     this.#messages = new EncodedMemory(rememberedBytes / 2);
     this.#fragments = new EncodedMemory(rememberedBytes / 2);
   }
@@ -81,22 +84,10 @@ export class Pushes {
     return this.store.sets;
   }
 
-  /**
-   * What clients of the delta variant with nothing special about them get of a view in which one part alone changed
-   * and took nothing away; undefined where that is not remembered. Found with a look at the view and the part.
-   */
-  common(view: View, base: Base, after: number): Push | undefined {
-    const at = base instanceof At && base.shown === view ? base.revision : undefined;
-    const part = at === undefined ? undefined : onlyChanged(view, at);
-    const push = part?.pushes.get(part.positionAt(at ?? 0));
-    return push && push.message.serial > after && !hides(view, push.difference) ? push : undefined;
-  }
-
   /** Brings a client up to its view. */
   news(variant: Variant, standing: Standing): News {
-    const news = this.#news(variant, standing);
-    if (variant === "delta") rememberCommon(standing, news);
-    return news;
+    const workOut = (): News => this.#news(variant, standing);
+    return variant === "delta" ? this.#points.news(standing, workOut) : workOut();
   }
 
   #news(variant: Variant, standing: Standing): News {
@@ -230,35 +221,6 @@ export class Pushes {
     this.#fragments.set(key, bytes);
     return bytes;
   }
-}
-
-/** The part of a view that alone changed after a revision. */
-function onlyChanged({ parts }: View, revision: number): Part | undefined {
-  let only: Part | undefined;
-  for (const part of parts) {
-    if (part.revision <= revision) continue;
-    if (only) return undefined;
-    only = part;
-  }
-  return only;
-}
-
-/** Keeps what others get, too, that stand where a client stood: see `Pushes.common`. */
-function rememberCommon(standing: Standing, { message, difference, late }: News): void {
-  const { view, base, forced, kept, mustAnswer, refusals } = standing;
-  if (!message || mustAnswer || late.size > 0 || difference.removed.size > 0) return;
-  if (forced.size + kept.size + refusals.size > 0) return;
-  if (mayHide(view) && !(difference instanceof MergedDifference)) return;
-  const at = base instanceof At && base.shown === view ? base.revision : undefined;
-  const part = at === undefined ? undefined : onlyChanged(view, at);
-  if (!part?.shared || at === undefined) return;
-  if (part.pushes.size >= mostDifferences) part.pushes.clear();
-  part.pushes.set(part.positionAt(at), { message, difference });
-}
-
-/** Whether a resource of one part of a view may hide another's of the same name. */
-function mayHide({ type, parts }: View): boolean {
-  return type === typeUrls.virtualHost && parts.length > 1;
 }
 
 /** Whether some of what is new in one part of a view hides another part's, or is hidden by it. */

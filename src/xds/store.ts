@@ -34,6 +34,7 @@ export class ScopeStore implements Disposable {
   readonly #partsOf = new Map<Scope, Map<string, Part>>();
   readonly #views = new Map<string, View>();
   readonly #touched = new Set<Scope>();
+  readonly #scopeHashes = new WeakMap<readonly ScopeKey[], string>();
   readonly #settled: Disposable;
   readonly #age = { changes: 0 };
   #grownAt = 0;
@@ -49,6 +50,11 @@ export class ScopeStore implements Disposable {
     return { scopes: this.#scopes.size, views: this.#views.size };
   }
 
+  /** How often something of what is held has changed. */
+  get changes(): number {
+    return this.#age.changes;
+  }
+
   /** Revision in which a resource last came to any part that did not have it. */
   get grownAt(): number {
     return this.#grownAt;
@@ -57,7 +63,7 @@ export class ScopeStore implements Disposable {
   /** The view for a type, scopes and subscription, held until `release` with the same user. */
   hold(type: TypeUrl, scopes: readonly ScopeKey[], subscription: Subscription, user: PartUser): View {
     const seen = subscription.wildcard ? { wildcard: true, names: this.sets.empty } : subscription;
-    const key = identityOf(type, scopes, seen);
+    const key = this.#identityOf(type, scopes, seen);
     let view = this.#views.get(key);
     if (!view) {
       this.#made += 1;
@@ -141,6 +147,16 @@ export class ScopeStore implements Disposable {
     return scope;
   }
 
+  /** What a view is, shortly: the names of twenty scopes would be kept for each proxy. Lists of scopes are shared by proxies. */
+  #identityOf(type: TypeUrl, scopes: readonly ScopeKey[], { wildcard, names }: Subscription): string {
+    let scoped = this.#scopeHashes.get(scopes);
+    if (scoped === undefined) {
+      scoped = hash("sha256", JSON.stringify(scopes), "base64url");
+      this.#scopeHashes.set(scopes, scoped);
+    }
+    return `${type} ${wildcard} ${names.id} ${scoped}`;
+  }
+
   #drop({ scope, subscription }: Part): void {
     if (!scope.whole) for (const name of subscription.names) scope.release(name);
     const parts = this.#partsOf.get(scope);
@@ -172,11 +188,6 @@ export class ScopeStore implements Disposable {
     this.#age.changes += 1;
     this.#options.changed(changed);
   }
-}
-
-/** What a view is, shortly: the names of twenty scopes would be kept for each proxy. */
-function identityOf(type: TypeUrl, scopes: readonly ScopeKey[], { wildcard, names }: Subscription): string {
-  return hash("sha256", JSON.stringify([type, wildcard, names.id, scopes]), "base64url");
 }
 
 function scopeId(key: ScopeKey, whole: boolean): string {

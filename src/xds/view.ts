@@ -1,7 +1,12 @@
-import type { EncodedResource, TypeUrl } from "#proto/encoded.ts";
+import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import type { Difference } from "./difference.ts";
 import type { Part } from "./part.ts";
 import type { Past, Shown, Subscription } from "./shown.ts";
+
+/** Whether a resource of one part of a view may hide another's of the same name. */
+export function mayHide({ type, parts }: View): boolean {
+  return type === typeUrls.virtualHost && parts.length > 1;
+}
 
 /** Counts the changes of a store: until the next one, what was worked out of its parts holds. */
 export interface Age {

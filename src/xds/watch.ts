@@ -247,8 +247,6 @@ export class Watch implements PartUser {
     const view = this.#view;
     if (!view || this.#outstanding) return undefined;
     const missing = this.splits ? order.missing() : this.#context.pushes.sets.empty;
-    const common = missing.size === 0 ? this.#common(view) : undefined;
-    if (common) return common;
     const removals = order.mayRemove(this.type);
     const push = this.#trial(view, removals) ?? (this.#due ? this.#news(view, removals, untried, missing) : undefined);
     return push ?? (removals && this.keeping ? this.#cleanup(view) : undefined);
@@ -357,15 +355,6 @@ export class Watch implements PartUser {
     if (view !== before) this.due();
   }
 
-  /** What all proxies get that stand where this one stands, when nothing is special about this one. */
-  #common(view: View): Push | undefined {
-    if (!this.#due || this.#mustAnswer || this.keeping || this.refused) return undefined;
-    if (this.#forced.size > 0 || this.#forcedScopes.size > 0 || this.#context.variant !== "delta") return undefined;
-    const push = this.#context.pushes.common(view, this.#base, this.#lastSerial);
-    if (push) this.#move(view);
-    return push;
-  }
-
   #news(
     view: View,
     removals: boolean,
@@ -377,7 +366,7 @@ export class Watch implements PartUser {
     const news = pushes.news(variant, {
       view,
       base: this.keeping ? new Keeping(this.#base, this.#kept) : this.#base,
-      forced: pushes.sets.plus(this.#forcedNames(), tried),
+      forced: tried.size > 0 ? pushes.sets.plus(this.#forcedNames(), tried) : this.#forcedNames(),
       kept: this.#kept,
       after: this.#lastSerial,
       removals: now,
@@ -432,7 +421,7 @@ export class Watch implements PartUser {
     const names = pushes.sets.of(said);
     const message = pushes.cleanup(view, names, this.#lastSerial);
     const { empty } = pushes.sets;
-    return { message, difference: { ...nothingNew, removed: names, names, awaits: empty } };
+    return { message, difference: { ...nothingNew, removed: names, names, awaits: empty, warms: empty } };
   }
 
   /** The client holds, or will hold with what is sent now, all of the view. */
