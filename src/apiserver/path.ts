@@ -16,7 +16,7 @@ export interface ResourcePath {
 }
 
 /** Subresources of namespaces: `/namespaces/NAME/status` names no resource in the namespace. */
-const namespaceSubresources = new Set(["status", "finalize"]);
+const namespaceSubresources = new Set(["status", "finalize", "history"]);
 
 /** One segment of a path, decoded. */
 function decode(segment: string): string {

@@ -1,3 +1,5 @@
+import type { Authorship } from "#store/port.ts";
+
 /** Who makes a request. Kubernetes' `authentication/v1.UserInfo`. */
 export interface User {
   readonly name: string;
@@ -33,6 +35,11 @@ export interface Author {
   readonly agent: string;
   /** Kubernetes' verb, with the subresource: `patch`, `update status`. */
   readonly verb: string;
+}
+
+/** Who writes, as records of writes keep it; undefined for the server itself. */
+export function authorship(by: Author | undefined): Authorship | undefined {
+  return by === undefined ? undefined : { user: by.user.name, groups: by.user.groups, agent: by.agent, verb: by.verb };
 }
 
 /** What Kubernetes calls the user that a service account is. */

@@ -8,6 +8,8 @@ import { openApi } from "./context.ts";
 import { credentialsCommand } from "./credentials.ts";
 import { demoCommand } from "./demo/command.ts";
 import { getCommand } from "./get.ts";
+import { historyCommand } from "./history/history.ts";
+import { rollbackCommand } from "./history/rollback.ts";
 import { proxyConfigCommand } from "./proxy/config.ts";
 import { listProxies, proxyName } from "./proxy/proxies.ts";
 import { proxyStatusCommand } from "./proxy/status.ts";
@@ -54,6 +56,8 @@ export function operatorCommands(program: Command): void {
   analyzeCommand(program);
   explainCommand(program);
   diffCommand(program);
+  historyCommand(program);
+  rollbackCommand(program);
   getCommand(program);
   applyCommand(program);
   deleteCommand(program);

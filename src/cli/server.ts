@@ -16,6 +16,7 @@ interface ServerFlags extends LogFlags {
   readonly meshPort: number;
   readonly embedded: readonly EmbeddedCluster[];
   readonly encryptionKeys?: string;
+  readonly historyDays?: number;
   readonly address?: string;
   readonly secure?: boolean;
   readonly anonymous?: boolean;
@@ -99,6 +100,7 @@ export function serverCommand(program: Command): void {
       "--encryption-keys <file>",
       "keys that Secrets are encrypted with in the store, NAME SECRET a line; the first writes, all read",
     )
+    .option("--history-days <number>", "keep who wrote what for so many days, for weft history", wholeNumber(1, 3650))
     .requiredOption("--run-dir <folder>", "folder of its Unix sockets, api-mesh.sock and api-CLUSTER.sock")
     .option("--state-dir <folder>", "folder of its keys; made if it is not there, api beside the store unless given")
     .requiredOption("--mesh-port <port>", "loopback port of the mesh's API", port)
@@ -114,7 +116,7 @@ export function serverCommand(program: Command): void {
     )
     .action(async (flags: ServerFlags) => {
       const { runServer } = await import("#server/server.ts");
-      const { store, runDir, meshPort, embedded, stateDir, encryptionKeys, address } = flags;
+      const { store, runDir, meshPort, embedded, stateDir, encryptionKeys, historyDays, address } = flags;
       const access = accessOf(flags);
       const options = {
         store,
@@ -122,6 +124,7 @@ export function serverCommand(program: Command): void {
         meshPort,
         embedded,
         ...(stateDir === undefined ? {} : { stateDir }),
+        ...(historyDays === undefined ? {} : { historyDays }),
         ...(encryptionKeys === undefined ? {} : { encryptionKeys }),
         ...(address === undefined ? {} : { address }),
         ...(access === undefined ? {} : { access }),

@@ -10,6 +10,7 @@ import { Connection } from "#kube/connection.ts";
 import { runPlayground } from "#playground/playground.ts";
 import { RecordCipher } from "#store/cipher.ts";
 import { readKeyFile } from "#store/key-file.ts";
+import type { RecordLimits } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
 
 /** An embedded cluster that a server runs. */
@@ -40,6 +41,8 @@ export interface ServerOptions {
   readonly access?: AccessOptions;
   /** File of the keys that Secrets are encrypted with in the store; they are in plain text unless told. */
   readonly encryptionKeys?: string;
+  /** Days that records of writes are kept, as the history of each object; none are unless told. */
+  readonly historyDays?: number;
   /** Weft's own version. */
   readonly version: string;
 }
@@ -48,6 +51,11 @@ export interface ServerOptions {
 export interface ServerContext {
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/** How much of the history of objects is kept. */
+function recordLimits(days: number): RecordLimits {
+  return { perObject: 50, maxAgeMs: days * 24 * 3600_000, most: 200_000 };
 }
 
 /** Unix socket of an endpoint's API: `mesh`, or a cluster's name. */
@@ -123,7 +131,8 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
   const { clock, logger } = context;
   const { encryptionKeys } = options;
   const sealed = encryptionKeys === undefined ? {} : { cipher: new RecordCipher(readKeyFile(encryptionKeys)) };
-  await using store = await openSqliteStore({ path: options.store, clock, logger, ...sealed });
+  const recorded = options.historyDays === undefined ? {} : { records: recordLimits(options.historyDays) };
+  await using store = await openSqliteStore({ path: options.store, clock, logger, ...sealed, ...recorded });
   await using _server = await createApiServer({
     store,
     kinds,

@@ -65,6 +65,39 @@ export type StoreEvent =
   | { readonly kind: "delete"; readonly stored: Stored; readonly revision: number }
   | { readonly kind: "bookmark"; readonly revision: number };
 
+/** Who made a write, for its record. */
+export interface Authorship {
+  readonly user: string;
+  readonly groups: readonly string[];
+  /** What the client calls itself. */
+  readonly agent: string;
+  /** Kubernetes' verb, with the subresource: `patch`, `update status`. */
+  readonly verb: string;
+}
+
+/** The record of one write. */
+export interface WriteRecord {
+  /** The revision that it made. */
+  readonly revision: number;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  /** It wrote a status alone, of which only the fact is kept. */
+  readonly minor: boolean;
+  /** Absent for the object as it was before the first record. */
+  readonly by?: Authorship;
+  /** The object as it was written, without a Secret's values. Absent for a removal, and where it is `minor`. */
+  readonly object?: ResourceObject;
+}
+
+/** How many records of writes are kept. */
+export interface RecordLimits {
+  /** Of one object; as many again of writes of its status. */
+  readonly perObject: number;
+  readonly maxAgeMs: number;
+  /** Of all objects. */
+  readonly most: number;
+}
+
 /**
  * The versioned store of objects. A write is acknowledged only when a crash of the process or of the machine can
  * no longer lose it; one that is refused because of another write is refused only when that can be read.
@@ -82,14 +115,22 @@ export interface ResourceStore extends AsyncDisposable {
   list(selection: Selection, options?: ListOptions): Promise<Page>;
   /**
    * Writes an object; its `resourceVersion` is set by the store.
+   * @param by who writes, where records of writes are kept; the server itself unless told.
    * @throws WeftError `AlreadyExists` (expected absent), `NotFound` or `Conflict` (expected a revision).
    */
-  put(key: ObjectKey, object: ResourceObject, expect: Expectation): Promise<Stored>;
+  put(key: ObjectKey, object: ResourceObject, expect: Expectation, by?: Authorship): Promise<Stored>;
   /**
    * Removes an object and returns it as it was, with the revision of the removal.
+   * @param by who deletes, as for `put`.
    * @throws WeftError `NotFound` or `Conflict`.
    */
-  delete(key: ObjectKey, expect: Expectation): Promise<{ readonly stored: Stored; readonly revision: number }>;
+  delete(
+    key: ObjectKey,
+    expect: Expectation,
+    by?: Authorship,
+  ): Promise<{ readonly stored: Stored; readonly revision: number }>;
+  /** Records of an object's writes, the oldest first; undefined where none are kept. */
+  records(key: ObjectKey): Promise<readonly WriteRecord[] | undefined>;
   /**
    * Every change after a revision, without gaps, until the signal aborts; then it ends without an error. A reader
    * that is too slow to be buffered gets `Gone` and starts again from a list.

@@ -1,11 +1,12 @@
 /**
  * The thread that owns the SQLite database of a store: it loads it, then commits what the store sends, so that waiting
- * for the disk never holds up the store's own thread. Started by `sqlite.ts` with `workerData: { path }`.
+ * for the disk never holds up the store's own thread. Started by `sqlite.ts` with `workerData: WorkerData`.
  */
 import { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
 import { messageOf } from "#base/errors.ts";
-import type { FailureCause, Row, WriterReply, WriterRequest } from "./sqlite-protocol.ts";
+import { RecordTable } from "./records.ts";
+import type { FailureCause, Row, WorkerData, WriterReply, WriterRequest } from "./sqlite-protocol.ts";
 
 /** Version of the tables, in `user_version`. */
 const schemaVersion = 1;
@@ -63,7 +64,23 @@ function load(database: DatabaseSync, send: Send): void {
 }
 
 /** The statements, prepared once. */
-function writer(database: DatabaseSync): (request: WriterRequest) => void {
+function writer(
+  database: DatabaseSync,
+  records: RecordTable | undefined,
+): (request: WriterRequest) => Exclude<WriterReply, { kind: "failed" }> {
+  const perform = performer(database, records);
+  return (request) => {
+    if (request.kind === "records") return { kind: "records", rows: records?.of(request.key) ?? [] };
+    perform(request);
+    return { kind: "done" };
+  };
+}
+
+/** Does what has no answer but that it is done. */
+function performer(
+  database: DatabaseSync,
+  records: RecordTable | undefined,
+): (request: Exclude<WriterRequest, { kind: "records" }>) => void {
   const insert = database.prepare("INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?)");
   const rewrite = database.prepare("UPDATE changes SET object = ? WHERE revision = ?");
   const remove = database.prepare("DELETE FROM changes WHERE revision = ?");
@@ -84,6 +101,7 @@ function writer(database: DatabaseSync): (request: WriterRequest) => void {
       case "commit":
         return transaction(() => {
           for (const row of request.rows) {
+            records?.insert(row);
             insert.run(row.revision, row.partition, row.resource, row.namespace, row.name, row.text, row.time);
           }
         });
@@ -98,6 +116,8 @@ function writer(database: DatabaseSync): (request: WriterRequest) => void {
           for (const revision of request.obsolete) remove.run(revision);
           progress.run(request.revision, request.revision);
         });
+      case "prune":
+        return transaction(() => records?.prune(request.now));
       case "close":
         return database.close();
     }
@@ -115,13 +135,13 @@ function causeOf(error: unknown): FailureCause | undefined {
   return error instanceof Error && "errcode" in error ? causes.get(Number(error.errcode) & 0xff) : undefined;
 }
 
-function serve(path: string, port: NonNullable<typeof parentPort>): void {
+function serve({ path, records }: WorkerData, port: NonNullable<typeof parentPort>): void {
   const send: Send = (reply) => port.postMessage(reply);
-  let perform: (request: WriterRequest) => void;
+  let perform: ReturnType<typeof writer>;
   try {
     const database = open(path);
     load(database, send);
-    perform = writer(database);
+    perform = writer(database, records === undefined ? undefined : new RecordTable(database, records));
   } catch (error) {
     const cause = causeOf(error);
     send({ kind: "failed", message: messageOf(error), ...(cause === undefined ? {} : { cause }) });
@@ -129,8 +149,7 @@ function serve(path: string, port: NonNullable<typeof parentPort>): void {
   }
   port.on("message", (request: WriterRequest) => {
     try {
-      perform(request);
-      send({ kind: "done" });
+      send(perform(request));
     } catch (error) {
       send({ kind: "failed", message: messageOf(error) });
     }
@@ -138,4 +157,4 @@ function serve(path: string, port: NonNullable<typeof parentPort>): void {
   });
 }
 
-if (parentPort) serve((workerData as { path: string }).path, parentPort);
+if (parentPort) serve(workerData as WorkerData, parentPort);

@@ -2,7 +2,8 @@ import { closeSync, mkdirSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { Worker } from "node:worker_threads";
 import { WeftError, messageOf } from "#base/errors.ts";
-import type { FailureCause, Row, WriterReply, WriterRequest } from "./sqlite-protocol.ts";
+import type { ObjectKey } from "./port.ts";
+import type { FailureCause, Row, WorkerData, WriterReply, WriterRequest } from "./sqlite-protocol.ts";
 
 /** What a database held when it was opened. */
 export interface Loaded {
@@ -11,7 +12,7 @@ export interface Loaded {
 }
 
 interface Waiting {
-  readonly resolve: () => void;
+  readonly resolve: (reply: WriterReply) => void;
   readonly reject: (error: WeftError) => void;
 }
 
@@ -41,14 +42,15 @@ export class SqliteWriter {
    * @param onRows takes the rows it holds, by revision.
    * @throws WeftError `Unavailable` when it cannot be opened, such as by another process having it open, or is damaged.
    */
-  static async open(path: string, onRows: (rows: readonly Row[]) => void): Promise<[SqliteWriter, Loaded]> {
+  static async open(data: WorkerData, onRows: (rows: readonly Row[]) => void): Promise<[SqliteWriter, Loaded]> {
+    const { path } = data;
     try {
       mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       closeSync(openSync(path, "a", 0o600));
     } catch (error) {
       throw new WeftError("Unavailable", `cannot open the store ${path}`, error);
     }
-    const worker = new Worker(new URL("sqlite-worker.ts", import.meta.url), { workerData: { path } });
+    const worker = new Worker(new URL("sqlite-worker.ts", import.meta.url), { workerData: data });
     const writer = new SqliteWriter(worker);
     try {
       return [writer, await writer.#load(path, onRows)];
@@ -60,17 +62,28 @@ export class SqliteWriter {
 
   /** Resolves when the rows are on disk. @throws WeftError `Unavailable` when they are not, and never will be. */
   commit(rows: readonly Row[]): Promise<void> {
-    return this.#request({ kind: "commit", rows });
+    return this.#do({ kind: "commit", rows });
   }
 
   /** Writes the texts of rows anew. @throws WeftError `Unavailable`. */
   rewrite(rows: readonly Row[]): Promise<void> {
-    return this.#request({ kind: "rewrite", rows });
+    return this.#do({ kind: "rewrite", rows });
+  }
+
+  /** The records of an object as the database has them, the oldest first. @throws WeftError `Unavailable`. */
+  async records(key: ObjectKey): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const reply = await this.#request({ kind: "records", key });
+    return reply.kind === "records" ? reply.rows : [];
+  }
+
+  /** Forgets records that are too old or too many. @param now milliseconds since the epoch. */
+  prune(now: number): Promise<void> {
+    return this.#do({ kind: "prune", now });
   }
 
   /** Removes changes up to a revision that nothing needs any more. @throws WeftError `Unavailable`. */
   compact(revision: number, obsolete: readonly number[]): Promise<void> {
-    return this.#request({ kind: "compact", revision, obsolete });
+    return this.#do({ kind: "compact", revision, obsolete });
   }
 
   /** Closes the database and ends the thread. */
@@ -95,7 +108,7 @@ export class SqliteWriter {
       const onMessage = (reply: WriterReply): void => {
         if (reply.kind === "rows") return take(reply.rows);
         if (reply.kind === "failed") return fail(reply.message, reply.cause);
-        if (reply.kind === "done") return fail("its thread answered out of turn");
+        if (reply.kind !== "loaded") return fail("its thread answered out of turn");
         this.#worker.off("message", onMessage).off("error", onError);
         this.#worker.on("message", (next: WriterReply) => this.#settle(next));
         this.#worker.on("error", (error) => this.#break(error));
@@ -106,7 +119,11 @@ export class SqliteWriter {
     });
   }
 
-  #request(request: WriterRequest): Promise<void> {
+  async #do(request: WriterRequest): Promise<void> {
+    await this.#request(request);
+  }
+
+  #request(request: WriterRequest): Promise<WriterReply> {
     if (this.#broken) return Promise.reject(this.#broken);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
@@ -119,7 +136,7 @@ export class SqliteWriter {
   #settle(reply: WriterReply): void {
     const waiting = this.#waiting.shift();
     if (reply.kind === "failed") waiting?.reject(new WeftError("Unavailable", `the store failed: ${reply.message}`));
-    else waiting?.resolve();
+    else waiting?.resolve(reply);
   }
 
   #break(cause: unknown): void {

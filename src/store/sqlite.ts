@@ -7,17 +7,21 @@ import { deepFreeze } from "./frozen.ts";
 import { History, type Retention } from "./history.ts";
 import { parsePageToken, writePageToken } from "./page-token.ts";
 import type {
+  Authorship,
   Expectation,
   ListOptions,
   ObjectKey,
   Page,
+  RecordLimits,
   ResourceStore,
   Selection,
   Stored,
   StoreEvent,
+  WriteRecord,
 } from "./port.ts";
+import { readRecord, recordOf } from "./record-text.ts";
 import { Sealing } from "./sealing.ts";
-import type { Row } from "./sqlite-protocol.ts";
+import type { RecordRow, Row } from "./sqlite-protocol.ts";
 import { SqliteWriter } from "./sqlite-writer.ts";
 import { watchHistory } from "./watch.ts";
 
@@ -31,11 +35,16 @@ export interface SqliteOptions {
   readonly retention?: Retention;
   /** Milliseconds between looks at the retention; 30 s unless told. */
   readonly compactEveryMs?: number;
+  /** Records of writes are kept within these limits; none are unless told. */
+  readonly records?: RecordLimits;
   /** Encrypts Secrets; they are stored in plain text unless told. */
   readonly cipher?: RecordCipher;
   /** Milliseconds between bookmarks to watches; 30 s unless told. */
   readonly bookmarkEveryMs?: number;
 }
+
+/** Milliseconds between looks at the age of records. */
+const pruneEveryMs = 600_000;
 
 /** A change that is not on disk yet. */
 interface Pending {
@@ -44,6 +53,7 @@ interface Pending {
   /** Absent for a removal. */
   readonly stored: Stored | undefined;
   readonly text: string | null;
+  readonly record: RecordRow | undefined;
   readonly time: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
@@ -61,7 +71,8 @@ interface Pending {
 export async function openSqliteStore(options: SqliteOptions): Promise<ResourceStore> {
   const history = new History();
   const sealing = new Sealing(options.cipher);
-  const [writer, loaded] = await SqliteWriter.open(options.path, (rows) => {
+  const { path, records } = options;
+  const [writer, loaded] = await SqliteWriter.open({ path, ...(records === undefined ? {} : { records }) }, (rows) => {
     for (const row of rows.map((sealed) => sealing.open(sealed))) {
       history.apply({ ...changeOf(row), size: row.text?.length ?? 0, time: row.time });
     }
@@ -99,6 +110,7 @@ class SqliteStore implements ResourceStore {
   #pending: Pending[] = [];
   /** The newest pending change of each key, against which expectations are checked. */
   readonly #newest = new Map<string, Pending>();
+  readonly #recording: boolean;
   #revision: number;
   #flushing: Promise<void> | undefined;
   readonly #renewing: Promise<void>;
@@ -107,6 +119,7 @@ class SqliteStore implements ResourceStore {
     this.#history = history;
     this.#writer = writer;
     this.#sealing = sealing;
+    this.#recording = options.records !== undefined;
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#revision = history.revision;
@@ -116,7 +129,9 @@ class SqliteStore implements ResourceStore {
       options.clock.every(options.bookmarkEveryMs ?? 30_000, () => {
         for (const watcher of history.allWatchers()) watcher.bookmark();
       }),
+      options.clock.every(pruneEveryMs, () => this.#prune()),
     ];
+    this.#prune();
     this.#renewing = sealing.renew((rows) => writer.rewrite(rows), options.logger);
   }
 
@@ -145,8 +160,8 @@ class SqliteStore implements ResourceStore {
     return { items, revision, remaining, next: writePageToken(selection, revision, last.key) };
   }
 
-  put(key: ObjectKey, object: ResourceObject, expect: Expectation): Promise<Stored> {
-    return this.#write(key, expect, (revision) => {
+  put(key: ObjectKey, object: ResourceObject, expect: Expectation, by?: Authorship): Promise<Stored> {
+    return this.#write(key, expect, by, (revision) => {
       const versioned = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
       const text = JSON.stringify(versioned);
       // Read back from its text: a copy that shares nothing with the caller's object, as another reader of the text has it.
@@ -159,11 +174,20 @@ class SqliteStore implements ResourceStore {
     });
   }
 
-  delete(key: ObjectKey, expect: Expectation): Promise<{ readonly stored: Stored; readonly revision: number }> {
-    return this.#write(key, expect, (revision, before) => {
+  delete(
+    key: ObjectKey,
+    expect: Expectation,
+    by?: Authorship,
+  ): Promise<{ readonly stored: Stored; readonly revision: number }> {
+    return this.#write(key, expect, by, (revision, before) => {
       if (before === undefined) throw new WeftError("NotFound", `${describe(key)} does not exist`);
       return { stored: undefined, text: null, result: { stored: before, revision } };
     });
+  }
+
+  async records(key: ObjectKey): Promise<readonly WriteRecord[] | undefined> {
+    if (!this.#recording) return undefined;
+    return (await this.#writer.records(key)).map(readRecord);
   }
 
   watch(selection: Selection, after: number, signal: AbortSignal): AsyncIterable<StoreEvent> {
@@ -188,6 +212,7 @@ class SqliteStore implements ResourceStore {
   #write<Result>(
     key: ObjectKey,
     expect: Expectation,
+    by: Authorship | undefined,
     make: (
       revision: number,
       before: Stored | undefined,
@@ -215,6 +240,7 @@ class SqliteStore implements ResourceStore {
         revision,
         stored,
         text,
+        record: this.#recording ? recordOf(key, stored?.object, before, by) : undefined,
         time: this.#clock.now(),
         resolve: () => {
           resolve(result);
@@ -272,6 +298,13 @@ class SqliteStore implements ResourceStore {
     for (const change of changes) change.reject(error);
   }
 
+  #prune(): void {
+    if (!this.#recording) return;
+    this.#writer.prune(this.#clock.now()).catch((error: unknown) => {
+      this.#logger.warn("records of writes could not be pruned", { error: messageOf(error) });
+    });
+  }
+
   #trim(retention: Retention): void {
     const revision = this.#history.excess(retention, this.#clock.now());
     if (revision === undefined) return;
@@ -297,6 +330,6 @@ function check(key: ObjectKey, before: Stored | undefined, expect: Expectation):
 }
 
 function rowOf(change: Pending): Row {
-  const { key, revision, text, time } = change;
-  return { ...key, revision, text, time };
+  const { key, revision, text, time, record } = change;
+  return { ...key, revision, text, time, ...(record === undefined ? {} : { record }) };
 }

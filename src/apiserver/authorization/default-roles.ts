@@ -43,6 +43,8 @@ const viewed: readonly PolicyRule[] = [
   rule(read, ["apps"], ["deployments", "deployments/scale", "deployments/status", "replicasets"]),
   rule(read, ["apps"], ["replicasets/scale", "replicasets/status"]),
   rule(read, ["discovery.k8s.io"], ["endpointslices"]),
+  rule(["get"], [""], ["configmaps/history", "services/history"]),
+  rule(["get"], ["apps"], ["deployments/history"]),
   rule(read, [...routing, "mesh.weft.dev", "status.mesh.weft.dev"], ["*"]),
 ];
 

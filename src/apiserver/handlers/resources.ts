@@ -7,6 +7,7 @@ import { getStored } from "../registry/update.ts";
 import type { Reply } from "../reply.ts";
 import { ApiError, methodNotAllowed, noSuchPath } from "../status.ts";
 import type { Call } from "./call.ts";
+import { handleHistory } from "./history.ts";
 import { handleLog } from "./log.ts";
 import {
   handleChange,
@@ -47,6 +48,7 @@ const ownHandlers: ReadonlyMap<string, Handler> = new Map([
 ]);
 
 function subresourceHandler({ kind }: Target, subresource: string): Handler {
+  if (subresource === "history") return handleHistory;
   if (subresource === "status" && kind.status) return handleStatus;
   if (subresource === "scale" && kind.scale !== undefined) return handleScale;
   const own = ownHandlers.get(`${resourceName(kind)}/${subresource}`);

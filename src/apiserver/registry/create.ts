@@ -8,6 +8,7 @@ import { checkRights } from "../admission/rights.ts";
 import type { JsonObject } from "../body.ts";
 import { keyOf, type Context } from "../context.ts";
 import { ApiError, alreadyExists } from "../status.ts";
+import { authorship } from "../user.ts";
 import { checked } from "./checked.ts";
 import { identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
 
@@ -57,7 +58,8 @@ async function insert(
   try {
     const object = ordered(admitted.object);
     await checkRights(context, { kind, after: object, before: undefined, by: options.by });
-    if (!options.dryRun) return (await context.store.put(key, object, { kind: "absent" })).object;
+    if (!options.dryRun)
+      return (await context.store.put(key, object, { kind: "absent" }, authorship(options.by))).object;
     return (await context.store.get(key)) === undefined ? object : undefined;
   } catch (error) {
     if (codeOf(error) === "AlreadyExists") return undefined;

@@ -7,7 +7,7 @@ import { valueAt } from "#api/columns.ts";
 import { checkDeletion } from "../admission/namespace.ts";
 import { keyOf, type Context } from "../context.ts";
 import { ApiError, conflict, notFound } from "../status.ts";
-import type { Author } from "../user.ts";
+import { authorship, type Author } from "../user.ts";
 import type { Target } from "./target.ts";
 import { mayGo } from "./update.ts";
 
@@ -110,8 +110,9 @@ async function deleteStored(context: Context, kind: Kind, current: Stored, optio
   const gone = mayGo(kind, next);
   if (options.dryRun) return { object: next, gone };
   const expect = { kind: "revision", revision: current.revision } as const;
+  const by = authorship(options.by);
   if (gone) {
-    const { stored } = await context.store.delete(current.key, expect);
+    const { stored } = await context.store.delete(current.key, expect, by);
     return { object: stored.object, gone };
   }
   const { metadata } = current.object;
@@ -119,7 +120,7 @@ async function deleteStored(context: Context, kind: Kind, current: Stored, optio
     metadata.deletionTimestamp === next.metadata.deletionTimestamp &&
     metadata.finalizers?.join() === next.metadata.finalizers?.join();
   if (unchanged) return { object: current.object, gone };
-  return { object: (await context.store.put(current.key, next, expect)).object, gone };
+  return { object: (await context.store.put(current.key, next, expect, by)).object, gone };
 }
 
 /**

@@ -10,6 +10,7 @@ import { maxBodyBytes, type JsonObject } from "../body.ts";
 import { keyOf, type Context } from "../context.ts";
 import { asVersion } from "../output/json.ts";
 import { ApiError, conflict, invalid, notFound } from "../status.ts";
+import { authorship } from "../user.ts";
 import { checked } from "./checked.ts";
 import { identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
 
@@ -131,9 +132,10 @@ async function write(
       return options.dryRun ? object : current.object;
     }
     const expect = { kind: "revision", revision: current.revision } as const;
-    if (!mayGo(update.target.kind, object)) return (await context.store.put(current.key, object, expect)).object;
+    const by = authorship(options.by);
+    if (!mayGo(update.target.kind, object)) return (await context.store.put(current.key, object, expect, by)).object;
     // Its last finalizer went: so does the object.
-    await context.store.delete(current.key, expect);
+    await context.store.delete(current.key, expect, by);
     return object;
   } catch (error) {
     if (codeOf(error) === "Conflict") return undefined;

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { systemClock, type Clock } from "#base/clock.ts";
 import { jsonLogger, type Logger } from "#base/logger.ts";
 import { kinds } from "#api/kinds.ts";
-import type { ResourceStore } from "#store/port.ts";
+import type { RecordLimits, ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
 import type { Authority, Credential } from "../pki/authority.ts";
 import { createApiServer, type ApiServer, type ApiServerOptions } from "../server.ts";
@@ -100,6 +100,9 @@ const endpoints: ApiServerOptions["endpoints"] = [
   },
 ];
 
+/** How a test server differs from the usual one. */
+type TestOptions = Partial<ApiServerOptions> & { readonly records?: RecordLimits };
+
 interface Running {
   readonly store: ResourceStore;
   readonly server: ApiServer;
@@ -109,9 +112,10 @@ async function run(
   directory: string,
   clock: Clock,
   logger: Logger,
-  options: Partial<ApiServerOptions>,
+  { records, ...options }: TestOptions,
 ): Promise<Running> {
-  const store = await openSqliteStore({ path: join(directory, "store.db"), clock, logger });
+  const kept = records === undefined ? {} : { records };
+  const store = await openSqliteStore({ path: join(directory, "store.db"), clock, logger, ...kept });
   try {
     return { store, server: await createApiServer({ store, kinds, endpoints, version, clock, logger, ...options }) };
   } catch (error) {
@@ -182,9 +186,7 @@ async function openLines(url: string, ask: Ask, tls?: ClientTls): Promise<Lines>
 }
 
 /** Starts a test server. */
-export async function startTestServer(
-  options: Partial<ApiServerOptions> & { readonly clock?: Clock } = {},
-): Promise<TestServer> {
+export async function startTestServer(options: TestOptions = {}): Promise<TestServer> {
   const directory = mkdtempSync(join(tmpdir(), "weft-apiserver-"));
   const complaints: string[] = [];
   const clock = options.clock ?? systemClock;
