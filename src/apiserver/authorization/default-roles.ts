@@ -7,7 +7,7 @@ import { group } from "../user.ts";
 import { uncovered } from "./rules.ts";
 
 /** The user that the mesh's control plane is. */
-export const discoveryUser = "system:weft:discovery";
+const discoveryUser = "system:weft:discovery";
 
 const read = ["get", "list", "watch"];
 const write = ["create", "delete", "deletecollection", "patch", "update"];
@@ -159,10 +159,15 @@ function bindingObject(name: string, { subjects = [] }: DefaultRole): object {
 const writing = { dryRun: false, fieldValidation: "Strict", warn: () => undefined } as const;
 
 /** Makes an object; tells whether it was not there. */
-async function made(context: Context, kindName: string, object: object): Promise<boolean> {
+async function made(
+  context: Context,
+  kindName: string,
+  object: object,
+  place: { readonly namespace?: string } = {},
+): Promise<boolean> {
   const kind = context.kinds.named(rbacGroup, kindName);
   if (kind === undefined) return true;
-  const target = { kind, version: kind.versions[0].name, namespace: undefined };
+  const target = { kind, version: kind.versions[0].name, namespace: place.namespace };
   try {
     await create(context, target, { ...object }, writing);
     return true;
@@ -185,10 +190,29 @@ async function complete(context: Context, name: string, rules: readonly PolicyRu
   await update(context, { target, name, part: "specification", change }, writing);
 }
 
+/** Where the mesh's authority keeps its key, which the control plane makes. */
+const rootNamespace = "istio-system";
+
+/** Rights of the control plane in the root namespace alone. */
+const discoveryInRoot: readonly PolicyRule[] = [rule(["create", "update", "patch"], [""], ["secrets"])];
+
+async function ensureRootRole(context: Context): Promise<void> {
+  const name = "weft-discovery";
+  const place = { namespace: rootNamespace };
+  const key = { partition: context.partition, resource: "namespaces", namespace: "", name: rootNamespace };
+  if ((await context.store.get(key)) === undefined) return;
+  const metadata = { name, labels: bootstrapping };
+  await made(context, "Role", { metadata, rules: discoveryInRoot }, place);
+  const roleRef = { apiGroup: rbacGroup, kind: "Role", name };
+  const subjects = [{ apiGroup: rbacGroup, kind: "User", name: discoveryUser }];
+  await made(context, "RoleBinding", { metadata, roleRef, subjects }, place);
+}
+
 /** Makes the default roles and their bindings where they are not there; a binding that was taken away stays away until the next start. */
 export async function ensureDefaultRoles(context: Context): Promise<void> {
   for (const [name, role] of Object.entries(roles)) {
     if (!(await made(context, "ClusterRole", roleObject(name, role)))) await complete(context, name, role.rules);
     if (role.subjects !== undefined) await made(context, "ClusterRoleBinding", bindingObject(name, role));
   }
+  await ensureRootRole(context);
 }

@@ -76,7 +76,8 @@ export function objectAt({ title, records }: ObjectHistory, revision: number): R
 }
 
 /** What of an object somebody wrote: without what the server fills in, and without its status. */
-export function written({ apiVersion, kind, metadata, status: _, ...body }: ResourceObject): object {
+export function written(object: ResourceObject): object {
+  const { apiVersion, kind, metadata, status: _, ...body } = object;
   const { name, namespace, labels, annotations, finalizers, ownerReferences } = metadata;
   const kept = Object.entries({ name, namespace, labels, annotations, finalizers, ownerReferences });
   return {
