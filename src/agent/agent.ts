@@ -7,6 +7,7 @@ import { Connection } from "#kube/connection.ts";
 import { EventRecorder } from "#kube/events.ts";
 import { ensureBridge, ensureFabric, gatewayOf } from "#runtime/fabric.ts";
 import { Addresses } from "./addresses.ts";
+import { AgentTrust } from "./agent-trust.ts";
 import { AgentApi } from "./api.ts";
 import { BaseIds } from "./base-ids.ts";
 import { ControlPlane } from "./control-plane.ts";
@@ -21,7 +22,6 @@ import { Programs } from "./programs.ts";
 import { keptProgram } from "./proxy.ts";
 import { PodRecords, writeWhole } from "./records.ts";
 import { StatusWriter } from "./status-writer.ts";
-import { WorkloadIdentities } from "./workload-identities.ts";
 
 /** What an agent needs of the machine. */
 export interface AgentContext {
@@ -50,15 +50,11 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
   await ensureBridge({ instance: options.instance, cluster: options.cluster, podCidr });
   using nameServer = new NameServer(options, layout, clock, logger);
   const events = new EventRecorder(client, `weft-agent, ${options.node}`, clock, logger);
-  const { node, identity } = options;
-  const objects = new ClusterObjects({
-    client,
-    node,
-    ...(identity && { rootNamespace: identity.rootNamespace }),
-    clock,
-    logger,
-  });
-  using identities = identity && new WorkloadIdentities({ identity, agent: options, clock, logger });
+  const { node, xdsTls = false } = options;
+  const trust = new AgentTrust(options, layout, { client, clock, logger });
+  const rootNamespace = options.trust?.rootNamespace;
+  const objects = new ClusterObjects({ client, node, ...(rootNamespace && { rootNamespace }), clock, logger });
+  using identities = trust.identities();
   const writer = new StatusWriter(client, { status: (uid) => manager.status(uid) }, clock, logger);
   const records = new PodRecords(layout);
   await using manager = new PodManager(
@@ -72,7 +68,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
       records,
       baseIds: new BaseIds(baseIdFolder),
       names: new NameFiles(layout.names),
-      xds: controlPlaneOf(options, logger),
+      xds: new ControlPlane({ address: options.xds, ...(xdsTls && { trust: trust.files }), logger }),
       ...(identities && { identities }),
       envoy: keptProgram(options.envoy.program, layout.programs),
       tell: (pod, text) => events.record(pod, text),
@@ -96,7 +92,9 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
     certificate: (uid) => manager.certificate(uid),
   });
   objects.roots?.onChange(({ before, after }) => {
-    if (after !== undefined) identities?.published(before, after);
+    if (after === undefined) return;
+    trust.published(after);
+    identities?.published(before, after);
   });
   manager.adopt();
   logger.info("running the node's Pods", { node: options.node, podCidr });
@@ -105,13 +103,10 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
     manager.run(signal),
     writer.run(signal),
     objects.run(signal),
+    trust.run(signal),
     registration.run(hostIp, podCidr, signal),
     follow(objects, manager, signal),
   ]);
-}
-
-function controlPlaneOf({ xds: address, xdsTrust: trust }: AgentOptions, logger: Logger): ControlPlane {
-  return new ControlPlane({ address, ...(trust && { trust }), logger });
 }
 
 /** The node's Pod network as an earlier agent knew it, so that Pods are taken over while the API is away; else as it is registered. */

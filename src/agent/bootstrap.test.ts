@@ -57,8 +57,7 @@ describe("a proxy's bootstrap (golden)", () => {
 });
 
 describe("a proxy whose agent serves secrets", () => {
-  const trust = { rootsFile: "", tokenFile: "", serverName: "" };
-  const identity = { ca: "", trust, trustDomain: "cluster.local", ttlMs: 1, rootNamespace: "istio-system" };
+  const identity = { ca: "", trustDomain: "cluster.local", ttlMs: 1 };
   const node = proxyNode({ pod: podOf(), role: "sidecar", address: "10.10.0.5", agent: { ...agent, identity } });
 
   it("says so, and has the cluster by which configuration asks for them", () => {

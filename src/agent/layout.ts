@@ -49,6 +49,16 @@ export class AgentLayout {
     return join(this.#stateDir, "pods");
   }
 
+  /** The authorities that the mesh has published, for a later agent. */
+  get roots(): string {
+    return join(this.#stateDir, "roots.pem");
+  }
+
+  /** The agent's token for the control plane, where it asks for one itself. */
+  get token(): string {
+    return join(this.#runDir, `node-${this.#node}.token`);
+  }
+
   /** What the node's name server is told: a file for each Pod. */
   get names(): string {
     return join(this.#stateDir, "names");

@@ -1,5 +1,3 @@
-import type { ControlPlaneTrust } from "./control-plane.ts";
-
 /** What a node agent is told; every value is explicit. */
 export interface AgentOptions {
   /** The instance that the node belongs to; names of namespaces and of sockets hold it. */
@@ -20,8 +18,10 @@ export interface AgentOptions {
   readonly api: string;
   /** Where the control plane serves xDS, as gRPC writes addresses: `unix:/run/weft/demo/ads.sock`. */
   readonly xds: string;
-  /** How xDS is secured; absent for plain text, which is for sockets of this machine only. */
-  readonly xdsTrust?: ControlPlaneTrust;
+  /** Whether xDS goes over TLS; plain text is for sockets of this machine only. */
+  readonly xdsTls?: boolean;
+  /** How the control plane and the agent prove themselves to each other; needed for TLS. */
+  readonly trust?: TrustOptions;
   /** Where the node's workloads get their identities from; absent where they have none. */
   readonly identity?: IdentityOptions;
   /** File of the host's network namespace, such as `/proc/self/fd/3`. */
@@ -45,11 +45,20 @@ export interface AgentOptions {
 export interface IdentityOptions {
   /** Where the mesh's authority serves, as gRPC writes addresses; always over TLS. */
   readonly ca: string;
-  readonly trust: ControlPlaneTrust;
   /** The mesh's trust domain. */
   readonly trustDomain: string;
   /** How long certificates are to be good, in milliseconds; the authority may give less. */
   readonly ttlMs: number;
+}
+
+/** How the control plane and the agent prove themselves to each other. */
+export interface TrustOptions {
+  /** File of the authorities that the control plane's certificate is checked by; those that its cluster's API has unless told. */
+  readonly rootsFile?: string;
+  /** File of the agent's bearer token; asked of its cluster's API unless told. */
+  readonly tokenFile?: string;
+  /** The name that the control plane's certificate must have. */
+  readonly serverName: string;
   /** The namespace in which the mesh publishes its authorities. */
   readonly rootNamespace: string;
 }

@@ -7,7 +7,7 @@ import type { EncodedResource } from "#proto/encoded.ts";
 import { Authority } from "./certificates/authority.ts";
 import { CertificateHolder, type CertificateState } from "./certificates/holder.ts";
 import { TrustBundle } from "./certificates/trust-bundle.ts";
-import { ControlPlane } from "./control-plane.ts";
+import { ControlPlane, type ControlPlaneTrust } from "./control-plane.ts";
 import type { AgentOptions, IdentityOptions } from "./options.ts";
 import type { ProxyService } from "./proxy-socket.ts";
 import { certificateSecret, rootsSecret, secretNames } from "./sds/proxy-secrets.ts";
@@ -74,6 +74,7 @@ export class WorkloadIdentity implements ProxyService {
 /** What the identities of a node's workloads are made from. */
 export interface WorkloadIdentitiesOptions {
   readonly identity: IdentityOptions;
+  readonly trust: ControlPlaneTrust;
   readonly agent: Pick<AgentOptions, "cluster">;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -89,8 +90,8 @@ export class WorkloadIdentities implements Disposable {
 
   constructor(options: WorkloadIdentitiesOptions) {
     this.#options = options;
-    const { identity, agent, clock, logger } = options;
-    const plane = new ControlPlane({ address: identity.ca, trust: identity.trust, logger });
+    const { identity, trust, agent, clock, logger } = options;
+    const plane = new ControlPlane({ address: identity.ca, trust, logger });
     this.#authority = new Authority({ plane, cluster: agent.cluster, ttlMs: identity.ttlMs, clock });
     this.#trust = new TrustBundle(logger, () => this.#trustChanged());
   }

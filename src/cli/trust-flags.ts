@@ -2,7 +2,6 @@ import { resolve } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
 import type { AgentOptions } from "#agent/options.ts";
 import { isDuration, parseDuration } from "#base/duration.ts";
-import { WeftError } from "#base/errors.ts";
 
 /** Flags of an agent about identities: those of its workloads, the control plane's and its own. */
 export interface TrustFlags {
@@ -27,8 +26,11 @@ export function withTrustFlags(command: Command): Command {
   return command
     .option("--xds-tls", "speak TLS to where xDS is served, and prove the agent by its token")
     .option("--ca <address>", "where certificates of workloads are signed, over TLS; without it they have none")
-    .option("--roots <file>", "authorities that the control plane's certificate is checked by, in PEM")
-    .option("--token <file>", "bearer token of the node agent's service account")
+    .option(
+      "--roots <file>",
+      "authorities that the control plane's certificate is checked by, in PEM; those that it publishes unless told",
+    )
+    .option("--token <file>", "bearer token of the agent's service account; asked of its cluster unless told")
     .option("--server-name <name>", "name that the control plane's certificate must have", "istiod.istio-system.svc")
     .option("--trust-domain <domain>", "the mesh's trust domain", "cluster.local")
     .option("--root-namespace <name>", "namespace in which the mesh publishes its authorities", "istio-system")
@@ -39,17 +41,15 @@ export function withTrustFlags(command: Command): Command {
     );
 }
 
-/**
- * What the flags say.
- * @throws WeftError `InvalidArgument` where something that belongs to them is missing.
- */
-export function trustOptions(flags: TrustFlags): Pick<AgentOptions, "xdsTrust" | "identity"> {
+/** What the flags say. */
+export function trustOptions(flags: TrustFlags): Pick<AgentOptions, "xdsTls" | "trust" | "identity"> {
   const { xdsTls = false, ca, roots, token, serverName, trustDomain, rootNamespace, certificateTtl } = flags;
   if (!xdsTls && ca === undefined) return {};
-  if (roots === undefined || token === undefined) {
-    throw new WeftError("InvalidArgument", "--xds-tls and --ca need --roots and --token: whom to trust, and who asks");
-  }
-  const trust = { rootsFile: resolve(roots), tokenFile: resolve(token), serverName };
-  const identity = ca === undefined ? undefined : { ca, trust, trustDomain, rootNamespace, ttlMs: certificateTtl };
-  return { ...(xdsTls && { xdsTrust: trust }), ...(identity && { identity }) };
+  const trust = {
+    ...(roots !== undefined && { rootsFile: resolve(roots) }),
+    ...(token !== undefined && { tokenFile: resolve(token) }),
+    serverName,
+    rootNamespace,
+  };
+  return { xdsTls, trust, ...(ca !== undefined && { identity: { ca, trustDomain, ttlMs: certificateTtl } }) };
 }

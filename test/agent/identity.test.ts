@@ -1,41 +1,30 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { status } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type Asked, ControlPlaneServer } from "#agent/testing/control-plane-server.ts";
-import { configMap } from "#api/kubernetes/config-map.ts";
-import type { ConfigMap } from "#api/kubernetes/config-map.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
+import { secret as secretKind } from "#api/kubernetes/secret.ts";
+import type { Secret } from "#api/kubernetes/secret.ts";
 import { systemClock as clock } from "#base/clock.ts";
 import { silentLogger as logger } from "#base/logger.ts";
-import { type Authority, createAuthority } from "#base/testing/certificate.ts";
-import { readSigningRequest } from "#identity/signing-request.ts";
+import { type AuthorityFiles, makeAuthority } from "#identity/authority.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
 import { Informer } from "#kube/informer.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Manifest, NodeWorld, isReady } from "./node-world.ts";
 
 const tlsMode = "security.istio.io/tlsMode";
-const serverName = "istiod.istio-system.svc";
-const [old, next] = [createAuthority("old root"), createAuthority("next root")];
+const [old, next] = ["old root", "next root"].map((name) => makeAuthority("P-256", name, clock.now())) as [
+  AuthorityFiles,
+  AuthorityFiles,
+];
 
 let world: NodeWorld;
-let ca: ControlPlaneServer;
-/** Who signs, and what is said to be trusted. */
-let signer: Authority = old;
-let roots: readonly Authority[] = [old];
-const asked: Asked[] = [];
-/** Whether a Pod was ever seen ready without the label that peers look for. */
+/** The mesh's API, where its authority is. */
+let mesh: Client;
+/** Pods that were ever seen ready without the label that peers look for. */
 const early: string[] = [];
 const watching = new AbortController();
-
-/** An authority that trusts one token, and believes what the agent says of its Pods. */
-function issue(request: Asked): ReturnType<ControlPlaneServer["issue"]> {
-  asked.push(request);
-  if (request.authorization !== "Bearer good")
-    return { code: status.UNAUTHENTICATED, details: "the token is not valid: it has expired" };
-  const leaf = signer.certify(readSigningRequest(request.csr), { names: [String(request.identity)] });
-  return [leaf, roots.map(({ certificate }) => certificate).join("")];
-}
 
 function podManifest(name: string, args: readonly string[] = [], namespace = "shop"): Manifest {
   return {
@@ -140,27 +129,33 @@ const both = async (): Promise<readonly Held[]> => Promise.all(["server", "clien
 const certificateOf = (pod: Pod) =>
   pod.status?.conditions?.find(({ type }) => type === "mesh.weft.dev/ProxyCertificate");
 
-/** Publishes what is trusted, as the mesh's authority does. */
-async function publish(): Promise<void> {
-  const data = { "root-cert.pem": roots.map(({ certificate }) => certificate).join("") };
-  const maps = world.client.of<ConfigMap>(configMap);
-  const at = { namespace: "istio-system", name: "istio-ca-root-cert" };
-  if (await maps.find(at)) await maps.patch(at, { kind: "merge", body: { data } });
-  else await maps.create({ metadata: at, data });
+/** Plugs in the authority that signs, and the roots that are trusted. */
+async function plugIn({ certificate, key }: AuthorityFiles, ...roots: readonly AuthorityFiles[]): Promise<void> {
+  const files = {
+    "ca-cert.pem": certificate,
+    "ca-key.pem": key,
+    "cert-chain.pem": "",
+    "root-cert.pem": roots.map((each) => each.certificate).join(""),
+  };
+  const data = Object.fromEntries(
+    Object.entries(files).map(([name, text]) => [name, Buffer.from(text).toString("base64")]),
+  );
+  const secrets = mesh.of<Secret>(secretKind);
+  const at = { namespace: "istio-system", name: "cacerts" };
+  if (await secrets.find(at)) await secrets.patch(at, { kind: "merge", body: { data } });
+  else await secrets.create({ metadata: at, type: "Opaque", data });
 }
 
+/** Everything that the agent's token for the control plane is read from. */
+const tokenFile = (): string => join(world.runDir, `node-${world.node}.token`);
+
 beforeAll(async () => {
-  world = await NodeWorld.start();
-  ca = new ControlPlaneServer(join(world.runDir, "ca.sock"));
-  ca.issue = issue;
-  await ca.start(old.issue(serverName));
-  const [rootsFile, tokenFile] = [join(world.root, "roots.pem"), join(world.root, "token")];
-  writeFileSync(rootsFile, old.certificate);
-  writeFileSync(tokenFile, "good");
-  const trust = { rootsFile, tokenFile, serverName };
-  const identity = { ca: ca.address, trust, trustDomain: "cluster.local", ttlMs: 3_600_000 };
-  world.extra = { identity: { ...identity, rootNamespace: "istio-system" } };
-  await publish();
+  world = await NodeWorld.start({
+    secured: async ({ runDir }) => {
+      mesh = new Client(new Connection({ url: `unix://${runDir}/api-mesh.sock` }, { clock }));
+      await plugIn(old, old);
+    },
+  });
   const pods = new Informer<Pod>({ client: world.pods, selection: { namespace: "shop" }, clock, logger });
   pods.onChange(({ after }) => {
     if (after && isReady(after) && after.metadata.labels?.[tlsMode] !== "istio") early.push(after.metadata.name);
@@ -176,8 +171,8 @@ afterEach(({ task }) => {
 
 afterAll(async () => {
   watching.abort();
+  mesh?.connection[Symbol.dispose]();
   await world?.[Symbol.asyncDispose]();
-  ca?.stop();
 });
 
 describe("workloads with identities", () => {
@@ -194,9 +189,6 @@ describe("workloads with identities", () => {
     await world.ready("plain", "outside");
     const plain = await world.ask(`/proxy/plain/outside/8080/ask?http://${server.status!.podIP}:8080/hello`);
     expect(plain).toMatchObject({ status: 502, text: expect.stringMatching(/hang up|ECONNRESET/) as string });
-    expect(asked.map(({ identity }) => identity)).toEqual(
-      expect.arrayContaining(["spiffe://cluster.local/ns/shop/sa/server", "spiffe://cluster.local/ns/shop/sa/client"]),
-    );
   });
 
   it("say so before they are ready, and until when their certificate is good", async () => {
@@ -216,31 +208,24 @@ describe("workloads with identities", () => {
 
   it("get other certificates and roots under load without a failed request", async () => {
     await callsSucceed();
-    const step = async (
-      what: string,
-      check: (now: readonly Held[], before: readonly Held[]) => boolean,
-    ): Promise<void> => {
+    const step = async (what: string, count: number, ...plugged: Parameters<typeof plugIn>): Promise<void> => {
       const before = await both();
-      await publish();
-      await eventually(what, async () => check(await both(), before));
+      await plugIn(...plugged);
+      await eventually(what, async () =>
+        (await both()).every(({ serial, roots }, at) => serial !== before[at]!.serial && roots.length === count),
+      );
       await noneFailed((await calls()).ok + 20);
     };
-    const renewed = (now: readonly Held[], before: readonly Held[], count: number): boolean =>
-      now.every(({ serial, roots: held }, at) => serial !== before[at]!.serial && held.length === count);
-    roots = [old, next];
-    await step("both roots are trusted", (now, before) => renewed(now, before, 2));
-    signer = next;
-    roots = [next, old];
-    await step("the next root signs", (now, before) => renewed(now, before, 2));
-    roots = [next];
-    await step("the old root is dropped", (now, before) => renewed(now, before, 1));
+    await step("both roots are trusted", 2, old, old, next);
+    await step("the next root signs", 2, next, next, old);
+    await step("the old root is dropped", 1, next, next);
     await noneFailed(100);
   });
 
-  it("go on while the authority is away, also when their agent is replaced, and hear of it when it is back", async () => {
+  it("go on while the control plane is away, also when their agent is replaced, and hear of it when it is back", async () => {
     const before = await both();
     await callsSucceed();
-    ca.stop();
+    await world.stopDiscovery();
     await world.endAgent("SIGKILL");
     world.startAgent();
     const waiting = await world.pod("shop", "server", "tells that its agent has no certificate", (pod) => {
@@ -252,7 +237,7 @@ describe("workloads with identities", () => {
     expect(isReady(waiting)).toBe(true);
     await noneFailed(50);
     expect(await both()).toEqual(before);
-    await ca.start(old.issue(serverName));
+    world.startDiscovery();
     await eventually("both have new ones", async () =>
       (await both()).every(({ serial }, at) => serial !== before[at]!.serial),
     );
@@ -260,22 +245,15 @@ describe("workloads with identities", () => {
     await noneFailed(100);
   });
 
-  it("are not ready without a certificate, and say why; the agent's token is read again", async () => {
-    writeFileSync(join(world.root, "token"), "bad");
+  it("are not ready without a certificate, and say why; the agent's token is read again when it changes", async () => {
+    const good = readFileSync(tokenFile(), "utf8");
+    writeFileSync(tokenFile(), `${good.slice(0, -8)}tampered`);
     await world.create(podManifest("later"));
-    const refused = await world.pod(
-      "shop",
-      "later",
-      "is refused",
-      ({ status: now }) =>
-        now?.conditions?.some(({ type, message = "" }) => type === "Ready" && message.includes("UNAUTHENTICATED")) ===
-        true,
-    );
-    expect(refused.status!.conditions!.find(({ type }) => type === "Ready")!.message).toBe(
-      "the Pod's proxy has no certificate yet: no certificate was issued: UNAUTHENTICATED: the token is not valid: it has expired",
-    );
+    const readiness = (pod: Pod) => pod.status?.conditions?.find(({ type }) => type === "Ready")?.message ?? "";
+    const refused = await world.pod("shop", "later", "is refused", (pod) => readiness(pod).includes("UNAUTHENTICATED"));
+    expect(readiness(refused)).toContain("the Pod's proxy has no certificate yet: no certificate was issued: ");
     expect(refused.metadata.labels).not.toHaveProperty(tlsMode);
-    writeFileSync(join(world.root, "token"), "good");
+    writeFileSync(tokenFile(), good);
     expect((await world.ready("shop", "later")).metadata.labels).toHaveProperty(tlsMode);
     expect(early).toEqual([]);
   });

@@ -15,6 +15,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cleanUpAgents } from "#agent/cleanup.ts";
+import { agentAccount } from "#agent/node-token.ts";
 import type { AgentOptions } from "#agent/options.ts";
 import { event } from "#api/kubernetes/event.ts";
 import type { Event } from "#api/kubernetes/event.ts";
@@ -25,6 +26,7 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { systemClock as clock } from "#base/clock.ts";
 import { silentLogger as logger } from "#base/logger.ts";
 import { runDiscovery } from "#discovery/discovery.ts";
+import { defaultLifetimes } from "#identity/settings.ts";
 import { Client } from "#kube/client.ts";
 import type { KindClient } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
@@ -47,6 +49,17 @@ const paths: Readonly<Record<string, string>> = {
   Gateway: "/apis/networking.istio.io/v1/namespaces/shop/gateways",
 };
 
+const serverName = "istiod.istio-system.svc";
+
+/** How a mesh with identities keeps them. */
+const meshIdentity = {
+  names: [serverName],
+  authorityKey: "P-256",
+  nodeAccounts: [agentAccount],
+  tokens: "keys",
+  lifetimes: defaultLifetimes,
+} as const;
+
 /** A part of the world has ended: that is a fault unless it was asked to. */
 async function unlessAborted(part: Promise<unknown>, signal: AbortSignal): Promise<void> {
   try {
@@ -60,12 +73,11 @@ async function unlessAborted(part: Promise<unknown>, signal: AbortSignal): Promi
 export class NodeWorld implements AsyncDisposable {
   readonly instance = `a${process.pid}`;
   readonly node = "node-1";
-  /** What the agent is told beside the usual. */
-  extra: Partial<AgentOptions> = {};
   /** The name servers of the host that the agent is told of. */
   resolvers: readonly string[] = [];
   /** Everything that the world keeps on disk. */
   readonly root = mkdtempSync(join(tmpdir(), "weft-node-"));
+  readonly #secure: ((world: NodeWorld) => Promise<void>) | undefined;
   readonly #connection: Connection;
   readonly client: Client;
   readonly pods: KindClient<Pod>;
@@ -77,7 +89,8 @@ export class NodeWorld implements AsyncDisposable {
   #discoveryDone: Promise<unknown> = Promise.resolve();
   #agent: ChildProcess | undefined;
 
-  private constructor() {
+  private constructor(secured: ((world: NodeWorld) => Promise<void>) | undefined) {
+    this.#secure = secured;
     mkdirSync(this.runDir);
     this.#connection = new Connection({ url: `unix://${this.runDir}/api-east.sock` }, { clock });
     this.client = new Client(this.#connection);
@@ -103,9 +116,12 @@ export class NodeWorld implements AsyncDisposable {
     return namespacePath(fabricName(this.instance));
   }
 
-  /** Starts everything but the agent. */
-  static async start(): Promise<NodeWorld> {
-    const world = new NodeWorld();
+  /**
+   * Starts everything but the agent.
+   * @param secured makes xDS go over TLS and gives workloads identities; called before there is a control plane.
+   */
+  static async start({ secured }: { secured?: (world: NodeWorld) => Promise<void> } = {}): Promise<NodeWorld> {
+    const world = new NodeWorld(secured);
     try {
       await world.#start();
       return world;
@@ -134,7 +150,12 @@ export class NodeWorld implements AsyncDisposable {
       metadata: { name: "shop", labels: { "istio-injection": "enabled" } },
     });
     await this.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: "plain" } });
+    await this.#secure?.(this);
     this.startDiscovery();
+  }
+
+  get #secured(): boolean {
+    return this.#secure !== undefined;
   }
 
   /** Starts the API and the cluster's controllers. */
@@ -163,7 +184,8 @@ export class NodeWorld implements AsyncDisposable {
     const options = {
       meshApi: `unix://${this.runDir}/api-mesh.sock`,
       mesh: "default",
-      xds: [{ socketPath: join(this.runDir, "ads.sock") }],
+      xds: [{ socketPath: join(this.runDir, "ads.sock"), tls: this.#secured }],
+      ...(this.#secured && { identity: meshIdentity }),
       statusSocket: join(this.runDir, "discovery.sock"),
       startLimitMs: 5000,
     };
@@ -220,7 +242,11 @@ export class NodeWorld implements AsyncDisposable {
       meshId: "cluster.local",
       revision: "default",
       version: "0.0.0",
-      ...this.extra,
+      ...(this.#secured && {
+        xdsTls: true,
+        trust: { serverName, rootNamespace: "istio-system" },
+        identity: { ca: `unix:${this.runDir}/ads.sock`, trustDomain: "cluster.local", ttlMs: 3_600_000 },
+      }),
     };
   }
 
