@@ -1,3 +1,4 @@
+import { type ClientHttp2Session, connect as connectHttp2 } from "node:http2";
 import { createConnection } from "node:net";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -73,7 +74,8 @@ beforeEach(async () => {
       { socketPath, tls: true },
       { host: "0.0.0.0", port: 0, tls: true },
     ],
-    methods: { "/test.Echo/Echo": echo },
+    methods: { "/test.Echo/Echo": echo, "/test.Echo/Wait": () => undefined },
+    idleMs: 1_000,
     clock: systemClock,
     credentials: source,
     maxConcurrentStreams: 100,
@@ -194,6 +196,24 @@ test("bytes that are no TLS harm nobody", async () => {
   junk.write("GET / HTTP/1.1\r\n\r\n");
   await closed;
   expect(await call(clientOf(), "hello")).toBe("hello!");
+});
+
+test("a connection without a call is closed, one with a call is not", async () => {
+  const open = (): ClientHttp2Session =>
+    connectHttp2(`https://${name}`, { path: socketPath, ca: authority.certificate, servername: name });
+  const [idle, busy] = [open(), open()];
+  const call = busy.request({ ":method": "POST", ":path": "/test.Echo/Wait", "content-type": "application/grpc" });
+  call.write(Buffer.from([0]));
+  const ended = (session: ClientHttp2Session): Promise<unknown> =>
+    new Promise((resolve) => {
+      session.once("close", resolve);
+    });
+  for (const session of [idle, busy]) session.on("error", () => undefined);
+  call.on("error", () => undefined);
+  await ended(idle);
+  expect(busy.closed || busy.destroyed).toBe(false);
+  call.close();
+  await ended(busy);
 });
 
 test("handshakes wait for their turn, and too many are not taken in", async () => {

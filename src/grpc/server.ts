@@ -5,6 +5,7 @@ import { createServer as createTcpServer, type Server } from "node:net";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { Handshakes, type HandshakeLimits } from "./handshakes.ts";
+import { IdleConnections } from "./idle.ts";
 import { Keepalive } from "./keepalive.ts";
 import { listenOn, type ListenAddress } from "./listen.ts";
 import { GrpcStream, isGrpc, refuse } from "./stream.ts";
@@ -43,7 +44,12 @@ export interface GrpcServerOptions {
   readonly maxConcurrentStreams: number;
   /** Milliseconds between pings to a connection; one that has not answered by the next is cut. */
   readonly keepaliveMs?: number;
+  /** Milliseconds that a connection over TLS may be without a call before it is closed; a minute unless told. */
+  readonly idleMs?: number;
 }
+
+/** Connections over TLS at one address, of which each proxy has one. */
+const mostConnections = 30_000;
 
 /** Serves gRPC over HTTP/2: in plain text to this machine, over TLS to others. */
 export class GrpcServer implements Disposable {
@@ -106,7 +112,7 @@ export class GrpcServer implements Disposable {
 
   /** Accepts connections itself, so that their handshakes can wait. */
   #secureServer(address: string): Server {
-    const { credentials, clock, handshakes } = this.#options;
+    const { credentials, clock, handshakes, idleMs = 60_000 } = this.#options;
     if (!credentials) throw new WeftError("Internal", "there are no credentials to serve TLS with");
     const secure = createSecureServer({
       ...this.#http2Options,
@@ -115,9 +121,13 @@ export class GrpcServer implements Disposable {
       allowHTTP1: false,
     });
     this.#owned.use(credentials.onChange(() => secure.setSecureContext(contextOptions(credentials.current))));
+    const idle = new IdleConnections(clock, idleMs);
+    secure.on("session", (session: ServerHttp2Session) => idle.watch(session));
     this.#follow(secure, address);
     const gate = this.#owned.use(new Handshakes(clock, (socket) => secure.emit("connection", socket), handshakes));
-    return createTcpServer({ pauseOnConnect: true }, (socket) => gate.add(socket));
+    const server = createTcpServer({ pauseOnConnect: true }, (socket) => gate.add(socket));
+    server.maxConnections = mostConnections;
+    return server;
   }
 
   #follow<S extends Http2Server | Http2SecureServer>(server: S, address: string): S {

@@ -7,18 +7,27 @@ import type { SignerReply, SignerRequest } from "./signer-protocol.ts";
 
 /** Signs with the authority that it was told last. */
 class SigningThread {
-  #authority: Authority | undefined;
+  #authority: () => Authority = () => {
+    throw new WeftError("Unavailable", "the mesh's authority is not ready");
+  };
 
   take(message: SignerRequest): SignerReply | undefined {
     if (message.kind === "issue") return this.#answer(message.request);
-    this.#authority = readAuthority(message.files, message.now);
+    try {
+      const authority = readAuthority(message.files, message.now);
+      this.#authority = () => authority;
+    } catch (error) {
+      // It was good when it was taken up: a thread that is started again finds that it has ended meanwhile.
+      this.#authority = () => {
+        throw new WeftError("FailedPrecondition", "the mesh's authority cannot sign any more", error);
+      };
+    }
     return undefined;
   }
 
   #answer(request: IssueRequest): SignerReply {
     try {
-      if (!this.#authority) throw new WeftError("Unavailable", "the mesh's authority is not ready");
-      return { kind: "issued", issued: issue(request, this.#authority) };
+      return { kind: "issued", issued: issue(request, this.#authority()) };
     } catch (error) {
       return { kind: "refused", code: codeOf(error), message: messageOf(error) };
     }

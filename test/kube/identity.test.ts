@@ -14,9 +14,11 @@ import { pod } from "#api/kubernetes/pod.ts";
 import { type Secret, secret } from "#api/kubernetes/secret.ts";
 import { serviceAccount } from "#api/kubernetes/service-account.ts";
 import { cluster } from "#api/weft/cluster.ts";
+import { Authority } from "#agent/certificates/authority.ts";
+import { ControlPlane } from "#agent/control-plane.ts";
 import { startTestServer, type TestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
-import { jsonLogger } from "#base/logger.ts";
+import { jsonLogger, silentLogger } from "#base/logger.ts";
 import { runDiscovery } from "#discovery/discovery.ts";
 import { makeAuthority } from "#identity/authority.ts";
 import { defaultLifetimes } from "#identity/settings.ts";
@@ -257,6 +259,32 @@ describe("certificates", () => {
   });
 });
 
+describe("a node's agent as it is", () => {
+  test("gets certificates of Pods of its node with the roots that its cluster publishes, and is told why it gets no others", async () => {
+    const [rootsFile, tokenFile, serverName] = [
+      path("agent-roots.pem"),
+      path("agent-token"),
+      "istiod.istio-system.svc",
+    ];
+    writeFileSync(rootsFile, await publishedRoots());
+    writeFileSync(tokenFile, await agentToken(east, "east-1"));
+    const plane = new ControlPlane({
+      address: `unix:${tls(2).socketPath}`,
+      trust: { rootsFile, tokenFile, serverName },
+      logger: silentLogger,
+    });
+    using asking = new Authority({ plane, cluster: "east", ttlMs: 3_600_000, clock: systemClock });
+    const { chain, roots } = await asking.issue({ trustDomain: "cluster.local", ...caller });
+    expect(namesOf({ chain: [chain] })).toBe("URI:spiffe://cluster.local/ns/shop/sa/reviews");
+    expect(roots.join("")).toBe(await publishedRoots());
+    const page = { trustDomain: "cluster.local", namespace: "shop", serviceAccount: "page" };
+    await expect(asking.issue(page)).rejects.toMatchObject({
+      code: "PermissionDenied",
+      message: expect.stringContaining("no Pod of that service account runs on the caller's node") as string,
+    });
+  });
+});
+
 interface Claim {
   readonly pod?: string;
   readonly namespace?: string;
@@ -347,27 +375,49 @@ describe("xDS over TLS", () => {
 
 describe("other roots", () => {
   const base64 = (text: string): string => Buffer.from(text).toString("base64");
-  const setRoots = (roots: string): Promise<unknown> =>
-    mesh.of(secret).patch(ownSecret, { kind: "merge", body: { data: { "root-cert.pem": base64(roots) } } });
-
-  test("are added while everything goes on; what breaks trust or cannot sign is not taken", async () => {
-    const before = await publishedRoots();
-    const next = makeAuthority("P-256", "cluster.local", Date.now());
-    await setRoots(before + next.roots);
-    await eventually("both are published", async () => (await rootsIn(west, "shop")) === before + next.roots);
-    const { chain } = await certify(1, await token(east));
-    expect(chain.at(-1)).toBe(before + next.roots);
-    const third = makeAuthority("P-256", "cluster.local", Date.now());
-    await setRoots(before + third.roots);
-    await eventually("the reason is logged", () =>
-      logged.some((line) => line.includes("its roots are not those of before")),
+  /** Writes some of the authority's files. */
+  const write = (files: Readonly<Record<string, string>>): Promise<unknown> => {
+    const data = Object.fromEntries(Object.entries(files).map(([key, text]) => [key, base64(text)]));
+    return mesh.of(secret).patch(ownSecret, { kind: "merge", body: { data } });
+  };
+  const published = (roots: string): Promise<unknown> =>
+    eventually(
+      "the roots are published",
+      async () => (await rootsIn(west, "shop")) === roots && (await rootsIn(east, "shop")) === roots,
     );
-    expect(await rootsIn(west, "shop")).toBe(before + next.roots);
-    await mesh.of(secret).patch(ownSecret, {
-      kind: "merge",
-      body: { data: { "ca-key.pem": base64(next.key), "root-cert.pem": base64(before) } },
-    });
-    await eventually("the reason is logged", () => logged.some((line) => line.includes("does not belong to the key")));
-    await expect(certify(1, await token(east))).resolves.toBeDefined();
+  const says = (text: string): Promise<unknown> =>
+    eventually(`it is logged that ${text}`, () => logged.some((line) => line.includes(text)));
+  const issuedBy = async (root: string): Promise<boolean> => {
+    const { chain } = await certify(1, await token(east));
+    return new X509Certificate(chain[0] ?? "").verify(new X509Certificate(root).publicKey);
+  };
+
+  test("replace those of before in three steps, and whoever was served is served until the last", async () => {
+    const old = await publishedRoots();
+    const next = makeAuthority("P-256", "cluster.local", Date.now());
+    const held = await certify(1, await token(east));
+    await write({ "root-cert.pem": old + next.roots });
+    await published(old + next.roots);
+    expect(await issuedBy(old)).toBe(true);
+    await write({ "ca-cert.pem": next.certificate, "ca-key.pem": next.key, "root-cert.pem": next.roots + old });
+    await published(next.roots + old);
+    await eventually("the new one signs", async () => issuedBy(next.roots));
+    expect(await stream(undefined, {}, held)).toBe("served");
+    const renewed = await certify(1, await token(east));
+    await write({ "root-cert.pem": next.roots });
+    await published(next.roots);
+    await eventually("the old one is not trusted", async () => (await stream(undefined, {}, held)) === 16);
+    expect(await stream(undefined, {}, renewed)).toBe("served");
+  });
+
+  test("are not taken when they break trust, nor is what cannot sign", async () => {
+    const before = await publishedRoots();
+    const other = makeAuthority("P-256", "cluster.local", Date.now());
+    await write({ "root-cert.pem": other.roots });
+    await says("its roots are not those of before");
+    await write({ "root-cert.pem": before, "ca-key.pem": other.key });
+    await says("does not belong to the key");
+    expect(await rootsIn(west, "shop")).toBe(before);
+    expect(await issuedBy(before)).toBe(true);
   });
 });
