@@ -7,7 +7,6 @@ import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import type { ChosenPolicies } from "#model/policies.ts";
-import type { PeerPolicy } from "#model/peer-authentications.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
@@ -20,7 +19,7 @@ import type { Place } from "./endpoints/locality.ts";
 import type { Asks } from "./listeners/asks.ts";
 import { ownKind } from "./own-endpoints.ts";
 import type { SecretQueries } from "./secrets/queries.ts";
-import { type Holder, scopeKey } from "./scopes.ts";
+import { type Holder, type PeerScope, scopeKey } from "./scopes.ts";
 import type { GatewayRouteView, ProxyView, SidecarRouteView } from "./view.ts";
 
 /** Keys of the scopes of a class of proxies, by type. */
@@ -148,9 +147,12 @@ export function classScopes({
     return discovery(view).mode === "OnDemand" ? "clusters" : "hosts";
   };
 
-  /** What a workload takes, where its proxies have certificates. */
-  const peersOf = ({ identified, namespace, labels }: ProxyView): { readonly peers?: PeerPolicy } =>
-    identified ? { peers: model.peers.policy({ namespace, labels }) } : {};
+  /** What a workload takes; for proxies without certificates, where they must not take plain text. */
+  const peersOf = ({ identified, namespace, labels }: ProxyView): { readonly peers?: PeerScope } => {
+    const policy = model.peers.policy({ namespace, labels });
+    const closed = [policy.mode, ...Object.values(policy.ports)].includes("STRICT");
+    return identified || closed ? { peers: { policy, identified: identified === true } } : {};
+  };
 
   const routeViewOf = ({ namespace, cluster, labels }: ProxyView, client: Client): SidecarRouteView => ({
     kind: "sidecar",

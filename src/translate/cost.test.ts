@@ -34,12 +34,16 @@ function followed(
   scale: Scale,
   proxies: number,
   virtualHosts: "apart" | "inside" = "inside",
+  metadata: Readonly<Record<string, string>> = {},
 ): { readonly mesh: TestMesh; readonly follower: Follower } {
   const mesh = scaleMesh(scale);
   put(mesh, virtualService(0, scale, 0));
   put(mesh, destinationRule(0, scale, 0));
   const follower = new Follower(mesh.engine, mesh.translator);
-  const nodes = Array.from({ length: proxies }, (_, index) => scaleNode(index, scale));
+  const nodes = Array.from({ length: proxies }, (_, index) => {
+    const node = scaleNode(index, scale);
+    return { ...node, metadata: { ...node.metadata, ...metadata } };
+  });
   follower.follow(nodes.map((node) => mesh.translator.classOf(node, virtualHosts)));
   return { mesh, follower };
 }
@@ -102,6 +106,30 @@ describe("the cost of a change", () => {
     expect(ran.get("virtual-host")).toBe(2);
     expect(ran.get("sidecar-routes")).toBe(3);
   });
+
+  it.each([
+    ["of a namespace", "ns-1", {}, 2],
+    ["of a workload", "ns-1", { selector: { matchLabels: { app: "svc-1" } } }, 1],
+    ["of the mesh", "istio-system", {}, 12],
+  ] as const)(
+    "of a PeerAuthentication %s is the listeners of its workloads",
+    (_what, namespace, selector, listeners) => {
+      const { mesh, follower } = followed(scale, 12, "apart", { WEFT_SDS: "true" });
+      const policy = (mode: string) => ({
+        kind: "PeerAuthentication",
+        metadata: { name: "default", namespace },
+        spec: { ...selector, mtls: { mode } },
+      });
+      put(mesh, policy("PERMISSIVE"));
+      follower.refresh();
+      const ran = during(mesh, follower, () => put(mesh, policy("STRICT")));
+      expect(pick(ran, [...translations, "unnamed-ports"])).toEqual([
+        ["virtual-inbound", listeners],
+        ["resource", listeners],
+        ["unnamed-ports", 1],
+      ]);
+    },
+  );
 
   it.each([
     ["a VirtualService", (scale: Scale) => [virtualService(0, scale, 1)]],

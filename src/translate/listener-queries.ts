@@ -7,7 +7,6 @@ import { ingressPorts } from "#model/ingress.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import type { Model } from "#model/model.ts";
 import type { ChosenPolicies } from "#model/policies.ts";
-import type { PortPolicy } from "#model/peer-authentications.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
 import { type EgressListener, unredirectedListener } from "#model/sidecars.ts";
@@ -31,6 +30,7 @@ import {
   virtualInboundListener,
 } from "./listeners/inbound.ts";
 import type { Asks } from "./listeners/asks.ts";
+import type { PeerSettings } from "./listeners/chain-kinds.ts";
 import { type CallingProxy, outboundListener, virtualOutboundListener } from "./listeners/outbound.ts";
 import { httpProxyPlans, type ListenerPlan, planListeners } from "./listeners/plan.ts";
 import { serviceSlots, type Slot } from "./listeners/slots.ts";
@@ -68,8 +68,8 @@ interface VirtualView {
 interface InboundView {
   readonly inbound: InboundKey;
   readonly transparent: boolean;
-  /** What it takes; absent where its proxies have no certificates of the mesh, so that all is plain text. */
-  readonly peers?: PortPolicy;
+  /** What it takes; absent where all is plain text. */
+  readonly peers?: PeerSettings;
   readonly own?: TrafficConfig;
   readonly policies?: ChosenPolicies;
 }
@@ -247,7 +247,10 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       const ports = model.workloads.inboundPorts.get(inbound);
       const named = virtualInboundListener(ports, inboundContext(view), transparent);
       const { peers, ...shared } = view;
-      const others = unnamed.get({ ...shared, ...(peers && { peers: { mode: peers.mode, ports: {} } }) });
+      const others = unnamed.get({
+        ...shared,
+        ...(peers && { peers: { ...peers, policy: { mode: peers.policy.mode, ports: {} } } }),
+      });
       const whole = joinedFields([others, toBinary(ListenerSchema, named)]);
       return encodeResourceBytes(ListenerSchema, whole, virtualInboundName);
     },
@@ -293,10 +296,12 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
       virtualOutbound.get({ unclaimed: unclaimed.get(client), transparent, ...(own && { own }) }),
     inboundNames: (inbound) => [...(inbound.unredirected ? [] : [virtualInboundName]), ...boundPorts(inbound).keys()],
     inbound: ({ inbound, transparent, peers, own, policies }, name) => {
+      // Less whose word it is.
+      const { mode, ports } = peers?.policy ?? {};
       const view = {
         inbound,
         transparent,
-        ...(peers && { peers: { mode: peers.mode, ports: peers.ports } }),
+        ...(peers && mode && ports && { peers: { identified: peers.identified, policy: { mode, ports } } }),
         ...(own && { own }),
         ...(policies && { policies }),
       };

@@ -130,7 +130,7 @@ export function originsOf(context: OriginContext): Origins {
         return [
           ...ofPolicies(scope.policies),
           ...scope.inbound.services.flatMap((key) => model.services.service.get(key)?.origins ?? []),
-          ...(scope.peers?.by ?? []).flatMap((key) => model.tables.peerAuthentications.rows.get(key)?.ref ?? []),
+          ...(scope.peers?.policy.by ?? []).flatMap((key) => model.tables.peerAuthentications.rows.get(key)?.ref ?? []),
           ...(scope.inbound.sidecar === undefined ? [] : sidecar({ namespace: "", sidecar: scope.inbound.sidecar })),
         ];
       case "gateway-listeners":

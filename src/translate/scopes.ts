@@ -15,6 +15,12 @@ import type { SecretReaders } from "./secrets/queries.ts";
 import type { RouteSource } from "./routes/source.ts";
 import type { GatewayRouteView, RouteView, SidecarRouteView } from "./view.ts";
 
+/** What a workload takes, and whose word that is. */
+export interface PeerScope {
+  readonly policy: PeerPolicy;
+  readonly identified: boolean;
+}
+
 /** A set of resources as translation makes them; see `PatchScope` for those of proxies for which there are EnvoyFilters. */
 export type Scope = PlainScope | PatchScope | HostScope | HeldScope;
 
@@ -98,8 +104,8 @@ export type PlainScope =
       readonly kind: "virtual-inbound";
       readonly inbound: InboundKey;
       readonly transparent: boolean;
-      /** What the workload takes; absent where its proxies have no certificates of the mesh. */
-      readonly peers?: PeerPolicy;
+      /** What the workload takes; absent where all is plain text. */
+      readonly peers?: PeerScope;
       readonly own?: TrafficConfig;
       /** Who may call; absent where nothing says. */
       readonly policies?: ChosenPolicies;

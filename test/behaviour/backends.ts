@@ -83,6 +83,8 @@ export class Backends implements AsyncDisposable {
   readonly pinged: string[] = [];
   /** Every TLS handshake, in their order. */
   readonly handshakes: Handshake[] = [];
+  /** What callers of the port `tls` offered who offered protocols, in their order; the first of them is chosen. */
+  readonly offered: (readonly string[])[] = [];
   /** Whose certificates the Pods have. */
   readonly authority = createAuthority("pods");
   /** Serves connections to the port `raw`; sends back what it gets unless told. */
@@ -120,7 +122,11 @@ export class Backends implements AsyncDisposable {
     const secured = { cert, key, requestCert: true, rejectUnauthorized: false };
     const https = createHttps(secured, (request, response) => void this.#answer(request, response));
     https.on("secureConnection", (socket) => this.#note(socket));
-    const tls = createTls(secured, (socket) => {
+    const ALPNCallback = ({ protocols }: { readonly protocols: readonly string[] }): string | undefined => {
+      this.offered.push(protocols);
+      return protocols[0];
+    };
+    const tls = createTls({ ...secured, ALPNCallback }, (socket) => {
       this.#note(socket);
       this.#echo(socket);
     });

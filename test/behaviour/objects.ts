@@ -145,12 +145,13 @@ export function podObject(
   namespace: string,
   address: string,
   labels: Readonly<Record<string, string>>,
+  serviceAccountName = "default",
 ): ResourceObject {
   return {
     apiVersion: "v1",
     kind: "Pod",
     metadata: meta(name, namespace, labels),
-    spec: { containers: [], serviceAccountName: "default" },
+    spec: { containers: [], serviceAccountName },
     status: { podIP: address, phase: "Running", conditions: [{ type: "Ready", status: "True" }] },
   };
 }

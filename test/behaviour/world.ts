@@ -10,7 +10,7 @@ import type { Authority } from "#base/testing/certificate.ts";
 import { silentLogger } from "#base/logger.ts";
 import { DemandLedger } from "#discovery/demand.ts";
 import { Engine } from "#incremental/engine.ts";
-import type { MeshInput } from "#model/mesh.ts";
+import { defaultTrustDomain, type MeshInput } from "#model/mesh.ts";
 import { createModel, type Model } from "#model/model.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
 import { applyCapture, defaultCapture } from "#runtime/capture.ts";
@@ -23,6 +23,7 @@ import { NameServer, nameServerAddress } from "../support/name-server.ts";
 import { TestNetwork } from "../support/network.ts";
 import { Backends } from "./backends.ts";
 import { Caller } from "./caller.ts";
+import { Identities } from "./identities.ts";
 import {
   absent,
   clusterObject,
@@ -57,6 +58,8 @@ export interface ProxySpec {
   readonly node?: string;
   /** Where its node says that it is, as `region.zone`; nowhere unless told. */
   readonly locality?: string;
+  /** The service account for which it has a certificate of the mesh; it has none unless told. */
+  readonly identity?: string;
   /** More of its node's metadata. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -88,6 +91,9 @@ export const mostAsks = 100;
 /** An address of the Pods' network that no object tells of; the backends answer there as `stranger`. */
 export const strangerAddress = "10.10.14.1";
 
+/** The label by which Pods say that their proxies speak mutual TLS of the mesh. */
+const speaking = { "security.istio.io/tlsMode": "istio" } as const;
+
 function proxyAddress(at: number): string {
   return `10.10.15.${at + 1}`;
 }
@@ -101,6 +107,7 @@ interface Proxy {
 
 function nodeOf({ spec, address, namespace }: Proxy) {
   const { name, type = "sidecar", labels = {}, annotations = {}, cluster = "east", network, node, metadata } = spec;
+  const identified = spec.identity !== undefined;
   const [region = "", zone = ""] = spec.locality?.split(".") ?? [];
   return {
     locality: { region, zone },
@@ -117,6 +124,7 @@ function nodeOf({ spec, address, namespace }: Proxy) {
       INSTANCE_IPS: address,
       INTERCEPTION_MODE: spec.interception ?? "REDIRECT",
       ISTIO_VERSION: "1.31.0",
+      ...(identified && { WEFT_SDS: "true" }),
       ...metadata,
     },
   };
@@ -129,6 +137,7 @@ function nodeOf({ spec, address, namespace }: Proxy) {
 export class World implements AsyncDisposable {
   readonly model: Model;
   readonly backends: Backends;
+  readonly identities = new Identities();
   readonly #engine = new Engine();
   readonly #services: readonly PlacedService[];
   /** Of workloads with proxies, by name. */
@@ -138,6 +147,8 @@ export class World implements AsyncDisposable {
   readonly #envoys = new Map<string, NetworkEnvoy>();
   readonly #proxies: Proxy[] = [];
   readonly #names: ReadonlyMap<string, string> | undefined;
+  /** Sockets by which proxies are served their certificates. */
+  readonly #sds = new Map<string, string>();
   readonly #objects: PlacedObject[] = [];
   #settings: MeshInput;
   readonly #translator: Translator;
@@ -283,6 +294,7 @@ export class World implements AsyncDisposable {
     const network = this.#stack.use(await TestNetwork.create(name));
     this.#network = network;
     this.#stack.use(this.backends);
+    this.#stack.use(this.identities);
     const served = this.#services.filter((service) => !service.spec.servedBy).flatMap((service) => service.pods);
     const addresses = served.filter(({ version }) => version !== absent).map(({ address }) => address);
     const backends = await network.add("backends", "10.10.0.2", [strangerAddress, ...addresses]);
@@ -347,8 +359,14 @@ export class World implements AsyncDisposable {
       if (mesh) this.model.inputs.setMesh(mesh);
       this.#put(this.#services.flatMap(serviceObjects), "east");
       this.#put(objectsOf(this.#withAddresses(istio.join("\n---\n"))), "");
-      const pods = proxies.map(({ name, namespace = "shop", labels = {} }, at) =>
-        podObject(name, namespace, proxyAddress(at), labels),
+      const pods = proxies.map(({ name, namespace = "shop", labels = {}, identity }, at) =>
+        podObject(
+          name,
+          namespace,
+          proxyAddress(at),
+          identity === undefined ? labels : { ...labels, ...speaking },
+          identity,
+        ),
       );
       this.#put(pods, "east");
       for (const [cluster, texts] of Object.entries(kubernetes)) {
@@ -387,6 +405,11 @@ export class World implements AsyncDisposable {
       writeFileSync(resolvConf, `nameserver ${nameServerAddress}\n`);
       this.#stack.use(await NameServer.start(proxy.network, this.#names));
     }
+    if (spec.identity !== undefined) {
+      const { trustDomain = defaultTrustDomain } = this.#settings;
+      const identity = { trustDomain, namespace: proxy.namespace, serviceAccount: spec.identity };
+      this.#sds.set(spec.name, await this.identities.serve(ads, spec.name, identity));
+    }
     await this.#startEnvoy(proxy);
     const resolve = (host: string): string => this.#resolve(host, proxy.namespace);
     this.#callers.set(spec.name, this.#stack.use(new Caller(proxy.network, resolve)));
@@ -398,6 +421,7 @@ export class World implements AsyncDisposable {
       namespace: proxy.network,
       node: nodeOf(proxy),
       ads: this.#ads,
+      sds: this.#sds.get(name),
       ...(this.#names && { resolvConf: `${this.#ads}.resolv.conf` }),
       ...(workers !== undefined && { workers }),
     });

@@ -15,6 +15,8 @@ interface ServedEnvoy {
   readonly node: Readonly<Record<string, unknown>>;
   /** Unix socket of the ADS server. */
   readonly ads: string;
+  /** Unix socket by which it is served its certificate; none unless told. */
+  readonly sds?: string | undefined;
 }
 
 /** An Envoy with a configuration of its own. */
@@ -52,7 +54,26 @@ function selfDiscovery({ metadata }: ServedEnvoy["node"]) {
   };
 }
 
-function served({ node, ads }: ServedEnvoy): Readonly<Record<string, unknown>> {
+/** A cluster that speaks gRPC on a Unix socket. */
+function grpcCluster(name: string, path: string) {
+  return {
+    name,
+    type: "STATIC",
+    connect_timeout: "1s",
+    typed_extension_protocol_options: {
+      "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        explicit_http_config: { http2_protocol_options: {} },
+      },
+    },
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path } } } }] }],
+    },
+  };
+}
+
+function served({ node, ads, sds }: ServedEnvoy): Readonly<Record<string, unknown>> {
   const source = { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" };
   const own = selfDiscovery(node);
   return {
@@ -71,21 +92,8 @@ function served({ node, ads }: ServedEnvoy): Readonly<Record<string, unknown>> {
     static_resources: {
       clusters: [
         ...(own ? [own.cluster] : []),
-        {
-          name: "xds-grpc",
-          type: "STATIC",
-          connect_timeout: "1s",
-          typed_extension_protocol_options: {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-              "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
-          load_assignment: {
-            cluster_name: "xds-grpc",
-            endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path: ads } } } }] }],
-          },
-        },
+        grpcCluster("xds-grpc", ads),
+        ...(sds === undefined ? [] : [grpcCluster("sds-grpc", sds)]),
       ],
     },
   };

@@ -39,8 +39,8 @@ const strict = {
  * The kinds of connections that a port takes, in Istio's order: in plain text, by mutual TLS of the mesh, or both on one
  * port. Callers of the mesh are known by the protocols that they offer.
  */
-export function chainKinds(protocol: Sniffed, mode: MutualTlsMode, mesh: MeshSettings): readonly ChainKind[] {
-  if (protocol === "none") return [];
+export function chainKinds(protocol: Sniffed, mode: TakenMode, mesh: MeshSettings): readonly ChainKind[] {
+  if (protocol === "none" || mode === "CLOSED") return [];
   if (mode === "STRICT") return strict[protocol];
   const permissive = mode === "PERMISSIVE";
   switch (protocol) {
@@ -85,11 +85,25 @@ export function looksFor(kinds: readonly ChainKind[]): Looks {
   };
 }
 
+/** What a workload's PeerAuthentications say, and whether its proxies can carry it out. */
+export interface PeerSettings {
+  readonly policy: PortPolicy;
+  /** Whether they have certificates of the mesh. */
+  readonly identified: boolean;
+}
+
+/** What a port takes: as its workload's PeerAuthentications say, or nothing. */
+export type TakenMode = MutualTlsMode | "CLOSED";
+
 /**
- * What a port takes; plain text only where the proxy has no certificate of the mesh.
+ * What a port takes. A proxy without a certificate of the mesh takes plain text only, and nothing where mutual TLS must be.
+ * @param peers absent where there is no certificate, and none is needed.
  * @param port any that nothing is said of unless given.
  */
-export function modeAt(policy: PortPolicy | undefined, port?: number): MutualTlsMode {
-  if (!policy) return "DISABLE";
-  return ownValue(policy.ports, String(port)) ?? policy.mode;
+export function modeAt(peers: PeerSettings | undefined, port?: number): TakenMode {
+  if (!peers) return "DISABLE";
+  const { policy, identified } = peers;
+  const mode = ownValue(policy.ports, String(port)) ?? policy.mode;
+  if (identified) return mode;
+  return mode === "STRICT" ? "CLOSED" : "DISABLE";
 }

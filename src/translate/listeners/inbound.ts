@@ -2,7 +2,6 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { ServerTLSSettings } from "#api/istio/common.ts";
 import { endingTls, ingressEndpoint } from "#model/ingress.ts";
 import type { MeshSettings } from "#model/mesh.ts";
-import type { PortPolicy } from "#model/peer-authentications.ts";
 import { listenerProtocol, type Protocol } from "#model/protocol.ts";
 import type { InboundPort } from "#model/workloads.ts";
 import { TrafficDirection, type TransportSocket } from "#proto/gen/envoy/config/core/v3/base_pb.js";
@@ -31,7 +30,15 @@ import { canEnd, serverTls } from "../gateways/tls.ts";
 import type { SecurityFilters } from "../security-filters.ts";
 import { inboundRoutes } from "../routes/inbound.ts";
 import { listenerAccessLog } from "./access-log.ts";
-import { type ChainKind, chainKinds, type Looks, looksFor, modeAt, ownTlsKinds } from "./chain-kinds.ts";
+import {
+  type ChainKind,
+  chainKinds,
+  type Looks,
+  looksFor,
+  modeAt,
+  type PeerSettings,
+  ownTlsKinds,
+} from "./chain-kinds.ts";
 import { calledAddress, connectionFilters } from "./connection-filters.ts";
 import {
   httpInspector,
@@ -67,8 +74,8 @@ export interface InboundContext {
   readonly mesh: MeshSettings;
   /** Filters of policies. */
   readonly security: SecurityFilters;
-  /** What the workload takes; absent where its proxies have no certificates of the mesh, so that all is plain text. */
-  readonly peers: PortPolicy | undefined;
+  /** What the workload takes; absent where all is plain text. */
+  readonly peers: PeerSettings | undefined;
 }
 
 /** The chains of a port, one for each kind of connections. */
@@ -132,7 +139,7 @@ function kindsOf(port: InboundPort, context: InboundContext): readonly ChainKind
   return tlsOf(port, context) ? ownTlsKinds(protocol, mesh) : chainKinds(protocol, modeAt(peers, port.port), mesh);
 }
 
-/** Nobody is let in by TLS that cannot be set up. */
+/** Nobody is let in by TLS that cannot be set up, nor without where there must be some. */
 function closedChain(port: InboundPort, mesh: MeshSettings): FilterChain {
   return create(FilterChainSchema, {
     name: inboundName(port),
@@ -145,7 +152,7 @@ function portChains(port: InboundPort, context: InboundContext): readonly Filter
   const { mesh } = context;
   const name = inboundName(port);
   const tls = tlsOf(port, context);
-  if (tls && !canEnd(tls)) return [closedChain(port, mesh)];
+  if ((tls && !canEnd(tls)) || modeAt(context.peers, port.port) === "CLOSED") return [closedChain(port, mesh)];
   const [first] = port.targets;
   const grpc = port.protocol === "GRPC" || port.protocol === "GRPC-Web";
   return chainsOf(
@@ -272,7 +279,7 @@ export function virtualInboundListener(
   const { mesh, peers } = context;
   const ports = all.filter((port) => !isBound(port));
   const named = new Set(all.map(({ port }) => port));
-  const unnamed = Object.keys(peers?.ports ?? {})
+  const unnamed = Object.keys(peers?.policy.ports ?? {})
     .map(Number)
     .filter((port) => !named.has(port));
   const kinds = new Map([
