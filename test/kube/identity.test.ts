@@ -45,7 +45,11 @@ const caller = { namespace: "shop", serviceAccount: "reviews" };
 const tls = (replica: number) => ({ socketPath: path(`tls-${replica}.sock`), tls: true });
 const plain = { socketPath: path("plain.sock") };
 
-function discover(replica: number, more: readonly { readonly socketPath: string }[] = []): void {
+function discover(
+  replica: number,
+  tokens: "keys" | "review",
+  more: readonly { readonly socketPath: string }[] = [],
+): void {
   const stop = new AbortController();
   const logger = jsonLogger({ level: "debug", write: (line) => void logged.push(line), now: () => 0 });
   const nodeAccounts = [{ namespace: "istio-system", name: "weft-agent" }];
@@ -58,7 +62,7 @@ function discover(replica: number, more: readonly { readonly socketPath: string 
         names: ["istiod.istio-system.svc"],
         authorityKey: "P-256",
         nodeAccounts,
-        tokens: "keys",
+        tokens,
         lifetimes: defaultLifetimes,
       },
       statusSocket: path(`status-${replica}.sock`),
@@ -110,8 +114,8 @@ beforeAll(async () => {
   await workloads(east, "east-2", "page");
   await workloads(west, "west-1", "ratings");
   // Two replicas that find no authority at the same time.
-  discover(1, [plain]);
-  discover(2);
+  discover(1, "keys", [plain]);
+  discover(2, "review");
   for (const replica of [1, 2]) {
     await eventually(`replica ${replica} serves`, () =>
       logged.filter((line) => line.includes("serving proxies")).length >= replica ? true : undefined,
@@ -250,9 +254,23 @@ describe("certificates", () => {
     await expect(certify(1)).rejects.toMatchObject({ code: 16 });
   });
 
+  test("are for nobody whose account is gone, where each token is reviewed", async () => {
+    await east.of(serviceAccount).create({ metadata: { namespace: "shop", name: "short" } });
+    const bearer = await token(east, { namespace: "shop", serviceAccount: "short" });
+    expect(namesOf(await certify(2, bearer))).toBe("URI:spiffe://cluster.local/ns/shop/sa/short");
+    await east.of(serviceAccount).delete({ namespace: "shop", name: "short" });
+    await expect(certify(2, bearer)).rejects.toMatchObject({ code: 16 });
+    await expect(certify(2, "a.b.c")).rejects.toMatchObject({ code: 16 });
+    await expect(certify(2, await token(east, caller, undefined, "api"))).rejects.toMatchObject({ code: 16 });
+    // By keys alone nobody can know that.
+    expect(namesOf(await certify(1, bearer))).toBe("URI:spiffe://cluster.local/ns/shop/sa/short");
+  });
+
   test("are for the Pods of an agent's own node", async () => {
     const reviews = "spiffe://cluster.local/ns/shop/sa/reviews";
     expect(namesOf(await certify(1, await agentToken(east, "east-1"), reviews))).toBe(`URI:${reviews}`);
+    expect(namesOf(await certify(2, await agentToken(east, "east-1"), reviews))).toBe(`URI:${reviews}`);
+    await expect(certify(2, await agentToken(east, "east-2"), reviews)).rejects.toMatchObject({ code: 7 });
     await expect(certify(1, await agentToken(east, "east-2"), reviews)).rejects.toMatchObject({ code: 7 });
     await expect(certify(1, await agentToken(west, "west-1"), reviews)).rejects.toMatchObject({ code: 7 });
     await expect(certify(1, await token(east), reviews)).rejects.toMatchObject({ code: 7 });
