@@ -201,7 +201,7 @@ test(
   "whatever is sent: the server stands, others are served, nothing is kept",
   { timeout: patience(120_000) },
   async () => {
-    world = await HostileWorld.start({ introductionMs: 5000 });
+    world = await HostileWorld.start({ introductionMs: 5000, rememberedBytes: 4 * mebibyte });
     await fc.assert(
       fc.asyncProperty(fc.array(someBytes, { minLength: 1, maxLength: 12 }), fc.boolean(), async (requests, named) => {
         using stream = new DeltaStream({ socketPath: world.socketPath });
@@ -214,7 +214,7 @@ test(
       }),
       { numRuns: runs(60) },
     );
-    // A stream that was cut off is let go a second later.
+    // A stream that was cut off is let go a second later. What is remembered of names and lists is bounded, too.
     await eventually("what they cost is given back", () => world.growth() < 40 * mebibyte);
   },
 );

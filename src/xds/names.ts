@@ -45,8 +45,9 @@ function hashOfName(name: string): NameHash {
   return { a, b: b ^ (a >>> 7) };
 }
 
-/** Hashes of names remembered: looking one up is several times faster than to work it out. */
-const mostHashes = 200_000;
+/** Names whose hashes are remembered, and their characters in all: looking one up is several times faster than to work it out. */
+const mostHashes = 100_000;
+const mostCharacters = 4 * 1024 * 1024;
 /** Characters of a name whose hash is remembered: longer ones are few, unless somebody means ill. */
 const longestRemembered = 256;
 const mostCombinations = 4096;
@@ -70,6 +71,8 @@ export class NameSets {
   /** Sets of long lists, which many proxies share (`NameLists`). */
   readonly #ofLists = new WeakMap<readonly string[], NameSet>();
   readonly #hashes = new Map<string, NameHash>();
+  /** Characters of the names in it. */
+  #characters = 0;
   #made = 0;
   readonly #known = new Map<string, readonly WeakRef<NameSet>[]>();
   readonly #gone = new FinalizationRegistry<string>((hash) => this.#forget(hash));
@@ -153,13 +156,22 @@ export class NameSets {
       let hash = this.#hashes.get(name);
       if (!hash) {
         hash = hashOfName(name);
-        if (this.#hashes.size >= mostHashes) this.#hashes.clear();
-        if (name.length <= longestRemembered) this.#hashes.set(name, hash);
+        this.#rememberHash(name, hash);
       }
       a = Math.trunc(a + hash.a) | 0;
       b = Math.trunc(b + hash.b) | 0;
     }
     return `${names.size}.${a}.${b}`;
+  }
+
+  #rememberHash(name: string, hash: NameHash): void {
+    if (name.length > longestRemembered) return;
+    if (this.#hashes.size >= mostHashes || this.#characters >= mostCharacters) {
+      this.#hashes.clear();
+      this.#characters = 0;
+    }
+    this.#hashes.set(name, hash);
+    this.#characters += name.length;
   }
 
   #forget(hash: string): void {
