@@ -3,10 +3,10 @@ import type { BareAnswer, BareRequest } from "./bare-server.ts";
 import { Child } from "./child.ts";
 import { sees } from "./expected.ts";
 import { mebibytes } from "./figures.ts";
-import type { GrowthAnswer, GrowthRequest } from "./growth-simulator.ts";
 import { settled, treeUse } from "./process-tree.ts";
 import { median, quantile } from "./quantile.ts";
 import { ServedMesh, type ServedScale } from "./served.ts";
+import type { SimulatorAnswer, SimulatorRequest } from "./xds-simulator.ts";
 
 /** How many proxies come. */
 export interface GrowthOptions {
@@ -52,7 +52,7 @@ const changes = 3;
 class Crowd implements AsyncDisposable {
   readonly #address: string;
   readonly #namespaces: number;
-  readonly #children: Child<GrowthRequest, GrowthAnswer>[] = [];
+  readonly #children: Child<SimulatorRequest, SimulatorAnswer>[] = [];
   #count = 0;
 
   constructor(address: string, { namespaces }: ServedScale) {
@@ -65,10 +65,11 @@ class Crowd implements AsyncDisposable {
     while (this.#count < count) {
       const first = this.#count;
       const end = Math.min(count, first + perProcess);
-      const child = new Child<GrowthRequest, GrowthAnswer>("growth-simulator.ts");
+      const child = new Child<SimulatorRequest, SimulatorAnswer>("xds-simulator.ts");
       this.#children.push(child);
-      const [address, namespaces] = [this.#address, this.#namespaces];
-      await child.ask({ kind: "connect", address, first, end, namespaces, atOnce }, "synced");
+      const numbers = Array.from({ length: end - first }, (_, at) => first + at);
+      const who = { address: this.#address, numbers, namespaces: this.#namespaces, atOnce };
+      await child.ask({ kind: "connect", ...who, variant: "delta", remember: false, record: false }, "synced");
       this.#count = end;
     }
   }

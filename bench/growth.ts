@@ -24,7 +24,7 @@ const { values } = parseArgs({
     proxies: { type: "string", default: "10000" },
     services: { type: "string", default: "100" },
     larger: { type: "string", default: "400" },
-    rest: { type: "string", default: "10" },
+    rest: { type: "string", default: "5" },
   },
 });
 const all = Number(values.proxies);
@@ -71,8 +71,8 @@ try {
   const bare = await bareGrowth(file, options);
   say(`${all} proxies of the production server`);
   const served = await servedGrowth(options);
-  say(`${3 * few} proxies over ${larger} services`);
-  const later = await laterGrowth({ ...options, scale: { ...scale, services: larger }, all: 3 * few });
+  say(`${2 * few} proxies over ${larger} services`);
+  const later = await laterGrowth({ ...options, scale: { ...scale, services: larger }, all: 2 * few });
   printFigures(
     "growth",
     `${all} proxies of distinct workloads connected to the production server over ${scale.services} services in ${scale.namespaces} namespaces, ${scale.sidecars} of them behind a Sidecar; beside it a bare gRPC server that sends the same bytes`,

@@ -21,6 +21,8 @@ export type SimulatorRequest =
       readonly namespaces: number;
       readonly remember: boolean;
       readonly record: boolean;
+      /** So many get their first configuration at a time; all unless given. */
+      readonly atOnce?: number;
     }
   | { readonly kind: "mark" }
   | { readonly kind: "check"; readonly scale: ServedScale }
@@ -62,25 +64,22 @@ class Simulator {
     done: () => void,
     ended: (why: string) => void,
   ): void {
-    const { address, variant, remember, record } = request;
+    const { address, variant, numbers, namespaces, remember, record, atOnce = numbers.length } = request;
     const scanner = new Scanner(variant);
-    for (const number of request.numbers) {
-      const proxy = new SimulatedProxy({
-        address,
-        variant,
-        node: simulatedNode(number, request.namespaces),
-        scanner,
-        counts: this.counts,
-        remember,
-        record,
-        onSynced: () => {
-          this.#synced += 1;
-          if (this.#synced === request.numbers.length) done();
-        },
-        onEnd: ended,
-      });
-      this.proxies.set(number, proxy);
-    }
+    const waiting = numbers.values();
+    const one = (): void => {
+      const { value: number } = waiting.next();
+      if (number === undefined) return;
+      const onSynced = (): void => {
+        this.#synced += 1;
+        if (this.#synced === numbers.length) done();
+        else one();
+      };
+      const node = simulatedNode(number, namespaces);
+      const manner = { variant, remember, record, counts: this.counts, scanner };
+      this.proxies.set(number, new SimulatedProxy({ address, node, ...manner, onSynced, onEnd: ended }));
+    };
+    for (let at = 0; at < atOnce; at += 1) one();
   }
 
   mark(): void {
