@@ -4,6 +4,7 @@ import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
+import { apiAddress } from "#kube/kubeconfig.ts";
 import { EventRecorder } from "#kube/events.ts";
 import { ensureBridge, ensureFabric, gatewayOf } from "#runtime/fabric.ts";
 import { Addresses } from "./addresses.ts";
@@ -40,7 +41,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
   const options: AgentOptions = { ...told, hostNetwork };
   const layout = new AgentLayout(options);
   mkdirSync(options.stateDir, { recursive: true, mode: 0o700 });
-  using connection = new Connection({ url: options.api }, { clock });
+  using connection = new Connection(await apiAddress(options.api), { clock });
   const client = new Client(connection);
   const registration = new NodeRegistration({ agent: options, socket: layout.socket }, client, clock, logger);
   const podCidr = await knownCidr(layout, async () => registration.podCidr(signal));

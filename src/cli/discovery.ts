@@ -81,7 +81,7 @@ export function discoveryCommand(program: Command): void {
     .description(
       "Runs one revision of a mesh's control plane: follows the mesh's API and its clusters, and serves xDS. Over TLS it also is the mesh's certificate authority.",
     )
-    .requiredOption("--mesh-api <url>", "URL of the mesh's API, http:// or unix://")
+    .requiredOption("--mesh-api <url>", "URL of the mesh's API, http:// or unix://, or path of a kubeconfig")
     .requiredOption("--status-socket <path>", "Unix socket of the API of proxies")
     .option("--mesh <name>", "name of the Mesh object", "default")
     .option("--xds-socket <path>", "Unix socket that xDS is served on in plain text")

@@ -65,7 +65,7 @@ export function agentCommand(program: Command): void {
     .requiredOption("--node <name>", "the node's name")
     .requiredOption("--state-dir <folder>", "where it keeps what a later agent goes on with")
     .requiredOption("--run-dir <folder>", "folder of the instance's Unix sockets")
-    .requiredOption("--api <url>", "URL of the cluster's API")
+    .requiredOption("--api <url>", "URL of the cluster's API, or path of a kubeconfig that names it")
     .requiredOption("--xds <address>", "where xDS is served, such as unix:/run/weft/demo/ads.sock")
     .requiredOption(
       "--programs <file>",

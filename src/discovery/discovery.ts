@@ -7,6 +7,7 @@ import { AddressAllocator } from "#controllers/addresses/allocator.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
+import { apiAddress } from "#kube/kubeconfig.ts";
 import type { TrustDomains } from "#identity/spiffe.ts";
 import { createModel } from "#model/model.ts";
 import { only } from "#model/services.ts";
@@ -33,7 +34,7 @@ import { Verdicts } from "./verdicts.ts";
 
 /** What a control plane is told. */
 export interface DiscoveryOptions {
-  /** URL of the mesh's API. */
+  /** URL of the mesh's API, or path of a kubeconfig that names it. */
   readonly meshApi: string;
   /** Name of the `Mesh` object. */
   readonly mesh: string;
@@ -83,7 +84,7 @@ export async function runDiscovery(
   using _time = clock.every(timeStepMs, () => model.inputs.setTime(clock.now()));
   const source = createTranslator(engine, model);
   const verdicts: Verdicts = new Verdicts(engine, source, (keys) => statuses.recheck(keys));
-  using connection = new Connection({ url: options.meshApi }, { clock });
+  using connection = new Connection(await apiAddress(options.meshApi), { clock });
   const client = new Client(connection);
   const kinds = [...istioKinds, ...untranslatedKinds, egressScope];
   const statuses = new StatusWriter({ client, kinds, verdict: (ref) => verdicts.of(ref), clock, logger });

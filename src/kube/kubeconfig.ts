@@ -201,3 +201,11 @@ export function formatKubeconfig(contexts: readonly KubeContext[]): string {
     "current-context": contexts[0]?.name ?? "",
   });
 }
+
+/**
+ * The API that a text names: a URL, where no credential is needed, or else the path of a kubeconfig, whose current context is meant.
+ * @throws WeftError as `readKubeconfig`.
+ */
+export async function apiAddress(text: string): Promise<ServerAddress> {
+  return /^(?:https?|unix):/.test(text) ? { url: text } : (await readKubeconfig(text)).server;
+}
