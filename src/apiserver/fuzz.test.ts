@@ -31,22 +31,11 @@ const paths = [
 ];
 
 /** Members that bodies of these kinds have, so that what is made at random comes far. */
-const names = [
-  ...["metadata", "name", "generateName", "labels", "annotations", "spec", "rules", "verbs", "apiGroups", "resources"],
-  ...["resourceNames", "nonResourceURLs", "aggregationRule", "clusterRoleSelectors", "matchLabels", "roleRef", "kind"],
-  ...[
-    "apiGroup",
-    "subjects",
-    "namespace",
-    "audiences",
-    "expirationSeconds",
-    "boundObjectRef",
-    "token",
-    "user",
-    "groups",
-  ],
-  ...["extra", "uid", "resourceAttributes", "nonResourceAttributes", "path", "verb", "data", "stringData", "__proto__"],
-];
+const names = (
+  "metadata name generateName labels annotations spec rules verbs apiGroups resources resourceNames nonResourceURLs " +
+  "aggregationRule clusterRoleSelectors matchLabels roleRef kind apiGroup subjects namespace audiences expirationSeconds " +
+  "boundObjectRef token user groups extra uid resourceAttributes nonResourceAttributes path verb data stringData __proto__"
+).split(" ");
 const { value } = fc.letrec<{ value: unknown }>((tie) => ({
   value: fc.oneof(
     { depthSize: "small", withCrossShrink: true },
@@ -64,7 +53,7 @@ const { value } = fc.letrec<{ value: unknown }>((tie) => ({
       0,
       -1,
       600,
-      1e400,
+      1e300,
       true,
     ),
     fc.array(tie("value"), { maxLength: 3 }),
