@@ -27,6 +27,9 @@ export interface ControlPlaneOptions {
 /** Resources of a large mesh come as one message. */
 const anySize = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
 
+/** A control plane on another machine that is gone says nothing: it is noticed while streams are open. */
+const keepalive: ChannelOptions = { "grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000 };
+
 const connection: ChannelOptions = {
   ...anySize,
   "grpc.use_local_subchannel_pool": 1,
@@ -91,7 +94,11 @@ export class ControlPlane {
       () => this.#roots?.read() ?? "",
       (ca) => {
         const context = createSecureContext({ ca, minVersion: "TLSv1.2" });
-        return new Client(address, credentials.createFromSecureContext(context), { ...connection, ...named });
+        return new Client(address, credentials.createFromSecureContext(context), {
+          ...connection,
+          ...keepalive,
+          ...named,
+        });
       },
     );
   }

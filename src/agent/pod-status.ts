@@ -1,5 +1,5 @@
 import type { Container } from "#api/kubernetes/container.ts";
-import type { ContainerStatus, PodStatus } from "#api/kubernetes/pod-status.ts";
+import { certificateCondition, type ContainerStatus, type PodStatus } from "#api/kubernetes/pod-status.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { StringMap } from "#api/meta.ts";
 import { timestamp } from "#base/timestamp.ts";
@@ -48,9 +48,6 @@ const outdated = {
   reason: "RestartDue",
   message: "settings that hold from the proxy's start have changed: they hold once the Pod is replaced",
 };
-
-/** The condition that tells whether the proxy has a certificate that is good. */
-const certificateCondition = "mesh.weft.dev/ProxyCertificate";
 
 /** The label by which peers know that a Pod takes mutual TLS, and what it says then: Istio's. */
 const tlsModeLabel = "security.istio.io/tlsMode";

@@ -140,6 +140,7 @@ export async function runDiscovery(
     socketPath: options.statusSocket,
     proxies: xds,
     held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
+    certificate: (...pod) => identity?.certificate(...pod),
     clusterClient: member,
     clock,
     metrics: () => ({ ...xds.figures() }),

@@ -7,7 +7,15 @@ import type { Client } from "#kube/client.ts";
 import type { ProxyStatus, ProxyStatusSource } from "#xds/port.ts";
 import { readAdmin } from "./proxy-admin.ts";
 import { type ProxyFindingObject, proxyFindingObject, proxyFindingTable } from "./proxy-finding.ts";
-import { type HeldBy, type ProxyObject, proxyGroup, proxyObject, proxyTable, proxyVersion } from "./proxy-object.ts";
+import {
+  type CertificateOf,
+  type HeldBy,
+  type ProxyObject,
+  proxyGroup,
+  proxyObject,
+  proxyTable,
+  proxyVersion,
+} from "./proxy-object.ts";
 
 /** What the API of proxies is made of. */
 export interface ProxyApiOptions {
@@ -15,6 +23,8 @@ export interface ProxyApiOptions {
   readonly proxies: ProxyStatusSource;
   /** What a proxy holds. */
   readonly held: (proxy: ProxyStatus) => HeldBy;
+  /** How the certificate of a Pod's proxy stands. */
+  readonly certificate: CertificateOf;
   /** The API of a member cluster, through which its Pods are reached. */
   readonly clusterClient: (cluster: string) => Client | undefined;
   readonly clock: Clock;
@@ -135,9 +145,11 @@ export class ProxyApi implements AsyncDisposable {
   }
 
   #proxies(): readonly ProxyObject[] {
-    const { proxies, held } = this.#options;
+    const { proxies, held, certificate } = this.#options;
     const findings = Map.groupBy(proxies.findings(), ({ node }) => node);
-    return proxies.proxies().map((proxy) => proxyObject(proxy, held(proxy), findings.get(proxy.node.id)));
+    return proxies
+      .proxies()
+      .map((proxy) => proxyObject(proxy, held(proxy), findings.get(proxy.node.id) ?? [], certificate));
   }
 
   #findings(): readonly ProxyFindingObject[] {

@@ -2,6 +2,7 @@ import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import { readable } from "#base/readable.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ProxyFinding, ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
+import type { HeldCertificate } from "./identity/pod-places.ts";
 import { tableOf, type TableColumn } from "./table.ts";
 
 /** Group of the API that tells of proxies. */
@@ -49,6 +50,8 @@ export interface ProxyObject {
     readonly findings?: readonly object[];
     /** What the proxy holds, and why where that is more than it should be. */
     readonly discovery: HeldBy;
+    /** How its certificate stands; absent where it gets none. */
+    readonly certificate?: HeldCertificate;
   };
 }
 
@@ -94,6 +97,9 @@ export function proxyLabel(node: ProxyNode): string {
   return `${pod}.${namespace} (${clusterOf(node)})`;
 }
 
+/** Tells how the certificate of a Pod's proxy stands. */
+export type CertificateOf = (cluster: string, namespace: string, pod: string) => HeldCertificate | undefined;
+
 /** What a proxy holds, as translation tells it. */
 export interface HeldBy {
   readonly mode: DiscoveryMode;
@@ -103,15 +109,18 @@ export interface HeldBy {
 /**
  * A proxy as an object; its name is its Pod's with the cluster's, since Pods of two clusters may have one name.
  * @param findings what stands against it.
+ * @param certificateOf how the certificate of a Pod's proxy stands.
  */
 export function proxyObject(
   proxy: ProxyStatus,
   { mode, reason }: HeldBy,
-  findings: readonly ProxyFinding[] = [],
+  findings: readonly ProxyFinding[],
+  certificateOf: CertificateOf,
 ): ProxyObject {
   const { type, address, pod, namespace } = nodeParts(proxy.node.id);
   const { LABELS: labels } = proxy.node.metadata;
   const cluster = clusterOf(proxy.node);
+  const certificate = certificateOf(cluster, namespace, pod);
   const types = Object.entries(proxy.types).filter(([, state]) => state.state !== "NEVER");
   return {
     apiVersion: `${proxyGroup}/${proxyVersion}`,
@@ -135,6 +144,7 @@ export function proxyObject(
       types: Object.fromEntries(types.map(([url, state]) => [shortTypes[url] ?? url, typeObject(state)])),
       ...(findings.length > 0 && { findings: findings.map(findingMember) }),
       discovery: { mode, ...(reason !== undefined && { reason }) },
+      ...(certificate && { certificate }),
     },
   };
 }

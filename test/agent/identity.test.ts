@@ -199,6 +199,14 @@ describe("workloads with identities", () => {
       expect(certificateOf(pod)!.message).toContain((await held(name)).serial);
     }
     expect(early).toEqual([]);
+    const listed = await mesh.json<{ items: { spec: { pod: string }; status: { certificate?: { state: string } } }[] }>(
+      {
+        method: "GET",
+        path: "/apis/status.mesh.weft.dev/v1alpha1/proxies",
+      },
+    );
+    const states = listed.items.map(({ spec, status }) => [spec.pod, status.certificate?.state] as const);
+    expect(Object.fromEntries(states)).toEqual({ client: "Valid", server: "Valid" });
     const { items } = JSON.parse((await world.ask("/pods")).text) as { items: { certificate?: object }[] };
     expect(items.flatMap(({ certificate }) => certificate ?? [])).toMatchObject([
       { phase: "Valid" },

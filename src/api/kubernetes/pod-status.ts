@@ -129,3 +129,6 @@ export const PodStatus = definition(
   ),
 );
 export type PodStatus = Value<typeof PodStatus>;
+
+/** The condition in which a node's agent tells how the certificate of a Pod's proxy stands: its reason is the state. */
+export const certificateCondition = "mesh.weft.dev/ProxyCertificate";

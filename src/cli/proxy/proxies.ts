@@ -20,6 +20,8 @@ export interface ProxyObject {
     readonly findings?: readonly object[];
     /** Whether it holds all of the mesh or what its workload calls, and why where that is more than it should be. */
     readonly discovery: { readonly mode: string; readonly reason?: string };
+    /** How its certificate stands, and more for people; absent where it gets none. */
+    readonly certificate?: { readonly state: string; readonly message: string };
   };
 }
 

@@ -64,6 +64,31 @@ describe("proxy-status", () => {
     );
   });
 
+  test("certificates where proxies have some, and why one is not renewed", () => {
+    const holding = (pod: string, certificate: ProxyObject["status"]["certificate"]): ProxyObject => {
+      const one = proxy(pod, "shop");
+      return { ...one, status: { ...one.status, ...(certificate && { certificate }) } };
+    };
+    const late = { state: "Expiring", message: "serial number 0a; the last request failed: it is away" };
+    const all = [
+      holding("page-1", { state: "Valid", message: "serial number 0b" }),
+      holding("late-1", late),
+      holding("old-1", undefined),
+    ];
+    expect(statusTable(all, now)).toBe(
+      [
+        "PROXY         CLUSTER   CDS   EDS   LDS   RDS   CERTIFICATE   ENVOY",
+        "page-1.shop   east      -     -     -     -     Valid         1.40.0",
+        "late-1.shop   east      -     -     -     -     Expiring      1.40.0",
+        "old-1.shop    east      -     -     -     -     -             1.40.0",
+        "",
+        "late-1.shop has a certificate that is Expiring: serial number 0a; the last request failed: it is away",
+        "",
+      ].join("\n"),
+    );
+    expect(statusData(all)).toMatchObject([{ certificate: { state: "Valid" } }, { certificate: late }, {}]);
+  });
+
   test("data of each proxy by type", () => {
     expect(statusData([page])).toEqual([
       { proxy: "page-1.shop", cluster: "east", types: page.status.types, discovery: { mode: "All" } },

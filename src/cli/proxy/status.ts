@@ -12,12 +12,15 @@ const types = ["CDS", "EDS", "LDS", "RDS", "VHDS", "SDS", "NDS"] as const;
 /** Those that every Envoy asks for; the others have a column where some proxy does. */
 const always: ReadonlySet<string> = new Set(["CDS", "EDS", "LDS", "RDS"]);
 
-/** Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}, discovery: {mode}, findings: [...]}`. */
+/**
+ * Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}, discovery: {mode}, findings: [...],
+ * certificate: {state, message}}`.
+ */
 export function statusData(proxies: readonly ProxyObject[]): readonly object[] {
   return proxies.map((one) => {
-    const { types: states, discovery, findings } = one.status;
+    const { types: states, discovery, findings, certificate } = one.status;
     const own = { proxy: proxyName(one), cluster: one.spec.cluster, types: states, discovery };
-    return { ...own, ...(findings && { findings }) };
+    return { ...own, ...(findings && { findings }), ...(certificate && { certificate }) };
   });
 }
 
@@ -27,6 +30,7 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
   const differ = proxies.some(
     ({ status: { discovery } }) => discovery.mode !== "All" || discovery.reason !== undefined,
   );
+  const certified = proxies.some(({ status: { certificate } }) => certificate);
   const rows = proxies.map((one) => [
     proxyName(one),
     one.spec.cluster,
@@ -35,6 +39,7 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
       return found ? `${found.state} (${formatAge(now - Date.parse(found.since))})` : "-";
     }),
     ...(differ ? [one.status.discovery.mode] : []),
+    ...(certified ? [one.status.certificate?.state ?? "-"] : []),
     one.spec.envoyVersion,
   ]);
   const refusals = proxies.flatMap((one) =>
@@ -46,8 +51,15 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
     const { reason } = one.status.discovery;
     return reason === undefined ? [] : [`${proxyName(one)} holds everything: ${reason}\n`];
   });
-  const listed = table(["PROXY", "CLUSTER", ...shown, ...(differ ? ["DISCOVERY"] : []), "ENVOY"], rows);
-  const notes = [...refusals, ...reasons];
+  const listed = table(
+    ["PROXY", "CLUSTER", ...shown, ...(differ ? ["DISCOVERY"] : []), ...(certified ? ["CERTIFICATE"] : []), "ENVOY"],
+    rows,
+  );
+  const certificates = proxies.flatMap((one) => {
+    const { state = "Valid", message = "" } = one.status.certificate ?? {};
+    return state === "Valid" ? [] : [`${proxyName(one)} has a certificate that is ${state}: ${message}\n`];
+  });
+  const notes = [...refusals, ...reasons, ...certificates];
   return notes.length === 0 ? listed : `${listed}\n${notes.join("")}`;
 }
 

@@ -15,7 +15,7 @@ import type { Companion } from "#sources/members.ts";
 import type { Gatekeeper } from "#xds/gatekeeper.ts";
 import { AuthoritySecret } from "./authority-secret.ts";
 import { ProxyGatekeeper } from "./gatekeeper.ts";
-import { PodPlaces } from "./pod-places.ts";
+import { type HeldCertificate, PodPlaces } from "./pod-places.ts";
 import { ServerCertificate } from "./server-certificate.ts";
 
 /** How the mesh's identities are kept. */
@@ -80,6 +80,11 @@ export class MeshIdentity implements AsyncDisposable {
     follow: (cluster, client, signal) => this.#publisher.follow(cluster, client, signal),
     left: (cluster) => this.#pods.forget(cluster),
   };
+
+  /** How the certificate of a Pod's proxy stands; undefined where it has none. */
+  certificate(cluster: string, namespace: string, pod: string): HeldCertificate | undefined {
+    return this.#pods.pod(cluster, namespace, pod)?.certificate;
+  }
 
   /** Follows the authority until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {

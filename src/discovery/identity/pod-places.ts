@@ -1,3 +1,4 @@
+import { certificateCondition } from "#api/kubernetes/pod-status.ts";
 import { type Pod, pod as podKind } from "#api/kubernetes/pod.ts";
 import type { ResourceObject, StringMap } from "#api/meta.ts";
 import type { PodDirectory, PodRecord } from "#identity/impersonation.ts";
@@ -7,11 +8,30 @@ import type { Audience } from "#sources/feed.ts";
 /** A Pod that has not ended. */
 export interface PodPlace extends PodRecord {
   readonly labels: StringMap;
+  /** How the certificate of its proxy stands, as its node's agent says. */
+  readonly certificate?: HeldCertificate;
 }
 
-function placeOf({ metadata: { uid, labels = {} }, spec, status }: Pod): PodPlace | undefined {
+/** How the certificate of a proxy stands. */
+export interface HeldCertificate {
+  /** `Valid`, or why it is not. */
+  readonly state: string;
+  /** For people: its serial number, its end, why it is not renewed. */
+  readonly message: string;
+}
+
+function certificateOf({ status }: Pod): HeldCertificate | undefined {
+  const found = status?.conditions?.find(({ type }) => type === certificateCondition);
+  return found && { state: found.reason ?? found.status, message: found.message ?? "" };
+}
+
+function placeOf(pod: Pod): PodPlace | undefined {
+  const { metadata, spec, status } = pod;
   if (status?.phase === "Failed" || status?.phase === "Succeeded") return undefined;
-  return { uid, labels, serviceAccount: spec.serviceAccountName ?? "default", node: spec.nodeName ?? "" };
+  const { uid, labels = {} } = metadata;
+  const { serviceAccountName: serviceAccount = "default", nodeName: node = "" } = spec;
+  const certificate = certificateOf(pod);
+  return { uid, labels, serviceAccount, node, ...(certificate && { certificate }) };
 }
 
 /** The Pods of all clusters, by what callers prove and claim. Told of objects as they are stored. */
