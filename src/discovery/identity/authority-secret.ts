@@ -80,10 +80,13 @@ export class AuthoritySecret {
   readonly #changed = new Set<() => void>();
   readonly #markReady: () => void;
   #authority: Authority | undefined;
+  /** The version of the Secret that is in use. */
   #taken = "";
+  /** What was said last of why another is not. */
+  #problem = "";
 
   constructor(options: AuthoritySecretOptions) {
-    const { clock, logger } = options;
+    const { clock } = options;
     this.#options = options;
     [this.#plugged, this.#own] = [this.#informer(pluggedName), this.#informer(ownName)];
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -92,7 +95,7 @@ export class AuthoritySecret {
     this.#queue = new WorkQueue({
       clock,
       work: async () => this.#settle(),
-      failed: (_key, error) => logger.error("the mesh's authority cannot be used", { error: messageOf(error) }),
+      failed: (_key, error) => this.#failed(messageOf(error)),
     });
   }
 
@@ -124,6 +127,14 @@ export class AuthoritySecret {
     return new Informer<Secret>({ client: client.of<Secret>(secretKind), selection, clock, logger });
   }
 
+  /** It is tried again and again, and said once. */
+  #failed(problem: string): void {
+    if (problem === this.#problem) return;
+    this.#problem = problem;
+    const fields = { problem, lastGoodGoesOn: this.#authority !== undefined };
+    this.#options.logger.error("the mesh's authority cannot be used", fields);
+  }
+
   async #settle(): Promise<void> {
     await Promise.all([this.#plugged.synced, this.#own.synced]);
     const { namespace, signer, logger } = this.#options;
@@ -140,6 +151,7 @@ export class AuthoritySecret {
     if (this.#authority) checkRoots(this.#authority.roots, readCertificates(files.roots, "root-cert.pem"));
     this.#authority = signer.use(files);
     this.#taken = version;
+    this.#problem = "";
     const until = new Date(this.#authority.expires).toISOString();
     logger.info("the mesh's authority is in use", { secret: `${namespace}/${found.metadata.name}`, until });
     for (const callback of this.#changed) callback();
