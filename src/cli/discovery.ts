@@ -16,8 +16,8 @@ interface DiscoveryFlags extends LogFlags {
   readonly xdsPort?: number;
   readonly tlsSocket?: string;
   readonly tlsAddress?: ListenAddress;
-  readonly serverName: readonly string[];
-  readonly nodeAccount: readonly ServiceAccountName[];
+  readonly serverName?: readonly string[];
+  readonly nodeAccount?: readonly ServiceAccountName[];
   readonly tokenCheck: "keys" | "review";
   readonly caKey: AuthorityKey;
   readonly statusSocket: string;
@@ -31,12 +31,12 @@ function tlsAddress(text: string): ListenAddress {
   return { host, port, tls: true };
 }
 
-function several(value: string, before: readonly string[]): readonly string[] {
+function several(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 
 /** Reads `NAMESPACE/NAME`. */
-function serviceAccount(text: string, before: readonly ServiceAccountName[]): readonly ServiceAccountName[] {
+function serviceAccount(text: string, before: readonly ServiceAccountName[] = []): readonly ServiceAccountName[] {
   const [namespace = "", name = "", more] = text.split("/");
   if (namespace === "" || name === "" || more !== undefined) {
     throw new InvalidArgumentError("write it as istio-system/weft-agent.");
@@ -48,14 +48,10 @@ function serviceAccount(text: string, before: readonly ServiceAccountName[]): re
 const ownNames = ["istiod.istio-system.svc"];
 const ownAccounts = [{ namespace: "istio-system", name: "weft-agent" }];
 
-function identityOf({
-  serverName,
-  nodeAccount,
-  tokenCheck: tokens,
-  caKey: authorityKey,
-}: DiscoveryFlags): IdentityOptions {
-  const nodeAccounts = nodeAccount.length > 0 ? nodeAccount : ownAccounts;
-  return { names: [...ownNames, ...serverName], authorityKey, nodeAccounts, tokens, lifetimes: defaultLifetimes };
+function identityOf(flags: DiscoveryFlags): IdentityOptions {
+  const { serverName = [], nodeAccount = ownAccounts, tokenCheck: tokens, caKey: authorityKey } = flags;
+  const names = [...ownNames, ...serverName];
+  return { names, authorityKey, nodeAccounts: nodeAccount, tokens, lifetimes: defaultLifetimes };
 }
 
 function optionsOf(flags: DiscoveryFlags): DiscoveryOptions {
@@ -88,12 +84,11 @@ export function discoveryCommand(program: Command): void {
     .option("--xds-port <port>", "loopback port that xDS is served on in plain text", wholeNumber(0, 65_535))
     .option("--tls-socket <path>", "Unix socket that xDS and certificates are served on over TLS")
     .option("--tls-address <host:port>", "address that xDS and certificates are served on over TLS", tlsAddress)
-    .option("--server-name <name>", "another name in the control plane's certificate; may be repeated", several, [])
+    .option("--server-name <name>", "another name in the control plane's certificate; may be repeated", several)
     .option(
       "--node-account <namespace/name>",
       "service account of node agents, which act for the Pods of their node; may be repeated (default: istio-system/weft-agent)",
       serviceAccount,
-      [],
     );
   command
     .addOption(
