@@ -96,6 +96,8 @@ interface Response {
   readonly version: string;
   readonly upserts: ReadonlyMap<string, Held>;
   readonly removed: readonly string[];
+  /** Names under which resources were asked for, which this answers. */
+  readonly answers: readonly string[];
 }
 
 /** Types in the order in which Envoy asks for them. */
@@ -139,6 +141,11 @@ export class ModelClient {
   /** Responses as they came, and their types. */
   readonly messages: Message[] = [];
   readonly types: TypeUrl[] = [];
+  /** Virtual hosts that requests want, by the names that they were asked for under; and those that were not answered yet. */
+  readonly #wanted = new Set<string>();
+  readonly wants = new Set<string>();
+  /** Called with such a name when it is answered: the requests go on now, by what is held. */
+  onAnswered: (name: string) => void = () => undefined;
   /** Takes responses, but says nothing any more. */
   silent = false;
   readonly #unheard: Response[] = [];
@@ -231,13 +238,22 @@ export class ModelClient {
     this.#request(type, { subscribe: [name] });
   }
 
+  /** A request wants a virtual host that is not held: Envoy asks once, and again on a new stream. */
+  want(name: string): void {
+    if (this.#wanted.has(name)) return;
+    this.#wanted.add(name);
+    this.wants.add(name);
+    if (this.connected && this.#asksHosts) this.#request(typeUrls.virtualHost, { subscribe: [name] });
+  }
+
   #first(type: TypeUrl): void {
     const names = [...this.#of(this.asked, type)];
     const whole = isWhole(type);
     this.#asksHosts ||= type === typeUrls.virtualHost && this.#hasHostless();
     if (type === typeUrls.virtualHost ? !this.#asksHosts : !whole && names.length === 0) return;
     const versions = Object.fromEntries([...this.#of(this.held, type)].map(([name, { version }]) => [name, version]));
-    this.#request(type, { subscribe: whole ? [] : names, versions, node: true });
+    const wanted = type === typeUrls.virtualHost && this.#wanted.size > 0 ? ["*", ...this.#wanted] : [];
+    this.#request(type, { subscribe: whole ? wanted : names, versions, node: true });
   }
 
   #take(response: Response): void {
@@ -247,6 +263,7 @@ export class ModelClient {
     if (bad.length === 0 || this.manner === "names") {
       this.#apply(type, new Map([...upserts].filter(([name]) => !bad.includes(name))), removed, bad);
     }
+    for (const name of response.answers) if (this.wants.delete(name)) this.onAnswered(name);
     const error = this.manner === "names" ? `Error adding/updating: ${bad.join(": no, ")}: no` : "cannot decode";
     for (const name of bad) this.unanswered.delete(`${type} ${name}`);
     this.#answeredNonce.set(type, { nonce: response.nonce, version: response.version });
@@ -404,6 +421,7 @@ function readDeltaResponse(bytes: Buffer): Response {
     version: response.systemVersionInfo,
     upserts: new Map(upserts),
     removed: response.removedResources,
+    answers: response.resources.flatMap(({ aliases }) => aliases),
   };
 }
 
@@ -418,6 +436,7 @@ function readSotwResponse(bytes: Buffer): Response {
     version: response.versionInfo,
     upserts: new Map(upserts),
     removed: [],
+    answers: [],
   };
 }
 
