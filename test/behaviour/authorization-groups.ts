@@ -378,6 +378,25 @@ const operations: readonly Group[] = [
 
 const rules: readonly Group[] = [
   {
+    heading: "Operation",
+    policies: [["ALLOW", "[{ to: [{ operation: { ports: ['SECURE'] } }] }]"]],
+    rows: `
+      anonymous GET / -> allowed
+      plain GET / -> denied`,
+  },
+  {
+    heading: "Operation",
+    policies: [
+      [
+        "DENY",
+        "[{ to: [{ operation: { notPorts: ['SECURE'] } }], when: [{ key: destination.port, values: ['PLAIN'] }] }]",
+      ],
+    ],
+    rows: `
+      cart GET / -> allowed
+      plain GET / -> denied`,
+  },
+  {
     heading: "Rule",
     policies: [["ALLOW", "[{ from: [{ source: { namespaces: [shop] } }], to: [{ operation: { methods: [GET] } }] }]"]],
     rows: `
@@ -605,6 +624,20 @@ const conditions: readonly Group[] = [
     policies: [["DENY", "[{ when: [{ key: destination.ip, notValues: [10.20.0.0/16] }] }]"]],
     rows: `
       plain GET / -> denied
+      cart GET / -> denied`,
+  },
+  {
+    heading: "Condition",
+    policies: [["ALLOW", "[{ when: [{ key: destination.port, values: ['PLAIN'] }] }]"]],
+    rows: `
+      plain GET / -> allowed
+      cart GET / -> denied`,
+  },
+  {
+    heading: "Condition",
+    policies: [["DENY", "[{ when: [{ key: destination.port, notValues: ['PLAIN'] }] }]"]],
+    rows: `
+      plain GET / -> allowed
       cart GET / -> denied`,
   },
   {

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { connect as connectTls, type ConnectionOptions } from "node:tls";
 import { parse, stringify } from "yaml";
 
-/** A policy of a group: its action and its rules, as YAML. */
+/** A policy of a group: its action and its rules, as YAML. `PLAIN` and `SECURE` stand for the group's two ports. */
 export type PolicyText = readonly [action: "ALLOW" | "DENY", rules: string];
 
 /** Policies of one port, and what callers of it get. */
@@ -46,7 +46,8 @@ interface RuleText {
 /** A group's rules, of its ports alone. */
 function rulesAt(rules: string, at: number): readonly unknown[] {
   const ports = [plainPort(at), securePort(at)].map(String);
-  return (parse(rules) as readonly RuleText[]).map((rule) => {
+  const written = rules.replaceAll("PLAIN", String(plainPort(at))).replaceAll("SECURE", String(securePort(at)));
+  return (parse(written) as readonly RuleText[]).map((rule) => {
     const { to = [{ operation: {} }] } = rule;
     return { ...rule, to: to.map(({ operation }) => ({ operation: { ports, ...operation } })) };
   });
