@@ -4,6 +4,7 @@ import { typeUrls } from "#proto/encoded.ts";
 import { Follower } from "./testing/follower.ts";
 import type { TestMesh } from "./testing/mesh.ts";
 import {
+  authorizationPolicy,
   destinationRule,
   put,
   type Scale,
@@ -147,6 +148,28 @@ describe("the cost of a change", () => {
     expect(many).toEqual(few);
     expect(few?.get("looked at")).toBeUndefined();
   });
+
+  it.each([6, 60])(
+    "of an AuthorizationPolicy is the listener of the workloads that it selects, with %i proxies",
+    (proxies) => {
+      const { mesh, follower } = followed(scale, proxies);
+      const policy = (path: string) => authorizationPolicy(0, scale, path);
+      const created = during(mesh, follower, () => put(mesh, policy("/a")));
+      expect(pick(created, [...translations, "security-filters"])).toEqual([
+        ["virtual-inbound", 1],
+        ["resource", 1],
+        ["security-filters", 1],
+      ]);
+      const edited = during(mesh, follower, () => put(mesh, policy("/b")));
+      expect(pick(edited, [...translations, "security-filters"])).toEqual([
+        ["virtual-inbound", 1],
+        ["resource", 1],
+        ["security-filters", 1],
+      ]);
+      // What a policy says moves no proxy to other scopes.
+      expect(edited.get("scopes")).toBeUndefined();
+    },
+  );
 
   it("does not grow with proxies of one namespace", () => {
     const [few, many] = [6, 60].map((proxies) => {

@@ -151,8 +151,9 @@ describe("each caller and each policy", () => {
   });
 });
 
-describe.each(wholes)("$heading: $spec", ({ app, outcome }) => {
-  test.each(["GET", "POST"])(`is ${outcome} for %s`, async (method) => {
+describe("a whole workload", () => {
+  const cases = wholes.flatMap((whole) => ["GET", "POST"].map((method) => ({ ...whole, method })));
+  test.each(cases)("$heading: $spec: $method is $outcome", async ({ app, outcome, method }) => {
     const { status, text } = await world.outside.send(`http://${world.addressOf(app)}:8080/`, { method, fresh: true });
     if (outcome === "denied") expect({ status, text }).toEqual(denied);
     else expect(status).toBe(200);

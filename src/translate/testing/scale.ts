@@ -62,6 +62,16 @@ export function destinationRule(index: number, scale: Scale, generation: number)
   };
 }
 
+/** A policy for the workload of one service. */
+export function authorizationPolicy(index: number, scale: Scale, path: string): ObjectInput {
+  const selector = { matchLabels: { app: `svc-${index}` } };
+  return {
+    kind: "AuthorizationPolicy",
+    metadata: { name: `svc-${index}`, namespace: namespaceOf(index, scale) },
+    spec: { selector, action: "DENY", rules: [{ to: [{ operation: { paths: [path] } }] }] },
+  };
+}
+
 /** Patches one service's cluster for the proxies of one namespace; its content tells generations apart. */
 export function envoyFilter(index: number, scale: Scale, generation: number): ObjectInput {
   const service = `svc-${index}.${namespaceOf(index, scale)}.svc.cluster.local`;
