@@ -9,6 +9,7 @@ import {
   type JwtRequirement,
   JwtRequirementSchema,
 } from "#proto/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
+import { isHeaderText } from "../authorization/values.ts";
 import { routeMatch } from "../routes/match.ts";
 import { payloadKey } from "./names.ts";
 
@@ -23,17 +24,20 @@ export interface VerifiedTokens {
 const spaceDelimited = ["permission", "scope"];
 
 function providerOf({ rule, keys }: VerifiedTokens, clearRouteCache: boolean): JwtProvider {
+  const { outputPayloadToHeader: payloadHeader = "", fromHeaders = [] } = rule;
   const claims = [...new Set([...spaceDelimited, ...(rule.spaceDelimitedClaims ?? [])])].toSorted();
   return create(JwtProviderSchema, {
     issuer: rule.issuer ?? "",
     audiences: [...(rule.audiences ?? [])],
     jwksSourceSpecifier: { case: "localJwks", value: { specifier: { case: "inlineString", value: keys } } },
     forward: rule.forwardOriginalToken ?? false,
-    forwardPayloadHeader: rule.outputPayloadToHeader ?? "",
+    forwardPayloadHeader: isHeaderText(payloadHeader) ? payloadHeader : "",
     payloadInMetadata: payloadKey,
     normalizePayloadInMetadata: { spaceDelimitedClaims: claims },
     clearRouteCache,
-    fromHeaders: (rule.fromHeaders ?? []).map(({ name, prefix = "" }) => ({ name, valuePrefix: prefix })),
+    fromHeaders: fromHeaders
+      .filter(({ name, prefix = "" }) => isHeaderText(name + prefix))
+      .map(({ name, prefix = "" }) => ({ name, valuePrefix: prefix })),
     fromParams: [...(rule.fromParams ?? [])],
     fromCookies: [...(rule.fromCookies ?? [])],
     claimToHeaders: (rule.outputClaimToHeaders ?? []).map(({ header, claim }) => ({

@@ -42,7 +42,7 @@ export function principalClaims(principal: string): readonly [MetadataMatcher, M
 
 /** The path of a claim in brackets: `[group][id]` is that of `id` within `group`. */
 export function bracketedPath(text: string): readonly string[] {
-  const nested = [...text.matchAll(/\[([^[\]]*)\]/g)];
+  const nested = [...text.matchAll(/\[([^[\]]+)\]/g)];
   const whole = nested.map(([each]) => each).join("") === text;
   return whole && nested.length > 0 ? nested.map(([, name = ""]) => name) : [text.slice(1, -1)];
 }

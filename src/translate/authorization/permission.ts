@@ -5,7 +5,7 @@ import { type Permission, PermissionSchema } from "#proto/gen/envoy/config/rbac/
 import { UriTemplateMatchConfigSchema } from "#proto/gen/envoy/extensions/path/match/uri_template/v3/uri_template_match_pb.js";
 import { listValue, metadataMatcher, textValue } from "../metadata-match.ts";
 import { allOf, type Field, httpOnly, type Logic } from "./predicate.ts";
-import { headerValue, networkRange, valueMatcher } from "./values.ts";
+import { escaped, expressionMatcher, headerValue, networkRange, valueMatcher } from "./values.ts";
 
 type Rule = Permission["rule"];
 
@@ -20,20 +20,37 @@ const logic: Logic<Permission> = {
   any: permission({ case: "any", value: true }),
 };
 
-/** A path: a template with `{*}` and `{**}`, or a text with a wildcard at one of its ends. */
-function path(value: string): Permission {
-  if (!value.includes("{*}") && !value.includes("{**}")) {
-    return create(PermissionSchema, {
-      rule: { case: "urlPath", value: { rule: { case: "path", value: valueMatcher(value) } } },
-    });
+/** What nothing is. */
+export const nothing: Permission = logic.not(logic.any);
+
+/** The longest template that Envoy takes. */
+const longestTemplate = 256;
+/** Longer than any path that Envoy reads: such a template is nobody's, and no expression for Envoy. */
+const longestPath = 8192;
+
+/** A template of paths with `{*}` and `{**}`. */
+function template(value: string): Permission {
+  // Paths begin with a slash. Envoy 1.40 crashes for a template that does not, and for one with an empty segment.
+  if (!value.startsWith("/") || value.length > longestPath) return nothing;
+  if (value.includes("//") || value.length > longestTemplate) {
+    const parts = value.split(/(\{\*{1,2}\})/).map((part) => templateParts[part] ?? escaped(part));
+    const path = expressionMatcher(parts.join(""));
+    return create(PermissionSchema, { rule: { case: "urlPath", value: { rule: { case: "path", value: path } } } });
   }
   const pathTemplate = value.replaceAll("{*}", "*").replaceAll("{**}", "**");
-  const template = create(UriTemplateMatchConfigSchema, { pathTemplate });
+  const config = create(UriTemplateMatchConfigSchema, { pathTemplate });
+  const typedConfig = anyPack(UriTemplateMatchConfigSchema, config);
+  return create(PermissionSchema, { rule: { case: "uriTemplate", value: { name: "uri-template", typedConfig } } });
+}
+
+/** What operators of templates stand for, as RE2 has it. */
+const templateParts: Readonly<Record<string, string>> = { "{*}": "[^/]+", "{**}": ".*" };
+
+/** A path: a template, or a text with a wildcard at one of its ends. */
+function path(value: string): Permission {
+  if (value.includes("{*}") || value.includes("{**}")) return template(value);
   return create(PermissionSchema, {
-    rule: {
-      case: "uriTemplate",
-      value: { name: "uri-template", typedConfig: anyPack(UriTemplateMatchConfigSchema, template) },
-    },
+    rule: { case: "urlPath", value: { rule: { case: "path", value: valueMatcher(value) } } },
   });
 }
 
@@ -98,6 +115,3 @@ export function permissionOf(
   const fields = [...operationFields(operation, http), ...when.flatMap((each) => conditionField(each) ?? [])];
   return allOf(fields, logic, allows);
 }
-
-/** What nothing is. */
-export const nothing: Permission = logic.not(logic.any);

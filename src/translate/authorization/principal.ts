@@ -10,6 +10,7 @@ import {
   escaped,
   expressionMatcher,
   headerValue,
+  isHeaderText,
   networkRange,
   someText,
   textMatcher,
@@ -39,6 +40,9 @@ const logic: Logic<Principal> = {
   any: principal({ case: "any", value: true }),
 };
 
+/** Whom nobody is. */
+export const nobody: Principal = logic.not(logic.any);
+
 /** The SPIFFE identity of the caller's certificate. */
 function certified(principalName: StringMatcher): Principal {
   return create(PrincipalSchema, { identifier: { case: "authenticated", value: { principalName } } });
@@ -46,29 +50,37 @@ function certified(principalName: StringMatcher): Principal {
 
 const scheme = "spiffe://";
 
+/** The longest that a SPIFFE identity may be; what is longer is nobody's, and no expression for Envoy. */
+const longestIdentity = 2048;
+
+/** The caller's identity by an expression that is made from a value. */
+function expressed(value: string, expression: string): Principal {
+  return value.length > longestIdentity ? nobody : certified(expressionMatcher(expression));
+}
+
 /** An identity without its scheme; a wildcard at its beginning is for the trust domain too. */
 function identity(value: string): Principal {
   if (value === "*") return certified(someText);
-  if (value.startsWith("*")) return certified(expressionMatcher(`${scheme}.*${escaped(value.slice(1))}`));
+  if (value.startsWith("*")) return expressed(value, `${scheme}.*${escaped(value.slice(1))}`);
   if (value.endsWith("*")) return certified(textMatcher("prefix", `${scheme}${value.slice(0, -1)}`));
   return certified(textMatcher("exact", `${scheme}${value}`));
 }
 
 function namespace(value: string): Principal {
-  return certified(expressionMatcher(`.*/ns/${value.split("*").map(escaped).join(".*")}/.*`));
+  return expressed(value, `.*/ns/${value.split("*").map(escaped).join(".*")}/.*`);
 }
 
 /** `account` of the policy's namespace, or `namespace/account`. */
 function account(value: string, own: string): Principal {
   const slash = value.indexOf("/");
   const [of, name] = slash < 0 ? [own, value] : [value.slice(0, slash), value.slice(slash + 1)];
-  return certified(expressionMatcher(`${scheme}.+/ns/${escaped(of)}/(.+/|)sa/${escaped(name)}(/.+)?`));
+  return expressed(value, `${scheme}.+/ns/${escaped(of)}/(.+/|)sa/${escaped(name)}(/.+)?`);
 }
 
 function trustDomain(value: string): Principal {
   if (value === "*") return certified(textMatcher("prefix", scheme));
   if (!value.includes("*")) return certified(textMatcher("prefix", `${scheme}${value}/`));
-  return certified(expressionMatcher(`${scheme}${value.split("*").map(escaped).join("[^/]*")}/.*`));
+  return expressed(value, `${scheme}${value.split("*").map(escaped).join("[^/]*")}/.*`);
 }
 
 const directAddress = (value: string): Principal => principal({ case: "directRemoteIp", value: networkRange(value) });
@@ -152,7 +164,7 @@ function conditionField(condition: Condition, context: PrincipalContext): Field<
   const name = key.slice(header.length + 1, -1);
   return field(
     condition,
-    onHttp((value) => principal({ case: "header", value: headerValue(name, value) })),
+    onHttp((value) => (isHeaderText(name) ? principal({ case: "header", value: headerValue(name, value) }) : nobody)),
   );
 }
 
@@ -181,6 +193,3 @@ export function principalOf(
   const conditions = when.flatMap((each) => conditionField(each, context) ?? []);
   return allOf([...sourceFields(source, context), ...conditions], logic, context.allows);
 }
-
-/** Whom nobody is. */
-export const nobody: Principal = logic.not(logic.any);

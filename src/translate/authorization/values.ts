@@ -33,6 +33,11 @@ export function valueMatcher(value: string, ignoreCase = false): StringMatcher {
   return textMatcher("exact", value, ignoreCase);
 }
 
+/** Whether a text can be in a header; Envoy refuses names that cannot. */
+export function isHeaderText(text: string): boolean {
+  return !/[\0\r\n]/.test(text);
+}
+
 /** A header with a value of a policy; `*` is a header that is there, with whatever value. */
 export function headerValue(name: string, value: string, ignoreCase = false): HeaderMatcher {
   return create(HeaderMatcherSchema, {

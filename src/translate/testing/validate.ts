@@ -77,6 +77,8 @@ function withRoutes(value: JsonValue, routes: ReadonlyMap<string, EncodedResourc
 function bootstrap(resources: ProxyResources): JsonObject {
   return {
     node: { id: "validate", cluster: "validate" },
+    // As agents start proxies.
+    layeredRuntime: { layers: [{ name: "static", staticLayer: { "re2.max_program_size.error_level": "32768" } }] },
     staticResources: {
       clusters: [...resources.cluster.values()].map((cluster) =>
         withFiles(withEndpoints(body(cluster), resources.endpoints)),
