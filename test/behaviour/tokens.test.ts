@@ -116,6 +116,22 @@ spec:
     - match: [{ headers: { "@request.auth.claims.sub": { regex: "al.*" } }, withoutHeaders: { "@request.auth.claims.groups": {} } }]
       directResponse: { status: 200, body: { string: alice } }
     - directResponse: { status: 200, body: { string: anybody } }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: edge, namespace: edge }
+spec:
+  selector: { matchLabels: { app: edge } }
+  action: DENY
+  rules:
+    - to: [{ operation: { paths: [/shut] } }]
+    - to: [{ operation: { paths: [/staff] } }]
+      when: [{ key: "request.auth.claims[groups]", notValues: [staff] }]
+    - to: [{ operation: { paths: [/far] } }]
+      from: [{ source: { notRemoteIpBlocks: [192.0.2.0/24] } }]
+    - to: [{ operation: { paths: [/near] } }]
+      from: [{ source: { ipBlocks: [10.10.0.1] } }]
+    - to: [{ operation: { hosts: [closed.example] } }]
 `;
 
 let world: World;
@@ -214,6 +230,28 @@ describe("JWT claim based routing", () => {
       return result.status === 404 ? undefined : result;
     });
     expect(got.text).toBe(answer);
+  });
+});
+
+describe("AuthorizationPolicy at a gateway", () => {
+  const denied = "RBAC: access denied";
+  const far = { "x-forwarded-for": "192.0.2.7" };
+  test.each([
+    ["/shut", "", {}, denied],
+    ["/open", "", {}, "anybody"],
+    ["/staff", "", {}, denied],
+    ["/staff", "good", {}, denied],
+    ["/staff", "admin", {}, "staff"],
+    ["/staff", "tampered", {}, "Jwt verification fails"],
+    ["/far", "", {}, denied],
+    // A gateway believes no caller's word for its address.
+    ["/far", "", far, denied],
+    ["/near", "", far, denied],
+    ["/open", "", { host: "closed.example" }, denied],
+  ])("%s with the token %o and %o gets %s", async (path, kind, more, answer) => {
+    const headers = { ...more, ...(kind !== "" && { authorization: `Bearer ${tokens[kind]}` }) };
+    const socket = await world.outside.connect(world.addressOf("edge"), 8088);
+    expect((await requestOn(socket, { method: "GET", path, headers })).text).toBe(answer);
   });
 });
 
