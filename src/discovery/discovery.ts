@@ -134,7 +134,9 @@ export async function runDiscovery(
   const identityDone = identity?.run(signal);
   using secured = await identity?.serve(signal);
   const { demand } = onDemand;
-  await using xds = await createXdsServer({ source, engine, clock, logger, demand, listen: options.xds, ...secured });
+  const pressed = (): boolean => intake.waits;
+  const serve = { source, engine, clock, logger, demand, pressed, listen: options.xds, ...secured };
+  await using xds = await createXdsServer(serve);
   serving = xds;
   await using _api = await ProxyApi.listen({
     socketPath: options.statusSocket,

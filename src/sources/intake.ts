@@ -47,6 +47,11 @@ export class Intake implements Disposable {
     this.#batches.changed();
   }
 
+  /** Whether some wait to be taken in. */
+  get waits(): boolean {
+    return this.#entries.length > 0;
+  }
+
   [Symbol.dispose](): void {
     this.#batches[Symbol.dispose]();
   }

@@ -117,6 +117,13 @@ export function withoutLate(difference: Difference, missing: NameSet, sets: Name
   return { difference: finished({ upserts, past, removed, unknown }, sets), late: sets.of(late) };
 }
 
+/** A difference that also takes away what was removed earlier. */
+export function withGone(difference: Difference, gone: NameSet, sets: NameSets): Difference {
+  if (gone.size === 0) return difference;
+  const { upserts, past, removed, unknown, awaits, warms, names } = difference;
+  return { upserts, past, removed: sets.plus(removed, gone), unknown, awaits, warms, names: sets.plus(names, gone) };
+}
+
 /** A difference after which the client waits for other names. */
 export function waitingFor(difference: Difference, awaits: NameSet): Difference {
   const { upserts, past, removed, unknown, warms, names } = difference;

@@ -330,6 +330,47 @@ describe("order", () => {
     expect(fixture.hub.busy).toBe(false);
   });
 
+  test("while changes keep coming, clusters that are gone go with the next of them", async () => {
+    let pressed = true;
+    using fixture = new Fixture({ pressed: () => pressed });
+    const x = fixture.client("x");
+    await fixture.settle(x);
+    const put = (name: string): void =>
+      fixture.source.change(() => {
+        fixture.source.set("clusters", cluster(name));
+        fixture.source.set("endpoints", endpoints(name, [2]));
+        fixture.source.set("routes", route("routes", name));
+      });
+    const clusters = (): string[] => [...x.held.get(typeUrls.cluster)!.keys()].toSorted();
+    put("two");
+    await fixture.settle(x);
+    fixture.source.change(() => {
+      fixture.source.delete("clusters", "two");
+      fixture.source.delete("endpoints", "two");
+      fixture.source.set("routes", route("routes", "one"));
+    });
+    await fixture.settle(x);
+    expect(clusters()).toEqual(["inbound-x", "one", "two"]);
+    x.types.length = 0;
+    put("three");
+    await fixture.settle(x);
+    expect(clusters()).toEqual(["inbound-x", "one", "three"]);
+    expect(x.types.filter((type) => type === typeUrls.cluster).length).toBe(1);
+    fixture.source.change(() => {
+      fixture.source.delete("clusters", "three");
+      fixture.source.delete("endpoints", "three");
+      fixture.source.set("routes", route("routes", "one"));
+    });
+    await fixture.settle(x);
+    expect(clusters()).toEqual(["inbound-x", "one", "three"]);
+    // What is taken in then may be nothing to this proxy.
+    pressed = false;
+    fixture.source.set("elsewhere", cluster("four"));
+    await fixture.settle(x);
+    expect(clusters()).toEqual(["inbound-x", "one"]);
+    expect(fixture.state("x", typeUrls.cluster)?.state).toBe("SYNCED");
+  });
+
   test("virtual hosts that name no new cluster do not wait for one; what names it does, until its endpoints are there", async () => {
     using fixture = new Fixture();
     const { source } = fixture;

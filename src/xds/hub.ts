@@ -34,6 +34,8 @@ export interface HubOptions {
   readonly limits?: Partial<XdsLimits>;
   /** Told which virtual hosts proxies ask for. */
   readonly demand?: Demand;
+  /** Whether more changes wait to be taken in. */
+  readonly pressed?: () => boolean;
   readonly batch?: Partial<BatchOptions>;
 }
 
@@ -73,6 +75,9 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   readonly #claims = new Map<string, Claims>();
   readonly #conduct: Conduct;
   readonly #backlog: Backlog<Session>;
+  /** Who has something to take away when the next change is taken in. */
+  readonly #untidy = new Set<Session>();
+  readonly #settled: Disposable;
   readonly #context: SessionContext;
   #messagesSent = 0;
   #bytesSent = 0;
@@ -94,6 +99,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       unknownNames: this.limits.unknownNamesPerType,
       changed: (parts) => this.#changed(parts),
     });
+    // After the store, so that what changed goes with it.
+    this.#settled = engine.onSettled(() => this.#tidy());
     this.#classes = new ProxyClasses(engine, source, logger);
     this.#encoder = new Encoder(new Date(clock.now()).toISOString());
     this.#budget = new SendBudget(this.limits, clock);
@@ -188,7 +195,15 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   [Symbol.dispose](): void {
     this.#closing = true;
     for (const session of this.#sessions) session.end();
-    for (const part of [this.#batches, this.#budget, this.#classes, this.#store, this.#conduct, this.#feed])
+    for (const part of [
+      this.#settled,
+      this.#batches,
+      this.#budget,
+      this.#classes,
+      this.#store,
+      this.#conduct,
+      this.#feed,
+    ])
       part[Symbol.dispose]();
   }
 
@@ -208,6 +223,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       hostScopes: new HostScopes(this.#options.source),
       demand: this.#options.demand,
       due: (session) => this.#turns.add(session),
+      pressed: () => this.#options.pressed?.() === true,
+      untidy: (session) => this.#untidy.add(session),
       owes: (session, owes) => this.#backlog.owes(session, owes),
       sent: (messages) => {
         this.#messagesSent += messages.length;
@@ -217,6 +234,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       left: (session) => {
         this.#sessions.delete(session);
         this.#turns.remove(session);
+        this.#untidy.delete(session);
         this.#backlog.owes(session, false);
         this.#classes.leave(session);
         this.#feed.changed();
@@ -245,6 +263,11 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   #changed(parts: readonly Part[]): void {
     for (const part of parts) this.#dirty.add(part);
     this.#batches.changed();
+  }
+
+  #tidy(): void {
+    for (const session of this.#untidy) this.#turns.add(session);
+    this.#untidy.clear();
   }
 
   #flush(): void {

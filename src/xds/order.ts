@@ -19,6 +19,11 @@ export interface OrderOptions {
 /** What names clusters. */
 const users: readonly TypeUrl[] = [typeUrls.listener, typeUrls.route, typeUrls.virtualHost];
 
+/** Whether a type is taken away only when nothing names it any more. */
+function isBroken(type: TypeUrl): boolean {
+  return type === typeUrls.cluster || type === typeUrls.endpoints;
+}
+
 /** A condition that is waited for, but not for ever. */
 class Gate implements Disposable {
   readonly #options: OrderOptions;
@@ -124,15 +129,21 @@ export class PushOrder implements Disposable {
     return this.#patience.left(missing);
   }
 
-  /** Whether what is gone of a type may be taken away. */
-  mayRemove(type: TypeUrl): boolean {
-    if (type !== typeUrls.cluster && type !== typeUrls.endpoints) return true;
+  /** Whether what went of a type in a revision may be taken away at once, since nothing that the proxy holds names it. */
+  isUnused(type: TypeUrl, revision: number): boolean {
+    if (!isBroken(type)) return true;
+    if (users.some((user) => this.#options.watch(user)?.refused)) return false;
+    return users.every((user) => this.#holds(user, revision)) && !this.#follows(type);
+  }
+
+  /** Whether what went of a type in a revision may be taken away, or that was waited for for long enough. */
+  mayRemove(type: TypeUrl, revision: number): boolean {
+    if (!isBroken(type)) return true;
     // Who refuses new routes goes on with the old ones, and with the clusters that those name.
     if (users.some((user) => this.#options.watch(user)?.refused)) return false;
-    if (!this.#break.open(users.every((user) => this.#unused(user)))) return false;
+    if (!this.#break.open(users.every((user) => this.#holds(user, revision)))) return false;
     this.#expected.clear();
-    // Envoy drops the endpoints of a cluster that went by itself; there is nothing to take away when it has answered.
-    return type === typeUrls.cluster || !this.#leaving(typeUrls.cluster);
+    return !this.#follows(type);
   }
 
   [Symbol.dispose](): void {
@@ -154,15 +165,16 @@ export class PushOrder implements Disposable {
     return !routes.behind;
   }
 
-  #leaving(type: TypeUrl): boolean {
-    const watch = this.#options.watch(type);
-    return watch !== undefined && (watch.outstanding || watch.keeping);
+  /** Envoy drops the endpoints of a cluster that went by itself; there is nothing to take away when it has answered. */
+  #follows(type: TypeUrl): boolean {
+    const clusters = type === typeUrls.endpoints ? this.#options.watch(typeUrls.cluster) : undefined;
+    return clusters !== undefined && (clusters.outstanding || clusters.keeping);
   }
 
-  /** Whether nothing of a type, as the proxy holds it, may name what is gone. */
-  #unused(type: TypeUrl): boolean {
+  /** Whether the proxy has taken what there was of a type in a revision: then it names nothing that was gone by then. */
+  #holds(type: TypeUrl, revision: number): boolean {
     const watch = this.#options.watch(type);
     if (watch?.subscription === undefined) return !this.#expected.has(type);
-    return !watch.behind && !watch.outstanding;
+    return watch.holds(revision);
   }
 }

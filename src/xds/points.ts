@@ -46,10 +46,10 @@ function returns(view: View, { difference: { removed } }: News): boolean {
 
 /** Undefined where what the client gets is its own. */
 function keyOf({ view, base, ...standing }: Standing): string | undefined {
-  const { forced, kept, missing, mustAnswer, refusals, removals, tried } = standing;
+  const { forced, gone, kept, missing, mustAnswer, refusals, removals, tried } = standing;
   if (mustAnswer || kept.size + refusals.size + tried.size > 0) return undefined;
   if (!(base instanceof At) || base.shown !== view) return undefined;
-  const own = `${forced.id} ${missing.id} ${removals}`;
+  const own = `${forced.id} ${missing.id} ${gone.id} ${removals}`;
   // What is forced or left out may be of any part; and where parts hide each other, all of them count.
   if (forced.size + missing.size > 0 || mayHide(view)) return view.shared ? `${base.key} ${own}` : undefined;
   let key = own;

@@ -5,6 +5,7 @@ import {
   differenceOf,
   type DifferingPart,
   waitingFor,
+  withGone,
   withoutLate,
   withoutRefused,
   type Difference,
@@ -32,8 +33,10 @@ export interface Standing {
   readonly kept: Kept;
   /** Serial of the message that the stream got last. */
   readonly after: number;
-  /** Whether removed resources may go now. */
+  /** Whether resources that are removed now may go now. */
   readonly removals: boolean;
+  /** Names that were removed earlier and go now. */
+  readonly gone: NameSet;
   /** Whether an answer is due even if there is nothing to say. */
   readonly mustAnswer: boolean;
   readonly refusals: Refusals;
@@ -56,6 +59,8 @@ export interface News {
   readonly difference: Difference;
   /** Names that are to go out later. */
   readonly late: NameSet;
+  /** Names that the client keeps for now though they are removed. */
+  readonly left: NameSet;
 }
 
 /** Differences remembered for each part until it changes. */
@@ -98,11 +103,13 @@ export class Pushes {
     const isWhole = isWholeType(view.type);
     const taken = refusals.size > 0 ? withoutRefused(all, refusals, tried, isWhole, this.sets) : all;
     const { difference, late } = this.#split(taken, standing.missing);
+    const left = standing.removals ? this.sets.empty : difference.removed;
     if (!standing.mustAnswer && !this.#speaks(variant, standing, difference)) {
-      return { message: undefined, difference, late };
+      return { message: undefined, difference, late, left };
     }
-    if (variant === "sotw" && isWhole) return this.#whole(standing, difference);
-    return { message: this.#changes(variant, standing, difference, late), difference, late };
+    if (variant === "sotw" && isWhole) return { ...this.#whole(standing, difference), late, left };
+    const message = this.#changes(variant, standing, difference, late);
+    return { message, difference: withGone(difference, standing.gone, this.sets), late, left };
   }
 
   /** What may go out now, and what is for later: once for all clients at one point that lack the same. */
@@ -129,8 +136,8 @@ export class Pushes {
     return this.#message(key, after, view, () => [deltaFragment([], gone)]);
   }
 
-  #speaks(variant: Variant, { view, removals }: Standing, difference: Difference): boolean {
-    if (difference.upserts.length > 0) return true;
+  #speaks(variant: Variant, { view, removals, ...standing }: Standing, difference: Difference): boolean {
+    if (difference.upserts.length + standing.gone.size > 0) return true;
     const gone = removals && difference.removed.size > 0;
     if (variant === "delta") return gone || difference.unknown.length > 0;
     return isWholeType(view.type) ? gone : difference.unknown.length > 0;
@@ -170,24 +177,26 @@ export class Pushes {
 
   /** Only what changed. What one part alone has to say is one message for all views of the part. */
   #changes(variant: Variant, standing: Standing, difference: Difference, late: NameSet): Message {
-    const { view, base, forced, removals, after, refusals } = standing;
+    const { view, base, forced, removals, after, refusals, gone } = standing;
+    const earlier = gone.size > 0 ? [deltaFragment([], gone)] : [];
     if (refusals.size > 0)
       return this.encoder.encode(view.type, [fragment(variant, view, difference, removals)], view.revision);
     if (!(difference instanceof MergedDifference)) {
-      const key = `${variant} ${view.key} ${view.revision} ${base.key} ${forced.id} ${removals} ${late.id}`;
-      return this.#message(key, after, view, () => [fragment(variant, view, difference, removals)]);
+      const key = `${variant} ${view.key} ${view.revision} ${base.key} ${forced.id} ${removals} ${late.id} ${gone.id}`;
+      return this.#message(key, after, view, () => [fragment(variant, view, difference, removals), ...earlier]);
     }
     const told = difference.parts.filter((part) => speaks(part.difference, removals));
     const bytes = ({ key, difference: own }: DifferingPart): Uint8Array =>
       this.#fragment(`${variant} ${key} ${removals}`, () => fragment(variant, view, own, removals));
     // What several parts say together is remembered only where more than one proxy has these parts.
-    if (told.length > 1 && !view.shared) return this.encoder.encode(view.type, told.map(bytes), view.revision);
+    const fragments = (): readonly Uint8Array[] => [...told.map(bytes), ...earlier];
+    if (told.length > 1 && !view.shared) return this.encoder.encode(view.type, fragments(), view.revision);
     const key = told.length > 0 ? told.map((part) => part.key).join("; ") : `${view.key} ${view.revision}`;
-    return this.#message(`${variant} ${key} ${removals}`, after, view, () => told.map(bytes));
+    return this.#message(`${variant} ${key} ${removals} ${gone.id}`, after, view, fragments);
   }
 
   /** Everything, as the state-of-the-world variant wants it of types that are asked for as a whole. */
-  #whole(standing: Standing, difference: Difference): News {
+  #whole(standing: Standing, difference: Difference): Omit<News, "late" | "left"> {
     const { view, after, refusals, removals } = standing;
     const kept = new Map(standing.kept);
     if (!removals) for (const name of difference.removed) kept.set(name, difference.past.get(name));
@@ -195,14 +204,14 @@ export class Pushes {
     if (kept.size === 0 && refusals.size === 0) {
       const key = `whole ${view.key} ${view.revision}`;
       const message = this.#message(key, after, view, () => [sotwFragment(view.resources())]);
-      return { message, difference, late: this.sets.empty };
+      return { message, difference };
     }
     const { current, instead } = taken(standing);
     const left = [...kept.values()].flatMap((past) => past?.resource ?? []);
     const message = this.encoder.encode(view.type, [sotwFragment([...current, ...instead, ...left])], view.revision);
     // What stands in for a refused resource may be news, too: it is not certain which version the client serves.
     const awaits = this.sets.plus(difference.awaits, new Set(instead.flatMap((resource) => resource.awaits)));
-    return { message, difference: waitingFor(difference, awaits), late: this.sets.empty };
+    return { message, difference: waitingFor(difference, awaits) };
   }
 
   /** A message remembered, or encoded anew where the stream already got this one or a later one. */

@@ -47,6 +47,10 @@ export interface SessionContext extends RestraintContext<Session> {
   readonly owed: OwedStore;
   /** The session has something to send at the next flush. */
   readonly due: (session: Session) => void;
+  /** More changes wait to be taken in. */
+  readonly pressed: () => boolean;
+  /** The session has something to take away when the next change is taken in. */
+  readonly untidy: (session: Session) => void;
   /** The proxy has not taken all of what changed, or has now. */
   readonly owes: (session: Session, owes: boolean) => void;
   /** Messages went out. */
@@ -173,7 +177,10 @@ export class Session {
     }
     // Last what may be taken away now that nothing waits for its turn before it.
     for (const watch of this.#stirredWatches()) {
-      if (watch.keeping && !watch.outstanding && this.#order.mayRemove(watch.type)) this.#push(watch, pushes);
+      if (watch.outstanding || !watch.mayTidy(this.#order)) continue;
+      // While changes keep coming it goes with the next of them, not in a response of its own.
+      if (!watch.keepsMuch && this.#context.pressed()) this.#context.untidy(this);
+      else this.#push(watch, pushes);
     }
     for (const watch of this.#stirredWatches()) {
       if (!watch.pending && !watch.keeping && !watch.late) this.#stirred &= ~(bits.get(watch.type) ?? 0);

@@ -1,5 +1,5 @@
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
-import { At, Keeping, nothing, type Base } from "./base.ts";
+import { At, Keeping, nothing, type Base, type Kept } from "./base.ts";
 import type { Difference } from "./difference.ts";
 import type { Variant } from "./message.ts";
 import type { NameSet } from "./names.ts";
@@ -13,6 +13,9 @@ import type { View } from "./view.ts";
 
 const noScopes: ReadonlySet<ScopeKey> = new Set();
 const untried: ReadonlySet<string> = new Set();
+/** Resources that a client keeps for longer than needed. */
+const mostKept = 256;
+const nothingKept: Kept = new Map();
 /** Of most clients, which refuse nothing. Nothing is recorded in it. */
 const noRefusals = new Refusals();
 const nothingNew = { upserts: [], past: new Map<string, Past>(), unknown: [] };
@@ -23,6 +26,25 @@ export type Answer =
   /** `known`: it refused only what it had refused before, tried again to find what is at fault. */
   | { readonly kind: "nack"; readonly difference: Difference; readonly known: boolean }
   | { readonly kind: "stale" };
+
+/** What a watch must know of the others of its stream; see `PushOrder`. */
+interface Order {
+  isUnused(type: TypeUrl, revision: number): boolean;
+  mayRemove(type: TypeUrl, revision: number): boolean;
+  missing(): NameSet;
+}
+
+/** How the next response is put together. */
+interface NewsOptions {
+  /** What is gone now may be taken away now. */
+  readonly removals: boolean;
+  /** What was gone earlier may be. */
+  readonly tidy: boolean;
+  /** Refused names that are tried once more. */
+  readonly tried: ReadonlySet<string>;
+  /** What the client lacks: what names it goes out later. */
+  readonly missing: NameSet;
+}
 
 /** What a stream's watches share. */
 export interface WatchContext {
@@ -58,6 +80,8 @@ export class Watch implements PartUser {
   #late: { readonly names: NameSet; readonly missing: NameSet } | undefined;
   /** What the client holds and the view no longer shows; it is taken away when nothing uses it any more. */
   readonly #kept = new Map<string, Past | undefined>();
+  /** The revision in which the last of it was gone. */
+  #keptAt = 0;
   #outstanding: Push | undefined;
   #due = false;
   #mustAnswer = false;
@@ -104,7 +128,7 @@ export class Watch implements PartUser {
 
   /** Whether something is still to go out to a client that has taken what was before, or to be answered by it. */
   get unsettled(): boolean {
-    return !this.isNew && (this.#outstanding !== undefined || this.pending || this.late || this.keeping);
+    return !this.isNew && (this.#outstanding !== undefined || this.pending || this.late);
   }
 
   /** Whether something waits until the client has what it names. */
@@ -128,6 +152,24 @@ export class Watch implements PartUser {
     if (!this.#view) return false;
     if (this.late) return true;
     return this.pending || this.#sent?.view !== this.#view || this.#sent.revision !== this.#view.revision;
+  }
+
+  /** Whether the client has taken all that there was in a revision. */
+  holds(revision: number): boolean {
+    if (this.#outstanding || this.late) return false;
+    return !this.behind || (this.#sent?.view === this.#view && (this.#sent?.revision ?? 0) >= revision);
+  }
+
+  /** Whether what the client should lose is so much that it should not wait. */
+  get keepsMuch(): boolean {
+    return this.#kept.size > mostKept;
+  }
+
+  /** Whether the client still holds what it should lose, and may be told so now. */
+  mayTidy(order: Order): boolean {
+    // State of the world has one way to say it: all that there is now.
+    const revision = this.#context.variant === "sotw" ? (this.#view?.revision ?? 0) : this.#keptAt;
+    return this.keeping && order.mayRemove(this.type, revision);
   }
 
   /** Whether there are resources in the view now of which the client has no version. */
@@ -243,13 +285,18 @@ export class Watch implements PartUser {
    * What to send now, if anything.
    * @param order says whether resources may be taken away already, and what the client lacks.
    */
-  next(order: { mayRemove(type: TypeUrl): boolean; missing(): NameSet }): Push | undefined {
+  next(order: Order): Push | undefined {
     const view = this.#view;
     if (!view || this.#outstanding) return undefined;
     const missing = this.splits ? order.missing() : this.#context.pushes.sets.empty;
-    const removals = order.mayRemove(this.type);
-    const push = this.#trial(view, removals) ?? (this.#due ? this.#news(view, removals, untried, missing) : undefined);
-    return push ?? (removals && this.keeping ? this.#cleanup(view) : undefined);
+    const options = {
+      removals: order.isUnused(this.type, view.revision),
+      tidy: this.mayTidy(order),
+      tried: untried,
+      missing,
+    };
+    const push = this.#trial(view, options) ?? (this.#due ? this.#news(view, options) : undefined);
+    return push ?? (this.mayTidy(order) ? this.#cleanup(view) : undefined);
   }
 
   /** A push went out. */
@@ -355,28 +402,28 @@ export class Watch implements PartUser {
     if (view !== before) this.due();
   }
 
-  #news(
-    view: View,
-    removals: boolean,
-    tried: ReadonlySet<string>,
-    missing: NameSet = this.#context.pushes.sets.empty,
-  ): Push | undefined {
+  #news(view: View, { removals, tidy, tried, missing }: NewsOptions): Push | undefined {
     const { pushes, variant } = this.#context;
+    const { sets } = pushes;
+    // What is kept is no matter, unless some of it is back, or all is said.
+    const apart = !this.keeping || (variant === "delta" && ![...this.#kept.keys()].some((name) => view.get(name)));
+    const gone = tidy && apart && tried.size === 0 && !this.refused ? this.#letGo(view) : sets.empty;
     const now = this.#takesAwayAtOnce || (removals && !this.keeping);
-    const news = pushes.news(variant, {
+    const forced = this.#forcedNames();
+    const { message, difference, late, left } = pushes.news(variant, {
       view,
-      base: this.keeping ? new Keeping(this.#base, this.#kept) : this.#base,
-      forced: tried.size > 0 ? pushes.sets.plus(this.#forcedNames(), tried) : this.#forcedNames(),
-      kept: this.#kept,
+      base: apart ? this.#base : new Keeping(this.#base, this.#kept),
+      forced: tried.size > 0 ? sets.plus(forced, tried) : forced,
+      kept: apart ? nothingKept : this.#kept,
       after: this.#lastSerial,
       removals: now,
+      gone,
       mustAnswer: this.#mustAnswer,
       refusals: this.#refusals,
       tried,
       missing,
     });
-    const { difference, message, late } = news;
-    if (!now) this.#keep(difference);
+    this.#keep(left, difference, view.revision);
     this.#move(view);
     if (late.size > 0) {
       this.#forced = late;
@@ -389,17 +436,26 @@ export class Watch implements PartUser {
     return undefined;
   }
 
+  /** What is kept and did not come back is kept no longer. Returns the names of it that are still asked for. */
+  #letGo(view: View): NameSet {
+    const gone = [...this.#kept.keys()].filter((name) => !view.get(name));
+    for (const name of gone) this.#kept.delete(name);
+    return this.#context.pushes.sets.of(gone.filter((name) => view.asksFor(name)));
+  }
+
   /** Sends again what was refused together with others, to find which of them the client does not take. */
-  #trial(view: View, removals: boolean): Push | undefined {
+  #trial(view: View, options: NewsOptions): Push | undefined {
     for (let tried = this.#refusals.nextTrial(); tried; tried = this.#refusals.nextTrial()) {
-      const push = this.#news(view, removals, new Set(tried.filter((name) => view.get(name))));
+      const push = this.#news(view, { ...options, tried: new Set(tried.filter((name) => view.get(name))) });
       if (push) return push;
     }
     return undefined;
   }
 
-  #keep({ removed, past }: Difference): void {
-    for (const name of removed) this.#kept.set(name, past.get(name));
+  #keep(names: NameSet, { past }: Difference, revision: number): void {
+    if (names.size === 0) return;
+    for (const name of names) this.#kept.set(name, past.get(name));
+    this.#keptAt = revision;
   }
 
   /** Whether this variant and type have no way to take something away, or no need to wait with it. */
@@ -410,15 +466,13 @@ export class Watch implements PartUser {
   #cleanup(view: View): Push | undefined {
     const { pushes, variant } = this.#context;
     // What came back is told from what is gone by the next news.
-    const gone = [...this.#kept.keys()].filter((name) => !view.get(name));
-    for (const name of gone) this.#kept.delete(name);
-    const said = gone.filter((name) => view.asksFor(name));
-    if (said.length === 0) return undefined;
+    const names = this.#letGo(view);
+    if (names.size === 0) return undefined;
     if (variant === "sotw") {
       this.#mustAnswer = true;
-      return this.#news(view, true, untried);
+      const { empty: missing } = pushes.sets;
+      return this.#news(view, { removals: true, tidy: false, tried: untried, missing });
     }
-    const names = pushes.sets.of(said);
     const message = pushes.cleanup(view, names, this.#lastSerial);
     const { empty } = pushes.sets;
     return { message, difference: { ...nothingNew, removed: names, names, awaits: empty, warms: empty } };
