@@ -126,6 +126,9 @@ class World implements Disposable {
   readonly #choice = new Map<TypeUrl, readonly string[]>(modelTypes.map((at) => [at, scopeSets[at][0]]));
   #specialHosts = specialHosts[0] ?? [];
   readonly #rows = new Map<string, EncodedResource>();
+  #edits = 0;
+  /** After some edits more wait, until the next one, or until all is over. */
+  #pressed = false;
 
   constructor(clients: readonly ModelClient[], limits: Partial<XdsLimits> = {}) {
     this.clients = clients;
@@ -136,6 +139,7 @@ class World implements Disposable {
       engine: this.source.engine,
       clock: this.clock,
       logger: silentLogger,
+      pressed: () => this.#pressed,
       limits: { takeTimeoutMs: 1e9, requestsPerSecond: 1e6, requestBurst: 1e6, ...limits },
     });
   }
@@ -149,6 +153,8 @@ class World implements Disposable {
   }
 
   edit(edits: readonly Edit[]): void {
+    this.#edits += 1;
+    this.#pressed = this.#edits % 3 > 0;
     this.source.change(() => {
       for (const { scope, name, form: n } of edits) {
         const chosen = namesOf[scope]?.[name];
@@ -161,6 +167,8 @@ class World implements Disposable {
 
   /** Lets everything come to rest. */
   async settle(): Promise<void> {
+    this.#pressed = false;
+    this.source.change(() => undefined);
     for (const client of this.clients) if (!client.connected) client.connect(this.hub);
     for (let idle = 0; idle < 3;) {
       await turn();
