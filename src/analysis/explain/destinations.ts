@@ -14,7 +14,8 @@ import { resourceOf } from "#translate/proxy-resources.ts";
 import { type ExplainContext, portReasons, ruleReasons } from "./context.ts";
 import { decodedListener, terminalOf } from "./decoded.ts";
 import type { ReachedCluster, ReachedEndpoint, Reason } from "./explanation.ts";
-import { filterChainFor, inspected } from "./filter-chains.ts";
+import { type Connection, filterChainFor, inspected } from "./filter-chains.ts";
+import { transportTo } from "./transport.ts";
 
 function addressOf({ hostIdentifier }: LbEndpoint): { readonly address: string; readonly port: number } | undefined {
   if (hostIdentifier.case !== "endpoint") return undefined;
@@ -25,31 +26,31 @@ function addressOf({ hostIdentifier }: LbEndpoint): { readonly address: string; 
 }
 
 /** What the sidecar of a Pod does with a connection to one of its ports. */
-function inboundText(context: ExplainContext, pod: NonNullable<ReachedEndpoint["pod"]>, address: string, port: number) {
+function inboundText(context: ExplainContext, pod: NonNullable<ReachedEndpoint["pod"]>, connection: Connection) {
   const proxy = context.proxyOf(pod.name, pod.cluster);
   if (!proxy) return undefined;
   const resource = resourceOf(context.mesh.translator, proxy.node, typeUrls.listener, virtualInbound);
   if (!resource) return undefined;
   const listener = decodedListener(resource);
-  const applicationProtocols = ["http/1.1"];
-  const connection = { address, port, serverName: "", transport: "raw_buffer", applicationProtocols } as const;
   const chain = filterChainFor(listener, inspected(listener, connection));
+  const how = connection.transport === "tls" ? ", by TLS" : "";
   if (!chain) return `${virtualInbound}: no chain takes it, the connection is closed`;
   const terminal = terminalOf(chain);
   if (terminal.kind === "tcp" && terminal.proxy.clusterSpecifier.case === "cluster") {
-    return `${virtualInbound}, chain ${chain.name}: bytes to ${terminal.proxy.clusterSpecifier.value}`;
+    return `${virtualInbound}, chain ${chain.name}${how}: bytes to ${terminal.proxy.clusterSpecifier.value}`;
   }
-  return `${virtualInbound}, chain ${chain.name}`;
+  return `${virtualInbound}, chain ${chain.name}${how}`;
 }
 
 function reachedEndpoint(
   context: ExplainContext,
+  cluster: Cluster,
   endpoint: LbEndpoint,
   place: { readonly locality: string; readonly priority: number },
 ): ReachedEndpoint {
   const at = addressOf(endpoint) ?? { address: "?", port: 0 };
   const pod = context.podAt(at.address);
-  const inbound = pod && inboundText(context, pod, at.address, at.port);
+  const inbound = pod && inboundText(context, pod, { ...at, ...transportTo(cluster, endpoint) });
   const healthy = [HealthStatus.UNKNOWN, HealthStatus.HEALTHY].includes(endpoint.healthStatus);
   return {
     address: `${at.address}:${at.port}`,
@@ -60,10 +61,14 @@ function reachedEndpoint(
   };
 }
 
-function endpointsOf(context: ExplainContext, assignment: ClusterLoadAssignment): readonly ReachedEndpoint[] {
+function endpointsOf(
+  context: ExplainContext,
+  cluster: Cluster,
+  assignment: ClusterLoadAssignment,
+): readonly ReachedEndpoint[] {
   return assignment.endpoints.flatMap(({ locality, priority, lbEndpoints }) => {
     const words = [locality?.region, locality?.zone, locality?.subZone].filter((word) => (word ?? "") !== "");
-    return lbEndpoints.map((each) => reachedEndpoint(context, each, { locality: words.join("/"), priority }));
+    return lbEndpoints.map((each) => reachedEndpoint(context, cluster, each, { locality: words.join("/"), priority }));
   });
 }
 
@@ -105,7 +110,7 @@ export function reachedCluster(
     return { cluster: name, share, text, because: reasons, endpoints: [] };
   }
   const assignment = assignmentOf(context, cluster);
-  const endpoints = assignment ? endpointsOf(context, assignment) : [];
+  const endpoints = assignment ? endpointsOf(context, cluster, assignment) : [];
   const known = clusterText(cluster, name);
   const text = known === "" && endpoints.length === 0 ? "no endpoints: requests are answered with 503" : known;
   return { cluster: name, share, text, because: reasons, endpoints };

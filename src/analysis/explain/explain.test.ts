@@ -21,14 +21,14 @@ metadata: { name: vault, namespace: bank, annotations: { networking.istio.io/exp
 spec: { clusterIP: 10.0.0.3, ports: [{ name: http, port: 80 }] }
 ---
 kind: Pod
-metadata: { name: reviews-0, namespace: shop }
+metadata: { name: reviews-0, namespace: shop, labels: { security.istio.io/tlsMode: istio } }
 status: { podIP: 10.1.0.1 }
 ---
 kind: EndpointSlice
 addressType: IPv4
 metadata: { name: reviews, namespace: shop, labels: { kubernetes.io/service-name: reviews } }
 ports: [{ name: http, port: 8080 }]
-endpoints: [{ addresses: [10.1.0.1], conditions: { ready: true } }]
+endpoints: [{ addresses: [10.1.0.1], conditions: { ready: true }, targetRef: { kind: Pod, name: reviews-0 } }]
 `;
 const mesh = `
 kind: Mesh
@@ -51,6 +51,11 @@ function objects(text: string, cluster: string): MeshSnapshot {
 }
 
 function explained(url: string, ...more: readonly string[]) {
+  return explainedAs({}, url, ...more);
+}
+
+/** @param told what the proxies tell of themselves beside who they are. */
+function explainedAs(told: Readonly<Record<string, string>>, url: string, ...more: readonly string[]) {
   const east = complete({ kind: "Cluster", metadata: { name: "east" }, spec: { network: "main" } });
   const snapshot = [
     { object: east, cluster: "" },
@@ -63,7 +68,7 @@ function explained(url: string, ...more: readonly string[]) {
     cluster: "east",
     node: {
       id: `sidecar~10.1.0.${9 - at * 8}~${name}.shop~shop.svc.cluster.local`,
-      metadata: { NAMESPACE: "shop", CLUSTER_ID: "east", LABELS: {} },
+      metadata: { NAMESPACE: "shop", CLUSTER_ID: "east", LABELS: {}, ...told },
       locality,
     },
   }));
@@ -113,4 +118,17 @@ test("endpoints are put down to their Pods, and to what the Pods' sidecars do wi
       inbound: expect.stringContaining("virtualInbound"),
     }),
   ]);
+});
+
+test("connections go by mutual TLS where both ends have certificates, and are closed where one must have", () => {
+  const strict = `
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: default, namespace: shop }
+spec: { mtls: { mode: STRICT } }
+`;
+  const inbound = (told: Readonly<Record<string, string>>): string | undefined =>
+    explainedAs(told, "http://reviews/", strict).destinations[0]?.endpoints[0]?.inbound;
+  expect(inbound({ WEFT_SDS: "true" })).toBe("virtualInbound, chain virtualInbound-catchall-http, by TLS");
+  expect(inbound({})).toBe("virtualInbound: no chain takes it, the connection is closed");
 });
