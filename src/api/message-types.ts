@@ -164,6 +164,7 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ["DelegateConflict", "Warning", "A VirtualService cannot be delegated to; its routes are left out."],
   ["DelegateNotVisible", "Warning", "A VirtualService that is delegated to is not exported to the one that delegates."],
   ["DuplicateObject", "Warning", "Files have an object more than once; the last one counts."],
+  ["EndingCredential", "Warning", "A certificate that a Gateway or DestinationRule names ends soon: within 30 days."],
   ["GatewayRouteMismatch", "Warning", "Routes are of a protocol that the Gateway's servers do not see."],
   ["InvalidCredential", "Error", "What a DestinationRule's credentialName means cannot be used, or has expired."],
   [

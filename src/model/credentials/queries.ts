@@ -41,9 +41,15 @@ export interface CredentialView {
 export interface CredentialQueries {
   /** A credential. */
   readonly credential: Query<CredentialView, Credential>;
-  /** How a certificate's time stands to the model's; valid where that was never set. */
-  readonly timeOf: (validity: Validity) => "valid" | "expired" | "early";
+  /**
+   * How a certificate's time stands to the model's; valid where that was never set. It is ending for its last 30 days, one of a
+   * shorter life for the last third of that.
+   */
+  readonly timeOf: (validity: Validity) => "valid" | "ending" | "expired" | "early";
 }
+
+/** How long before a certificate ends that is told, so that somebody can renew it. */
+const noticeMs = 30 * 86_400_000;
 
 function broken({ ref }: CredentialRow, problem: string): Credential {
   return { kind: "broken", problem: `${refText(ref)} ${problem}`, ref };
@@ -130,7 +136,8 @@ export function credentialQueries(engine: Engine, tables: Tables): CredentialQue
     credential,
     timeOf: ({ from, until }) => {
       if (reached.get(until) === true) return "expired";
-      return reached.get(from) === false ? "early" : "valid";
+      if (reached.get(from) === false) return "early";
+      return reached.get(until - Math.min(noticeMs, Math.round((until - from) / 3))) === true ? "ending" : "valid";
     },
   };
 }

@@ -54,7 +54,7 @@ spec:
 /** Fields and messages of what is wrong with the Gateway, by the codes of Istio's messages. */
 function problems(model: Model, kind = "Gateway", name = "g", namespace = "edge"): readonly string[] {
   const found = model.findings.get({ kind, namespace, name });
-  const wanted = new Set(["MissingCredential", "InvalidCredential"]);
+  const wanted = new Set(["MissingCredential", "InvalidCredential", "EndingCredential"]);
   return found
     .filter(({ code }) => wanted.has(code))
     .map((each) => `${messageType(each).code} ${each.field}: ${each.message}`);
@@ -95,12 +95,14 @@ describe("credentials of a Gateway", () => {
     const model = modelOf(pods);
     put(model, "a", { "tls.crt": good.certificate, "tls.key": good.key });
     const first = (): string | undefined => problems(model).find((each) => each.includes("servers[0]"));
-    const seen = [undefined, -1, 0, day - 1, day].map((after) => {
+    const seen = [undefined, -1, 0, (2 * day) / 3 - 1, (2 * day) / 3, day].map((after) => {
       if (after !== undefined) model.inputs.setTime(from.getTime() + after);
-      return first()?.replace(/^.*: /, "");
+      return first()?.replace(/^.*?: /, "");
     });
     const says = (what: string): string => `The certificate of Secret edge/a ${what}; callers refuse it. Renew it.`;
-    expect(seen).toEqual([undefined, says("is not valid yet"), undefined, undefined, says("has expired")]);
+    const ends = new Date(from.getTime() + day).toISOString();
+    const ending = `The certificate of Secret edge/a ends at ${ends}; callers refuse it then. Renew it.`;
+    expect(seen).toEqual([undefined, says("is not valid yet"), undefined, undefined, ending, says("has expired")]);
   });
 
   it("that are the mesh's where the cluster has none", () => {

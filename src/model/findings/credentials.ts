@@ -47,13 +47,15 @@ function ruleReaders(row: Config<DestinationRuleSpec>, context: CredentialContex
 
 const keepsLast = "proxies that have had a good one keep it, others have none";
 
+const severity = "error";
+
 /** What is wrong with a credential for the proxies of one place; undefined where nothing is. */
 function problemAt(
   { written, resource }: CredentialUse,
   { cluster, namespace }: Readers,
   owner: string | undefined,
   { credentials }: CredentialContext,
-): Pick<Problem, "code" | "message"> | undefined {
+): Omit<Problem, "field"> | undefined {
   const place = parseCredential(resource, namespace);
   if (!place) return undefined;
   const { kind, name, wanted } = place;
@@ -61,20 +63,29 @@ function problemAt(
   const called = `${kind} ${place.namespace}/${plain}`;
   if (!mayRead(place, namespace) || (kind === "Secret" && place.ofMesh && owner !== undefined && owner !== namespace)) {
     const message = `Proxies of namespace ${namespace} may not read ${called}: Secrets are for their own namespace. Put it there, and write credentialName: ${plain}.`;
-    return { code: "MissingCredential", message };
+    return { code: "MissingCredential", severity, message };
   }
   const found = credentials.credential.get({ cluster, place });
-  if (found.kind === "broken") return { code: "InvalidCredential", message: `${found.problem}; ${keepsLast}.` };
+  if (found.kind === "broken")
+    return { code: "InvalidCredential", severity, message: `${found.problem}; ${keepsLast}.` };
   if (found.kind === "missing") {
     const where = place.ofMesh ? "the mesh" : `cluster ${cluster}`;
     const holds = wanted === "authorities" ? "ca.crt" : "tls.crt and tls.key";
     const message = `There is no ${called} in ${where}, which ${written} means; ${keepsLast}. Create it with ${holds}, or correct the name.`;
-    return { code: "MissingCredential", message };
+    return { code: "MissingCredential", severity, message };
   }
   const time = credentials.timeOf(found.validity);
   if (time === "valid") return undefined;
+  if (time === "ending") {
+    const message = `The certificate of ${called} ends at ${new Date(found.validity.until).toISOString()}; callers refuse it then. Renew it.`;
+    return { code: "EndingCredential", severity: "warning", message };
+  }
   const says = time === "expired" ? "has expired" : "is not valid yet";
-  return { code: "InvalidCredential", message: `The certificate of ${called} ${says}; callers refuse it. Renew it.` };
+  return {
+    code: "InvalidCredential",
+    severity,
+    message: `The certificate of ${called} ${says}; callers refuse it. Renew it.`,
+  };
 }
 
 /** The first problem of each field. */
@@ -94,7 +105,7 @@ export function gatewayCredentialProblems(row: Config<GatewaySpec>, context: Cre
   const all = uses.flatMap(({ use, at }) =>
     readers.flatMap((place): readonly Problem[] => {
       const problem = problemAt(use, place, row.namespace, context);
-      return problem ? [{ ...problem, severity: "error", field: `${at}.${use.field}` }] : [];
+      return problem ? [{ ...problem, field: `${at}.${use.field}` }] : [];
     }),
   );
   return firstOfField(all);
@@ -116,11 +127,10 @@ export function ruleCredentialProblems(
   const all = uses.flatMap(({ use, at }): readonly Problem[] => {
     const places = isConfigMap(use.written) ? [{ cluster: "", namespace: row.namespace }] : readers;
     const found = places.map((place) => problemAt(use, place, undefined, context));
-    const problem = found.find((each) => each?.code === "InvalidCredential") ?? found[0];
+    const own = found.find((each) => each && each.code !== "MissingCredential");
     const none = found.length > 0 && found.every((each) => each !== undefined);
-    return problem && (none || problem.code === "InvalidCredential")
-      ? [{ ...problem, severity: "error", field: `${at}.${use.field}` }]
-      : [];
+    const problem = own ?? (none ? found[0] : undefined);
+    return problem ? [{ ...problem, field: `${at}.${use.field}` }] : [];
   });
   return firstOfField(all);
 }
