@@ -317,6 +317,9 @@ describe("a node's agent", () => {
     expect(await status(agent, "/api/v1/namespaces/shop/secrets/of-n1")).toBe(200);
     expect(await status(agent, "/api/v1/namespaces/shop/secrets/of-n2")).toBe(403);
     expect(await status(agent, "/api/v1/namespaces/shop/secrets")).toBe(403);
+    const maps = "/api/v1/namespaces/shop/configmaps?fieldSelector=metadata.name%3D";
+    expect(await status(agent, `${maps}istio-ca-root-cert`)).toBe(200);
+    expect(await status(agent, `${maps}other`)).toBe(403);
     expect(await status(agent, `${pods}/on-n1`)).toBe(200);
     expect(await status(agent, `${pods}/on-n2`)).toBe(403);
     expect(await status(agent, "/api/v1/namespaces/shop")).toBe(200);

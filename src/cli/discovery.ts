@@ -11,6 +11,7 @@ import { type LogFlags, stderrLogger, terminated, withLogFlag } from "./processe
 
 interface DiscoveryFlags extends LogFlags {
   readonly meshApi: string;
+  readonly clusterApi: ReadonlyMap<string, string>;
   readonly mesh: string;
   readonly xdsSocket?: string;
   readonly xdsPort?: number;
@@ -33,6 +34,13 @@ function tlsAddress(text: string): ListenAddress {
 
 function several(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
+}
+
+/** Reads `CLUSTER=KUBECONFIG`. */
+function clusterApi(text: string, before: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const [, name, file] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (name === undefined || file === undefined) throw new InvalidArgumentError("write it as east=/path/of/kubeconfig.");
+  return new Map([...before, [name, file]]);
 }
 
 /** Reads `NAMESPACE/NAME`. */
@@ -67,7 +75,7 @@ function optionsOf(flags: DiscoveryFlags): DiscoveryOptions {
     ...secure,
   ];
   const identity = secure.length > 0 && { identity: identityOf(flags) };
-  return { meshApi, mesh, xds, statusSocket, startLimitMs: 30_000, ...identity };
+  return { meshApi, clusterApis: flags.clusterApi, mesh, xds, statusSocket, startLimitMs: 30_000, ...identity };
 }
 
 /** `weft discovery`. */
@@ -78,6 +86,12 @@ export function discoveryCommand(program: Command): void {
       "Runs one revision of a mesh's control plane: follows the mesh's API and its clusters, and serves xDS. Over TLS it also is the mesh's certificate authority.",
     )
     .requiredOption("--mesh-api <url>", "URL of the mesh's API, http:// or unix://, or path of a kubeconfig")
+    .option(
+      "--cluster-api <name=kubeconfig>",
+      "how the API of a cluster is reached, where it asks who its clients are; may be repeated",
+      clusterApi,
+      new Map(),
+    )
     .requiredOption("--status-socket <path>", "Unix socket of the API of proxies")
     .option("--mesh <name>", "name of the Mesh object", "default")
     .option("--xds-socket <path>", "Unix socket that xDS is served on in plain text")

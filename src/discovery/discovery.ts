@@ -6,7 +6,7 @@ import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
-import { Connection } from "#kube/connection.ts";
+import { Connection, type ServerAddress } from "#kube/connection.ts";
 import { apiAddress } from "#kube/kubeconfig.ts";
 import type { TrustDomains } from "#identity/spiffe.ts";
 import { createModel } from "#model/model.ts";
@@ -36,6 +36,8 @@ import { Verdicts } from "./verdicts.ts";
 export interface DiscoveryOptions {
   /** URL of the mesh's API, or path of a kubeconfig that names it. */
   readonly meshApi: string;
+  /** Kubeconfigs of clusters' APIs by the clusters' names; others are reached as their `Cluster` objects say. */
+  readonly clusterApis?: ReadonlyMap<string, string>;
   /** Name of the `Mesh` object. */
   readonly mesh: string;
   /** Where xDS is served, and over TLS the certificate service too; in plain text on Unix sockets and loopback only. */
@@ -52,6 +54,11 @@ export interface DiscoveryOptions {
 export interface DiscoveryContext {
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+async function memberAddresses({ clusterApis = new Map() }: DiscoveryOptions): Promise<Map<string, ServerAddress>> {
+  const read = [...clusterApis].map(async ([name, file]) => [name, await apiAddress(file)] as const);
+  return new Map(await Promise.all(read));
 }
 
 /** How many proxies there are findings about. */
@@ -123,7 +130,7 @@ export async function runDiscovery(
   const clusterStatus = new ClusterStatusWriter({ client, member, clock, logger });
   await using identity = options.identity && new MeshIdentity(options.identity, identityContext());
   const companion = identity && { companion: identity.companion };
-  const membersContext = { ...sourceContext, ...companion };
+  const membersContext = { ...sourceContext, ...companion, addresses: await memberAddresses(options) };
   const members = new Members(client, model, membersContext, (name) => clusterStatus.watch(name), signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
   using jwks = new JwksKeeper({ engine, model, clock, logger });

@@ -2,7 +2,7 @@ import type { ResourceObject } from "#api/meta.ts";
 import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
 import { messageOf } from "#base/errors.ts";
 import { Client } from "#kube/client.ts";
-import { Connection } from "#kube/connection.ts";
+import { Connection, type ServerAddress } from "#kube/connection.ts";
 import type { Model } from "#model/model.ts";
 import { followCluster } from "./cluster.ts";
 import { type Audience, type Feed, type Source, type SourceContext, follow } from "./feed.ts";
@@ -19,6 +19,8 @@ export interface Companion {
 
 /** What following members needs. */
 export interface MembersContext extends SourceContext {
+  /** Where members' APIs are, and with what credentials, by name; where their objects say and without any unless told. */
+  readonly addresses?: ReadonlyMap<string, ServerAddress>;
   readonly companion?: Companion;
 }
 
@@ -99,16 +101,17 @@ export class Members implements Source {
       return;
     }
     try {
-      const client = new Client(new Connection({ url: spec.server }, { clock }));
+      const address = this.#context.addresses?.get(name) ?? { url: spec.server };
+      const client = new Client(new Connection(address, { clock }));
       const end = new AbortController();
       const signal = AbortSignal.any([this.#signal, end.signal]);
-      const { companion, ...context } = this.#context;
+      const { companion, addresses: _, ...context } = this.#context;
       const audience = companion?.audience(name);
       const told = { ...context, ...(audience && { audience }) };
       const source = followCluster({ name, network: spec.network ?? "" }, client, this.#model, told, signal);
       const done = Promise.all([source.done, companion?.follow(name, client, signal)]).then(() => undefined);
       this.#members.set(name, { specification: spec, client, end, synced: source.synced, done });
-      logger.info("following a cluster", { cluster: name, server: spec.server });
+      logger.info("following a cluster", { cluster: name, server: address.url });
     } catch (error) {
       logger.warn("this cluster cannot be followed", { cluster: name, error: messageOf(error) });
     }

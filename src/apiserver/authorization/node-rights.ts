@@ -43,8 +43,8 @@ function refersTo(value: unknown, members: readonly string[], name: string): boo
 function named(members: readonly string[]): Right {
   return async (node, attributes, objects) => {
     const { verb, name } = attributes;
+    if (attributes.resource === "configmaps" && name === trustBundle) return reading.includes(verb);
     if (verb !== "get" || name === "") return false;
-    if (attributes.resource === "configmaps" && name === trustBundle) return true;
     const pods = await podsOf(node, attributes, objects);
     return pods.some((pod) => refersTo(pod["spec"], members, name));
   };
