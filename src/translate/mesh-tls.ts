@@ -74,7 +74,7 @@ export const byteCallers = ["istio-peer-exchange", "istio"];
 export const meshCallers = ["istio", "istio-peer-exchange", ...httpCallers];
 
 /** What servers choose of what they are offered. */
-const chosen = ["h2", "http/1.1"];
+export const chosen = ["h2", "http/1.1"];
 
 /** Suites of TLS 1.2 that servers take unless the mesh says which, as Istio's. */
 const serverSuites = [
@@ -89,7 +89,7 @@ const serverSuites = [
 type Names = MessageInitShape<typeof SubjectAltNameMatcherSchema>[];
 
 /** The proxy's own certificate, and who of those that the mesh's authorities have signed is talked to. */
-function common(
+export function meshCertificates(
   matchTypedSubjectAltNames: Names,
   alpnProtocols: readonly string[],
   tlsParams: MessageInitShape<typeof TlsParametersSchema>,
@@ -121,7 +121,7 @@ export function meshServerTls(mesh: MeshSettings): TransportSocket {
   const { minProtocolVersion, cipherSuites = [] } = mesh.meshMTLS;
   const suites = cipherSuites.filter(isKnownCipherSuite);
   const context = create(DownstreamTlsContextSchema, {
-    commonTlsContext: common(ownTrustDomains(mesh), chosen, {
+    commonTlsContext: meshCertificates(ownTrustDomains(mesh), chosen, {
       tlsMinimumProtocolVersion: minProtocolVersion === "TLSV1_3" ? Version.TLSv1_3 : Version.TLSv1_2,
       tlsMaximumProtocolVersion: Version.TLSv1_3,
       cipherSuites: suites.length > 0 ? suites : serverSuites,
@@ -146,7 +146,7 @@ export interface MeshCall {
 export function meshClientTls({ serverName, subjectAltNames, applicationProtocols }: MeshCall): TransportSocket {
   const context = create(UpstreamTlsContextSchema, {
     sni: serverName,
-    commonTlsContext: common(exactNames(subjectAltNames), applicationProtocols, {
+    commonTlsContext: meshCertificates(exactNames(subjectAltNames), applicationProtocols, {
       tlsMinimumProtocolVersion: Version.TLSv1_2,
       tlsMaximumProtocolVersion: Version.TLSv1_3,
     }),

@@ -29,6 +29,7 @@ beforeAll(async () => {
     proxies: [
       { name: "client", labels: { app: "client" }, identity: "client" },
       { name: "server", labels: { app: "server" }, identity: "server", serves: true },
+      { name: "gateway", type: "router", labels: { app: "gateway" }, identity: "gateway" },
       { name: "uncertified", labels: { app: "uncertified" }, serves: true },
       { name: "sniffer", labels: { app: "sniffer" }, identity: "sniffer", serves: true },
     ],
@@ -328,6 +329,33 @@ describe("ClientTLSSettings mode ISTIO_MUTUAL and DISABLE", () => {
       rule("{ tls: { mode: ISTIO_MUTUAL, subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/other'] } }"),
     );
     await expect.poll(both, { timeout: 20_000 }).toEqual(["status 503", "status 503"]);
+  });
+});
+
+describe("ServerTLSSettings mode ISTIO_MUTUAL", () => {
+  test("a gateway takes callers of the mesh's authorities, and nobody else", async () => {
+    using _objects = applied(
+      [
+        "Gateway",
+        "shop",
+        "edge",
+        "{ selector: { app: gateway }, servers: [{ port: { number: 8443, name: https, protocol: HTTPS }, hosts: ['*'], tls: { mode: ISTIO_MUTUAL } }] }",
+      ],
+      [
+        "VirtualService",
+        "shop",
+        "edge",
+        "{ hosts: ['*'], gateways: [edge], http: [{ route: [{ destination: { host: server, port: { number: 80 } } }] }] }",
+      ],
+    );
+    const ask = (who: Stranger) => strangers.request(who, world.addressOf("gateway"), 8443);
+    await expect.poll(() => ask("stock"), { timeout: 20_000 }).toBe(told.stock);
+    // Trust domains are not looked at here, as in Istio.
+    expect(await ask("elsewhere")).toBe("as spiffe://old.example/ns/shop/sa/stock");
+    expect(await ask("expired")).toBe(refusals.expired);
+    expect(await ask("foreign")).toBe(refusals.foreign);
+    expect(await ask("nameless")).toBe(refusals.nameless);
+    expect(await ask("plain")).toBe("closed");
   });
 });
 

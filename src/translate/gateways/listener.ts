@@ -4,16 +4,17 @@ import { TrafficDirection } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import { type FilterChain, FilterChainSchema } from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
 import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { listenAddress, udpAddress } from "../address.ts";
+import { singleTarget } from "../connections/chain.ts";
 import { protoDuration } from "../duration.ts";
 import { listenerAccessLog } from "../listeners/access-log.ts";
 import { connectionFilters } from "../listeners/connection-filters.ts";
 import { connectionSettings } from "../listeners/http-settings.ts";
 import { httpManager, proxyProtocol, tlsInspector } from "../listeners/network.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
-import { listenerName, quicName } from "../names.ts";
+import { blackHoleCluster, listenerName, quicName } from "../names.ts";
 import type { SecurityFilters } from "../security-filters.ts";
 import type { GatewayChain, GatewayListenerPlan } from "./plan.ts";
-import { serverQuic, serverTls } from "./tls.ts";
+import { isMeshTls, serverQuic, serverTls } from "./tls.ts";
 
 /** How long a TLS handshake may take, so that callers who never end one hold nothing for ever; Istio's default. */
 const handshakeTimeout = protoDuration("15s");
@@ -44,10 +45,13 @@ function filters(chain: GatewayChain, { name, quic }: Named, { mesh, security, i
 
 function filterChain(chain: GatewayChain, listener: Named, context: GatewayContext): FilterChain {
   const { mesh } = context;
-  const { serverNames, tls } = chain;
+  const { serverNames } = chain;
+  // A gateway without a certificate of the mesh would wait for one, and all of its listener with it: nobody is let in.
+  const closed = chain.tls !== undefined && isMeshTls(chain.tls) && !context.identified;
+  const tls = closed ? undefined : chain.tls;
   return create(FilterChainSchema, {
     ...(serverNames.length > 0 && { filterChainMatch: { serverNames: [...serverNames] } }),
-    filters: filters(chain, listener, context),
+    filters: closed ? connectionFilters(singleTarget(blackHoleCluster), mesh) : filters(chain, listener, context),
     transportSocketConnectTimeout: handshakeTimeout,
     ...(tls && {
       transportSocket: listener.quic ? serverQuic(tls, mesh.tlsDefaults) : serverTls(tls, mesh.tlsDefaults),

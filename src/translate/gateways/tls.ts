@@ -21,6 +21,7 @@ import {
   type Validation,
   validationByAuthorities,
 } from "../tls.ts";
+import { meshCertificates } from "../mesh-tls.ts";
 import { QuicDownstreamTransportSchema } from "#proto/gen/envoy/extensions/transport_sockets/quic/v3/quic_transport_pb.js";
 import {
   type DownstreamTlsContext,
@@ -51,12 +52,18 @@ export function brokenHash(tls: ServerTLSSettings): "verifyCertificateSpki" | "v
 
 /** Whether files or credentials of TLS that ends here are named; the mesh issues no certificates yet. */
 function hasCertificates(tls: ServerTLSSettings): boolean {
+  if (isMeshTls(tls)) return true;
   const { serverCertificate = "", privateKey = "", tlsCertificates = [] } = tls;
   if (serverCredentials(tls)) return !usesBuiltin(tls);
   return (serverCertificate !== "" && privateKey !== "") || tlsCertificates.length > 0;
 }
 
-const endingModes: ReadonlySet<string> = new Set(["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL"]);
+/** Whether callers are proxies of the mesh, and the certificate is that of the gateway's own account. */
+export function isMeshTls({ mode }: ServerTLSSettings): boolean {
+  return mode === "ISTIO_MUTUAL";
+}
+
+const endingModes: ReadonlySet<string> = new Set(["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"]);
 
 /** Whether TLS can end in the proxy as it is asked for. */
 export function canEnd(tls: ServerTLSSettings): boolean {
@@ -111,6 +118,13 @@ function parameters(tls: ServerTLSSettings, defaults: TLSConfig): MessageInitSha
 
 /** TLS that ends here, with certificates from files of the gateway's own, or by SDS. */
 function downstreamTls(tls: ServerTLSSettings, alpnProtocols: string[], defaults: TLSConfig): DownstreamTlsContext {
+  if (isMeshTls(tls)) {
+    const names = exactNames(tls.subjectAltNames ?? []);
+    return create(DownstreamTlsContextSchema, {
+      commonTlsContext: meshCertificates(names, alpnProtocols, parameters(tls, defaults)),
+      requireClientCertificate: true,
+    });
+  }
   const clients = validation(tls);
   const secrets = serverCredentials(tls)?.certificates;
   return create(DownstreamTlsContextSchema, {
