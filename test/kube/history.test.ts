@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startTestServer, tlsOf, type Answer, type TestServer, type TestUser } from "#apiserver/testing/server.ts";
+import { weftProgram } from "#cli/service.ts";
 import { formatKubeconfig } from "#kube/kubeconfig.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weft-history-"));
@@ -27,7 +28,7 @@ function kubeconfig({ name, groups }: TestUser): string {
 function weft(command: string, who = ada): Promise<{ readonly out: string; readonly code: number }> {
   const env = { ...process.env, KUBECONFIG: kubeconfig(who) };
   return new Promise((resolve) => {
-    const child = execFile("./weft", command.split(" "), { env }, (_, stdout, stderr) => {
+    const child = execFile(weftProgram, command.split(" "), { env }, (_, stdout, stderr) => {
       resolve({ out: stdout + stderr, code: child.exitCode ?? -1 });
     });
   });

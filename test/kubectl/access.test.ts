@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
+import { weftProgram } from "#cli/service.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { readKubeconfig } from "#kube/kubeconfig.ts";
@@ -22,14 +23,14 @@ let configs: ReadonlyMap<string, string>;
 /** `weft credentials` for a user of the cluster. */
 function credentials(url: string, user: string, ...groups: readonly string[]): string {
   const args = ["credentials", "east", "--state-dir", stateDir, "--server", url, "--user", user];
-  return execFileSync("./weft", [...args, ...groups.flatMap((group) => ["--group", group])], { encoding: "utf8" });
+  return execFileSync(weftProgram, [...args, ...groups.flatMap((group) => ["--group", group])], { encoding: "utf8" });
 }
 
 /** Starts `weft server --secure`, and reads from its log where it listens. */
 async function startServer(): Promise<string> {
   const flags = ["--store", join(folder, "state", "store.db"), "--run-dir", join(folder, "run"), "--mesh-port", "0"];
   const east = ["--embedded", "east,pods=10.10.0.0/16,services=10.110.0.0/16,port=0"];
-  server = spawn("./weft", ["server", ...flags, ...east, "--secure"], { stdio: ["ignore", "ignore", "pipe"] });
+  server = spawn(weftProgram, ["server", ...flags, ...east, "--secure"], { stdio: ["ignore", "ignore", "pipe"] });
   let log = "";
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   server.stderr?.on("data", (chunk: Buffer) => {
@@ -144,7 +145,7 @@ test("flags that need --secure say so", () => {
   const flags = ["--store", join(folder, "other.db"), "--run-dir", folder, "--mesh-port", "0"];
   const run = (...more: string[]): string => {
     try {
-      return execFileSync("./weft", ["server", ...flags, ...more], { encoding: "utf8", stdio: "pipe" });
+      return execFileSync(weftProgram, ["server", ...flags, ...more], { encoding: "utf8", stdio: "pipe" });
     } catch (error) {
       return (error as { stderr: string }).stderr;
     }

@@ -75,8 +75,6 @@ const AggregationRule = object(
 
 const roleText = "Rights in one namespace.";
 const roleSchema = object(roleText, {}, { rules });
-/** Kubernetes' `rbac/v1.Role`. */
-export type Role = Resource<Value<typeof roleSchema>>;
 
 const clusterRoleText = "Rights in all namespaces and beyond, or in the namespaces whose RoleBindings name it.";
 const clusterRoleSchema = object(
