@@ -1,4 +1,4 @@
-import { ApiError, noSuchPath } from "./status.ts";
+import { ApiError } from "./status.ts";
 
 /** What a path of the resource API names. */
 export interface ResourcePath {
@@ -11,7 +11,7 @@ export interface ResourcePath {
   readonly name: string | undefined;
   /** `status`, `scale`, `log`, ... */
   readonly subresource: string | undefined;
-  /** What follows the subresource, still encoded, for `proxy`; empty elsewhere. */
+  /** What follows the subresource, still encoded: always something for `proxy`, and in groups that others serve; else empty. */
   readonly rest: string;
 }
 
@@ -47,8 +47,7 @@ export function parseResourcePath(pathname: string): ResourcePath | undefined {
     !namespaceSubresources.has(third);
   const skipped = within ? 2 : 0;
   const [resource = "", name, subresource, ...more] = below.slice(skipped);
-  const proxied = subresource === "proxy";
-  if (!proxied && more.length > 0) throw noSuchPath();
+  const goesOn = subresource === "proxy" || more.length > 0;
   return {
     group,
     version,
@@ -56,6 +55,6 @@ export function parseResourcePath(pathname: string): ResourcePath | undefined {
     namespace: within ? second : undefined,
     name: name === "" ? undefined : name,
     subresource: subresource === "" ? undefined : subresource,
-    rest: proxied ? `/${raw.slice(prefix + skipped + 3).join("/")}` : "",
+    rest: goesOn ? `/${raw.slice(prefix + skipped + 3).join("/")}` : "",
   };
 }

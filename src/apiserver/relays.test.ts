@@ -113,6 +113,12 @@ async function get(path: string): Promise<Json> {
   return (await server.ask("east", `/api/v1/namespaces/shop/pods/${path}`)).json;
 }
 
+test("a path of any length is passed on in another server's group, and names nothing in this one's", async () => {
+  const long = "/apis/widgets.example.com/v1/namespaces/shop/widgets/w/admin/stats/prometheus";
+  expect((await server.ask("east", `${long}?filter=x`)).json).toMatchObject({ url: `${long}?filter=x` });
+  expect((await server.ask("east", "/api/v1/namespaces/shop/pods/web/status/more")).json).toMatchObject({ code: 404 });
+});
+
 describe("logs", () => {
   test("are asked of the node's agent with the options that it knows", async () => {
     expect((await get("web/log?tailLines=5&timestamps=true&pretty=true&limitBytes=10&sinceSeconds=3")).url).toBe(

@@ -46,6 +46,6 @@ export async function route(call: Call, routes: Routes): Promise<Reply> {
   if (review !== undefined) return review;
   if (await relayAggregated(call, routes.aggregated)) return { kind: "relayed" };
   const path = parseResourcePath(call.pathname);
-  if (path === undefined) throw noSuchPath();
+  if (path === undefined || (path.rest !== "" && path.subresource !== "proxy")) throw noSuchPath();
   return handleResource(call, path);
 }
