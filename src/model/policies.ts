@@ -54,7 +54,7 @@ export interface PolicyQueries {
 }
 
 /** The references of a policy, of the former single field too. */
-export function referencesOf({ targetRef, targetRefs = [] }: Targeted): readonly PolicyTargetReference[] {
+function referencesOf({ targetRef, targetRefs = [] }: Targeted): readonly PolicyTargetReference[] {
   return targetRefs.length === 0 && targetRef ? [targetRef] : targetRefs;
 }
 
