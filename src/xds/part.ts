@@ -49,6 +49,7 @@ export class Part implements Shown {
   readonly #id: number;
   // Of most parts, which are one proxy's own, nothing is remembered.
   #differences: Map<string, Difference> | undefined;
+  #added: Map<number, NameSet> | undefined;
   readonly #users = new Map<PartUser, number>();
   #log: LoggedChange[] = [];
   #trimAt = firstTrim;
@@ -123,6 +124,18 @@ export class Part implements Shown {
     return this.#names.set;
   }
 
+  /** Names that have come since a revision. */
+  added(sets: NameSets, revision: number): NameSet {
+    this.#added ??= new Map();
+    let added = this.#added.get(revision);
+    if (!added) {
+      const changes = [...this.changedSince(revision)];
+      added = sets.of(changes.flatMap(([name, before]) => (before === undefined && this.get(name) ? [name] : [])));
+      this.#added.set(revision, added);
+    }
+    return added;
+  }
+
   asksFor(name: string): boolean {
     return this.subscription.wildcard || this.subscription.names.has(name);
   }
@@ -168,6 +181,7 @@ export class Part implements Shown {
     if (moved === 0) return false;
     this.#revision = revision;
     this.#differences = undefined;
+    this.#added = undefined;
     if (this.#log.length > this.#trimAt) this.#trim(moved);
     return true;
   }

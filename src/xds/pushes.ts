@@ -126,6 +126,11 @@ export class Pushes {
 
   /** Names of what a client lacks of a view and never had. */
   lacking(view: View, base: Base): NameSet {
+    if (base instanceof At && base.shown === view) {
+      const { revision } = base;
+      const grown = view.parts.filter((part) => part.grownAt > revision);
+      return grown.reduce((all, part) => this.sets.plus(all, part.added(this.sets, revision)), this.sets.empty);
+    }
     const { upserts, past } = this.#difference(view.type, view, base, this.sets.empty);
     return this.sets.of(upserts.flatMap(({ name }) => (past.has(name) ? [] : [name])));
   }

@@ -278,7 +278,7 @@ export class Watch implements PartUser {
    * @param missing what it lacks now.
    */
   retry(missing: NameSet): void {
-    if (this.#late && this.#late.missing !== missing) this.due();
+    if (this.#late && !this.#due && this.#late.missing !== missing) this.due();
   }
 
   /**
