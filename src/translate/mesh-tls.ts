@@ -74,7 +74,7 @@ export const byteCallers = ["istio-peer-exchange", "istio"];
 export const meshCallers = ["istio", "istio-peer-exchange", ...httpCallers];
 
 /** What servers choose of what they are offered. */
-export const chosen = ["h2", "http/1.1"];
+const chosen = ["h2", "http/1.1"];
 
 /** Suites of TLS 1.2 that servers take unless the mesh says which, as Istio's. */
 const serverSuites = [
