@@ -170,8 +170,11 @@ export class SimulatedProxy {
     if (awaited) this.#subscribe(awaited, response.awaits);
     if (response.type === typeUrls.route) this.#awaitHosts(response.awaits);
     counts.acks += 1;
-    const names = variant === "sotw" ? [...(this.#asked.get(response.type) ?? [])] : [];
-    this.#ask({ type: response.type, nonce: response.nonce, version: response.version, names });
+    if (variant === "delta") this.#stream.write(scanner.acknowledgement(response));
+    else {
+      const { type, nonce, version } = response;
+      this.#ask({ type, nonce, version, names: [...(this.#asked.get(type) ?? [])] });
+    }
     if (!this.#waits() && (waited || awaited)) this.#proceed();
   }
 
@@ -241,7 +244,8 @@ export class SimulatedProxy {
     if (this.#options.remember) {
       this.#news.push({ type, version: "", nonce: "", resources: [], awaits: [], removed: gone });
     }
-    this.#ask({ type, gone });
+    // State of the world has no way to say it.
+    this.#stream.write(this.#options.scanner.unsubscription(type, gone));
   }
 
   /** Virtual hosts are asked for once, all of them; each route configuration waits for its own. */

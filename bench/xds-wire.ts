@@ -167,19 +167,47 @@ interface Body {
 
 const nobody: Body = { bytes: Buffer.alloc(0), bounds: [], resources: [], awaits: [] };
 
-/** Scans responses: a resource that stood at the same place of a response like it, as for most proxies, is not read again. */
+/** A response as it came, and what was read in it. */
+interface Read {
+  readonly bytes: Buffer;
+  readonly response: Response;
+}
+
+/** Responses of one length that are remembered, names in a request that is, and requests. */
+const mostAlike = 32;
+const fewNames = 16;
+const mostRequests = 1024;
+
+/**
+ * Scans responses: one that many streams get is read once, and of others a resource that stood at the same place of one like
+ * it. What many streams ask is encoded once.
+ */
 export class Scanner {
   readonly #variant: Variant;
   readonly #seen: Known = new Map();
   /** The last response of each type and number of resources. */
   readonly #last = new Map<string, Body>();
   readonly #subscriptions = new WeakMap<readonly string[], Buffer>();
+  readonly #read = new Map<number, Read[]>();
+  readonly #requests = new Map<string, Buffer>();
 
   constructor(variant: Variant) {
     this.#variant = variant;
   }
 
+  /** The same bytes are the same response. */
   scan(bytes: Buffer): Response {
+    let alike = this.#read.get(bytes.length);
+    const known = alike?.find((read) => read.bytes.equals(bytes));
+    if (known) return known.response;
+    const response = this.#scan(bytes);
+    if (!alike || alike.length >= mostAlike) alike = [];
+    alike.push({ bytes: Buffer.from(bytes), response });
+    this.#read.set(bytes.length, alike);
+    return response;
+  }
+
+  #scan(bytes: Buffer): Response {
     const { bounds, ...head } = headOf(bytes);
     const key = `${head.type} ${bounds.length}`;
     const body = this.#bodyOf(bytes, bounds, this.#last.get(key) ?? nobody);
@@ -189,9 +217,31 @@ export class Scanner {
 
   /** The delta request for names. The same list is encoded once. */
   subscription(type: string, names: readonly string[]): Buffer {
+    if (names.length <= fewNames) return this.#request({ type, names });
     const known = this.#subscriptions.get(names) ?? encodeAsk("delta", { type, names });
     this.#subscriptions.set(names, known);
     return known;
+  }
+
+  /** The delta request that takes names back. */
+  unsubscription(type: string, gone: readonly string[]): Buffer {
+    return gone.length <= fewNames ? this.#request({ type, gone }) : encodeAsk("delta", { type, gone });
+  }
+
+  /** The delta request that acknowledges a response. */
+  acknowledgement({ type, nonce }: Response): Buffer {
+    return this.#request({ type, nonce });
+  }
+
+  #request(ask: Ask): Buffer {
+    const key = JSON.stringify(ask);
+    let request = this.#requests.get(key);
+    if (!request) {
+      request = encodeAsk("delta", ask);
+      if (this.#requests.size >= mostRequests) this.#requests.clear();
+      this.#requests.set(key, request);
+    }
+    return request;
   }
 
   #bodyOf(bytes: Buffer, bounds: readonly number[], like: Body): Body {

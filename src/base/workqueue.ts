@@ -34,6 +34,11 @@ export class WorkQueue {
     this.#options = options;
   }
 
+  /** How many keys wait for a turn, now or later. */
+  get size(): number {
+    return this.#waiting.size + this.#timers.size;
+  }
+
   /** Gives a key a turn as soon as possible. */
   add(key: string): void {
     this.#cancel(key);

@@ -53,11 +53,15 @@ interface Tracked {
 const sentMs = 500;
 /** Milliseconds that proxies get to take a change before it is said that some have not. */
 const patienceMs = 5_000;
-/** Milliseconds between looks at proxies that have not. */
+/** Milliseconds between looks at proxies that have not: at first, and when they have not for long. */
 const againMs = 1_000;
+const latestMs = 30_000;
 
 /** Milliseconds that a burst of changes is waited for: a status is for people. */
 const settleMs = 100;
+/** So much longer for each other object that waits, and at most. */
+const eachSettleMs = 10;
+const longestSettleMs = 2_000;
 /** Counting proxies takes at most one part of so many of the time. */
 const countShare = 50;
 
@@ -141,7 +145,12 @@ export class StatusWriter {
     const before = this.#known.get(key);
     const same = before?.generation === object.metadata.generation;
     this.#known.set(key, tracked(object, same ? before.since : this.#options.clock.monotonic()));
-    this.#queue.addAfter(key, settleMs);
+    this.#queue.addAfter(key, this.#settleMs);
+  }
+
+  /** In a storm what is said of an object soon is outdated soon: it is said once, when it is known who holds the object. */
+  get #settleMs(): number {
+    return Math.min(longestSettleMs, settleMs + eachSettleMs * this.#queue.size);
   }
 
   /** Tells that an object is gone. */
@@ -151,7 +160,7 @@ export class StatusWriter {
 
   /** Asks to look at objects again, since what is known against them may have changed. */
   recheck(keys: Iterable<string>): void {
-    for (const key of keys) if (this.#known.has(key)) this.#queue.addAfter(key, settleMs);
+    for (const key of keys) if (this.#known.has(key)) this.#queue.addAfter(key, this.#settleMs);
   }
 
   /** @returns milliseconds after which to look again, while some proxies do not hold the object. */
@@ -195,7 +204,8 @@ export class StatusWriter {
     const holders = this.#count();
     const all = holders.connected > 0 && holders.holding === holders.connected;
     if (all) return { says: { programmed: holders } };
-    return { says: waited < patienceMs ? says : { programmed: holders }, againMs };
+    const laterMs = Math.min(latestMs, Math.max(againMs, waited / 2));
+    return { says: waited < patienceMs ? says : { programmed: holders }, againMs: laterMs };
   }
 }
 
