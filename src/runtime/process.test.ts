@@ -156,6 +156,20 @@ describe("a detached process", () => {
     expect(isAlive(state.identity)).toBe(false);
   });
 
+  it("does not outlive its supervisor either that ends before the program is bound to it", async () => {
+    const slow = mkdtempSync(join(root, "slow-"));
+    const script = '#!/bin/sh\nsleep 0.3\nPATH="${PATH#*:}" exec setpriv "$@"\n';
+    writeFileSync(join(slow, "setpriv"), script, { mode: 0o755 });
+    vi.stubEnv("PATH", `${slow}:${process.env["PATH"]}`);
+    const one = spec("sleep 60");
+    const state = await startProcess(one, clock);
+    vi.unstubAllEnvs();
+    if (state.kind !== "running") throw new Error("not running");
+    process.kill(Number(readFileSync(join(one.folder, "pid"), "utf8").split(" ")[0]), "SIGKILL");
+    expect(await ended(one.folder)).toMatchObject({ kind: "lost" });
+    expect(isAlive(state.identity)).toBe(false);
+  });
+
   it("is never mistaken for a later process with its id", () => {
     const mine = identityOf(process.pid)!;
     expect(isAlive(mine)).toBe(true);

@@ -56,12 +56,14 @@ LC_ALL=C awk -W interactive -v log_file="$folder/log" -v limit="$log_bytes" '
   }' < "$folder/output" > /dev/null 2>&1 3>&- &
 
 # The program leads a session of its own, so that its group can be ended as a whole, and never outlives this shell, so that
-# what is recorded stays true.
+# what is recorded stays true: it is bound to it, and does not begin where this shell has ended before that.
+bound='[ "$PPID" = "$0" ] && exec "$@"'
 if [ -n "$uid" ]; then
-  run setsid setpriv --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs --pdeathsig=KILL -- > "$folder/output" 2>&1 &
+  set -- --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs
 else
-  run setsid setpriv --pdeathsig=KILL -- > "$folder/output" 2>&1 &
+  set --
 fi
+run setsid setpriv "$@" --pdeathsig=KILL -- sh -c "$bound" "$$" > "$folder/output" 2>&1 &
 pid=$!
 exec 3>&-
 
