@@ -280,9 +280,10 @@ export function clientQueries(engine: Engine, tables: Tables, services: ServiceQ
     name: "visible-service-for-host",
     key: ({ client, host }) => `${clientKey(client)}|${host}`,
     compute: ({ client, host }) => {
-      const keys = new Set(services.keysOfHost.get(host));
-      const bucket = buckets.get(client).filter(({ namespace }) => keys.has(serviceKey(namespace, host)));
-      return bucket.flatMap((each) => servicesIn.get(each)).find((key) => keys.has(key));
+      const keys = services.keysOfHost.get(host);
+      const homes = new Set(keys.map((key) => parseServiceKey(key).namespace));
+      const seen = buckets.get(client).filter(({ namespace }) => homes.has(namespace));
+      return seen.flatMap((bucket) => keys.filter((key) => servicesIn.get(bucket).includes(key)))[0];
     },
   });
 
