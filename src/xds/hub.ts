@@ -20,7 +20,8 @@ import type { Demand, ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSour
 import { Pushes } from "./pushes.ts";
 import { TurnQueue } from "./schedule.ts";
 import type { Admit } from "./gatekeeper.ts";
-import { Session, type SessionContext, type Transport } from "./session.ts";
+import type { SessionContext, Transport } from "./session-context.ts";
+import { Session } from "./session.ts";
 import { StatusFeed } from "./status.ts";
 import { ScopeStore } from "./store.ts";
 

@@ -1,5 +1,4 @@
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
-import type { Logger } from "#base/logger.ts";
 import { typeUrls, type TypeUrl } from "#proto/encoded.ts";
 import { type Base, nothing, told } from "./base.ts";
 import type { Claims } from "./claims.ts";
@@ -7,75 +6,25 @@ import type { ProxyClass } from "./classes.ts";
 import { Misconduct } from "./conduct.ts";
 import { checkNames, checkSubscription } from "./limits.ts";
 import type { Admit } from "./gatekeeper.ts";
-import type { Message, Variant } from "./message.ts";
-import type { AskingProxy, Demand, ProxyNode, ProxyStatus, ScopeKey, TypeState, VirtualHostUse } from "./port.ts";
+import type { Variant } from "./message.ts";
+import type { AskingProxy, ProxyNode, ProxyStatus, ScopeKey, TypeState } from "./port.ts";
 import { changesNode, fallsBehind, foreignAnswer, isPlain, namelessStream, neverReads } from "./misconduct.ts";
 import { oddNodeId, saysNothing, shortened, tooManyInAll, tooManyStreams } from "./misconduct.ts";
 import { PushOrder } from "./order.ts";
 import { NameSet } from "./names.ts";
-import type { OwedNames, OwedStore } from "./owed.ts";
-import type { Push, Pushes } from "./pushes.ts";
+import type { OwedNames } from "./owed.ts";
+import type { Push } from "./pushes.ts";
 import type { Request } from "./request.ts";
-import { Restraint, type Readable, type RestraintContext } from "./restraint.ts";
-import type { Grant, Lane, SendBudget } from "./budget.ts";
+import { Restraint } from "./restraint.ts";
+import type { Grant, Lane } from "./budget.ts";
 import { deltaStep, sotwStep } from "./subscription.ts";
 import type { Subscription } from "./shown.ts";
+import type { SessionContext, Transport } from "./session-context.ts";
 import { Watch } from "./watch.ts";
-import { type HostScopes, virtualHostUse } from "./host-scopes.ts";
-
-/** The stream under a session. */
-export interface Transport extends Readable {
-  /** Sends responses; `taken` is called once the peer's flow control let all of them through. */
-  send(messages: readonly Message[], taken: () => void): void;
-  /** Ends the stream, with a status when something is wrong. Nothing is sent afterwards. */
-  end(reason?: WeftError): void;
-  /** Ends the stream at once, with what was sent and not taken. */
-  abort(): void;
-}
-
-/** What sessions share. */
-export interface SessionContext extends RestraintContext<Session> {
-  readonly pushes: Pushes;
-  readonly logger: Logger;
-  readonly budget: SendBudget;
-  /** Finds the class of a proxy and enters the session in it. */
-  readonly join: (session: Session, node: ProxyNode, virtualHosts: VirtualHostUse) => ProxyClass;
-  readonly hostScopes: HostScopes;
-  readonly demand: Demand | undefined;
-  /** The session ended. */
-  readonly left: (session: Session) => void;
-  readonly owed: OwedStore;
-  /** The session has something to send at the next flush. */
-  readonly due: (session: Session) => void;
-  /** More changes wait to be taken in. */
-  readonly pressed: () => boolean;
-  /** The session has something to take away when the next change is taken in. */
-  readonly untidy: (session: Session) => void;
-  /** The proxy has not taken all of what changed, or has now. */
-  readonly owes: (session: Session, owes: boolean) => void;
-  /** Messages went out. */
-  readonly sent: (messages: readonly Message[]) => void;
-  /** What status tells of the session became other. */
-  readonly changed: () => void;
-}
+import { Watches } from "./watches.ts";
+import { virtualHostUse } from "./host-scopes.ts";
 
 const servedTypes: ReadonlySet<string> = new Set(Object.values(typeUrls));
-
-/** Types in the order in which a change goes out, so that nothing names what the proxy lacks. */
-const pushOrder: readonly TypeUrl[] = [
-  typeUrls.secret,
-  typeUrls.extension,
-  typeUrls.cluster,
-  typeUrls.endpoints,
-  typeUrls.listener,
-  typeUrls.route,
-  typeUrls.virtualHost,
-  typeUrls.nameTable,
-  typeUrls.bootstrap,
-];
-
-/** A bit for each type, by which a stream remembers where something may be to send without a look at all its watches. */
-const bits: ReadonlyMap<TypeUrl, number> = new Map(pushOrder.map((type, place) => [type, 1 << place]));
 
 /** Types that are asked for as a whole, of which single ones are asked for when a request wants them. */
 const demanded: ReadonlySet<TypeUrl> = new Set([typeUrls.cluster, typeUrls.virtualHost]);
@@ -90,7 +39,7 @@ export class Session {
   readonly #transport: Transport;
   readonly #context: SessionContext;
   readonly #admit: Admit | undefined;
-  readonly #watches = new Map<TypeUrl, Watch>();
+  readonly #watches = new Watches();
   readonly #order: PushOrder;
   readonly #restraint: Restraint<Session>;
   /** Requests that wait until the proxy is served. */
@@ -100,8 +49,6 @@ export class Session {
   #class: ProxyClass | undefined;
   /** Present when the proxy asks for virtual hosts by name. */
   #asking: AskingProxy | undefined;
-  /** Bits of the types of which something may have to go out; of the others, nothing. */
-  #stirred = 0;
   /** A response waits for room, or for the peer to take it. */
   #sending = false;
   #grant: Grant | undefined;
@@ -149,7 +96,7 @@ export class Session {
 
   /** Tells whether the proxy has all of what changed. */
   #settle(): void {
-    const owes = !this.#ended && this.#owes();
+    const owes = !this.#ended && this.#watches.unsettled;
     if (owes === this.#owing) return;
     this.#owing = owes;
     this.#context.owes(this, owes);
@@ -165,45 +112,25 @@ export class Session {
   }
 
   #pump(): void {
-    if (this.#ended || this.#sending || this.#stirred === 0) return;
+    if (this.#ended || this.#sending || this.#watches.still) return;
     // All that may go out now leaves as one write: what comes later in it may build on what comes before.
     const pushes: Push[] = [];
     let isNew = false;
-    for (const watch of this.#stirredWatches()) {
+    for (const watch of this.#watches.stirred()) {
       if (watch.late) watch.retry(this.#order.missing());
       if (!watch.pending || watch.outstanding || !this.#order.mayPush(watch.type)) continue;
       isNew ||= watch.isNew;
       this.#push(watch, pushes);
     }
     // Last what may be taken away now that nothing waits for its turn before it.
-    for (const watch of this.#stirredWatches()) {
+    for (const watch of this.#watches.stirred()) {
       if (watch.outstanding || !watch.mayTidy(this.#order)) continue;
       // While changes keep coming it goes with the next of them, not in a response of its own.
       if (!watch.keepsMuch && this.#context.pressed()) this.#context.untidy(this);
       else this.#push(watch, pushes);
     }
-    for (const watch of this.#stirredWatches()) {
-      if (!watch.pending && !watch.keeping && !watch.late) this.#stirred &= ~(bits.get(watch.type) ?? 0);
-    }
+    this.#watches.rest();
     if (pushes.length > 0) this.#send(pushes, isNew ? "sync" : "change");
-  }
-
-  /** In the order in which they go out; what is pushed may stir those that come later. */
-  *#stirredWatches(): Generator<Watch> {
-    for (const [type, bit] of bits) {
-      const watch = (this.#stirred & bit) === 0 ? undefined : this.#watches.get(type);
-      if (watch) yield watch;
-    }
-  }
-
-  /** Whether something of a change is still to go out, or to be answered. */
-  #owes(): boolean {
-    for (const watch of this.#watches.values()) if (watch.unsettled) return true;
-    return false;
-  }
-
-  #stir(type: TypeUrl): void {
-    this.#stirred |= bits.get(type) ?? 0;
   }
 
   /** Adds a watch's next response to those that are sent, if there is one; the stream is ended where that is not known any more. */
@@ -221,7 +148,7 @@ export class Session {
 
   /** The class's scopes changed. */
   rescope(): void {
-    for (const watch of this.#watches.values()) watch.scope(this.#scopesOf(watch.type));
+    for (const watch of this.#watches.all()) watch.scope(this.#scopesOf(watch.type));
   }
 
   /** The scopes of a type; of virtual hosts those of the route configurations that are asked for. */
@@ -243,20 +170,13 @@ export class Session {
   status(): ProxyStatus | undefined {
     if (!this.#node) return undefined;
     const never: TypeState = { state: "NEVER", version: "", since: this.connectedAt };
-    const states = pushOrder.map((type) => [type, this.#watches.get(type)?.status() ?? never] as const);
     const virtualHosts = virtualHostUse(this.#node, this.#variant);
-    return { node: this.#node, connectedAt: this.connectedAt, virtualHosts, types: Object.fromEntries(states) };
+    return { node: this.#node, connectedAt: this.connectedAt, virtualHosts, types: this.#watches.states(never) };
   }
 
   /** How the proxy stands with all types together: `NACKED` where it refuses something, `STALE` where it lacks something. */
   standing(): "SYNCED" | "STALE" | "NACKED" {
-    let worst: "SYNCED" | "STALE" = "SYNCED";
-    for (const watch of this.#watches.values()) {
-      const { standing } = watch;
-      if (standing === "NACKED") return standing;
-      if (standing === "STALE") worst = standing;
-    }
-    return worst;
+    return this.#watches.standing;
   }
 
   /** Ends the stream and lets go of everything. */
@@ -266,7 +186,7 @@ export class Session {
     this.#introduction[Symbol.dispose]();
     this.#order[Symbol.dispose]();
     if (this.#node) this.#context.owed.keep(this.#node.id, this.#debts());
-    for (const watch of this.#watches.values()) watch.dispose();
+    for (const watch of this.#watches.all()) watch.dispose();
     this.#context.left(this);
     if (this.#asking) this.#context.demand?.left(this.#asking);
     this.#transport.end(reason);
@@ -331,7 +251,7 @@ export class Session {
     if (watch.type === typeUrls.route)
       this.#watches.get(typeUrls.virtualHost)?.scope(this.#scopesOf(typeUrls.virtualHost));
     // Answers come several at a time: what they let go goes out together.
-    if (this.#stirred !== 0) this.#context.due(this);
+    if (!this.#watches.still) this.#context.due(this);
     else if (this.#owing) this.#settle();
   }
 
@@ -363,7 +283,7 @@ export class Session {
     if (!watch) {
       const { pushes, clock } = this.#context;
       const due = (): void => {
-        this.#stir(type);
+        this.#watches.stir(type);
         this.#context.due(this);
       };
       watch = new Watch(type, { pushes, variant: this.#variant, now: () => clock.now(), due });
@@ -384,7 +304,7 @@ export class Session {
     if (answer.kind === "nack") {
       this.#restraint.refused();
       this.#order.refused(watch.type, answer.difference);
-      this.#stir(watch.type);
+      this.#watches.stir(watch.type);
       const { id } = this.#node ?? { id: "" };
       const fields = { node: id, type: watch.type, why: request.refusal };
       this.#context.logger[answer.known ? "debug" : "warn"]("a proxy refused configuration", fields);

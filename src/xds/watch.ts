@@ -1,6 +1,7 @@
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { At, Keeping, nothing, type Base, type Kept } from "./base.ts";
 import type { Difference } from "./difference.ts";
+import { Leftovers } from "./leftovers.ts";
 import type { Variant } from "./message.ts";
 import type { NameSet } from "./names.ts";
 import type { ScopeKey, TypeState } from "./port.ts";
@@ -13,8 +14,6 @@ import type { View } from "./view.ts";
 
 const noScopes: ReadonlySet<ScopeKey> = new Set();
 const untried: ReadonlySet<string> = new Set();
-/** Resources that a client keeps for longer than needed. */
-const mostKept = 256;
 const nothingKept: Kept = new Map();
 /** Of most clients, which refuse nothing. Nothing is recorded in it. */
 const noRefusals = new Refusals();
@@ -78,10 +77,7 @@ export class Watch implements PartUser {
   #forcedBefore: NameSet;
   /** Those of the forced that wait for what they name, and what that is. */
   #late: { readonly names: NameSet; readonly missing: NameSet } | undefined;
-  /** What the client holds and the view no longer shows; it is taken away when nothing uses it any more. */
-  readonly #kept = new Map<string, Past | undefined>();
-  /** The revision in which the last of it was gone. */
-  #keptAt = 0;
+  readonly #leftovers = new Leftovers();
   #outstanding: Push | undefined;
   #due = false;
   #mustAnswer = false;
@@ -162,13 +158,13 @@ export class Watch implements PartUser {
 
   /** Whether what the client should lose is so much that it should not wait. */
   get keepsMuch(): boolean {
-    return this.#kept.size > mostKept;
+    return this.#leftovers.isMuch;
   }
 
   /** Whether the client still holds what it should lose, and may be told so now. */
   mayTidy(order: Order): boolean {
     // State of the world has one way to say it: all that there is now.
-    const revision = this.#context.variant === "sotw" ? (this.#view?.revision ?? 0) : this.#keptAt;
+    const revision = this.#context.variant === "sotw" ? (this.#view?.revision ?? 0) : this.#leftovers.since;
     return this.keeping && order.mayRemove(this.type, revision);
   }
 
@@ -182,7 +178,7 @@ export class Watch implements PartUser {
 
   /** Whether the client still holds what it should lose. */
   get keeping(): boolean {
-    return this.#kept.size > 0;
+    return this.#leftovers.size > 0;
   }
 
   /** Names that went out, or were to go out, because something waits for them, and whose answer is missing. */
@@ -331,7 +327,7 @@ export class Watch implements PartUser {
   /** A refused response may not have been applied at all: what it said besides goes out again, apart. */
   #sayAgain(difference: Difference): void {
     // Whether it was taken away is not known: it is taken away once more, and sent anew if it comes back.
-    for (const name of difference.removed) if (!this.#kept.has(name)) this.#kept.set(name, undefined);
+    this.#leftovers.doubt(difference.removed);
     // A trial holds everything else, too.
     if (this.#context.variant === "sotw" && isWholeType(this.type) && !this.#refusals.trying) {
       this.#mustAnswer = true;
@@ -376,7 +372,7 @@ export class Watch implements PartUser {
   /** What is asked for no longer the client has dropped by itself: asked for again, it is not held any more. */
   #forgetUnasked({ wildcard, names }: Subscription): void {
     if (wildcard) return;
-    for (const name of this.#kept.keys()) if (!names.has(name)) this.#kept.delete(name);
+    this.#leftovers.forgetAllBut(names);
   }
 
   /** What is no more, or no longer asked for, is not refused either. */
@@ -406,15 +402,15 @@ export class Watch implements PartUser {
     const { pushes, variant } = this.#context;
     const { sets } = pushes;
     // What is kept is no matter, unless some of it is back, or all is said.
-    const apart = !this.keeping || (variant === "delta" && ![...this.#kept.keys()].some((name) => view.get(name)));
-    const gone = tidy && apart && tried.size === 0 && !this.refused ? this.#letGo(view) : sets.empty;
+    const apart = !this.keeping || (variant === "delta" && !this.#leftovers.isBack(view));
+    const gone = tidy && apart && tried.size === 0 && !this.refused ? sets.of(this.#leftovers.letGo(view)) : sets.empty;
     const now = this.#takesAwayAtOnce || (removals && !this.keeping);
     const forced = this.#forcedNames();
     const { message, difference, late, left } = pushes.news(variant, {
       view,
-      base: apart ? this.#base : new Keeping(this.#base, this.#kept),
+      base: apart ? this.#base : new Keeping(this.#base, this.#leftovers.kept),
       forced: tried.size > 0 ? sets.plus(forced, tried) : forced,
-      kept: apart ? nothingKept : this.#kept,
+      kept: apart ? nothingKept : this.#leftovers.kept,
       after: this.#lastSerial,
       removals: now,
       gone,
@@ -423,7 +419,7 @@ export class Watch implements PartUser {
       tried,
       missing,
     });
-    this.#keep(left, difference, view.revision);
+    this.#leftovers.keep(left, difference.past, view.revision);
     this.#move(view);
     if (late.size > 0) {
       this.#forced = late;
@@ -436,13 +432,6 @@ export class Watch implements PartUser {
     return undefined;
   }
 
-  /** What is kept and did not come back is kept no longer. Returns the names of it that are still asked for. */
-  #letGo(view: View): NameSet {
-    const gone = [...this.#kept.keys()].filter((name) => !view.get(name));
-    for (const name of gone) this.#kept.delete(name);
-    return this.#context.pushes.sets.of(gone.filter((name) => view.asksFor(name)));
-  }
-
   /** Sends again what was refused together with others, to find which of them the client does not take. */
   #trial(view: View, options: NewsOptions): Push | undefined {
     for (let tried = this.#refusals.nextTrial(); tried; tried = this.#refusals.nextTrial()) {
@@ -450,12 +439,6 @@ export class Watch implements PartUser {
       if (push) return push;
     }
     return undefined;
-  }
-
-  #keep(names: NameSet, { past }: Difference, revision: number): void {
-    if (names.size === 0) return;
-    for (const name of names) this.#kept.set(name, past.get(name));
-    this.#keptAt = revision;
   }
 
   /** Whether this variant and type have no way to take something away, or no need to wait with it. */
@@ -466,7 +449,7 @@ export class Watch implements PartUser {
   #cleanup(view: View): Push | undefined {
     const { pushes, variant } = this.#context;
     // What came back is told from what is gone by the next news.
-    const names = this.#letGo(view);
+    const names = pushes.sets.of(this.#leftovers.letGo(view));
     if (names.size === 0) return undefined;
     if (variant === "sotw") {
       this.#mustAnswer = true;
@@ -496,6 +479,6 @@ export class Watch implements PartUser {
     this.#mustAnswer = false;
     this.#asks = false;
     this.#forgetGone();
-    for (const name of this.#kept.keys()) if (view.get(name)) this.#kept.delete(name);
+    this.#leftovers.takeBack(view);
   }
 }

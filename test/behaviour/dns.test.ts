@@ -1,8 +1,7 @@
 /** What workloads get for names: the table that the control plane makes, asked over DNS. */
-import { createSocket } from "node:dgram";
-import { once } from "node:events";
 import { Resolver } from "node:dns/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { freePort } from "#base/free-port.ts";
 import { fromBinary } from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { DnsServer } from "#agent/dns/server.ts";
@@ -108,10 +107,7 @@ async function resolverIn(namespace: string, cluster: string): Promise<Resolver>
   const [resource] = resourcesOf(translator, node).nameTable.values();
   const names = resource && anyUnpack(fromBinary(AnySchema, resource.any), NameTableSchema);
   if (!names) throw new Error("the workload has no names");
-  const probe = createSocket("udp4").bind(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address();
-  probe.close();
+  const port = await freePort();
   const forward = (query: Uint8Array): Promise<undefined> => {
     asked.push(Buffer.from(query).toString("latin1"));
     return Promise.resolve(undefined);

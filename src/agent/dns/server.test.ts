@@ -4,6 +4,7 @@ import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { Resolver } from "node:dns/promises";
 import { afterEach, describe, expect, it } from "vitest";
+import { freePort } from "#base/free-port.ts";
 import { systemClock as clock } from "#base/clock.ts";
 import { serveInside } from "#runtime/namespace-socket.ts";
 import { HostForwarder } from "./forwarder.ts";
@@ -36,10 +37,7 @@ const place = { namespace: "shop", clusterDomain: "cluster.local" };
 
 /** A server on one free port over both transports, and a resolver that asks it. */
 async function serve(forwarder: Forwarder = nobody): Promise<{ server: DnsServer; resolver: Resolver; port: number }> {
-  const probe = createSocket("udp4").bind(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address();
-  probe.close();
+  const port = await freePort();
   const server = new DnsServer(await serveInside(here, { host: "127.0.0.1", port }), forwarder);
   owned.push(server);
   const resolver = new Resolver({ timeout: 1000, tries: 1 });
