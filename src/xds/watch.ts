@@ -284,15 +284,18 @@ export class Watch implements PartUser {
   next(order: Order): Push | undefined {
     const view = this.#view;
     if (!view || this.#outstanding) return undefined;
-    const missing = this.splits ? order.missing() : this.#context.pushes.sets.empty;
+    const push = this.pending ? this.#pendingPush(view, order) : undefined;
+    return push ?? (this.mayTidy(order) ? this.#cleanup(view) : undefined);
+  }
+
+  #pendingPush(view: View, order: Order): Push | undefined {
     const options = {
       removals: order.isUnused(this.type, view.revision),
       tidy: this.mayTidy(order),
       tried: untried,
-      missing,
+      missing: this.splits ? order.missing() : this.#context.pushes.sets.empty,
     };
-    const push = this.#trial(view, options) ?? (this.#due ? this.#news(view, options) : undefined);
-    return push ?? (this.mayTidy(order) ? this.#cleanup(view) : undefined);
+    return this.#trial(view, options) ?? (this.#due ? this.#news(view, options) : undefined);
   }
 
   /** A push went out. */
