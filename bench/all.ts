@@ -16,6 +16,7 @@ const benchmarks: Readonly<Record<string, readonly (readonly string[])[]>> = {
   envoy: [[]],
   "on-demand": [[]],
   ca: [["--seconds", "5", "--rounds", "2"]],
+  security: [["--seconds", "2", "--rounds", "5"]],
 };
 
 /** Runs one and passes on what it prints. Returns its last line. */

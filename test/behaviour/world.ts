@@ -204,6 +204,13 @@ export class World implements AsyncDisposable {
     return envoy;
   }
 
+  /** The network namespace of a workload. */
+  namespaceOf(name: string): string {
+    const proxy = this.#proxies.find(({ spec }) => spec.name === name);
+    if (!proxy) throw new Error(`no proxy is called ${name}`);
+    return proxy.network;
+  }
+
   /** A program outside of every workload, as callers of a gateway are. */
   get outside(): Caller {
     return this.caller("");
@@ -298,7 +305,7 @@ export class World implements AsyncDisposable {
     const served = this.#services.filter((service) => !service.spec.servedBy).flatMap((service) => service.pods);
     const addresses = served.filter(({ version }) => version !== absent).map(({ address }) => address);
     const backends = await network.add("backends", "10.10.0.2", [strangerAddress, ...addresses]);
-    this.#callers.set("", this.#stack.use(new Caller(network.outside, (host) => this.#resolve(host, ""))));
+    this.#callers.set("", this.#stack.use(new Caller(network.outside, (host) => this.resolve(host, ""))));
     this.#backendNetwork = backends;
     await this.backends.listen(backends);
     const folder = mkdtempSync(join(tmpdir(), "weft-behaviour-"));
@@ -411,7 +418,7 @@ export class World implements AsyncDisposable {
       this.#sds.set(spec.name, await this.identities.serve(ads, spec.name, identity));
     }
     await this.#startEnvoy(proxy);
-    const resolve = (host: string): string => this.#resolve(host, proxy.namespace);
+    const resolve = (host: string): string => this.resolve(host, proxy.namespace);
     this.#callers.set(spec.name, this.#stack.use(new Caller(proxy.network, resolve)));
   }
 
@@ -429,7 +436,7 @@ export class World implements AsyncDisposable {
   }
 
   /** What a workload's DNS says: services by their names, short ones of the workload's namespace too. */
-  #resolve(host: string, namespace: string): string {
+  resolve(host: string, namespace: string): string {
     const names = new Set([
       host,
       `${host}.svc.cluster.local`,
@@ -437,7 +444,7 @@ export class World implements AsyncDisposable {
       `${host}.cluster.local`,
     ]);
     const service = this.#services.find((each) => names.has(each.host));
-    if (service?.spec.externalName !== undefined) return this.#resolve(service.spec.externalName, namespace);
+    if (service?.spec.externalName !== undefined) return this.resolve(service.spec.externalName, namespace);
     if (service?.address === "None") return service.pods[0]?.address ?? host;
     if (service) return service.address;
     return /^[\d.]+$/.test(host) ? host : strangerAddress;

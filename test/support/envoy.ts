@@ -132,6 +132,11 @@ export class NetworkEnvoy implements AsyncDisposable {
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => this.#log.push(text));
   }
 
+  /** Id of its process. */
+  get pid(): number {
+    return this.#process.pid ?? 0;
+  }
+
   get #admin(): string {
     return join(this.#folder, "admin.sock");
   }
