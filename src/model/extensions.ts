@@ -9,7 +9,7 @@ import { only, type ServiceQueries } from "./services.ts";
 import type { Tables } from "./tables.ts";
 import { isTarget, type Target, targetOf } from "./targets.ts";
 
-/** An object that puts a filter of its own before those of proxies. */
+/** An object that puts a filter of its own among those of proxies. */
 export type Extension =
   | { readonly kind: "WasmPlugin"; readonly row: Config<WasmPluginSpec> }
   | { readonly kind: "TrafficExtension"; readonly row: Config<TrafficExtensionSpec> };
@@ -33,8 +33,11 @@ export interface ExtensionQueries {
 /** Phases in the order of their filters; what names none comes after them. */
 const phases: readonly string[] = ["AUTHN", "AUTHZ", "STATS"];
 
+/** Of extensions without a priority, which come after all others of their phase, those below 0 too, as in Istio. */
+const lowestPriority = -(2 ** 31);
+
 function outlineOf({ kind, row: { namespace, name, spec } }: Extension): Outline {
-  const { selector, targetRefs = [], phase = "", priority = 0 } = spec;
+  const { selector, targetRefs = [], phase = "", priority = lowestPriority } = spec;
   const single = "targetRef" in spec && spec.targetRef ? [spec.targetRef] : [];
   const place = phases.indexOf(phase);
   return {

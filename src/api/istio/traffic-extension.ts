@@ -19,7 +19,7 @@ export const TrafficExtensionSpec = definition(
     {
       ...policyTargets,
       ...placeFields,
-      phase: choice("Where the extension stands: at the end, before the router, unless set.", [
+      phase: choice("Where the extension stands among filters of policies: after them all unless set.", [
         "UNSPECIFIED",
         "AUTHN",
         "AUTHZ",

@@ -20,7 +20,7 @@ export const WasmPluginSpec = definition(
       ...policyTargetsWithOne,
       ...wasmFields,
       ...placeFields,
-      phase: choice("Where the module stands: at the end, before the router, unless set.", [
+      phase: choice("Where the module stands among filters of policies: after them all unless set.", [
         "UNSPECIFIED_PHASE",
         "AUTHN",
         "AUTHZ",

@@ -63,6 +63,6 @@ export type TrafficSelector = Value<typeof TrafficSelector>;
 
 /** Fields that say where in the chain of filters an extension stands, and what passes it. */
 export const placeFields = {
-  priority: int32("Among those of one phase, higher numbers come first. 0 unless set."),
+  priority: int32("Among those of one phase, higher numbers come first, and those without one last."),
   match: list("What passes the extension; one entry is enough. All traffic unless set.", TrafficSelector),
 };

@@ -13,6 +13,7 @@ import { StatusCode } from "#proto/gen/envoy/type/v3/http_status_pb.js";
 import { protoDuration } from "../duration.ts";
 import { metadataMatcher, textValue } from "../metadata-match.ts";
 import { clusterName } from "../names.ts";
+import { httpRbacName, networkRbacName } from "./names.ts";
 import { textMatcher, valueMatcher } from "./values.ts";
 
 /** What begins the names of rules that an external authorizer is asked about. */
@@ -56,7 +57,7 @@ function commonMembers(provider: ExtAuthzHttp | ExtAuthzGrpc): Members {
     transportApiVersion: ApiVersion.V3,
     failureModeAllow: failOpen,
     clearRouteCache,
-    filterEnabledMetadata: enabledBy("envoy.filters.http.rbac"),
+    filterEnabledMetadata: enabledBy(httpRbacName),
     ...(statusOnError !== "" && { statusOnError: { code: Number(statusOnError) as StatusCode } }),
     ...(body && {
       withRequestBody: {
@@ -120,7 +121,7 @@ function overGrpc(provider: ExtAuthzGrpc, host: string): Authorizer {
       failureModeAllow: failOpen,
       transportApiVersion: ApiVersion.V3,
       grpcService: service,
-      filterEnabledMetadata: enabledBy("envoy.filters.network.rbac"),
+      filterEnabledMetadata: enabledBy(networkRbacName),
     }),
   };
 }

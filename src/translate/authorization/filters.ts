@@ -7,6 +7,7 @@ import { httpFilter } from "../listeners/http-filters.ts";
 import { networkFilter } from "../listeners/network.ts";
 import type { SecurityFilters } from "../security-filters.ts";
 import { type AuthorizerReading, externalPrefix, externalStatPrefix } from "./external.ts";
+import { httpAuthorizerName, httpRbacName, networkAuthorizerName, networkRbacName } from "./names.ts";
 import { type PolicyRow, type Rbac, rbacOf, rulesOf } from "./rbac.ts";
 import type { TrustDomains } from "./trust-domains.ts";
 
@@ -20,8 +21,6 @@ export interface AuthorizationInput {
 
 type PolicyAction = NonNullable<PolicyRow["spec"]["action"]>;
 
-const httpRbacName = "envoy.filters.http.rbac";
-const networkRbacName = "envoy.filters.network.rbac";
 /** What begins the names of Envoy's statistics of connections. */
 const connectionStatPrefix = "tcp.";
 
@@ -88,7 +87,7 @@ function questions(http: RBAC, network: RBAC, reading: AuthorizerReading): Secur
   return {
     http: [
       httpFilter(httpRbacName, HttpRbacSchema, { ...found, shadowRules: http }),
-      httpFilter("envoy.filters.http.ext_authz", ExtAuthzSchema, authorizer.http),
+      httpFilter(httpAuthorizerName, ExtAuthzSchema, authorizer.http),
     ],
     network: authorizer.network
       ? [
@@ -97,7 +96,7 @@ function questions(http: RBAC, network: RBAC, reading: AuthorizerReading): Secur
             shadowRules: network,
             statPrefix: connectionStatPrefix,
           }),
-          networkFilter("envoy.filters.network.ext_authz", NetworkExtAuthzSchema, authorizer.network),
+          networkFilter(networkAuthorizerName, NetworkExtAuthzSchema, authorizer.network),
         ]
       : [],
   };

@@ -1,8 +1,8 @@
-import type { ConfigPatch } from "#api/istio/envoy-filter.ts";
 import type { TrafficSelector } from "#api/istio/wasm.ts";
 import type { Extension } from "#model/extensions.ts";
 import type { Problem } from "#model/findings/finding.ts";
-import type { PatchContext } from "./patch.ts";
+import type { PatchContext, WrittenPatch } from "./patch.ts";
+import type { Phase } from "./phase.ts";
 
 type Module = NonNullable<Extract<Extension, { readonly kind: "TrafficExtension" }>["row"]["spec"]["wasm"]>;
 
@@ -108,11 +108,16 @@ function portsFor(match: readonly TrafficSelector[], context: PatchContext): rea
   return [...new Set(selectors.flatMap(({ ports = [] }) => ports.map(({ number }) => number)))];
 }
 
+/** The phase of an extension; Istio's two kinds have two words for none. */
+function phaseOf(phase = ""): Phase {
+  return phase === "AUTHN" || phase === "AUTHZ" || phase === "STATS" ? phase : "UNSPECIFIED";
+}
+
 /**
- * The patches that an extension comes to: its filter before all others. So of several, those whose filters come first are
- * applied last.
+ * The patches that an extension comes to: its filter, where those of its phase begin. So of several, those whose filters come
+ * first are applied last.
  */
-export function extensionPatches(extension: Extension): readonly ConfigPatch[] {
+export function extensionPatches(extension: Extension): readonly WrittenPatch[] {
   const filter = filterOf(extension);
   if (!filter) return [];
   const { namespace, name, spec } = extension.row;
@@ -122,6 +127,7 @@ export function extensionPatches(extension: Extension): readonly ConfigPatch[] {
       applyTo: filter.network ? ("NETWORK_FILTER" as const) : ("HTTP_FILTER" as const),
       match: { context, listener: { portNumber } },
       patch: { operation: "INSERT_FIRST" as const, value },
+      phase: phaseOf(spec.phase),
     })),
   );
 }

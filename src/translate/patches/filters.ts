@@ -6,10 +6,11 @@ import {
   type HttpConnectionManager,
   HttpConnectionManagerSchema,
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
-import { patchedList } from "./list.ts";
+import { copyOfValue, type ItemMatch, patchedList } from "./list.ts";
 import { httpFilterMatch, meetsChain, meetsListener, networkFilterMatch } from "./listener-match.ts";
 import { mergeAny } from "#proto/merge.ts";
-import type { PatchContext, Patches } from "./patch.ts";
+import type { Patch, PatchContext, Patched, Patches } from "./patch.ts";
+import { placeOf, takesExtensions } from "./phase.ts";
 
 /** The network filter that has filters of its own. */
 const connectionManager = "envoy.filters.network.http_connection_manager";
@@ -23,7 +24,7 @@ export interface PatchTools {
 }
 
 /** A filter of any kind: a name, and a configuration of its own type. */
-interface Named {
+export interface Named {
   name: string;
   configType: { case: "typedConfig"; value: Any } | { case: string | undefined; value?: unknown };
 }
@@ -51,6 +52,17 @@ export function setManager(filter: Filter, manager: HttpConnectionManager): void
   filter.configType = { case: "typedConfig", value: anyPack(HttpConnectionManagerSchema, manager) };
 }
 
+/** Filters after a patch that is for their chain. */
+function patchedFilters<A extends "HTTP_FILTER" | "NETWORK_FILTER">(
+  filters: readonly Patched<A>[],
+  patch: Patch<A>,
+  match: ItemMatch<Patched<A>>,
+): Patched<A>[] {
+  const { applyTo, operation, phase } = patch;
+  if (phase === undefined || operation === "REMOVE") return patchedList(filters, patch, match);
+  return filters.toSpliced(placeOf(phase, filters), 0, copyOfValue(applyTo, patch.value));
+}
+
 function patchHttpFilters(listener: Listener, chain: FilterChain, filter: Filter, tools: PatchTools): void {
   const { patches, context, registry } = tools;
   const all = patches
@@ -63,7 +75,8 @@ function patchHttpFilters(listener: Listener, chain: FilterChain, filter: Filter
     );
   const manager = all.length > 0 && filter.name === connectionManager ? managerOf(filter) : undefined;
   if (!manager) return;
-  for (const patch of all) manager.httpFilters = patchedList(manager.httpFilters, patch, httpFilterMatch(patch.match));
+  for (const patch of all)
+    manager.httpFilters = patchedFilters(manager.httpFilters, patch, httpFilterMatch(patch.match));
   for (const each of manager.httpFilters) {
     for (const patch of all) {
       if (patch.operation === "MERGE" && httpFilterMatch(patch.match).matches(each)) {
@@ -77,10 +90,12 @@ function patchHttpFilters(listener: Listener, chain: FilterChain, filter: Filter
 /** Applies the patches for network filters of a chain, and for HTTP filters in these. */
 export function patchFilters(listener: Listener, chain: FilterChain, tools: PatchTools): void {
   const { patches, context, registry } = tools;
+  const extended = takesExtensions(chain, listener.udpListenerConfig !== undefined);
   const all = patches
     .of("NETWORK_FILTER", context)
-    .filter((patch) => meetsListener(listener, patch) && meetsChain(listener, chain, patch));
-  for (const patch of all) chain.filters = patchedList(chain.filters, patch, networkFilterMatch(patch.match));
+    .filter((patch) => meetsListener(listener, patch) && meetsChain(listener, chain, patch))
+    .filter(({ phase }) => extended || phase === undefined);
+  for (const patch of all) chain.filters = patchedFilters(chain.filters, patch, networkFilterMatch(patch.match));
   for (const filter of chain.filters) {
     for (const patch of all) {
       if (patch.operation === "MERGE" && networkFilterMatch(patch.match).matches(filter)) {

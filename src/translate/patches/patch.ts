@@ -12,6 +12,7 @@ import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.
 import { RouteSchema, VirtualHostSchema } from "#proto/gen/envoy/config/route/v3/route_components_pb.js";
 import { RouteConfigurationSchema } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { HttpFilterSchema } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import type { Phase } from "./phase.ts";
 
 /** What can be patched, and the message that stands for it. */
 export const patchedSchemas = {
@@ -50,10 +51,18 @@ export type Operation =
   | "INSERT_FIRST"
   | "REPLACE";
 
+/** A patch as objects come to it: an EnvoyFilter's own, or the filter of an extension. */
+export interface WrittenPatch extends ConfigPatch {
+  /** Where an extension's filter stands; absent for patches of EnvoyFilters. */
+  readonly phase?: Phase;
+}
+
 /** One change of an EnvoyFilter, read and found good. */
 export type Patch<A extends ApplyTo = ApplyTo> = {
   readonly applyTo: A;
   readonly match: Match;
+  /** Where an extension's filter stands; absent for patches of EnvoyFilters. */
+  readonly phase?: Phase;
 } & (
   | { readonly operation: "REMOVE" }
   | {

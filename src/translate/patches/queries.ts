@@ -1,7 +1,6 @@
 import { fromBinary, type Registry } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import type { Finding } from "#api/finding.ts";
-import type { ConfigPatch } from "#api/istio/envoy-filter.ts";
 import type { ObjectRef } from "#api/meta.ts";
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
@@ -33,6 +32,7 @@ import {
   type Patched,
   type Patches,
   patchesOf,
+  type WrittenPatch,
 } from "./patch.ts";
 import { readPatch, type ReadPatch } from "./read.ts";
 import { type GatewayPorts, meetsRoutes, patchRoutes } from "./route.ts";
@@ -170,7 +170,7 @@ function gatewayPorts(plain: PlainScope): Pick<Patching, "gatewayPorts"> {
 /** Declares the queries about patches. The registry is asked for when the first EnvoyFilter is read. */
 export function patchQueries(engine: Engine, model: Model, registry: () => Registry): PatchQueries {
   /** The patches of an object: an EnvoyFilter's own, or those that an extension comes to. */
-  const patchesIn = engine.stringQuery("config-patches", (source): readonly ConfigPatch[] => {
+  const patchesIn = engine.stringQuery("config-patches", (source): readonly WrittenPatch[] => {
     const filter = envoyFilterIn(source);
     if (filter !== undefined) return model.envoyFilters.filter.get(filter)?.spec.configPatches ?? [];
     const extension = model.extensions.extension.get(source);

@@ -3,7 +3,7 @@ import type { ConfigPatch } from "#api/istio/envoy-filter.ts";
 import type { Problem } from "#model/findings/finding.ts";
 import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { isSharedMetadata } from "../proxy-class.ts";
-import { type ApplyTo, isMerge, type Match, type Patch, patchedSchemas } from "./patch.ts";
+import { type ApplyTo, isMerge, type Match, type Patch, patchedSchemas, type WrittenPatch } from "./patch.ts";
 import { brokenRules } from "./rules.ts";
 import { readValue } from "./value.ts";
 
@@ -99,9 +99,9 @@ function nameless({ $typeName: type, name }: { readonly $typeName: string; reado
  * Reads one patch of an EnvoyFilter.
  * @param at its place in the object: `spec.configPatches[0]`.
  */
-export function readPatch(config: ConfigPatch, at: string, registry: Registry): ReadPatch {
+export function readPatch(config: WrittenPatch, at: string, registry: Registry): ReadPatch {
   const reasons = [...vain(config, at)];
-  const { applyTo = "INVALID", match = {}, patch = {} } = config;
+  const { applyTo = "INVALID", match = {}, patch = {}, phase } = config;
   if (reasons.length > 0 || !isKnown(applyTo)) return { problems: reasons };
   const remarks = [...ignored(config, at)];
   const operation = operationOf(applyTo, patch.operation ?? "") as Patch["operation"];
@@ -130,5 +130,5 @@ export function readPatch(config: ConfigPatch, at: string, registry: Registry): 
   });
   const problems = [...unknown, ...broken, ...remarks];
   if (broken.length > 0) return { problems };
-  return { patch: { applyTo, match, operation, value }, problems };
+  return { patch: { applyTo, match, operation, value, ...(phase && { phase }) }, problems };
 }
