@@ -82,6 +82,15 @@ export class ControlPlane {
     if (options.trust) this.#roots = new Roots(options.trust.rootsFile);
   }
 
+  /** The roots that it is checked by, in PEM; empty while there are none. */
+  get roots(): string {
+    try {
+      return this.#roots?.read() ?? "";
+    } catch {
+      return "";
+    }
+  }
+
   /** A connection of its own: a proxy that takes nothing must not hold up others. */
   connect(): ControlPlaneConnection {
     const { address, trust } = this.#options;

@@ -97,6 +97,7 @@ export class PodRunner implements AsyncDisposable {
     const { pod, address, startTime, role } = this.record;
     const proxy = role === "none" ? undefined : this.#proxy();
     const certificate = this.certificate;
+    const proof = certificate && this.#services?.identity?.proof;
     return {
       pod,
       address,
@@ -106,6 +107,7 @@ export class PodRunner implements AsyncDisposable {
       containers: this.#containers().map(look),
       ...(proxy && { restartDue: proxy.state.kind === "running" && this.#restartDue }),
       ...(certificate && { certificate }),
+      ...(proof && { proof }),
       proxyReady:
         proxy === undefined ? undefined : proxy.state.kind === "running" && proxy.record.ready && this.#isCertified,
       ...(this.#hostPorts === undefined ? {} : { problem: this.#hostPorts }),

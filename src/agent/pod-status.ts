@@ -1,10 +1,12 @@
 import type { Container } from "#api/kubernetes/container.ts";
 import { certificateCondition, type ContainerStatus, type PodStatus } from "#api/kubernetes/pod-status.ts";
+import { trustCondition, trustMessage } from "#api/kubernetes/proxy-trust.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { StringMap } from "#api/meta.ts";
 import { timestamp } from "#base/timestamp.ts";
 import type { ProcessState } from "#runtime/process.ts";
 import type { CertificateState } from "./certificates/holder.ts";
+import type { Proof } from "./certificates/proof.ts";
 import type { ContainerRecord, Ending } from "./records.ts";
 
 /** How one container stands, for the status. */
@@ -28,6 +30,8 @@ export interface PodView {
   readonly proxyReady: boolean | undefined;
   /** How the proxy's certificate stands; absent for a proxy that gets none. */
   readonly certificate?: CertificateState;
+  /** What the proxy was seen to hold of what it is served; absent while that is not known. */
+  readonly proof?: Proof;
   /** Whether the proxy runs with other settings than it would be started with now. */
   readonly restartDue?: boolean;
   /** What keeps the Pod from being used beside its containers, for people. */
@@ -67,6 +71,13 @@ function certificateAspect({ phase, notAfter, serialNumber, problem }: Certifica
   const held = notAfter === undefined ? "none yet" : `serial number ${serialNumber}, until ${timestamp(notAfter)}`;
   const message = problem === undefined ? held : `${held}; the last request failed: ${problem}`;
   return { type: certificateCondition, ok: phase === "Valid" || phase === "Expiring", reason: phase, message };
+}
+
+function proofAspect(proof: NonNullable<Proof>): Aspect {
+  const type = trustCondition;
+  if (proof.kind === "held") return { type, ok: true, reason: "Acknowledged", message: trustMessage(proof.trust) };
+  const message = "the proxy has not acknowledged its certificate and the roots of its peers yet";
+  return { type, ok: false, reason: "Pending", message };
 }
 
 const signals = 128;
@@ -169,7 +180,7 @@ function whyNot(
 }
 
 function aspects(view: PodView, phase: string): readonly Aspect[] {
-  const { init, containers, proxyReady, certificate, restartDue, pod, problem } = view;
+  const { init, containers, proxyReady, certificate, proof, restartDue, pod, problem } = view;
   const ended = phase === "Succeeded" || phase === "Failed";
   const finished = phase === "Succeeded" ? { reason: "PodCompleted" } : {};
   const waiting = init.filter((one) => (isSidecar(one.container) ? !one.record.started : !succeeded(one)));
@@ -198,6 +209,7 @@ function aspects(view: PodView, phase: string): readonly Aspect[] {
     },
     ...(proxyReady === undefined ? [] : [{ type: proxyCondition, ok: proxyReady }]),
     ...(certificate === undefined ? [] : [certificateAspect(certificate)]),
+    ...(proof === undefined ? [] : [proofAspect(proof)]),
     ...(proxyReady === undefined || restartDue === undefined
       ? []
       : [{ type: currentCondition, ok: !restartDue, ...(restartDue && outdated) }]),

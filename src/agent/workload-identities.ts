@@ -6,48 +6,89 @@ import type { Logger } from "#base/logger.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
 import { Authority } from "./certificates/authority.ts";
 import { CertificateHolder, type CertificateState } from "./certificates/holder.ts";
+import { type Proof, type ServedSecret, TrustProof } from "./certificates/proof.ts";
 import { TrustBundle } from "./certificates/trust-bundle.ts";
+import { readCertificates } from "#identity/authority.ts";
+import { rootId } from "#identity/path.ts";
 import { ControlPlane, type ControlPlaneTrust } from "./control-plane.ts";
 import type { AgentOptions, IdentityOptions } from "./options.ts";
 import type { ProxyService } from "./proxy-socket.ts";
 import { certificateSecret, rootsSecret, secretNames } from "./sds/proxy-secrets.ts";
 import { SecretService } from "./sds/secret-service.ts";
 
+/** The authorities as a node's proxies are served them. */
+interface ServedRoots {
+  readonly secret: EncodedResource;
+  /** Their names (`rootId`). */
+  readonly ids: readonly string[];
+}
+
+/** What the identity of one Pod is made from. */
+interface WorkloadIdentityOptions {
+  readonly holder: CertificateHolder;
+  /** The authorities as they are now. */
+  readonly roots: () => ServedRoots | undefined;
+  /** The roots that the agent checks the control plane by. */
+  readonly controlPlane: () => readonly string[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told when the proxy has acknowledged something else. */
+  readonly changed: () => void;
+  /** Called at the end. */
+  readonly letGo: () => void;
+}
+
 /** The certificate of one Pod's proxy: held, and served to it alone. */
 export class WorkloadIdentity implements ProxyService {
-  readonly #holder: CertificateHolder;
+  readonly #options: WorkloadIdentityOptions;
   readonly #service: SecretService;
-  readonly #roots: () => EncodedResource | undefined;
-  readonly #let: () => void;
+  readonly #proof: TrustProof;
   #certificate: EncodedResource | undefined;
 
-  /**
-   * @param holder holds the certificate.
-   * @param roots the authorities as they are now.
-   * @param letGo called at the end.
-   */
-  constructor(holder: CertificateHolder, roots: () => EncodedResource | undefined, logger: Logger, letGo: () => void) {
-    this.#holder = holder;
-    this.#roots = roots;
-    this.#let = letGo;
-    this.#service = new SecretService({ secrets: () => this.#secrets(), logger });
+  constructor(options: WorkloadIdentityOptions) {
+    const { clock, logger, controlPlane, changed } = options;
+    this.#options = options;
+    const answered = (): void => this.#proof.look();
+    this.#service = new SecretService({ secrets: () => this.#secrets(), answered, logger });
+    this.#proof = new TrustProof({
+      certificate: () => this.#served(),
+      authorities: () => {
+        const roots = options.roots();
+        return roots && { version: roots.secret.version, roots: roots.ids };
+      },
+      controlPlane,
+      acknowledged: (what) =>
+        this.#service.acknowledged(what === "certificate" ? secretNames.certificate : secretNames.roots),
+      clock,
+      changed,
+    });
   }
 
   /** How the certificate stands. */
   get state(): CertificateState {
-    return this.#holder.state;
+    return this.#options.holder.state;
+  }
+
+  /** What the proxy was seen to hold. */
+  get proof(): Proof {
+    return this.#proof.current;
   }
 
   /** The certificate, or the authorities, are others. */
   changed(): void {
-    const { current } = this.#holder;
+    const { current } = this.#options.holder;
     this.#certificate = current && certificateSecret(current);
     this.#service.changed();
+    this.#proof.look();
   }
 
-  /** Soon asks for another certificate. */
-  renew(): void {
-    this.#holder.renew();
+  /**
+   * Asks for another certificate.
+   * @param roots those that are trusted now: one that leads to another is replaced at once.
+   */
+  renew(roots: readonly string[]): void {
+    const { holder } = this.#options;
+    holder.renew(holder.current && !roots.includes(holder.current.issuer) ? "now" : "soon");
   }
 
   register(server: Server): void {
@@ -56,20 +97,29 @@ export class WorkloadIdentity implements ProxyService {
 
   /** Forgets the certificate. */
   [Symbol.dispose](): void {
-    this.#holder[Symbol.dispose]();
+    this.#options.holder[Symbol.dispose]();
     this.#service[Symbol.dispose]();
+    this.#proof[Symbol.dispose]();
     this.#certificate = undefined;
-    this.#let();
+    this.#options.letGo();
+  }
+
+  #served(): ServedSecret | undefined {
+    const { current } = this.#options.holder;
+    return this.#certificate && current && { version: this.#certificate.version, roots: [current.issuer] };
   }
 
   #secrets(): ReadonlyMap<string, EncodedResource> {
-    const roots = this.#roots();
+    const roots = this.#options.roots();
     return new Map([
       ...(this.#certificate ? [[secretNames.certificate, this.#certificate] as const] : []),
-      ...(roots ? [[secretNames.roots, roots] as const] : []),
+      ...(roots ? [[secretNames.roots, roots.secret] as const] : []),
     ]);
   }
 }
+
+/** Milliseconds between looks at the roots by which the control plane is checked. */
+const watchMs = 10_000;
 
 /** What the identities of a node's workloads are made from. */
 export interface WorkloadIdentitiesOptions {
@@ -83,17 +133,22 @@ export interface WorkloadIdentitiesOptions {
 /** The identities of the workloads on a node: a certificate for each Pod with a proxy, and the authorities that all of them trust. */
 export class WorkloadIdentities implements Disposable {
   readonly #options: WorkloadIdentitiesOptions;
+  readonly #plane: ControlPlane;
   readonly #authority: Authority;
   readonly #trust: TrustBundle;
   readonly #held = new Set<WorkloadIdentity>();
-  #roots: EncodedResource | undefined;
+  readonly #watch: Disposable;
+  #roots: ServedRoots | undefined;
+  #planeRoots = "";
 
   constructor(options: WorkloadIdentitiesOptions) {
     this.#options = options;
     const { identity, trust, agent, clock, logger } = options;
     const plane = new ControlPlane({ address: identity.ca, trust, logger });
+    this.#plane = plane;
     this.#authority = new Authority({ plane, cluster: agent.cluster, ttlMs: identity.ttlMs, clock });
     this.#trust = new TrustBundle(logger, () => this.#trustChanged());
+    this.#watch = clock.every(watchMs, () => this.#lookAtPlane());
   }
 
   /**
@@ -116,13 +171,15 @@ export class WorkloadIdentities implements Disposable {
         changed();
       },
     });
-    const own = logger.with({ pod: name, namespace });
-    const held: WorkloadIdentity = new WorkloadIdentity(
+    const held: WorkloadIdentity = new WorkloadIdentity({
       holder,
-      () => this.#roots,
-      own,
-      () => this.#held.delete(held),
-    );
+      roots: () => this.#roots,
+      controlPlane: () => readCertificates(this.#plane.roots, "the control plane's roots").map(rootId),
+      clock,
+      logger: logger.with({ pod: name, namespace }),
+      changed,
+      letGo: () => this.#held.delete(held),
+    });
     this.#held.add(held);
     holder.start();
     return held;
@@ -135,16 +192,26 @@ export class WorkloadIdentities implements Disposable {
   published(before: ConfigMap | undefined, after: ConfigMap): void {
     this.#trust.published(after);
     if (before === undefined || before.data?.["root-cert.pem"] === after.data?.["root-cert.pem"]) return;
-    for (const each of this.#held) each.renew();
+    const roots = readCertificates(this.#trust.roots.join(""), "the roots").map(rootId);
+    for (const each of this.#held) each.renew(roots);
   }
 
   /** Closes the way to the authority. */
   [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
     this.#authority[Symbol.dispose]();
   }
 
+  /** The roots of the control plane are a file, which somebody else may write. */
+  #lookAtPlane(): void {
+    if (this.#plane.roots === this.#planeRoots) return;
+    this.#planeRoots = this.#plane.roots;
+    for (const each of this.#held) each.changed();
+  }
+
   #trustChanged(): void {
-    this.#roots = rootsSecret(this.#trust.roots);
+    const { roots } = this.#trust;
+    this.#roots = { secret: rootsSecret(roots), ids: readCertificates(roots.join(""), "the roots").map(rootId) };
     for (const each of this.#held) each.changed();
   }
 }

@@ -8,6 +8,11 @@ export function isValidAt({ validFromDate, validToDate }: X509Certificate, now: 
   return validFromDate.getTime() <= now && now <= validToDate.getTime();
 }
 
+/** By which a root is named where its certificate is too long: the first 32 hexadecimal digits of its SHA-256. */
+export function rootId({ fingerprint256 }: X509Certificate): string {
+  return fingerprint256.replaceAll(":", "").slice(0, 32).toLowerCase();
+}
+
 /** Whether one certificate signed another, by name and by signature. */
 function signedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   return issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);

@@ -22,7 +22,15 @@ describe("a workload's certificate", () => {
     issued += 1;
     const notBefore = clock.now() - 60_000;
     const notAfter = clock.now() + 24 * hour;
-    return Promise.resolve({ key: "", chain: "", roots: [], serialNumber: String(issued), notBefore, notAfter });
+    return Promise.resolve({
+      key: "",
+      chain: "",
+      roots: [],
+      issuer: "",
+      serialNumber: String(issued),
+      notBefore,
+      notAfter,
+    });
   };
 
   /** Lets time pass in steps, so that waits follow each other. */

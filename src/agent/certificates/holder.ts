@@ -94,10 +94,10 @@ export class CertificateHolder implements Disposable {
     void this.#run(this.#end.signal);
   }
 
-  /** Replaces the certificate within seconds, spread by chance: all of a node may be told at once. */
-  renew(): void {
+  /** Replaces the certificate: at once, or within seconds, spread by chance, since all of a node may be told. */
+  renew(when: "now" | "soon" = "soon"): void {
     const { clock, random = Math.random } = this.#options;
-    this.#renewal = Math.min(this.#renewal, clock.now() + random() * spreadMs);
+    this.#renewal = Math.min(this.#renewal, clock.now() + (when === "now" ? 0 : random() * spreadMs));
     this.#nudge.abort();
   }
 

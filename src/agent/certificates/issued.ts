@@ -1,7 +1,7 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { WeftError } from "#base/errors.ts";
 import { readCertificates } from "#identity/authority.ts";
-import { isValidAt, pathToRoot } from "#identity/path.ts";
+import { isValidAt, pathToRoot, rootId } from "#identity/path.ts";
 
 /** A workload's certificate with its key, as its proxy gets it. Nothing of it is ever on disk. */
 export interface WorkloadCertificate {
@@ -11,6 +11,8 @@ export interface WorkloadCertificate {
   readonly chain: string;
   /** The authorities that peers are checked by, in PEM, as they came with the certificate. */
   readonly roots: readonly string[];
+  /** Names that of them which the certificate leads to (`rootId`). */
+  readonly issuer: string;
   /** In hexadecimal, as OpenSSL writes it. */
   readonly serialNumber: string;
   /** Milliseconds since the epoch. */
@@ -58,11 +60,13 @@ export function checkIssued(answer: readonly string[], { identity, key, now }: E
     roots,
     now,
   );
-  if (!path) throw wrong("has no valid chain that leads to one of the roots that came with it");
+  const root = path?.at(-1);
+  if (!path || !root) throw wrong("has no valid chain that leads to one of the roots that came with it");
   return {
     key: key.export({ type: "pkcs8", format: "pem" }),
     chain: path.slice(0, -1).map(String).join(""),
     roots: roots.map(String),
+    issuer: rootId(root),
     serialNumber: leaf.serialNumber.toLowerCase(),
     notBefore: leaf.validFromDate.getTime(),
     notAfter: leaf.validToDate.getTime(),

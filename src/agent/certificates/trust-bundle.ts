@@ -7,12 +7,13 @@ import { readCertificates } from "#identity/authority.ts";
 export const rootsConfigMap = { name: "istio-ca-root-cert", key: "root-cert.pem" } as const;
 
 /**
- * The authorities that the node's proxies check their peers by. Each certificate comes with them, and the authority publishes them:
- * the latest word holds, so that roots that come or go are taken up before certificates are replaced.
+ * The authorities that the node's proxies check their peers by: those that the mesh publishes, and beside them those that the latest
+ * certificate came with. So a replica of the control plane that has not heard of a new root takes it away from nobody.
  */
 export class TrustBundle {
   readonly #logger: Logger;
   readonly #changed: () => void;
+  #published: readonly string[] = [];
   #roots: readonly string[] = [];
 
   /** @param changed called when the roots are others. */
@@ -28,18 +29,24 @@ export class TrustBundle {
 
   /** Takes roots that came with a certificate. */
   take(roots: readonly string[]): void {
-    if (roots.join("") === this.#roots.join("")) return;
-    this.#roots = roots;
-    this.#changed();
+    this.#set([...new Set([...this.#published, ...roots])]);
   }
 
-  /** Takes what is published, unless it cannot be read: then what is known stands. */
+  /** Takes what is published, and nothing else any more, unless it cannot be read: then what is known stands. */
   published(map: ConfigMap): void {
     try {
       const roots = readCertificates(map.data?.[rootsConfigMap.key] ?? "", rootsConfigMap.key);
-      if (roots.length > 0) this.take(roots.map(String));
+      if (roots.length === 0) return;
+      this.#published = roots.map(String);
+      this.#set(this.#published);
     } catch (error) {
       this.#logger.warn("the mesh's roots are published in a form that cannot be read", { error: messageOf(error) });
     }
+  }
+
+  #set(roots: readonly string[]): void {
+    if (roots.join("") === this.#roots.join("")) return;
+    this.#roots = roots;
+    this.#changed();
   }
 }

@@ -178,6 +178,33 @@ describe("the secrets of a proxy", () => {
     await Promise.all([length(changes.got, 2), length(states.got, 2)]);
   });
 
+  it("are held once they are acknowledged, by each stream, and not while they are refused", async () => {
+    const [changes, states] = [delta(), whole()];
+    const acknowledged = async (name: string, ...versions: readonly (string | undefined)[]): Promise<void> => {
+      await expect.poll(() => service.acknowledged(name), { timeout: 10_000 }).toEqual(new Set(versions));
+    };
+    const [first, second] = [certificate(1).version, certificate(2).version];
+    await acknowledged("default");
+    changes.ask({ resourceNamesSubscribe: ["default", "ROOTCA"] });
+    states.ask({ resourceNames: ["default"] });
+    await Promise.all([length(changes.got, 1), length(states.got, 1)]);
+    await acknowledged("default", undefined);
+    changes.ask({ responseNonce: changes.got[0]!.nonce });
+    await acknowledged("default", first, undefined);
+    await acknowledged("ROOTCA", roots.version);
+    states.ask({ resourceNames: ["default"], responseNonce: states.got[0]!.nonce });
+    await acknowledged("default", first);
+    secrets.set("default", certificate(2));
+    service.changed();
+    await Promise.all([length(changes.got, 2), length(states.got, 2)]);
+    changes.ask({ responseNonce: changes.got[1]!.nonce, errorDetail: { code: 13, message: "bad key" } });
+    states.ask({ resourceNames: ["default"], responseNonce: states.got[1]!.nonce });
+    await acknowledged("default", first, second);
+    const again = delta();
+    again.ask({ resourceNamesSubscribe: ["ROOTCA"], initialResourceVersions: { ROOTCA: "of another agent" } });
+    await acknowledged("ROOTCA", roots.version, "of another agent");
+  });
+
   it("are given up by a proxy that wants them no more", async () => {
     const { got, ask } = delta();
     ask({ resourceNamesSubscribe: ["default"] });

@@ -13,6 +13,8 @@ type Call = ServerDuplexStream<Buffer, Buffer>;
 export interface SecretServiceOptions {
   /** Its secrets as they are now. */
   readonly secrets: () => Secrets;
+  /** Called when the proxy may have acknowledged something, or wants something else. */
+  readonly answered?: () => void;
   readonly logger: Logger;
 }
 
@@ -22,8 +24,8 @@ export interface SecretServiceOptions {
  */
 export class SecretService implements ProxyService {
   readonly #options: SecretServiceOptions;
-  /** Looks again at what each stream is to be sent. */
-  readonly #streams = new Set<() => Promise<void>>();
+  /** Streams, with what looks again at what each is to be sent. */
+  readonly #streams = new Map<SecretStream, () => Promise<void>>();
 
   constructor(options: SecretServiceOptions) {
     this.#options = options;
@@ -38,7 +40,16 @@ export class SecretService implements ProxyService {
 
   /** The secrets are others: streams are sent what they want of them. */
   changed(): void {
-    for (const look of this.#streams) void look();
+    for (const look of this.#streams.values()) void look();
+  }
+
+  /**
+   * What the proxy has acknowledged of a secret: a version for each stream that wants it, undefined where that has none yet. Two
+   * Envoys may be on one socket while one replaces the other.
+   */
+  acknowledged(name: string): ReadonlySet<string | undefined> {
+    const wanting = [...this.#streams.keys()].filter(({ held }) => held.has(name));
+    return new Set(wanting.map(({ held }) => held.get(name)));
   }
 
   [Symbol.dispose](): void {
@@ -52,11 +63,12 @@ export class SecretService implements ProxyService {
     call.on("cancelled", stop);
     call.on("error", stop);
     const look = this.#sender(stream, call, ended.signal);
-    this.#streams.add(look);
+    this.#streams.set(stream, look);
     try {
       for await (const bytes of call.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
         const { refusal } = stream.take(bytes);
         if (refusal !== undefined) this.#options.logger.warn("a proxy refuses its secrets", { error: refusal });
+        this.#options.answered?.();
         await look();
       }
       call.end();
@@ -64,7 +76,8 @@ export class SecretService implements ProxyService {
       if (!call.cancelled) call.emit("error", { code: status.INVALID_ARGUMENT, details: messageOf(error) });
     } finally {
       stop();
-      this.#streams.delete(look);
+      this.#streams.delete(stream);
+      this.#options.answered?.();
     }
   }
 

@@ -23,6 +23,8 @@ const known: ReadonlySet<string> = new Set(Object.values(secretNames));
 
 /** What a stream of secrets has been asked for and has sent, in one of the two forms of xDS. */
 export interface SecretStream {
+  /** Versions that the proxy has acknowledged of the secrets that it wants; undefined where it has acknowledged none. */
+  readonly held: ReadonlyMap<string, string | undefined>;
   /** Takes in a request. */
   take(bytes: Uint8Array): Taken;
   /** What is to be sent now, as the secrets are; undefined for nothing. */
@@ -33,16 +35,31 @@ export interface SecretStream {
 class DeltaSecretStream implements SecretStream {
   /** Versions that the proxy has, of the secrets that it wants; undefined where it has none. */
   readonly #wanted = new Map<string, string | undefined>();
+  readonly held = new Map<string, string | undefined>();
+  /** What was sent and not answered yet, by nonce. */
+  readonly #unanswered = new Map<string, readonly EncodedResource[]>();
   /** Names that it asked for and that do not exist. */
   readonly #absent = new Set<string>();
   #nonce = 0;
 
   take(bytes: Uint8Array): Taken {
     const request = fromBinary(DeltaDiscoveryRequestSchema, bytes);
-    for (const name of request.resourceNamesUnsubscribe) this.#wanted.delete(name);
+    const answered = this.#unanswered.get(request.responseNonce) ?? [];
+    this.#unanswered.delete(request.responseNonce);
+    if (!request.errorDetail) for (const { name, version } of answered) this.held.set(name, version);
+    for (const name of request.resourceNamesUnsubscribe) {
+      this.#wanted.delete(name);
+      this.held.delete(name);
+    }
     for (const name of request.resourceNamesSubscribe) {
-      if (known.has(name)) this.#wanted.set(name, request.initialResourceVersions[name]);
-      else this.#absent.add(name);
+      if (!known.has(name)) {
+        this.#absent.add(name);
+        continue;
+      }
+      // What it has from a stream before.
+      const version = request.initialResourceVersions[name];
+      this.#wanted.set(name, version);
+      this.held.set(name, version);
     }
     return request.errorDetail ? { refusal: request.errorDetail.message } : {};
   }
@@ -55,6 +72,7 @@ class DeltaSecretStream implements SecretStream {
     if (due.length === 0 && this.#absent.size === 0) return undefined;
     for (const { name, version } of due) this.#wanted.set(name, version);
     this.#nonce += 1;
+    this.#unanswered.set(String(this.#nonce), due);
     const removedResources = [...this.#absent];
     this.#absent.clear();
     const response = create(DeltaDiscoveryResponseSchema, {
@@ -72,8 +90,10 @@ class DeltaSecretStream implements SecretStream {
 /** The state of the world. */
 class WholeSecretStream implements SecretStream {
   #names: readonly string[] = [];
+  readonly held = new Map<string, string | undefined>();
   /** What was sent last, or that nothing was. */
   #sent: string | undefined;
+  #resources: readonly EncodedResource[] = [];
   #nonce = 0;
 
   take(bytes: Uint8Array): Taken {
@@ -81,6 +101,10 @@ class WholeSecretStream implements SecretStream {
     // An answer to an earlier response than the last: what it asks for is asked again.
     if (request.responseNonce !== "" && request.responseNonce !== String(this.#nonce)) return {};
     this.#names = [...new Set(request.resourceNames)].slice(0, mostNames).toSorted();
+    const answered = request.responseNonce === "" || request.errorDetail ? [] : this.#resources;
+    const versions = new Map([...this.held, ...answered.map(({ name, version }) => [name, version] as const)]);
+    this.held.clear();
+    for (const name of this.#names) if (known.has(name)) this.held.set(name, versions.get(name));
     return request.errorDetail ? { refusal: request.errorDetail.message } : {};
   }
 
@@ -93,6 +117,7 @@ class WholeSecretStream implements SecretStream {
     const state = JSON.stringify([this.#names, versionInfo]);
     if (state === this.#sent) return undefined;
     this.#sent = state;
+    this.#resources = there;
     this.#nonce += 1;
     const response = create(DiscoveryResponseSchema, {
       typeUrl: typeUrls.secret,
