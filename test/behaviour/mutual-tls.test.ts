@@ -375,6 +375,39 @@ describe("Global Mesh Options", () => {
     await expect.poll(ask, { timeout: 20_000 }).toBe("alert certificate unknown");
   });
 
+  test("trustDomainAliases: a server that shows its account in one of them is talked to, unless a rule names its identity", async () => {
+    const { identities } = world;
+    const roots = [identities.authority.certificate];
+    const show = (trustDomain: string, name: string): void =>
+      identities.replace("server", identities.issue({ ...account(name), trustDomain }), roots);
+    const becomes = async (answer: string): Promise<void> => {
+      await expect.poll(() => meshRequest("server", 80), { timeout: 20_000 }).toBe(answer);
+    };
+    try {
+      show("old.example", "server");
+      await becomes("status 503");
+      world.setMesh({ ...settings, trustDomainAliases: ["old.example"] });
+      await becomes(told.mesh);
+      {
+        const names = "subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/server']";
+        const tls = `{ tls: { mode: ISTIO_MUTUAL, ${names} } }`;
+        using _rule = applied(["DestinationRule", "shop", "server", `{ host: server, trafficPolicy: ${tls} }`]);
+        await becomes("status 503");
+      }
+      await becomes(told.mesh);
+      show("old.example", "thief");
+      await becomes("status 503");
+      show("old.example", "server");
+      await becomes(told.mesh);
+      show("older.example", "server");
+      await becomes("status 503");
+    } finally {
+      show("cluster.local", "server");
+      world.setMesh(settings);
+    }
+    await becomes(told.mesh);
+  });
+
   test("meshMTLS: the oldest version, and the suites of TLS 1.2", async () => {
     const ask = (more: object) => () => strangers.request("stock", pod(), 8080, { ...tls12, ...more });
     const suite = { ciphers: "ECDHE-ECDSA-AES256-GCM-SHA384" };
