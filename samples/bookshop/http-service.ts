@@ -63,8 +63,9 @@ export function serveHttp(settings: Settings, handle: (asked: Asked) => Promise<
     send(response, reply, stopping.begun);
     const { method, url: path, headers } = request;
     const ms = Math.round((performance.now() - from) * 10) / 10;
-    const { host: authority, "x-request-id": requestId } = headers;
-    log(instance, "request", { method, authority, path, status: reply.status, ms, requestId });
+    // Who called, as the proxy says after mutual TLS; applications cannot say so themselves.
+    const { host: authority, "x-request-id": requestId, "x-forwarded-client-cert": xfcc } = headers;
+    log(instance, "request", { method, authority, path, status: reply.status, ms, requestId, xfcc });
   };
   const server = createServer((request, response) => void respond(request, response));
   // A proxy in front keeps connections for as long as it likes: closing an idle one here would race with its next request.

@@ -100,6 +100,7 @@ test("the shop is spread: reviews in both clusters, and what it needs across the
     "details-v1",
     "reviews-v1",
     "reviews-v2",
+    "legacy-v1",
     "istio-ingressgateway",
   ]);
   expect(deploymentsOf(clusters.west).map(({ metadata }) => metadata.name)).toEqual([

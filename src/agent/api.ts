@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { connect } from "node:net";
@@ -102,7 +102,7 @@ export class AgentApi implements AsyncDisposable {
   }
 
   /**
-   * Opens the socket; one that an earlier agent left is replaced.
+   * Opens the socket, for root alone; one that an earlier agent left is replaced.
    * @throws WeftError `AlreadyExists` when another agent of the node runs.
    */
   static async listen(options: AgentApiOptions): Promise<AgentApi> {
@@ -115,6 +115,7 @@ export class AgentApi implements AsyncDisposable {
       api.#server.once("error", (error) => reject(new WeftError("Unavailable", `cannot listen on ${socket}`, error)));
       api.#server.listen(socket, resolve);
     });
+    chmodSync(socket, 0o600);
     return api;
   }
 

@@ -102,6 +102,7 @@ describe("the demonstration's status", () => {
     gateway: "http://127.0.0.1:18080",
     kubeconfigs: { mesh: "m", east: "e", west: "w" },
     namespace: "shop",
+    outsideNamespace: "weft-demo-outside",
     pid: 1,
   };
   const status: DemoStatus = {

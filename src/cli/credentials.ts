@@ -4,19 +4,28 @@ import { systemClock } from "#base/clock.ts";
 import type { KubeContext } from "#kube/kubeconfig.ts";
 import { collected, wholeNumber } from "./output.ts";
 
-interface CredentialsFlags {
+/** Whose credential is made, and for what. */
+export interface CredentialsFlags {
+  /** The server's `--state-dir`. */
   readonly stateDir: string;
+  /** Where the API is, `https://...` or `unix://...`. */
   readonly server: string;
   readonly user: string;
   readonly group: readonly string[];
+  /** How long the certificate is good. */
   readonly days: number;
+  /** What commands mean where none is given. */
   readonly namespace: string;
 }
 
 const dayMs = 24 * 3600_000;
 
-/** A kubeconfig's context for a user of an API, with a new certificate of the API's authority. */
-async function contextOf(endpoint: string, flags: CredentialsFlags): Promise<KubeContext> {
+/**
+ * A kubeconfig's context for a user of an API (`mesh`, or a cluster's name), with a new certificate of the API's authority,
+ * which is made where there is none.
+ * @throws WeftError as `Authority.open`.
+ */
+export async function credentialContext(endpoint: string, flags: CredentialsFlags): Promise<KubeContext> {
   const { Authority } = await import("#apiserver/pki/authority.ts");
   const { stateDir, server, user, group, days, namespace } = flags;
   const authority = Authority.open(join(stateDir, endpoint), endpoint, systemClock);
@@ -49,6 +58,6 @@ export function credentialsCommand(program: Command): void {
     )
     .action(async (endpoint: string, flags: CredentialsFlags) => {
       const { formatKubeconfig } = await import("#kube/kubeconfig.ts");
-      process.stdout.write(formatKubeconfig([await contextOf(endpoint, flags)]));
+      process.stdout.write(formatKubeconfig([await credentialContext(endpoint, flags)]));
     });
 }

@@ -1,8 +1,8 @@
-import { rmSync } from "node:fs";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import type { Clock } from "#base/clock.ts";
 import { formatAge } from "#base/duration.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
+import { listenOn } from "#grpc/listen.ts";
 import type { Client } from "#kube/client.ts";
 import type { ProxyStatus, ProxyStatusSource } from "#xds/port.ts";
 import { readAdmin } from "./proxy-admin.ts";
@@ -90,15 +90,13 @@ export class ProxyApi implements AsyncDisposable {
     this.#server = createServer((request, response) => void this.#serve(request, response));
   }
 
-  /** Opens the API. */
+  /**
+   * Opens the API, for root alone.
+   * @throws WeftError `AlreadyExists` while another control plane serves there.
+   */
   static async listen(options: ProxyApiOptions): Promise<ProxyApi> {
     const api = new ProxyApi(options);
-    // A killed process leaves its socket; only one discovery of an instance runs at a time.
-    rmSync(options.socketPath, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      api.#server.once("error", reject);
-      api.#server.listen({ path: options.socketPath, readableAll: false, writableAll: false }, resolve);
-    });
+    await listenOn(api.#server, { socketPath: options.socketPath });
     return api;
   }
 

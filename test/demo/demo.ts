@@ -12,6 +12,7 @@ export interface DemoInfo {
   readonly gateway: string;
   readonly kubeconfigs: { readonly mesh: string; readonly east: string; readonly west: string };
   readonly namespace: string;
+  readonly outsideNamespace: string;
   readonly pid: number;
 }
 
@@ -39,9 +40,9 @@ export class Demo implements AsyncDisposable {
   }
 
   /** Starts one in the background and returns when it is ready. */
-  static async start(name: string, gatewayPort: number, apiPort: number, load = 0): Promise<Demo> {
-    const args = ["demo", "--name", name, "--detach", "--load", String(load)];
-    await run(weftScript, [...args, "--gateway-port", String(gatewayPort), "--api-port", String(apiPort)]);
+  static async start(name: string, gatewayPort: number, apiPort: number, ...more: readonly string[]): Promise<Demo> {
+    const ports = ["--gateway-port", String(gatewayPort), "--api-port", String(apiPort)];
+    await run(weftScript, ["demo", "--name", name, "--detach", "--load", "0", ...ports, ...more]);
     const { stdout } = await run(weftScript, ["demo", "info", "--name", name, "-o", "json"]);
     return new Demo(name, JSON.parse(stdout) as DemoInfo);
   }

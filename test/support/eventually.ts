@@ -1,11 +1,13 @@
-/** Milliseconds after which something that should come true has failed to. */
-const patience = 15_000;
-
 /**
  * Asks again and again until a check gives something other than undefined and false.
+ * @param patience milliseconds after which something that should come true has failed to.
  * @throws Error with the check's last failure as cause.
  */
-export async function eventually<V>(what: string, check: () => V | Promise<V>): Promise<NonNullable<V>> {
+export async function eventually<V>(
+  what: string,
+  check: () => V | Promise<V>,
+  patience = 15_000,
+): Promise<NonNullable<V>> {
   const until = Date.now() + patience;
   let last: unknown;
   while (Date.now() < until) {

@@ -73,6 +73,8 @@ const discovery: readonly PolicyRule[] = [
   rule(["create", "patch"], [""], ["events"]),
   rule(["create", "update", "patch"], [""], ["configmaps"]),
   rule(["create"], ["authentication.k8s.io"], ["tokenreviews"]),
+  // Administration pages of proxies.
+  rule(["get"], [""], ["pods/proxy"]),
   paths(["/.well-known/openid-configuration", "/openid/v1/jwks"]),
 ];
 

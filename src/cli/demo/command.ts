@@ -8,13 +8,15 @@ import { command as systemCommand } from "#runtime/command.ts";
 import { isAlive, signalProcess } from "#runtime/identity.ts";
 import { type OutputFormat, outputOption, serialize, wholeNumber } from "../output.ts";
 import { DemoControl, maxLoad, serveControl } from "./control.ts";
-import { goodbye, welcome } from "./hints.ts";
+import { calledFromOutside, goodbye, welcome } from "./hints.ts";
 import { defaultPorts, type Layout, layoutOf } from "./layout.ts";
 import { readRecord, runningRecord } from "./record.ts";
 import { plainLine } from "./screen.ts";
 import { LiveScreen } from "./live-screen.ts";
 import { DemoSupervisor } from "./supervisor.ts";
+import type { DemoInfo } from "./status.ts";
 import { type Kept, tearDown } from "./teardown.ts";
+import { DemoWatcher } from "./watcher.ts";
 import { weftProgram } from "../service.ts";
 
 interface DemoFlags {
@@ -68,6 +70,12 @@ function endSignal(): AbortSignal {
   return end.signal;
 }
 
+/** The welcome, with addresses as they are now. */
+async function welcomeNow(layout: Layout, info: DemoInfo): Promise<string> {
+  using watcher = new DemoWatcher(layout);
+  return welcome(info, await watcher.podAddresses(calledFromOutside));
+}
+
 /** Runs in the foreground until the signal; returns when everything is removed. */
 async function runForeground(layout: Layout, flags: DemoFlags): Promise<void> {
   const envoy = await envoyPath(flags);
@@ -81,7 +89,7 @@ async function runForeground(layout: Layout, flags: DemoFlags): Promise<void> {
     mkdirSync(layout.run, { recursive: true, mode: 0o711 });
     await supervisor.start(signal);
     await using _control = await serveControl(layout, supervisor);
-    console.log(welcome(supervisor.info));
+    console.log(await welcomeNow(layout, supervisor.info));
     await watchUntil(signal, supervisor, screen);
   } catch (error) {
     if (!signal.aborted) {
@@ -109,7 +117,7 @@ async function follow(layout: Layout, flags: DemoFlags): Promise<void> {
   const record = runningRecord(layout);
   if (!record) return;
   console.log(`the demo runs already (pid ${record.supervisor.pid})`);
-  console.log(welcome(record.info));
+  console.log(await welcomeNow(layout, record.info));
   if (flags.detach === true || !process.stdout.isTTY) return;
   using control = new DemoControl(layout);
   const signal = endSignal();
@@ -197,14 +205,13 @@ function infoCommand(demoCommand: Command): void {
     .addOption(nameOption())
     .addOption(outputOption(["table", "json", "yaml"]))
     .addHelpText("after", "\nExamples:\n  weft demo info\n  weft demo info -o json")
-    .action((flags: { readonly output: OutputFormat }, command: Command) => {
+    .action(async ({ output }: { readonly output: OutputFormat }, command: Command) => {
       const { name } = command.optsWithGlobals<{ readonly name: string }>();
-      const record = readRecord(requireRunning(name));
+      const layout = requireRunning(name);
+      const record = readRecord(layout);
       if (!record) return;
-      const { output } = flags;
-      process.stdout.write(
-        output === "json" || output === "yaml" ? serialize(record.info, output) : `${welcome(record.info)}\n`,
-      );
+      if (output === "json" || output === "yaml") process.stdout.write(serialize(record.info, output));
+      else console.log(await welcomeNow(layout, record.info));
     });
 }
 

@@ -2,6 +2,7 @@ import { type IncomingMessage, type ServerResponse, createServer } from "node:ht
 import { join } from "node:path";
 import { systemClock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
+import { listenOn } from "#grpc/listen.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import type { Layout } from "./layout.ts";
@@ -52,10 +53,7 @@ async function serve(supervisor: DemoSupervisor, request: IncomingMessage, respo
 /** Serves a supervisor's status and takes changes of its load, on a Unix socket of its own. */
 export async function serveControl(layout: Layout, supervisor: DemoSupervisor): Promise<AsyncDisposable> {
   const server = createServer((request, response) => void serve(supervisor, request, response));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(socketOf(layout), resolve);
-  });
+  await listenOn(server, { socketPath: socketOf(layout) });
   return {
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();

@@ -2,14 +2,25 @@ import type { Layout } from "./layout.ts";
 import type { DemoInfo } from "./status.ts";
 import type { Kept } from "./teardown.ts";
 
-/** Where everything is, and five commands worth trying. */
-export function welcome({ gateway, kubeconfigs }: DemoInfo): string {
+/** Addresses of Pods by the name of their service; those that are not known are absent. */
+export type PodAddresses = Readonly<Record<string, string>>;
+
+/** Services that the hints call: one in the mesh, and one without a sidecar. */
+export const calledFromOutside: readonly string[] = ["details", "legacy"];
+
+/** Where everything is, and some commands worth trying. */
+export function welcome({ gateway, kubeconfigs, outsideNamespace }: DemoInfo, addresses: PodAddresses): string {
+  const fromOutside = calledFromOutside.map((service) => {
+    const address = addresses[service] ?? `POD-OF-${service.toUpperCase()}`;
+    return `     ip netns exec ${outsideNamespace} curl -sS http://${address}:9080/details/emma`;
+  });
   return `
 The bookshop is at ${gateway}
 
   kubeconfigs   mesh ${kubeconfigs.mesh}
                 east ${kubeconfigs.east}
                 west ${kubeconfigs.west}
+  outside       the network namespace ${outsideNamespace} reaches every Pod and is not of the mesh
 
 Worth trying (./weft get and apply serve where kubectl is absent):
 
@@ -23,6 +34,12 @@ Worth trying (./weft get and apply serve where kubectl is absent):
      ./weft proxy-config routes page
   5. scale reviews in one cluster and watch
      kubectl --kubeconfig ${kubeconfigs.east} -n shop scale deployment reviews-v1 --replicas 3
+  6. call as a stranger: details takes mutual TLS alone, legacy has no sidecar and answers
+${fromOutside.join("\n")}
+  7. let details refuse the page, and look at the page
+     kubectl --kubeconfig ${kubeconfigs.east} apply -f samples/bookshop/rules/details-refuse-page.yaml
+  8. see who wrote it, and when
+     ./weft history authorizationpolicy/details -n shop
 `;
 }
 

@@ -34,6 +34,12 @@ export const demoClusters: readonly DemoCluster[] = [
   },
 ];
 
+/** The APIs of the demonstration: the mesh's, and its clusters'. */
+export const endpoints: readonly string[] = ["mesh", ...demoClusters.map(({ name }) => name)];
+
+/** Where the bookshop runs. */
+export const shopNamespace = "shop";
+
 /** Loopback ports on the host. */
 export interface DemoPorts {
   readonly gateway: number;
@@ -52,6 +58,10 @@ export interface Layout {
   /** Sockets and the supervisor's record; gone with a reboot. */
   readonly run: string;
   readonly store: string;
+  /** Keys of the API server: a folder for each API. */
+  readonly apiState: string;
+  /** Keys that Secrets are encrypted with in the store. */
+  readonly encryptionKeys: string;
   readonly logs: string;
   /** The supervisor's record of itself and its children. */
   readonly record: string;
@@ -59,7 +69,10 @@ export interface Layout {
   readonly discoverySocket: string;
   /** The API's Unix socket of a cluster, or of the mesh by the name `mesh`. */
   readonly apiSocket: (endpoint: string) => string;
+  /** The kubeconfig of a user with all rights, for an API. */
   readonly kubeconfig: (endpoint: string) => string;
+  /** The kubeconfig of one of the demonstration's own programs, for an API. */
+  readonly ownKubeconfig: (program: string, endpoint: string) => string;
 }
 
 /** The layout of the instance of a name. */
@@ -71,11 +84,14 @@ export function layoutOf(name: string): Layout {
     state,
     run,
     store: join(state, "store.db"),
+    apiState: join(state, "api"),
+    encryptionKeys: join(state, "encryption-keys"),
     logs: join(state, "logs"),
     record: join(run, "supervisor.json"),
     adsSocket: join(run, "ads.sock"),
     discoverySocket: join(run, "discovery.sock"),
     apiSocket: (endpoint) => join(run, `api-${endpoint}.sock`),
     kubeconfig: (endpoint) => join(state, "kubeconfigs", `${endpoint}.yaml`),
+    ownKubeconfig: (program, endpoint) => join(state, "credentials", `${program}-${endpoint}.yaml`),
   };
 }

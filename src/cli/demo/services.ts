@@ -23,7 +23,15 @@ export function serverSpec(layout: Layout, ports: DemoPorts): ServiceSpec {
   ]);
   return weft(layout, "server", [
     "server",
-    ...flagArgs({ store: layout.store, "run-dir": layout.run, "mesh-port": String(apiPort(ports, "mesh")) }),
+    "--secure",
+    ...flagArgs({
+      store: layout.store,
+      "encryption-keys": layout.encryptionKeys,
+      "history-days": "7",
+      "run-dir": layout.run,
+      "state-dir": layout.apiState,
+      "mesh-port": String(apiPort(ports, "mesh")),
+    }),
     ...embedded,
   ]);
 }
@@ -33,10 +41,11 @@ export function discoverySpec(layout: Layout): ServiceSpec {
   return weft(layout, "discovery", [
     "discovery",
     ...flagArgs({
-      "mesh-api": `unix://${layout.apiSocket("mesh")}`,
-      "xds-socket": layout.adsSocket,
+      "mesh-api": layout.ownKubeconfig("discovery", "mesh"),
+      "tls-socket": layout.adsSocket,
       "status-socket": layout.discoverySocket,
     }),
+    ...demoClusters.flatMap(({ name }) => ["--cluster-api", `${name}=${layout.ownKubeconfig("discovery", name)}`]),
   ]);
 }
 
@@ -50,6 +59,7 @@ export function agentSpec(
 ): ServiceSpec {
   const { command, args, ...spec } = weft(layout, `agent-${node}`, [
     "agent",
+    "--xds-tls",
     ...flagArgs({
       instance: layout.name,
       cluster: cluster.name,
@@ -59,8 +69,9 @@ export function agentSpec(
       network: cluster.network,
       "state-dir": join(layout.state, "agents", node),
       "run-dir": layout.run,
-      api: `unix://${layout.apiSocket(cluster.name)}`,
+      api: layout.ownKubeconfig(node, cluster.name),
       xds: `unix:${layout.adsSocket}`,
+      ca: `unix:${layout.adsSocket}`,
       "host-network-fd": "3",
       programs: join(root, "samples", "programs.json"),
       envoy,

@@ -56,6 +56,8 @@ export interface DemoInfo {
   readonly kubeconfigs: { readonly mesh: string; readonly east: string; readonly west: string };
   /** Where the bookshop runs. */
   readonly namespace: string;
+  /** A network namespace that reaches every Pod, and has no identity of the mesh. */
+  readonly outsideNamespace: string;
   /** The supervisor's process. */
   readonly pid: number;
 }

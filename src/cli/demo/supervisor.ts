@@ -1,11 +1,11 @@
-import { mkdirSync, openSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { mkdirSync, openSync } from "node:fs";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
-import { formatKubeconfig } from "#kube/kubeconfig.ts";
 import { ensureFabric } from "#runtime/fabric.ts";
 import { type ProcessIdentity, identityOf } from "#runtime/identity.ts";
-import { type DemoPorts, type Layout, demoClusters } from "./layout.ts";
+import { createOutside, outsideName } from "#runtime/outside.ts";
+import { makeCredentials } from "./credentials.ts";
+import { type DemoPorts, type Layout, demoClusters, endpoints, shopNamespace } from "./layout.ts";
 import { readLoadLine } from "./load-line.ts";
 import { requireFreePorts } from "./port.ts";
 import { writeRecord } from "./record.ts";
@@ -29,8 +29,6 @@ export interface DemoOptions {
   readonly envoy: string;
 }
 
-const endpoints = ["mesh", "east", "west"] as const;
-const shopNamespace = "shop";
 const shownEvents = 50;
 
 /** Runs a demonstration: starts its processes in order, starts them again when they end, and removes everything. */
@@ -65,6 +63,7 @@ export class DemoSupervisor {
         west: layout.kubeconfig("west"),
       },
       namespace: shopNamespace,
+      outsideNamespace: outsideName(layout.name),
       pid: process.pid,
     };
   }
@@ -165,17 +164,14 @@ export class DemoSupervisor {
 
   async #prepare(): Promise<void> {
     const { layout, ports } = this.#options;
-    for (const folder of [layout.state, layout.run, layout.logs, dirname(layout.kubeconfig("mesh"))]) {
+    for (const folder of [layout.state, layout.run, layout.logs]) {
       // Agents' proxies run as a user of their own and reach their sockets through these.
       mkdirSync(folder, { recursive: true, mode: 0o711 });
     }
     this.#record();
     await ensureFabric(layout.name);
-    for (const name of endpoints) {
-      const server = { url: `http://127.0.0.1:${apiPort(ports, name)}` };
-      const context = { name: `weft-${name}`, cluster: `weft-${name}`, user: "weft", namespace: shopNamespace, server };
-      writeFileSync(layout.kubeconfig(name), formatKubeconfig([context]), { mode: 0o600 });
-    }
+    await createOutside(layout.name);
+    await makeCredentials(layout, ports);
   }
 
   async #gatewayAnswers(): Promise<boolean> {

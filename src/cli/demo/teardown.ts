@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmSync, rmdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { processesIn } from "#runtime/namespace.ts";
+import { processesIn, removeNamespace } from "#runtime/namespace.ts";
+import { outsideName } from "#runtime/outside.ts";
 import { fabricName, removeFabric } from "#runtime/fabric.ts";
 import { identityOf, signalProcess } from "#runtime/identity.ts";
 import { cleanUpAgents } from "#agent/cleanup.ts";
@@ -38,6 +39,7 @@ export async function tearDown(layout: Layout, kept: Kept): Promise<void> {
     const identity = identityOf(pid);
     if (identity) signalProcess(identity, "SIGKILL");
   }
+  await removeNamespace(outsideName(layout.name));
   await removeFabric(layout.name);
   removeRecord(layout);
   rmSync(layout.run, { recursive: true, force: true });

@@ -1,10 +1,12 @@
+import type { Pod } from "#api/kubernetes/pod.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { systemClock } from "#base/clock.ts";
 import { codeOf } from "#base/errors.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
+import type { PodAddresses } from "./hints.ts";
 import type { Layout } from "./layout.ts";
-import { demoClusters } from "./layout.ts";
+import { demoClusters, endpoints, shopNamespace } from "./layout.ts";
 import type { ProxyCounts, WorkloadStatus } from "./status.ts";
 
 interface Deployment extends ResourceObject {
@@ -27,7 +29,7 @@ export class DemoWatcher implements Disposable {
 
   constructor(layout: Layout) {
     this.#layout = layout;
-    for (const name of ["mesh", ...demoClusters.map((cluster) => cluster.name)]) {
+    for (const name of endpoints) {
       const connection = new Connection({ url: `unix://${layout.apiSocket(name)}` }, { clock: systemClock });
       this.#clients.set(name, new Client(connection));
     }
@@ -67,6 +69,19 @@ export class DemoWatcher implements Disposable {
       });
     });
     return (await Promise.all(lists)).flat();
+  }
+
+  /** The address of a Pod of each service, from whichever cluster has one. */
+  async podAddresses(services: readonly string[]): Promise<PodAddresses> {
+    const lists = demoClusters.map(async ({ name }) =>
+      this.#items<Pod>(name, `/api/v1/namespaces/${shopNamespace}/pods`),
+    );
+    const pods = (await Promise.all(lists)).flatMap((found) => found ?? []);
+    const known = services.flatMap((service): [string, string][] => {
+      const found = pods.find(({ metadata, status }) => metadata.labels?.["app"] === service && status?.podIP);
+      return found?.status?.podIP === undefined ? [] : [[service, found.status.podIP]];
+    });
+    return Object.fromEntries(known);
   }
 
   /** How many proxies are in sync, or undefined when the control plane is away. */
