@@ -42,36 +42,62 @@ describe("the network of a workload", () => {
   });
 });
 
-describe("networks with gateways", () => {
+describe("gateways of networks", () => {
+  const cross = { network: "blue", cluster: "east", address: "192.0.2.1", port: 15_443 };
+
   it.each([
-    ["a label, an address and the usual port", gateway("topology.istio.io/network: blue", balancer), ["blue"]],
+    ["a label, an address and the usual port", gateway("topology.istio.io/network: blue", balancer), [cross]],
     [
       "another port, by a label",
       gateway("topology.istio.io/network: blue, networking.istio.io/gatewayPort: '443'", balancer),
-      ["blue"],
+      [{ ...cross, port: 443 }],
     ],
     [
       "a port that it does not have",
       gateway("topology.istio.io/network: blue, networking.istio.io/gatewayPort: '444'", balancer),
-      [],
+      undefined,
     ],
-    ["no address", gateway("topology.istio.io/network: blue", ""), []],
-    ["no label", gateway("", balancer), []],
+    ["no address", gateway("topology.istio.io/network: blue", ""), undefined],
+    ["no label", gateway("", balancer), undefined],
   ])("by %s", (_name, objects, expected) => {
-    expect(modelOf(objects).networks.gatewayed.get(only)).toEqual(expected);
+    expect(modelOf(objects).networks.gateways.get(only).of["blue"]).toEqual(expected);
   });
+
+  const served = {
+    endpoints: [{ fromRegistry: "east" }],
+    gateways: [{ registryServiceName: "cross.istio-system.svc.cluster.local", port: 443 }],
+  };
 
   it("as the mesh's networks have them: by an address, or by the Service of a cluster in the network", () => {
     const { networks, inputs } = modelOf(gateway("", balancer));
-    const gateways = [{ registryServiceName: "cross.istio-system.svc.cluster.local", port: 443 }];
+    const addressed = {
+      gateways: [
+        { address: "192.0.2.9", port: 443 },
+        { address: "border.test", port: 443 },
+      ],
+    };
     inputs.setMesh({
-      meshNetworks: {
-        addressed: { gateways: [{ address: "192.0.2.9", port: 443 }] },
-        served: { endpoints: [{ fromRegistry: "east" }], gateways },
-        elsewhere: { endpoints: [{ fromRegistry: "west" }], gateways },
-        none: {},
-      },
+      meshNetworks: { addressed, served, elsewhere: { ...served, endpoints: [{ fromRegistry: "west" }] }, none: {} },
     });
-    expect(networks.gatewayed.get(only)).toEqual(["addressed", "served"]);
+    expect(networks.gateways.get(only).of).toEqual({
+      addressed: [{ network: "addressed", cluster: "", address: "192.0.2.9", port: 443 }],
+      served: [{ ...cross, network: "served", port: 443 }],
+    });
+  });
+
+  it("of a Service that has both, as its label has it", () => {
+    const { networks, inputs } = modelOf(gateway("topology.istio.io/network: blue", balancer));
+    inputs.setMesh({ meshNetworks: { served } });
+    expect(networks.gateways.get(only).of).toEqual({ blue: [cross] });
+  });
+
+  it("have weights that can be shared out evenly among those of a network, and of each of its clusters", () => {
+    const { networks, inputs } = modelOf("");
+    const addresses = (...last: readonly number[]) => last.map((each) => ({ address: `192.0.2.${each}`, port: 443 }));
+    expect(networks.gateways.get(only).scale).toBe(1);
+    inputs.setMesh({
+      meshNetworks: { a: { gateways: addresses(1, 2, 3, 4) }, b: { gateways: addresses(5, 6, 7, 7, 8, 9, 10) } },
+    });
+    expect(networks.gateways.get(only).scale).toBe(12);
   });
 });

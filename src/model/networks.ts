@@ -1,4 +1,6 @@
+import { isIP } from "node:net";
 import { cidrContains } from "#base/cidr.ts";
+import { canonical } from "#base/canonical.ts";
 import { ownValue } from "#api/record.ts";
 import type { StringMap } from "#api/meta.ts";
 import type { Engine } from "#incremental/engine.ts";
@@ -11,6 +13,27 @@ import { serviceKey, type Tables } from "./tables.ts";
 /** The port of gateways between networks unless they say another. */
 const gatewayPort = 15_443;
 
+/** Where a network is entered from others, by TLS of the mesh that the server name routes. */
+export interface NetworkGateway {
+  readonly network: string;
+  /** The cluster that it is in; empty where none is told. */
+  readonly cluster: string;
+  /** An IP address. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The gateways of all networks, and how endpoints are shared out over them. */
+export interface NetworkGateways {
+  /** By network, sorted by address and port. */
+  readonly of: Readonly<Record<string, readonly NetworkGateway[]>>;
+  /**
+   * By what the weights of endpoints are multiplied so that each can be shared out evenly: the least common multiple of how
+   * many gateways networks have, in all and in each cluster; 1 without any.
+   */
+  readonly scale: number;
+}
+
 /** Questions about networks. */
 export interface NetworkQueries {
   /**
@@ -18,8 +41,8 @@ export interface NetworkQueries {
    * cluster or its address, else its cluster's own. Empty where none is told.
    */
   readonly networkOf: (cluster: string, address: string, labels: StringMap) => string;
-  /** Networks for which a gateway is known, sorted. */
-  readonly gatewayed: Query<string, readonly string[]>;
+  /** Where networks are entered. */
+  readonly gateways: Query<string, NetworkGateways>;
 }
 
 interface Range {
@@ -27,15 +50,38 @@ interface Range {
   readonly cidr: string;
 }
 
-/** Whether a Service has an address for other networks. */
-function isGateway({ externalAddresses }: ServiceRow): boolean {
-  return externalAddresses.length > 0;
+/** The port by which a labelled Service is a gateway; undefined for one that it does not have. */
+function labelledPort({ gatewayPort: told, spec }: ServiceRow): number | undefined {
+  const port = /^\d+$/.test(told) ? Number(told) : gatewayPort;
+  return (spec.ports ?? []).some((each) => each.port === port) ? port : undefined;
 }
 
-/** Whether a labelled Service has the port of gateways. */
-function listens({ gatewayPort: told, spec }: ServiceRow): boolean {
-  const port = /^\d+$/.test(told) ? Number(told) : gatewayPort;
-  return (spec.ports ?? []).some((each) => each.port === port);
+function gatewaysAt(row: ServiceRow, network: string, port: number): readonly NetworkGateway[] {
+  const { cluster } = row;
+  return row.externalAddresses.map((address) => ({ network, cluster, address, port }));
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y > 0) [x, y] = [y, x % y];
+  return (a / x) * b;
+}
+
+function byAddress(a: NetworkGateway, b: NetworkGateway): number {
+  if (a.address !== b.address) return a.address < b.address ? -1 : 1;
+  return a.port - b.port || (a.cluster < b.cluster ? -1 : Number(a.cluster > b.cluster));
+}
+
+/** Gateways by their networks, each once; those that have only a name are as good as not there. */
+function gathered(all: readonly NetworkGateway[]): NetworkGateways {
+  const addressed = all.filter(({ address }) => isIP(address) !== 0);
+  const distinct = [...new Map(addressed.map((each) => [canonical(each), each])).values()].toSorted(byAddress);
+  const of = Object.fromEntries(Map.groupBy(distinct, ({ network }) => network));
+  const ofClusters = Object.values(of).flatMap((gateways) => [
+    ...Map.groupBy(gateways, ({ cluster }) => cluster).values(),
+  ]);
+  const counts = [...Object.values(of), ...ofClusters].map(({ length }) => length);
+  return { of, scale: counts.reduce(leastCommonMultiple, 1) };
 }
 
 /** Declares the queries about networks. */
@@ -63,27 +109,39 @@ export function networkQueries(engine: Engine, tables: Tables, services: Service
     return tables.namespaces.get(rowKey(cluster, "", rootNamespace))?.network ?? "";
   });
 
-  const byAddress = (address: string): string =>
+  const ofAddress = (address: string): string =>
     ranges.get(only).find(({ cidr }) => cidrContains(cidr, address))?.network ?? "";
 
-  /** Whether a Service of one of the clusters is reached from elsewhere. */
-  const isReached = (name: string, clusters: readonly string[]): boolean => {
+  /** The gateways that a Service of some clusters is, where the mesh's networks name it. One that says its network by a label is of that. */
+  const named = (
+    network: string,
+    name: string,
+    port: number,
+    clusters: readonly string[],
+  ): readonly NetworkGateway[] => {
     const parts = parseServiceHost(name);
     const rows = parts ? tables.servicesByKey.rows(serviceKey(parts.namespace, name)) : [];
-    return rows.some((row) => clusters.includes(row.cluster) && isGateway(row));
+    return rows
+      .filter(({ cluster, gatewayOf }) => gatewayOf === "" && clusters.includes(cluster))
+      .flatMap((row) => gatewaysAt(row, network, port));
   };
 
-  const gatewayed = engine.stringQuery("networks-with-gateways", (): readonly string[] => {
-    const told = meshNetworks().filter(([, { endpoints = [], gateways = [] }]) => {
+  const gateways = engine.stringQuery("network-gateways", (): NetworkGateways => {
+    const told = meshNetworks().flatMap(([network, { endpoints = [], gateways: all = [] }]) => {
       const clusters = endpoints.flatMap(({ fromRegistry }) => fromRegistry ?? []);
-      return gateways.some(
-        ({ address = "", registryServiceName = "" }) => address !== "" || isReached(registryServiceName, clusters),
+      return all.flatMap(({ address = "", registryServiceName = "", port = 0 }) =>
+        address === ""
+          ? named(network, registryServiceName, port, clusters)
+          : [{ network, cluster: "", address, port }],
       );
     });
-    const labelled = tables.networkGateways
-      .names()
-      .filter((network) => tables.networkGateways.rows(network).some((row) => isGateway(row) && listens(row)));
-    return [...new Set([...told.map(([network]) => network), ...labelled])].toSorted();
+    const labelled = tables.networkGateways.names().flatMap((network) =>
+      tables.networkGateways.rows(network).flatMap((row) => {
+        const port = labelledPort(row);
+        return port === undefined ? [] : gatewaysAt(row, network, port);
+      }),
+    );
+    return gathered([...told, ...labelled]);
   });
 
   return {
@@ -91,8 +149,8 @@ export function networkQueries(engine: Engine, tables: Tables, services: Service
       ownValue(labels, networkLabel) ||
       ofNamespace.get(cluster) ||
       ofRegistry.get(cluster) ||
-      byAddress(address) ||
+      ofAddress(address) ||
       (tables.clusters.get(cluster)?.network ?? ""),
-    gatewayed,
+    gateways,
   };
 }

@@ -14,7 +14,7 @@ export interface Ask {
 /** The host that a proxy asked for by the name of one of its clusters; undefined for other names. */
 export function parseClusterAsk(name: string): string | undefined {
   const cluster = parseClusterName(name);
-  return cluster?.direction === "outbound" ? cluster.host : undefined;
+  return cluster?.direction === "outbound" && !cluster.passed ? cluster.host : undefined;
 }
 
 /** Names of hosts and addresses, as they can stand in a `Host`. */

@@ -11,6 +11,7 @@ import type { TrafficConfig } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { ownConfigQuery } from "./own-config.ts";
+import { isAutoPassthrough } from "./gateways/server.ts";
 import { askingWorkload, type Discovery } from "./discovery.ts";
 import type { ConnectionQueries } from "./connections/queries.ts";
 import { type ClusterQueries, type ClusterUser, userKey } from "./cluster-queries.ts";
@@ -100,6 +101,14 @@ export function classScopes({
       ...identifiedOf(view),
       ...(clustersByPlace.get(client) && { place: placeOf(view) }),
     });
+
+  /** Clusters to which a gateway passes on TLS of the mesh; none where no server of it does. */
+  const passedScopes = (client: Client, view: ProxyView, selecting: readonly string[]): readonly string[] => {
+    const passes = selecting.some((key) => gateways.gateway.get(key)?.spec.servers?.some(isAutoPassthrough));
+    if (!passes) return [];
+    const place = clustersByPlace.get(client) && { place: placeOf(view) };
+    return outboundClusters.get({ client, proxy: view.type, passed: true, ...place });
+  };
 
   const endpointScopes = (client: Client, view: ProxyView): readonly string[] => {
     const seen = scopeKey({ kind: "endpoints", client, place: placeOf(view), origin: endpointSets.originOf(view) });
@@ -242,7 +251,11 @@ export function classScopes({
       ...(quic.length > 0 && { udpPorts: quic }),
     };
     return {
-      [typeUrls.cluster]: [...clusterScopes(client, view), scopeKey({ kind: "fixed-clusters", proxy: "router" })],
+      [typeUrls.cluster]: [
+        ...clusterScopes(client, view),
+        scopeKey({ kind: "fixed-clusters", proxy: "router" }),
+        ...passedScopes(client, view, selecting),
+      ],
       [typeUrls.endpoints]: endpointScopes(client, view),
       [typeUrls.listener]: [
         scopeKey({

@@ -1,4 +1,5 @@
 import { canonical } from "#base/canonical.ts";
+import { isWildcard } from "#api/istio/hosts.ts";
 import { labelsMatch } from "#model/labels.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
@@ -30,13 +31,14 @@ import {
   inboundPassthroughCluster,
   parseClusterName,
   lookedUpCluster,
+  meshServerName,
   passthroughCluster,
 } from "./names.ts";
 
 /** Clusters as queries, each computed once for all proxies for which it comes out the same. */
 export interface ClusterQueries {
-  /** Names of a bucket's clusters. */
-  readonly outboundNames: (bucket: Bucket) => readonly string[];
+  /** Names of a bucket's clusters; of those to which gateways pass on TLS of the mesh, by services of the mesh only. */
+  readonly outboundNames: (bucket: Bucket, user?: Pick<ClusterUser, "passed">) => readonly string[];
   /** Whether it matters to some cluster of a bucket where the proxy is: one that holds endpoints itself, for DNS. */
   readonly byPlace: Query<Bucket, boolean>;
   /** A cluster of a bucket, as a proxy has it; its place only where `byPlace` says so. */
@@ -52,12 +54,14 @@ export interface ClusterUser {
   readonly proxy: "sidecar" | "router";
   /** Present where it has a certificate of the mesh. */
   readonly identified?: true;
+  /** Present for the clusters to which a gateway passes on TLS of the mesh by its server name. */
+  readonly passed?: true;
   readonly place?: Place;
 }
 
 /** A proxy as a key, less its place. */
-export function userKey({ proxy, identified }: Omit<ClusterUser, "place">): string {
-  return identified ? `${proxy}|identified` : proxy;
+export function userKey({ proxy, identified, passed }: Omit<ClusterUser, "place">): string {
+  return `${proxy}${identified ? "|identified" : ""}${passed ? "|passed" : ""}`;
 }
 
 interface Leaf extends ClusterUser {
@@ -87,6 +91,15 @@ function encodeCluster(cluster: Cluster): EncodedResource {
   const { clusterDiscoveryType: type, name } = cluster;
   const warmsByEds = type.case === "type" && type.value === DiscoveryType.EDS;
   return encodeResource(ClusterSchema, cluster, name, warmsByEds ? [name] : []);
+}
+
+function outboundName(port: number, subset: string, host: string): string {
+  return clusterName("outbound", port, subset, host);
+}
+
+/** Whether gateways pass on TLS of the mesh to a service: to those of the mesh. Envoy takes no server name with a wildcard inside. */
+function isPassedTo(service: Service): boolean {
+  return !service.external && !isDynamic(service) && !isWildcard(service.host);
 }
 
 /** The service that a cluster's name means in a namespace; hosts of ServiceEntries are in that of the bucket. */
@@ -137,27 +150,28 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     key: ({ service, port, subset, rules, place, ...user }) =>
       `${service}|${port}|${subset}|${rules}|${userKey(user)}${place ? `|${canonical(place)}` : ""}`,
     equal: sameResource,
-    compute: ({ service: key, port: number, subset, rules, proxy, identified, place }) => {
+    compute: ({ service: key, port: number, subset, rules, proxy, identified, passed, place }) => {
       const service = model.services.service.get(key);
       const port = service && connectionPort(service, number);
       const rule = model.rules.merged.get(rules);
       if (!service || service.resolution === "ALIAS" || !port) return undefined;
-      if (subset !== "" && isDynamic(service)) return undefined;
+      if (passed ? !isPassedTo(service) : subset !== "" && isDynamic(service)) return undefined;
       const labels = rule?.spec.subsets?.find((each) => each.name === subset);
       if (subset !== "" && !labels) return undefined;
       const byDns = service.resolution === "DNS" || service.resolution === "DNS_ROUND_ROBIN";
-      const name = clusterName("outbound", number, subset, service.host);
+      const named = passed ? meshServerName : outboundName;
+      const name = named(number, subset, service.host);
       const endpoints = byDns ? model.endpoints.endpoints.get({ service: key, port: number }) : [];
       const wanted = labels?.labels ?? {};
-      const members = endpoints.filter((each) => labelsMatch(wanted, each.labels));
+      const speaks = mutualTlsSpeakers(model.peers, { rule: rule?.spec, subset, port: number });
+      const members = endpoints.filter((each) => labelsMatch(wanted, each.labels) && (!passed || speaks(each)));
       const locality = localityPolicy(settledPolicy(mesh(), rule?.spec, subset, number), service, mesh());
       const groups = groupByLocality(members);
       const ordered = place && locality ? placed(groups, place, locality) : groups;
-      const speaks = mutualTlsSpeakers(model.peers, { rule: rule?.spec, subset, port: number });
       const assignment = byDns ? loadAssignment(name, ordered, speaks) : undefined;
       const peers = identified && peersOf(service, number);
       return encodeCluster(
-        fitsDns(outboundCluster({ service, port, subset, rule, mesh: mesh(), proxy, peers }, assignment)),
+        fitsDns(outboundCluster({ name, service, port, subset, rule, mesh: mesh(), proxy, peers, passed }, assignment)),
       );
     },
   });
@@ -188,20 +202,22 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     },
   });
 
-  const namesOf = engine.query<{ readonly service: string; readonly rules: string }, readonly string[]>({
+  const namesOf = engine.query<
+    { readonly service: string; readonly rules: string } & Pick<ClusterUser, "passed">,
+    readonly string[]
+  >({
     name: "cluster-names",
-    key: ({ service, rules }) => `${service}|${rules}`,
-    compute: ({ service: key, rules }) => {
+    key: ({ service, rules, passed }) => `${service}|${rules}${passed ? "|passed" : ""}`,
+    compute: ({ service: key, rules, passed }) => {
       const service = model.services.service.get(key);
       // What is another name of a service has the clusters of that one.
-      if (!service || service.resolution === "ALIAS") return [];
+      if (!service || service.resolution === "ALIAS" || (passed && !isPassedTo(service))) return [];
       // Labels cannot tell apart what is looked up.
-      const named = isDynamic(service) ? [] : (model.rules.merged.get(rules)?.spec.subsets ?? []);
-      const subsets = ["", ...named.map((subset) => subset.name)];
+      const labelled = isDynamic(service) ? [] : (model.rules.merged.get(rules)?.spec.subsets ?? []);
+      const subsets = ["", ...labelled.map((subset) => subset.name)];
       const ports = service.ports.filter((port) => port.protocol !== "UDP");
-      return ports.flatMap((port) =>
-        subsets.map((subset) => clusterName("outbound", port.number, subset, service.host)),
-      );
+      const named = passed ? meshServerName : outboundName;
+      return ports.flatMap((port) => subsets.map((subset) => named(port.number, subset, service.host)));
     },
   });
 
@@ -236,14 +252,14 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
   });
 
   return {
-    outboundNames: (bucket) =>
+    outboundNames: (bucket, { passed } = {}) =>
       model.clients.servicesIn
         .get(bucket)
-        .flatMap((service) => namesOf.get({ service, rules: rulesFor(bucket, service) })),
+        .flatMap((service) => namesOf.get({ service, rules: rulesFor(bucket, service), ...(passed && { passed }) })),
     byPlace,
-    outbound: (bucket, { proxy, identified, place }, name) => {
+    outbound: (bucket, { proxy, identified, passed, place }, name) => {
       const parsed = parseClusterName(name);
-      if (parsed?.direction !== "outbound") return undefined;
+      if (parsed?.direction !== "outbound" || parsed.passed !== passed) return undefined;
       const service = keyIn(bucket, parsed);
       return leaf.get({
         service,
@@ -252,6 +268,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
         rules: rulesFor(bucket, service),
         proxy,
         ...(identified && { identified }),
+        ...(passed && { passed }),
         ...(place && model.services.service.get(service)?.resolution === "DNS" && { place }),
       });
     },

@@ -22,15 +22,15 @@ import {
 } from "./endpoints/locality.ts";
 import { localityPolicy, preferred } from "./endpoints/preference.ts";
 import { mutualTlsSpeakers } from "./endpoints/mutual-tls.ts";
-import { isReached } from "./endpoints/reach.ts";
-import { clusterName, parseClusterName } from "./names.ts";
+import { acrossNetworks, isFor } from "./endpoints/reach.ts";
+import { clusterName, meshServerName, parseClusterName } from "./names.ts";
 
 /** Endpoint sets as queries, each computed once for all proxies for which it comes out the same. */
 export interface EndpointSetQueries {
   /** The endpoints of a cluster that a client sees, from a place. */
   readonly endpoints: (view: EndpointView, cluster: string) => EncodedResource | undefined;
   /** Which of where a proxy runs decides what endpoints it has. */
-  readonly originOf: (proxy: Required<Origin>) => Origin;
+  readonly originOf: (proxy: Required<Omit<Origin, "identified">> & Pick<Origin, "identified">) => Origin;
   /** Whether it matters to some endpoints on which node their callers are. */
   readonly nodesMatter: () => boolean;
   /** Labels of proxies by which some rule decides who fails over to whom. */
@@ -46,6 +46,8 @@ interface Leaf {
   /** Absent where the place makes no difference. */
   readonly place?: Place;
   readonly origin: Origin;
+  /** Present for the cluster to which gateways pass on TLS of the mesh, in which only endpoints are that speak it. */
+  readonly passed?: true;
 }
 
 /** Who calls, and from where. */
@@ -91,11 +93,10 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
     const unhealthyToo =
       includesUnhealthy(settledPolicy(mesh(), rule, subset, port).outlierDetection) ||
       model.services.service.get(service)?.prefers !== undefined;
-    const reach = { origin, gatewayed: model.networks.gatewayed.get(only) };
     return model.endpoints.endpoints
       .get({ service, port })
       .filter((each) => isAddress(each) && (each.healthy || unhealthyToo) && labelsMatch(labels, each.labels))
-      .filter((each) => isReached(each, reach));
+      .filter((each) => isFor(each, origin));
   };
 
   const preferencesIn = engine.stringQuery("preferences-in", (namespace): Preferences => {
@@ -111,18 +112,21 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
 
   const leaf = engine.query<Leaf, EncodedResource>({
     name: "endpoints",
-    key: ({ service, port, subset, rules, place, origin }) =>
-      `${service}|${port}|${subset}|${rules}|${canonical(place)}|${canonical(origin)}`,
+    key: ({ service, port, subset, rules, place, origin, passed }) =>
+      `${service}|${port}|${subset}|${rules}|${canonical(place)}|${canonical(origin)}${passed ? "|passed" : ""}`,
     equal: sameResource,
     compute: (asked) => {
-      const { service, port, subset, rules, place } = asked;
+      const { service, port, subset, rules, place, origin, passed } = asked;
       const host = model.services.service.get(service)?.host ?? "";
-      const name = clusterName("outbound", port, subset, host);
-      const groups = groupByLocality(members(asked));
+      const name = passed ? meshServerName(port, subset, host) : clusterName("outbound", port, subset, host);
+      const speaks = mutualTlsSpeakers(model.peers, { rule: model.rules.merged.get(rules)?.spec, subset, port });
+      const all = passed ? members(asked).filter(speaks) : members(asked);
+      const gateways = model.networks.gateways.get(only);
+      const { groups, entries } = acrossNetworks(groupByLocality(all), { origin, gateways, speaks });
       const policy = place && localityOf(asked);
       const ordered = policy ? placed(groups, place, policy) : groups;
-      const speaks = mutualTlsSpeakers(model.peers, { rule: model.rules.merged.get(rules)?.spec, subset, port });
-      return encodeResource(ClusterLoadAssignmentSchema, loadAssignment(name, ordered, speaks), name);
+      const told = (each: Endpoint): boolean => entries.has(each) || speaks(each);
+      return encodeResource(ClusterLoadAssignmentSchema, loadAssignment(name, ordered, told), name);
     },
   });
 
@@ -142,13 +146,19 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
     return [...new Set(entries.map(labelName))].toSorted();
   });
 
+  /** Whether some network has gateways. */
+  const crossed = engine.stringQuery(
+    "networks-crossed",
+    () => Object.keys(model.networks.gateways.get(only).of).length > 0,
+  );
+
   /** What of the caller's origin decides about a service. */
-  const narrowed = (service: string, host: string, { cluster, network, node }: Origin): Origin => {
+  const narrowed = (service: string, host: string, { cluster, network, node, identified }: Origin): Origin => {
     const nodeLocal = model.services.service.get(service)?.nodeLocal === true;
     return {
       ...((nodeLocal || model.clusterLocal.get(host)) && cluster !== undefined && { cluster }),
       ...(nodeLocal && node !== undefined && { node }),
-      ...(network !== undefined && { network }),
+      ...(network !== undefined && { network, ...(identified && { identified }) }),
     };
   };
 
@@ -156,18 +166,21 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
     endpoints: ({ client, place, origin }, cluster) => {
       const parsed = parseClusterName(cluster);
       if (parsed?.direction !== "outbound") return undefined;
-      const { port, subset, host } = parsed;
+      const { port, subset, host, passed } = parsed;
       const service = model.clients.serviceForHost.get({ client, host });
       if (service === undefined) return undefined;
       const rules = model.rules.ruleKeys({ viewer: client, service }).join(",");
       if (subset !== "" && !subsetOf(model.rules.merged.get(rules)?.spec, subset)) return undefined;
       const policy = localityOf({ service, port, subset, rules });
       const near = policy !== undefined && dependsOnPlace(policy) ? { place } : {};
-      return leaf.get({ service, port, subset, rules, ...near, origin: narrowed(service, host, origin) });
+      const from = narrowed(service, host, origin);
+      // Who passes TLS on needs no certificate.
+      const known = passed ? { origin: { ...from, identified: true as const }, passed } : { origin: from };
+      return leaf.get({ service, port, subset, rules, ...near, ...known });
     },
-    originOf: ({ cluster, network, node }) => ({
+    originOf: ({ cluster, network, node, identified }) => ({
       cluster,
-      ...(model.networks.gatewayed.get(only).length > 0 && { network }),
+      ...(crossed.get(only) && { network, ...(identified && { identified }) }),
       ...(preferences.get(only).nodeLocal && { node }),
     }),
     nodesMatter: () => preferences.get(only).nodeLocal || failoverLabels.get(only).includes(topology.hostname),

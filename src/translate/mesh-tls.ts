@@ -5,43 +5,18 @@ import { isKnownCipherSuite } from "#api/istio/cipher-suites.ts";
 import { trustDomainPrefix } from "#identity/spiffe.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
-import { ApiConfigSource_ApiType as ApiType, ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
 import {
   type SubjectAltNameMatcherSchema,
   SubjectAltNameMatcher_SanType as SanType,
   TlsParameters_TlsProtocol as Version,
   type TlsParametersSchema,
 } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
-import type { SdsSecretConfigSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import {
   type CommonTlsContextSchema,
   DownstreamTlsContextSchema,
   UpstreamTlsContextSchema,
 } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/tls_pb.js";
-import { exactNames, tlsTransport } from "./tls.ts";
-
-/** The cluster of a proxy's bootstrap by which its agent serves it secrets, as Istio names it. */
-const agentCluster = "sds-grpc";
-
-/** By which name Envoy asks its agent for a secret, and that it waits for it as long as it takes. */
-function fromAgent(name: "default" | "ROOTCA"): MessageInitShape<typeof SdsSecretConfigSchema> {
-  return {
-    name,
-    sdsConfig: {
-      configSourceSpecifier: {
-        case: "apiConfigSource",
-        value: {
-          apiType: ApiType.GRPC,
-          transportApiVersion: ApiVersion.V3,
-          setNodeOnFirstMessageOnly: true,
-          grpcServices: [{ targetSpecifier: { case: "envoyGrpc", value: { clusterName: agentCluster } } }],
-        },
-      },
-      resourceApiVersion: ApiVersion.V3,
-      initialFetchTimeout: {},
-    },
-  };
-}
+import { exactNames, fromAgent, tlsTransport } from "./tls.ts";
 
 /**
  * What clients offer when protocols are agreed on, by what they are about to speak: the names by which Istio's servers tell

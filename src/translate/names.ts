@@ -11,6 +11,8 @@ export interface ClusterName {
   readonly subset: string;
   /** Host name of the service; empty for inbound clusters. */
   readonly host: string;
+  /** Present for a cluster to which gateways pass on TLS of the mesh: its name is the server name that is asked for. */
+  readonly passed?: true;
 }
 
 /** Takes connections that iptables redirected from the application. */
@@ -35,7 +37,10 @@ export function clusterName(direction: Direction, port: number, subset = "", hos
   return `${direction}|${port}|${subset}|${host}`;
 }
 
-/** The server name by which a cluster of the mesh is asked for: `outbound_.9080_.v1_.reviews.shop.svc.cluster.local`. */
+/**
+ * The server name by which a cluster of the mesh is asked for, and the name of that cluster at gateways which pass it on:
+ * `outbound_.9080_.v1_.reviews.shop.svc.cluster.local`.
+ */
 export function meshServerName(port: number, subset: string, host: string): string {
   return `outbound_.${port}_.${subset}_.${host}`;
 }
@@ -43,9 +48,14 @@ export function meshServerName(port: number, subset: string, host: string): stri
 /** The parts of a cluster's name, or undefined for a name of another form. */
 export function parseClusterName(name: string): ClusterName | undefined {
   const parts = /^(inbound|outbound)\|(\d+)\|([^|]*)\|(.*)$/.exec(name);
-  if (!parts) return undefined;
-  const [, direction, port, subset = "", host = ""] = parts;
-  return { direction: direction as Direction, port: Number(port), subset, host };
+  if (parts) {
+    const [, direction, port, subset = "", host = ""] = parts;
+    return { direction: direction as Direction, port: Number(port), subset, host };
+  }
+  const passed = /^outbound_\.(\d+)_\.(.*?)_\.(.*)$/.exec(name);
+  if (!passed) return undefined;
+  const [, port, subset = "", host = ""] = passed;
+  return { direction: "outbound", port: Number(port), subset, host, passed: true };
 }
 
 /** `10.110.0.7_9080`; an IPv6 address stands as it is. */

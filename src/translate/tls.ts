@@ -1,6 +1,7 @@
 /** Parts of TLS settings that both ends have. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
+import { meshSecret } from "#model/credentials/name.ts";
+import { ApiConfigSource_ApiType as ApiType, ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
 import { isKnownCipherSuite, isKnownCurve } from "#api/istio/cipher-suites.ts";
 import type { TLSConfig } from "#api/istio/mesh-config.ts";
 import {
@@ -25,13 +26,43 @@ export function certificateFiles(certificate: string, key: string): MessageInitS
   return { certificateChain: file(certificate), privateKey: file(key) };
 }
 
+/** The cluster of a proxy's bootstrap by which its agent serves it secrets, as Istio names it. */
+const agentCluster = "sds-grpc";
+
+/** By which name Envoy asks its agent for a secret, and that it waits for it as long as it takes. */
+export function fromAgent(name: "default" | "ROOTCA"): MessageInitShape<typeof SdsSecretConfigSchema> {
+  return {
+    name,
+    sdsConfig: {
+      configSourceSpecifier: {
+        case: "apiConfigSource",
+        value: {
+          apiType: ApiType.GRPC,
+          transportApiVersion: ApiVersion.V3,
+          setNodeOnFirstMessageOnly: true,
+          grpcServices: [{ targetSpecifier: { case: "envoyGrpc", value: { clusterName: agentCluster } } }],
+        },
+      },
+      resourceApiVersion: ApiVersion.V3,
+      initialFetchTimeout: {},
+    },
+  };
+}
+
 /**
- * By which name Envoy asks the control plane for a secret. It waits for one as long as it waits for anything (15 s), then
- * goes on without: what lacks a certificate takes no connection until it comes, and nothing else waits for that.
+ * By which name Envoy asks for a credential: its agent for what it has from the mesh, the control plane for all else. It waits
+ * for an answer of the control plane as long as it waits for anything (15 s), then goes on without: what lacks a certificate takes no
+ * connection until it comes, and nothing else waits for that.
+ * @param identified whether its agent serves it a certificate of the mesh; one that does not would never answer.
  */
-export function sdsConfig(name: string): MessageInitShape<typeof SdsSecretConfigSchema> {
+export function credentialSecret(
+  resource: string,
+  identified: boolean,
+): MessageInitShape<typeof SdsSecretConfigSchema> {
+  const own = meshSecret(resource);
+  if (own !== undefined && identified) return fromAgent(own);
   const sds = { configSourceSpecifier: { case: "ads" as const, value: {} }, resourceApiVersion: ApiVersion.V3 };
-  return { name, sdsConfig: sds };
+  return { name: resource, sdsConfig: sds };
 }
 
 /** How peers' certificates are checked: a member of Envoy's `CommonTlsContext`. */
@@ -41,8 +72,10 @@ export type Validation = NonNullable<MessageInitShape<typeof CommonTlsContextSch
 export function validationByAuthorities(
   rest: MessageInitShape<typeof CertificateValidationContextSchema>,
   authorities: string,
+  identified: boolean,
 ): Validation {
-  const value = { defaultValidationContext: rest, validationContextSdsSecretConfig: sdsConfig(authorities) };
+  const secret = credentialSecret(authorities, identified);
+  const value = { defaultValidationContext: rest, validationContextSdsSecretConfig: secret };
   return { case: "combinedValidationContext", value };
 }
 

@@ -83,7 +83,7 @@ describe("the translator", () => {
   it.each([
     [
       "DestinationRule",
-      "{ host: a, trafficPolicy: { tls: { mode: SIMPLE, credentialName: 'builtin://' }, portLevelSettings: [{ port: { number: 80 }, tls: { mode: MUTUAL } }] } }",
+      "{ host: a, trafficPolicy: { tls: { mode: SIMPLE, credentialName: 'builtin://x' }, portLevelSettings: [{ port: { number: 80 }, tls: { mode: MUTUAL } }] } }",
       ["spec.trafficPolicy.tls.credentialName"],
     ],
     ["DestinationRule", "{ host: a, trafficPolicy: { tls: { mode: DISABLE } } }", []],
@@ -92,12 +92,13 @@ describe("the translator", () => {
       `{ servers: [
         { port: { number: 80, protocol: HTTP }, hosts: [] },
         { port: { number: 443, protocol: HTTPS }, hosts: [], tls: { mode: SIMPLE, serverCertificate: /a, privateKey: /b } },
-        { port: { number: 444, protocol: HTTPS }, hosts: [], tls: { mode: SIMPLE, credentialName: 'builtin://' } },
+        { port: { number: 444, protocol: HTTPS }, hosts: [], tls: { mode: SIMPLE, credentialName: 'builtin://x' } },
+        { port: { number: 444, protocol: HTTPS }, hosts: [b], tls: { mode: MUTUAL, credentialName: 'builtin://' } },
         { port: { number: 445, protocol: TLS }, hosts: [], tls: { mode: AUTO_PASSTHROUGH } },
         { port: { number: 446, protocol: TLS }, hosts: [], tls: {} },
         { port: { number: 447, protocol: UDP }, hosts: [] },
         { port: { number: 0, protocol: HTTP }, bind: "unix:///a", hosts: [] } ] }`,
-      ["spec.servers[2].tls", "spec.servers[3].tls.mode", "spec.servers[5].port.protocol"],
+      ["spec.servers[2].tls", "spec.servers[6].port.protocol"],
     ],
     [
       "Sidecar",

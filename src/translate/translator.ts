@@ -99,7 +99,7 @@ export function createTranslator(
   const endpointSets = endpointSetQueries(engine, model);
   const security = securityQueries(engine, model);
   const listeners = listenerQueries({ engine, model, unclaimed, destinations, connections, security });
-  const gateways = gatewayQueries({ engine, model, destinations, connections, security });
+  const gateways = gatewayQueries({ engine, model, clusters, destinations, connections, security });
   const routes = routeQueries(engine, model, unclaimed, destinations, gateways, traced);
   const nameTables = nameTableQueries(engine, model);
   const secrets = secretQueries(engine, model);
@@ -145,7 +145,7 @@ export function createTranslator(
   const namesIn = (scope: Scope): readonly string[] => {
     switch (scope.kind) {
       case "outbound-clusters":
-        return clusters.outboundNames(scope.bucket);
+        return clusters.outboundNames(scope.bucket, scope);
       case "fixed-clusters":
         return clusters.fixedNames(scope.proxy);
       case "inbound-clusters":

@@ -10,8 +10,8 @@ import { findingsOf, passedOn, type Problem } from "#model/findings/finding.ts";
 import { parseProtocol } from "#model/protocol.ts";
 import { isUnserved } from "#model/sidecars.ts";
 import type { Tables } from "#model/tables.ts";
-import { isBuiltin } from "#model/credentials/name.ts";
-import { usesBuiltin } from "#model/credentials/uses.ts";
+import { meshSecret } from "#model/credentials/name.ts";
+import { builtinUses, clientCredentials, serverCredentials, type TlsCredentials } from "#model/credentials/uses.ts";
 import { brokenHash, canEnd } from "./gateways/tls.ts";
 import { conflictingServers } from "./gateways/conflicts.ts";
 import { serverKind } from "./gateways/server.ts";
@@ -20,13 +20,19 @@ function notImplemented(field: string, message: string): Problem {
   return { code: "NotImplemented", severity: "warning", field, message };
 }
 
+const noSuchBuiltin = "The mesh has no certificates with names, only each workload's own";
+
+function hasUnknownBuiltin(credentials: TlsCredentials | undefined): boolean {
+  return builtinUses(credentials).some(({ resource }) => meshSecret(resource) === undefined);
+}
+
 function policyProblems(policy: TrafficPolicy | undefined, at: string): readonly Problem[] {
   if (!policy) return [];
   const { tls, portLevelSettings = [] } = policy;
   const problems: Problem[] = [];
   const add = (field: string, message: string): number => problems.push(notImplemented(`${at}.${field}`, message));
-  if (isBuiltin(tls?.credentialName ?? "")) {
-    add("tls.credentialName", "The mesh issues no certificates yet; connections fail. Name a Secret, or files.");
+  if (tls && hasUnknownBuiltin(clientCredentials(tls))) {
+    add("tls.credentialName", `${noSuchBuiltin}; connections fail. Write builtin://, or name a Secret.`);
   }
   const ports = portLevelSettings.flatMap((port, index) => policyProblems(port, `${at}.portLevelSettings[${index}]`));
   return [...problems, ...ports];
@@ -43,9 +49,8 @@ function ofDestinationRule({ trafficPolicy, subsets = [] }: DestinationRuleSpec)
 function unservedServer({ port, tls = {} }: Server, at: string): Problem {
   const nobody = "nothing listens for this server";
   const { mode = "" } = tls;
-  if (usesBuiltin(tls)) {
-    const message = `The mesh issues no certificates yet; ${nobody}. Name a Secret in credentialName.`;
-    return notImplemented(`${at}.tls`, message);
+  if (hasUnknownBuiltin(serverCredentials(tls))) {
+    return notImplemented(`${at}.tls`, `${noSuchBuiltin}; ${nobody}. Write builtin://, or name a Secret.`);
   }
   const broken = brokenHash(tls);
   if (broken !== undefined) {

@@ -359,6 +359,68 @@ describe("ServerTLSSettings mode ISTIO_MUTUAL", () => {
   });
 });
 
+describe("credentialName builtin://", () => {
+  const tls = {
+    simple: "mode: SIMPLE, credentialName: builtin://",
+    mutual: "mode: MUTUAL, credentialName: builtin://",
+    // The other names are of no meaning here.
+    listed: "mode: OPTIONAL_MUTUAL, credentialNames: [builtin://], caCertCredentialName: builtin://-cacert",
+  } as const;
+
+  test("a gateway shows the certificate of its own account, and takes those of the mesh's authorities", async () => {
+    const servers = Object.entries(tls).map(
+      ([name, settings]) =>
+        `{ port: { number: 8443, name: ${name}, protocol: HTTPS }, hosts: [${name}.test], tls: { ${settings} } }`,
+    );
+    using _objects = applied(
+      ["Gateway", "shop", "edge", `{ selector: { app: gateway }, servers: [${servers.join(", ")}] }`],
+      [
+        "VirtualService",
+        "shop",
+        "edge",
+        "{ hosts: ['*'], gateways: [edge], http: [{ route: [{ destination: { host: server, port: { number: 80 } } }] }] }",
+      ],
+    );
+    const gateway = world.addressOf("gateway");
+    const ask = (who: Stranger, name: keyof typeof tls) =>
+      strangers.request(who, gateway, 8443, { servername: `${name}.test` });
+    await expect.poll(() => ask("stock", "mutual"), { timeout: 20_000 }).toBe(told.stock);
+    const shown = await strangers.secured(gateway, 8443, { servername: "simple.test", ALPNProtocols: ["h2"] });
+    expect(shown.getPeerCertificate().subjectaltname).toBe(`URI:${spiffeId(account("gateway"))}`);
+    shown.destroy();
+    // Who is not asked for a certificate cannot be told of: what the workload is told is whom the gateway is.
+    const whom = "as spiffe://cluster.local/ns/shop/sa/gateway";
+    const all = async (name: keyof typeof tls) => Promise.all(everyone.map((who) => ask(who, name)));
+    expect(await all("simple")).toEqual(["closed", whom, whom, whom, whom, whom]);
+    const { expired, foreign, nameless } = refusals;
+    const elsewhere = "as spiffe://old.example/ns/shop/sa/stock";
+    expect(await all("mutual")).toEqual(["closed", told.stock, elsewhere, expired, foreign, nameless]);
+    expect(await all("listed")).toEqual(["closed", told.stock, elsewhere, expired, foreign, whom]);
+    expect(world.findings("Gateway", "edge")).toEqual([]);
+  });
+
+  test("a workload that a DestinationRule selects shows its own, to servers of the mesh's authorities", async () => {
+    const { identities, backends } = world;
+    using _rule = applied([
+      "DestinationRule",
+      "shop",
+      "target",
+      "{ host: target, workloadSelector: { matchLabels: { app: client } }, trafficPolicy: { tls: { mode: MUTUAL, credentialName: 'builtin://', sni: pod.test } } }",
+    ]);
+    const ask = async () => echoed(await world.caller("client").connect("target", 90)).catch(String);
+    const own = identities.authority.certificate;
+    identities.replace("client", identities.issue(account("client")), [own, backends.authority.certificate]);
+    await expect.poll(ask, { timeout: 20_000 }).toBe("target-v1-0\n{knock knock}!");
+    expect(backends.handshakes.at(-1)).toEqual({
+      pod: "target-v1-0",
+      serverName: "pod.test",
+      caller: `URI:${spiffeId(account("client"))}`,
+    });
+    identities.replace("client", identities.issue(account("client")), [own]);
+    await expect.poll(ask, { timeout: 20_000 }).toContain("Error");
+  });
+});
+
 describe("Global Mesh Options", () => {
   const pod = () => world.addressOf("server");
   const tls12 = { maxVersion: "TLSv1.2", minVersion: "TLSv1.2" } as const;

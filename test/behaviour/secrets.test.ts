@@ -66,6 +66,7 @@ const servers = {
   revoking: "mode: MUTUAL, credentialName: revoking",
   hashed: `mode: MUTUAL, credentialName: mutual, verifyCertificateHash: ["${hash}"]`,
   keyed: `mode: MUTUAL, credentialName: mutual, verifyCertificateSpki: ["${spki}"]`,
+  builtin: "mode: SIMPLE, credentialName: builtin://",
   old: "mode: SIMPLE, credentialName: simple, maxProtocolVersion: TLSV1_2, cipherSuites: [ECDHE-ECDSA-AES256-GCM-SHA384]",
 } as const;
 
@@ -219,6 +220,10 @@ describe("ServerTLSSettings credentialName", () => {
   test.each(["simple", "generic", "named", "shared", "external"] as const)("of a server: %s", async (name) => {
     const of = name === "named" || name === "external" ? "simple" : name;
     expect(await ask(name)).toMatchObject({ status: 200, certifiedFor: `DNS:${of}.test` });
+  });
+
+  test("of the mesh, at a gateway that has none of it: nobody gets in, and other servers of the port do not wait", async () => {
+    await expect(ask("builtin")).rejects.toThrow(refused);
   });
 
   test("an OCSP staple goes with the certificate", async () => {

@@ -84,7 +84,8 @@ export class Strangers {
       }
       const socket = await this.#from.connect(address, port);
       const options = { ...this.#options(who), ALPNProtocols: stockProtocols.http, ...more };
-      const { status, headers } = await tlsRequest(socket, "outbound_.80_._.any.shop.svc.cluster.local", options);
+      const { servername = "outbound_.80_._.any.shop.svc.cluster.local" } = more;
+      const { status, headers } = await tlsRequest(socket, servername, options);
       return status === 200 ? callerIn(headers) : `status ${status}`;
     } catch (fault) {
       return failureOf(fault);
@@ -103,9 +104,9 @@ export class Strangers {
   }
 
   /** Opens a connection as a stock Istio proxy does that passes bytes on. */
-  async secured(address: string, port: number): Promise<TLSSocket> {
+  async secured(address: string, port: number, more: ConnectionOptions = {}): Promise<TLSSocket> {
     const socket = await this.#from.connect(address, port);
-    const secure = connectTls({ socket, ...this.#options("stock"), ALPNProtocols: stockProtocols.bytes });
+    const secure = connectTls({ socket, ...this.#options("stock"), ALPNProtocols: stockProtocols.bytes, ...more });
     await new Promise((resolve, reject) => {
       secure.once("secureConnect", resolve).once("error", reject);
     });

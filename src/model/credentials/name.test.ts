@@ -4,6 +4,7 @@ import {
   certificateResource,
   clientAuthoritiesResource,
   mayRead,
+  meshSecret,
   parseCredential,
 } from "./name.ts";
 
@@ -15,6 +16,7 @@ describe("names of credentials", () => {
     ["configmap://a/shop", "configmap://a/shop", "configmap://a/shop-cacert"],
     ["sds://shop", "kubernetes://shop", "kubernetes://shop-cacert"],
     ["invalid://x", "invalid://", "invalid://"],
+    ["builtin://", "builtin://", "builtin://-cacert"],
   ])("%s is asked for as %s, its authorities as %s", (written, certificate, authorities) => {
     expect([certificateResource(written), authoritiesResource(written)]).toEqual([certificate, authorities]);
   });
@@ -23,6 +25,8 @@ describe("names of credentials", () => {
     ["clients", "kubernetes://clients-cacert"],
     ["clients-cacert", "kubernetes://clients-cacert"],
     ["configmap://a/clients", "configmap://a/clients"],
+    ["builtin://", "builtin://-cacert"],
+    ["builtin://-cacert", "builtin://-cacert"],
   ])("client authorities %s are asked for as %s", (written, resource) => {
     expect(clientAuthoritiesResource(written)).toBe(resource);
   });
@@ -54,6 +58,11 @@ describe("names of credentials", () => {
     "configmap://a",
   ])("%j is none", (resource) => {
     expect(parseCredential(resource, "edge")).toBeUndefined();
+  });
+
+  it("what the mesh gives every workload is the agent's to serve, under its own names", () => {
+    const resources = ["builtin://", "builtin://-cacert", "builtin://other", "kubernetes://builtin", "default"];
+    expect(resources.map(meshSecret)).toEqual(["default", "ROOTCA", undefined, undefined, undefined]);
   });
 
   it("Secrets are for proxies of their own namespace, authorities of ConfigMaps for all", () => {

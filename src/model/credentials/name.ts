@@ -24,9 +24,18 @@ export interface CredentialPlace {
   readonly ofMesh: boolean;
 }
 
-/** Whether a setting means the certificate that the workload has from the mesh. */
+/** Whether a setting, or an SDS resource, means what the workload has from the mesh. */
 export function isBuiltin(credential: string): boolean {
   return credential.startsWith(schemes.builtin);
+}
+
+/**
+ * What of the mesh an SDS resource means: the workload's own certificate or the mesh's authorities, as its agent serves them;
+ * undefined for all else, also for one of the mesh with a name, of which there is none.
+ */
+export function meshSecret(resource: string): "default" | "ROOTCA" | undefined {
+  if (resource === schemes.builtin) return "default";
+  return resource === `${schemes.builtin}${authoritiesSuffix}` ? "ROOTCA" : undefined;
 }
 
 /** Whether a setting means a ConfigMap. */
@@ -34,12 +43,16 @@ export function isConfigMap(credential: string): boolean {
   return credential.startsWith(schemes.configMap);
 }
 
-/** The SDS resource of a `credentialName`, by which proxies ask for the certificate: `kubernetes://NAME`. */
+/**
+ * The SDS resource of a `credentialName`, by which proxies ask for the certificate: `kubernetes://NAME`. Those of `builtin://`
+ * are the agent's to serve (`meshSecret`).
+ */
 export function certificateResource(credential: string): string {
   // No proxy has a socket of another SDS server beside it, where Istio asks for the mesh's own Secrets, too.
   const name = credential.startsWith(schemes.external) ? credential.slice(schemes.external.length) : credential;
   if (name.startsWith(schemes.invalid)) return schemes.invalid;
-  const typed = [schemes.secret, schemes.gatewaySecret, schemes.configMap].some((scheme) => name.startsWith(scheme));
+  const { secret, gatewaySecret, configMap, builtin } = schemes;
+  const typed = [secret, gatewaySecret, configMap, builtin].some((scheme) => name.startsWith(scheme));
   return typed ? name : `${schemes.secret}${name}`;
 }
 

@@ -28,11 +28,6 @@ function named({ credentialName = "", credentialNames = [] }: ServerTLSSettings)
   return credentialNames.map((written, index) => ({ field: `credentialNames[${index}]`, written }));
 }
 
-/** Whether a server asks for the mesh's own certificate. */
-export function usesBuiltin(tls: ServerTLSSettings): boolean {
-  return [...named(tls).map(({ written }) => written), tls.caCertCredentialName ?? ""].some(isBuiltin);
-}
-
 /** What a server asks for; undefined where its certificates are files. Of several credentials the first has the authorities. */
 export function serverCredentials(tls: ServerTLSSettings): TlsCredentials | undefined {
   const all = named(tls).filter(({ written }) => written !== "");
@@ -62,6 +57,11 @@ export function clientCredentials(tls: ClientTLSSettings): TlsCredentials | unde
 /** All that settings ask for. */
 export function credentialUses({ certificates, authorities }: TlsCredentials): readonly CredentialUse[] {
   return authorities === undefined ? certificates : [...certificates, authorities];
+}
+
+/** Those of a server or client by which it asks for what its workload has from the mesh. */
+export function builtinUses(credentials: TlsCredentials | undefined): readonly CredentialUse[] {
+  return credentials ? credentialUses(credentials).filter(({ resource }) => isBuiltin(resource)) : [];
 }
 
 function placedPolicies({ trafficPolicy, subsets = [] }: DestinationRuleSpec) {

@@ -57,6 +57,7 @@ export function lookedUp(mesh: MeshSettings): Cluster {
     ...transport({
       tls,
       readsSecrets: false,
+      identified: false,
       subjectAltNames: [],
       http2: false,
       proxyProtocol: undefined,

@@ -19,7 +19,7 @@ import { localityPolicy } from "../endpoints/preference.ts";
 import { headerCase } from "../listeners/http-settings.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
 import { offeredPerRequest } from "../mesh-tls.ts";
-import { clusterName, meshServerName } from "../names.ts";
+import { meshServerName } from "../names.ts";
 import { circuitBreakers, tcpKeepalive } from "./connection-pool.ts";
 import { isPassthrough, loadBalancing } from "./load-balancer.ts";
 import { failingResponses, outlierDetection, panicThreshold } from "./outliers.ts";
@@ -32,6 +32,7 @@ import { checksNames, dynamicNames, namesFromHosts, transport } from "./transpor
 
 /** What an outbound cluster is made from. */
 export interface OutboundCluster {
+  readonly name: string;
   readonly service: Service;
   readonly port: ServicePort;
   /** Empty for all endpoints. */
@@ -41,6 +42,8 @@ export interface OutboundCluster {
   readonly proxy: "sidecar" | "router";
   /** Absent for callers that have no certificates of the mesh. */
   readonly peers?: Peers | undefined;
+  /** Whether bytes go to it as they are, which are TLS of the mesh already. */
+  readonly passed?: true | undefined;
 }
 
 /** How Envoy finds the endpoints of a service. */
@@ -126,8 +129,7 @@ function portOverride({ registry, resolution }: Service, { number, targetPort }:
  * @param assignment endpoints of a service that is resolved by DNS; others come by EDS.
  */
 export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoadAssignment): Cluster {
-  const { service, port, subset, rule, mesh, proxy, peers } = input;
-  const name = clusterName("outbound", port.number, subset, service.host);
+  const { name, service, port, subset, rule, mesh, proxy, peers, passed } = input;
   const policy = settledPolicy(mesh, rule?.spec, subset, port.number);
   const dynamic = isDynamic(service);
   const type = discoveryType(service, policy, proxy);
@@ -137,7 +139,7 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
       ? { lbPolicy: LbPolicy.CLUSTER_PROVIDED, ...portOverride(service, port) }
       : loadBalancing(isPassthrough(policy.loadBalancer) ? {} : policy.loadBalancer);
   const pool = policy.connectionPool;
-  const { tls } = policy;
+  const tls = passed ? undefined : policy.tls;
   const { subjectAltNames } = service;
   const readsSecrets = proxy === "router" || rule?.spec.workloadSelector !== undefined;
   const upstream = {
@@ -178,9 +180,10 @@ export function outboundCluster(input: OutboundCluster, assignment?: ClusterLoad
     ...transport({
       tls,
       readsSecrets,
+      identified: peers !== undefined,
       subjectAltNames,
       http2: speaksHttp2(upstream),
-      proxyProtocol: policy.proxyProtocol,
+      proxyProtocol: passed ? undefined : policy.proxyProtocol,
       tlsDefaults: mesh.tlsDefaults,
       meshTransport: mutual,
     }),

@@ -16,10 +16,10 @@ import { meshClientTls, transportMatch } from "../mesh-tls.ts";
 import type { MeshTransport } from "./mutual-tls.ts";
 import {
   certificateFiles,
+  credentialSecret,
   defaultTlsParameters,
   exactNames,
   file,
-  sdsConfig,
   tlsTransport,
   type Validation,
   validationByAuthorities,
@@ -33,6 +33,8 @@ export interface TransportChoice {
   readonly tls: ClientTLSSettings | undefined;
   /** Whether the caller may read what `credentialName` names: gateways, and the workloads that the rule selects. */
   readonly readsSecrets: boolean;
+  /** Whether the caller has a certificate of the mesh. */
+  readonly identified: boolean;
   /** Names that the service's ServiceEntry expects of servers, where the rule expects none. */
   readonly subjectAltNames: readonly string[];
   /** Endpoints are spoken to in HTTP/2. */
@@ -63,12 +65,12 @@ function expectedNames({ subjectAltNames = [] }: ClientTLSSettings, ofService: r
 }
 
 /** Which server certificates are taken: those of the system's authorities unless the rule names others. */
-function validation(tls: ClientTLSSettings, ofService: readonly string[]): Validation {
+function validation(tls: ClientTLSSettings, { subjectAltNames, identified }: TransportChoice): Validation {
   if (tls.insecureSkipVerify === true) return { case: "validationContext", value: {} };
   const { caCertificates = "", caCrl = "" } = tls;
-  const names = { matchTypedSubjectAltNames: exactNames(expectedNames(tls, ofService)) };
+  const names = { matchTypedSubjectAltNames: exactNames(expectedNames(tls, subjectAltNames)) };
   const authorities = clientCredentials(tls)?.authorities;
-  if (authorities) return validationByAuthorities(names, authorities.resource);
+  if (authorities) return validationByAuthorities(names, authorities.resource, identified);
   const value = {
     trustedCa: file(caCertificates === "" ? systemAuthorities : caCertificates),
     ...(caCrl !== "" && { crl: file(caCrl) }),
@@ -78,9 +80,9 @@ function validation(tls: ClientTLSSettings, ofService: readonly string[]): Valid
 }
 
 /** The certificate that the proxy shows. */
-function shown(tls: ClientTLSSettings) {
-  const secrets = clientCredentials(tls)?.certificates;
-  if (secrets) return { tlsCertificateSdsSecretConfigs: secrets.map(({ resource }) => sdsConfig(resource)) };
+function shown(tls: ClientTLSSettings, identified: boolean) {
+  const secrets = clientCredentials(tls)?.certificates.map(({ resource }) => credentialSecret(resource, identified));
+  if (secrets) return { tlsCertificateSdsSecretConfigs: secrets };
   const { mode, clientCertificate = "", privateKey = "" } = tls;
   return { tlsCertificates: mode === "MUTUAL" ? [certificateFiles(clientCertificate, privateKey)] : [] };
 }
@@ -89,7 +91,7 @@ function shown(tls: ClientTLSSettings) {
 function tlsSocket(choice: TransportChoice): TransportSocket | undefined {
   const tls = ownTls(choice);
   if (!tls) return undefined;
-  const { subjectAltNames, http2 } = choice;
+  const { http2, identified } = choice;
   const { sni = "" } = tls;
   const context = create(UpstreamTlsContextSchema, {
     sni,
@@ -99,9 +101,9 @@ function tlsSocket(choice: TransportChoice): TransportSocket | undefined {
         tlsMaximumProtocolVersion: Version.TLSv1_3,
         ...defaultTlsParameters(choice.tlsDefaults),
       },
-      ...shown(tls),
+      ...shown(tls, identified),
       alpnProtocols: http2 ? ["h2"] : [],
-      validationContextType: validation(tls, subjectAltNames),
+      validationContextType: validation(tls, choice),
     },
   });
   return create(TransportSocketSchema, {

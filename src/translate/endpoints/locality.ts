@@ -17,6 +17,8 @@ export interface Origin {
   readonly cluster?: string;
   /** The caller's network; empty where it told none. */
   readonly network?: string;
+  /** Present beside the network where the caller's connections get through gateways to others, as mutual TLS of the mesh. */
+  readonly identified?: true;
   /** The caller's node; empty where it told none. */
   readonly node?: string;
 }

@@ -10,11 +10,12 @@ import { listenerAccessLog } from "../listeners/access-log.ts";
 import { connectionFilters } from "../listeners/connection-filters.ts";
 import { connectionSettings } from "../listeners/http-settings.ts";
 import { httpManager, proxyProtocol, tlsInspector } from "../listeners/network.ts";
+import { meshCallers } from "../mesh-tls.ts";
 import { configPath, istioMetadata } from "../metadata.ts";
 import { blackHoleCluster, listenerName, quicName } from "../names.ts";
 import type { SecurityFilters } from "../security-filters.ts";
 import type { GatewayChain, GatewayListenerPlan } from "./plan.ts";
-import { isMeshTls, serverQuic, serverTls } from "./tls.ts";
+import { needsIdentity, serverQuic, serverTls } from "./tls.ts";
 
 /** How long a TLS handshake may take, so that callers who never end one hold nothing for ever; Istio's default. */
 const handshakeTimeout = protoDuration("15s");
@@ -35,7 +36,10 @@ interface Named {
 }
 
 function filters(chain: GatewayChain, { name, quic }: Named, { mesh, security, identified: calls }: GatewayContext) {
-  if (chain.kind === "tcp") return [...security.network, ...connectionFilters(chain.target, mesh)];
+  if (chain.kind === "tcp") {
+    // Of who is passed on nothing is known here that a policy could be about: the workload's own proxy asks.
+    return [...(chain.passed ? [] : security.network), ...connectionFilters(chain.target, mesh)];
+  }
   const { routes, grpcWeb, statPrefix = `outbound_${name};` } = chain;
   const rds = { kind: "rds", name: routes } as const;
   return [
@@ -47,14 +51,17 @@ function filterChain(chain: GatewayChain, listener: Named, context: GatewayConte
   const { mesh } = context;
   const { serverNames } = chain;
   // A gateway without a certificate of the mesh would wait for one, and all of its listener with it: nobody is let in.
-  const closed = chain.tls !== undefined && isMeshTls(chain.tls) && !context.identified;
+  const closed = !listener.quic && chain.tls !== undefined && needsIdentity(chain.tls) && !context.identified;
   const tls = closed ? undefined : chain.tls;
+  const { identified } = context;
+  // A workload takes TLS with these protocols as the mesh's, and so checks it, whatever else it would take.
+  const protocols = chain.kind === "tcp" && chain.passed ? { applicationProtocols: meshCallers } : {};
   return create(FilterChainSchema, {
-    ...(serverNames.length > 0 && { filterChainMatch: { serverNames: [...serverNames] } }),
+    ...(serverNames.length > 0 && { filterChainMatch: { serverNames: [...serverNames], ...protocols } }),
     filters: closed ? connectionFilters(singleTarget(blackHoleCluster), mesh) : filters(chain, listener, context),
     transportSocketConnectTimeout: handshakeTimeout,
     ...(tls && {
-      transportSocket: listener.quic ? serverQuic(tls, mesh.tlsDefaults) : serverTls(tls, mesh.tlsDefaults),
+      transportSocket: listener.quic ? serverQuic(tls, mesh.tlsDefaults, identified) : serverTls(tls, mesh.tlsDefaults),
     }),
     ...(chain.kind === "tcp" && chain.origin && { metadata: istioMetadata({ config: configPath(chain.origin) }) }),
   });

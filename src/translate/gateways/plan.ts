@@ -1,8 +1,18 @@
 import type { ServerTLSSettings } from "#api/istio/common.ts";
+import { hostMatches } from "#api/istio/hosts.ts";
 import { parseProtocol } from "#model/protocol.ts";
-import { firstTcpTarget, speaking, type TcpChain, type TcpTarget, tlsChains } from "../connections/chain.ts";
+import {
+  connectionSettings,
+  firstTcpTarget,
+  singleTarget,
+  speaking,
+  type TcpChain,
+  type TcpTarget,
+  tlsChains,
+} from "../connections/chain.ts";
 import type { ConnectionRule } from "../connections/rule.ts";
 import { withoutOverlaps } from "../listeners/chains.ts";
+import type { ClusterName } from "../names.ts";
 import type { Destinations } from "../routes/destination.ts";
 import { type PlacedServer, serverAddress, serverHosts, serverKind, serverRoutes } from "./server.ts";
 
@@ -23,7 +33,13 @@ export type GatewayChain = {
       readonly statPrefix?: string;
       readonly grpcWeb: boolean;
     }
-  | { readonly kind: "tcp"; readonly target: TcpTarget; readonly origin?: TcpChain["origin"] }
+  | {
+      readonly kind: "tcp";
+      readonly target: TcpTarget;
+      readonly origin?: TcpChain["origin"];
+      /** Present where it is for callers of the mesh only, who are passed on without a question. */
+      readonly passed?: true;
+    }
 );
 
 /** A gateway's listener before it is made. */
@@ -40,6 +56,14 @@ export interface GatewayRouting {
   /** Rules for connections of the VirtualServices that are bound to a server, in the order of precedence. */
   readonly rulesOf: (server: PlacedServer) => readonly ConnectionRule[];
   readonly known: Destinations;
+  /** Clusters to which TLS of the mesh is passed on, by the server names that they are. */
+  readonly passed: () => readonly PassedCluster[];
+}
+
+/** A cluster to which TLS of the mesh is passed on. */
+export interface PassedCluster extends Pick<ClusterName, "port" | "subset" | "host"> {
+  readonly name: string;
+  readonly statPrefix: string;
 }
 
 function serverNames({ server }: PlacedServer): readonly string[] {
@@ -93,6 +117,23 @@ function passedChains(placed: PlacedServer, { rulesOf, known }: GatewayRouting):
   }));
 }
 
+/** A chain for each cluster of a host that the server has: no route says more than the server name does. */
+function autoPassedChains({ server }: PlacedServer, { known, passed }: GatewayRouting): readonly GatewayChain[] {
+  const hosts = serverHosts(server);
+  return passed()
+    .filter(({ host }) => hosts.some((pattern) => hostMatches(pattern, host)))
+    .map(({ name, statPrefix, port, subset, host }) => {
+      const { tunnel: _unused, ...settings } = connectionSettings(known.rule(host), subset, port);
+      return {
+        kind: "tcp",
+        passed: true,
+        serverNames: [name.toLowerCase()],
+        destinations: [],
+        target: { ...singleTarget(name), statPrefix, ...settings },
+      };
+    });
+}
+
 function chainsOf(placed: PlacedServer, routing: GatewayRouting): readonly GatewayChain[] {
   switch (serverKind(placed.server)) {
     case "https":
@@ -102,6 +143,8 @@ function chainsOf(placed: PlacedServer, routing: GatewayRouting): readonly Gatew
       return bytesChain(placed, routing);
     case "passthrough":
       return passedChains(placed, routing);
+    case "auto-passthrough":
+      return autoPassedChains(placed, routing);
     case "http":
     case undefined:
       return [];

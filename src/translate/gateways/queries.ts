@@ -1,21 +1,25 @@
 import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
+import type { Client } from "#model/client.ts";
 import type { Model } from "#model/model.ts";
 import type { ChosenPolicies } from "#model/policies.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
+import { serviceKey } from "#model/tables.ts";
 import { ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import { settingsFor } from "../own-config.ts";
 import type { ConnectionQueries } from "../connections/queries.ts";
 import type { DestinationQueries } from "../routes/destination-queries.ts";
-import { quicName } from "../names.ts";
+import type { ClusterQueries } from "../cluster-queries.ts";
+import { statName } from "../clusters/stat-name.ts";
+import { parseClusterName, quicName } from "../names.ts";
 import { commonHosts, gatewayServer } from "../routes/gateway.ts";
 import type { SecurityQueries } from "../security-queries.ts";
 import { type GatewayRouteView, listenPort, routeViewKey } from "../view.ts";
 import { gatewayListener } from "./listener.ts";
-import { type GatewayListenerPlan, planGatewayListener, planQuicListener } from "./plan.ts";
+import { type GatewayListenerPlan, type PassedCluster, planGatewayListener, planQuicListener } from "./plan.ts";
 import { mergeServers, type PlacedServer, serverRoutes, takesHttp3 } from "./server.ts";
 
 /** What a gateway's listeners are for. */
@@ -44,13 +48,15 @@ export interface GatewayQueries {
 export interface GatewayContext {
   readonly engine: Engine;
   readonly model: Model;
+  readonly clusters: ClusterQueries;
   readonly destinations: DestinationQueries;
   readonly connections: ConnectionQueries;
   readonly security: SecurityQueries;
 }
 
 /** Declares the queries about what gateways listen for. */
-export function gatewayQueries({ engine, model, destinations, connections, security }: GatewayContext): GatewayQueries {
+export function gatewayQueries(context: GatewayContext): GatewayQueries {
+  const { engine, model, clusters, destinations, connections, security } = context;
   const servers = engine.query<GatewayRouteView, ReadonlyMap<string, readonly PlacedServer[]>>({
     name: "gateway-servers",
     key: routeViewKey,
@@ -83,6 +89,20 @@ export function gatewayQueries({ engine, model, destinations, connections, secur
       return exposure?.connections === true && commonHosts(gatewayServer(placed), exposure).length > 0;
     });
 
+  const passed = (client: Client): readonly PassedCluster[] => {
+    const { outboundClusterStatName } = model.services.mesh.get(only);
+    return model.clients.buckets.get(client).flatMap((bucket) =>
+      clusters.outboundNames(bucket, { passed: true }).flatMap((name) => {
+        const parts = parseClusterName(name);
+        const service = parts && model.services.service.get(serviceKey(bucket.namespace, parts.host));
+        const port = service?.ports.find(({ number }) => number === parts?.port);
+        if (!parts || !service || !port) return [];
+        const stated = { number: port.number, name: port.name, subset: parts.subset };
+        return [{ ...parts, name, statPrefix: statName(outboundClusterStatName, service, stated, name) }];
+      }),
+    );
+  };
+
   const plans = engine.query<GatewayRouteView, ReadonlyMap<string, GatewayListenerPlan>>({
     name: "gateway-listener-plans",
     key: routeViewKey,
@@ -90,6 +110,7 @@ export function gatewayQueries({ engine, model, destinations, connections, secur
       const routing = {
         rulesOf: (placed: PlacedServer) => connectionRules(view, placed).flatMap((key) => connections.rule(key) ?? []),
         known: destinations(view.client),
+        passed: () => passed(view.client),
       };
       const made = new Map<string, GatewayListenerPlan>();
       for (const [name, shared] of servers.get(view)) {

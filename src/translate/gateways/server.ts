@@ -7,9 +7,10 @@ import type { GatewayRouteView } from "../view.ts";
 
 /**
  * What becomes of a server's connections: HTTP in clear text; HTTP within TLS that ends here; bytes as they are; bytes
- * within TLS that ends here; TLS that is passed on by its server name.
+ * within TLS that ends here; TLS that is passed on by its server name, as routes say; TLS of the mesh that is passed on to the
+ * cluster which the server name is.
  */
-export type ServerKind = "http" | "https" | "tcp" | "tls" | "passthrough";
+export type ServerKind = "http" | "https" | "tcp" | "tls" | "passthrough" | "auto-passthrough";
 
 /** A server of a Gateway, and where its proxies serve it. */
 export interface PlacedServer {
@@ -29,8 +30,14 @@ export function serverKind({ port, tls }: Server): ServerKind | undefined {
   if (isHttp(protocol)) return "http";
   if (!tls) return "tcp";
   if ((tls.mode ?? "PASSTHROUGH") === "PASSTHROUGH") return "passthrough";
+  if (tls.mode === "AUTO_PASSTHROUGH") return "auto-passthrough";
   if (!canEnd(tls)) return undefined;
   return protocol === "HTTPS" ? "https" : "tls";
+}
+
+/** Whether a server passes TLS of the mesh on by itself. */
+export function isAutoPassthrough(server: Server): boolean {
+  return serverKind(server) === "auto-passthrough";
 }
 
 /** The address that a server listens on. */
@@ -82,7 +89,8 @@ function isPlain({ server }: PlacedServer): boolean {
 }
 
 function isPassed({ server }: PlacedServer): boolean {
-  return serverKind(server) === "passthrough";
+  const kind = serverKind(server);
+  return kind === "passthrough" || kind === "auto-passthrough";
 }
 
 function conflict(server: PlacedServer, others: readonly PlacedServer[]): LeftOut | undefined {

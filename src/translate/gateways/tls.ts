@@ -2,7 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { isKnownCipherSuite } from "#api/istio/cipher-suites.ts";
 import type { ServerTLSSettings } from "#api/istio/common.ts";
-import { serverCredentials, usesBuiltin } from "#model/credentials/uses.ts";
+import { meshSecret } from "#model/credentials/name.ts";
+import { builtinUses, serverCredentials } from "#model/credentials/uses.ts";
 import type { TLSConfig } from "#api/istio/mesh-config.ts";
 import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
@@ -13,10 +14,10 @@ import {
 } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/common_pb.js";
 import {
   certificateFiles,
+  credentialSecret,
   defaultTlsParameters,
   exactNames,
   file,
-  sdsConfig,
   tlsTransport,
   type Validation,
   validationByAuthorities,
@@ -50,17 +51,23 @@ export function brokenHash(tls: ServerTLSSettings): "verifyCertificateSpki" | "v
     : "verifyCertificateHash";
 }
 
-/** Whether files or credentials of TLS that ends here are named; the mesh issues no certificates yet. */
+/** Whether files or credentials of TLS that ends here are named; the mesh has none but its workloads' own. */
 function hasCertificates(tls: ServerTLSSettings): boolean {
   if (isMeshTls(tls)) return true;
   const { serverCertificate = "", privateKey = "", tlsCertificates = [] } = tls;
-  if (serverCredentials(tls)) return !usesBuiltin(tls);
+  const credentials = serverCredentials(tls);
+  if (credentials) return builtinUses(credentials).every(({ resource }) => meshSecret(resource) !== undefined);
   return (serverCertificate !== "" && privateKey !== "") || tlsCertificates.length > 0;
 }
 
 /** Whether callers are proxies of the mesh, and the certificate is that of the gateway's own account. */
-export function isMeshTls({ mode }: ServerTLSSettings): boolean {
+function isMeshTls({ mode }: ServerTLSSettings): boolean {
   return mode === "ISTIO_MUTUAL";
+}
+
+/** Whether a server cannot do without what the proxies have from the mesh: a certificate to show, or its authorities. */
+export function needsIdentity(tls: ServerTLSSettings): boolean {
+  return isMeshTls(tls) || builtinUses(serverCredentials(tls)).length > 0;
 }
 
 const endingModes: ReadonlySet<string> = new Set(["SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL", "ISTIO_MUTUAL"]);
@@ -82,10 +89,10 @@ function expectations(tls: ServerTLSSettings) {
 }
 
 /** Which client certificates are taken; undefined where none is asked for. */
-function validation(tls: ServerTLSSettings): Validation | undefined {
+function validation(tls: ServerTLSSettings, identified: boolean): Validation | undefined {
   if (tls.mode !== "MUTUAL" && tls.mode !== "OPTIONAL_MUTUAL") return undefined;
   const authorities = serverCredentials(tls)?.authorities;
-  if (authorities) return validationByAuthorities(expectations(tls), authorities.resource);
+  if (authorities) return validationByAuthorities(expectations(tls), authorities.resource, identified);
   const { caCertificates = "", caCrl = "" } = tls;
   const value = {
     ...(caCertificates !== "" && { trustedCa: file(caCertificates) }),
@@ -116,8 +123,16 @@ function parameters(tls: ServerTLSSettings, defaults: TLSConfig): MessageInitSha
   };
 }
 
-/** TLS that ends here, with certificates from files of the gateway's own, or by SDS. */
-function downstreamTls(tls: ServerTLSSettings, alpnProtocols: string[], defaults: TLSConfig): DownstreamTlsContext {
+/**
+ * TLS that ends here, with certificates from files of the gateway's own, or by SDS. Proxies that lack what it needs of the mesh
+ * (`needsIdentity`) cannot have it.
+ */
+function downstreamTls(
+  tls: ServerTLSSettings,
+  alpnProtocols: string[],
+  defaults: TLSConfig,
+  identified: boolean,
+): DownstreamTlsContext {
   if (isMeshTls(tls)) {
     const names = exactNames(tls.subjectAltNames ?? []);
     return create(DownstreamTlsContextSchema, {
@@ -125,14 +140,14 @@ function downstreamTls(tls: ServerTLSSettings, alpnProtocols: string[], defaults
       requireClientCertificate: true,
     });
   }
-  const clients = validation(tls);
+  const clients = validation(tls, identified);
   const secrets = serverCredentials(tls)?.certificates;
   return create(DownstreamTlsContextSchema, {
     commonTlsContext: {
       alpnProtocols,
       tlsParams: parameters(tls, defaults),
       tlsCertificates: secrets ? [] : certificates(tls),
-      tlsCertificateSdsSecretConfigs: (secrets ?? []).map(({ resource }) => sdsConfig(resource)),
+      tlsCertificateSdsSecretConfigs: (secrets ?? []).map(({ resource }) => credentialSecret(resource, identified)),
       ...(clients && { validationContextType: clients }),
     },
     requireClientCertificate: tls.mode === "MUTUAL",
@@ -143,14 +158,17 @@ function downstreamTls(tls: ServerTLSSettings, alpnProtocols: string[], defaults
  * TLS that ends at the gateway. Both HTTP/2 and HTTP/1.1 are offered, also where bytes are passed on, as in Istio.
  */
 export function serverTls(tls: ServerTLSSettings, defaults: TLSConfig): TransportSocket {
-  const value = anyPack(DownstreamTlsContextSchema, downstreamTls(tls, ["h2", "http/1.1"], defaults));
+  const value = anyPack(DownstreamTlsContextSchema, downstreamTls(tls, ["h2", "http/1.1"], defaults, true));
   return create(TransportSocketSchema, { name: tlsTransport, configType: { case: "typedConfig", value } });
 }
 
-/** The same for HTTP/3: TLS within QUIC. */
-export function serverQuic(tls: ServerTLSSettings, defaults: TLSConfig): TransportSocket {
+/**
+ * The same for HTTP/3: TLS within QUIC.
+ * @param identified whether its proxies have certificates of the mesh; without, nobody gets through who needs one.
+ */
+export function serverQuic(tls: ServerTLSSettings, defaults: TLSConfig, identified: boolean): TransportSocket {
   const transport = create(QuicDownstreamTransportSchema, {
-    downstreamTlsContext: downstreamTls(tls, [http3Alpn], defaults),
+    downstreamTlsContext: downstreamTls(tls, [http3Alpn], defaults, identified),
   });
   const value = anyPack(QuicDownstreamTransportSchema, transport);
   return create(TransportSocketSchema, { name: quicTransport, configType: { case: "typedConfig", value } });
