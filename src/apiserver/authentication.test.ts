@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock, type Clock } from "#base/clock.ts";
+import { opensslVerdict } from "#base/testing/openssl.ts";
 import { OidcIssuer, type OidcOptions } from "./authentication/oidc.ts";
 import { Authority } from "./pki/authority.ts";
 import { created, pod } from "./testing/objects.ts";
@@ -238,6 +239,37 @@ describe("the authority of an endpoint", () => {
       const authority = new X509Certificate(text);
       expect([leaf.checkIssued(authority), leaf.verify(authority.publicKey)]).toEqual([true, true]);
     }
+  });
+
+  test("signs what openssl verifies, each for its own end of a connection, also when it was renewed", () => {
+    let now = Date.now();
+    const clock: Clock = { ...systemClock, now: () => now };
+    const own = join(directory, "verified");
+    const authority = Authority.open(own, "east", clock);
+    const serving = authority.issueServing(["api.east.test", "127.0.0.1", "::1"]).certificate;
+    const client = authority.issueClient(ada, 30 * 86_400_000).certificate;
+    const verdicts = (...options: readonly string[]): unknown =>
+      [serving, client].map((leaf) =>
+        ["sslserver", "sslclient"].map((end) =>
+          opensslVerdict([leaf], Authority.open(own, "east", clock).certificate, "-purpose", end, ...options),
+        ),
+      );
+    const unfit = "purpose";
+    const expected = [
+      ["OK", unfit],
+      [unfit, "OK"],
+    ];
+    expect(verdicts()).toEqual(expected);
+    const before = authority.certificate;
+    for (const name of ["-verify_hostname=api.east.test", "-verify_ip=127.0.0.1", "-verify_ip=::1"]) {
+      expect(opensslVerdict([serving], before, ...name.split("="))).toBe("OK");
+    }
+    expect(opensslVerdict([serving], before, "-verify_ip", "::2")).toBe("address");
+    now += 7 * 365 * 86_400_000;
+    expect(verdicts("-no_check_time")).toEqual(expected);
+    expect(Authority.open(own, "east", clock).certificate).not.toBe(before);
+    const stranger = Authority.open(undefined, "east", systemClock).certificate;
+    expect(opensslVerdict([serving], stranger)).toBe("no issuer");
   });
 
   test("that is damaged stops the server", () => {

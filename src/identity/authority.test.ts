@@ -1,10 +1,10 @@
-import { execFileSync } from "node:child_process";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
+import { openssl, opensslVerdict } from "#base/testing/openssl.ts";
 import { type AuthorityFiles, makeAuthority, readAuthority } from "./authority.ts";
 import { issue, type IssueRequest } from "./issue.ts";
 import { authorityKeys } from "./settings.ts";
@@ -19,47 +19,33 @@ const write = (name: string, text: string): string => {
   writeFileSync(path(name), text);
   return path(name);
 };
-const openssl = (...args: readonly string[]): string =>
-  execFileSync("openssl", args, { encoding: "utf8", stdio: "pipe" });
+const keyArgs = {
+  ec: ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
+  rsa: ["-newkey", "rsa:2048", "-nodes"],
+} as const;
+type KeyType = keyof typeof keyArgs;
 
-/** A root and intermediates under it, each signed by the one before, as an operator makes them with openssl. */
-function plugged(name: string, intermediates: number, days = "30"): AuthorityFiles {
-  const keyArgs = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+/**
+ * A root and intermediates under it, each signed by the one before, as an operator makes them with openssl.
+ * @param types the keys of the root and of the intermediates, by turns.
+ */
+function plugged(
+  name: string,
+  intermediates: number,
+  { days = 30, types = ["ec"] }: { readonly days?: number; readonly types?: readonly KeyType[] } = {},
+): AuthorityFiles {
   const ca = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n";
-  const extensions = write("ca.ext", ca);
+  const extensions = ["-extfile", write("ca.ext", ca)];
   const at = (index: number, end: string): string => path(`${name}-${index}.${end}`);
-  const subject = (index: number): string => `/O=${name}/CN=${index === 0 ? "Root" : `Intermediate ${index}`}`;
-  openssl("req", "-new", ...keyArgs, "-keyout", at(0, "key"), "-subj", subject(0), "-out", at(0, "csr"));
-  openssl(
-    "x509",
-    "-req",
-    "-in",
-    at(0, "csr"),
-    "-key",
-    at(0, "key"),
-    "-days",
-    "60",
-    "-extfile",
-    extensions,
-    "-out",
-    at(0, "crt"),
-  );
-  for (let index = 1; index <= intermediates; index++) {
-    openssl("req", "-new", ...keyArgs, "-keyout", at(index, "key"), "-subj", subject(index), "-out", at(index, "csr"));
-    const above = ["-CA", at(index - 1, "crt"), "-CAkey", at(index - 1, "key"), "-CAcreateserial"];
-    openssl(
-      "x509",
-      "-req",
-      "-in",
-      at(index, "csr"),
-      ...above,
-      "-days",
-      days,
-      "-extfile",
-      extensions,
-      "-out",
-      at(index, "crt"),
-    );
+  for (let index = 0; index <= intermediates; index++) {
+    const subject = ["-subj", `/O=${name}/CN=${index === 0 ? "Root" : `Intermediate ${index}`}`];
+    const key = [...keyArgs[types[index % types.length] ?? "ec"], "-keyout", at(index, "key")];
+    openssl(["req", "-new", ...key, ...subject, "-out", at(index, "csr")]);
+    const signer =
+      index === 0
+        ? ["-key", at(0, "key"), "-days", "60"]
+        : ["-CA", at(index - 1, "crt"), "-CAkey", at(index - 1, "key"), "-CAcreateserial", "-days", String(days)];
+    openssl(["x509", "-req", "-in", at(index, "csr"), ...signer, ...extensions, "-out", at(index, "crt")]);
   }
   const read = (index: number, end: string): string => readFileSync(at(index, end), "utf8");
   // As Istio's tools write it: from the signing certificate to the root.
@@ -74,33 +60,66 @@ const reviews = "spiffe://cluster.local/ns/shop/sa/reviews";
 const keys = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
 const request: IssueRequest = { csr: makeSigningRequest(keys), names: [reviews], ttlMs: dayMs, now };
 
-/** What `openssl verify` says of a leaf with what is sent beside it. */
-function verified(chain: readonly string[], roots: string): string {
-  const [leaf = "", ...between] = chain;
-  const untrusted = between.length > 0 ? ["-untrusted", write("between.pem", between.join(""))] : [];
-  const args = ["verify", "-x509_strict", "-CAfile", write("roots.pem", roots), ...untrusted];
-  return openssl(...args, write("leaf.pem", leaf)).trim();
+/** What a server of the control plane shows. */
+const discovery = { ...request, names: ["istiod.istio-system.svc", "10.1.2.3"] };
+
+/** What openssl finds wrong with what an authority signs: for workloads, which are servers and clients, and for the control plane. */
+function verdicts(files: AuthorityFiles): readonly string[] {
+  const authority = readAuthority(files, now);
+  const workload = issue(request, authority).chain;
+  const server = issue(discovery, authority).chain;
+  const verdict = (chain: readonly string[], ...options: readonly string[]): string =>
+    opensslVerdict(chain, files.roots, ...options);
+  return [
+    verdict(workload, "-purpose", "sslserver"),
+    verdict(workload, "-purpose", "sslclient"),
+    verdict(server, "-purpose", "sslserver", "-verify_hostname", "istiod.istio-system.svc"),
+    verdict(server, "-purpose", "sslserver", "-verify_ip", "10.1.2.3"),
+  ];
 }
+const good4 = ["OK", "OK", "OK", "OK"];
 
 test.each(authorityKeys)("an authority of its own with a key of %s signs what openssl verifies", (type) => {
   const files = makeAuthority(type, "cluster.local", now);
-  const { chain } = issue(request, readAuthority(files, now));
-  expect(chain).toHaveLength(1);
-  expect(verified(chain, files.roots)).toBe(`${path("leaf.pem")}: OK`);
+  expect(issue(request, readAuthority(files, now)).chain).toHaveLength(1);
+  expect(verdicts(files)).toEqual(good4);
 });
 
-test.each([0, 1, 3])("a plugged-in authority with %d intermediates signs what openssl verifies", (intermediates) => {
-  const files = plugged(`plugged${intermediates}`, intermediates);
-  const { chain } = issue(request, readAuthority(files, now));
-  expect(chain).toHaveLength(1 + intermediates);
-  expect(verified(chain, files.roots)).toBe(`${path("leaf.pem")}: OK`);
+test.each<[number, KeyType, KeyType]>([
+  [0, "ec", "ec"],
+  [1, "rsa", "ec"],
+  [1, "ec", "rsa"],
+  [3, "ec", "rsa"],
+])(
+  "a plugged-in authority with %d intermediates, keys of %s and %s, signs what openssl verifies",
+  (count, ...types) => {
+    const files = plugged(`plugged${count}`, count, { types });
+    expect(issue(request, readAuthority(files, now)).chain).toHaveLength(1 + count);
+    expect(verdicts(files)).toEqual(good4);
+  },
+);
+
+test("a certificate is not good for what it does not say, nor without what is above it", () => {
+  const files = plugged("strict", 1);
+  const authority = readAuthority(files, now);
+  const { chain } = issue(request, authority);
+  const verdict = (...options: readonly string[]): string => opensslVerdict(chain, files.roots, ...options);
+  expect(verdict("-verify_hostname", "istiod.istio-system.svc")).toBe("host name");
+  expect(verdict("-purpose", "smimesign")).toBe("purpose");
+  expect(verdict("-attime", String(Math.floor(now / 1000) + 90_000))).toBe("expired");
+  expect(verdict("-attime", String(Math.floor(now / 1000) - 130))).toBe("not yet valid");
+  expect(opensslVerdict(chain.slice(0, 1), files.roots)).toBe("no issuer");
+  const keyOfLeaf = keys.privateKey.export({ type: "pkcs8", format: "pem" });
+  expect(() => readAuthority({ ...files, certificate: chain[0] ?? "", key: keyOfLeaf }, now)).toThrow(
+    "no certificate of an authority",
+  );
 });
 
 test("what a certificate says is Istio's profile", () => {
   const files = makeAuthority("P-256", "cluster.local", now);
   const { chain, expires } = issue(request, readAuthority(files, now));
   const leaf = write("leaf.pem", chain[0] ?? "");
-  const text = openssl("x509", "-in", leaf, "-noout", "-text");
+  const text = openssl(["x509", "-in", leaf, "-noout", "-text"]);
   expect(text).toMatch(/Subject: *\n/);
   expect(text).toMatch(/Subject Alternative Name: critical\s+URI:spiffe:\/\/cluster.local\/ns\/shop\/sa\/reviews\n/);
   expect(text).toMatch(/Key Usage: critical\s+Digital Signature, Key Encipherment\n/);
@@ -116,7 +135,7 @@ test("what a certificate says is Istio's profile", () => {
 });
 
 test("no certificate outlives what is above it, and none is made when that has ended", () => {
-  const authority = readAuthority(plugged("short", 2, "2"), now);
+  const authority = readAuthority(plugged("short", 2, { days: 2 }), now);
   expect(authority.expires).toBeLessThan(now + 2 * dayMs + 60_000);
   const { chain, expires } = issue({ ...request, ttlMs: 90 * dayMs }, authority);
   expect(expires).toBe(authority.expires);
@@ -130,7 +149,7 @@ test("with several roots, all are trusted, and a leaf's leads to its own", () =>
   const both = { ...own, roots: other.roots + own.roots };
   const authority = readAuthority(both, now);
   expect(authority.roots).toHaveLength(2);
-  expect(verified(issue(request, authority).chain, both.roots)).toBe(`${path("leaf.pem")}: OK`);
+  expect(opensslVerdict(issue(request, authority).chain, both.roots)).toBe("OK");
 });
 
 const good = plugged("good", 1);
@@ -151,7 +170,7 @@ test.each<[string, AuthorityFiles, string, number?]>([
   ],
   ["without a key", { ...good, key: "" }, "ca-key.pem is no private key"],
   ["with another's key", { ...good, key: other.key }, "does not belong to the key"],
-  ["with a weak key", { ...good, key: openssl("genrsa", "1024") }, "has 1024 bits"],
+  ["with a weak key", { ...good, key: openssl(["genrsa", "1024"]) }, "has 1024 bits"],
   ["with a leaf's certificate", { ...good, certificate: leaf }, "no certificate of an authority"],
   ["without roots", { ...good, roots: "" }, "root-cert.pem has no certificate"],
   ["with another's root", { ...good, roots: other.roots }, "no valid chain leads from ca-cert.pem"],

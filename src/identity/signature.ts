@@ -1,5 +1,7 @@
 import { createPublicKey, type KeyObject, sign, verify } from "node:crypto";
+import { AsnConvert } from "@peculiar/asn1-schema";
 import { AlgorithmIdentifier } from "@peculiar/asn1-x509";
+import type { Signing } from "#base/certificate.ts";
 import { WeftError } from "#base/errors.ts";
 
 /** DER of NULL, the parameters of PKCS #1 signatures (RFC 4055). */
@@ -42,19 +44,14 @@ export function keyProblem(key: KeyObject): string | undefined {
   return publicExponent < largestExponent ? undefined : "has a public exponent that is too large";
 }
 
-/** The algorithm with which a key signs. */
-export function algorithmOf(key: KeyObject): AlgorithmIdentifier {
-  if (key.asymmetricKeyType === "rsa") {
-    return new AlgorithmIdentifier({ algorithm: "1.2.840.113549.1.1.11", parameters: nullParameters });
-  }
-  return new AlgorithmIdentifier({ algorithm: curves[key.asymmetricKeyDetails?.namedCurve ?? ""] ?? "" });
-}
-
-/** Signs bytes by the algorithm of `algorithmOf`. */
-export function signBytes(bytes: ArrayBuffer, key: KeyObject): ArrayBuffer {
-  const { hash } = algorithms[algorithmOf(key).algorithm] ?? {};
+/** How a key signs: RSA by PKCS #1 with SHA-256, ECDSA with the hash of its curve. */
+export function signingOf(key: KeyObject): Signing {
+  const rsa = key.asymmetricKeyType === "rsa";
+  const algorithm = rsa ? "1.2.840.113549.1.1.11" : (curves[key.asymmetricKeyDetails?.namedCurve ?? ""] ?? "");
+  const { hash } = algorithms[algorithm] ?? {};
   if (hash === undefined) throw new WeftError("Internal", "there is no algorithm for the signing key");
-  return new Uint8Array(sign(hash, new Uint8Array(bytes), key)).buffer;
+  const named = new AlgorithmIdentifier({ algorithm, ...(rsa && { parameters: nullParameters }) });
+  return { algorithm: new Uint8Array(AsnConvert.serialize(named)), sign: (bytes) => sign(hash, bytes, key) };
 }
 
 /** A signature and what it stands under. */

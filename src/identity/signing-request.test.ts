@@ -1,32 +1,26 @@
-import { execFileSync } from "node:child_process";
 import { createPublicKey, generateKeyPairSync } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import * as fc from "fast-check";
-import { afterAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { pem } from "#base/der.ts";
+import { openssl } from "#base/testing/openssl.ts";
 import { patience, runs } from "#base/testing/runs.ts";
 import { onlyBlock } from "./pem.ts";
 import { makeSigningRequest, readSigningRequest } from "./signing-request.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "weft-csr-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
 /** A request that openssl makes for a key that it makes. */
-function openssl(key: readonly string[], ...more: readonly string[]): string {
-  const args = [
+function requestOf(key: readonly string[], ...more: readonly string[]): string {
+  return openssl([
     "req",
     "-new",
     "-nodes",
     "-newkey",
     ...key,
     "-keyout",
-    join(folder, "key.pem"),
+    "/dev/null",
     "-subj",
     "/CN=somebody",
-  ];
-  return execFileSync("openssl", [...args, ...more], { encoding: "utf8", stdio: "pipe" });
+    ...more,
+  ]);
 }
 
 const curve = (name: string): readonly string[] => ["ec", "-pkeyopt", `ec_paramgen_curve:${name}`];
@@ -46,10 +40,10 @@ test.each([
   ["P-521", curve("P-521"), "ec"],
   ["RSA 2048", ["rsa:2048"], "rsa"],
 ])("a request of openssl with a key of %s is read, names or not", (_name, key, type) => {
-  const request = openssl(key, "-addext", "subjectAltName=URI:spiffe://cluster.local/ns/other/sa/other");
+  const request = requestOf(key, "-addext", "subjectAltName=URI:spiffe://cluster.local/ns/other/sa/other");
   const read = readSigningRequest(request);
   expect(read.asymmetricKeyType).toBe(type);
-  const shown = execFileSync("openssl", ["req", "-noout", "-pubkey"], { input: request });
+  const shown = openssl(["req", "-noout", "-pubkey"], request);
   expect(read.equals(createPublicKey(shown))).toBe(true);
 });
 
@@ -57,15 +51,14 @@ test.each([
   ["RSA of 1024 bits", ["rsa:1024"], "RSA keys are taken from 2048 to 8192 bits"],
   ["secp256k1", curve("secp256k1"), "not of a curve that is taken"],
   ["Ed25519", ["ed25519"], "of a type that is not taken"],
-])("a key of %s is refused", (_name, key, says) => expect(refusal(openssl(key))).toContain(says));
+])("a key of %s is refused", (_name, key, says) => expect(refusal(requestOf(key))).toContain(says));
 
 const made = makeSigningRequest(generateKeyPairSync("ec", { namedCurve: "prime256v1" }));
 const der = onlyBlock(made, ["CERTIFICATE REQUEST"]);
 const asPem = (bytes: Uint8Array): string => pem("CERTIFICATE REQUEST", Buffer.from(bytes));
 
 test("a request that is made here is one for openssl too", () => {
-  const check = execFileSync("openssl", ["req", "-noout", "-verify", "-text"], { input: made, stdio: "pipe" });
-  expect(check.toString()).toContain("prime256v1");
+  expect(openssl(["req", "-noout", "-verify", "-text"], made)).toContain("prime256v1");
   expect(readSigningRequest(made).asymmetricKeyType).toBe("ec");
   const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
   expect(readSigningRequest(makeSigningRequest(rsa)).equals(rsa.publicKey)).toBe(true);

@@ -1,11 +1,11 @@
 import type { KeyObject } from "node:crypto";
-import { Attributes, CertificationRequest, CertificationRequestInfo } from "@peculiar/asn1-csr";
+import { CertificationRequest } from "@peculiar/asn1-csr";
 import { AsnConvert } from "@peculiar/asn1-schema";
-import { Name, SubjectPublicKeyInfo } from "@peculiar/asn1-x509";
-import { pem } from "#base/der.ts";
+import { signedSequence } from "#base/certificate.ts";
+import { der, integer, pem, sequence } from "#base/der.ts";
 import { WeftError } from "#base/errors.ts";
 import { onlyBlock } from "./pem.ts";
-import { algorithmOf, isSignedBy, readPublicKey, signBytes } from "./signature.ts";
+import { isSignedBy, readPublicKey, signingOf } from "./signature.ts";
 
 /** Characters of a request: one with an RSA key of 8192 bits and a few names has less than half of them. */
 const mostCharacters = 16_384;
@@ -22,17 +22,9 @@ export interface KeyPair {
  * authority knows from the caller.
  */
 export function makeSigningRequest({ publicKey, privateKey }: KeyPair): string {
-  const info = new CertificationRequestInfo({
-    subject: new Name(),
-    subjectPKInfo: AsnConvert.parse(publicKey.export({ type: "spki", format: "der" }), SubjectPublicKeyInfo),
-    attributes: new Attributes(),
-  });
-  const request = new CertificationRequest({
-    certificationRequestInfo: info,
-    signatureAlgorithm: algorithmOf(privateKey),
-    signature: signBytes(AsnConvert.serialize(info), privateKey),
-  });
-  return pem(label, Buffer.from(AsnConvert.serialize(request)));
+  const version = integer(Buffer.from([0]));
+  const info = sequence(version, sequence(), publicKey.export({ type: "spki", format: "der" }), der(0xa0));
+  return pem(label, signedSequence(info, signingOf(privateKey)));
 }
 
 /** Whether bytes are one SEQUENCE in DER and nothing after it, which the reader would pass over. */

@@ -5,7 +5,7 @@ import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { writePrivate } from "../private-file.ts";
 import type { User } from "../user.ts";
-import { makeCertificate, type Subject, type Usage } from "./certificate.ts";
+import { orderedCertificate, type Subject, type Usage } from "./certificate.ts";
 
 const day = 24 * 3600_000;
 const authorityMs = 10 * 365 * day;
@@ -108,12 +108,11 @@ export class Authority {
   #issue(subject: Subject, usage: Usage, ms: number): Credential {
     const key = newKey();
     const now = this.#clock.now();
-    const certificate = makeCertificate({
+    const certificate = orderedCertificate({
       subject,
       usage,
       publicKey: createPublicKey(key),
-      notBefore: now - backdateMs,
-      notAfter: now + ms,
+      validity: { from: now - backdateMs, until: now + ms },
       issuer: { subject: this.#subject, key: this.#key },
     });
     return { certificate, key: pemOf(key) };
@@ -121,12 +120,11 @@ export class Authority {
 
   #renew(): void {
     const now = this.#clock.now();
-    const certificate = makeCertificate({
+    const certificate = orderedCertificate({
       subject: this.#subject,
       usage: { kind: "authority" },
       publicKey: createPublicKey(this.#key),
-      notBefore: now - backdateMs,
-      notAfter: now + authorityMs,
+      validity: { from: now - backdateMs, until: now + authorityMs },
       issuer: { subject: this.#subject, key: this.#key },
     });
     if (this.#folder !== undefined) writePrivate(join(this.#folder, "ca.crt"), certificate);

@@ -1,6 +1,14 @@
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from "node:crypto";
-import { isIP } from "node:net";
-import { bits, der, identifier, integer, pem, sequence, time } from "../der.ts";
+import { createHash, generateKeyPairSync, type KeyObject, sign, X509Certificate } from "node:crypto";
+import {
+  distinguishedName,
+  isAuthority,
+  makeCertificate,
+  noAuthority,
+  signedSequence,
+  type Signing,
+  subjectAltName,
+} from "../certificate.ts";
+import { der, identifier, integer, pem, sequence, time } from "../der.ts";
 
 /** A certificate with its key, as PEM texts. */
 export interface Certificate {
@@ -39,11 +47,8 @@ export interface Authority {
   staple(certificate: string): Buffer;
 }
 
-/** Identifiers of X.509 in DER, RFC 5280, RFC 5480 and RFC 6960. */
+/** Identifiers in DER, of RFC 5758 and RFC 6960. */
 const oid = {
-  commonName: [0x55, 0x04, 0x03],
-  subjectAltName: [0x55, 0x1d, 0x11],
-  basicConstraints: [0x55, 0x1d, 0x13],
   ecdsaWithSha256: [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02],
   sha1: [0x2b, 0x0e, 0x03, 0x02, 0x1a],
   basicOcsp: [0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01],
@@ -53,21 +58,11 @@ const algorithm = sequence(identifier(oid.ecdsaWithSha256));
 const dayMs = 86_400_000;
 
 function nameOf(common: string): Buffer {
-  return sequence(der(0x31, sequence(identifier(oid.commonName), der(0x0c, Buffer.from(common)))));
+  return distinguishedName(["commonName", common]);
 }
 
-function altName(name: string): Buffer {
-  if (isIP(name) === 4) return der(0x87, Buffer.from(name.split(".").map(Number)));
-  return name.includes("://") ? der(0x86, Buffer.from(name)) : der(0x82, Buffer.from(name));
-}
-
-function extension(id: readonly number[], value: Buffer): Buffer {
-  return sequence(identifier(id), der(0x04, value));
-}
-
-/** What an authority puts its name to, with the signature. */
-function signedBody(body: Buffer, key: KeyObject): Buffer {
-  return sequence(body, algorithm, bits(sign("sha256", body, key)));
+function signingOf(key: KeyObject): Signing {
+  return { algorithm, sign: (bytes) => sign("sha256", bytes, key) };
 }
 
 interface Subject {
@@ -83,21 +78,12 @@ function signed(
   key: KeyObject,
 ): string {
   const now = Date.now();
-  const extensions = [
-    extension(oid.basicConstraints, sequence(...(authority ? [der(0x01, Buffer.from([255]))] : []))),
-    ...(names.length > 0 ? [extension(oid.subjectAltName, sequence(...names.map(altName)))] : []),
-  ];
-  const body = sequence(
-    der(0xa0, integer(Buffer.from([2]))),
-    integer(Buffer.from([1]), randomBytes(8)),
-    algorithm,
-    nameOf(issuer),
-    sequence(time(from ?? new Date(now - 3_600_000)), time(until ?? new Date(now + dayMs))),
-    nameOf(name),
-    publicKey.export({ type: "spki", format: "der" }),
-    der(0xa3, sequence(...extensions)),
+  const validity = { from: from?.getTime() ?? now - 3_600_000, until: until?.getTime() ?? now + dayMs };
+  const extensions = [authority ? isAuthority() : noAuthority, ...(names.length > 0 ? [subjectAltName(names)] : [])];
+  return makeCertificate(
+    { issuer: nameOf(issuer), subject: nameOf(name), publicKey, validity, extensions },
+    signingOf(key),
   );
-  return pem("CERTIFICATE", signedBody(body, key));
 }
 
 function serialOf(certificate: string): Buffer {
@@ -115,7 +101,7 @@ function revoked(certificates: readonly string[], issuer: string, key: KeyObject
     time(new Date(now + dayMs)),
     ...(entries.length > 0 ? [sequence(...entries)] : []),
   );
-  return pem("X509 CRL", signedBody(body, key));
+  return pem("X509 CRL", signedSequence(body, signingOf(key)));
 }
 
 function hash(bytes: Uint8Array): Buffer {
@@ -139,7 +125,7 @@ function good(
   const until = der(0xa0, time(new Date(now + dayMs)));
   const answer = sequence(about, der(0x80), time(new Date(now - 60_000)), until);
   const body = sequence(der(0xa1, nameOf(issuer)), time(new Date(now - 60_000)), sequence(answer));
-  const basic = sequence(identifier(oid.basicOcsp), der(0x04, signedBody(body, own.privateKey)));
+  const basic = sequence(identifier(oid.basicOcsp), der(0x04, signedSequence(body, signingOf(own.privateKey))));
   return sequence(der(0x0a, Buffer.from([0])), der(0xa0, basic));
 }
 

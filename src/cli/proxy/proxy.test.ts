@@ -274,9 +274,10 @@ describe("proxy-config secrets", () => {
   };
 
   test("a table of certificates, their times, and what is waited for", () => {
+    const heading = "SERIAL NUMBER".padEnd(serial.length);
     expect(secretTable(secretsOf(dump, from.getTime()))).toBe(
       [
-        `RESOURCE NAME    TYPE         STATUS    VALID CERT   SERIAL NUMBER        NOT AFTER              NOT BEFORE`,
+        `RESOURCE NAME    TYPE         STATUS    VALID CERT   ${heading}   NOT AFTER              NOT BEFORE`,
         `kubernetes://a   Cert Chain   ACTIVE    true         ${serial}   2026-01-02T00:00:00Z   2026-01-01T00:00:00Z`,
         `kubernetes://b                WARMING   false`,
         "",
