@@ -5,6 +5,8 @@ import { request as httpsRequest } from "node:https";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { readKubeconfig } from "#kube/kubeconfig.ts";
+import { command } from "#runtime/command.ts";
+import { fabricName, probeAddress } from "#runtime/fabric.ts";
 import { Connector } from "../support/connector.ts";
 import { eventually } from "../support/eventually.ts";
 import type { Demo } from "./demo.ts";
@@ -104,6 +106,16 @@ function openFiles(folder: string): readonly string[] {
 export function securityTests(running: () => Demo): void {
   test("strangers that speak plain text are refused by every port of a Pod with a sidecar, and answered by one without", async () => {
     expect(await answersToStranger(running())).toEqual(answersToAnybody);
+  });
+
+  test("nobody outside can call as the node's probes, which sidecars let through", async () => {
+    const demo = running();
+    const [{ status }] = (await podsOf(demo)) as [Pod];
+    // What the kernel does with a packet that comes in from outside, by who it says it is from.
+    const routed = async (from: string): Promise<string> =>
+      command(["ip", "-n", fabricName(demo.name), "route", "get", status.podIP, "from", from, "iif", "outside"]);
+    expect(await routed("203.0.113.2")).toContain("dev br-");
+    await expect(routed(probeAddress)).rejects.toThrow("Invalid argument");
   });
 
   test("workloads know each other by certificates, from both ends", async () => {
