@@ -14,6 +14,7 @@ import { AggregatedRoles } from "./authorization/aggregated-roles.ts";
 import { Authorizer } from "./authorization/authorizer.ts";
 import { ensureDefaultRoles } from "./authorization/default-roles.ts";
 import { Collector } from "./collector/collector.ts";
+import { runController } from "./collector/controller.ts";
 import { EventExpiry } from "./collector/events.ts";
 import { NamespaceController } from "./collector/namespaces.ts";
 import type { Context, EndpointView } from "./context.ts";
@@ -225,13 +226,11 @@ function runControllers(context: Context): AsyncDisposable {
     context.logger.error("a controller ended", { endpoint: context.endpoint, error: messageOf(error) });
   };
   const keys = context.clock.every(keysEveryMs, () => maintainKeys(context));
-  const controllers = [
-    new NamespaceController(context),
-    new Collector(context),
-    new EventExpiry(context),
-    new AggregatedRoles(context),
-  ];
-  const running = controllers.map((controller) => controller.run(stop.signal).catch(report));
+  const controllers = [new NamespaceController(context), new Collector(context), new AggregatedRoles(context)];
+  const running = [
+    ...controllers.map((controller) => runController(controller, context, stop.signal)),
+    new EventExpiry(context).run(stop.signal),
+  ].map((each) => each.catch(report));
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();

@@ -1,9 +1,7 @@
 import { equal } from "#base/canonical.ts";
-import { messageOf } from "#base/errors.ts";
-import { WorkQueue } from "#base/workqueue.ts";
 import { rbacGroup, type ClusterRole, type PolicyRule } from "#api/kubernetes/rbac.ts";
 import { selects } from "#api/kubernetes/selector.ts";
-import { follow } from "../collector/follow.ts";
+import type { Controller } from "../collector/controller.ts";
 import type { Context } from "../context.ts";
 import { update } from "../registry/update.ts";
 import { rbacResources } from "./rbac.ts";
@@ -14,31 +12,20 @@ const writing = { dryRun: false, fieldValidation: "Ignore", warn: () => undefine
  * What goes by itself when roles of a partition change: ClusterRoles that are put together from others get their rules, and
  * watches whose right is withdrawn end.
  */
-export class AggregatedRoles {
+export class AggregatedRoles implements Controller {
+  readonly name = "aggregated-roles";
+  readonly resources = rbacResources;
   readonly #context: Context;
-  readonly #queue: WorkQueue;
 
   constructor(context: Context) {
     this.#context = context;
-    this.#queue = new WorkQueue({
-      clock: context.clock,
-      work: async () => this.#work(),
-      failed: (_, error) => {
-        context.logger.warn("roles could not be put together; trying again", { error: messageOf(error) });
-      },
-    });
   }
 
-  /** Works until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { store, partition } = this.#context;
-    const following = rbacResources.map(async (resource) => {
-      for await (const _ of follow(store, { partition, resource }, signal)) this.#queue.add("roles");
-    });
-    await Promise.all([...following, this.#queue.run(signal)]);
+  due(): readonly string[] {
+    return ["roles"];
   }
 
-  async #work(): Promise<void> {
+  async work(): Promise<void> {
     const { store, partition, access } = this.#context;
     const { items } = await store.list({ partition, resource: `clusterroles.${rbacGroup}` });
     const roles = items.map(({ object }) => object as ClusterRole);

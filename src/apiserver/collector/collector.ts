@@ -1,13 +1,13 @@
-import { codeOf, messageOf } from "#base/errors.ts";
+import { codeOf } from "#base/errors.ts";
 import { resourceName, type Kind } from "#api/kind.ts";
 import type { OwnerReference, ResourceObject } from "#api/meta.ts";
 import type { Stored } from "#store/port.ts";
-import { WorkQueue } from "#base/workqueue.ts";
 import { keyOf, partitionOf, type Context } from "../context.ts";
 import { foregroundFinalizer, orphanFinalizer, remove, type Propagation } from "../registry/delete.ts";
 import type { Target } from "../registry/target.ts";
 import { update } from "../registry/update.ts";
-import { follow, type Observed } from "./follow.ts";
+import type { Controller } from "./controller.ts";
+import type { Observed } from "./follow.ts";
 import { OwnerGraph } from "./graph.ts";
 
 /** What an owner reference comes to: an owner that is there, one that is gone, or one that waits for its dependents to go. */
@@ -26,10 +26,10 @@ const writing = { dryRun: false, fieldValidation: "Ignore", warn: () => undefine
  * for, in one partition: Kubernetes' garbage collection. It works from what it has seen, but acts only on what it has
  * just read from the store.
  */
-export class Collector {
+export class Collector implements Controller {
+  readonly name = "collector";
   readonly #context: Context;
   readonly #graph = new OwnerGraph();
-  readonly #queue: WorkQueue;
   readonly #kinds: ReadonlyMap<string, Kind>;
 
   constructor(context: Context) {
@@ -39,51 +39,35 @@ export class Collector {
         .filter((kind) => partitionOf(context, kind) === context.partition)
         .map((kind) => [resourceName(kind), kind]),
     );
-    this.#queue = new WorkQueue({
-      clock: context.clock,
-      work: async (uid) => this.#work(uid),
-      failed: (uid, error) => {
-        const fields = { uid, error: messageOf(error) };
-        // Another writer was faster: the next turn sees what is.
-        if (codeOf(error) === "Conflict") context.logger.debug("collection lost a race; trying again", fields);
-        else context.logger.warn("collection failed; trying again", fields);
-      },
-    });
   }
 
-  /** Works until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
-    const follows = [...this.#kinds.keys()].map((resource) => this.#follow(resource, signal));
-    await Promise.all([...follows, this.#queue.run(signal)]);
+  get resources(): readonly string[] {
+    return [...this.#kinds.keys()];
   }
 
-  async #follow(resource: string, signal: AbortSignal): Promise<void> {
-    const selection = { partition: this.#context.partition, resource };
-    for await (const observed of follow(this.#context.store, selection, signal)) this.#observe(observed);
-  }
-
-  #observe({ kind, stored }: Observed): void {
+  due({ kind, stored }: Observed): readonly string[] {
     const { uid, ownerReferences = [], deletionTimestamp } = stored.object.metadata;
+    const due: string[] = [];
     if (kind === "put") {
       // An owner that waits for its dependents may have waited for this one.
-      for (const former of this.#graph.put(stored)) this.#queue.add(former);
-      if (ownerReferences.length > 0 || deletionTimestamp !== undefined) this.#queue.add(uid);
+      due.push(...this.#graph.put(stored));
+      if (ownerReferences.length > 0 || deletionTimestamp !== undefined) due.push(uid);
       // A deletion in the foreground makes dependents go although the owner is still there.
-      if (deletionTimestamp === undefined) return;
+      if (deletionTimestamp === undefined) return due;
     } else {
       this.#graph.delete(uid);
-      for (const owner of ownerReferences) if (this.#graph.key(owner.uid) !== undefined) this.#queue.add(owner.uid);
+      due.push(...ownerReferences.map((owner) => owner.uid).filter((owner) => this.#graph.key(owner) !== undefined));
     }
-    for (const dependent of this.#graph.dependents(uid)) this.#queue.add(dependent);
+    return [...due, ...this.#graph.dependents(uid)];
   }
 
-  async #work(uid: string): Promise<void> {
+  async work(uid: string, add: (uid: string) => void): Promise<void> {
     const item = await this.#read(uid);
     if (item === undefined) return;
     const { deletionTimestamp, finalizers = [], ownerReferences = [] } = item.stored.object.metadata;
     if (deletionTimestamp !== undefined) {
       if (finalizers.includes(orphanFinalizer)) await this.#orphan(item);
-      else if (finalizers.includes(foregroundFinalizer)) await this.#finishForeground(item);
+      else if (finalizers.includes(foregroundFinalizer)) await this.#finishForeground(item, add);
     } else if (ownerReferences.length > 0) await this.#collect(item, ownerReferences);
   }
 
@@ -109,11 +93,11 @@ export class Collector {
   }
 
   /** The owner may go when no dependent that blocks it is left. */
-  async #finishForeground(owner: Item): Promise<void> {
+  async #finishForeground(owner: Item, add: (uid: string) => void): Promise<void> {
     const { uid } = owner.stored.object.metadata;
     const dependents = await this.#dependents(uid);
     const blocking = dependents.filter(({ stored }) => ownerOf(stored.object, uid)?.blockOwnerDeletion === true);
-    for (const { stored } of blocking) this.#queue.add(stored.object.metadata.uid);
+    for (const { stored } of blocking) add(stored.object.metadata.uid);
     if (blocking.length === 0) await this.#dropFinalizer(owner, foregroundFinalizer);
   }
 

@@ -1,5 +1,4 @@
-import { codeOf, messageOf } from "#base/errors.ts";
-import { WorkQueue } from "#base/workqueue.ts";
+import { codeOf } from "#base/errors.ts";
 import { resourceName, type Kind } from "#api/kind.ts";
 import { valueAt } from "#api/columns.ts";
 import type { Stored } from "#store/port.ts";
@@ -9,7 +8,8 @@ import { create } from "../registry/create.ts";
 import { remove } from "../registry/delete.ts";
 import { ordered } from "../registry/target.ts";
 import { mayGo } from "../registry/update.ts";
-import { follow } from "./follow.ts";
+import type { Controller } from "./controller.ts";
+import type { Observed } from "./follow.ts";
 
 /** Milliseconds after which a namespace whose objects take their time is looked at again. */
 const lookAgainMs = 500;
@@ -21,38 +21,21 @@ const defaultAccount = "default";
  * Sees to the namespaces of one partition: a new one gets its default account, a deleted one loses its objects and then
  * goes itself.
  */
-export class NamespaceController {
+export class NamespaceController implements Controller {
+  readonly name = "namespaces";
+  readonly resources = ["namespaces", "serviceaccounts"];
   readonly #context: Context;
-  readonly #queue: WorkQueue;
 
   constructor(context: Context) {
     this.#context = context;
-    this.#queue = new WorkQueue({
-      clock: context.clock,
-      work: async (name) => this.#work(name),
-      failed: (name, error) => {
-        context.logger.warn("namespace failed; trying again", { namespace: name, error: messageOf(error) });
-      },
-    });
   }
 
-  /** Works until the signal aborts. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { store, partition } = this.#context;
-    const namespaces = async (): Promise<void> => {
-      for await (const { stored } of follow(store, { partition, resource: "namespaces" }, signal)) {
-        this.#queue.add(stored.key.name);
-      }
-    };
-    const accounts = async (): Promise<void> => {
-      for await (const { kind, stored } of follow(store, { partition, resource: "serviceaccounts" }, signal)) {
-        if (kind === "delete") this.#queue.add(stored.key.namespace);
-      }
-    };
-    await Promise.all([namespaces(), accounts(), this.#queue.run(signal)]);
+  due({ kind, stored: { key } }: Observed): readonly string[] {
+    if (key.resource === "namespaces") return [key.name];
+    return kind === "delete" ? [key.namespace] : [];
   }
 
-  async #work(name: string): Promise<number | void> {
+  async work(name: string): Promise<number | void> {
     const kind = this.#context.kinds.named("", "Namespace");
     if (kind === undefined) return undefined;
     const stored = await this.#context.store.get(keyOf(this.#context, kind, undefined, name));
