@@ -11,7 +11,7 @@ import { apply, type Edit, edit, nodes, withClusters } from "./testing/arbitrary
 import { resourcesOf } from "./proxy-resources.ts";
 import type { TestMesh } from "./testing/mesh.ts";
 import { refusal } from "./testing/validate.ts";
-import { runs } from "#base/testing/runs.ts";
+import { patience, runs } from "#base/testing/runs.ts";
 
 function meshAfter(edits: readonly Edit[]): TestMesh {
   const mesh = withClusters();
@@ -70,24 +70,30 @@ describe("sharing between proxies", () => {
     );
   });
 
-  it("has each cluster and listener in one scope only, and gives each what it names", () => {
-    fc.assert(
-      fc.property(edits, (all) => {
-        const { translator } = meshAfter(all);
-        for (const node of nodes) {
-          const scopes = translator.scopes.get(translator.classOf(node));
-          for (const type of [typeUrls.cluster, typeUrls.listener]) {
-            const named = scopes[type].flatMap((scope) => translator.names.get(scope).map((name) => ({ scope, name })));
-            expect(new Set(named.map(({ name }) => name)).size).toBe(named.length);
-            for (const each of named) expect(translator.resource.get(each)?.name).toBe(each.name);
+  it(
+    "has each cluster and listener in one scope only, and gives each what it names",
+    { timeout: patience(120_000) },
+    () => {
+      fc.assert(
+        fc.property(edits, (all) => {
+          const { translator } = meshAfter(all);
+          for (const node of nodes) {
+            const scopes = translator.scopes.get(translator.classOf(node));
+            for (const type of [typeUrls.cluster, typeUrls.listener]) {
+              const named = scopes[type].flatMap((scope) =>
+                translator.names.get(scope).map((name) => ({ scope, name })),
+              );
+              expect(new Set(named.map(({ name }) => name)).size).toBe(named.length);
+              for (const each of named) expect(translator.resource.get(each)?.name).toBe(each.name);
+            }
           }
-        }
-      }),
-      { numRuns: runs(30) },
-    );
-  });
+        }),
+        { numRuns: runs(30) },
+      );
+    },
+  );
 
-  it("gives every proxy of any mesh what a real Envoy takes", async () => {
+  it("gives every proxy of any mesh what a real Envoy takes", { timeout: patience(120_000) }, async () => {
     const meshes = fc.sample(edits, { numRuns: 4, seed: 20_261 });
     for (const all of meshes) {
       const mesh = meshAfter(all);

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { trafficExtension } from "#api/istio/traffic-extension.ts";
 import { wasmPlugin } from "#api/istio/wasm-plugin.ts";
-import { runs } from "#base/testing/runs.ts";
+import { patience, runs } from "#base/testing/runs.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { type ProxyResources, resourcesOf } from "../proxy-resources.ts";
@@ -34,32 +34,36 @@ function resources({ translator }: TestMesh, node: NodeInfo) {
 }
 
 describe("any EnvoyFilter", () => {
-  it("is applied without a fault, and judged, after any edits as if it had been there before", () => {
-    fc.assert(
-      fc.property(edits, filters, (all, patches) => {
-        const mesh = meshWith(all, []);
-        const follower = new Follower(mesh.engine, mesh.translator);
-        follower.follow(nodes.map((node) => mesh.translator.classOf(node)));
-        mesh.engine.change(() => {
-          for (const each of patches) mesh.model.inputs.put(complete(each));
-        });
-        const fresh = meshWith(all, patches);
-        for (const node of nodes) {
-          const versions = (of: TestMesh) => resources(of, node).map(({ name, version }) => `${name} ${version}`);
-          expect(versions(mesh)).toEqual(versions(fresh));
-        }
-        for (const { kind, metadata } of patches) {
-          const { name, namespace = "" } = metadata;
-          for (const { field } of mesh.translator.findings({ kind, name, namespace })) {
-            expect(field).toMatch(/^spec\.configPatches\[\d\]\./);
+  it(
+    "is applied without a fault, and judged, after any edits as if it had been there before",
+    { timeout: patience(150_000) },
+    () => {
+      fc.assert(
+        fc.property(edits, filters, (all, patches) => {
+          const mesh = meshWith(all, []);
+          const follower = new Follower(mesh.engine, mesh.translator);
+          follower.follow(nodes.map((node) => mesh.translator.classOf(node)));
+          mesh.engine.change(() => {
+            for (const each of patches) mesh.model.inputs.put(complete(each));
+          });
+          const fresh = meshWith(all, patches);
+          for (const node of nodes) {
+            const versions = (of: TestMesh) => resources(of, node).map(({ name, version }) => `${name} ${version}`);
+            expect(versions(mesh)).toEqual(versions(fresh));
           }
-        }
-      }),
-      { numRuns: runs(60) },
-    );
-  });
+          for (const { kind, metadata } of patches) {
+            const { name, namespace = "" } = metadata;
+            for (const { field } of mesh.translator.findings({ kind, name, namespace })) {
+              expect(field).toMatch(/^spec\.configPatches\[\d\]\./);
+            }
+          }
+        }),
+        { numRuns: runs(60) },
+      );
+    },
+  );
 
-  it("may stand beside any extension", () => {
+  it("may stand beside any extension", { timeout: patience(120_000) }, () => {
     const extensions = fc.array(fc.oneof(acceptedObjects(wasmPlugin), acceptedObjects(trafficExtension)), {
       maxLength: 4,
     });
@@ -80,7 +84,7 @@ describe("any EnvoyFilter", () => {
     );
   });
 
-  it("has no two resources of a type under one name", () => {
+  it("has no two resources of a type under one name", { timeout: patience(120_000) }, () => {
     fc.assert(
       fc.property(edits, filters, (all, patches) => {
         const { translator } = meshWith(all, patches);

@@ -93,7 +93,9 @@ export const secret: fc.Arbitrary<ObjectInput> = fc.record({
 
 const pod = fc.record({
   kind: fc.constant("Pod"),
-  metadata: metadata(fc.record({ app: label, version: label })),
+  metadata: metadata(
+    fc.record({ app: label, version: label, "security.istio.io/tlsMode": fc.constantFrom("istio", "disabled") }),
+  ),
   spec: fc.record({ nodeName: fc.constantFrom("n1", "n2"), serviceAccountName: label }),
   status: fc.record({ podIP: fc.constantFrom("10.1.0.1", "10.1.0.2", "") }),
 });
@@ -240,6 +242,48 @@ const gateway = fc.record({
   }),
 });
 
+const selector = fc.constantFrom(undefined, undefined, { matchLabels: { app: "x" } });
+const mutualTls = fc.constantFrom("UNSET", "DISABLE", "PERMISSIVE", "STRICT").map((mode) => ({ mode }));
+
+const peerAuthentication = fc.record({
+  kind: fc.constant("PeerAuthentication"),
+  metadata: metadata(),
+  spec: fc.record({
+    selector,
+    mtls: fc.option(mutualTls, { nil: undefined }),
+    portLevelMtls: fc.option(fc.dictionary(fc.constantFrom("80", "5433"), mutualTls), { nil: undefined }),
+  }),
+});
+
+const authorizationPolicy = fc.record({
+  kind: fc.constant("AuthorizationPolicy"),
+  metadata: metadata(),
+  spec: fc.record({
+    selector,
+    action: fc.constantFrom("ALLOW", "DENY", "AUDIT"),
+    rules: fc.constantFrom(
+      undefined,
+      [{}],
+      [{ from: [{ source: { principals: ["cluster.local/ns/shop/sa/x"] } }] }],
+      [{ from: [{ source: { notNamespaces: ["bank"] } }], to: [{ operation: { ports: ["80"] } }] }],
+      [{ to: [{ operation: { methods: ["GET"], paths: ["/a/*"] } }] }],
+      [{ when: [{ key: "request.auth.claims[group]", values: ["staff"] }] }],
+    ),
+  }),
+});
+
+const requestAuthentication = fc.record({
+  kind: fc.constant("RequestAuthentication"),
+  metadata: metadata(),
+  spec: fc.record({
+    selector,
+    jwtRules: fc.constantFrom(
+      [{ issuer: "one", jwks: '{"keys":[]}' }],
+      [{ issuer: "two", jwksUri: "https://example.com/keys", forwardOriginalToken: true }],
+    ),
+  }),
+});
+
 const rarely = fc.constantFrom(false, false, false, true);
 const clusterObject: fc.Arbitrary<ObjectInput> = fc.oneof({ weight: 3, arbitrary: service }, pod, slice, node);
 
@@ -260,6 +304,9 @@ const meshObject: fc.Arbitrary<ObjectInput> = fc.oneof(
   sidecar,
   gateway,
   egressScope,
+  peerAuthentication,
+  authorizationPolicy,
+  requestAuthentication,
 );
 
 const settings: fc.Arbitrary<MeshInput> = fc.constantFrom<MeshInput[]>(
@@ -317,10 +364,16 @@ function proxyNode(type: string, namespace: string, cluster: string, labels: Rec
   };
 }
 
-/** Proxies of the small mesh, one in a namespace without any object. */
+/** The same proxy, whose agent serves it certificates of the mesh. */
+export function identified(node: NodeInfo): NodeInfo {
+  return { ...node, metadata: { ...node.metadata, WEFT_SDS: "true" } };
+}
+
+/** Proxies of the small mesh, with certificates and without; one in a namespace without any object. */
 export const nodes: readonly NodeInfo[] = [
   proxyNode("sidecar", "shop", "east", { app: "x", version: "x" }),
   proxyNode("sidecar", "shop", "west", { app: "y" }),
+  identified(proxyNode("sidecar", "shop", "east", { app: "x", version: "x" })),
   proxyNode("sidecar", "bank", "east", { app: "y" }),
   proxyNode("sidecar", "other", "east", {}),
   proxyNode("router", "istio-system", "east", { app: "edge" }),
