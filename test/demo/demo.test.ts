@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { busy, eventually } from "../support/eventually.ts";
 import { LoadGenerator } from "../../samples/load/generator.ts";
 import { Demo, traces } from "./demo.ts";
-import { answersToAnybody, answersToStranger, secretOf, secretWord, securityTests } from "./security.ts";
+import { answersToAnybody, answersToStranger, secretOf, secretWord, securityTests, writeSecret } from "./security.ts";
 
 /** What must be the same after a demonstration as before it. */
 function hostState(): string {
@@ -38,6 +38,7 @@ let demo: Demo;
 
 beforeAll(async () => {
   demo = await Demo.start(name, ...ports);
+  await writeSecret(demo);
 }, 180_000);
 
 afterAll(async () => {
@@ -151,7 +152,7 @@ describe("rules written through a cluster", () => {
     expect(v1 + v3).toBe(1000);
     // Five standard deviations of a binomial with p = 0.1 and n = 1000 are 47.
     expect(Math.abs(v3 - 100)).toBeLessThan(47);
-  }, 60_000);
+  }, 120_000);
 
   test("a fault reaches the page as an error of its part", async () => {
     await demo.apply(

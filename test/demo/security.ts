@@ -18,6 +18,19 @@ export const secretWord = "an-open-sesame-of-the-test";
 /** Arguments by which kubectl shows that Secret. */
 export const secretOf = ["-n", "shop", "get", "secret", "kept", "-o"] as const;
 
+/** Makes that Secret. */
+export async function writeSecret(demo: Demo): Promise<void> {
+  await demo.kubectl("mesh", [
+    "-n",
+    "shop",
+    "create",
+    "secret",
+    "generic",
+    "kept",
+    `--from-literal=word=${secretWord}`,
+  ]);
+}
+
 interface Pod {
   readonly metadata: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
   readonly spec: {
@@ -38,14 +51,14 @@ async function podsOf(demo: Demo): Promise<readonly Pod[]> {
 }
 
 /** Everything that a port says to a request in plain text, until it closes the connection. */
-async function plainText(connector: Connector, address: string, port: number): Promise<string> {
+async function plainText(connector: Connector, address: string, port: number, path = "/health"): Promise<string> {
   const socket = await connector.connect(address, port);
   const closed = Promise.withResolvers<void>();
   let text = "";
   socket.on("data", (chunk: Buffer) => (text += chunk.toString("latin1")));
   socket.on("error", () => undefined);
   socket.once("close", () => closed.resolve());
-  socket.end("GET /health HTTP/1.1\r\nhost: stranger\r\nconnection: close\r\n\r\n");
+  socket.write(`GET ${path} HTTP/1.1\r\nhost: stranger\r\nconnection: close\r\n\r\n`);
   await closed.promise;
   return text;
 }
@@ -108,6 +121,16 @@ export function securityTests(running: () => Demo): void {
     expect(await answersToStranger(running())).toEqual(answersToAnybody);
   });
 
+  test("monitoring reads a proxy's figures and its health without a certificate, as in Istio", async () => {
+    const [{ status }] = (await podsOf(running())) as [Pod];
+    using connector = new Connector(running().info.outsideNamespace);
+    for (const port of [15_020, 15_090]) {
+      const figures = await plainText(connector, status.podIP, port, "/stats/prometheus");
+      expect(figures).toMatch(/^HTTP\/1.1 200 OK[^]*# TYPE envoy_/);
+    }
+    expect(await plainText(connector, status.podIP, 15_021, "/healthz/ready")).toMatch(/^HTTP\/1.1 200 OK/);
+  });
+
   test("nobody outside can call as the node's probes, which sidecars let through", async () => {
     const demo = running();
     const [{ status }] = (await podsOf(demo)) as [Pod];
@@ -152,15 +175,6 @@ export function securityTests(running: () => Demo): void {
 
   test("nobody but root reads its keys, credentials and Secrets, or opens its sockets", async () => {
     const { name } = running();
-    await running().kubectl("mesh", [
-      "-n",
-      "shop",
-      "create",
-      "secret",
-      "generic",
-      "kept",
-      `--from-literal=word=${secretWord}`,
-    ]);
     const state = `/var/lib/weft/${name}`;
     for (const folder of ["api", "credentials", "kubeconfigs"]) expect(openFiles(join(state, folder))).toEqual([]);
     const sockets = readdirSync(`/run/weft/${name}`).filter((file) => /\.(?:sock|token|json)$/.test(file));
