@@ -90,7 +90,7 @@ export async function runDiscovery(
   model.inputs.setTime(clock.now());
   using _time = clock.every(timeStepMs, () => model.inputs.setTime(clock.now()));
   const source = createTranslator(engine, model);
-  const verdicts: Verdicts = new Verdicts(engine, source, (keys) => statuses.recheck(keys));
+  const verdicts: Verdicts = new Verdicts(engine, model, source, (keys) => statuses.recheck(keys));
   using connection = new Connection(await apiAddress(options.meshApi), { clock });
   const client = new Client(connection);
   const kinds = [...istioKinds, ...untranslatedKinds, egressScope];

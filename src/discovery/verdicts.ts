@@ -1,9 +1,10 @@
-import type { Finding } from "#api/finding.ts";
+import { gateway } from "#api/istio/gateway.ts";
 import { type ObjectRef, type ResourceObject, refOf } from "#api/meta.ts";
 import { untranslatedFinding } from "#api/untranslated.ts";
 import { egressScope } from "#api/weft/egress-scope.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
+import type { Model } from "#model/model.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
 import type { Audience } from "#sources/feed.ts";
 import type { Refusal } from "#status/conditions.ts";
@@ -21,6 +22,9 @@ interface ObjectId {
 function idOf({ kind, namespace = "", name }: ObjectRef): ObjectId {
   return { kind, namespace, name };
 }
+
+/** What the model and the translation know of an object. */
+type Known = Required<Pick<Verdict, "findings" | "credentials">>;
 
 /** Who is told that what is known against an object may have changed. */
 type Changed = (keys: Iterable<string>) => void;
@@ -52,23 +56,26 @@ function refusalsOf(proxies: ProxyStatusSource, translator: Translator): Readonl
 }
 
 /**
- * What is known against each of the mesh's objects: findings, kept up to date by the engine for as long as the object
+ * What is known of each of the mesh's objects: findings and credentials, kept up to date by the engine for as long as the object
  * exists, and proxies' refusals, put down to the objects that the refused resource came from.
  */
 export class Verdicts implements Audience {
-  readonly #findings: Query<ObjectId, readonly Finding[]>;
+  readonly #known: Query<ObjectId, Known>;
   readonly #engine: Engine;
   readonly #observed = new Map<string, Disposable>();
   readonly #changed: Changed;
   #refusals: ReadonlyMap<string, readonly Refusal[]> = new Map();
 
-  constructor(engine: Engine, translator: Translator, changed: Changed) {
+  constructor(engine: Engine, model: Model, translator: Translator, changed: Changed) {
     this.#engine = engine;
     this.#changed = changed;
-    this.#findings = engine.query<ObjectId, readonly Finding[]>({
+    this.#known = engine.query<ObjectId, Known>({
       name: "object-findings",
       key: ({ kind, namespace, name }) => `${kind}/${namespace}/${name}`,
-      compute: (id) => translator.findings(id),
+      compute: (id) => ({
+        findings: translator.findings(id),
+        credentials: id.kind === gateway.kind ? model.gatewayCredentials.get(`${id.namespace}/${id.name}`) : [],
+      }),
     });
   }
 
@@ -79,7 +86,7 @@ export class Verdicts implements Audience {
     if (this.#observed.has(key) || untranslatedFinding(ref) !== undefined) return;
     this.#observed.set(
       key,
-      this.#engine.observe(this.#findings, idOf(ref), () => this.#changed([key])),
+      this.#engine.observe(this.#known, idOf(ref), () => this.#changed([key])),
     );
   }
 
@@ -105,6 +112,6 @@ export class Verdicts implements Audience {
     const refusals = this.#refusals.get(statusKey(ref)) ?? [];
     // Proxies of one workload hold an EgressScope, and its own status counts these.
     const translated = ref.kind !== egressScope.kind;
-    return { findings: this.#findings.get(idOf(ref)), refusals, translated };
+    return { ...this.#known.get(idOf(ref)), refusals, translated };
   }
 }

@@ -1,3 +1,4 @@
+import type { GatewayCredential } from "#api/istio/gateway-credential.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
 import { clusterLocalQuery } from "./cluster-local.ts";
@@ -7,6 +8,7 @@ import { type RuleQueries, ruleQueries } from "./destinationrules.ts";
 import { type EndpointQueries, endpointQueries } from "./endpoints.ts";
 import { type EnvoyFilterQueries, envoyFilterQueries } from "./envoyfilters.ts";
 import { type ExtensionQueries, extensionQueries } from "./extensions.ts";
+import { gatewayCredentials } from "./findings/credentials.ts";
 import { findingQuery, type FindingQuery } from "./findings/findings.ts";
 import { type GatewayQueries, gatewayQueries } from "./gateways.ts";
 import { type HeldQueries, heldQueries } from "./held.ts";
@@ -42,6 +44,8 @@ export interface Model {
   readonly credentials: CredentialQueries;
   readonly policies: PolicyQueries;
   readonly findings: FindingQuery;
+  /** Credentials of a Gateway, `namespace/name`, and when they end. */
+  readonly gatewayCredentials: Query<string, readonly GatewayCredential[]>;
 }
 
 /** Declares the model on an engine. It is empty until objects are put in. */
@@ -75,6 +79,10 @@ export function createModel(engine: Engine): Model {
     extensions: extensionQueries(engine, tables, services),
     credentials,
     policies: policyQueries(engine, tables, services),
+    gatewayCredentials: engine.stringQuery("gateway-credentials", (key) => {
+      const row = tables.gateways.rows.get(key);
+      return row ? gatewayCredentials(row, { tables, credentials }) : [];
+    }),
     findings: findingQuery(engine, {
       tables,
       services,

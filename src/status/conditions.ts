@@ -1,4 +1,5 @@
 import type { Finding } from "#api/finding.ts";
+import type { GatewayCredential } from "#api/istio/gateway-credential.ts";
 import { documentationUrl, messageType } from "#api/message-types.ts";
 
 /** A refusal of a resource by proxies, put down to the object that the resource came from. */
@@ -25,6 +26,8 @@ export interface ObjectStatus {
   readonly conditions: readonly Condition[];
   /** As Istio's analysis writes them: `level`, and `type` with a stable name and code. */
   readonly validationMessages: readonly object[];
+  /** Of a Gateway: what its servers name, and when that ends; absent where nothing is known. */
+  readonly credentials?: readonly GatewayCredential[];
 }
 
 /** Condition types that are written here; others on an object belong to others. The names are Gateway API's. */
@@ -87,6 +90,7 @@ export interface Known {
   readonly refusals: readonly Refusal[];
   /** The condition `Programmed` that stands and still holds, or who holds the object now; absent where nobody can. */
   readonly programmed?: Condition | Holders;
+  readonly credentials?: readonly GatewayCredential[];
 }
 
 /** A finding as `weft analyze` would tell it: Istio's code and level where Istio has such a message. */
@@ -97,7 +101,8 @@ function validationMessage(finding: Finding): object {
 }
 
 /** An object's status from all that is known of it. */
-export function statusOf({ findings, refusals, programmed }: Known, generation: number, now: string): ObjectStatus {
+export function statusOf(known: Known, generation: number, now: string): ObjectStatus {
+  const { findings, refusals, programmed, credentials = [] } = known;
   const holding = programmed && ("type" in programmed ? programmed : held(programmed, now));
   return {
     observedGeneration: generation,
@@ -106,6 +111,7 @@ export function statusOf({ findings, refusals, programmed }: Known, generation: 
       ...(refusals.length > 0 ? [refused(refusals, now)] : holding ? [holding] : []),
     ],
     validationMessages: findings.map(validationMessage),
+    ...(credentials.length > 0 && { credentials }),
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Finding } from "#api/finding.ts";
+import { credentialsIn, type GatewayCredential } from "#api/istio/gateway-credential.ts";
 import { gatewayApiGroup } from "#api/gateway-api/names.ts";
 import { type ObjectRef, type ResourceObject, refOf } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
@@ -24,6 +25,8 @@ export interface Verdict {
   readonly refusals: readonly Refusal[];
   /** Whether objects of the kind become configuration of proxies. */
   readonly translated: boolean;
+  /** Of a Gateway: what its servers name, and when that ends. */
+  readonly credentials?: readonly GatewayCredential[];
 }
 
 /** What a writer needs. */
@@ -84,6 +87,7 @@ function tracked(object: ResourceObject, since: number): Tracked {
   const status = (object["status"] ?? {}) as Partial<ObjectStatus>;
   const conditions = status.conditions ?? [];
   const own = conditions.filter(isOwn);
+  const credentials = credentialsIn(object);
   return {
     ref: refOf(object),
     object,
@@ -97,6 +101,7 @@ function tracked(object: ResourceObject, since: number): Tracked {
             observedGeneration: status.observedGeneration ?? 0,
             conditions: own,
             validationMessages: status.validationMessages ?? [],
+            ...(credentials.length > 0 && { credentials }),
           },
   };
 }
@@ -168,13 +173,16 @@ export class StatusWriter {
     const known = this.#known.get(key);
     const kind = known && this.#kinds.get(kindKey(known.ref));
     if (!known || !kind) return undefined;
-    const { findings, refusals, translated } = this.#options.verdict(known.ref);
+    const { findings, refusals, translated, credentials = [] } = this.#options.verdict(known.ref);
     const now = timestamp(this.#options.clock.now());
     const programmed = translated ? this.#programmed(known) : {};
     const status =
       known.ref.group === gatewayApiGroup
         ? gatewayApiStatus(known.object, findings, now)
-        : changedStatus(known, statusOf({ findings, refusals, ...programmed.says }, known.generation, now));
+        : changedStatus(
+            known,
+            statusOf({ findings, refusals, credentials, ...programmed.says }, known.generation, now),
+          );
     if (status !== undefined) {
       await this.#options.client
         .of(kind)
@@ -220,6 +228,7 @@ function changedStatus(known: Tracked, wanted: ObjectStatus): object | undefined
   return {
     conditions: [...known.others, ...wanted.conditions.map((one) => sinceBefore(one, known.status))],
     validationMessages: wanted.validationMessages.length > 0 ? wanted.validationMessages : null,
+    ...((wanted.credentials ?? known.status?.credentials) && { credentials: wanted.credentials ?? null }),
     observedGeneration: known.generation,
   };
 }

@@ -137,7 +137,7 @@ const routes = `
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: { name: page }
-spec: { hosts: ["*.test"], gateways: [edge/edge, edge/later, edge/load], http: [{ route: [{ destination: { host: page } }] }] }
+spec: { hosts: ["*.test"], gateways: [edge/edge, edge/later, edge/load, edge/vetted], http: [{ route: [{ destination: { host: page } }] }] }
 ${Object.keys(destinations)
   .map(
     (name) => `---
@@ -384,6 +384,13 @@ describe("a Secret that is not there, or cannot be used", () => {
   });
 });
 
+/** Whom a load calls, and the certificate that it shows. */
+interface Loaded {
+  readonly name: string;
+  readonly port: number;
+  readonly shown?: Certificate;
+}
+
 /** A client that opens a connection every 40 ms, and one that sends requests on one connection as often. */
 class Load implements AsyncDisposable {
   readonly failures: string[] = [];
@@ -393,14 +400,20 @@ class Load implements AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
   readonly #timer: NodeJS.Timeout;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #options: ConnectionOptions;
+  readonly #called: Loaded;
   #busy = false;
   #connections = 0;
 
-  constructor() {
+  constructor(called: Loaded) {
+    this.#called = called;
+    const { name, port, shown } = called;
+    this.#options = shown ? shows(shown) : {};
+    const options = { servername: `${name}.test`, ca: [authority.certificate], ...this.#options };
     this.#agent.createConnection = (_options, opened) => {
       this.#connections += 1;
-      void world.outside.connect(world.addressOf("edge"), 8446).then(
-        (socket) => opened?.(null, connectTls({ socket, servername: "load.test", ca: [authority.certificate] })),
+      void world.outside.connect(world.addressOf("edge"), port).then(
+        (socket) => opened?.(null, connectTls({ socket, ...options })),
         (fault: unknown) => opened?.(fault as Error, undefined as never),
       );
       return undefined;
@@ -417,7 +430,7 @@ class Load implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    const answer = await ask("load", {}, 8446);
+    const answer = await ask(this.#called.name, this.#options, this.#called.port);
     this.opened += 1;
     this.seen.add(answer.fingerprint);
     if (answer.status !== 200) this.failures.push(`status ${answer.status}`);
@@ -427,7 +440,8 @@ class Load implements AsyncDisposable {
     this.#busy = true;
     try {
       await new Promise<void>((resolve, reject) => {
-        const options = { agent: this.#agent, host: "load.test", headers: { host: "load.test" }, path: "/" };
+        const host = `${this.#called.name}.test`;
+        const options = { agent: this.#agent, host, headers: { host }, path: "/" };
         const request = httpsRequest(options, (response) => {
           this.requests += 1;
           if (response.statusCode !== 200) this.failures.push(`long-lived: ${response.statusCode}`);
@@ -463,7 +477,7 @@ describe("rotation", () => {
     const changes =
       /^(listener_manager\.listener_(added|modified|removed)|cluster_manager\.cluster_(added|modified|removed))$/;
     const before = await world.envoy("edge").sumOf(changes);
-    await using load = new Load();
+    await using load = new Load({ name: "load", port: 8446 });
     await eventually("both clients are at work", () => load.seen.size === 1 && load.requests > 0);
     const all = [first];
     for (let turn = 0; turn < 5; turn += 1) {
@@ -482,5 +496,46 @@ describe("rotation", () => {
     // The same clients notice when something does break.
     world.remove("Gateway", "load", "edge");
     await eventually("a failure is noticed", () => load.failures.length > 0);
+  });
+
+  test("callers' authorities are replaced in steps, and nobody fails who is meant to get in", async () => {
+    const [own, next] = [authority.issue("vetted.test"), createAuthority("next authority")];
+    const [old, young] = [client, next.issue("client.test")];
+    const vouching = async (...all: readonly { readonly certificate: string }[]): Promise<void> => {
+      const bundle = all.map(({ certificate }) => certificate).join("");
+      world.apply(secret("vetted", tls(own, { "ca.crt": bundle })), "east");
+    };
+    const vetted = (shown: Certificate) => ({ name: "vetted", port: 8447, shown });
+    const gets = (shown: Certificate) => async () => (await ask("vetted", shows(shown), 8447)).status === 200;
+    await vouching(authority);
+    world.apply(gateway("vetted", 8447, { vetted: "mode: MUTUAL, credentialName: vetted" }));
+    await eventually("it is served", gets(old));
+    await expect(ask("vetted", shows(young), 8447)).rejects.toThrow(refused);
+    const before = new Load(vetted(old));
+    await using _before = before;
+    await eventually("callers of the first are at work", () => before.opened > 5 && before.requests > 5);
+    await vouching(authority, next);
+    await eventually("callers of the second get in", gets(young));
+    await using after = new Load(vetted(young));
+    await eventually("both are at work", () => after.opened > 5 && after.requests > 5);
+    expect(before.failures).toEqual([]);
+    await vouching(next);
+    await eventually("callers of the first do not any more", async () => !(await gets(old)().catch(() => false)));
+    const { requests } = before;
+    const { opened } = after;
+    // Who is in stays in.
+    await eventually(
+      "connections of before go on",
+      () => before.requests > requests + 10 && after.opened > opened + 10,
+    );
+    expect([before.connections, after.connections, after.failures]).toEqual([1, 1, []]);
+    expect(before.failures.every((each) => refused.test(each))).toBe(true);
+    // A list that is none changes nothing, and is told.
+    world.apply(secret("vetted", tls(own, { "ca.crt": "no certificate" })), "east");
+    expect(world.findings("Gateway", "vetted", "edge")).toEqual([
+      "InvalidCredential spec.servers[0].tls.credentialName",
+    ]);
+    expect(await gets(young)()).toBe(true);
+    expect(after.failures).toEqual([]);
   });
 });

@@ -1,10 +1,12 @@
 /** Secrets on their way from a cluster's API to a gateway's proxy, and what is said of them. */
+import { X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import { gateway } from "#api/istio/gateway.ts";
+import { credentialsIn } from "#api/istio/gateway-credential.ts";
 import { configMap } from "#api/kubernetes/config-map.ts";
 import { pod } from "#api/kubernetes/pod.ts";
 import { secret } from "#api/kubernetes/secret.ts";
@@ -15,6 +17,7 @@ import { startTestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
 import { jsonLogger } from "#base/logger.ts";
 import { type Certificate, createAuthority } from "#base/testing/certificate.ts";
+import { timestamp } from "#base/timestamp.ts";
 import { runDiscovery } from "#discovery/discovery.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
@@ -36,6 +39,11 @@ function base64(text: string): string {
 
 function data({ certificate, key }: Certificate): Readonly<Record<string, string>> {
   return { "tls.crt": base64(certificate), "tls.key": base64(key), password: base64("do not tell") };
+}
+
+/** When a certificate ends, in RFC 3339. */
+function endOf({ certificate }: Pick<Certificate, "certificate">): string {
+  return timestamp(Date.parse(new X509Certificate(certificate).validTo));
 }
 
 /** The private keys of some secrets, as texts. */
@@ -136,14 +144,36 @@ test("a Secret of a cluster is served, followed and judged, and told to nobody e
   const one = authority.issue("site.test");
   await east.of(secret).create({ metadata: name, data: data(one) });
   await arrives(one.key);
-  const two = authority.issue("site.test");
+  const clients = { kind: "ConfigMap", namespace: "edge", name: "clients", notAfter: endOf(authority) };
+  const fromMap = [0, 1].map((at) => ({ field: `spec.servers[${at}].tls.caCertCredentialName`, ...clients }));
+  const of = (certificate: Certificate): readonly object[] => [
+    {
+      field: "spec.servers[0].tls.credentialName",
+      kind: "Secret",
+      ...name,
+      cluster: "east",
+      notAfter: endOf(certificate),
+    },
+    ...fromMap,
+  ];
+  const ends = async (expected: readonly object[]): Promise<void> => {
+    await expect
+      .poll(async () => credentialsIn(await mesh.of(gateway).get(name)), { timeout: 20_000 })
+      .toEqual(expected);
+  };
+  await ends(of(one));
+  const two = authority.issueFor({ names: ["site.test"], until: new Date(Date.now() + 2 * 3_600_000) });
   await east.of(secret).patch(name, { kind: "merge", body: { data: data({ ...two, key: one.key }) } });
   await says(/Secret edge\/site \(east\) cannot be used: tls.key is not the key of the certificate/);
   await east.of(secret).patch(name, { kind: "merge", body: { data: data(two) } });
   await arrives(two.key);
+  // Which is seen beside the objects' names, too.
+  await ends(of(two));
+  expect(gateway.columns[0]?.cell(await mesh.of(gateway).get(name))).toBe(endOf(two));
   await says(/"type":"Programmed","status":"True"|"status":"True"[^}]*"type":"Programmed"/);
   await east.of(secret).delete(name);
   await says(/There is no Secret edge\/site in cluster east/);
+  await ends(fromMap);
   expect(keysOf(proxy)).toEqual([one.key, two.key]);
 
   const object = JSON.stringify(await mesh.of(gateway).get(name));

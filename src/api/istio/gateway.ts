@@ -4,6 +4,7 @@ import { definition, list, map, object, string, uint32, type Value } from "../sc
 import { istioName, ServerTLSSettings } from "./common.ts";
 import { networkingKind } from "./kind.ts";
 import type { IstioStatus } from "./status.ts";
+import { firstEnd } from "./gateway-credential.ts";
 import { validateGateway } from "./gateway-validation.ts";
 import { gatewayWarnings } from "./warnings.ts";
 
@@ -57,7 +58,14 @@ export const gateway: Kind = networkingKind({
   shortNames: ["gw"],
   description: "Ports and hosts at the mesh's edge, served by the proxies that the selector names.",
   spec: GatewaySpec,
-  columns: [],
+  columns: [
+    {
+      name: "Certificates until",
+      type: "string",
+      description: "When the first of the certificates ends that its servers name.",
+      cell: firstEnd,
+    },
+  ],
   validate: (object) => validateGateway(object as Gateway),
   warnings: (object) => gatewayWarnings(object as Gateway),
 });

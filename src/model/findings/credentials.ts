@@ -1,7 +1,10 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { GatewaySpec } from "#api/istio/gateway.ts";
+import type { GatewayCredential } from "#api/istio/gateway-credential.ts";
 import type { StringMap } from "#api/meta.ts";
-import { isConfigMap, mayRead, parseCredential, withoutSuffix } from "../credentials/name.ts";
+import { canonical } from "#base/canonical.ts";
+import { timestamp } from "#base/timestamp.ts";
+import { type CredentialPlace, isConfigMap, mayRead, parseCredential, withoutSuffix } from "../credentials/name.ts";
 import type { CredentialQueries } from "../credentials/queries.ts";
 import { type CredentialUse, credentialUses, ruleCredentials, serverCredentials } from "../credentials/uses.ts";
 import { labelsMatch } from "../labels.ts";
@@ -49,6 +52,11 @@ const keepsLast = "proxies that have had a good one keep it, others have none";
 
 const severity = "error";
 
+/** Whether a Gateway of another namespace asks for a Secret by a name of the Gateway API. */
+function isForeign({ kind, ofMesh }: CredentialPlace, owner: string, namespace: string): boolean {
+  return kind === "Secret" && ofMesh && owner !== namespace;
+}
+
 /** What is wrong with a credential for the proxies of one place; undefined where nothing is. */
 function problemAt(
   { written, resource }: CredentialUse,
@@ -61,7 +69,7 @@ function problemAt(
   const { kind, name, wanted } = place;
   const plain = wanted === "authorities" ? withoutSuffix(name) : name;
   const called = `${kind} ${place.namespace}/${plain}`;
-  if (!mayRead(place, namespace) || (kind === "Secret" && place.ofMesh && owner !== undefined && owner !== namespace)) {
+  if (!mayRead(place, namespace) || (owner !== undefined && isForeign(place, owner, namespace))) {
     const message = `Proxies of namespace ${namespace} may not read ${called}: Secrets are for their own namespace. Put it there, and write credentialName: ${plain}.`;
     return { code: "MissingCredential", severity, message };
   }
@@ -93,22 +101,51 @@ function firstOfField(problems: readonly Problem[]): readonly Problem[] {
   return [...new Map(problems.toReversed().map((problem) => [problem.field, problem])).values()].toReversed();
 }
 
-/** Credentials of a Gateway's servers that its proxies cannot use. */
-export function gatewayCredentialProblems(row: Config<GatewaySpec>, context: CredentialContext): readonly Problem[] {
-  const { selector, servers = [] } = row.spec;
+/** A credential that a Gateway's server asks for, and where proxies are that do. */
+interface GatewayUse {
+  /** The field that names it. */
+  readonly field: string;
+  readonly use: CredentialUse;
+  readonly readers: readonly Readers[];
+}
+
+function gatewayUses({ spec: { selector, servers = [] } }: Config<GatewaySpec>, context: CredentialContext) {
   const uses = servers.flatMap(({ tls }, index) => {
     const credentials = tls && serverCredentials(tls);
-    return (credentials ? credentialUses(credentials) : []).map((use) => ({ use, at: `spec.servers[${index}].tls` }));
+    return (credentials ? credentialUses(credentials) : []).map((use) => ({
+      use,
+      field: `spec.servers[${index}].tls.${use.field}`,
+    }));
   });
-  if (uses.length === 0) return [];
-  const readers = gatewayReaders(context, selector);
-  const all = uses.flatMap(({ use, at }) =>
+  const readers = uses.length > 0 ? gatewayReaders(context, selector) : [];
+  return uses.map((each): GatewayUse => ({ ...each, readers }));
+}
+
+/** Credentials of a Gateway's servers that its proxies cannot use. */
+export function gatewayCredentialProblems(row: Config<GatewaySpec>, context: CredentialContext): readonly Problem[] {
+  const all = gatewayUses(row, context).flatMap(({ use, field, readers }) =>
     readers.flatMap((place): readonly Problem[] => {
       const problem = problemAt(use, place, row.namespace, context);
-      return problem ? [{ ...problem, field: `${at}.${use.field}` }] : [];
+      return problem ? [{ ...problem, field }] : [];
     }),
   );
   return firstOfField(all);
+}
+
+/** Credentials of a Gateway's servers that its proxies can use, and when their certificates end; each once for a field. */
+export function gatewayCredentials(row: Config<GatewaySpec>, context: CredentialContext): readonly GatewayCredential[] {
+  const all = gatewayUses(row, context).flatMap(({ use: { resource }, field, readers }) =>
+    readers.flatMap(({ cluster, namespace }): readonly GatewayCredential[] => {
+      const place = parseCredential(resource, namespace);
+      if (!place || !mayRead(place, namespace) || isForeign(place, row.namespace, namespace)) return [];
+      const found = context.credentials.credential.get({ cluster, place });
+      if (found.kind === "broken" || found.kind === "missing") return [];
+      const { kind, namespace: of = "", name, cluster: at } = found.ref;
+      const notAfter = timestamp(found.validity.until);
+      return [{ field, kind, namespace: of, name, ...(at !== undefined && { cluster: at }), notAfter }];
+    }),
+  );
+  return [...new Map(all.map((each) => [canonical(each), each])).values()];
 }
 
 /**
