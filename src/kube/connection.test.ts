@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer as createHttpServer } from "node:http";
+import { createServer as createHttpServer, type ServerResponse } from "node:http";
 import { createServer } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -212,22 +212,34 @@ async function resettingServer(): Promise<{ url: string; connections: () => numb
 }
 
 describe("an idle connection that the server closed as it was used again", () => {
-  test("what could not be written is repeated, also a write", async () => {
-    const path = join(folder, "closing.sock");
+  /** Sends a POST on one of several connections that were idle when the server closed them all. */
+  async function sentAfterClosing(idle: number): Promise<readonly string[]> {
+    const path = join(folder, `closing-${idle}.sock`);
     const seen: string[] = [];
     const server = createHttpServer((request, response) => {
       seen.push(request.method ?? "");
-      response.end("{}");
+      // Those that came together stay together, each on a connection of its own.
+      if (request.method === "POST" || seen.length >= idle) for (const each of [...held, response]) each.end("{}");
+      else held.push(response);
     });
+    const held: ServerResponse[] = [];
     await once(server.listen(path), "listening");
     using connection = connect({ url: `unix://${path}` });
-    await connection.send(get);
+    await Promise.all(Array.from({ length: idle }, async () => connection.send(get)));
     server.closeAllConnections();
     // The client has not heard of it yet.
     expect((await connection.send({ method: "POST", path: "/x", body: {} })).status).toBe(200);
-    expect(seen).toEqual(["GET", "POST"]);
     server.close();
     server.closeAllConnections();
+    return seen;
+  }
+
+  test("what could not be written is repeated, also a write", async () => {
+    expect(await sentAfterClosing(1)).toEqual(["GET", "POST"]);
+  });
+
+  test("others that it closed together are not tried one after the other", async () => {
+    expect(await sentAfterClosing(4)).toEqual(["GET", "GET", "GET", "GET", "POST"]);
   });
 
   test("a read is repeated once on a new connection, a write is not", async () => {

@@ -122,6 +122,11 @@ function wasStale(error: unknown, method: ApiRequest["method"], request: ClientR
   return request.reusedSocket && (code === "EPIPE" || (code === "ECONNRESET" && method === "GET"));
 }
 
+/** Closes connections that are not in use: what ended one of them, such as a restart of the server, mostly ended all. */
+function closeIdle({ freeSockets }: HttpAgent): void {
+  for (const socket of Object.values(freeSockets).flatMap((sockets) => sockets ?? [])) socket.destroy();
+}
+
 /**
  * A pool of connections to one API server, with keep-alive. Failures of the network throw WeftError `Unavailable`,
  * an elapsed time `DeadlineExceeded`, an aborted signal `Cancelled`; responses of any status are returned.
@@ -201,6 +206,7 @@ export class Connection implements Disposable {
         return { request: started.request, response: await started.response };
       } catch (error) {
         if (attempt > 0 || !wasStale(error, request.method, started.request)) throw error;
+        closeIdle(agent);
       }
     }
   }
