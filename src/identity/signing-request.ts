@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import { CertificationRequest } from "@peculiar/asn1-csr";
+import { CertificationRequest, type CertificationRequestInfo } from "@peculiar/asn1-csr";
 import { AsnConvert } from "@peculiar/asn1-schema";
 import { signedSequence } from "#base/certificate.ts";
 import { der, integer, pem, sequence } from "#base/der.ts";
@@ -50,6 +50,15 @@ function decoded(bytes: Buffer): CertificationRequest {
   return request;
 }
 
+/** The key of a request, in DER again: a reader takes identifiers that no writer can write. */
+function keyOf({ subjectPKInfo }: CertificationRequestInfo): ArrayBuffer {
+  try {
+    return AsnConvert.serialize(subjectPKInfo);
+  } catch (error) {
+    throw new WeftError("InvalidArgument", "the public key cannot be read", error);
+  }
+}
+
 /**
  * Reads a signing request: its form, its key, and that the caller has the key. Names and extensions that it asks for
  * are passed over.
@@ -63,7 +72,7 @@ export function readSigningRequest(text: string): KeyObject {
   }
   const request = decoded(onlyBlock(text, [label, "NEW CERTIFICATE REQUEST"]));
   const { certificationRequestInfo: info, certificationRequestInfoRaw: raw, signatureAlgorithm, signature } = request;
-  const key = readPublicKey(AsnConvert.serialize(info.subjectPKInfo));
+  const key = readPublicKey(keyOf(info));
   if (!raw || !isSignedBy({ bytes: raw, algorithm: signatureAlgorithm, signature }, key)) {
     throw new WeftError("InvalidArgument", "its signature is not that of its key");
   }

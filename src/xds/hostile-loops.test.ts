@@ -3,15 +3,11 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { createConnection } from "node:net";
 import { join } from "node:path";
-import { create, toBinary } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
-import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
 import { patience, runs } from "#base/testing/runs.ts";
 import { typeUrls } from "#proto/encoded.ts";
-import { DeltaDiscoveryRequestSchema } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import { eventually } from "./testing/envoy.ts";
-import { DeltaStream } from "./testing/grpc-client.ts";
 import { HostileWorld } from "./testing/hostile-world.ts";
 
 const id = "sidecar~10.0.0.9~bad-1.shop~shop.svc.cluster.local";
@@ -164,60 +160,6 @@ test("who was ended for what it did waits before it is served anew", { timeout: 
   expect(performance.now() - started).toBeGreaterThan(500);
   await world.forgiven(id);
 });
-
-/** Requests of any form, and their bytes with some changed. */
-const someRequest = fc
-  .record({
-    node: fc.option(fc.record({ id: fc.string(), cluster: fc.string() }), { nil: undefined }),
-    typeUrl: fc.oneof(fc.constantFrom(...Object.values(typeUrls)), fc.string()),
-    resourceNamesSubscribe: fc.array(fc.oneof(fc.string(), fc.constantFrom("*", "x", "__proto__", "change-1"))),
-    resourceNamesUnsubscribe: fc.array(fc.oneof(fc.string(), fc.constantFrom("*", "x", "change-1"))),
-    initialResourceVersions: fc.dictionary(fc.string(), fc.string()),
-    responseNonce: fc.string(),
-    errorDetail: fc.option(fc.record({ code: fc.integer({ min: 0, max: 20 }), message: fc.string() }), {
-      nil: undefined,
-    }),
-  })
-  .map(({ node: said, errorDetail, ...rest }) =>
-    toBinary(
-      DeltaDiscoveryRequestSchema,
-      create(DeltaDiscoveryRequestSchema, {
-        ...rest,
-        ...(said && { node: said }),
-        ...(errorDetail && { errorDetail }),
-      }),
-    ),
-  );
-
-const someBytes = fc
-  .tuple(someRequest, fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { maxLength: 3 }))
-  .map(([bytes, edits]) => {
-    const changed = Buffer.from(bytes);
-    for (const [at, byte] of edits) if (changed.length > 0) changed[at % changed.length] = byte;
-    return changed;
-  });
-
-test(
-  "whatever is sent: the server stands, others are served, nothing is kept",
-  { timeout: patience(120_000) },
-  async () => {
-    world = await HostileWorld.start({ introductionMs: 5000, rememberedBytes: 4 * mebibyte });
-    await fc.assert(
-      fc.asyncProperty(fc.array(someBytes, { minLength: 1, maxLength: 12 }), fc.boolean(), async (requests, named) => {
-        using stream = new DeltaStream({ socketPath: world.socketPath });
-        if (named) stream.ask({ node: { id: `proxy-${Math.random()}` }, typeUrl: typeUrls.cluster });
-        for (const bytes of requests) stream.stream.write(bytes);
-        expect(await world.neighbourGetsChange()).toBeLessThan(5000);
-        stream[Symbol.dispose]();
-        await eventually("what it held is let go", () => world.server.figures().streams === 1);
-        expect(world.server.figures()).toMatchObject({ scopes: 1, views: 1 });
-      }),
-      { numRuns: runs(60) },
-    );
-    // A stream that was cut off is let go a second later. What is remembered of names and lists is bounded, too.
-    await eventually("what they cost is given back", () => world.growth() < 40 * mebibyte);
-  },
-);
 
 test(
   "a crowd of them at once: nothing is felt by others, all are named, nothing is left",

@@ -1,10 +1,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
+import { bytesInUse } from "#base/testing/memory.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { XdsLimits } from "../limits.ts";
 import type { ProxyFinding } from "../port.ts";
@@ -14,22 +13,12 @@ import { DeltaStream, type DeltaRequest, RawStream } from "./grpc-client.ts";
 import { cluster, endpoints } from "./resources.ts";
 import { TableSource } from "./table-source.ts";
 
-setFlagsFromString("--expose-gc");
-const collect = runInNewContext("gc") as () => void;
-
-/** Bytes in use after what is garbage has gone. */
-function bytesInUse(): number {
-  collect();
-  const { heapUsed, arrayBuffers } = process.memoryUsage();
-  return heapUsed + arrayBuffers;
-}
-
 /** Milliseconds that a finding lasts in these tests. */
 const findingMs = 2000;
 
-/** How large each cluster's name is, and how many there are: a first response of a megabyte. */
+/** How large each cluster's name is, and how many there are unless told: a first response of a megabyte. */
 const nameLength = 200;
-const clusters = 2000;
+const manyClusters = 2000;
 
 /** A server over a socket, a well-behaved proxy on it, and proxies that are not. */
 export class HostileWorld implements AsyncDisposable {
@@ -53,7 +42,7 @@ export class HostileWorld implements AsyncDisposable {
 
   static async start(
     limits: Partial<XdsLimits>,
-    more: Pick<XdsServerOptions, "keepaliveMs"> = {},
+    { clusters = manyClusters, ...more }: Pick<XdsServerOptions, "keepaliveMs"> & { readonly clusters?: number } = {},
   ): Promise<HostileWorld> {
     const folder = mkdtempSync(join(tmpdir(), "weft-hostile-"));
     const source = new TableSource();
