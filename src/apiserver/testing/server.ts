@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
-import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import { type Agent, request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -46,6 +46,8 @@ interface Ask {
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   /** Whom the connection's certificate is of, where the server authenticates; an administrator unless told, `null` for none. */
   readonly as?: TestUser | null;
+  /** Keeps connections for more requests; each has one of its own unless told. */
+  readonly agent?: Agent;
 }
 
 /** A user with a certificate. */
@@ -143,14 +145,18 @@ export function tlsOf(authority: Authority, user: TestUser | null): ClientTls {
   return { ca: authority.certificate, cert: credential.certificate, key: credential.key };
 }
 
-function send(url: string, { method = "GET", body, headers = {} }: Ask, tls?: ClientTls): Promise<IncomingMessage> {
+function send(
+  url: string,
+  { method = "GET", body, headers = {}, agent }: Ask,
+  tls?: ClientTls,
+): Promise<IncomingMessage> {
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const plain = typeof body === "string" || Buffer.isBuffer(body);
   const type = body === undefined || plain ? {} : { "Content-Type": "application/json" };
   const content = body === undefined || plain ? body : JSON.stringify(body);
   // Node gives a DELETE's body no length by itself.
   const length = content === undefined ? {} : { "Content-Length": Buffer.byteLength(content) };
-  const options = { method, headers: { ...type, ...length, ...headers }, agent: false, ...tls };
+  const options = { method, headers: { ...type, ...length, ...headers }, agent: agent ?? false, ...tls };
   const request = tls === undefined ? httpRequest(url, options, resolve) : httpsRequest(url, options, resolve);
   request.on("error", reject);
   request.end(content);
