@@ -1,4 +1,6 @@
+import { isIP } from "node:net";
 import { isDeepStrictEqual } from "node:util";
+import type { MeshNetworks } from "#api/istio/mesh-networks.ts";
 
 const identities = "comes with identities";
 const telemetry = "comes with telemetry";
@@ -68,6 +70,18 @@ function missingProviders(config: unknown): readonly string[] {
   );
 }
 
+/** Gateways of networks that have only a name, which nobody looks up: their networks are called directly. */
+function missingGateways(config: unknown): readonly string[] {
+  return Object.entries((valueAt(config, "meshNetworks") ?? {}) as MeshNetworks).flatMap(
+    ([network, { gateways = [] }]) =>
+      gateways.flatMap(({ address = "" }, index) =>
+        address === "" || isIP(address) !== 0
+          ? []
+          : [`meshNetworks.${network}.gateways[${index}].address has no effect: names are not looked up yet`],
+      ),
+  );
+}
+
 /**
  * Members of a MeshConfig that are set to something and have no effect, each with the reason.
  * @param config in the form of JSON.
@@ -77,5 +91,5 @@ export function missingMembers(config: unknown): readonly string[] {
     const value = valueAt(config, path);
     return value === undefined || value === null || isDeepStrictEqual(value, harmless) ? [] : [`${path} ${why}`];
   });
-  return [...members, ...missingProviders(config)];
+  return [...members, ...missingProviders(config), ...missingGateways(config)];
 }

@@ -59,6 +59,13 @@ describe("Istio's MeshConfig from its ConfigMap", () => {
     });
   });
 
+  test("gateways of networks that have only a name are told of", () => {
+    const text = "networks: { far: { gateways: [{ address: 2001:db8::1, port: 1 }, { address: a.test, port: 1 }] } }";
+    expect(readMeshConfig(configMap("", text), validator)).toMatchObject({
+      missing: ["meshNetworks.far.gateways[1].address has no effect: names are not looked up yet"],
+    });
+  });
+
   test("networks, from a part of their own, whose names are kept", () => {
     const text =
       "networks: { net_a: { endpoints: [{ from_registry: east }], gateways: [{ address: 192.0.2.1, port: 443 }] } }";
