@@ -12,9 +12,11 @@ export function canonical(value: unknown): string {
   return `{${text}}`;
 }
 
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  return a.every((byte, at) => byte === b[at]);
+function equalObjects(a: object, b: object): boolean {
+  const keys = Object.keys(a);
+  if (keys.length !== Object.keys(b).length) return false;
+  const [of, and] = [a as Readonly<Record<string, unknown>>, b as Readonly<Record<string, unknown>>];
+  return keys.every((key) => Object.hasOwn(b, key) && equal(of[key], and[key]));
 }
 
 function equalEntries<K>(a: Iterable<[K, unknown]>, b: ReadonlyMap<K, unknown>): boolean {
@@ -28,9 +30,8 @@ export function equal(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, at) => equal(item, b[at]));
-  if (a instanceof Uint8Array && b instanceof Uint8Array) return equalBytes(a, b);
+  if (a instanceof Uint8Array && b instanceof Uint8Array) return Buffer.compare(a, b) === 0;
   if (a instanceof Map && b instanceof Map) return a.size === b.size && equalEntries(a, b);
   if (a instanceof Set && b instanceof Set) return a.size === b.size && [...a].every((item) => b.has(item));
-  const entries = Object.entries(a);
-  return entries.length === Object.keys(b).length && equalEntries(entries, new Map(Object.entries(b)));
+  return equalObjects(a, b);
 }

@@ -112,8 +112,7 @@ export async function runDiscovery(
       statuses.gone(object);
     },
   };
-  let serving: XdsServer | undefined;
-  using intake = new Intake({ engine, clock, logger, busy: () => serving?.busy === true });
+  using intake = new Intake({ engine, clock, logger });
   const sourceContext = { intake, clock, logger };
   const proxies = (): ProxyCounts => ({ ...xds.standings(), misbehaving: misbehaving(xds) });
   const identityContext = (): IdentityContext => {
@@ -144,7 +143,6 @@ export async function runDiscovery(
   const pressed = (): boolean => intake.waits;
   const serve = { source, engine, clock, logger, demand, pressed, listen: options.xds, ...secured };
   await using xds = await createXdsServer(serve);
-  serving = xds;
   await using _api = await ProxyApi.listen({
     socketPath: options.statusSocket,
     proxies: xds,

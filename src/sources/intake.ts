@@ -17,17 +17,15 @@ export interface IntakeOptions {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Whether proxies are still to be told of earlier changes. */
-  readonly busy?: () => boolean;
   readonly batch?: Partial<BatchOptions>;
 }
 
-const defaultBatch: BatchOptions = { quietMs: 20, longestMs: 200, busyMs: 3000 };
+/** The rest of the time is for telling proxies. */
+const defaultBatch: BatchOptions = { quietMs: 20, longestMs: 200, share: 0.3 };
 
 /**
  * The way of changes into the model: one that comes after quiet enters at once, those of a storm in batches. A batch
- * costs translation and proxies as much as its largest change: what many changes touch is looked at once, and proxies,
- * which have all been told of the batch before, stand at one point and share what is sent.
+ * costs translation much the same however many changes it holds, since what several touch is looked at once.
  */
 export class Intake implements Disposable {
   readonly #options: IntakeOptions;
@@ -35,10 +33,9 @@ export class Intake implements Disposable {
   #entries: Entry[] = [];
 
   constructor(options: IntakeOptions) {
-    const { clock, busy, batch } = options;
+    const { clock, batch } = options;
     this.#options = options;
-    const batching = { ...defaultBatch, ...(busy && { busy }), ...batch };
-    this.#batches = new BatchSchedule(batching, clock, () => this.#take());
+    this.#batches = new BatchSchedule({ ...defaultBatch, ...batch }, clock, () => this.#take());
   }
 
   /** Takes an entry in, now or with others. */

@@ -4,7 +4,6 @@ import { WeftError } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { Accounts } from "./accounts.ts";
-import { Backlog } from "./backlog.ts";
 import { SendBudget } from "./budget.ts";
 import { Claims } from "./claims.ts";
 import { ProxyClasses } from "./classes.ts";
@@ -14,6 +13,7 @@ import { HeldNames } from "./held-names.ts";
 import { HostScopes } from "./host-scopes.ts";
 import { Encoder, type Variant } from "./message.ts";
 import { lastingTwins } from "./misconduct.ts";
+import { NextChange } from "./next-change.ts";
 import { OwedStore } from "./owed.ts";
 import type { Part } from "./part.ts";
 import type { Demand, ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
@@ -70,14 +70,14 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   readonly #turns: TurnQueue<Session>;
   readonly #batches: BatchSchedule;
   readonly #dirty = new Set<Part>();
+  /** While changes are flushed: whom they concern. */
+  #flushed: Set<Session> | undefined;
   readonly #feed: StatusFeed;
   readonly #accounts: Accounts<Session>;
   /** By listening address. */
   readonly #claims = new Map<string, Claims>();
   readonly #conduct: Conduct;
-  readonly #backlog: Backlog<Session>;
-  /** Who has something to take away when the next change is taken in. */
-  readonly #untidy = new Set<Session>();
+  readonly #next: NextChange<Session>;
   readonly #settled: Disposable;
   readonly #context: SessionContext;
   #messagesSent = 0;
@@ -101,14 +101,15 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       changed: (parts) => this.#changed(parts),
     });
     // After the store, so that what changed goes with it.
-    this.#settled = engine.onSettled(() => this.#tidy());
+    this.#settled = engine.onSettled(() => this.#began());
     this.#classes = new ProxyClasses(engine, source, logger);
     this.#encoder = new Encoder(new Date(clock.now()).toISOString());
     this.#budget = new SendBudget(this.limits, clock);
     this.#feed = new StatusFeed(clock);
     this.#accounts = new Accounts(this.limits, clock);
     this.#conduct = new Conduct(clock, this.limits, logger, () => this.#feed.changed());
-    this.#backlog = new Backlog(clock);
+    const turn = (session: Session): void => this.#due(session);
+    this.#next = new NextChange({ pressed: () => options.pressed?.() === true, turn });
     this.#context = this.#sessionContext();
   }
 
@@ -151,14 +152,6 @@ export class XdsHub implements ProxyStatusSource, Disposable {
 
   onChange(callback: () => void): Disposable {
     return this.#feed.onChange(callback);
-  }
-
-  /**
-   * Whether most proxies have not taken all of what changed. While new clusters come faster than they answer, the routes that
-   * wait for them would never go out; and proxies that stand at many points share nothing.
-   */
-  get busy(): boolean {
-    return this.#turns.size > 0 || this.#backlog.isLong(this.#sessions.size);
   }
 
   figures(): XdsFigures {
@@ -223,10 +216,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       join: (session, node, virtualHosts) => this.#classes.join(session, node, virtualHosts),
       hostScopes: new HostScopes(this.#options.source),
       demand: this.#options.demand,
-      due: (session) => this.#turns.add(session),
-      pressed: () => this.#options.pressed?.() === true,
-      untidy: (session) => this.#untidy.add(session),
-      owes: (session, owes) => this.#backlog.owes(session, owes),
+      due: (session) => this.#due(session),
+      next: this.#next,
       sent: (messages) => {
         this.#messagesSent += messages.length;
         for (const { length } of messages) this.#bytesSent += length;
@@ -235,8 +226,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       left: (session) => {
         this.#sessions.delete(session);
         this.#turns.remove(session);
-        this.#untidy.delete(session);
-        this.#backlog.owes(session, false);
+        this.#next.left(session);
         this.#classes.leave(session);
         this.#feed.changed();
       },
@@ -266,14 +256,27 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     this.#batches.changed();
   }
 
-  #tidy(): void {
-    for (const session of this.#untidy) this.#turns.add(session);
-    this.#untidy.clear();
+  /** A change was taken in; where it concerns somebody, what was put off goes out with it. */
+  #began(): void {
+    if (this.#dirty.size === 0) this.#next.came();
   }
 
+  #due(session: Session): void {
+    (this.#flushed ?? this.#turns).add(session);
+  }
+
+  /** Proxies that share what they are sent have their turns one after the other, again and again in the same order. */
   #flush(): void {
-    for (const part of this.#dirty) for (const user of part.users()) user.due();
-    this.#dirty.clear();
+    const flushed = new Set<Session>();
+    this.#flushed = flushed;
+    try {
+      for (const part of this.#dirty) for (const user of part.users()) user.due();
+      this.#dirty.clear();
+      this.#next.came();
+    } finally {
+      this.#flushed = undefined;
+    }
+    for (const session of [...flushed].toSorted((a, b) => a.place - b.place)) this.#turns.add(session);
   }
 }
 

@@ -48,8 +48,10 @@ function returns(view: View, { difference: { removed } }: News): boolean {
 function keyOf({ view, base, ...standing }: Standing): string | undefined {
   const { forced, gone, kept, missing, mustAnswer, refusals, removals, tried } = standing;
   if (mustAnswer || kept.size + refusals.size + tried.size > 0) return undefined;
-  if (!(base instanceof At) || base.shown !== view) return undefined;
+  if (!(base instanceof At)) return undefined;
   const own = `${forced.id} ${missing.id} ${gone.id} ${removals}`;
+  // Whoever asks for more stands in one view and is to get another.
+  if (base.shown !== view) return view.shared ? `${base.key} ${view.key} ${own}` : undefined;
   // What is forced or left out may be of any part; and where parts hide each other, all of them count.
   if (forced.size + missing.size > 0 || mayHide(view)) return view.shared ? `${base.key} ${own}` : undefined;
   let key = own;

@@ -2,6 +2,7 @@ import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Engine, Observation } from "#incremental/engine.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
+import type { Census } from "./census.ts";
 import type { ResourceSource, ScopeKey } from "./port.ts";
 
 /** Names whose resources became others in one change, each with what it was before. */
@@ -12,6 +13,8 @@ export interface ScopeContext {
   readonly engine: Engine;
   readonly source: ResourceSource;
   readonly logger: Logger;
+  /** Told of what all scopes have. */
+  readonly census: Census;
   /** Called during a change that touched the scope, before it is settled; perhaps more than once. */
   readonly touched: (scope: Scope) => void;
 }
@@ -77,7 +80,7 @@ export class Scope {
       touched(this);
     });
     const entry: Entry = { observation, resource: undefined, users: 1 };
-    entry.resource = this.#read(name, entry);
+    this.#update(name, entry);
     this.#entries.set(name, entry);
   }
 
@@ -86,7 +89,7 @@ export class Scope {
     if (!entry) return;
     entry.users -= 1;
     if (entry.users > 0) return;
-    entry.observation[Symbol.dispose]();
+    this.#letGo(name, entry);
     this.#entries.delete(name);
     this.#dirty.delete(name);
   }
@@ -98,7 +101,7 @@ export class Scope {
       const entry = this.#entries.get(name);
       if (!entry) continue;
       const before = entry.resource;
-      entry.resource = this.#read(name, entry);
+      this.#update(name, entry);
       if (before?.version !== entry.resource?.version) changes.set(name, before);
     }
     this.#dirty.clear();
@@ -109,8 +112,21 @@ export class Scope {
   /** Stops observing. */
   dispose(): void {
     this.#listing?.[Symbol.dispose]();
-    for (const entry of this.#entries.values()) entry.observation[Symbol.dispose]();
+    for (const [name, entry] of this.#entries) this.#letGo(name, entry);
     this.#entries.clear();
+  }
+
+  #letGo(name: string, { observation, resource }: Entry): void {
+    observation[Symbol.dispose]();
+    if (resource) this.#context.census.went(name);
+  }
+
+  #update(name: string, entry: Entry): void {
+    const had = entry.resource !== undefined;
+    entry.resource = this.#read(name, entry);
+    if (had === (entry.resource !== undefined)) return;
+    if (had) this.#context.census.went(name);
+    else this.#context.census.came(name);
   }
 
   #relist(changes: Map<string, EncodedResource | undefined>): void {

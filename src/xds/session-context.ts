@@ -4,6 +4,7 @@ import type { SendBudget } from "./budget.ts";
 import type { ProxyClass } from "./classes.ts";
 import type { HostScopes } from "./host-scopes.ts";
 import type { Message } from "./message.ts";
+import type { NextChange } from "./next-change.ts";
 import type { OwedStore } from "./owed.ts";
 import type { Demand, ProxyNode, VirtualHostUse } from "./port.ts";
 import type { Pushes } from "./pushes.ts";
@@ -34,12 +35,7 @@ export interface SessionContext extends RestraintContext<Session> {
   readonly owed: OwedStore;
   /** The session has something to send at the next flush. */
   readonly due: (session: Session) => void;
-  /** More changes wait to be taken in. */
-  readonly pressed: () => boolean;
-  /** The session has something to take away when the next change is taken in. */
-  readonly untidy: (session: Session) => void;
-  /** The proxy has not taken all of what changed, or has now. */
-  readonly owes: (session: Session, owes: boolean) => void;
+  readonly next: NextChange<Session>;
   /** Messages went out. */
   readonly sent: (messages: readonly Message[]) => void;
   /** What status tells of the session became other. */

@@ -53,8 +53,6 @@ export class Session {
   #sending = false;
   #grant: Grant | undefined;
   #ended = false;
-  /** What was told last of whether the proxy has all of what changed. */
-  #owing = false;
 
   constructor(variant: Variant, transport: Transport, context: SessionContext, claims: Claims, admit?: Admit) {
     const { clock, limits } = context;
@@ -91,15 +89,6 @@ export class Session {
   /** Sends what is due, as far as order, acknowledgements and flow control allow. */
   pump(): void {
     this.#guarded(() => this.#pump());
-    this.#settle();
-  }
-
-  /** Tells whether the proxy has all of what changed. */
-  #settle(): void {
-    const owes = !this.#ended && this.#watches.unsettled;
-    if (owes === this.#owing) return;
-    this.#owing = owes;
-    this.#context.owes(this, owes);
   }
 
   /** A fault ends this stream and no other. */
@@ -113,6 +102,11 @@ export class Session {
 
   #pump(): void {
     if (this.#ended || this.#sending || this.#watches.still) return;
+    const { next } = this.#context;
+    if (next.pressed && !this.#watches.urgent) {
+      next.awaitedBy(this);
+      return;
+    }
     // All that may go out now leaves as one write: what comes later in it may build on what comes before.
     const pushes: Push[] = [];
     let isNew = false;
@@ -125,8 +119,8 @@ export class Session {
     // Last what may be taken away now that nothing waits for its turn before it.
     for (const watch of this.#watches.stirred()) {
       if (watch.outstanding || !watch.mayTidy(this.#order)) continue;
-      // While changes keep coming it goes with the next of them, not in a response of its own.
-      if (!watch.keepsMuch && this.#context.pressed()) this.#context.untidy(this);
+      // Rather with the next change than in a response of its own.
+      if (!watch.keepsMuch && next.pressed) next.awaitedBy(this);
       else this.#push(watch, pushes);
     }
     this.#watches.rest();
@@ -164,6 +158,11 @@ export class Session {
     if (scopes.length === 0) return scopes;
     const names = configurations instanceof NameSet ? configurations : pushes.sets.of(configurations);
     return hostScopes.of(scopes, names);
+  }
+
+  /** Those that are sent much the same have the same, as a number to order by. */
+  get place(): number {
+    return this.#class?.place ?? 0;
   }
 
   /** How the proxy stands; undefined before its first request. */
@@ -252,7 +251,6 @@ export class Session {
       this.#watches.get(typeUrls.virtualHost)?.scope(this.#scopesOf(typeUrls.virtualHost));
     // Answers come several at a time: what they let go goes out together.
     if (!this.#watches.still) this.#context.due(this);
-    else if (this.#owing) this.#settle();
   }
 
   /** @throws Misconduct when the proxy says that it is another than it said before. */

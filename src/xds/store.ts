@@ -2,6 +2,7 @@ import { hash } from "node:crypto";
 import type { Logger } from "#base/logger.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { TypeUrl } from "#proto/encoded.ts";
+import { Census } from "./census.ts";
 import { tooManyUnknown } from "./misconduct.ts";
 import { NameSets } from "./names.ts";
 import { Part, type PartUser } from "./part.ts";
@@ -36,7 +37,7 @@ export class ScopeStore implements Disposable {
   readonly #touched = new Set<Scope>();
   readonly #scopeHashes = new WeakMap<readonly ScopeKey[], string>();
   readonly #settled: Disposable;
-  readonly #age = { changes: 0 };
+  readonly #age = { changes: 0, census: new Census() };
   #grownAt = 0;
   #made = 0;
 
@@ -141,7 +142,8 @@ export class ScopeStore implements Disposable {
     let scope = this.#scopes.get(id);
     if (!scope) {
       const { engine, source, logger } = this.#options;
-      scope = new Scope(key, whole, { engine, source, logger, touched: (touched) => this.#touched.add(touched) });
+      const touched = (of: Scope): void => void this.#touched.add(of);
+      scope = new Scope(key, whole, { engine, source, logger, census: this.#age.census, touched });
       this.#scopes.set(id, scope);
     }
     return scope;

@@ -1,4 +1,5 @@
 import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts";
+import type { Census } from "./census.ts";
 import type { Difference } from "./difference.ts";
 import type { Part } from "./part.ts";
 import type { Past, Shown, Subscription } from "./shown.ts";
@@ -11,6 +12,8 @@ export function mayHide({ type, parts }: View): boolean {
 /** Counts the changes of a store: until the next one, what was worked out of its parts holds. */
 export interface Age {
   readonly changes: number;
+  /** What its scopes have. */
+  readonly census: Census;
 }
 
 /** What proxies see of a type: the parts that the scopes of their class make up, in order. */
@@ -81,6 +84,7 @@ export class View implements Shown {
   }
 
   get(name: string): EncodedResource | undefined {
+    if (!this.#age.census.has(name)) return undefined;
     for (const part of this.parts) {
       const resource = part.get(name);
       if (resource) return resource;

@@ -80,6 +80,8 @@ export class Watch implements PartUser {
   readonly #leftovers = new Leftovers();
   #outstanding: Push | undefined;
   #due = false;
+  /** What is due came by a change, not by what the client asks for or waits for. */
+  #changed = false;
   #mustAnswer = false;
   /** The client asked for something that did not go out yet. */
   #asks = false;
@@ -122,9 +124,13 @@ export class Watch implements PartUser {
     return this.#forcedScopes.size === 0 && this.#forced === (this.#late?.names ?? empty);
   }
 
-  /** Whether something is still to go out to a client that has taken what was before, or to be answered by it. */
-  get unsettled(): boolean {
-    return !this.isNew && (this.#outstanding !== undefined || this.pending || this.late);
+  /**
+   * Whether what is to go out must not wait for the next change: what is new in one, what begins to serve the client or
+   * what a request waits for, and what is so much that it should not be kept.
+   */
+  get urgent(): boolean {
+    if (this.keepsMuch) return true;
+    return this.pending && (this.#changed || this.isNew || (this.#asks && isWholeType(this.type)));
   }
 
   /** Whether something waits until the client has what it names. */
@@ -217,6 +223,12 @@ export class Watch implements PartUser {
 
   due(): void {
     if (this.#subscription === undefined) return;
+    this.#changed = true;
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#subscription === undefined) return;
     this.#due = true;
     this.#context.due();
   }
@@ -229,7 +241,7 @@ export class Watch implements PartUser {
   /** The proxy's scopes for this type are these from now on. */
   scope(scopes: readonly ScopeKey[]): void {
     this.#scopes = scopes;
-    this.#aim();
+    if (this.#aim()) this.due();
   }
 
   /**
@@ -249,24 +261,24 @@ export class Watch implements PartUser {
     this.#refusals.clear(answer);
     this.#forced = sets.plus(this.#forced, answer);
     if (asked.whole && (base === nothing || !first)) this.#mustAnswer = true;
-    this.#aim();
+    if (this.#aim()) this.#wake();
     if (answer.size === 0 && !asked.whole) return;
     this.#asks = true;
-    this.due();
+    this.#wake();
   }
 
   /** Envoy waits for these: they go out again. They are remembered until the type is asked for. */
   force(names: NameSet): void {
     if (names.size === 0) return;
     this.#forced = this.#context.pushes.sets.plus(this.#forced, names);
-    this.due();
+    this.#wake();
   }
 
   /** Envoy waits for all of these scopes: the same for each name in them. */
   forceScopes(scopes: readonly ScopeKey[]): void {
     if (scopes.length === 0) return;
     this.#forcedScopes = this.#forcedScopes.union(new Set(scopes));
-    this.due();
+    this.#wake();
   }
 
   /**
@@ -274,7 +286,7 @@ export class Watch implements PartUser {
    * @param missing what it lacks now.
    */
   retry(missing: NameSet): void {
-    if (this.#late && !this.#due && this.#late.missing !== missing) this.due();
+    if (this.#late && !this.#due && this.#late.missing !== missing) this.#wake();
   }
 
   /**
@@ -334,7 +346,7 @@ export class Watch implements PartUser {
     // A trial holds everything else, too.
     if (this.#context.variant === "sotw" && isWholeType(this.type) && !this.#refusals.trying) {
       this.#mustAnswer = true;
-      this.due();
+      this.#wake();
     }
     this.force(this.#context.pushes.sets.of(difference.unknown));
   }
@@ -390,15 +402,15 @@ export class Watch implements PartUser {
     return parts.reduce((all, part) => sets.plus(all, part.names(sets)), this.#forced);
   }
 
-  /** Holds the view for the scopes and subscription of now. */
-  #aim(): void {
-    if (!this.#subscription) return;
+  /** Holds the view for the scopes and subscription of now. Returns whether it is another than before. */
+  #aim(): boolean {
+    if (!this.#subscription) return false;
     const { store } = this.#context.pushes;
     const before = this.#view;
     const view = store.hold(this.type, this.#scopes, this.#subscription, this);
     this.#view = view;
     if (before) store.release(before, this);
-    if (view !== before) this.due();
+    return view !== before;
   }
 
   #news(view: View, { removals, tidy, tried, missing }: NewsOptions): Push | undefined {
@@ -479,6 +491,7 @@ export class Watch implements PartUser {
     this.#late = undefined;
     this.#forcedScopes = noScopes;
     this.#due = false;
+    this.#changed = false;
     this.#mustAnswer = false;
     this.#asks = false;
     this.#forgetGone();

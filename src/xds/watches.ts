@@ -59,9 +59,9 @@ export class Watches {
       if (!pending && !keeping && !late) this.#stirred &= ~(bits.get(type) ?? 0);
   }
 
-  /** Whether something of a change is still to go out, or to be answered. */
-  get unsettled(): boolean {
-    for (const watch of this.#watches.values()) if (watch.unsettled) return true;
+  /** Whether something that is stirred must not wait for the next change. */
+  get urgent(): boolean {
+    for (const watch of this.#watches.values()) if (watch.urgent) return true;
     return false;
   }
 
