@@ -19,7 +19,6 @@ import { startTestServer, type TestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
 import { jsonLogger, silentLogger } from "#base/logger.ts";
 import { opensslVerdict } from "#base/testing/openssl.ts";
-import { runDiscovery } from "#discovery/discovery.ts";
 import { makeAuthority } from "#identity/authority.ts";
 import { defaultLifetimes } from "#identity/settings.ts";
 import { makeSigningRequest } from "#identity/signing-request.ts";
@@ -29,6 +28,7 @@ import { typeUrls } from "#proto/encoded.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "#proto/gen/istio/v1/auth/ca_pb.js";
 import { DeltaStream } from "#xds/testing/grpc-client.ts";
 import { eventually } from "../support/eventually.ts";
+import { startDiscovery } from "./discovery.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "weft-identity-"));
 const path = (name: string): string => join(directory, name);
@@ -50,31 +50,17 @@ function discover(
   tokens: "keys" | "review",
   more: readonly { readonly socketPath: string }[] = [],
 ): void {
-  const stop = new AbortController();
   const logger = jsonLogger({ level: "debug", write: (line) => void logged.push(line), now: () => 0 });
   const nodeAccounts = [{ namespace: "istio-system", name: "weft-agent" }];
-  const running = runDiscovery(
-    {
-      meshApi: server.url("mesh"),
-      mesh: "default",
-      xds: [tls(replica), ...more],
-      identity: {
-        names: ["istiod.istio-system.svc"],
-        authorityKey: "P-256",
-        nodeAccounts,
-        tokens,
-        lifetimes: defaultLifetimes,
-      },
-      statusSocket: path(`status-${replica}.sock`),
-      startLimitMs: 10_000,
-    },
-    { clock: systemClock, logger },
-    stop.signal,
-  );
-  stack.defer(async () => {
-    stop.abort();
-    await running.catch(() => undefined);
-  });
+  const identity = {
+    names: ["istiod.istio-system.svc"],
+    authorityKey: "P-256",
+    nodeAccounts,
+    tokens,
+    lifetimes: defaultLifetimes,
+  } as const;
+  const sockets = { xds: [tls(replica), ...more], statusSocket: path(`status-${replica}.sock`) };
+  stack.use(startDiscovery(server, directory, { ...sockets, identity }, logger));
 }
 
 async function workloads(api: Client, on: string, ...names: readonly string[]): Promise<void> {

@@ -18,13 +18,13 @@ import { systemClock } from "#base/clock.ts";
 import { jsonLogger } from "#base/logger.ts";
 import { type Certificate, createAuthority } from "#base/testing/certificate.ts";
 import { timestamp } from "#base/timestamp.ts";
-import { runDiscovery } from "#discovery/discovery.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { type Secret, SecretSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { DeltaStream } from "#xds/testing/grpc-client.ts";
 import { eventually } from "../support/eventually.ts";
+import { startDiscovery } from "./discovery.ts";
 
 const authority = createAuthority("authority");
 const node = {
@@ -101,19 +101,7 @@ test("a Secret of a cluster is served, followed and judged, and told to nobody e
   const logged: string[] = [];
   const logger = jsonLogger({ level: "debug", write: (line) => void logged.push(line), now: () => 0 });
   const ads = { socketPath: join(directory, "ads.sock") };
-  const stop = new AbortController();
-  const options = {
-    meshApi: server.url("mesh"),
-    mesh: "default",
-    xds: [ads],
-    statusSocket: join(directory, "discovery.sock"),
-    startLimitMs: 10_000,
-  };
-  const running = runDiscovery(options, { clock: systemClock, logger }, stop.signal);
-  stack.defer(async () => {
-    stop.abort();
-    await running.catch(() => undefined);
-  });
+  stack.use(startDiscovery(server, directory, {}, logger));
 
   const asked = ["kubernetes://site", "kubernetes://helm", "configmap://edge/clients", "kubernetes://other"];
   const proxy = await eventually("the control plane serves", async () => {

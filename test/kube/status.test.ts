@@ -8,13 +8,12 @@ import { serviceEntry } from "#api/istio/service-entry.ts";
 import { createNamespace } from "#apiserver/testing/objects.ts";
 import { startTestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
-import { silentLogger } from "#base/logger.ts";
-import { runDiscovery } from "#discovery/discovery.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import { DeltaStream } from "#xds/testing/grpc-client.ts";
 import { eventually } from "../support/eventually.ts";
+import { startDiscovery } from "./discovery.ts";
 
 interface Said {
   readonly type: string;
@@ -35,19 +34,7 @@ test("an object is accepted, and it is said how many proxies hold it", { timeout
     spec: { hosts: ["reviews.example.com"], ports: [{ name: "http", number: 9080 }], resolution: "DNS" },
   });
   const ads = { socketPath: join(directory, "ads.sock") };
-  const stop = new AbortController();
-  const options = {
-    meshApi: server.url("mesh"),
-    mesh: "default",
-    xds: [ads],
-    statusSocket: join(directory, "discovery.sock"),
-    startLimitMs: 10_000,
-  };
-  const running = runDiscovery(options, { clock: systemClock, logger: silentLogger }, stop.signal);
-  stack.defer(async () => {
-    stop.abort();
-    await running.catch(() => undefined);
-  });
+  stack.use(startDiscovery(server, directory));
 
   const rules = client.of(destinationRule);
   const name = { namespace: "shop", name: "reviews" };

@@ -9,11 +9,10 @@ import { untranslatedKinds } from "#api/untranslated.ts";
 import { createNamespace } from "#apiserver/testing/objects.ts";
 import { startTestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
-import { silentLogger } from "#base/logger.ts";
-import { runDiscovery } from "#discovery/discovery.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { eventually } from "../support/eventually.ts";
+import { startDiscovery } from "./discovery.ts";
 
 const folders = ["src/api/istio/testdata/examples", "src/api/gateway-api/testdata/examples"];
 
@@ -45,19 +44,7 @@ test("objects of kinds that are not translated yet say so in their status", { ti
   for (const name of new Set(examples.flatMap(({ metadata }) => metadata.namespace ?? []))) {
     await createNamespace(server, "mesh", name);
   }
-  const stop = new AbortController();
-  const options = {
-    meshApi: server.url("mesh"),
-    mesh: "default",
-    xds: [{ socketPath: join(directory, "ads.sock") }],
-    statusSocket: join(directory, "discovery.sock"),
-    startLimitMs: 10_000,
-  };
-  const running = runDiscovery(options, { clock: systemClock, logger: silentLogger }, stop.signal);
-  stack.defer(async () => {
-    stop.abort();
-    await running.catch(() => undefined);
-  });
+  stack.use(startDiscovery(server, directory));
   expect(new Set(examples.map(kindOfObject)).size).toBe(untranslatedKinds.length);
   for (const object of examples) {
     const kind = kindOfObject(object)!;

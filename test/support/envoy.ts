@@ -4,6 +4,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inside, namespacePath } from "#runtime/namespace.ts";
+import { grpcCluster } from "#xds/testing/grpc-cluster.ts";
 import { eventually } from "./eventually.ts";
 
 /** The proxy's user and group, by which capture rules know it. */
@@ -54,24 +55,7 @@ function selfDiscovery({ metadata }: ServedEnvoy["node"]) {
   };
 }
 
-/** A cluster that speaks gRPC on a Unix socket. */
-function grpcCluster(name: string, path: string) {
-  return {
-    name,
-    type: "STATIC",
-    connect_timeout: "1s",
-    typed_extension_protocol_options: {
-      "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-        "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        explicit_http_config: { http2_protocol_options: {} },
-      },
-    },
-    load_assignment: {
-      cluster_name: name,
-      endpoints: [{ lb_endpoints: [{ endpoint: { address: { pipe: { path } } } }] }],
-    },
-  };
-}
+const pipe = (path: string): object => ({ pipe: { path } });
 
 function served({ node, ads, sds }: ServedEnvoy): Readonly<Record<string, unknown>> {
   const source = { ads: {}, resource_api_version: "V3", initial_fetch_timeout: "0s" };
@@ -92,8 +76,8 @@ function served({ node, ads, sds }: ServedEnvoy): Readonly<Record<string, unknow
     static_resources: {
       clusters: [
         ...(own ? [own.cluster] : []),
-        grpcCluster("xds-grpc", ads),
-        ...(sds === undefined ? [] : [grpcCluster("sds-grpc", sds)]),
+        grpcCluster("xds-grpc", pipe(ads)),
+        ...(sds === undefined ? [] : [grpcCluster("sds-grpc", pipe(sds))]),
       ],
     },
   };

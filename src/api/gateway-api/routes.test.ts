@@ -1,23 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { kindOf } from "../kinds.ts";
-import { type Admission, Validator } from "../validation.ts";
+import { type Case, errorLines, submit } from "../testing/submit.ts";
+import type { Admission } from "../validation.ts";
 import { gatewayApiGroup } from "./names.ts";
 
-const validator = new Validator();
-
-function admit(kind: string, spec: object): Admission {
-  const found = kindOf(gatewayApiGroup, kind);
-  if (found === undefined) throw new Error(`no kind ${kind}`);
-  const metadata = { name: "sample", namespace: "shop" };
-  return validator.admit(found, { apiVersion: `${gatewayApiGroup}/v1`, kind, metadata, spec });
-}
-
-function errorsOf(kind: string, spec: object): readonly string[] {
-  return admit(kind, spec).errors.map(({ field, message }) => `${field}: ${message}`);
-}
-
-/** A specification, and the one error that it gets. */
-type Case = readonly [spec: object, error: string];
+const admit = (kind: string, spec: object): Admission => submit(kindOf(gatewayApiGroup, kind), { spec });
+const errorsOf = (kind: string, spec: object): readonly string[] => errorLines(admit(kind, spec));
 
 const backend = { name: "a", port: 80 };
 const rule = (one: object): object => ({ rules: [one] });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import type { ResourceObject } from "../meta.ts";
 import { kindOf, kindOfObject, kinds } from "../kinds.ts";
+import { type Case, errorLines, submit } from "../testing/submit.ts";
 import { type Admission, Validator } from "../validation.ts";
 import { gatewayApiGroup } from "./names.ts";
 
@@ -14,20 +15,9 @@ const examples = readdirSync(folder).flatMap((file) =>
   parseAllDocuments(readFileSync(new URL(file, folder), "utf8")).map((one) => one.toJS() as ResourceObject),
 );
 
-function admit(kind: string, spec: object, before?: ResourceObject): Admission {
-  const found = kindOf(gatewayApiGroup, kind);
-  if (found === undefined) throw new Error(`no kind ${kind}`);
-  const metadata = { name: "sample", ...(found.namespaced && { namespace: "shop" }) };
-  const object = { apiVersion: `${gatewayApiGroup}/v1`, kind, metadata, spec };
-  return validator.admit(found, object, before === undefined ? {} : { before });
-}
-
-function errorsOf(kind: string, spec: object): readonly string[] {
-  return admit(kind, spec).errors.map(({ field, message }) => `${field}: ${message}`);
-}
-
-/** A specification, and the one error that it gets. */
-type Case = readonly [spec: object, error: string];
+const admit = (kind: string, spec: object, before?: ResourceObject): Admission =>
+  submit(kindOf(gatewayApiGroup, kind), { spec }, { before });
+const errorsOf = (kind: string, spec: object): readonly string[] => errorLines(admit(kind, spec));
 
 describe("what the reference shows", () => {
   test.each(examples.map((one) => [`${one.kind} ${one.metadata.name}`, one] as const))(

@@ -1,29 +1,15 @@
 import { describe, expect, test } from "vitest";
 import type { Admission } from "../validation.ts";
-import { Validator } from "../validation.ts";
+import { type Case, errorLines, submit } from "../testing/submit.ts";
 import { authorizationPolicy } from "./authorization-policy.ts";
 
-const validator = new Validator();
-
-function admit(spec: object, annotations: object = {}): Admission {
-  return validator.admit(authorizationPolicy, {
-    apiVersion: "security.istio.io/v1",
-    kind: "AuthorizationPolicy",
-    metadata: { name: "sample", namespace: "shop", annotations },
-    spec,
-  });
-}
-
-function errorsOf(spec: object, annotations: object = {}): readonly string[] {
-  return admit(spec, annotations).errors.map(({ field, message }) => `${field}: ${message}`);
-}
+const admit = (spec: object, annotations: object = {}): Admission =>
+  submit(authorizationPolicy, { spec }, { metadata: { annotations } });
+const errorsOf = (spec: object, annotations: object = {}): readonly string[] => errorLines(admit(spec, annotations));
 
 const from = (source: object): object => ({ rules: [{ from: [{ source }] }] });
 const to = (operation: object): object => ({ rules: [{ to: [{ operation }] }] });
 const when = (key: string, values: readonly string[] = ["a"]): object => ({ rules: [{ when: [{ key, values }] }] });
-
-/** A specification, and the one error that it gets. */
-type Case = readonly [spec: object, error: string];
 
 describe("sources", () => {
   const at = "spec.rules[0].from[0].source";

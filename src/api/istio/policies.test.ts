@@ -1,28 +1,15 @@
 import { describe, expect, test } from "vitest";
 import type { Admission } from "../validation.ts";
 import { kinds } from "../kinds.ts";
-import { Validator } from "../validation.ts";
+import { type Case, errorLines, submit } from "../testing/submit.ts";
 
-const validator = new Validator();
-
-function admit(kind: string, spec: object, metadata: object = {}): Admission {
-  const found = kinds.find((one) => one.group.endsWith(".istio.io") && one.kind === kind);
-  if (found === undefined) throw new Error(`no kind ${kind}`);
-  const object = {
-    apiVersion: `${found.group}/${found.versions[0].name}`,
-    kind,
-    metadata: { name: "sample", namespace: "shop", ...metadata },
-    spec,
-  };
-  return validator.admit(found, object);
+function admit(name: string, spec: object, metadata: object = {}): Admission {
+  const kind = kinds.find((one) => one.group.endsWith(".istio.io") && one.kind === name);
+  return submit(kind, { spec }, { metadata });
 }
 
-function errorsOf(kind: string, spec: object, metadata: object = {}): readonly string[] {
-  return admit(kind, spec, metadata).errors.map(({ field, message }) => `${field}: ${message}`);
-}
-
-/** A specification, and the one error that it gets. */
-type Case = readonly [spec: object, error: string];
+const errorsOf = (kind: string, spec: object, metadata: object = {}): readonly string[] =>
+  errorLines(admit(kind, spec, metadata));
 
 const selector = { matchLabels: { app: "reviews" } };
 

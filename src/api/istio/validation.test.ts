@@ -1,28 +1,12 @@
 import { describe, expect, test } from "vitest";
 import type { Admission } from "../validation.ts";
 import { kindOf } from "../kinds.ts";
-import { Validator } from "../validation.ts";
+import { type Case, errorLines, submit } from "../testing/submit.ts";
 
-const validator = new Validator();
-
-function admit(kind: string, spec: object, metadata: object = {}): Admission {
-  const found = kindOf("networking.istio.io", kind);
-  if (found === undefined) throw new Error(`no kind ${kind}`);
-  const object = {
-    apiVersion: "networking.istio.io/v1",
-    kind,
-    metadata: { name: "sample", namespace: "shop", ...metadata },
-    spec,
-  };
-  return validator.admit(found, object);
-}
-
-function errorsOf(kind: string, spec: object, metadata: object = {}): readonly string[] {
-  return admit(kind, spec, metadata).errors.map(({ field, message }) => `${field}: ${message}`);
-}
-
-/** A specification, and the one error that it gets. */
-type Case = readonly [spec: object, error: string];
+const admit = (kind: string, spec: object, metadata: object = {}): Admission =>
+  submit(kindOf("networking.istio.io", kind), { spec }, { metadata });
+const errorsOf = (kind: string, spec: object, metadata: object = {}): readonly string[] =>
+  errorLines(admit(kind, spec, metadata));
 
 const to = (host: string, more: object = {}): object => ({ destination: { host, ...more } });
 const route = [to("reviews")];

@@ -1,25 +1,13 @@
 import { describe, expect, test } from "vitest";
 import type { ResourceObject } from "../meta.ts";
 import { kindOf } from "../kinds.ts";
-import { Validator } from "../validation.ts";
+import { type Case, errorLines, submit } from "../testing/submit.ts";
 import type { Admission } from "../validation.ts";
 
-const validator = new Validator();
-
-function admit(group: string, kind: string, body: object, before?: ResourceObject): Admission {
-  const found = kindOf(group, kind);
-  if (found === undefined) throw new Error(`no kind ${kind}`);
-  const metadata = { name: "sample", ...(found.namespaced ? { namespace: "shop" } : {}) };
-  const apiVersion = group === "" ? "v1" : `${group}/v1`;
-  return validator.admit(found, { apiVersion, kind, metadata, ...body }, before === undefined ? {} : { before });
-}
-
-function errorsOf(group: string, kind: string, body: object, before?: ResourceObject): readonly string[] {
-  return admit(group, kind, body, before).errors.map(({ field, message }) => `${field}: ${message}`);
-}
-
-/** A body or a part of one, and the one error that it gets. */
-type Case = readonly [part: object, error: string];
+const admit = (group: string, kind: string, body: object, before?: ResourceObject): Admission =>
+  submit(kindOf(group, kind), body, { before });
+const errorsOf = (group: string, kind: string, body: object, before?: ResourceObject): readonly string[] =>
+  errorLines(admit(group, kind, body, before));
 
 const container = { name: "web", image: "web:1" };
 const podSpec = (more: object): object => ({ containers: [container], ...more });

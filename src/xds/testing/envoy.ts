@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "#base/free-port.ts";
 import type { ListenAddress } from "#grpc/listen.ts";
+import { grpcCluster } from "./grpc-cluster.ts";
 
 /** The path of a pinned Envoy, fetched first where needed. */
 function envoyProgram(version: string): string {
@@ -58,23 +59,7 @@ function bootstrap(options: EnvoyOptions, adminPort: number): unknown {
       lds_config: { ads: {}, resource_api_version: "V3" },
     },
     static_resources: {
-      clusters: [
-        {
-          name: "xds",
-          type: "STATIC",
-          connect_timeout: "1s",
-          typed_extension_protocol_options: {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-              "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-              explicit_http_config: { http2_protocol_options: {} },
-            },
-          },
-          load_assignment: {
-            cluster_name: "xds",
-            endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }],
-          },
-        },
-      ],
+      clusters: [grpcCluster("xds", address)],
     },
   };
 }
