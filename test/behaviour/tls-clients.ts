@@ -11,12 +11,16 @@ interface Ended {
 /** Milliseconds after which a program that waits for its peer is ended. */
 const patience = 20_000;
 
-function run(namespace: string, argv: readonly string[], input = ""): Promise<Ended> {
+/** @param until ends the program when it has said so much. */
+function run(namespace: string, argv: readonly string[], input = "", until?: RegExp): Promise<Ended> {
   const { promise, resolve, reject } = Promise.withResolvers<Ended>();
   const [command, ...args] = inside(namespacePath(namespace), argv);
   const child = spawn(command, args, { timeout: patience });
   let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk));
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    stdout += chunk;
+    if (until?.test(stdout)) child.kill();
+  });
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
   child.once("error", reject).once("close", (code) => resolve({ code, stdout, stderr }));
   // It may have ended before it reads.
@@ -69,7 +73,8 @@ export async function opensslClient(
   const name = host === "" ? ["-noservername"] : ["-servername", host];
   const argv = ["openssl", "s_client", "-connect", `${address}:${port}`, ...name, "-brief", "-ign_eof", ...args];
   const request = `GET / HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
-  const { stdout, stderr } = await run(namespace, argv, request);
+  // The gateway lets a caller wait for a second before it closes.
+  const { stdout, stderr } = await run(namespace, argv, request, /^HTTP\/1\.1 \d+ /m);
   const status = found(stdout, /^HTTP\/1\.1 (\d+)/m);
   const said = found(stderr, /:SSL routines:[^:]*:(?:tlsv\d+ |sslv3 )?(?:alert )?([a-z ]+):/);
   return present({
