@@ -1,9 +1,15 @@
+import type { Clock } from "#base/clock.ts";
+import { messageOf } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
 import type { Authenticator } from "./authentication/authenticator.ts";
+import type { ClientCertificates } from "./authentication/client-certificates.ts";
 import type { OidcOptions } from "./authentication/oidc.ts";
+import type { Proof } from "./authentication/proof.ts";
 import type { Attributes } from "./authorization/attributes.ts";
 import type { Authorizer } from "./authorization/authorizer.ts";
 import type { LimitOptions, Limits } from "./limits.ts";
 import type { Authority } from "./pki/authority.ts";
+import type { Revocations } from "./pki/revocations.ts";
 import type { User } from "./user.ts";
 
 /** Who may do what at an endpoint that does not trust whoever reaches it. */
@@ -13,6 +19,8 @@ export interface Access {
   readonly authorizer: Authorizer;
   readonly watches: Watches;
   readonly limits: Limits;
+  readonly certificates: ClientCertificates;
+  readonly revocations: Revocations;
   /** Names and addresses of the server's certificate, beside this machine's own. */
   readonly serverNames: readonly string[];
 }
@@ -29,13 +37,31 @@ export interface AccessOptions {
   readonly limits?: LimitOptions;
 }
 
+/** Milliseconds between looks at what clients have shown: as long may what is over or revoked go on. */
+export const sweepEveryMs = 1_000;
+
+/** Ends what goes on by credentials that are not good any more. */
+export async function sweep(
+  { certificates, revocations, watches }: Access,
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+): Promise<void> {
+  try {
+    revocations.refresh();
+  } catch (error) {
+    logger.error("revocations cannot be read; those that are known go on", { error: messageOf(error) });
+  }
+  certificates.sweep();
+  await watches.sweep(clock.now());
+}
+
 interface Watch {
   readonly user: User;
+  readonly proof: Proof;
   readonly attributes: Attributes;
   readonly end: AbortController;
 }
 
-/** Requests without an end of their own, which are cut when the right to them is withdrawn. */
+/** Requests without an end of their own, which are cut when the right to them is withdrawn or what was shown for them ends. */
 export class Watches {
   readonly #authorizer: Authorizer;
   readonly #open = new Set<Watch>();
@@ -45,10 +71,17 @@ export class Watches {
   }
 
   /** Takes in a request; its signal aborts when its user may not go on. Disposed of when it ends. */
-  add(user: User, attributes: Attributes): Disposable & { readonly signal: AbortSignal } {
-    const watch = { user, attributes, end: new AbortController() };
+  add(user: User, proof: Proof, attributes: Attributes): Disposable & { readonly signal: AbortSignal } {
+    const watch = { user, proof, attributes, end: new AbortController() };
     this.#open.add(watch);
     return { signal: watch.end.signal, [Symbol.dispose]: () => this.#open.delete(watch) };
+  }
+
+  /** Looks again at what was shown for them. @param now milliseconds since the epoch. */
+  async sweep(now: number): Promise<void> {
+    for (const { proof, end } of this.#open) {
+      if (now > proof.until || (await proof.holds?.()) === false) end.abort();
+    }
   }
 
   /** Looks again at all of them: roles have changed. */

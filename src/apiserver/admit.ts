@@ -44,13 +44,13 @@ export async function admit(context: Context, request: IncomingMessage, url: URL
     return { by: authorOf(request, user, attributes), ends: undefined, [Symbol.dispose]: () => undefined };
   }
   const { authenticator, authorizer, watches, limits } = access;
-  const shown = await authenticator.authenticate(request, local);
+  const { user: shown, proof } = await authenticator.authenticate(request, local);
   using place = new DisposableStack();
   // The limit is the one whose credential it is: who acts for many others has one allowance.
   place.use(limits.enter(shown, isEndless(attributes)));
   const user = await impersonated(request, shown, authorizer);
   await authorizer.require(user, attributes);
-  const watch = isEndless(attributes) ? place.use(watches.add(user, attributes)) : undefined;
+  const watch = isEndless(attributes) ? place.use(watches.add(user, proof, attributes)) : undefined;
   const kept = place.move();
   return {
     by: authorOf(request, user, attributes),

@@ -314,16 +314,16 @@ describe("tokens of an OpenID provider", () => {
 
   test("name users and groups, with prefixes", async () => {
     const token = await sign({ email: "ada@example.com", groups: ["dev"] });
-    expect(await provider().verify(token)).toEqual({
+    expect((await provider().verify(token)).user).toEqual({
       name: "https://id.example#ada",
       groups: ["system:authenticated"],
     });
     const options = { usernameClaim: "email", groupsClaim: "groups", groupsPrefix: "oidc:" };
-    expect(await provider(options).verify(token)).toEqual({
+    expect((await provider(options).verify(token)).user).toEqual({
       name: "ada@example.com",
       groups: ["oidc:dev", "system:authenticated"],
     });
-    expect(await provider({ usernamePrefix: "-" }).verify(token)).toMatchObject({ name: "ada" });
+    expect((await provider({ usernamePrefix: "-" }).verify(token)).user).toMatchObject({ name: "ada" });
   });
 
   test.each([

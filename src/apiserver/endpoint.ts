@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { codeOf, messageOf } from "#base/errors.ts";
+import { sweep, sweepEveryMs } from "./access.ts";
 import { admit } from "./admit.ts";
 import type { Context } from "./context.ts";
 import { route, type Routes } from "./handlers/route.ts";
@@ -22,7 +23,7 @@ export class Endpoint implements AsyncDisposable {
   readonly #context: Context;
   readonly #fronts: readonly Front[];
   readonly #draining: AbortController;
-  readonly #renewal: Disposable | undefined;
+  readonly #upkeep = new DisposableStack();
 
   private constructor(
     context: Context,
@@ -33,7 +34,9 @@ export class Endpoint implements AsyncDisposable {
     this.#context = context;
     this.#fronts = fronts;
     this.#draining = draining;
-    if (tls !== undefined) this.#renewal = context.clock.every(renewEveryMs, () => tls.maintain(fronts));
+    const { access, clock } = context;
+    if (tls !== undefined) this.#upkeep.use(clock.every(renewEveryMs, () => tls.maintain(fronts)));
+    if (access !== undefined) this.#upkeep.use(clock.every(sweepEveryMs, () => void sweep(access, context)));
   }
 
   /** Where it listens, with real ports. */
@@ -71,7 +74,7 @@ export class Endpoint implements AsyncDisposable {
   /** Takes no more connections, ends watches, and lets other requests finish. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#draining.abort();
-    this.#renewal?.[Symbol.dispose]();
+    this.#upkeep.dispose();
     using _deadline = this.#context.clock.after(drainMs, () => {
       for (const front of this.#fronts) front.closeAllConnections();
     });

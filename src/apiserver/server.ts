@@ -8,6 +8,7 @@ import type { Partition, ResourceStore } from "#store/port.ts";
 import { Watches, type Access, type AccessOptions } from "./access.ts";
 import { ServiceAddresses } from "./admission/service-addresses.ts";
 import { Authenticator } from "./authentication/authenticator.ts";
+import { ClientCertificates } from "./authentication/client-certificates.ts";
 import { documentFetcher } from "./authentication/fetch-document.ts";
 import { OidcIssuer } from "./authentication/oidc.ts";
 import { AggregatedRoles } from "./authorization/aggregated-roles.ts";
@@ -27,6 +28,7 @@ import { reviewGroups } from "./handlers/reviews.ts";
 import { Limits } from "./limits.ts";
 import type { ListenAddress } from "./listener.ts";
 import { Authority } from "./pki/authority.ts";
+import { Revocations } from "./pki/revocations.ts";
 import { create } from "./registry/create.ts";
 import { ServedKinds } from "./served-kinds.ts";
 import { IssuerKeys } from "./tokens/issuer-keys.ts";
@@ -111,12 +113,16 @@ function accessOf(
   const folder = stateDir === undefined ? undefined : join(stateDir, name);
   const providers = oidc.map((one) => new OidcIssuer(one, documentFetcher(one.ca), clock));
   const authorizer = new Authorizer(store, partition);
+  const revocations = Revocations.open(folder);
+  const certificates = new ClientCertificates(revocations, clock);
   return {
     authority: Authority.open(folder, name, clock),
-    authenticator: new Authenticator({ tokens, oidc: providers, anonymous, clock, logger }),
+    authenticator: new Authenticator({ certificates, tokens, oidc: providers, anonymous, logger }),
     authorizer,
     watches: new Watches(authorizer),
     limits: new Limits(limits, clock),
+    certificates,
+    revocations,
     serverNames,
   };
 }

@@ -27,8 +27,12 @@ const dayMs = 24 * 3600_000;
  */
 export async function credentialContext(endpoint: string, flags: CredentialsFlags): Promise<KubeContext> {
   const { Authority } = await import("#apiserver/pki/authority.ts");
+  const { Revocations } = await import("#apiserver/pki/revocations.ts");
   const { stateDir, server, user, group, days, namespace } = flags;
   const authority = Authority.open(join(stateDir, endpoint), endpoint, systemClock);
+  // One of the second in which others of the user were revoked would be taken for one of these.
+  const wait = Revocations.open(join(stateDir, endpoint)).free(user) - systemClock.now();
+  if (wait > 0) await systemClock.sleep(wait);
   const { certificate, key } = authority.issueClient({ name: user, groups: group }, days * dayMs);
   const name = `weft-${endpoint}`;
   const address = { url: server, ca: authority.certificate, certificate, key };

@@ -6,6 +6,7 @@ import { applyCommand, deleteCommand } from "./apply.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
 import { openApi } from "./context.ts";
 import { credentialsCommand } from "./credentials.ts";
+import { revokeCommand } from "./revoke.ts";
 import { demoCommand } from "./demo/command.ts";
 import { getCommand } from "./get.ts";
 import { historyCommand } from "./history/history.ts";
@@ -62,6 +63,7 @@ export function operatorCommands(program: Command): void {
   applyCommand(program);
   deleteCommand(program);
   credentialsCommand(program);
+  revokeCommand(program);
   versionCommand(program);
   completionCommands(program);
 }

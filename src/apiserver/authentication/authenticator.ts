@@ -1,20 +1,20 @@
 import type { IncomingMessage } from "node:http";
-import type { Clock } from "#base/clock.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { ApiError } from "../status.ts";
 import type { ServiceAccountTokens, VerifiedToken } from "../tokens/service-account-tokens.ts";
-import { anonymous, localAdministrator, type User } from "../user.ts";
-import { certificateUser } from "./client-certificate.ts";
+import { anonymous, localAdministrator } from "../user.ts";
+import type { ClientCertificates } from "./client-certificates.ts";
 import type { OidcIssuer } from "./oidc.ts";
+import { endless, type Proven } from "./proof.ts";
 
 /** What an authenticator knows credentials by. */
 export interface AuthenticatorOptions {
+  readonly certificates: ClientCertificates;
   readonly tokens: ServiceAccountTokens | undefined;
   readonly oidc: readonly OidcIssuer[];
   /** Whether who shows no credential is taken in as `system:anonymous`. */
   readonly anonymous: boolean;
-  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -27,17 +27,17 @@ export class Authenticator {
   }
 
   /**
-   * The user of a request. A credential that is shown is always checked: first the connection's certificate, then the bearer
+   * The user of a request, and for how long they are. A credential that is shown is always checked: first the connection's certificate, then the bearer
    * token. Who shows none is the local administrator on a Unix socket, which only its owner can open, and else nobody.
    * @param local the request came in over the endpoint's Unix socket.
    * @throws ApiError `Unauthorized`, which tells the client nothing more; the reason is logged.
    */
-  async authenticate(request: IncomingMessage, local: boolean): Promise<User> {
+  async authenticate(request: IncomingMessage, local: boolean): Promise<Proven> {
     try {
-      const user = await this.#user(request);
-      if (user !== undefined) return user;
-      if (local) return localAdministrator;
-      if (this.#options.anonymous) return anonymous;
+      const proven = await this.#proven(request);
+      if (proven !== undefined) return proven;
+      if (local) return { user: localAdministrator, proof: endless };
+      if (this.#options.anonymous) return { user: anonymous, proof: endless };
       throw new WeftError("Unauthenticated", "no credential was shown");
     } catch (error) {
       if (codeOf(error) !== "Unauthenticated") throw error;
@@ -56,21 +56,21 @@ export class Authenticator {
     const { tokens, oidc } = this.#options;
     if (tokens?.claims(token)) return tokens.verify(token, audiences ?? tokens.apiAudiences);
     for (const issuer of oidc) {
-      if (issuer.claims(token)) return { user: await issuer.verify(token), audiences: [] };
+      if (issuer.claims(token)) return { ...(await issuer.verify(token)), audiences: [] };
     }
     throw new WeftError("Unauthenticated", "the token is of no issuer that is known here");
   }
 
-  async #user(request: IncomingMessage): Promise<User | undefined> {
+  async #proven(request: IncomingMessage): Promise<Proven | undefined> {
     const { authorization } = request.headers;
-    const byCertificate = certificateUser(request, this.#options.clock.now());
+    const byCertificate = this.#options.certificates.userOf(request);
     if (byCertificate !== undefined) return byCertificate;
     if (authorization === undefined) return undefined;
     const [, token] = /^Bearer +(\S+)$/i.exec(authorization) ?? [];
     if (token === undefined) throw new WeftError("Unauthenticated", "the authorization header holds no bearer token");
-    const { user } = await this.authenticateToken(token);
+    const { user, proof } = await this.authenticateToken(token);
     // A token is for this server: what it passes the request on to must not get it.
     delete request.headers.authorization;
-    return user;
+    return { user, proof };
   }
 }

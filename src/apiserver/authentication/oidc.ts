@@ -2,6 +2,7 @@ import { decodeJwt, errors, jwtVerify, type JWSHeaderParameters, type JWTPayload
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { group, type User } from "../user.ts";
+import type { Proven } from "./proof.ts";
 import { RemoteKeys, type FetchText } from "./remote-keys.ts";
 
 /** An OpenID Connect provider whose ID tokens are taken. As the `--oidc-*` flags of Kubernetes' API server. */
@@ -57,8 +58,8 @@ export class OidcIssuer {
     }
   }
 
-  /** The user of a token. @throws WeftError `Unauthenticated`. */
-  async verify(token: string): Promise<User> {
+  /** The user of a token, and how long it is good. @throws WeftError `Unauthenticated`. */
+  async verify(token: string): Promise<Proven> {
     const { issuer, clientId } = this.#options;
     const options = {
       algorithms,
@@ -69,7 +70,7 @@ export class OidcIssuer {
     };
     try {
       const { payload } = await jwtVerify(token, (header: JWSHeaderParameters) => this.#keys.find(header), options);
-      return this.#userOf(payload);
+      return { user: this.#userOf(payload), proof: { until: (payload.exp ?? 0) * 1000 } };
     } catch (error) {
       if (error instanceof errors.JOSEError) throw refused("the token is not valid", error);
       throw error;

@@ -12,7 +12,7 @@ const authorityMs = 10 * 365 * day;
 const servingMs = 30 * day;
 
 /** Certificates begin a little in the past: clocks differ. */
-const backdateMs = 5 * 60_000;
+export const backdateMs = 5 * 60_000;
 
 /** A certificate with its key, in PEM. */
 export interface Credential {

@@ -4,6 +4,7 @@ import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Partition, ResourceStore } from "#store/port.ts";
+import type { Proven } from "../authentication/proof.ts";
 import { group, serviceAccountUser, type User } from "../user.ts";
 import { BoundObjects, type Bound, type BoundKind } from "./bound-objects.ts";
 import { accountClaims, audiencesOf, claimsMember, type AccountClaims } from "./claims.ts";
@@ -26,8 +27,7 @@ export interface IssuedToken {
 }
 
 /** A token that is good. */
-export interface VerifiedToken {
-  readonly user: User;
+export interface VerifiedToken extends Proven {
   /** Those of the accepted audiences that it has. */
   readonly audiences: readonly string[];
 }
@@ -121,7 +121,12 @@ export class ServiceAccountTokens {
     const claims = accountClaims(payload);
     if (claims === undefined) throw refused("the token has no claims of a service account");
     await this.#checkObjects(claims, payload);
-    return { user: userOf(claims, payload), audiences: matching };
+    const holds = (): Promise<boolean> =>
+      this.#checkObjects(claims, payload).then(
+        () => true,
+        () => false,
+      );
+    return { user: userOf(claims, payload), proof: { until: (payload.exp ?? 0) * 1000, holds }, audiences: matching };
   }
 
   async #verified(token: string): Promise<JWTPayload> {
