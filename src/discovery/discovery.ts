@@ -12,6 +12,7 @@ import type { TrustDomains } from "#identity/spiffe.ts";
 import { createModel } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import { JwksKeeper } from "#sources/jwks/keeper.ts";
+import { KeptKeys } from "#sources/jwks/kept.ts";
 import { Members } from "#sources/members.ts";
 import type { Audience } from "#sources/feed.ts";
 import { Intake } from "#sources/intake.ts";
@@ -132,8 +133,10 @@ export async function runDiscovery(
   const membersContext = { ...sourceContext, ...companion, addresses: await memberAddresses(options) };
   const members = new Members(client, model, membersContext, (name) => clusterStatus.watch(name), signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
-  using jwks = new JwksKeeper({ engine, model, clock, logger });
-  const fetching = jwks.run(signal);
+  const { rootNamespace } = model.services.mesh.get(only);
+  const kept = await KeptKeys.open({ client, namespace: rootNamespace, clock, logger });
+  using jwks = new JwksKeeper({ engine, model, kept, clock, logger });
+  const fetching = Promise.all([jwks.run(signal), kept.run(signal)]);
   await synced([jwks.asked(signal)], Math.min(options.startLimitMs, keysLimitMs), context, signal);
   signal.throwIfAborted();
   // Not before the mesh's settings are known: an authority that is made says its trust domain.

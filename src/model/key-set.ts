@@ -66,6 +66,15 @@ function isUsable(key: Key): boolean {
   }
 }
 
+/**
+ * The keys of a set that can verify tokens and are no secrets, as the text of a set.
+ * @returns undefined where there is none.
+ */
+export function publicKeys(text: string): string | undefined {
+  const all = keysIn(text)?.filter(({ kty }) => kty !== "oct");
+  return all && usableKeys(JSON.stringify({ keys: all }));
+}
+
 /** Members of private keys, which nobody but the issuer needs. */
 const secretMembers: ReadonlySet<string> = new Set(["d", "p", "q", "dp", "dq", "qi", "oth"]);
 

@@ -8,6 +8,7 @@ import { usableKeys } from "#model/key-set.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import { fetchText } from "./fetch.ts";
+import type { KeptKeys } from "./kept.ts";
 
 /** What the keeper needs. */
 export interface JwksKeeperOptions {
@@ -15,6 +16,8 @@ export interface JwksKeeperOptions {
   readonly model: Model;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Outlives this process; absent where nothing does. */
+  readonly kept?: Pick<KeptKeys, "of" | "keep" | "keepOnly">;
   /** Milliseconds between fetches of good keys; 20 minutes unless told, as in Istio. */
   readonly refreshMs?: number;
   /** Milliseconds of the first and of the longest wait after a failure; 5 s and 5 minutes unless told. */
@@ -33,7 +36,7 @@ const askedStepMs = 20;
 
 /**
  * Fetches the keys of tokens' issuers that RequestAuthentications want, again and again, and gives them to the model.
- * Where keys cannot be had, those that were last good go on.
+ * Where keys cannot be had, those that were last good go on, also those of a control plane before this one.
  */
 export class JwksKeeper implements Disposable {
   readonly #options: JwksKeeperOptions;
@@ -55,6 +58,7 @@ export class JwksKeeper implements Disposable {
     const wanted = (): ReadonlyMap<string, WantedJwks> => model.policies.wantedJwks.get(only);
     this.#observation = engine.observe(model.policies.wantedJwks, only, () => this.#want(wanted()));
     this.#want(wanted());
+    options.kept?.keepOnly(new Set(this.#wanted.keys()));
   }
 
   /** Fetches until the signal aborts. */
@@ -88,6 +92,7 @@ export class JwksKeeper implements Disposable {
     if (!wanted) {
       this.#known.delete(key);
       model.inputs.setJwks(key, undefined);
+      this.#options.kept?.keep(key, undefined);
       return undefined;
     }
     const limits = { timeoutMs: Math.min(wanted.timeoutMs, longestFetchMs), mostBytes, mostRedirects };
@@ -98,6 +103,7 @@ export class JwksKeeper implements Disposable {
       throw new WeftError("FailedPrecondition", "the answer holds no key that can verify a token");
     if (this.#known.get(key)?.keys !== keys) logger.info("keys of tokens were fetched", { place: key });
     this.#set(key, { keys });
+    this.#options.kept?.keep(key, keys);
     return refreshMs;
   }
 
@@ -117,7 +123,7 @@ export class JwksKeeper implements Disposable {
   }
 
   #failed(key: string, problem: string): void {
-    const { keys, problem: before } = this.#known.get(key) ?? {};
+    const { keys = this.#options.kept?.of(key), problem: before } = this.#known.get(key) ?? {};
     if (before !== problem) this.#options.logger.warn("keys of tokens cannot be fetched", { place: key, problem });
     if (this.#wanted.has(key)) this.#set(key, { ...(keys !== undefined && { keys }), problem });
   }
