@@ -36,6 +36,46 @@ function golden(file: string, value: unknown): void {
   expect(text).toBe(readFileSync(path, "utf8"));
 }
 
+/** What a part of a bootstrap must have for this test to say something. */
+interface OwnListener {
+  readonly address: { readonly socket_address: { readonly address: string; readonly port_value: number } };
+  readonly filter_chains: readonly {
+    readonly filters: readonly {
+      readonly typed_config: {
+        readonly route_config: {
+          readonly virtual_hosts: readonly {
+            readonly routes: readonly { readonly match: object; readonly route: { readonly prefix_rewrite: string } }[];
+          }[];
+        };
+      };
+    }[];
+  }[];
+}
+
+it.each([
+  ["sidecar", sidecar],
+  ["gateway", gateway],
+])("a %s shows others its health and its metrics, and its administration to its own Pod alone", (_role, node) => {
+  const { admin, static_resources: own } = bootstrap({ node, xdsSocket: "/run/xds.sock" }) as unknown as {
+    readonly admin: Pick<OwnListener, "address">;
+    readonly static_resources: { readonly listeners: readonly OwnListener[] };
+  };
+  expect(admin.address.socket_address).toEqual({ address: "127.0.0.1", port_value: 15_000 });
+  const [metrics, ready] = ["/stats/prometheus", "/healthz/ready => /ready"];
+  const shown = own.listeners.map(({ address, filter_chains: chains }) => {
+    const filters = chains.flatMap((chain) => chain.filters);
+    const hosts = filters.flatMap(({ typed_config: config }) => config.route_config.virtual_hosts);
+    const routes = hosts.flatMap((host) => host.routes);
+    const paths = routes.map(({ match, route }) => [Object.values(match)[0], route.prefix_rewrite] as const);
+    return [address.socket_address.port_value, paths.map(([from, to]) => (from === to ? to : `${from} => ${to}`))];
+  });
+  expect(shown).toEqual([
+    [15_090, [metrics]],
+    [15_021, [ready]],
+    [15_020, [metrics, ready]],
+  ]);
+});
+
 describe("a proxy's bootstrap (golden)", () => {
   it("of a sidecar is as written down, and a real Envoy takes it", () => {
     const made = bootstrap({ node: sidecar, xdsSocket: "/run/weft/xds.sock" });
