@@ -1,6 +1,7 @@
 import type { Server } from "@grpc/grpc-js";
 import type { ConfigMap } from "#api/kubernetes/config-map.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
+import { Backoff } from "#base/backoff.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
@@ -30,6 +31,8 @@ interface WorkloadIdentityOptions {
   readonly roots: () => ServedRoots | undefined;
   /** The roots that the agent checks the control plane by. */
   readonly controlPlane: () => readonly string[];
+  /** The version of the mesh's authority that was published last. */
+  readonly version: () => string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Told when the proxy has acknowledged something else. */
@@ -46,7 +49,7 @@ export class WorkloadIdentity implements ProxyService {
   #certificate: EncodedResource | undefined;
 
   constructor(options: WorkloadIdentityOptions) {
-    const { clock, logger, controlPlane, changed } = options;
+    const { clock, logger, controlPlane, version, changed } = options;
     this.#options = options;
     const answered = (): void => this.#proof.look();
     this.#service = new SecretService({ secrets: () => this.#secrets(), answered, logger });
@@ -57,6 +60,7 @@ export class WorkloadIdentity implements ProxyService {
         return roots && { version: roots.secret.version, roots: roots.ids };
       },
       controlPlane,
+      version,
       acknowledged: (what) =>
         this.#service.acknowledged(what === "certificate" ? secretNames.certificate : secretNames.roots),
       clock,
@@ -118,6 +122,13 @@ export class WorkloadIdentity implements ProxyService {
   }
 }
 
+/**
+ * Milliseconds after which a certificate is asked for again that came with other roots than the published ones: a replica of the control
+ * plane that has not heard of a change signed it.
+ */
+const doubtMs = 2000;
+/** The same where that goes on. */
+const mostDoubtMs = 3_600_000;
 /** Milliseconds between looks at the roots by which the control plane is checked. */
 const watchMs = 10_000;
 
@@ -159,11 +170,17 @@ export class WorkloadIdentities implements Disposable {
     const { clock, identity, logger } = this.#options;
     const { name, namespace = "" } = pod.metadata;
     const { serviceAccountName: serviceAccount = "default" } = pod.spec;
+    const doubts = new Backoff({ initialMs: doubtMs, maxMs: mostDoubtMs });
     const holder = new CertificateHolder({
       issue: async () => {
         const issued = await this.#authority.issue({ trustDomain: identity.trustDomain, namespace, serviceAccount });
         this.#trust.take(issued.roots);
         return issued;
+      },
+      early: ({ roots }) => {
+        if (this.#trust.differs(roots)) return doubts.next();
+        doubts.reset();
+        return undefined;
       },
       clock,
       changed: () => {
@@ -175,6 +192,7 @@ export class WorkloadIdentities implements Disposable {
       holder,
       roots: () => this.#roots,
       controlPlane: () => readCertificates(this.#plane.roots, "the control plane's roots").map(rootId),
+      version: () => this.#trust.version,
       clock,
       logger: logger.with({ pod: name, namespace }),
       changed,

@@ -38,6 +38,7 @@ import { service } from "./kubernetes/service.ts";
 import { cluster } from "./weft/cluster.ts";
 import { egressScope } from "./weft/egress-scope.ts";
 import { mesh } from "./weft/mesh.ts";
+import { rootRotation } from "./weft/root-rotation.ts";
 
 /** Every kind that Weft serves, in the order in which API lists name them: the core group first. */
 export const kinds: readonly Kind[] = [
@@ -60,6 +61,7 @@ export const kinds: readonly Kind[] = [
   cluster,
   egressScope,
   mesh,
+  rootRotation,
   destinationRule,
   envoyFilter,
   gateway,

@@ -122,7 +122,15 @@ export async function runDiscovery(
       const { trustDomain: own, trustDomainAliases: aliases } = model.services.mesh.get(only);
       return { own, aliases };
     };
-    return { client, rootNamespace, trustDomains, members: () => members.clients(), clock, logger };
+    return {
+      client,
+      rootNamespace,
+      trustDomains,
+      members: () => members.clients(),
+      unread: () => members.unread(),
+      clock,
+      logger,
+    };
   };
   const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
   const took = (state: MeshConfigState): void => meshStatus.took(state);

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -9,6 +9,7 @@ import { type AuthorityFiles, makeAuthority, readAuthority } from "./authority.t
 import { issue, type IssueRequest } from "./issue.ts";
 import { authorityKeys } from "./settings.ts";
 import { Signer } from "./signer.ts";
+import { type KeyType, pluggedAuthority, type PluggedOptions } from "./testing/plugged-authority.ts";
 import { makeSigningRequest } from "./signing-request.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "weft-ca-"));
@@ -19,39 +20,8 @@ const write = (name: string, text: string): string => {
   writeFileSync(path(name), text);
   return path(name);
 };
-const keyArgs = {
-  ec: ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"],
-  rsa: ["-newkey", "rsa:2048", "-nodes"],
-} as const;
-type KeyType = keyof typeof keyArgs;
-
-/**
- * A root and intermediates under it, each signed by the one before, as an operator makes them with openssl.
- * @param types the keys of the root and of the intermediates, by turns.
- */
-function plugged(
-  name: string,
-  intermediates: number,
-  { days = 30, types = ["ec"] }: { readonly days?: number; readonly types?: readonly KeyType[] } = {},
-): AuthorityFiles {
-  const ca = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n";
-  const extensions = ["-extfile", write("ca.ext", ca)];
-  const at = (index: number, end: string): string => path(`${name}-${index}.${end}`);
-  for (let index = 0; index <= intermediates; index++) {
-    const subject = ["-subj", `/O=${name}/CN=${index === 0 ? "Root" : `Intermediate ${index}`}`];
-    const key = [...keyArgs[types[index % types.length] ?? "ec"], "-keyout", at(index, "key")];
-    openssl(["req", "-new", ...key, ...subject, "-out", at(index, "csr")]);
-    const signer =
-      index === 0
-        ? ["-key", at(0, "key"), "-days", "60"]
-        : ["-CA", at(index - 1, "crt"), "-CAkey", at(index - 1, "key"), "-CAcreateserial", "-days", String(days)];
-    openssl(["x509", "-req", "-in", at(index, "csr"), ...signer, ...extensions, "-out", at(index, "crt")]);
-  }
-  const read = (index: number, end: string): string => readFileSync(at(index, end), "utf8");
-  // As Istio's tools write it: from the signing certificate to the root.
-  const chain = Array.from({ length: intermediates + 1 }, (_, index) => read(intermediates - index, "crt")).join("");
-  return { certificate: read(intermediates, "crt"), key: read(intermediates, "key"), chain, roots: read(0, "crt") };
-}
+const plugged = (name: string, intermediates: number, options?: PluggedOptions): AuthorityFiles =>
+  pluggedAuthority(folder, name, intermediates, options);
 
 /** A little after what openssl makes meanwhile. */
 const now = Math.floor(Date.now() / 1000) * 1000 + 60_000;

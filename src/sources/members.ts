@@ -37,6 +37,8 @@ export class Members implements Source {
   readonly synced: Promise<void>;
   readonly done: Promise<void>;
   readonly #members = new Map<string, Member>();
+  /** Clusters of which nothing was read yet. */
+  readonly #unread = new Set<string>();
   readonly #model: Model;
   readonly #context: MembersContext;
   readonly #signal: AbortSignal;
@@ -87,6 +89,11 @@ export class Members implements Source {
     return new Map([...this.#members].map(([name, { client }]) => [name, client]));
   }
 
+  /** Members whose state has not been read yet. */
+  unread(): readonly string[] {
+    return [...this.#unread];
+  }
+
   #join(object: ResourceObject): void {
     const { metadata, spec } = object as unknown as Cluster;
     const { name } = metadata;
@@ -100,6 +107,7 @@ export class Members implements Source {
       logger.warn("this cluster has no server and cannot be followed yet", { cluster: name });
       return;
     }
+    this.#unread.add(name);
     try {
       const address = this.#context.addresses?.get(name) ?? { url: spec.server };
       const client = new Client(new Connection(address, { clock }));
@@ -111,6 +119,7 @@ export class Members implements Source {
       const source = followCluster({ name, network: spec.network ?? "" }, client, this.#model, told, signal);
       const done = Promise.all([source.done, companion?.follow(name, client, signal)]).then(() => undefined);
       this.#members.set(name, { specification: spec, client, end, synced: source.synced, done });
+      void source.synced.then(() => this.#members.get(name)?.client === client && this.#unread.delete(name));
       logger.info("following a cluster", { cluster: name, server: address.url });
     } catch (error) {
       logger.warn("this cluster cannot be followed", { cluster: name, error: messageOf(error) });
@@ -118,6 +127,7 @@ export class Members implements Source {
   }
 
   #leave(name: string): void {
+    this.#unread.delete(name);
     const member = this.#members.get(name);
     if (!member) return;
     this.#members.delete(name);

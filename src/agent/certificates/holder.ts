@@ -8,6 +8,8 @@ export interface HolderOptions {
   /** Gets a certificate of a new key. */
   readonly issue: () => Promise<WorkloadCertificate>;
   readonly clock: Clock;
+  /** Milliseconds after which a certificate is to be replaced, however long it is good; undefined for most. */
+  readonly early?: (certificate: WorkloadCertificate) => number | undefined;
   /** Told when there is another certificate, and when its state has changed. */
   readonly changed: () => void;
   /** Source of randomness in [0, 1). */
@@ -125,13 +127,14 @@ export class CertificateHolder implements Disposable {
   }
 
   async #replace(signal: AbortSignal): Promise<boolean> {
-    const { clock, random = Math.random } = this.#options;
+    const { clock, early, random = Math.random } = this.#options;
     try {
       const issued = await this.#options.issue();
       if (signal.aborted) return false;
       this.#current = issued;
       this.#since = clock.now();
-      this.#renewal = renewalOf(issued, this.#since, random);
+      const soonest = this.#since + (early?.(issued) ?? Infinity);
+      this.#renewal = Math.min(renewalOf(issued, this.#since, random), soonest);
       this.#problem = undefined;
       this.#backoff.reset();
       this.#tell(true);

@@ -23,6 +23,7 @@ function watched() {
     certificate: () => state.certificate,
     authorities: () => state.authorities,
     controlPlane: () => [old, next],
+    version: () => "7",
     acknowledged: (what) => state.acknowledged[what],
     clock,
     changed: () => (state.told += 1),
@@ -36,7 +37,7 @@ function watched() {
 
 const held = (issuer: string, ...roots: readonly string[]) => ({
   kind: "held",
-  trust: { issuer, roots, controlPlane: [old, next] },
+  trust: { issuer, roots, controlPlane: [old, next], version: "7" },
 });
 
 describe("what a proxy was seen to hold", () => {
@@ -92,7 +93,7 @@ describe("what a proxy was seen to hold", () => {
   });
 
   it("can be read from what is written of it, and nothing else can", () => {
-    const trust = { issuer: old, roots: [old, next], controlPlane: [next] };
+    const trust = { issuer: old, roots: [old, next], controlPlane: [next], version: "7" };
     expect(readTrust(trustMessage(trust))).toEqual(trust);
     for (const roots of [{ roots: [] }, { issuer: "" }, { controlPlane: [] }])
       expect(readTrust(trustMessage({ ...trust, ...roots }))).toBeUndefined();

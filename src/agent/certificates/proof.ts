@@ -17,6 +17,8 @@ export interface ProofOptions {
   readonly authorities: () => ServedSecret | undefined;
   /** The roots that the agent checks the control plane by. */
   readonly controlPlane: () => readonly string[];
+  /** The version of the mesh's authority that the agent has heard of last. */
+  readonly version: () => string;
   /** Versions that the proxy's streams have acknowledged, undefined for one that has none yet; nothing where no stream asks. */
   readonly acknowledged: (what: "certificate" | "authorities") => ReadonlySet<string | undefined>;
   readonly clock: Clock;
@@ -96,12 +98,12 @@ export class TrustProof implements Disposable {
   }
 
   #acknowledged(): ProxyTrust | undefined {
-    const { certificate, authorities, controlPlane } = this.#options;
+    const { certificate, authorities, controlPlane, version } = this.#options;
     const [own, peers] = [certificate(), authorities()];
     const [issuer] = own?.roots ?? [];
     if (!own || !peers || issuer === undefined) return undefined;
     if (!this.#isTaken("certificate", own) || !this.#isTaken("authorities", peers)) return undefined;
-    return { issuer, roots: peers.roots, controlPlane: controlPlane() };
+    return { issuer, roots: peers.roots, controlPlane: controlPlane(), version: version() };
   }
 
   #isTaken(what: "certificate" | "authorities", { version }: ServedSecret): boolean {

@@ -1,4 +1,5 @@
 import type { ConfigMap } from "#api/kubernetes/config-map.ts";
+import { authorityVersion } from "#api/kubernetes/proxy-trust.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { readCertificates } from "#identity/authority.ts";
@@ -14,6 +15,7 @@ export class TrustBundle {
   readonly #logger: Logger;
   readonly #changed: () => void;
   #published: readonly string[] = [];
+  #version = "";
   #roots: readonly string[] = [];
 
   /** @param changed called when the roots are others. */
@@ -27,6 +29,16 @@ export class TrustBundle {
     return this.#roots;
   }
 
+  /** The version of the mesh's authority that was published last; empty for none. */
+  get version(): string {
+    return this.#version;
+  }
+
+  /** Whether other roots are published than these, or in another order: who sent these does not know what is published. */
+  differs(roots: readonly string[]): boolean {
+    return this.#published.length > 0 && roots.join("") !== this.#published.join("");
+  }
+
   /** Takes roots that came with a certificate. */
   take(roots: readonly string[]): void {
     this.#set([...new Set([...this.#published, ...roots])]);
@@ -37,16 +49,20 @@ export class TrustBundle {
     try {
       const roots = readCertificates(map.data?.[rootsConfigMap.key] ?? "", rootsConfigMap.key);
       if (roots.length === 0) return;
+      const version = map.metadata.annotations?.[authorityVersion] ?? "";
+      const newer = version !== this.#version;
+      this.#version = version;
       this.#published = roots.map(String);
-      this.#set(this.#published);
+      if (!this.#set(this.#published) && newer) this.#changed();
     } catch (error) {
       this.#logger.warn("the mesh's roots are published in a form that cannot be read", { error: messageOf(error) });
     }
   }
 
-  #set(roots: readonly string[]): void {
-    if (roots.join("") === this.#roots.join("")) return;
+  #set(roots: readonly string[]): boolean {
+    if (roots.join("") === this.#roots.join("")) return false;
     this.#roots = roots;
     this.#changed();
+    return true;
   }
 }

@@ -12,18 +12,25 @@ export interface ProxyTrust {
   readonly roots: readonly string[];
   /** The roots that its agent checks the control plane by. */
   readonly controlPlane: readonly string[];
+  /** The version of the mesh's authority that its agent has heard of last; empty for none. */
+  readonly version: string;
 }
+
+/** The annotation of the published roots that tells of which version of the mesh's authority they are: that of its Secret. */
+export const authorityVersion = "mesh.weft.dev/authority-version";
 
 /** What the condition says of it, for people and for `readTrust`. */
-export function trustMessage({ issuer, roots, controlPlane }: ProxyTrust): string {
-  return `certificate of ${issuer}; peers by ${roots.join(", ")}; control plane by ${controlPlane.join(", ")}`;
+export function trustMessage({ issuer, roots, controlPlane, version }: ProxyTrust): string {
+  const [peers, plane] = [roots.join(", "), controlPlane.join(", ")];
+  return `certificate of ${issuer}; peers by ${peers}; control plane by ${plane}; authority ${version}`;
 }
 
-const form = /^certificate of ([0-9a-f]+); peers by ([0-9a-f, ]+); control plane by ([0-9a-f, ]+)$/;
+const form = /^certificate of ([0-9a-f]+); peers by ([0-9a-f, ]+); control plane by ([0-9a-f, ]+); authority (\w*)$/;
 
 /** Reads `trustMessage`; undefined for any other text. */
 export function readTrust(message: string): ProxyTrust | undefined {
-  const [, issuer, roots, controlPlane] = form.exec(message) ?? [];
-  if (issuer === undefined || roots === undefined || controlPlane === undefined) return undefined;
-  return { issuer, roots: roots.split(", "), controlPlane: controlPlane.split(", ") };
+  const [, issuer, roots, controlPlane, version] = form.exec(message) ?? [];
+  if (issuer === undefined || roots === undefined || controlPlane === undefined || version === undefined)
+    return undefined;
+  return { issuer, roots: roots.split(", "), controlPlane: controlPlane.split(", "), version };
 }

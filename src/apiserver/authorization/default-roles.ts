@@ -70,6 +70,7 @@ const discovery: readonly PolicyRule[] = [
   rule(read, [...routing, "mesh.weft.dev"], ["*"]),
   rule(["patch", "update"], [...routing, "mesh.weft.dev"], ["*/status"]),
   rule(["create", "update", "delete"], ["mesh.weft.dev"], ["egressscopes"]),
+  rule(["patch"], ["mesh.weft.dev"], ["rootrotations"]),
   rule(["create", "patch"], [""], ["events"]),
   rule(["create", "update", "patch"], [""], ["configmaps"]),
   rule(["create"], ["authentication.k8s.io"], ["tokenreviews"]),
@@ -196,7 +197,7 @@ async function complete(context: Context, name: string, rules: readonly PolicyRu
 const rootNamespace = "istio-system";
 
 /** Rights of the control plane in the root namespace alone. */
-const discoveryInRoot: readonly PolicyRule[] = [rule(["create", "update", "patch"], [""], ["secrets"])];
+const discoveryInRoot: readonly PolicyRule[] = [rule(["create", "update", "patch", "delete"], [""], ["secrets"])];
 
 async function ensureRootRole(context: Context): Promise<void> {
   const name = "weft-discovery";

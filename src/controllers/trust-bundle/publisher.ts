@@ -1,4 +1,5 @@
 import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
+import { authorityVersion } from "#api/kubernetes/proxy-trust.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
@@ -15,10 +16,21 @@ const label = { "istio.io/config": "true" };
 /** Namespaces in which Istio writes nothing. */
 const ignored: ReadonlySet<string> = new Set(["kube-system", "kube-public", "kube-node-lease", "local-path-storage"]);
 
+/** Milliseconds that roots of a later authority are left alone by who has not heard of it. */
+const laterMs = 30_000;
+
+/** The roots that are published. */
+export interface TrustBundle {
+  /** All of them as PEM. */
+  readonly roots: string;
+  /** The version of the authority that they are of. */
+  readonly version: string;
+}
+
 /** What the publisher needs. */
 export interface PublisherOptions {
-  /** The trusted roots as PEM; empty while they are not known. */
-  readonly bundle: () => string;
+  /** The trusted roots; undefined while they are not known. */
+  readonly bundle: () => TrustBundle | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -28,6 +40,8 @@ export class TrustBundlePublisher {
   readonly #options: PublisherOptions;
   /** Those who look through all namespaces of a cluster again. */
   readonly #clusters = new Set<() => void>();
+  /** Later roots that were left alone once, by their UID and version. */
+  readonly #later = new Set<string>();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -49,8 +63,9 @@ export class TrustBundlePublisher {
       clock,
       work: async (namespace) => {
         if (namespaces.get({ name: namespace })?.metadata.deletionTimestamp === undefined) {
-          await this.#settle(client, namespace, maps.get({ namespace, name }));
+          return this.#settle(client, namespace, maps.get({ namespace, name }));
         }
+        return undefined;
       },
       failed: (namespace, error) => {
         // Both are settled by what the informers tell next.
@@ -73,16 +88,31 @@ export class TrustBundlePublisher {
     this.#clusters.delete(look);
   }
 
-  async #settle(client: Client, namespace: string, found: ConfigMap | undefined): Promise<void> {
+  async #settle(client: Client, namespace: string, found: ConfigMap | undefined): Promise<number | undefined> {
     const bundle = this.#options.bundle();
-    if (bundle === "" || found?.data?.[key] === bundle) return;
+    if (!bundle) return undefined;
+    const { roots, version } = bundle;
+    const [data, annotations] = [{ [key]: roots }, { [authorityVersion]: version }];
+    if (found?.data?.[key] === roots && found.metadata.annotations?.[authorityVersion] === version) return undefined;
+    if (found && this.#isLater(found, version)) return laterMs;
     const maps = client.of<ConfigMap>(configMap);
-    const metadata = { namespace, name, labels: label };
-    if (!found) await maps.create({ metadata, data: { [key]: bundle } });
+    if (!found) await maps.create({ metadata: { namespace, name, labels: label, annotations }, data });
     else
       await maps.patch(
         { namespace, name },
-        { kind: "merge", body: { metadata: { labels: label }, data: { [key]: bundle } } },
+        { kind: "merge", body: { metadata: { labels: label, annotations }, data } },
       );
+    return undefined;
+  }
+
+  /**
+   * Whether roots are those of a later authority than this replica knows: another has heard of it first. For a while only, since
+   * versions begin anew where the API is set up again.
+   */
+  #isLater({ metadata: { uid, resourceVersion, annotations } }: ConfigMap, version: string): boolean {
+    const known = `${uid}/${resourceVersion}`;
+    if (Number(annotations?.[authorityVersion] ?? 0) <= Number(version) || this.#later.delete(known)) return false;
+    this.#later.add(known);
+    return true;
   }
 }

@@ -3,19 +3,25 @@ import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import { type Secret, secret as secretKind } from "#api/kubernetes/secret.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf, WeftError } from "#base/errors.ts";
+import type { TrustBundle } from "#controllers/trust-bundle/publisher.ts";
 import type { Logger } from "#base/logger.ts";
 import { WorkQueue } from "#base/workqueue.ts";
-import { type Authority, type AuthorityFiles, makeAuthority, readCertificates } from "#identity/authority.ts";
+import { type Authority, makeAuthority, readCertificates } from "#identity/authority.ts";
 import type { AuthorityKey } from "#identity/settings.ts";
 import type { Signer } from "#identity/signer.ts";
 import type { Client } from "#kube/client.ts";
 import { Informer } from "#kube/informer.ts";
+import { filesOf, secretData } from "./authority-files.ts";
 
 /** Where Istio keeps its authority: one that was plugged in, and one that it made itself. */
 const pluggedName = "cacerts";
 const ownName = "istio-ca-secret";
 /** The type of the second, by which Istio knows it. */
 const ownType = "istio.io/ca-root";
+
+function versionOf({ metadata: { uid, resourceVersion } }: Secret): string {
+  return `${uid}/${resourceVersion}`;
+}
 
 /** What following the authority needs. */
 export interface AuthoritySecretOptions {
@@ -30,29 +36,6 @@ export interface AuthoritySecretOptions {
   readonly logger: Logger;
 }
 
-function filesOf({ data = {} }: Secret): AuthorityFiles {
-  const at = (key: string): string => Buffer.from(data[key] ?? "", "base64").toString("latin1");
-  // As cert-manager writes it, which Istio takes too.
-  if ("tls.crt" in data) return { certificate: at("tls.crt"), key: at("tls.key"), chain: "", roots: at("ca.crt") };
-  const certificate = at("ca-cert.pem");
-  return { certificate, key: at("ca-key.pem"), chain: at("cert-chain.pem"), roots: at("root-cert.pem") || certificate };
-}
-
-function base64(text: string): string {
-  return Buffer.from(text).toString("base64");
-}
-
-function secretData({ certificate, key, roots }: AuthorityFiles): Record<string, string> {
-  return {
-    "ca-cert.pem": base64(certificate),
-    "ca-key.pem": base64(key),
-    "root-cert.pem": base64(roots),
-    // Empty, as in Istio: nothing stands between a root and what it signs.
-    "cert-chain.pem": "",
-    "key.pem": "",
-  };
-}
-
 /**
  * Proxies that trust the roots of before must go on trusting each other: as in Istio, roots are added or taken away, and
  * not replaced.
@@ -64,6 +47,18 @@ function checkRoots(before: readonly X509Certificate[], after: readonly X509Cert
   const fix =
     "write the new root beside the old one into root-cert.pem first, and take the old one away when all proxies have both";
   throw new WeftError("FailedPrecondition", `its roots are not those of before with some added or taken away; ${fix}`);
+}
+
+/** How the mesh's authority stands. */
+export interface AuthorityStanding {
+  /** The Secret as the API has it; undefined where there is none. */
+  readonly secret: Secret | undefined;
+  /** What signs; undefined before there is any. */
+  readonly authority: Authority | undefined;
+  /** Why the Secret is not what signs; empty where it is, or soon will be. */
+  readonly problem: string;
+  /** Whether the Secret as the API has it is what signs. */
+  readonly current: boolean;
 }
 
 /**
@@ -104,6 +99,19 @@ export class AuthoritySecret {
     return this.#authority?.roots.map((root) => root.toString()).join("") ?? "";
   }
 
+  /** The same with the version of the Secret that they are of; undefined before the authority is ready. */
+  get bundle(): TrustBundle | undefined {
+    const { roots } = this;
+    return roots === "" ? undefined : { roots, version: this.#taken.slice(this.#taken.indexOf("/") + 1) };
+  }
+
+  /** How it stands now. */
+  get standing(): AuthorityStanding {
+    const secret = this.#found();
+    const current = secret !== undefined && versionOf(secret) === this.#taken;
+    return { secret, authority: this.#authority, problem: current ? "" : this.#problem, current };
+  }
+
   /** Calls back when the authority or its roots have changed. */
   onChange(callback: () => void): Disposable {
     this.#changed.add(callback);
@@ -119,6 +127,11 @@ export class AuthoritySecret {
       informer.onChange(look);
     }
     await Promise.all([...followed, this.#queue.run(signal)]);
+  }
+
+  #found(): Secret | undefined {
+    const { namespace } = this.#options;
+    return this.#plugged.get({ namespace, name: pluggedName }) ?? this.#own.get({ namespace, name: ownName });
   }
 
   #informer(name: string): Informer<Secret> {
@@ -138,14 +151,14 @@ export class AuthoritySecret {
   async #settle(): Promise<void> {
     await Promise.all([this.#plugged.synced, this.#own.synced]);
     const { namespace, signer, logger } = this.#options;
-    const plugged = this.#plugged.get({ namespace, name: pluggedName });
-    const found = plugged ?? this.#own.get({ namespace, name: ownName });
+    const found = this.#found();
     if (!found) {
       // Who lost all Secrets goes on with the authority that its proxies trust.
-      if (!this.#authority) await this.#make();
+      if (this.#authority) this.#failed(`there is neither a Secret ${pluggedName} nor ${ownName} any more`);
+      else await this.#make();
       return;
     }
-    const version = `${found.metadata.uid}/${found.metadata.resourceVersion}`;
+    const version = versionOf(found);
     if (version === this.#taken) return;
     const files = filesOf(found);
     if (this.#authority) checkRoots(this.#authority.roots, readCertificates(files.roots, "root-cert.pem"));
@@ -162,7 +175,11 @@ export class AuthoritySecret {
   async #make(): Promise<void> {
     const { client, namespace, key, trustDomain, clock } = this.#options;
     const files = makeAuthority(key, trustDomain(), clock.now());
-    const draft = { metadata: { namespace, name: ownName }, type: ownType, data: secretData(files) };
+    const draft = {
+      metadata: { namespace, name: ownName },
+      type: ownType,
+      data: { ...secretData(files), "key.pem": "" },
+    };
     try {
       await client.of<Secret>(secretKind).create(draft);
     } catch (error) {

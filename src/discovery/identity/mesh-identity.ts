@@ -16,6 +16,7 @@ import type { Gatekeeper } from "#xds/gatekeeper.ts";
 import { AuthoritySecret } from "./authority-secret.ts";
 import { ProxyGatekeeper } from "./gatekeeper.ts";
 import { type HeldCertificate, PodPlaces } from "./pod-places.ts";
+import { RootRotations } from "./root-rotations.ts";
 import { ServerCertificate } from "./server-certificate.ts";
 
 /** How the mesh's identities are kept. */
@@ -28,6 +29,8 @@ export interface IdentityOptions {
   readonly nodeAccounts: readonly ServiceAccountName[];
   readonly tokens: NonNullable<CallersOptions["tokens"]>;
   readonly lifetimes: Lifetimes;
+  /** Milliseconds that a step of a root's rotation waits after everybody has proven what it needs; 15 seconds unless told. */
+  readonly rotationSettleMs?: number;
 }
 
 /** What it needs of the control plane. */
@@ -37,6 +40,8 @@ export interface IdentityContext {
   readonly rootNamespace: string;
   readonly trustDomains: () => TrustDomains;
   readonly members: () => ReadonlyMap<string, Client>;
+  /** Members whose Pods have not been read yet. */
+  readonly unread: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -56,6 +61,7 @@ export class MeshIdentity implements AsyncDisposable {
   readonly #signer: Signer;
   readonly #authority: AuthoritySecret;
   readonly #publisher: TrustBundlePublisher;
+  readonly #rotations: RootRotations;
 
   constructor(options: IdentityOptions, context: IdentityContext) {
     const { client, rootNamespace, trustDomains, clock, logger } = context;
@@ -71,7 +77,19 @@ export class MeshIdentity implements AsyncDisposable {
       clock,
       logger,
     });
-    this.#publisher = new TrustBundlePublisher({ bundle: () => this.#authority.roots, clock, logger });
+    this.#publisher = new TrustBundlePublisher({ bundle: () => this.#authority.bundle, clock, logger });
+    const { rotationSettleMs: settleMs } = options;
+    this.#rotations = new RootRotations({
+      client,
+      namespace: rootNamespace,
+      authority: this.#authority,
+      pods: this.#pods,
+      unread: context.unread,
+      trustDomain: () => trustDomains().own,
+      ...(settleMs !== undefined && { settleMs }),
+      clock,
+      logger,
+    });
   }
 
   /** Follows each member beside the model: its Pods, and its namespaces, which get the roots. */
@@ -86,10 +104,10 @@ export class MeshIdentity implements AsyncDisposable {
     return this.#pods.pod(cluster, namespace, pod)?.certificate;
   }
 
-  /** Follows the authority until the signal aborts. */
+  /** Follows the authority, and carries out its rotations, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     using _roots = this.#authority.onChange(() => this.#publisher.changed());
-    await this.#authority.run(signal);
+    await Promise.all([this.#authority.run(signal), this.#rotations.run(signal)]);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { certificateCondition } from "#api/kubernetes/pod-status.ts";
 import { type Pod, pod as podKind } from "#api/kubernetes/pod.ts";
+import { type ProxyTrust, readTrust, trustCondition } from "#api/kubernetes/proxy-trust.ts";
 import type { ResourceObject, StringMap } from "#api/meta.ts";
 import type { PodDirectory, PodRecord } from "#identity/impersonation.ts";
 import type { ServiceAccountName } from "#identity/caller.ts";
@@ -10,6 +11,12 @@ export interface PodPlace extends PodRecord {
   readonly labels: StringMap;
   /** How the certificate of its proxy stands, as its node's agent says. */
   readonly certificate?: HeldCertificate;
+  /** What its proxy holds, as the agent says; `pending` while it has not acknowledged all that it was sent. */
+  readonly trust?: ProxyTrust | "pending";
+  /** Whether it has a proxy that speaks the mesh's TLS, as its agent or Istio's injection says. */
+  readonly meshTls: boolean;
+  /** When it was made, in milliseconds since the epoch. */
+  readonly created: number;
 }
 
 /** How the certificate of a proxy stands. */
@@ -25,13 +32,33 @@ function certificateOf({ status }: Pod): HeldCertificate | undefined {
   return found && { state: found.reason ?? found.status, message: found.message ?? "" };
 }
 
+function trustOf({ status }: Pod): ProxyTrust | "pending" | undefined {
+  const found = status?.conditions?.find(({ type }) => type === trustCondition);
+  return found && ((found.status === "True" && readTrust(found.message ?? "")) || "pending");
+}
+
+/** The label and the annotation by which Istio marks Pods with a proxy. */
+function speaksMeshTls({ metadata: { labels = {}, annotations = {} } }: Pod): boolean {
+  return labels["security.istio.io/tlsMode"] === "istio" || annotations["sidecar.istio.io/status"] !== undefined;
+}
+
 function placeOf(pod: Pod): PodPlace | undefined {
   const { metadata, spec, status } = pod;
   if (status?.phase === "Failed" || status?.phase === "Succeeded") return undefined;
   const { uid, labels = {} } = metadata;
   const { serviceAccountName: serviceAccount = "default", nodeName: node = "" } = spec;
-  const certificate = certificateOf(pod);
-  return { uid, labels, serviceAccount, node, ...(certificate && { certificate }) };
+  const [certificate, trust] = [certificateOf(pod), trustOf(pod)];
+  const [meshTls, created] = [speaksMeshTls(pod), Date.parse(metadata.creationTimestamp)];
+  return {
+    uid,
+    labels,
+    serviceAccount,
+    node,
+    meshTls,
+    created,
+    ...(certificate && { certificate }),
+    ...(trust && { trust }),
+  };
 }
 
 /** The Pods of all clusters, by what callers prove and claim. Told of objects as they are stored. */
@@ -63,6 +90,12 @@ export class PodPlaces implements PodDirectory {
 
   pod(cluster: string, namespace: string, name: string): PodPlace | undefined {
     return this.#clusters.get(cluster)?.get(`${namespace}/${name}`);
+  }
+
+  /** All of them, by `CLUSTER/NAMESPACE/POD`. */
+  *all(): Generator<readonly [string, PodPlace]> {
+    for (const [cluster, places] of this.#clusters)
+      for (const [key, place] of places) yield [`${cluster}/${key}`, place];
   }
 
   runsOn(cluster: string, node: string, { namespace, name }: ServiceAccountName): boolean {
