@@ -4,6 +4,7 @@ import { diffCommand } from "./analysis/diff.ts";
 import { explainCommand } from "./analysis/explain.ts";
 import { applyCommand, deleteCommand } from "./apply.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
+import { caCommand } from "./ca/command.ts";
 import { openApi } from "./context.ts";
 import { credentialsCommand } from "./credentials.ts";
 import { revokeCommand } from "./revoke.ts";
@@ -64,6 +65,7 @@ export function operatorCommands(program: Command): void {
   deleteCommand(program);
   credentialsCommand(program);
   revokeCommand(program);
+  caCommand(program);
   versionCommand(program);
   completionCommands(program);
 }

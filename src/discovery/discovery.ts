@@ -1,6 +1,7 @@
 import type { MeshConfigState } from "#api/istio/mesh-config.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import { egressScope } from "#api/weft/egress-scope.ts";
+import type { MeshAuthority } from "#api/weft/mesh.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
@@ -115,7 +116,8 @@ export async function runDiscovery(
   };
   using intake = new Intake({ engine, clock, logger });
   const sourceContext = { intake, clock, logger };
-  const proxies = (): ProxyCounts => ({ ...xds.standings(), misbehaving: misbehaving(xds) });
+  const proxies = (): ProxyCounts | undefined =>
+    serving && { ...serving.standings(), misbehaving: misbehaving(serving) };
   const identityContext = (): IdentityContext => {
     const { rootNamespace } = model.services.mesh.get(only);
     const trustDomains = (): TrustDomains => {
@@ -132,7 +134,8 @@ export async function runDiscovery(
       logger,
     };
   };
-  const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, clock, logger });
+  const authority = (): MeshAuthority | undefined => identity?.authority;
+  const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, authority, clock, logger });
   const took = (state: MeshConfigState): void => meshStatus.took(state);
   const mesh = followMesh(client, model, options.mesh, { ...sourceContext, audience, took }, signal);
   const clusterStatus = new ClusterStatusWriter({ client, member, clock, logger });
@@ -149,6 +152,9 @@ export async function runDiscovery(
   signal.throwIfAborted();
   // Not before the mesh's settings are known: an authority that is made says its trust domain.
   const identityDone = identity?.run(signal);
+  // What keeps the authority from signing is told while it is waited for.
+  using _authority = identity?.onChange(() => meshStatus.changed());
+  const meshStatusDone = meshStatus.run(signal);
   using secured = await identity?.serve(signal);
   const { demand } = onDemand;
   const pressed = (): boolean => intake.waits;
@@ -175,7 +181,7 @@ export async function runDiscovery(
     members.done,
     fetching,
     clusterStatus.run(signal),
-    meshStatus.run(signal),
+    meshStatusDone,
     events.run(signal),
     statuses.run(() => holders(xds.standings()), signal),
     addresses.run(signal),

@@ -1,5 +1,5 @@
 import type { MeshConfigState } from "#api/istio/mesh-config.ts";
-import { type Mesh, mesh as meshKind } from "#api/weft/mesh.ts";
+import { type Mesh, type MeshAuthority, mesh as meshKind } from "#api/weft/mesh.ts";
 import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
@@ -25,7 +25,10 @@ export interface MeshStatusOptions {
   readonly client: Client;
   /** The `Mesh` object's name. */
   readonly mesh: string;
-  readonly proxies: () => ProxyCounts;
+  /** Undefined while none are served yet. */
+  readonly proxies: () => ProxyCounts | undefined;
+  /** How its certificate authority stands; undefined where it is not kept here. */
+  readonly authority: () => MeshAuthority | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -37,6 +40,8 @@ const unsettledMs = 2_000;
 /** Milliseconds that proxies which come or go together are waited for. */
 const settleMs = 1_000;
 
+const starting: Readiness = { ready: false, reason: "Starting", message: "no proxies are served yet" };
+
 function readinessOf({ connected, inSync, refusing, misbehaving }: ProxyCounts): Readiness {
   const proxies = `${connected} ${connected === 1 ? "proxy" : "proxies"} connected, ${inSync} in sync`;
   // A proxy that refuses keeps its last good state, so the mesh goes on: the object to blame tells the rest.
@@ -46,7 +51,21 @@ function readinessOf({ connected, inSync, refusing, misbehaving }: ProxyCounts):
 }
 
 /** The conditions that are written here. */
-const ownTypes: ReadonlySet<string> = new Set(["Ready", "Accepted"]);
+const ownTypes: ReadonlySet<string> = new Set(["Ready", "Accepted", "AuthorityReady"]);
+
+/** How long before a certificate of the authority ends that is told: 30 days. */
+const noticeMs = 30 * 86_400_000;
+
+function authorityReadiness({ problem, certificates }: MeshAuthority, now: number): Readiness {
+  if (problem !== undefined) return { ready: false, reason: "Unusable", message: problem };
+  const ends = certificates.toSorted((one, other) => Date.parse(one.notAfter) - Date.parse(other.notAfter));
+  const soon = ends.find(({ notAfter }) => Date.parse(notAfter) - now < noticeMs);
+  if (soon === undefined) return { ready: true, reason: "Signing", message: "" };
+  const { use, subject, notAfter } = soon;
+  const over = Date.parse(notAfter) <= now;
+  const message = `the certificate of ${subject} (${use}) ${over ? "ended" : "ends"} at ${notAfter}: rotate the root (weft ca rotate)`;
+  return { ready: !over, reason: over ? "Expired" : "ExpiresSoon", message };
+}
 
 function acceptance({ problem, missing }: MeshConfigState): Readiness {
   if (problem !== undefined) {
@@ -93,22 +112,27 @@ export class MeshStatusWriter {
   }
 
   async #write(name: string): Promise<number> {
-    const { client, proxies, clock } = this.#options;
+    const { client, proxies, authority: authorityNow, clock } = this.#options;
     const meshes = client.of<Mesh>(meshKind);
     const object = await meshes.find({ name });
     if (object === undefined) return everyMs;
     const { status, metadata } = object;
     const before = status?.conditions ?? [];
-    const counts = proxies();
-    const again = counts.inSync === counts.connected ? everyMs : unsettledMs;
+    const [counts, authority] = [proxies(), authorityNow()];
+    const again = counts !== undefined && counts.inSync === counts.connected ? everyMs : unsettledMs;
     const own = [
-      readyCondition(before, readinessOf(counts), clock.now()),
+      readyCondition(before, counts ? readinessOf(counts) : starting, clock.now()),
       condition("Accepted", before, acceptance(this.#config), clock.now()),
+      ...(authority
+        ? [condition("AuthorityReady", before, authorityReadiness(authority, clock.now()), clock.now())]
+        : []),
     ];
     const known = before.filter(({ type }) => ownTypes.has(type));
-    if (equal(known, own) && status?.observedGeneration === metadata.generation) return again;
+    const same = equal(known, own) && (authority === undefined || equal(status?.authority, authority));
+    if (same && status?.observedGeneration === metadata.generation) return again;
     const conditions = [...before.filter(({ type }) => !ownTypes.has(type)), ...own];
-    const body = { status: { conditions, observedGeneration: metadata.generation } };
+    const told = authority && { authority: { ...authority, problem: authority.problem ?? null } };
+    const body = { status: { conditions, observedGeneration: metadata.generation, ...told } };
     await meshes.patch({ name }, { kind: "merge", body }, { subresource: "status" });
     return again;
   }

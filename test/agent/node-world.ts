@@ -58,6 +58,7 @@ const meshIdentity = {
   nodeAccounts: [agentAccount],
   tokens: "keys",
   lifetimes: defaultLifetimes,
+  rotationSettleMs: 2000,
 } as const;
 
 /** A part of the world has ended: that is a fault unless it was asked to. */

@@ -31,7 +31,14 @@ test("Istio's ConfigMap is followed live, the Mesh object goes before it, and ba
   const logger: Logger = { ...silentLogger, error: (_message, fields) => void said.push(fields) };
   const stop = new AbortController();
   const proxies = () => ({ connected: 0, inSync: 0, refusing: 0, misbehaving: 0 });
-  const status = new MeshStatusWriter({ client, mesh: "default", proxies, clock: systemClock, logger });
+  const status = new MeshStatusWriter({
+    client,
+    mesh: "default",
+    proxies,
+    authority: () => undefined,
+    clock: systemClock,
+    logger,
+  });
   const took: MeshStatusWriter["took"] = (state) => status.took(state);
   const intake = stack.use(new Intake({ engine, clock: systemClock, logger }));
   const source = followMesh(client, model, "default", { intake, clock: systemClock, logger, took }, stop.signal);

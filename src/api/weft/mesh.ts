@@ -7,7 +7,7 @@ import { MeshNetworks, validateMeshNetworks } from "../istio/mesh-networks.ts";
 import { duplicate, FieldPath } from "../field.ts";
 import { validateNamed } from "../metadata.ts";
 import { Condition } from "../kubernetes/meta.ts";
-import { definition, duration, int64, list, mergeList, object, string, type Value } from "../schema.ts";
+import { choice, definition, duration, int64, list, mergeList, object, string, time, type Value } from "../schema.ts";
 import { discoveryField } from "./discovery-mode.ts";
 import { readyColumn, weftKind, weftName } from "./kind.ts";
 
@@ -31,6 +31,27 @@ const MeshSpec = definition(
 );
 type MeshSpec = Value<typeof MeshSpec>;
 
+const MeshAuthority = object(
+  "The mesh's certificate authority, where a control plane keeps it.",
+  {
+    secret: string("Its Secret, as NAMESPACE/NAME; empty where there is none."),
+    certificates: list(
+      "Its certificates: the one that signs, and the roots that are trusted.",
+      object(
+        "A certificate.",
+        {
+          use: choice("What it is for.", ["signs", "trusted"]),
+          subject: string("Whom it names."),
+          root: string("The first 32 hexadecimal digits of its SHA-256."),
+          notAfter: time("When it ends."),
+        },
+        {},
+      ),
+    ),
+  },
+  { problem: string("Why the Secret is not what signs. The last good authority goes on.") },
+);
+
 const MeshStatus = definition(
   weftName("MeshStatus"),
   object(
@@ -38,11 +59,14 @@ const MeshStatus = definition(
     {},
     {
       conditions: mergeList("The mesh's state, by aspect.", Condition, "type"),
+      authority: MeshAuthority,
       observedGeneration: int64("The newest generation of the mesh that the status speaks of."),
     },
   ),
 );
 type MeshStatus = Value<typeof MeshStatus>;
+/** The mesh's certificate authority, as its status tells of it. */
+export type MeshAuthority = Value<typeof MeshAuthority>;
 
 /** Weft's `mesh.weft.dev/v1alpha1.Mesh`. */
 export type Mesh = Resource<{ readonly spec: MeshSpec; readonly status?: MeshStatus }>;

@@ -144,6 +144,7 @@ export class AuthoritySecret {
   #failed(problem: string): void {
     if (problem === this.#problem) return;
     this.#problem = problem;
+    for (const callback of this.#changed) callback();
     const fields = { problem, lastGoodGoesOn: this.#authority !== undefined };
     this.#options.logger.error("the mesh's authority cannot be used", fields);
   }

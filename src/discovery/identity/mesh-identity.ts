@@ -1,3 +1,4 @@
+import type { MeshAuthority } from "#api/weft/mesh.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { TrustBundlePublisher } from "#controllers/trust-bundle/publisher.ts";
@@ -15,6 +16,7 @@ import type { Companion } from "#sources/members.ts";
 import type { Gatekeeper } from "#xds/gatekeeper.ts";
 import { AuthoritySecret } from "./authority-secret.ts";
 import { ProxyGatekeeper } from "./gatekeeper.ts";
+import { meshAuthority } from "./mesh-authority.ts";
 import { type HeldCertificate, PodPlaces } from "./pod-places.ts";
 import { RootRotations } from "./root-rotations.ts";
 import { ServerCertificate } from "./server-certificate.ts";
@@ -102,6 +104,16 @@ export class MeshIdentity implements AsyncDisposable {
   /** How the certificate of a Pod's proxy stands; undefined where it has none. */
   certificate(cluster: string, namespace: string, pod: string): HeldCertificate | undefined {
     return this.#pods.pod(cluster, namespace, pod)?.certificate;
+  }
+
+  /** How the authority stands, for the status of the mesh. */
+  get authority(): MeshAuthority {
+    return meshAuthority(this.#authority.standing);
+  }
+
+  /** Calls back when the authority, or how it stands, has changed. */
+  onChange(callback: () => void): Disposable {
+    return this.#authority.onChange(callback);
   }
 
   /** Follows the authority, and carries out its rotations, until the signal aborts. */
