@@ -114,6 +114,7 @@ export async function runDiscovery(
       statuses.gone(object);
     },
   };
+  let serving: XdsServer | undefined;
   using intake = new Intake({ engine, clock, logger });
   const sourceContext = { intake, clock, logger };
   const proxies = (): ProxyCounts | undefined =>
@@ -160,6 +161,7 @@ export async function runDiscovery(
   const pressed = (): boolean => intake.waits;
   const serve = { source, engine, clock, logger, demand, pressed, listen: options.xds, ...secured };
   await using xds = await createXdsServer(serve);
+  serving = xds;
   await using _api = await ProxyApi.listen({
     socketPath: options.statusSocket,
     proxies: xds,
