@@ -4,7 +4,7 @@ import { systemClock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import type { RootRotation } from "#api/weft/root-rotation.ts";
 import type { Client } from "#kube/client.ts";
-import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
+import { type ApiContext, type ApiFlags, openApi, withApiFlags } from "../context.ts";
 import { collected, type OutputFormat, outputOption, serialize } from "../output.ts";
 import {
   authorityOf,
@@ -118,14 +118,20 @@ function rotateCommand(group: Command): void {
     });
 }
 
+/** Changes what is asked of a rotation. */
+async function change(
+  name: string | undefined,
+  flags: ApiFlags,
+  spec: (rotation: RootRotation) => object,
+): Promise<{ readonly api: ApiContext; readonly name: string }> {
+  const api = await openApi(flags);
+  const rotation = await going(api.client, name);
+  const patch = { kind: "merge", body: { spec: spec(rotation) } } as const;
+  await rotationsOf(api.client).patch({ name: rotation.metadata.name }, patch);
+  return { api, name: rotation.metadata.name };
+}
+
 function changeCommands(group: Command): void {
-  const change = async (name: string | undefined, flags: ApiFlags, spec: (rotation: RootRotation) => object) => {
-    const api = await openApi(flags);
-    const rotation = await going(api.client, name);
-    const body = { spec: spec(rotation) };
-    await rotationsOf(api.client).patch({ name: rotation.metadata.name }, { kind: "merge", body });
-    return { api, name: rotation.metadata.name };
-  };
   withApiFlags(group.command("abort"))
     .summary("go back to the old authority, through the same stages")
     .argument("[rotation]", "name of the RootRotation; the one that goes on unless given")

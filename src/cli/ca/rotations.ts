@@ -14,11 +14,14 @@ export function isOver({ status }: RootRotation): boolean {
   return status?.phase === "Completed" || status?.phase === "Aborted";
 }
 
+function ageKey({ metadata }: RootRotation): string {
+  return `${metadata.creationTimestamp} ${metadata.name}`;
+}
+
 /** All rotations, the oldest first. */
 export async function listRotations(client: Client): Promise<readonly RootRotation[]> {
   const { items } = await rotationsOf(client).list();
-  const key = ({ metadata }: RootRotation): string => `${metadata.creationTimestamp} ${metadata.name}`;
-  return items.toSorted((one, other) => (key(one) < key(other) ? -1 : 1));
+  return items.toSorted((one, other) => (ageKey(one) < ageKey(other) ? -1 : 1));
 }
 
 /** What a rotation does now, in a sentence; empty before anybody has looked at it. */
