@@ -109,6 +109,11 @@ class Bench implements AsyncDisposable {
     return { client: each("client"), server: each("server"), all: each("all"), p50, p99, requests };
   }
 
+  /** Makes the turn that goes on fail, so that all is cleaned up. */
+  async interrupt(): Promise<void> {
+    await this.#load.end();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const child of [this.#load, ...this.#applications.values()]) await child.end();
     await this.#world[Symbol.asyncDispose]();
@@ -162,6 +167,8 @@ function rowOf(mode: Mode, turns: readonly Readonly<Record<Mode, Turn>>[]): Row 
 
 progress("security: starting five Envoys");
 await using bench = await Bench.start();
+// Network namespaces would stay.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void bench.interrupt());
 for (const mode of modes) {
   await bench.check(mode);
   // Opens connections, and warms up.
