@@ -37,27 +37,6 @@ describe("batches", () => {
     expect(flushes).toEqual([0, 210, 410, 610, 810, 1010]);
   });
 
-  test("batches take no more than their share of the time, however dear they are", () => {
-    const clock = new ManualClock();
-    const started = clock.now();
-    const flushes: number[] = [];
-    const flush = (): void => {
-      flushes.push(clock.now() - started);
-      clock.advance(100);
-    };
-    const schedule = new BatchSchedule({ quietMs: 20, longestMs: 200, share: 0.25 }, clock, flush);
-    schedule.changed();
-    for (let at = 0; at < 1000; at += 10) {
-      schedule.changed();
-      clock.advance(10);
-    }
-    expect(flushes.slice(0, 3)).toEqual([0, 400, 800]);
-    clock.advance(1000);
-    const quiet = clock.now() - started;
-    schedule.changed();
-    expect(flushes.at(-1)).toBe(quiet);
-  });
-
   test("nothing goes out once disposed", () => {
     const { clock, flushes, schedule } = setUp();
     schedule.changed();

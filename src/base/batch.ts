@@ -6,9 +6,14 @@ export interface BatchOptions {
   readonly quietMs: number;
   /** Milliseconds that the first change of a batch waits at most while changes go on. */
   readonly longestMs: number;
-  /** The part of the time, from 0 to 1, that batches may take: the next one waits while one that was dear is paid off. */
-  readonly share?: number;
+  /** Whether what earlier batches brought is still under way: the next one then waits a while for it. */
+  readonly busy?: () => boolean;
+  /** Milliseconds that the first change of a batch waits at most for that; `longestMs` unless told. */
+  readonly busyMs?: number;
 }
+
+/** Milliseconds between looks at whether it is still busy. */
+const lookMs = 5;
 
 /**
  * Decides when changes go out: the first after quiet at once, those of a storm in batches.
@@ -18,8 +23,6 @@ export class BatchSchedule implements Disposable {
   readonly #clock: Clock;
   readonly #flush: () => void;
   #lastFlush = -Infinity;
-  /** Before this no batch goes out. */
-  #notBefore = -Infinity;
   #first: number | undefined;
   #last = 0;
   #timer: Disposable | undefined;
@@ -36,7 +39,7 @@ export class BatchSchedule implements Disposable {
     this.#last = now;
     if (this.#first !== undefined) return;
     this.#first = now;
-    if (now - this.#lastFlush >= this.#options.quietMs && now >= this.#notBefore) this.#run(now);
+    if (now - this.#lastFlush >= this.#options.quietMs && !this.#options.busy?.()) this.#run(now);
     else this.#wait(now);
   }
 
@@ -45,25 +48,22 @@ export class BatchSchedule implements Disposable {
   }
 
   #wait(now: number): void {
-    const { quietMs, longestMs } = this.#options;
-    const due = Math.max(this.#notBefore, Math.min(this.#last + quietMs, (this.#first ?? now) + longestMs));
-    this.#timer = this.#clock.after(Math.max(0, due - now), () => this.#elapsed());
+    const due = Math.min(this.#last + this.#options.quietMs, (this.#first ?? now) + this.#options.longestMs);
+    this.#timer = this.#clock.after(Math.max(due > now ? 0 : lookMs, due - now), () => this.#elapsed());
   }
 
   #elapsed(): void {
     const now = this.#clock.monotonic();
-    const { quietMs, longestMs } = this.#options;
-    const due = now - this.#last >= quietMs || now - (this.#first ?? now) >= longestMs;
-    if (due && now >= this.#notBefore) this.#run(now);
+    const { quietMs, longestMs, busy, busyMs = longestMs } = this.#options;
+    const waited = now - (this.#first ?? now);
+    const due = now - this.#last >= quietMs || waited >= longestMs;
+    if (due && (waited >= busyMs || !busy?.())) this.#run(now);
     else this.#wait(now);
   }
 
   #run(now: number): void {
-    const { share = 1 } = this.#options;
     this.#first = undefined;
     this.#lastFlush = now;
     this.#flush();
-    const ended = this.#clock.monotonic();
-    this.#notBefore = ended + (ended - now) * (1 / share - 1);
   }
 }

@@ -115,7 +115,7 @@ export async function runDiscovery(
     },
   };
   let serving: XdsServer | undefined;
-  using intake = new Intake({ engine, clock, logger });
+  using intake = new Intake({ engine, clock, logger, busy: () => serving?.busy === true });
   const sourceContext = { intake, clock, logger };
   const proxies = (): ProxyCounts | undefined =>
     serving && { ...serving.standings(), misbehaving: misbehaving(serving) };

@@ -17,15 +17,17 @@ export interface IntakeOptions {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Whether proxies are still to be told of earlier changes. */
+  readonly busy?: () => boolean;
   readonly batch?: Partial<BatchOptions>;
 }
 
-/** The rest of the time is for telling proxies. */
-const defaultBatch: BatchOptions = { quietMs: 20, longestMs: 200, share: 0.3 };
+const defaultBatch: BatchOptions = { quietMs: 20, longestMs: 200, busyMs: 3000 };
 
 /**
  * The way of changes into the model: one that comes after quiet enters at once, those of a storm in batches. A batch
- * costs translation much the same however many changes it holds, since what several touch is looked at once.
+ * costs translation and proxies as much as its largest change: what many changes touch is looked at once, and proxies,
+ * which have all been told of the batch before, stand at one point and share what is sent.
  */
 export class Intake implements Disposable {
   readonly #options: IntakeOptions;
@@ -33,9 +35,10 @@ export class Intake implements Disposable {
   #entries: Entry[] = [];
 
   constructor(options: IntakeOptions) {
-    const { clock, batch } = options;
+    const { clock, busy, batch } = options;
     this.#options = options;
-    this.#batches = new BatchSchedule({ ...defaultBatch, ...batch }, clock, () => this.#take());
+    const batching = { ...defaultBatch, ...(busy && { busy }), ...batch };
+    this.#batches = new BatchSchedule(batching, clock, () => this.#take());
   }
 
   /** Takes an entry in, now or with others. */

@@ -1,8 +1,6 @@
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Engine, Observation } from "#incremental/engine.ts";
-import { typeUrls } from "#proto/encoded.ts";
-import { hashOfName } from "./names.ts";
 import type { ProxyNode, ProxyScopes, ResourceSource, VirtualHostUse } from "./port.ts";
 
 /** Proxies that get the same. */
@@ -10,12 +8,7 @@ export interface ProxyClass {
   readonly key: string;
   /** The scopes of each type as of the last settled change. */
   readonly scopes: ProxyScopes;
-  /** Classes that have the same endpoints and hosts have the same, whatever is their own. */
-  readonly place: number;
 }
-
-/** Types of what many classes have in common. */
-const shared = [typeUrls.endpoints, typeUrls.route, typeUrls.virtualHost];
 
 /** A member of a class. */
 export interface ClassMember {
@@ -28,7 +21,6 @@ class ObservedClass implements ProxyClass {
   readonly key: string;
   readonly observation: Observation<ProxyScopes>;
   scopes: ProxyScopes;
-  place = 0;
 
   constructor(engine: Engine, source: ResourceSource, key: string, touched: () => void) {
     this.key = key;
@@ -66,7 +58,6 @@ export class ProxyClasses implements Disposable {
     if (!found) {
       const made: ObservedClass = new ObservedClass(this.#engine, this.#source, key, () => this.#touched.add(made));
       found = made;
-      found.place = placeOf(found);
       this.#classes.set(key, made);
     }
     found.members.add(member);
@@ -102,12 +93,7 @@ export class ProxyClasses implements Disposable {
         this.#logger.error("a class's scopes could not be computed; the last ones stay", { error: messageOf(fault) });
         continue;
       }
-      changed.place = placeOf(changed);
       for (const member of changed.members) member.rescope();
     }
   }
-}
-
-function placeOf({ scopes }: ProxyClass): number {
-  return hashOfName(shared.map((type) => scopes[type]?.join(" ")).join("  ")).a;
 }

@@ -119,26 +119,6 @@ describe("sharing", () => {
     expect(new Set(answers).size).toBe(1);
   });
 
-  test("those that have endpoints and routes in common have their turns one after the other", async () => {
-    using fixture = new Fixture();
-    const clients = ["a1", "b1", "a2", "b2", "a3", "b3"].map((id) => fixture.client(id));
-    for (const id of ["a1", "a2", "a3"])
-      fixture.source.setScopes(id, {
-        [typeUrls.cluster]: ["clusters", `inbound/${id}`],
-        [typeUrls.endpoints]: ["others", "endpoints"],
-        [typeUrls.listener]: ["listeners"],
-        [typeUrls.route]: ["routes"],
-      });
-    await fixture.settle(...clients);
-    const served: string[] = [];
-    for (const client of clients) client.onSent = () => served.push(client.id.slice(0, 1));
-    fixture.source.set("clusters", cluster("one", 200));
-    await fixture.settle();
-    expect(served.length).toBeGreaterThanOrEqual(clients.length);
-    const changes = served.filter((family, at) => at > 0 && family !== served[at - 1]);
-    expect(changes.length).toBe(1);
-  });
-
   test("a virtual host of an earlier scope hides that of a later one, whose changes others share", async () => {
     using fixture = new Fixture();
     const { source } = fixture;
@@ -341,6 +321,28 @@ describe("pace", () => {
 });
 
 describe("order", () => {
+  test("there is a backlog while routes wait for most proxies to take new clusters, not for the few or the slow", async () => {
+    using fixture = new Fixture();
+    const [x, y] = [fixture.client("x"), fixture.client("y")];
+    await fixture.settle(x, y);
+    expect(fixture.hub.busy).toBe(false);
+    const change = async (name: string): Promise<void> => {
+      fixture.source.set("clusters", cluster(name, 100, name));
+      fixture.source.set("routes", route("routes", name));
+      fixture.clock.advance(20);
+      await turn();
+    };
+    await change("new");
+    expect(fixture.hub.busy).toBe(true);
+    fixture.clock.advance(3000);
+    expect(fixture.hub.busy).toBe(false);
+    await fixture.settle(x, y);
+    await change("newer");
+    expect(fixture.hub.busy).toBe(true);
+    await fixture.settle(x, y);
+    expect(fixture.hub.busy).toBe(false);
+  });
+
   test("while changes keep coming, what follows from one goes with the next, as one write", async () => {
     let pressed = false;
     using fixture = new Fixture({ pressed: () => pressed });

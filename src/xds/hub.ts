@@ -13,11 +13,11 @@ import { HeldNames } from "./held-names.ts";
 import { HostScopes } from "./host-scopes.ts";
 import { Encoder, type Variant } from "./message.ts";
 import { lastingTwins } from "./misconduct.ts";
-import { NextChange } from "./next-change.ts";
 import { OwedStore } from "./owed.ts";
 import type { Part } from "./part.ts";
 import type { Demand, ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
+import { Rounds } from "./rounds.ts";
 import { TurnQueue } from "./schedule.ts";
 import type { Admit } from "./gatekeeper.ts";
 import type { SessionContext, Transport } from "./session-context.ts";
@@ -70,14 +70,12 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   readonly #turns: TurnQueue<Session>;
   readonly #batches: BatchSchedule;
   readonly #dirty = new Set<Part>();
-  /** While changes are flushed: whom they concern. */
-  #flushed: Set<Session> | undefined;
   readonly #feed: StatusFeed;
   readonly #accounts: Accounts<Session>;
   /** By listening address. */
   readonly #claims = new Map<string, Claims>();
   readonly #conduct: Conduct;
-  readonly #next: NextChange<Session>;
+  readonly #rounds: Rounds<Session>;
   readonly #settled: Disposable;
   readonly #context: SessionContext;
   #messagesSent = 0;
@@ -108,8 +106,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     this.#feed = new StatusFeed(clock);
     this.#accounts = new Accounts(this.limits, clock);
     this.#conduct = new Conduct(clock, this.limits, logger, () => this.#feed.changed());
-    const turn = (session: Session): void => this.#due(session);
-    this.#next = new NextChange({ pressed: () => options.pressed?.() === true, turn });
+    const turn = (session: Session): void => this.#turns.add(session);
+    this.#rounds = new Rounds({ clock, pressed: () => options.pressed?.() === true, turn });
     this.#context = this.#sessionContext();
   }
 
@@ -152,6 +150,14 @@ export class XdsHub implements ProxyStatusSource, Disposable {
 
   onChange(callback: () => void): Disposable {
     return this.#feed.onChange(callback);
+  }
+
+  /**
+   * Whether most proxies have not taken all of what changed. While new clusters come faster than they answer, the routes that
+   * wait for them would never go out; and proxies that stand at many points share nothing.
+   */
+  get busy(): boolean {
+    return this.#turns.size > 0 || this.#rounds.isLong(this.#sessions.size);
   }
 
   figures(): XdsFigures {
@@ -216,8 +222,8 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       join: (session, node, virtualHosts) => this.#classes.join(session, node, virtualHosts),
       hostScopes: new HostScopes(this.#options.source),
       demand: this.#options.demand,
-      due: (session) => this.#due(session),
-      next: this.#next,
+      due: (session) => this.#turns.add(session),
+      rounds: this.#rounds,
       sent: (messages) => {
         this.#messagesSent += messages.length;
         for (const { length } of messages) this.#bytesSent += length;
@@ -226,7 +232,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       left: (session) => {
         this.#sessions.delete(session);
         this.#turns.remove(session);
-        this.#next.left(session);
+        this.#rounds.left(session);
         this.#classes.leave(session);
         this.#feed.changed();
       },
@@ -258,25 +264,13 @@ export class XdsHub implements ProxyStatusSource, Disposable {
 
   /** A change was taken in; where it concerns somebody, what was put off goes out with it. */
   #began(): void {
-    if (this.#dirty.size === 0) this.#next.came();
+    if (this.#dirty.size === 0) this.#rounds.begin();
   }
 
-  #due(session: Session): void {
-    (this.#flushed ?? this.#turns).add(session);
-  }
-
-  /** Proxies that share what they are sent have their turns one after the other, again and again in the same order. */
   #flush(): void {
-    const flushed = new Set<Session>();
-    this.#flushed = flushed;
-    try {
-      for (const part of this.#dirty) for (const user of part.users()) user.due();
-      this.#dirty.clear();
-      this.#next.came();
-    } finally {
-      this.#flushed = undefined;
-    }
-    for (const session of [...flushed].toSorted((a, b) => a.place - b.place)) this.#turns.add(session);
+    for (const part of this.#dirty) for (const user of part.users()) user.due();
+    this.#dirty.clear();
+    this.#rounds.begin();
   }
 }
 

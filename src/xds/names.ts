@@ -34,8 +34,7 @@ interface NameHash {
   readonly b: number;
 }
 
-/** Two hashes of a string, of 32 bits each. */
-export function hashOfName(name: string): NameHash {
+function hashOfName(name: string): NameHash {
   let a = 0x811c9dc5;
   let b = 0x9e3779b9;
   for (let at = 0; at < name.length; at += 1) {

@@ -26,6 +26,8 @@ export interface XdsServerOptions
 export interface XdsServer extends AsyncDisposable, ProxyStatusSource {
   /** Where it listens, ports filled in. */
   readonly addresses: readonly ListenAddress[];
+  /** Whether proxies are still to be told of what changed. */
+  readonly busy: boolean;
   /** What it did and holds. */
   figures(): XdsFigures;
 }
@@ -105,6 +107,10 @@ class AdsServer implements XdsServer {
 
   onChange(callback: () => void): Disposable {
     return this.#hub.onChange(callback);
+  }
+
+  get busy(): boolean {
+    return this.#hub.busy;
   }
 
   figures(): XdsFigures {

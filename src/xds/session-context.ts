@@ -4,11 +4,11 @@ import type { SendBudget } from "./budget.ts";
 import type { ProxyClass } from "./classes.ts";
 import type { HostScopes } from "./host-scopes.ts";
 import type { Message } from "./message.ts";
-import type { NextChange } from "./next-change.ts";
 import type { OwedStore } from "./owed.ts";
 import type { Demand, ProxyNode, VirtualHostUse } from "./port.ts";
 import type { Pushes } from "./pushes.ts";
 import type { Readable, RestraintContext } from "./restraint.ts";
+import type { Rounds } from "./rounds.ts";
 import type { Session } from "./session.ts";
 
 /** The stream under a session. */
@@ -35,7 +35,7 @@ export interface SessionContext extends RestraintContext<Session> {
   readonly owed: OwedStore;
   /** The session has something to send at the next flush. */
   readonly due: (session: Session) => void;
-  readonly next: NextChange<Session>;
+  readonly rounds: Rounds<Session>;
   /** Messages went out. */
   readonly sent: (messages: readonly Message[]) => void;
   /** What status tells of the session became other. */

@@ -53,6 +53,8 @@ export class Session {
   #sending = false;
   #grant: Grant | undefined;
   #ended = false;
+  /** What was told last of whether the proxy has all of what changed. */
+  #owing = false;
 
   constructor(variant: Variant, transport: Transport, context: SessionContext, claims: Claims, admit?: Admit) {
     const { clock, limits } = context;
@@ -89,6 +91,15 @@ export class Session {
   /** Sends what is due, as far as order, acknowledgements and flow control allow. */
   pump(): void {
     this.#guarded(() => this.#pump());
+    this.#settle();
+  }
+
+  /** Tells whether the proxy has all of what changed. */
+  #settle(): void {
+    const owes = !this.#ended && this.#watches.unsettled(this.#context.rounds.pressed);
+    if (owes === this.#owing) return;
+    this.#owing = owes;
+    this.#context.rounds.owes(this, owes);
   }
 
   /** A fault ends this stream and no other. */
@@ -102,9 +113,10 @@ export class Session {
 
   #pump(): void {
     if (this.#ended || this.#sending || this.#watches.still) return;
-    const { next } = this.#context;
-    if (next.pressed && !this.#watches.urgent) {
-      next.awaitedBy(this);
+    const { rounds } = this.#context;
+    // What follows from a change goes with the next, while more wait.
+    if (rounds.pressed && !this.#watches.urgent) {
+      rounds.putOff(this);
       return;
     }
     // All that may go out now leaves as one write: what comes later in it may build on what comes before.
@@ -119,8 +131,8 @@ export class Session {
     // Last what may be taken away now that nothing waits for its turn before it.
     for (const watch of this.#watches.stirred()) {
       if (watch.outstanding || !watch.mayTidy(this.#order)) continue;
-      // Rather with the next change than in a response of its own.
-      if (!watch.keepsMuch && next.pressed) next.awaitedBy(this);
+      // Nor in a response of its own.
+      if (!watch.keepsMuch && rounds.pressed) rounds.putOff(this);
       else this.#push(watch, pushes);
     }
     this.#watches.rest();
@@ -158,11 +170,6 @@ export class Session {
     if (scopes.length === 0) return scopes;
     const names = configurations instanceof NameSet ? configurations : pushes.sets.of(configurations);
     return hostScopes.of(scopes, names);
-  }
-
-  /** Those that are sent much the same have the same, as a number to order by. */
-  get place(): number {
-    return this.#class?.place ?? 0;
   }
 
   /** How the proxy stands; undefined before its first request. */
@@ -251,6 +258,7 @@ export class Session {
       this.#watches.get(typeUrls.virtualHost)?.scope(this.#scopesOf(typeUrls.virtualHost));
     // Answers come several at a time: what they let go goes out together.
     if (!this.#watches.still) this.#context.due(this);
+    else if (this.#owing) this.#settle();
   }
 
   /** @throws Misconduct when the proxy says that it is another than it said before. */

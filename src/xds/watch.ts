@@ -124,6 +124,16 @@ export class Watch implements PartUser {
     return this.#forcedScopes.size === 0 && this.#forced === (this.#late?.names ?? empty);
   }
 
+  /** Whether something is still to go out to a client that has taken what was before, or to be answered by it. */
+  get unsettled(): boolean {
+    return this.unanswered || (!this.isNew && (this.pending || this.late));
+  }
+
+  /** Whether a client that has taken what was before has a response to answer. */
+  get unanswered(): boolean {
+    return !this.isNew && this.#outstanding !== undefined;
+  }
+
   /**
    * Whether what is to go out must not wait for the next change: what is new in one, what begins to serve the client or
    * what a request waits for, and what is so much that it should not be kept.

@@ -59,9 +59,16 @@ export class Watches {
       if (!pending && !keeping && !late) this.#stirred &= ~(bits.get(type) ?? 0);
   }
 
-  /** Whether something that is stirred must not wait for the next change. */
+  /** Whether something that is to go out must not wait for the next change. */
   get urgent(): boolean {
     for (const watch of this.#watches.values()) if (watch.urgent) return true;
+    return false;
+  }
+
+  /** Whether something of a change is still to go out, or to be answered; while more are pressing, besides what goes with the next. */
+  unsettled(pressed: boolean): boolean {
+    for (const watch of this.#watches.values())
+      if (pressed ? watch.unanswered || (watch.urgent && !watch.isNew) : watch.unsettled) return true;
     return false;
   }
 

@@ -144,8 +144,6 @@ export class ModelClient {
   /** Virtual hosts that requests want, by the names that they were asked for under; and those that were not answered yet. */
   readonly #wanted = new Set<string>();
   readonly wants = new Set<string>();
-  /** Called when the server sends something, before it is delivered. */
-  onSent: () => void = () => undefined;
   /** Called with such a name when it is answered: the requests go on now, by what is held. */
   onAnswered: (name: string) => void = () => undefined;
   /** Takes responses, but says nothing any more. */
@@ -192,7 +190,6 @@ export class ModelClient {
       send: (messages, taken) => {
         // What is sent together is taken together.
         const last = messages.at(-1);
-        this.onSent();
         for (const message of messages) inbox.push({ message, taken: message === last ? taken : () => undefined });
       },
       end: (reason) => {
