@@ -36,31 +36,24 @@ class Stamps {
   }
 }
 
-/** A response with what is known of each of its resources, and of each name that it takes away. */
-interface Places {
-  readonly resources: readonly { readonly name: string; readonly version: string; readonly stamps: Stamps }[];
-  readonly removed: readonly { readonly name: string; readonly stamps: Stamps }[];
-}
-
 const shownMissing = 5;
 
-/** Which resources came to which proxies when. */
-export class Deliveries {
-  readonly #byResource = new Map<string, Stamps>();
-  readonly #places = new WeakMap<Response, Places>();
+/** What came to one proxy, and when, as it came. */
+interface Log {
+  readonly responses: Response[];
+  readonly times: number[];
+}
 
-  /**
-   * Takes in what a response says that is news.
-   * @param held what the proxy holds of the type before it: versions by name.
-   */
-  add(proxy: number, at: number, response: Response, held: ReadonlyMap<string, string>): void {
-    let places = this.#places.get(response);
-    if (!places) {
-      places = this.#placesOf(response);
-      this.#places.set(response, places);
-    }
-    for (const { name, version, stamps } of places.resources) if (held.get(name) !== version) stamps.add(proxy, at);
-    for (const { name, stamps } of places.removed) if (held.has(name)) stamps.add(proxy, at);
+/** Which resources came to which proxies when. While changes go on, no more is done than to write down what came. */
+export class Deliveries {
+  readonly #logs = new Map<number, Log>();
+
+  /** A response came to a proxy: each of those that it got since it had nothing, in their order. */
+  add(proxy: number, at: number, response: Response): void {
+    const log = this.#logs.get(proxy) ?? { responses: [], times: [] };
+    this.#logs.set(proxy, log);
+    log.responses.push(response);
+    log.times.push(at);
   }
 
   /**
@@ -68,12 +61,13 @@ export class Deliveries {
    * @param concerned the proxies that a change concerns and that are looked at.
    */
   speed(changes: readonly StormChange[], concerned: (change: StormChange) => ReadonlySet<number>): Speed {
+    const byResource = this.#byResource();
     const latencies: number[] = [];
     const missing: string[] = [];
     let missed = 0;
     for (const change of changes) {
       const waiting = new Set(concerned(change));
-      for (const [proxy, at] of this.#byResource.get(change.resource) ?? []) {
+      for (const [proxy, at] of byResource.get(change.resource) ?? []) {
         if (at >= change.sent && waiting.delete(proxy)) latencies.push(Math.max(0, at - change.acknowledged));
       }
       missed += waiting.size;
@@ -85,16 +79,28 @@ export class Deliveries {
     return { deliveries: sorted.length, p50, p99, last: sorted.at(-1) ?? 0, missing, missed };
   }
 
-  #placesOf({ type, resources, removed }: Response): Places {
-    return {
-      resources: resources.map(({ name, version }) => ({ name, version, stamps: this.#stampsOf(`${type} ${name}`) })),
-      removed: removed.map((name) => ({ name, stamps: this.#stampsOf(`-${type} ${name}`) })),
+  /** Where and when each resource was news, by `type name`; where it was taken away with `-` before it. */
+  #byResource(): ReadonlyMap<string, Stamps> {
+    const all = new Map<string, Stamps>();
+    const stamp = (resource: string, proxy: number, at: number): void => {
+      const stamps = all.get(resource) ?? new Stamps();
+      all.set(resource, stamps);
+      stamps.add(proxy, at);
     };
-  }
-
-  #stampsOf(resource: string): Stamps {
-    const known = this.#byResource.get(resource) ?? new Stamps();
-    this.#byResource.set(resource, known);
-    return known;
+    for (const [proxy, { responses, times }] of this.#logs) {
+      const held = new Map<string, Map<string, string>>();
+      for (const [index, { type, resources, removed }] of responses.entries()) {
+        const at = times[index] ?? 0;
+        const versions = held.get(type) ?? new Map<string, string>();
+        held.set(type, versions);
+        for (const { name, version } of resources) {
+          if (versions.get(name) === version) continue;
+          versions.set(name, version);
+          stamp(`${type} ${name}`, proxy, at);
+        }
+        for (const name of removed) if (versions.delete(name)) stamp(`-${type} ${name}`, proxy, at);
+      }
+    }
+    return all;
   }
 }

@@ -152,8 +152,7 @@ class StormSimulator {
       onResponse: (response) => {
         const at = monotonicMs();
         if (number !== this.#stalled) this.#lastAt = at;
-        if (!this.#reconnected.has(number) && number !== this.#stalled)
-          this.#deliveries.add(number, at, response, proxy.held.get(response.type) ?? new Map());
+        if (!this.#reconnected.has(number) && number !== this.#stalled) this.#deliveries.add(number, at, response);
       },
       onSynced: () => undefined,
       onEnd: (reason) => {

@@ -8,7 +8,7 @@ import { encodeAsk, type Ask, type Response, type Scanner, type Variant } from "
 const windowBytes = 16 * 1024 * 1024;
 
 /** Responses kept as they came before they are put together. */
-const newsKept = 200;
+const newsKept = 1000;
 
 /** Counts of all clients of a process. */
 export interface Counts {
@@ -179,7 +179,8 @@ export class SimulatedProxy {
   }
 
   #waits(): boolean {
-    return [...this.#missing.values()].some(({ size }) => size > 0);
+    for (const { size } of this.#missing.values()) if (size > 0) return true;
+    return false;
   }
 
   /** What came, or is not there, is no longer waited for; of virtual hosts one is enough for each configuration. */

@@ -187,6 +187,7 @@ export class Scanner {
   readonly #seen: Known = new Map();
   /** The last response of each type and number of resources. */
   readonly #last = new Map<string, Body>();
+  readonly #acknowledgements = new WeakMap<Response, Buffer>();
   readonly #subscriptions = new WeakMap<readonly string[], Buffer>();
   readonly #read = new Map<number, Read[]>();
   readonly #requests = new Map<string, Buffer>();
@@ -228,9 +229,12 @@ export class Scanner {
     return gone.length <= fewNames ? this.#request({ type, gone }) : encodeAsk("delta", { type, gone });
   }
 
-  /** The delta request that acknowledges a response. */
-  acknowledgement({ type, nonce }: Response): Buffer {
-    return this.#request({ type, nonce });
+  /** The delta request that acknowledges a response. The same response's is encoded once. */
+  acknowledgement(response: Response): Buffer {
+    const { type, nonce } = response;
+    const known = this.#acknowledgements.get(response) ?? encodeAsk("delta", { type, nonce });
+    this.#acknowledgements.set(response, known);
+    return known;
   }
 
   #request(ask: Ask): Buffer {
