@@ -22,11 +22,21 @@ export interface Difference {
   readonly names: NameSet;
 }
 
-function candidates(base: Base, view: Shown, forced: NameSet): Iterable<string> {
+/** Names that one of two asks for and the other does not, where both show the same for a name; undefined where they may not. */
+function askedByOne(before: Shown, now: Shown, sets: NameSets): readonly string[] | undefined {
+  if (before === now) return [];
+  const [from, to] = [before.subscription, now.subscription];
+  if (from.wildcard || to.wildcard || before.scopes.length !== now.scopes.length) return undefined;
+  if (before.scopes.some((scope, at) => scope !== now.scopes[at])) return undefined;
+  return [...sets.minus(to.names, from.names), ...sets.minus(from.names, to.names)];
+}
+
+function candidates(base: Base, view: Shown, forced: NameSet, sets: NameSets): Iterable<string> {
   const names = new Set<string>();
   const held = base instanceof Keeping ? base.base : base;
-  if (held instanceof At && held.shown === view) {
-    for (const name of held.changes().keys()) names.add(name);
+  const asked = held instanceof At ? askedByOne(held.shown, view, sets) : undefined;
+  if (held instanceof At && asked) {
+    for (const name of [...held.changes().keys(), ...asked]) names.add(name);
   } else {
     for (const resource of view.resources()) names.add(resource.name);
     for (const name of base.names()) names.add(name);
@@ -51,7 +61,7 @@ export function differenceOf(
   const past = new Map<string, Past>();
   const removed: string[] = [];
   const unknown: string[] = [];
-  for (const name of candidates(base, view, forced)) {
+  for (const name of candidates(base, view, forced, sets)) {
     const resource = view.get(name);
     const held = base.held(name);
     if (resource && (held?.version !== resource.version || forced.has(name))) {

@@ -90,6 +90,10 @@ export class Part implements Shown {
     return this.#differences;
   }
 
+  get scopes(): readonly Scope[] {
+    return [this.scope];
+  }
+
   /** Whether more than one proxy shows it. */
   get shared(): boolean {
     return this.#users.size > 1;

@@ -21,6 +21,10 @@ export interface Shown {
   readonly revision: number;
   /** Positions before this revision can no longer be told from now. */
   readonly floor: number;
+  /** What the proxies asked for. */
+  readonly subscription: Subscription;
+  /** Where the resources come from, each the same object for all that show it. */
+  readonly scopes: readonly object[];
   /** Whether the proxies asked for this name. */
   asksFor(name: string): boolean;
   /** The resource as these proxies see it. */

@@ -2,6 +2,7 @@ import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts"
 import type { Census } from "./census.ts";
 import type { Difference } from "./difference.ts";
 import type { Part } from "./part.ts";
+import type { Scope } from "./scope.ts";
 import type { Past, Shown, Subscription } from "./shown.ts";
 
 /** Whether a resource of one part of a view may hide another's of the same name. */
@@ -77,6 +78,10 @@ export class View implements Shown {
   /** Whether it is held for more than one proxy, each of which holds it as what it has and as what it is to have. */
   get shared(): boolean {
     return this.holds > 2;
+  }
+
+  get scopes(): readonly Scope[] {
+    return this.parts.map((part) => part.scope);
   }
 
   asksFor(name: string): boolean {

@@ -62,6 +62,8 @@ export const gateway: Kind = networkingKind({
     {
       name: "Certificates until",
       type: "string",
+      // As Istio's own, the short form has the age alone.
+      wide: true,
       description: "When the first of the certificates ends that its servers name.",
       cell: firstEnd,
     },

@@ -43,7 +43,7 @@ describe("names of columns", () => {
     ["coordination.k8s.io", "Lease", "Holder Age", ""],
     ["networking.istio.io", "VirtualService", "Gateways Hosts Age", ""],
     ["networking.istio.io", "DestinationRule", "Host Age", ""],
-    ["networking.istio.io", "Gateway", "Age", ""],
+    ["networking.istio.io", "Gateway", "Age", "Certificates until"],
     ["networking.istio.io", "ServiceEntry", "Hosts Location Resolution Age", ""],
     ["networking.istio.io", "Sidecar", "Age", ""],
     ["networking.istio.io", "WorkloadEntry", "Address Age", ""],
