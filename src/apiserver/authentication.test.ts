@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { createServer, request as httpRequest, type IncomingMessage } from "node:http";
-import { createServer as createHttpsServer, request as httpsRequest } from "node:https";
+import { Agent as TlsAgent, createServer as createHttpsServer, request as httpsRequest } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -101,6 +101,15 @@ describe("over TLS", () => {
     expect(await ask({ ca, cert, key })).toEqual(unauthorized);
     const over = server.server.authorities.get("east")!.issueClient(ada, -60_000);
     expect(await ask({ ca, cert: over.certificate, key: over.key })).toEqual(unauthorized);
+  });
+
+  test("a stranger's connection is closed, that of a client is kept", async () => {
+    const agent = new TlsAgent({ keepAlive: true });
+    const kept = async (as: typeof ada | null): Promise<unknown> =>
+      (await server.ask("east", "/version", { as, agent })).headers.connection;
+    expect(await kept(null)).toBe("close");
+    expect(await kept(ada)).toBe("keep-alive");
+    agent.destroy();
   });
 
   test("plain HTTP gets no answer", async () => {

@@ -147,8 +147,8 @@ async function fail(
     response.destroy();
     return;
   }
-  // What is left of a body that was too large is not read.
-  if (status.code === 413) response.setHeader("Connection", "close");
+  // What is left of a body that was too large is not read, and who is a stranger holds no connection.
+  if (status.code === 413 || status.code === 401) response.setHeader("Connection", "close");
   if (status.details?.retryAfterSeconds !== undefined) {
     response.setHeader("Retry-After", String(status.details.retryAfterSeconds));
   }

@@ -10,6 +10,12 @@ const handshakeByte = 0x16;
 /** Milliseconds that a connection over a Unix socket has to send its first byte. */
 const firstByteMs = 30_000;
 
+/**
+ * Milliseconds that a connection is kept which is not used: longer than clients keep one (those of Go 90 seconds), since what
+ * a client writes at the moment when the server closes is lost to it.
+ */
+const keepAliveTimeout = 120_000;
+
 /** What TLS is spoken with. */
 export interface TlsSettings {
   readonly serving: Credential;
@@ -34,6 +40,7 @@ function tlsServer(settings: TlsSettings, listener: RequestListener): HttpsServe
     // Clients may show a certificate, and one that is not good is for authentication to refuse.
     requestCert: true,
     rejectUnauthorized: false,
+    keepAliveTimeout,
   } as const;
   return createHttpsServer(options, listener);
 }
@@ -64,12 +71,14 @@ export class Front {
    */
   static async open(address: ListenAddress, listeners: Listeners, tls: TlsSettings | undefined): Promise<Front> {
     if (tls === undefined) {
-      const server = createHttpServer(listeners.plain);
+      const server = createHttpServer({ keepAliveTimeout }, listeners.plain);
       return new Front(await listen(server, address, false), server, [server], undefined);
     }
     const secure = tlsServer(tls, listeners.tls);
     if (!("socketPath" in address)) return new Front(await listen(secure, address, true), secure, [secure], secure);
-    const plain = createHttpServer(listeners.plain);
+    const plain = createHttpServer({ keepAliveTimeout }, listeners.plain);
+    // From this event on Node knows of a server's connections, and closes those that are late or when told to.
+    for (const server of [plain, secure]) server.emit("listening");
     const front = createNetServer((socket) => divide(socket, plain, secure));
     return new Front(await listen(front, address, true), front, [plain, secure], secure);
   }

@@ -9,6 +9,7 @@ import { once } from "node:events";
 import type { TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
+import { ManualClock } from "#base/testing/manual-clock.ts";
 import { Connection } from "./connection.ts";
 import type { ServerAddress } from "./connection.ts";
 import { answer, testServer } from "./testing/http.ts";
@@ -187,8 +188,8 @@ test("nobody listens", async () => {
   });
 });
 
-/** Answers the first request of each connection and resets it at the second. */
-async function resettingServer(): Promise<{ url: string; connections: () => number } & Disposable> {
+/** Answers the first request of each connection and resets it at the second. @param headers of its answers, whole lines. */
+async function resettingServer(headers = ""): Promise<{ url: string; connections: () => number } & Disposable> {
   let connections = 0;
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -199,7 +200,7 @@ async function resettingServer(): Promise<{ url: string; connections: () => numb
     socket.on("data", () => {
       requests += 1;
       if (requests > 1) socket.resetAndDestroy();
-      else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+      else socket.write(`HTTP/1.1 200 OK\r\n${headers}content-length: 2\r\n\r\n{}`);
     });
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -252,5 +253,64 @@ describe("an idle connection that the server closed as it was used again", () =>
       code: "Unavailable",
     });
     expect(server.connections()).toBe(2);
+  });
+});
+
+describe("a connection that the server is about to close is not used", () => {
+  const write = { method: "POST", path: "/x", body: {} } as const;
+
+  test.each([
+    // What Node's servers say, and others with what they add to it.
+    ["keep-alive: timeout=5\r\n", 2_500],
+    ["Keep-Alive: max=100, timeout=5\r\n", 2_500],
+    ["keep-alive: timeout=3\r\n", 1_500],
+    ["keep-alive: timeout=0\r\n", 0],
+    ["keep-alive: timeout=3600\r\n", 15_000],
+    ["", 15_000],
+  ])("after %j it is used for less than %d ms", async (headers, ms) => {
+    const clock = new ManualClock();
+    using server = await resettingServer(headers);
+    using connection = connect({ url: server.url }, { clock });
+    await connection.send(write);
+    clock.advance(ms);
+    expect((await connection.send(write)).status).toBe(200);
+    expect(server.connections()).toBe(2);
+    if (ms === 0) return;
+    clock.advance(ms - 1);
+    // It is used again, where the server resets it.
+    await expect(connection.send(write)).rejects.toMatchObject({ code: "Unavailable" });
+    expect(server.connections()).toBe(2);
+  });
+
+  test("time counts from the beginning of the request before, however late its answer is read", async () => {
+    const clock = new ManualClock();
+    await using server = await testServer((_, response) => {
+      clock.advance(2_500);
+      response.setHeader("x-connection", response.socket?.remotePort ?? 0);
+      answer(response, 200, {});
+    });
+    using connection = connect({ url: server.url }, { clock });
+    const first = await connection.send(write);
+    const second = await connection.send(write);
+    expect(second.headers["x-connection"]).not.toBe(first.headers["x-connection"]);
+  });
+
+  test("one that is not used again is closed before the server would close it", async () => {
+    let open = 0;
+    // It says two seconds, and means an hour.
+    await using server = await testServer(
+      (_, response) => {
+        open += 1;
+        response.socket?.once("close", () => (open -= 1));
+        response.setHeader("keep-alive", "timeout=2");
+        response.setHeader("connection", "keep-alive");
+        answer(response, 200, {});
+      },
+      { keepAliveTimeout: 3_600_000 },
+    );
+    using connection = connect({ url: server.url });
+    await connection.send(get);
+    expect(open).toBe(1);
+    await expect.poll(() => open, { timeout: 20_000 }).toBe(0);
   });
 });

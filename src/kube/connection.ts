@@ -4,6 +4,7 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOption
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Clock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
+import { IdleSockets, closeIdle, longestReuseMs } from "./idle-sockets.ts";
 
 /** Where an API server is and how a client shows who it is. Certificates and keys are PEM text. */
 export interface ServerAddress {
@@ -115,16 +116,14 @@ function pathOf(prefix: string, request: ApiRequest): string {
 
 /**
  * Whether a request may be repeated because the server closed an idle connection just as it was used again. When writing failed,
- * the server cannot have had the whole request; when it was reset later, only reading again does no harm.
+ * the server cannot have had the whole request; when it was reset later, it may have carried it out, so that only reading again
+ * does no harm. Writes with a precondition (`resourceVersion`, `uid`) are no exception: done twice they would change nothing,
+ * but the second answer, a conflict, would tell a writer that somebody else was first. Who wrote looks and decides; that this
+ * is rare is for `IdleSockets` and for servers that keep connections longer than clients.
  */
 function wasStale(error: unknown, method: ApiRequest["method"], request: ClientRequest): boolean {
   const { code } = error as { readonly code?: string };
   return request.reusedSocket && (code === "EPIPE" || (code === "ECONNRESET" && method === "GET"));
-}
-
-/** Closes connections that are not in use: what ended one of them, such as a restart of the server, mostly ended all. */
-function closeIdle({ freeSockets }: HttpAgent): void {
-  for (const socket of Object.values(freeSockets).flatMap((sockets) => sockets ?? [])) socket.destroy();
 }
 
 /**
@@ -139,6 +138,7 @@ export class Connection implements Disposable {
   readonly #target: ReturnType<typeof targetOf>;
   readonly #requests: HttpAgent;
   readonly #streams: HttpAgent;
+  readonly #idle = new IdleSockets();
 
   /** @throws WeftError `InvalidArgument` when the URL is none. */
   constructor(address: ServerAddress, options: ConnectionOptions) {
@@ -147,7 +147,14 @@ export class Connection implements Disposable {
     this.#options = options;
     this.#target = targetOf(address);
     const agent = (maxSockets: number): HttpAgent => {
-      const common = { keepAlive: true, maxSockets, maxFreeSockets: 4 };
+      // What is not used again is closed in time too, also earlier where the server's hint says so (Node sees to that).
+      const common = {
+        keepAlive: true,
+        maxSockets,
+        maxFreeSockets: 4,
+        scheduling: "fifo",
+        timeout: longestReuseMs,
+      } as const;
       return this.#target.tls ? new HttpsAgent({ ...common, ...tlsOptions(address) }) : new HttpAgent(common);
     };
     this.#requests = agent(options.maxRequests ?? 16);
@@ -201,9 +208,13 @@ export class Connection implements Disposable {
     const length = body === undefined ? {} : { "content-length": body.length };
     const headers = { ...(await this.#headers(request)), ...length };
     for (let attempt = 0; ; attempt += 1) {
+      const now = this.#options.clock.monotonic();
+      this.#idle.closeOver(agent, now);
       const started = this.#start(request, { headers, agent, signal }, body);
       try {
-        return { request: started.request, response: await started.response };
+        const response = await started.response;
+        this.#idle.answered(response, now);
+        return { request: started.request, response };
       } catch (error) {
         if (attempt > 0 || !wasStale(error, request.method, started.request)) throw error;
         closeIdle(agent);

@@ -25,6 +25,8 @@ export interface TestServer extends AsyncDisposable {
 export interface TestServerOptions {
   readonly path?: string;
   readonly tls?: ServerOptions;
+  /** Milliseconds that connections are kept; Node's own unless told. */
+  readonly keepAliveTimeout?: number;
 }
 
 async function bodyOf(request: IncomingMessage): Promise<unknown> {
@@ -53,7 +55,10 @@ export async function testServer(
     respond(seen, response);
   };
   const listener: RequestListener = (request, response) => void serve(request, response);
-  const server: Server = options.tls === undefined ? createServer(listener) : createTlsServer(options.tls, listener);
+  const { tls, keepAliveTimeout } = options;
+  const kept = keepAliveTimeout === undefined ? {} : { keepAliveTimeout };
+  const server: Server =
+    tls === undefined ? createServer(kept, listener) : createTlsServer({ ...tls, ...kept }, listener);
   server.listen(options.path === undefined ? { host: "127.0.0.1", port: 0 } : { path: options.path });
   await once(server, "listening");
   const scheme = options.tls === undefined ? "http" : "https";
