@@ -120,8 +120,14 @@ describe("over TLS", () => {
 
   test("a service account's token says who it is, but none that is for others", async () => {
     const path = "/api/v1/namespaces/default/serviceaccounts/default/token";
-    const token = async (spec: object): Promise<string> =>
-      (await server.ask("east", path, { method: "POST", body: { spec } })).json.status.token;
+    const token = async (spec: object): Promise<string> => {
+      const { status, json } = await server.ask("east", path, { method: "POST", body: { spec } });
+      expect(status).toBe(201);
+      return json.status.token;
+    };
+    // A namespace gets its account after it was made.
+    const account = async (): Promise<number> => (await server.ask("east", path.replace("/token", ""))).status;
+    await expect.poll(account, { timeout: 10_000 }).toBe(200);
     const bearer = (text: string): object => ({ as: null, headers: { Authorization: `Bearer ${text}` } });
     expect(await whoami(bearer(await token({})))).toMatchObject({ username: "system:serviceaccount:default:default" });
     expect(await whoami(bearer(await token({ audiences: ["istio-ca"] })))).toEqual(unauthorized);

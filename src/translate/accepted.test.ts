@@ -179,6 +179,21 @@ describe("any configuration that the API accepts", () => {
     );
   });
 
+  it.each([
+    { suites: ["!AES256-SHA"] },
+    { suites: ["-ALL"] },
+    { suites: ["AES256-SHA", "+AES128-SHA", "!AES256-SHA"] },
+    { suites: ["!ALL", "AES256-SHA"] },
+  ])(
+    "gives a real Envoy no suites of TLS that choose none: $suites",
+    { timeout: patience(60_000) },
+    async ({ suites: cipherSuites }) => {
+      const config = { meshMTLS: { cipherSuites }, tlsDefaults: { cipherSuites } };
+      const given = { objects: [], patches: [], secrets: [], settings: config };
+      expect(await refusals(given, [], proxies.identified)).toBe("");
+    },
+  );
+
   it("gives a real Envoy nothing that it refuses, whatever field it has", { timeout: patience(300_000) }, async () => {
     const others = fc.sample(clusterEdits, { numRuns: 1, seed: 5 })[0] ?? [];
     for (const given of sweptMeshes(8)) expect(await refusals(given, others, sweptProxies)).toBe("");

@@ -1,7 +1,7 @@
 /** Mutual TLS of the mesh: what both ends of a connection between two proxies have. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { isKnownCipherSuite } from "#api/istio/cipher-suites.ts";
+import { usableCipherSuites } from "#api/istio/cipher-suites.ts";
 import { trustDomainPrefix } from "#identity/spiffe.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
@@ -94,7 +94,7 @@ function ownTrustDomains({ trustDomain, trustDomainAliases }: MeshSettings): Nam
 /** The transport on which a workload's proxy is called by proxies of the mesh: nobody comes in without a certificate of it. */
 export function meshServerTls(mesh: MeshSettings): TransportSocket {
   const { minProtocolVersion, cipherSuites = [] } = mesh.meshMTLS;
-  const suites = cipherSuites.filter(isKnownCipherSuite);
+  const suites = usableCipherSuites(cipherSuites);
   const context = create(DownstreamTlsContextSchema, {
     commonTlsContext: meshCertificates(ownTrustDomains(mesh), chosen, {
       tlsMinimumProtocolVersion: minProtocolVersion === "TLSV1_3" ? Version.TLSv1_3 : Version.TLSv1_2,

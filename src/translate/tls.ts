@@ -2,7 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { meshSecret } from "#model/credentials/name.ts";
 import { ApiConfigSource_ApiType as ApiType, ApiVersion } from "#proto/gen/envoy/config/core/v3/config_source_pb.js";
-import { isKnownCipherSuite, isKnownCurve } from "#api/istio/cipher-suites.ts";
+import { isKnownCurve, usableCipherSuites } from "#api/istio/cipher-suites.ts";
 import type { TLSConfig } from "#api/istio/mesh-config.ts";
 import {
   type CertificateValidationContextSchema,
@@ -94,7 +94,7 @@ export function exactNames(names: readonly string[]): MessageInitShape<typeof Su
   );
 }
 
-/** Curves and suites of TLS where nobody asks for others; empty for Envoy's own. Those that proxies do not know are left out. */
+/** Curves and suites of TLS where nobody asks for others; empty for Envoy's own. Those that proxies do not know are left out, and suites that choose none. */
 export function defaultTlsParameters({ ecdhCurves = [], cipherSuites = [] }: TLSConfig) {
-  return { ecdhCurves: ecdhCurves.filter(isKnownCurve), cipherSuites: cipherSuites.filter(isKnownCipherSuite) };
+  return { ecdhCurves: ecdhCurves.filter(isKnownCurve), cipherSuites: usableCipherSuites(cipherSuites) };
 }

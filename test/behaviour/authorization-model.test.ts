@@ -166,7 +166,7 @@ beforeAll(async () => {
     istio: [policiesOf(groups, "server"), plainPortsOf(groups, "server")],
   });
   await eventually("the server answers", async () => (await statusOf(0, anything)) !== 503);
-}, 120_000);
+}, patience(120_000));
 
 afterAll(async () => world[Symbol.asyncDispose]());
 

@@ -17,11 +17,35 @@ const cipherSuites = new Set([
   "DES-CBC3-SHA",
 ]);
 
-/** Whether proxies surely know what stands in a list of suites: a suite, one that is moved or taken out, or a group of equals. */
-export function isKnownCipherSuite(entry: string): boolean {
+/** The suites that an entry of a list is about: a suite, one that is moved or taken out, all, or a group of equals. */
+function suitesOf(entry: string): readonly string[] {
+  if (entry === "ALL") return [...cipherSuites];
   const [, group] = /^\[(.+)\]$/.exec(entry) ?? [];
-  if (group !== undefined) return group.split("|").every((suite) => cipherSuites.has(suite));
-  return entry === "ALL" || cipherSuites.has(entry.replace(/^[!+-]/, ""));
+  return group?.split("|") ?? [entry.replace(/^[!+-]/, "")];
+}
+
+/** Whether some suite is left when a list has been read as the TLS library reads it: one taken out by `!` never comes back. */
+function leavesSome(entries: readonly string[]): boolean {
+  const chosen = new Set<string>();
+  const banned = new Set<string>();
+  for (const entry of entries) {
+    const [sign] = /^[!+-]/.exec(entry) ?? [];
+    for (const suite of suitesOf(entry)) {
+      if (sign === "!") banned.add(suite);
+      if (sign === "!" || sign === "-") chosen.delete(suite);
+      else if (sign === undefined && !banned.has(suite)) chosen.add(suite);
+    }
+  }
+  return chosen.size > 0;
+}
+
+/**
+ * Of a list of suites what proxies surely know, each once; nothing where that leaves no suite, since a proxy refuses a
+ * list that chooses none.
+ */
+export function usableCipherSuites(entries: readonly string[]): string[] {
+  const known = [...new Set(entries)].filter((entry) => suitesOf(entry).every((suite) => cipherSuites.has(suite)));
+  return leavesSome(known) ? known : [];
 }
 
 /** Whether proxies know a cipher suite, as far as can be told: it may also begin an expression of the TLS library's own. */

@@ -2,7 +2,7 @@ import { FieldPath, warning } from "../field.ts";
 import type { ServerTLSSettings } from "./common.ts";
 import type { DestinationRule } from "./destination-rule.ts";
 import type { Gateway } from "./gateway.ts";
-import { isCipherSuite } from "./cipher-suites.ts";
+import { isCipherSuite, usableCipherSuites } from "./cipher-suites.ts";
 import { protocolOf } from "./protocol.ts";
 import { takesAddresses } from "./address-allocation.ts";
 import type { ServiceEntry } from "./service-entry.ts";
@@ -25,6 +25,9 @@ function* tlsWarnings(tls: ServerTLSSettings, path: FieldPath): Warnings {
     const at = path.field("cipherSuites").item(index);
     if (!isCipherSuite(suite)) yield warning(at, `unknown cipher suite ${suite} is ignored`);
     else if (suites.indexOf(suite) < index) yield warning(at, `repeated cipher suite ${suite} is ignored`);
+  }
+  if (suites.length > 0 && suites.every(isCipherSuite) && usableCipherSuites(suites).length === 0) {
+    yield warning(path.field("cipherSuites"), "leaves no cipher suite; the default ones are used");
   }
   if (tls.mode !== undefined && tls.mode !== "PASSTHROUGH" && tls.mode !== "AUTO_PASSTHROUGH") return;
   const given = [tls.caCrl, tls.serverCertificate, tls.privateKey, tls.caCertificates, tls.credentialName];

@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
-import { isKnownCipherSuite } from "#api/istio/cipher-suites.ts";
+import { usableCipherSuites } from "#api/istio/cipher-suites.ts";
 import type { ServerTLSSettings } from "#api/istio/common.ts";
 import { meshSecret } from "#model/credentials/name.ts";
 import { builtinUses, serverCredentials } from "#model/credentials/uses.ts";
@@ -113,7 +113,7 @@ const versions: Readonly<Record<NonNullable<ServerTLSSettings["minProtocolVersio
 function parameters(tls: ServerTLSSettings, defaults: TLSConfig): MessageInitShape<typeof TlsParametersSchema> {
   const { minProtocolVersion = "TLS_AUTO", maxProtocolVersion = "TLS_AUTO", cipherSuites = [] } = tls;
   const oldest = minProtocolVersion === "TLS_AUTO" ? (defaults.minProtocolVersion ?? "TLS_AUTO") : minProtocolVersion;
-  const suites = [...new Set(cipherSuites.filter(isKnownCipherSuite))];
+  const suites = usableCipherSuites(cipherSuites);
   const { ecdhCurves, cipherSuites: meshSuites } = defaultTlsParameters(defaults);
   return {
     tlsMinimumProtocolVersion: versions[oldest],
