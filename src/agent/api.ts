@@ -1,12 +1,11 @@
-import { chmodSync, rmSync } from "node:fs";
 import { createServer, request as httpRequest } from "node:http";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
-import { connect } from "node:net";
 import { pipeline } from "node:stream/promises";
 import type { Clock } from "#base/clock.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { ErrorCode } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import { listenOnSocket } from "#base/unix-socket.ts";
 import { readLog } from "#runtime/log.ts";
 import type { LogOptions } from "#runtime/log.ts";
 import { connectInside } from "#runtime/namespace-socket.ts";
@@ -75,18 +74,6 @@ function logOptions(query: URLSearchParams, now: number): LogOptions {
   };
 }
 
-/** Whether a process accepts connections on a Unix socket. */
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
-}
-
 /**
  * The agent's own API on a Unix socket, in a kubelet's paths where it has some:
  * `/healthz`, `/pods`, `/containerLogs/{namespace}/{pod}/{container}`, `/proxy/{namespace}/{pod}/{port}/...`.
@@ -103,19 +90,11 @@ export class AgentApi implements AsyncDisposable {
 
   /**
    * Opens the socket, for root alone; one that an earlier agent left is replaced.
-   * @throws WeftError `AlreadyExists` when another agent of the node runs.
+   * @throws WeftError `AlreadyExists` when another agent of the node runs, and as `listenOnSocket`.
    */
   static async listen(options: AgentApiOptions): Promise<AgentApi> {
     const api = new AgentApi(options);
-    const { socket } = options.layout;
-    if (await answers(socket))
-      throw new WeftError("AlreadyExists", `another agent of this node runs: it listens on ${socket}`);
-    rmSync(socket, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      api.#server.once("error", (error) => reject(new WeftError("Unavailable", `cannot listen on ${socket}`, error)));
-      api.#server.listen(socket, resolve);
-    });
-    chmodSync(socket, 0o600);
+    await listenOnSocket(api.#server, options.layout.socket);
     return api;
   }
 

@@ -76,7 +76,8 @@ function adminRelay(statPrefix: string, port: number, routes: readonly StaticRou
                     name: "backend",
                     domains: ["*"],
                     routes: routes.map(({ path, admin }) => ({
-                      match: { prefix: path },
+                      // Exactly these: what begins so would be asked of the admin interface, which answers with a list of its commands.
+                      match: { path },
                       route: { cluster: "prometheus_stats", prefix_rewrite: admin },
                     })),
                   },

@@ -53,6 +53,8 @@ export class ProxySocket implements AsyncDisposable {
         else reject(new WeftError("Unavailable", `the proxy's socket ${socket} could not be opened`, error));
       });
     });
+    // The folder keeps others out; this is for whoever looks at the socket alone.
+    chmodSync(socket, 0o600);
     chownSync(socket, uid, uid);
     return own;
   }

@@ -52,8 +52,8 @@ describe("endpoints", () => {
     await using _ = await listenOn({ socketPath });
     expect(await askSocket(socketPath)).toBe(200);
     await expect(listenOn({ socketPath })).rejects.toMatchObject({
-      code: "Unavailable",
-      message: `cannot listen on unix://${socketPath}: it is in use by another program`,
+      code: "AlreadyExists",
+      message: `another process listens on ${socketPath}`,
     });
   });
 

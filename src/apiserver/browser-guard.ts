@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { isLoopback } from "./listener.ts";
+import { isLoopback } from "#base/loopback.ts";
 import { ApiError } from "./status.ts";
 
 /** The host in a `Host` header or an origin, without port and brackets. */

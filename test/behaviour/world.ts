@@ -327,9 +327,11 @@ export class World implements AsyncDisposable {
       clock: systemClock,
       logger: silentLogger,
       demand: new DemandLedger({ model: this.model, source: this.#translator, keeper, mostAsks }),
-      listen: [{ socketPath: this.#ads, mode: 0o666 }],
+      listen: [{ socketPath: this.#ads }],
       drainMs: 0,
     });
+    // Envoys run as a user of their own.
+    chmodSync(this.#ads, 0o666);
     return this.#xds;
   }
 
