@@ -11,6 +11,28 @@ export interface OwnerReference {
 /** Labels or annotations. */
 export type StringMap = Readonly<Record<string, string>>;
 
+/**
+ * A set of fields, as Kubernetes' `meta/v1.FieldsV1` writes it: elements of paths (`f:NAME` a member, `k:{KEYS}` an item of a list
+ * by its keys, `v:VALUE` one of a set) with what is below them. `.` below an element says that the field itself is in the set
+ * too; an element with nothing below it is.
+ */
+export interface FieldSet {
+  readonly [element: string]: FieldSet;
+}
+
+/** Who set which fields of an object, and how. Kubernetes `meta/v1.ManagedFieldsEntry`. */
+export interface ManagedFieldsEntry {
+  readonly manager: string;
+  readonly operation: "Apply" | "Update";
+  readonly apiVersion: string;
+  /** RFC 3339, whole seconds. */
+  readonly time?: string;
+  readonly fieldsType: "FieldsV1";
+  readonly fieldsV1: FieldSet;
+  /** Where it was not the object itself that was written. */
+  readonly subresource?: string;
+}
+
 /** Kubernetes `meta/v1.ObjectMeta`, as stored: what the server always fills in is not optional. */
 export interface ObjectMeta {
   readonly name: string;
@@ -30,7 +52,7 @@ export interface ObjectMeta {
   readonly annotations?: StringMap;
   readonly finalizers?: readonly string[];
   readonly ownerReferences?: readonly OwnerReference[];
-  readonly managedFields?: readonly unknown[];
+  readonly managedFields?: readonly ManagedFieldsEntry[];
 }
 
 /** An object of any kind, as the API serves it. Bodies are plain JSON. */

@@ -6,6 +6,7 @@ import type { Validator } from "#api/validation.ts";
 import type { ObjectKey, Partition, ResourceStore, Selection } from "#store/port.ts";
 import type { ServiceAddresses } from "./admission/service-addresses.ts";
 import type { Access } from "./access.ts";
+import type { MergeTypes } from "./fields/merge-type.ts";
 import type { ServedKinds } from "./served-kinds.ts";
 import type { ServiceAccountTokens } from "./tokens/service-account-tokens.ts";
 
@@ -18,6 +19,7 @@ export interface Context {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly validator: Validator;
+  readonly mergeTypes: MergeTypes;
   readonly endpoint: string;
   readonly view: EndpointView;
   /** Where the endpoint's own objects are kept. */

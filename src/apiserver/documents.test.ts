@@ -50,6 +50,11 @@ describe("discovery", () => {
       ],
     });
     expect((await get("/api", aggregated)).items[0].versions[0].version).toBe("v1");
+    const known = { ...aggregated, "If-None-Match": headers["etag"] ?? "" };
+    const again = await server.ask("east", "/apis", { headers: known });
+    expect([again.status, again.text]).toEqual([304, ""]);
+    expect((await server.ask("west", "/apis", { headers: known })).status).toBe(304);
+    expect((await server.ask("mesh", "/apis", { headers: known })).status).toBe(200);
   });
 
   test("of the mesh's endpoint leaves out what is a cluster's", async () => {
@@ -104,6 +109,28 @@ describe("documents", () => {
     const again = await server.ask("east", "/openapi/v3/apis/apps/v1", { headers: { "If-None-Match": etag } });
     expect([again.status, again.text]).toEqual([304, ""]);
     expect((await server.ask("east", "/openapi/v3/apis/none/v1")).status).toBe(404);
+  });
+
+  test("OpenAPI v3 by its hash may be kept for ever; by another hash it stands at the right one", async () => {
+    const { serverRelativeURL: url } = (await get("/openapi/v3")).paths["apis/networking.istio.io/v1"];
+    const right = await server.ask("east", url as string);
+    expect([right.status, right.headers["cache-control"]]).toEqual([200, "public, immutable"]);
+    expect(Date.parse(right.headers["expires"] ?? "")).toBeGreaterThan(Date.now() + 300 * 24 * 3_600_000);
+    const wrong = await server.ask("east", "/openapi/v3/apis/networking.istio.io/v1?hash=OLD");
+    expect([wrong.status, wrong.headers["location"]]).toEqual([301, url]);
+    const plain = await server.ask("east", "/openapi/v3/apis/networking.istio.io/v1");
+    expect([plain.status, plain.headers["cache-control"]]).toEqual([200, "no-cache, private"]);
+  });
+
+  test("OpenAPI tells how each kind is patched", async () => {
+    const { paths } = await get("/openapi/v3/apis/networking.istio.io/v1");
+    const { patch } = paths["/apis/networking.istio.io/v1/namespaces/{namespace}/virtualservices/{name}"];
+    expect(Object.keys(patch.requestBody.content)).toEqual([
+      "application/json-patch+json",
+      "application/merge-patch+json",
+      "application/apply-patch+yaml",
+    ]);
+    expect(patch.parameters.map(({ name }: Json) => name)).toEqual(expect.arrayContaining(["fieldManager", "force"]));
   });
 
   test("OpenAPI v2 is JSON; who takes only protobuf is told so", async () => {

@@ -51,6 +51,16 @@ describe("creation", () => {
       resourceVersion: expect.stringMatching(/^\d+$/),
       generation: 1,
       creationTimestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+      managedFields: [
+        {
+          manager: "unknown",
+          operation: "Update",
+          apiVersion: "apps/v1",
+          time: json.metadata.creationTimestamp,
+          fieldsType: "FieldsV1",
+          fieldsV1: { "f:spec": expect.objectContaining({ "f:replicas": {} }) },
+        },
+      ],
     });
     expect(json.spec.replicas).toBe(1);
     expect(json.status).toBeUndefined();
@@ -278,10 +288,10 @@ describe("patches", () => {
     expect(Object.keys((await server.ask("east", `${maps}/many`)).json.data)).toHaveLength(11);
   });
 
-  test("that are server-side apply, or no patch, answer 415", async () => {
-    const apply = await patch(`${maps}/many`, "apply-patch+yaml", {});
-    expect([apply.status, apply.json.reason]).toEqual([415, "UnsupportedMediaType"]);
-    expect(apply.json.message).toContain("server-side apply is not supported");
+  test("that are none answer 415", async () => {
+    const { status, json } = await patch(`${maps}/many`, "apply-patch+cbor", {});
+    expect([status, json.reason]).toEqual([415, "UnsupportedMediaType"]);
+    expect(json.message).toContain("application/apply-patch+yaml");
     expect((await patch(`${maps}/many`, "json", {})).status).toBe(415);
   });
 

@@ -1,8 +1,10 @@
+import type { FieldError } from "#api/kind.ts";
 import type { JsonObject } from "./body.ts";
 import { isObject } from "./body.ts";
+import { managerOfAgent, managerProblem } from "./fields/managers.ts";
 import type { DeleteOptions, Propagation } from "./registry/delete.ts";
 import type { WriteOptions } from "./registry/target.ts";
-import { ApiError } from "./status.ts";
+import { ApiError, invalid } from "./status.ts";
 import type { Author } from "./user.ts";
 
 /** A request as far as its options are in it. */
@@ -10,6 +12,9 @@ interface Asked {
   readonly query: URLSearchParams;
   readonly by: Author;
 }
+
+/** What Kubernetes calls the options of each verb. */
+const optionsOf: Readonly<Record<string, string>> = { create: "CreateOptions", patch: "PatchOptions" };
 
 /** A query parameter as yes or no, the way Go's `strconv.ParseBool` reads it. @throws ApiError `BadRequest`. */
 export function flag(query: URLSearchParams, name: string): boolean {
@@ -37,8 +42,45 @@ function isDryRun(values: readonly unknown[]): boolean {
   return values.includes("All");
 }
 
-/** Reads the options of a write from a query. @throws ApiError `BadRequest`. */
-export function parseWriteOptions({ query, warn, by }: Asked & Pick<WriteOptions, "warn">): WriteOptions {
+/** A refusal of a write's options, in Kubernetes' words. */
+function refuseOption(options: string, reason: FieldError["reason"], field: string, message: string): ApiError {
+  return invalid({ group: "meta.k8s.io", kind: options }, "", [{ field, reason, message }]);
+}
+
+/** The name that a request gives to who manages what it writes; empty for none. @throws ApiError `Invalid`. */
+function givenManager(query: URLSearchParams, options: string): string {
+  const name = query.get("fieldManager") ?? "";
+  const problem = managerProblem(name);
+  if (problem === undefined) return name;
+  const message = `Invalid value: ${JSON.stringify(name.slice(0, 200))}: ${problem}`;
+  throw refuseOption(options, "FieldValueInvalid", "fieldManager", message);
+}
+
+/**
+ * Reads the options of an application from a query.
+ * @throws ApiError `BadRequest`, and `Invalid` where it does not say who applies.
+ */
+export function parseApplyOptions(asked: Asked & Pick<WriteOptions, "warn">): {
+  readonly options: WriteOptions;
+  readonly force: boolean;
+} {
+  if (givenManager(asked.query, "PatchOptions") === "") {
+    const message = "Required value: is required for apply patch";
+    throw refuseOption("PatchOptions", "FieldValueRequired", "fieldManager", message);
+  }
+  return { options: readWriteOptions(asked), force: flag(asked.query, "force") };
+}
+
+/** Reads the options of a write from a query. @throws ApiError `BadRequest`, `Invalid`. */
+export function parseWriteOptions(asked: Asked & Pick<WriteOptions, "warn">): WriteOptions {
+  if (asked.by.verb.startsWith("patch") && asked.query.has("force")) {
+    const message = "Forbidden: may not be specified for non-apply patch";
+    throw refuseOption("PatchOptions", "FieldValueForbidden", "force", message);
+  }
+  return readWriteOptions(asked);
+}
+
+function readWriteOptions({ query, warn, by }: Asked & Pick<WriteOptions, "warn">): WriteOptions {
   // As in Kubernetes, unknown fields are told of unless the client says otherwise.
   const fieldValidation = query.get("fieldValidation") || "Warn";
   if (fieldValidation !== "Strict" && fieldValidation !== "Warn" && fieldValidation !== "Ignore") {
@@ -47,7 +89,10 @@ export function parseWriteOptions({ query, warn, by }: Asked & Pick<WriteOptions
       `fieldValidation: Unsupported value: "${fieldValidation}": supported values: "Ignore", "Strict", "Warn"`,
     );
   }
-  return { dryRun: isDryRun(query.getAll("dryRun")), fieldValidation, warn, by };
+  const [verb = "", subresource] = by.verb.split(" ");
+  const manager = givenManager(query, optionsOf[verb] ?? "UpdateOptions") || managerOfAgent(by.agent);
+  const dryRun = isDryRun(query.getAll("dryRun"));
+  return { dryRun, fieldValidation, warn, by, manager, ...(subresource === undefined ? {} : { subresource }) };
 }
 
 function parsePropagation(value: unknown): Propagation | undefined {

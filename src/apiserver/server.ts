@@ -21,6 +21,7 @@ import { NamespaceController } from "./collector/namespaces.ts";
 import type { Context, EndpointView } from "./context.ts";
 import { DiscoveryDocuments } from "./discovery/documents.ts";
 import { Endpoint } from "./endpoint.ts";
+import { MergeTypes } from "./fields/merge-type.ts";
 import type { Aggregation } from "./handlers/aggregated.ts";
 import type { VersionInfo } from "./handlers/health.ts";
 import { OpenApiDocuments } from "./handlers/openapi.ts";
@@ -80,11 +81,12 @@ export interface ApiServer extends AsyncDisposable {
 }
 
 /** What endpoints of one partition share. */
-type Shared = Pick<Context, "validator"> & { readonly addresses: Map<Partition, ServiceAddresses> };
+type Shared = Pick<Context, "validator" | "mergeTypes"> & { readonly addresses: Map<Partition, ServiceAddresses> };
 
-function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, { validator, addresses }: Shared): Context {
+function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, shared: Shared): Context {
   const { store, clock, logger, kinds } = options;
   const { name, view, partition, serviceRange } = endpoint;
+  const { validator, mergeTypes, addresses } = shared;
   if (serviceRange !== undefined && !addresses.has(partition)) {
     addresses.set(partition, new ServiceAddresses(store, partition, serviceRange));
   }
@@ -94,6 +96,7 @@ function contextOf(options: ApiServerOptions, endpoint: EndpointOptions, { valid
     clock,
     logger,
     validator,
+    mergeTypes,
     endpoint: name,
     view,
     partition,
@@ -165,7 +168,7 @@ function tokensOf({ stateDir, store, clock }: ApiServerOptions, endpoint: Endpoi
  */
 export async function createApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { aggregated = [], version } = options;
-  const shared: Shared = { validator: new Validator(), addresses: new Map() };
+  const shared: Shared = { validator: new Validator(), mergeTypes: new MergeTypes(), addresses: new Map() };
   await using started = new AsyncDisposableStack();
   const addresses = new Map<string, readonly ListenAddress[]>();
   const authorities = new Map<string, Authority>();

@@ -10,6 +10,7 @@ interface GetFlags extends ApiFlags {
   readonly allNamespaces?: boolean;
   readonly selector?: string;
   readonly output: OutputFormat;
+  readonly showManagedFields?: boolean;
 }
 
 interface Table {
@@ -39,6 +40,20 @@ export function tableText(answer: Table, wide: boolean, withNamespace: boolean):
   return table(withNamespace ? ["NAMESPACE", ...header] : header, rows);
 }
 
+/** An object, or a list of them, as the API answers it. */
+interface Shown {
+  readonly metadata?: { readonly managedFields?: unknown };
+  readonly items?: readonly Shown[];
+}
+
+/** Who set which field is seldom asked, and longer than the object. */
+function withoutManagers(shown: Shown): Shown {
+  const { metadata, items } = shown;
+  if (items !== undefined) return { ...shown, items: items.map(withoutManagers) };
+  const { managedFields: _, ...rest } = metadata ?? {};
+  return { ...shown, metadata: rest };
+}
+
 async function get(kind: string, names: readonly string[], flags: GetFlags): Promise<string> {
   using api = await openApi(flags);
   const resource = resourceNamed(await apiResources(api.client), kind);
@@ -64,10 +79,11 @@ async function get(kind: string, names: readonly string[], flags: GetFlags): Pro
   }
   const objects = await Promise.all(
     (names.length > 0 ? names : [undefined]).map(async (name) =>
-      api.client.json<object>({ method: "GET", path: resourcePath(resource, namespace, name), query }),
+      api.client.json<Shown>({ method: "GET", path: resourcePath(resource, namespace, name), query }),
     ),
   );
-  const data = objects.length === 1 ? objects[0] : { apiVersion: "v1", kind: "List", items: objects };
+  const shown = flags.showManagedFields === true ? objects : objects.map(withoutManagers);
+  const data = shown.length === 1 ? shown[0] : { apiVersion: "v1", kind: "List", items: shown };
   if (flags.output === "name") throw new WeftError("InvalidArgument", "-o name is not one of get's formats");
   return serialize(data, flags.output);
 }
@@ -83,6 +99,7 @@ export function getCommand(program: Command): void {
     .option("-A, --all-namespaces", "every namespace")
     .option("-l, --selector <labels>", "label selector, such as app=reviews")
     .addOption(outputOption(["table", "wide", "json", "yaml"]))
+    .option("--show-managed-fields", "with -o json or yaml, show who set which field")
     .addHelpText(
       "after",
       "\nExamples:\n  weft get virtualservices -n shop\n  weft get vs reviews -n shop -o yaml\n  weft get pods -A --kubeconfig east.yaml",

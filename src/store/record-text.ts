@@ -18,9 +18,14 @@ function hideValues(values: unknown): unknown {
   return Object.fromEntries(Object.keys(values).map((key) => [key, hidden]));
 }
 
-/** An object as a record keeps it: a Secret without its values. */
-function withoutValues(resource: string, object: ResourceObject): ResourceObject {
-  if (resource !== "secrets") return object;
+/** An object as a record keeps it: without managed fields, since the record itself says who wrote; a Secret without its values. */
+function recorded(resource: string, { metadata, ...body }: ResourceObject): object {
+  const { managedFields: _, ...kept } = metadata;
+  const object = { ...body, metadata: kept };
+  return resource === "secrets" ? withoutValues(object) : object;
+}
+
+function withoutValues(object: Readonly<Record<string, unknown>> & Pick<ResourceObject, "metadata">): object {
   const { annotations = {} } = object.metadata;
   const kept = appliedAnnotation in annotations ? { ...annotations, [appliedAnnotation]: hidden } : annotations;
   const data = object["data"] === undefined ? {} : { data: hideValues(object["data"]) };
@@ -38,7 +43,7 @@ export function recordOf(
   const author = by ?? (object === undefined ? { ...itself, verb: "delete" } : itself);
   // Whoever writes a status says nothing of what is wanted: that it was written is enough.
   const minor = author.verb.endsWith(" status");
-  const text = object === undefined || minor ? null : JSON.stringify(withoutValues(key.resource, object));
+  const text = object === undefined || minor ? null : JSON.stringify(recorded(key.resource, object));
   const before = previous === undefined || key.resource === "secrets" ? {} : { before: previous.revision };
   return { author: JSON.stringify(author), text, minor, ...before };
 }

@@ -271,13 +271,107 @@ const writing: readonly Row[] = [
         on: "mesh",
         says: [/^two$/],
       },
+      { run: "delete -f - --wait", input: virtualService("applied", "work", "two"), says: ['"applied" deleted'] },
+    ],
+  ],
+  [
+    "apply --server-side: owners, conflicts, force",
+    [
       {
         run: "apply --server-side -f -",
-        input: virtualService("applied", "work", "three"),
-        code: 1,
-        complains: ["server-side apply is not supported"],
+        input: virtualService("owned", "work", "one"),
+        says: ["virtualservice.networking.istio.io/owned serverside-applied"],
       },
-      { run: "delete -f - --wait", input: virtualService("applied", "work", "two"), says: ['"applied" deleted'] },
+      {
+        run: "apply --server-side --field-manager=robot -f -",
+        input: virtualService("owned", "work", "two"),
+        code: 1,
+        complains: ['Apply failed with 1 conflict: conflict with "kubectl": .spec.http', "--force-conflicts"],
+      },
+      {
+        run: "apply --server-side --field-manager=robot --force-conflicts --dry-run=server -f -",
+        input: virtualService("owned", "work", "two"),
+        says: ["serverside-applied (server dry run)"],
+      },
+      { run: "get vs owned -n work -o yaml", says: ["host: one"], lacks: ["managedFields"] },
+      {
+        run: "diff --server-side --field-manager=robot --force-conflicts -f -",
+        input: virtualService("owned", "work", "two"),
+        code: 1,
+        says: ["-        host: one", "+        host: two"],
+      },
+      {
+        run: "apply --server-side --field-manager=robot --force-conflicts -f -",
+        input: virtualService("owned", "work", "two"),
+        says: ["serverside-applied"],
+      },
+      {
+        run: "get vs owned -n work -o jsonpath={.spec.http[0].route[0].destination.host}",
+        on: "mesh",
+        says: [/^two$/],
+      },
+      {
+        run: "get vs owned -n work -o yaml --show-managed-fields",
+        says: [
+          /managedFields:\n.*f:spec:\n +f:hosts: \{\}\n +manager: kubectl\n +operation: Apply/s,
+          /f:http: \{\}\n +manager: robot\n/,
+        ],
+      },
+      {
+        run: "apply --server-side -f -",
+        input: virtualService("owned", "work", "two").replace("hosts:", "hostz:"),
+        code: 1,
+        complains: [".spec.hostz: field not declared in schema"],
+      },
+    ],
+  ],
+  [
+    "apply, and from then on --server-side",
+    [
+      { run: "apply -f -", input: virtualService("passed", "work", "one"), says: ["created"] },
+      { run: "apply --server-side -f -", input: virtualService("passed", "work", "two"), says: ["serverside-applied"] },
+      {
+        run: "get vs passed -n work -o yaml --show-managed-fields",
+        says: ["host: two", /manager: kubectl\n +operation: Apply/],
+        lacks: ["kubectl-client-side-apply"],
+      },
+      { run: "apply view-last-applied vs passed -n work", says: ["host: two"] },
+      { run: "apply --server-side -f -", input: virtualService("passed", "work", "two"), says: ["serverside-applied"] },
+      { run: "apply -f -", input: virtualService("passed", "work", "three"), says: ["configured"] },
+      { run: "apply view-last-applied vs passed -n work", says: ["host: three"] },
+      {
+        run: "apply edit-last-applied vs passed -n work",
+        env: editor("three", "four"),
+        says: ["virtualservice.networking.istio.io/passed edited"],
+      },
+      { run: "apply view-last-applied vs passed -n work", says: ["host: four"] },
+      { run: "get vs passed -n work -o yaml", says: ["host: three"] },
+    ],
+  ],
+  [
+    "apply --server-side beside scale and set",
+    [
+      { run: "apply --server-side -f - -n work", input: deployment("scaled", 1), says: ["serverside-applied"] },
+      { run: "scale deploy scaled -n work --replicas=2", says: ["scaled"] },
+      {
+        run: "apply --server-side -f - -n work",
+        input: deployment("scaled", 1),
+        code: 1,
+        complains: ['conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas'],
+      },
+      {
+        run: "apply --server-side -f - -n work",
+        input: deployment("scaled", 1).replace("  replicas: 1\n", ""),
+        says: ["serverside-applied"],
+      },
+      { run: "get deploy scaled -n work -o jsonpath={.spec.replicas}", says: [/^2$/] },
+      { run: "set env deploy/scaled -n work A=b", says: ["updated"] },
+      {
+        run: "apply --server-side -f - -n work",
+        input: deployment("scaled", 1).replace("  replicas: 1\n", ""),
+        says: ["serverside-applied"],
+      },
+      { run: "set env deploy/scaled -n work --list", says: ["A=b"] },
     ],
   ],
   [
@@ -405,7 +499,7 @@ const writing: readonly Row[] = [
         run: "create -f -",
         input: virtualService("bad", "work", "a").replace("hosts", "hostz"),
         code: 1,
-        complains: ['unknown field "spec.hostz"'],
+        complains: [".spec.hostz: field not declared in schema"],
       },
       {
         run: "apply -f - -n work",

@@ -43,12 +43,14 @@ const dryRun = string("dryRun", "All: do everything but store the change.");
 const writing = [
   pretty,
   dryRun,
-  string("fieldManager", "Who makes the change."),
+  string("fieldManager", "Who manages the fields that are written, as managedFields tells."),
   string(
     "fieldValidation",
     "What becomes of unknown fields: Ignore drops them, Warn tells, Strict refuses the request.",
   ),
 ];
+
+const patching = [...writing, boolean("force", "For server-side apply: take over fields that others manage.")];
 
 const deleting = [
   pretty,
@@ -73,7 +75,7 @@ const listing = [
 const json = ["application/json", "application/yaml"];
 
 function patchTypes(kind: Kind): readonly string[] {
-  const types = ["application/json-patch+json", "application/merge-patch+json"];
+  const types = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
   return kind.strategicMerge ? [...types, "application/strategic-merge-patch+json"] : types;
 }
 
@@ -99,7 +101,7 @@ function single(kind: Kind, id: string, what: string, schema: string): Operation
       action: "patch",
       id: `patch${id}`,
       description: `Changes ${what}.`,
-      parameters: writing,
+      parameters: patching,
       consumes: patchTypes(kind),
     },
   ];

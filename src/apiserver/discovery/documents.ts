@@ -1,4 +1,5 @@
 import { apiVersionOf } from "#api/meta.ts";
+import { prepare, type Prepared } from "../prepared.ts";
 import type { ServedKinds } from "../served-kinds.ts";
 import {
   apiResources,
@@ -12,6 +13,7 @@ import {
 export class DiscoveryDocuments {
   readonly #core: DiscoveredGroup;
   readonly #named: readonly DiscoveredGroup[];
+  readonly #aggregated = new Map<string, Prepared>();
 
   constructor(kinds: ServedKinds, aggregated: readonly AggregatedGroup[]) {
     const own = kinds.groups.map(({ name, versions }) => ({
@@ -60,7 +62,14 @@ export class DiscoveryDocuments {
   }
 
   /** `/api` or `/apis` in one document: Kubernetes' `apidiscovery.k8s.io.APIGroupDiscoveryList`. */
-  aggregated(core: boolean, version: string): object {
+  aggregated(core: boolean, version: string): Prepared {
+    const name = `${core ? "api" : "apis"} ${version}`;
+    const made = this.#aggregated.get(name) ?? prepare(this.#aggregate(core, version));
+    this.#aggregated.set(name, made);
+    return made;
+  }
+
+  #aggregate(core: boolean, version: string): object {
     const groups = core ? [this.#core] : this.#named;
     return {
       kind: "APIGroupDiscoveryList",

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { resourceName, type Kind } from "#api/kind.ts";
 import { apiVersionOf } from "#api/meta.ts";
 
@@ -13,6 +14,8 @@ export interface ApiResource {
   readonly verbs: readonly string[];
   readonly shortNames?: readonly string[];
   readonly categories?: readonly string[];
+  /** Changes when objects are stored in another version. */
+  readonly storageVersionHash?: string;
 }
 
 const verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -56,6 +59,11 @@ function subresources(kind: Kind): readonly ApiResource[] {
   ];
 }
 
+/** Kubernetes' own way of making one. */
+function storageHash({ group, versions: [stored], kind }: Kind): string {
+  return createHash("sha256").update(`${group}/${stored.name}/${kind}`).digest().subarray(0, 8).toString("base64");
+}
+
 function resource(kind: Kind): ApiResource {
   const { plural, singular, namespaced, shortNames, categories } = kind;
   return {
@@ -66,6 +74,7 @@ function resource(kind: Kind): ApiResource {
     verbs,
     ...(shortNames.length === 0 ? {} : { shortNames }),
     ...(categories.length === 0 ? {} : { categories }),
+    storageVersionHash: storageHash(kind),
   };
 }
 

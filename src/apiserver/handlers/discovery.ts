@@ -2,6 +2,7 @@ import type { DiscoveryDocuments } from "../discovery/documents.ts";
 import { encodingOf, notAcceptable, parseAccept, plainEncoding } from "../media.ts";
 import { json, type Reply } from "../reply.ts";
 import type { Call } from "./call.ts";
+import { preparedReply } from "../prepared.ts";
 
 const aggregatedVersions = new Set(["v2", "v2beta1"]);
 
@@ -16,16 +17,6 @@ function aggregatedVersion(accept: string | undefined): string | undefined {
   return undefined;
 }
 
-function aggregatedReply(value: object, version: string): Reply {
-  return {
-    kind: "text",
-    code: 200,
-    text: JSON.stringify(value),
-    type: `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`,
-    headers: { Vary: "Accept" },
-  };
-}
-
 /** Answers the paths of discovery; undefined for any other path. */
 export function handleDiscovery(call: Call, documents: DiscoveryDocuments): Reply | undefined {
   const [root, first, second, ...more] = call.pathname.slice(1).replace(/\/$/, "").split("/");
@@ -33,7 +24,10 @@ export function handleDiscovery(call: Call, documents: DiscoveryDocuments): Repl
   const accept = call.request.headers.accept;
   const core = root === "api";
   const version = first === undefined ? aggregatedVersion(accept) : undefined;
-  if (version !== undefined) return aggregatedReply(documents.aggregated(core, version), version);
+  if (version !== undefined) {
+    const type = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
+    return preparedReply(call, documents.aggregated(core, version), type);
+  }
   const document = documentAt(documents, core, first, second);
   if (document === undefined) return undefined;
   const encoding = plainEncoding(accept);

@@ -12,7 +12,8 @@ import { create } from "../registry/create.ts";
 import { remove, type Deletion } from "../registry/delete.ts";
 import { list } from "../registry/list.ts";
 import type { Target, WriteOptions } from "../registry/target.ts";
-import { getStored, update, type Update } from "../registry/update.ts";
+import type { Part } from "../registry/owners.ts";
+import { getStored, update } from "../registry/update.ts";
 import { parseWatchOptions, watch } from "../registry/watch.ts";
 import type { Reply } from "../reply.ts";
 import { parseSelector } from "../selectors/selector.ts";
@@ -82,7 +83,7 @@ export async function handleChange(
   call: Call,
   target: Target,
   name: string,
-  part: Update["part"] = "specification",
+  part: Part = "specification",
 ): Promise<Reply> {
   const options = parseWriteOptions(call);
   const change = await readChange(call, target, options);
@@ -107,7 +108,7 @@ async function readTyped({ request }: Call): Promise<{ readonly type: string; re
 }
 
 /** Tells of members that stand twice; in YAML they are mistakes of syntax, protobuf has none. */
-function reportDuplicates(target: Target, type: string, body: Buffer, options: WriteOptions): void {
+export function reportDuplicates(target: Target, type: string, body: Buffer, options: WriteOptions): void {
   if (type !== "" && !type.endsWith("json")) return;
   reportFields(target, "duplicate", duplicateFields(body.toString()), options);
 }

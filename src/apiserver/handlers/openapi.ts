@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { apiVersionOf } from "#api/meta.ts";
 import { openApiV2, openApiV3 } from "#api/openapi.ts";
 import { parseAccept } from "../media.ts";
@@ -6,16 +5,10 @@ import { json, type Reply } from "../reply.ts";
 import type { ServedKinds } from "../served-kinds.ts";
 import { ApiError } from "../status.ts";
 import type { Call } from "./call.ts";
+import { prepare, preparedReply, type Prepared } from "../prepared.ts";
 
-interface Prepared {
-  readonly text: string;
-  readonly hash: string;
-}
-
-function prepare(document: unknown): Prepared {
-  const text = JSON.stringify(document);
-  return { text, hash: createHash("sha256").update(text).digest("hex").toUpperCase() };
-}
+/** Milliseconds for which a document at an address with its hash may be kept. */
+const yearMs = 365 * 24 * 3_600_000;
 
 /** The OpenAPI documents of an endpoint, each made when it is first asked for. */
 export class OpenApiDocuments {
@@ -33,7 +26,7 @@ export class OpenApiDocuments {
     if (pathname === "/openapi/v3" || pathname === "/openapi/v3/") return json({ paths: this.#index() });
     const path = /^\/openapi\/v3\/(api\/[^/]+|apis\/[^/]+\/[^/]+)$/.exec(pathname)?.[1];
     const document = path === undefined ? undefined : this.#version3(path);
-    return document === undefined ? undefined : reply(call, document);
+    return document === undefined ? undefined : versionedReply(call, document);
   }
 
   #version2(call: Call): Reply {
@@ -44,10 +37,8 @@ export class OpenApiDocuments {
         "only the following media types are accepted: application/json; /openapi/v3 has the same content",
       );
     }
-    return reply(
-      call,
-      this.#get("v2", () => openApiV2(this.#kinds.all)),
-    );
+    const document = this.#get("v2", () => openApiV2(this.#kinds.all));
+    return preparedReply(call, document, "application/json");
   }
 
   #paths(): ReadonlyMap<string, string> {
@@ -87,11 +78,15 @@ export class OpenApiDocuments {
   }
 }
 
-function reply(call: Call, { text, hash }: Prepared): Reply {
-  const etag = `"${hash}"`;
-  const headers = { Etag: etag, Vary: "Accept" };
-  if (call.request.headers["if-none-match"] === etag) {
-    return { kind: "text", code: 304, text: "", type: "application/json", headers };
+/** A document asked for by its hash never changes; by another hash it is somewhere else now. */
+function versionedReply(call: Call, document: Prepared): Reply {
+  const type = "application/json";
+  const hash = call.query.get("hash") ?? "";
+  if (hash === "") return preparedReply(call, document, type);
+  if (hash !== document.hash) {
+    const headers = { Location: `${call.pathname}?hash=${document.hash}` };
+    return { kind: "text", code: 301, text: "", type, headers };
   }
-  return { kind: "text", code: 200, text, type: "application/json", headers };
+  const expires = new Date(call.context.clock.now() + yearMs).toUTCString();
+  return preparedReply(call, document, type, { "Cache-Control": "public, immutable", Expires: expires });
 }

@@ -6,6 +6,7 @@ import type { Target } from "../registry/target.ts";
 import { getStored } from "../registry/update.ts";
 import type { Reply } from "../reply.ts";
 import { ApiError, methodNotAllowed, noSuchPath } from "../status.ts";
+import { handleApply, isApply } from "./apply.ts";
 import type { Call } from "./call.ts";
 import { handleHistory } from "./history.ts";
 import { handleLog } from "./log.ts";
@@ -32,7 +33,7 @@ async function handleStatus(call: Call, target: Target, name: string): Promise<R
       return objectReply(call, target, (await getStored(call.context, target, name)).object);
     case "PUT":
     case "PATCH":
-      return handleChange(call, target, name, "status");
+      return isApply(call) ? handleApply(call, target, name, "status") : handleChange(call, target, name, "status");
     default:
       throw methodNotAllowed(target.kind);
   }
@@ -78,7 +79,7 @@ function handleObject(call: Call, target: Target, name: string): Promise<Reply> 
       return flag(call.query, "watch") ? handleWatch(call, target, name) : handleGet(call, target, name);
     case "PUT":
     case "PATCH":
-      return handleChange(call, target, name);
+      return isApply(call) ? handleApply(call, target, name, "specification") : handleChange(call, target, name);
     case "DELETE":
       return handleDelete(call, target, name);
     default:

@@ -1,6 +1,6 @@
 import { valueAt } from "#api/columns.ts";
 import type { ScaleFields } from "#api/kind.ts";
-import type { ResourceObject } from "#api/meta.ts";
+import { apiVersionOf, type ResourceObject } from "#api/meta.ts";
 import { isObject, type JsonObject } from "../body.ts";
 import { plainEncoding, notAcceptable } from "../media.ts";
 import { parseWriteOptions } from "../options.ts";
@@ -8,6 +8,7 @@ import type { Target } from "../registry/target.ts";
 import { getStored, update } from "../registry/update.ts";
 import { json, type Reply } from "../reply.ts";
 import { invalid, methodNotAllowed } from "../status.ts";
+import { isApply, readConfiguration } from "./apply.ts";
 import type { Call } from "./call.ts";
 import { readChange } from "./objects.ts";
 
@@ -55,6 +56,28 @@ function rescale(
   };
 }
 
+async function changeScale(call: Call, target: Target, name: string, fields: ScaleFields): Promise<ResourceObject> {
+  const options = parseWriteOptions(call);
+  const change = rescale(name, fields, await readChange(call, target, options));
+  return update(call.context, { target, name, part: "specification", change }, options);
+}
+
+/** An applied scale is the object's replica count, applied. */
+async function applyScale(call: Call, target: Target, name: string): Promise<ResourceObject> {
+  const { kind, version } = target;
+  const { configuration, options } = await readConfiguration(call, target);
+  const { fields, force } = configuration;
+  const submitted = isObject(fields["metadata"]) ? fields["metadata"] : {};
+  const applied = {
+    apiVersion: apiVersionOf(kind.group, version),
+    kind: kind.kind,
+    metadata: { ...submitted, name },
+    spec: { replicas: replicasOf(name, fields) },
+  };
+  const change = { target, name, part: "specification", configuration: { fields: applied, force } } as const;
+  return update(call.context, change, options);
+}
+
 /** The `/scale` subresource: GET, PUT, PATCH. */
 export async function handleScale(call: Call, target: Target, name: string): Promise<Reply> {
   const fields = target.kind.scale;
@@ -66,9 +89,7 @@ export async function handleScale(call: Call, target: Target, name: string): Pro
       return json(scaleOf(fields, (await getStored(call.context, target, name)).object), 200, encoding);
     case "PUT":
     case "PATCH": {
-      const options = parseWriteOptions(call);
-      const change = rescale(name, fields, await readChange(call, target, options));
-      const object = await update(call.context, { target, name, part: "specification", change }, options);
+      const object = await (isApply(call) ? applyScale(call, target, name) : changeScale(call, target, name, fields));
       return json(scaleOf(fields, object), 200, encoding);
     }
     default:

@@ -36,16 +36,10 @@ export function parsePatch(kind: Kind, type: string, body: Buffer): Patch {
       const patch = parseJson(body);
       return (object) => applyStrategicPatch(kind, object, patch);
     }
-    case "application/apply-patch+yaml":
-    case "application/apply-patch+cbor":
-      throw new ApiError(
-        "UnsupportedMediaType",
-        "server-side apply is not supported: apply without --server-side, or send a JSON, merge or strategic merge patch",
-      );
     default:
       throw new ApiError(
         "UnsupportedMediaType",
-        `the body of the request was in an unknown format (${type || "none"}) - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json`,
+        `the body of the request was in an unknown format (${type || "none"}) - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml`,
       );
   }
 }

@@ -1,15 +1,16 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { codeOf } from "#base/errors.ts";
 import { timestamp } from "#base/timestamp.ts";
-import type { ObjectMeta, ResourceObject } from "#api/meta.ts";
+import type { ManagedFieldsEntry, ObjectMeta, ResourceObject } from "#api/meta.ts";
 import { admitCreation } from "../admission/admission.ts";
 import { requireNamespace } from "../admission/namespace.ts";
 import { checkRights } from "../admission/rights.ts";
 import type { JsonObject } from "../body.ts";
 import { keyOf, type Context } from "../context.ts";
-import { ApiError, alreadyExists } from "../status.ts";
+import { ApiError, alreadyExists, conflict } from "../status.ts";
 import { authorship } from "../user.ts";
 import { checked } from "./checked.ts";
+import { applied, managersMember, ownersOfNew, type Configuration } from "./owners.ts";
 import { identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
 
 /** Letters of generated names: none that make words or are taken for another. Kubernetes' own choice. */
@@ -41,20 +42,26 @@ function freshMetadata(context: Context, submitted: ObjectMeta, name: string): O
   };
 }
 
-/** Writes a new object under a name; undefined when the name is taken. */
+/**
+ * Writes a new object under a name; undefined when the name is taken.
+ * @param entries who manages it, where it is applied.
+ */
 async function insert(
   context: Context,
   target: Target,
   submitted: Submitted,
   name: string,
   options: WriteOptions,
+  entries: readonly ManagedFieldsEntry[] | undefined,
 ): Promise<ResourceObject | undefined> {
   const { kind, namespace } = target;
   const named = { ...submitted, metadata: { ...submitted.metadata, name } };
   const shaped = checked(context, target, named, options);
-  const metadata = freshMetadata(context, shaped.metadata, name);
+  const fresh = { ...shaped, metadata: freshMetadata(context, shaped.metadata, name) };
+  const owners = entries ?? ownersOfNew(context, target, fresh, options);
   const key = keyOf(context, kind, namespace, name);
-  const admitted = await admitCreation(context, kind, { ...shaped, metadata });
+  const metadata = { ...fresh.metadata, ...managersMember(owners) };
+  const admitted = await admitCreation(context, kind, { ...fresh, metadata });
   try {
     const object = ordered(admitted.object);
     await checkRights(context, { kind, after: object, before: undefined, by: options.by });
@@ -66,6 +73,39 @@ async function insert(
     throw error;
   } finally {
     admitted.release();
+  }
+}
+
+/**
+ * Makes an object of an applied configuration.
+ * @returns the object as it is stored, or for a dry run as it would be.
+ * @throws ApiError `AlreadyExists`, `BadRequest`, `Invalid`.
+ */
+export async function createApplied(
+  context: Context,
+  target: Target,
+  name: string,
+  configuration: Configuration,
+  options: WriteOptions,
+): Promise<ResourceObject> {
+  const { object, entries } = applied(context, target, "specification", options, undefined, configuration);
+  const submitted = identify(target, object, name);
+  checkUnbound(target, submitted, name);
+  await requireNamespace(context, target, name);
+  const created = await insert(context, target, submitted, name, options, entries);
+  if (created === undefined) throw alreadyExists(target.kind, name);
+  return created;
+}
+
+/** A new object cannot be one that there was, nor follow another version. */
+function checkUnbound({ kind }: Target, { metadata }: Submitted, name: string): void {
+  const { uid = "", resourceVersion = "" } = metadata;
+  if (uid !== "") {
+    const problem = `uid mismatch: the provided object specified uid ${JSON.stringify(uid)}, and no existing object was found`;
+    throw conflict(kind, name, problem);
+  }
+  if (resourceVersion !== "") {
+    throw new ApiError("BadRequest", "resourceVersion should not be set on objects to be created");
   }
 }
 
@@ -88,7 +128,7 @@ export async function create(
   const generated = (name === undefined || name === "") && typeof prefix === "string" && prefix !== "";
   for (let attempt = 1; ; attempt += 1) {
     const chosen = generated ? generateName(prefix) : (name ?? "");
-    const created = await insert(context, target, submitted, chosen, options);
+    const created = await insert(context, target, submitted, chosen, options, undefined);
     if (created !== undefined) return created;
     if (!generated || attempt === nameAttempts) throw alreadyExists(target.kind, chosen);
   }

@@ -23,6 +23,10 @@ export interface WriteOptions {
   readonly warn: (message: string) => void;
   /** Who writes; the server itself unless told. */
   readonly by?: Author;
+  /** Who manages what is written; the server itself unless told. */
+  readonly manager?: string;
+  /** What of the object the write is to, such as `status` or `scale`; the object itself unless told. */
+  readonly subresource?: string;
 }
 
 /** A submitted object whose `apiVersion`, `kind` and `metadata` are of the right type and fit the URL. */
@@ -63,8 +67,10 @@ function checkType(target: Target, object: JsonObject): void {
 export function identify(target: Target, object: JsonObject, name: string | undefined): Submitted {
   checkType(target, object);
   const { kind, namespace } = target;
-  const metadata = object["metadata"] ?? {};
-  if (!isObject(metadata)) throw new ApiError("BadRequest", "metadata is not an object");
+  const submitted = object["metadata"] ?? {};
+  if (!isObject(submitted)) throw new ApiError("BadRequest", "metadata is not an object");
+  // Who manages what is read on its own, where the write has a say in it.
+  const { managedFields: _, ...metadata } = submitted;
   const submittedNamespace = expectText(metadata["namespace"], "metadata.namespace");
   if (submittedNamespace !== undefined && submittedNamespace !== namespace && kind.namespaced) {
     throw new ApiError(

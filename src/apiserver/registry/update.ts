@@ -12,20 +12,25 @@ import { asVersion } from "../output/json.ts";
 import { ApiError, conflict, invalid, notFound } from "../status.ts";
 import { authorship } from "../user.ts";
 import { checked } from "./checked.ts";
+import { applied, managersMember, ownersAfter, type Configuration, type Part } from "./owners.ts";
 import { identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
 
 /** How often a change that is not bound to a version is made again when another write came first. */
 const updateAttempts = 10;
 
-/** A change of one object. */
-export interface Update {
+/** A change of one object: by what it is to become, or by a configuration to apply. */
+export type Update = {
   readonly target: Target;
   readonly name: string;
   /** `status` writes the status alone, and nothing else writes it. */
-  readonly part: "specification" | "status";
-  /** The wanted object, from the stored one in the version asked for. */
-  readonly change: (current: ResourceObject) => JsonObject;
-}
+  readonly part: Part;
+} & (
+  | {
+      /** The wanted object, from the stored one in the version asked for. */
+      readonly change: (current: ResourceObject) => JsonObject;
+    }
+  | { readonly configuration: Configuration }
+);
 
 /** The object of a name. @throws ApiError `NotFound`. */
 export async function getStored(context: Context, target: Target, name: string): Promise<Stored> {
@@ -78,14 +83,15 @@ function checkFinalizers(target: Target, before: ResourceObject, after: Resource
   ]);
 }
 
-function desired(
+/** The object that is wanted, in its kind's shape, but for who manages it. */
+function shapedObject(
   context: Context,
-  { target, name, part, change }: Update,
+  { target, name, part }: Update,
+  wanted: JsonObject,
   before: ResourceObject,
   options: WriteOptions,
 ): ResourceObject {
-  const { kind, version } = target;
-  const wanted = change(asVersion(before, apiVersionOf(kind.group, version)));
+  const { kind } = target;
   const submitted = identify(target, wanted, name);
   checkVersion(target, name, submitted, before);
   if (part === "status") {
@@ -99,6 +105,19 @@ function desired(
   const after = { ...shaped, ...(status === undefined ? {} : { status }) };
   checkFinalizers(target, before, after);
   return { ...after, metadata: updatedMetadata(before, after) };
+}
+
+function desired(context: Context, update: Update, before: ResourceObject, options: WriteOptions): ResourceObject {
+  const { target, part } = update;
+  const current = asVersion(before, apiVersionOf(target.kind.group, target.version));
+  const { object: wanted, entries } =
+    "configuration" in update
+      ? applied(context, target, part, options, current, update.configuration)
+      : { object: update.change(current), entries: undefined };
+  const after = shapedObject(context, update, wanted, before, options);
+  const owners = entries ?? ownersAfter(context, target, part, options, { before, after, wanted });
+  const { managedFields: _, ...metadata } = after.metadata;
+  return { ...after, metadata: { ...metadata, ...managersMember(owners) } };
 }
 
 /** Whether nothing keeps an object that was deleted: no finalizer, no grace period, nothing inside a namespace. */
