@@ -1,11 +1,15 @@
 import type { Partition, ResourceStore } from "#store/port.ts";
 import { group, type User } from "../user.ts";
 import { refusal, type Attributes } from "./attributes.ts";
+import { controlPlaneMay } from "./control-plane-rights.ts";
 import { nodeMay } from "./node-rights.ts";
 import { nodeOf } from "./node-restriction.ts";
 import { Rbac, type Decision } from "./rbac.ts";
 
-/** Decides who may do what at one endpoint: administrators everything, nodes what a node needs, others what roles allow. */
+/**
+ * Decides who may do what at one endpoint: administrators everything, nodes and the control plane what they need, others what
+ * roles allow.
+ */
 export class Authorizer {
   readonly rbac: Rbac;
   readonly #store: ResourceStore;
@@ -25,6 +29,7 @@ export class Authorizer {
       const objects = { store: this.#store, partition: this.#partition };
       if (await nodeMay(node, attributes, objects)) return { allowed: true, reason: `node "${node}" needs it` };
     }
+    if (controlPlaneMay(user, attributes)) return { allowed: true, reason: "the control plane needs it" };
     return this.rbac.authorize(user, attributes);
   }
 

@@ -1,13 +1,8 @@
-import { codeOf } from "#base/errors.ts";
-import { rbacGroup, type ClusterRole, type PolicyRule, type Subject } from "#api/kubernetes/rbac.ts";
+import { rbacGroup, type PolicyRule, type Subject } from "#api/kubernetes/rbac.ts";
 import type { Context } from "../context.ts";
-import { create } from "../registry/create.ts";
-import { update } from "../registry/update.ts";
 import { group } from "../user.ts";
-import { uncovered } from "./rules.ts";
-
-/** The user that the mesh's control plane is. */
-const discoveryUser = "system:weft:discovery";
+import { discoveryUser } from "./control-plane-rights.ts";
+import { reconcileBinding, reconcileRole, type WantedBinding, type WantedRole } from "./reconciliation.ts";
 
 const read = ["get", "list", "watch"];
 const write = ["create", "delete", "deletecollection", "patch", "update"];
@@ -25,6 +20,8 @@ function paths(nonResourceURLs: readonly string[]): PolicyRule {
 /** A role that Kubernetes or Weft comes with. */
 interface DefaultRole {
   readonly rules: readonly PolicyRule[];
+  /** Rules of earlier versions that it has no more. */
+  readonly withdrawn?: readonly PolicyRule[];
   /** Role that its rules become part of. */
   readonly partOf?: "admin" | "edit" | "view";
   /** Made of the roles that are part of it. */
@@ -33,6 +30,7 @@ interface DefaultRole {
   readonly subjects?: readonly { readonly kind: "User" | "Group"; readonly name: string }[];
 }
 
+const controlPlane = [{ kind: "User", name: discoveryUser }] as const;
 const authenticated = [{ kind: "Group", name: group.authenticated }] as const;
 
 const health = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
@@ -63,7 +61,7 @@ const administered: readonly PolicyRule[] = [
   rule(["create"], ["authorization.k8s.io"], ["localsubjectaccessreviews"]),
 ];
 
-/** What the mesh's control plane reads and writes, and nothing beside. */
+/** What the mesh's control plane reads and writes; `control-plane-rights.ts` has what a role cannot say. */
 const discovery: readonly PolicyRule[] = [
   rule(read, [""], ["configmaps", "namespaces", "nodes", "pods", "secrets", "services"]),
   rule(read, ["discovery.k8s.io"], ["endpointslices"]),
@@ -74,8 +72,6 @@ const discovery: readonly PolicyRule[] = [
   rule(["create", "patch"], [""], ["events"]),
   rule(["create", "update", "patch"], [""], ["configmaps"]),
   rule(["create"], ["authentication.k8s.io"], ["tokenreviews"]),
-  // Administration pages of proxies.
-  rule(["get"], [""], ["pods/proxy"]),
   paths(["/.well-known/openid-configuration", "/openid/v1/jwks"]),
 ];
 
@@ -128,69 +124,38 @@ const roles: Readonly<Record<string, DefaultRole>> = {
     ],
   },
   "system:node": { rules: node },
-  "weft-discovery": { rules: discovery, subjects: [{ kind: "User", name: discoveryUser }] },
+  "weft-discovery": {
+    rules: discovery,
+    withdrawn: [rule(["get"], [""], ["pods/proxy"])],
+    subjects: controlPlane,
+  },
 };
 
-const bootstrapping = { "kubernetes.io/bootstrapping": "rbac-defaults" };
-
-/** Users who change a default role for good say so by this annotation, with `false`. */
-const autoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
+const labels = { "kubernetes.io/bootstrapping": "rbac-defaults" };
 
 function partLabel(name: string): string {
   return `rbac.authorization.k8s.io/aggregate-to-${name}`;
 }
 
-function roleObject(name: string, { rules, partOf, aggregated = false }: DefaultRole): object {
-  const labels = { ...bootstrapping, ...(partOf === undefined ? {} : { [partLabel(partOf)]: "true" }) };
+function wantedRole(name: string, { rules, withdrawn, partOf, aggregated = false }: DefaultRole): WantedRole {
+  const part = partOf !== undefined && { [partLabel(partOf)]: "true" };
   const aggregationRule = { clusterRoleSelectors: [{ matchLabels: { [partLabel(name)]: "true" } }] };
   return {
-    metadata: { name, labels, annotations: { [autoUpdate]: "true" } },
+    metadata: { name, labels: { ...labels, ...part } },
     rules,
-    ...(aggregated ? { aggregationRule } : {}),
+    ...(withdrawn && { withdrawn }),
+    ...(aggregated && { aggregationRule }),
   };
 }
 
-function bindingObject(name: string, { subjects = [] }: DefaultRole): object {
+/** A binding of the name of its role. */
+function wantedBinding(
+  kind: "ClusterRole" | "Role",
+  metadata: WantedBinding["metadata"],
+  subjects: NonNullable<DefaultRole["subjects"]>,
+): WantedBinding {
   const complete = subjects.map((subject): Subject => ({ ...subject, apiGroup: rbacGroup }));
-  return {
-    metadata: { name, labels: bootstrapping, annotations: { [autoUpdate]: "true" } },
-    roleRef: { apiGroup: rbacGroup, kind: "ClusterRole", name },
-    subjects: complete,
-  };
-}
-
-const writing = { dryRun: false, fieldValidation: "Strict", warn: () => undefined } as const;
-
-/** Makes an object; tells whether it was not there. */
-async function made(
-  context: Context,
-  kindName: string,
-  object: object,
-  place: { readonly namespace?: string } = {},
-): Promise<boolean> {
-  const kind = context.kinds.named(rbacGroup, kindName);
-  if (kind === undefined) return true;
-  const target = { kind, version: kind.versions[0].name, namespace: place.namespace };
-  try {
-    await create(context, target, { ...object }, writing);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === "AlreadyExists") return false;
-    throw error;
-  }
-}
-
-/** Gives a role of an earlier version the rules that it lacks; what was added to it stays. */
-async function complete(context: Context, name: string, rules: readonly PolicyRule[]): Promise<void> {
-  const kind = context.kinds.named(rbacGroup, "ClusterRole");
-  if (kind === undefined || rules.length === 0) return;
-  const target = { kind, version: kind.versions[0].name, namespace: undefined };
-  const change = (current: object): Readonly<Record<string, unknown>> => {
-    const role = current as ClusterRole;
-    if (role.metadata.annotations?.[autoUpdate] === "false") return role;
-    return { ...role, rules: [...(role.rules ?? []), ...uncovered(role.rules ?? [], rules)] };
-  };
-  await update(context, { target, name, part: "specification", change }, writing);
+  return { metadata, roleRef: { apiGroup: rbacGroup, kind, name: metadata.name }, subjects: complete };
 }
 
 /** Where the mesh's authority keeps its key, which the control plane makes. */
@@ -200,22 +165,22 @@ const rootNamespace = "istio-system";
 const discoveryInRoot: readonly PolicyRule[] = [rule(["create", "update", "patch", "delete"], [""], ["secrets"])];
 
 async function ensureRootRole(context: Context): Promise<void> {
-  const name = "weft-discovery";
-  const place = { namespace: rootNamespace };
   const key = { partition: context.partition, resource: "namespaces", namespace: "", name: rootNamespace };
   if ((await context.store.get(key)) === undefined) return;
-  const metadata = { name, labels: bootstrapping };
-  await made(context, "Role", { metadata, rules: discoveryInRoot }, place);
-  const roleRef = { apiGroup: rbacGroup, kind: "Role", name };
-  const subjects = [{ apiGroup: rbacGroup, kind: "User", name: discoveryUser }];
-  await made(context, "RoleBinding", { metadata, roleRef, subjects }, place);
+  const metadata = { name: "weft-discovery", namespace: rootNamespace, labels };
+  await reconcileRole(context, "Role", { metadata, rules: discoveryInRoot });
+  await reconcileBinding(context, "RoleBinding", wantedBinding("Role", metadata, controlPlane));
 }
 
-/** Makes the default roles and their bindings where they are not there; a binding that was taken away stays away until the next start. */
+/**
+ * Makes the default roles and their bindings, or gives those of an earlier version what they lack. A binding that was taken away
+ * stays away until the next start.
+ */
 export async function ensureDefaultRoles(context: Context): Promise<void> {
   for (const [name, role] of Object.entries(roles)) {
-    if (!(await made(context, "ClusterRole", roleObject(name, role)))) await complete(context, name, role.rules);
-    if (role.subjects !== undefined) await made(context, "ClusterRoleBinding", bindingObject(name, role));
+    await reconcileRole(context, "ClusterRole", wantedRole(name, role));
+    const binding = role.subjects && wantedBinding("ClusterRole", { name, labels }, role.subjects);
+    if (binding) await reconcileBinding(context, "ClusterRoleBinding", binding);
   }
   await ensureRootRole(context);
 }
