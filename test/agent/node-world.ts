@@ -25,7 +25,7 @@ import { pod } from "#api/kubernetes/pod.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { systemClock as clock } from "#base/clock.ts";
 import { silentLogger as logger } from "#base/logger.ts";
-import { runDiscovery } from "#discovery/discovery.ts";
+import { type DiscoveryOptions, runDiscovery } from "#discovery/discovery.ts";
 import { defaultLifetimes } from "#identity/settings.ts";
 import { Client } from "#kube/client.ts";
 import type { KindClient } from "#kube/client.ts";
@@ -68,6 +68,11 @@ async function unlessAborted(part: Promise<unknown>, signal: AbortSignal): Promi
   } catch (error) {
     if (!signal.aborted) console.error("a part of the world failed", error);
   }
+}
+
+interface WorldOptions {
+  readonly secured?: (world: NodeWorld) => Promise<void>;
+  readonly discovery?: boolean;
 }
 
 /** One node of a mesh: real API server, controllers, control plane and agent, in namespaces of their own. */
@@ -120,11 +125,13 @@ export class NodeWorld implements AsyncDisposable {
   /**
    * Starts everything but the agent.
    * @param secured makes xDS go over TLS and gives workloads identities; called before there is a control plane.
+   * @param discovery false where the test runs control planes of its own.
    */
-  static async start({ secured }: { secured?: (world: NodeWorld) => Promise<void> } = {}): Promise<NodeWorld> {
+  static async start({ secured, discovery = true }: WorldOptions = {}): Promise<NodeWorld> {
     const world = new NodeWorld(secured);
     try {
       await world.#start();
+      if (discovery) world.startDiscovery();
       return world;
     } catch (error) {
       await world[Symbol.asyncDispose]();
@@ -152,7 +159,6 @@ export class NodeWorld implements AsyncDisposable {
     });
     await this.create({ apiVersion: "v1", kind: "Namespace", metadata: { name: "plain" } });
     await this.#secure?.(this);
-    this.startDiscovery();
   }
 
   get #secured(): boolean {
@@ -179,19 +185,27 @@ export class NodeWorld implements AsyncDisposable {
     await this.#serverDone;
   }
 
+  /**
+   * Options of the control plane.
+   * @param replica the first is the one that the agent speaks with.
+   */
+  discoveryOptions(replica = 1): DiscoveryOptions {
+    const socket = (name: string): string => join(this.runDir, replica === 1 ? name : `${replica}-${name}`);
+    return {
+      meshApi: `unix://${this.runDir}/api-mesh.sock`,
+      mesh: "default",
+      xds: [{ socketPath: socket("ads.sock"), tls: this.#secured }],
+      ...(this.#secured && { identity: meshIdentity }),
+      statusSocket: socket("discovery.sock"),
+      startLimitMs: 5000,
+    };
+  }
+
   /** Starts the control plane. */
   startDiscovery(): void {
     this.#discovery = new AbortController();
-    const options = {
-      meshApi: `unix://${this.runDir}/api-mesh.sock`,
-      mesh: "default",
-      xds: [{ socketPath: join(this.runDir, "ads.sock"), tls: this.#secured }],
-      ...(this.#secured && { identity: meshIdentity }),
-      statusSocket: join(this.runDir, "discovery.sock"),
-      startLimitMs: 5000,
-    };
     const { signal } = this.#discovery;
-    this.#discoveryDone = unlessAborted(runDiscovery(options, { clock, logger }, signal), signal);
+    this.#discoveryDone = unlessAborted(runDiscovery(this.discoveryOptions(), { clock, logger }, signal), signal);
   }
 
   /** Stops the control plane. */

@@ -1,4 +1,7 @@
-/** The mesh's root is replaced, and the replacement is aborted, under steady traffic between real Envoys. */
+/**
+ * The mesh's root is replaced, and the replacement is aborted, under steady traffic between real Envoys, by two control planes that
+ * are killed in the middle.
+ */
 import { execFileSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -10,32 +13,49 @@ import { systemClock as clock } from "#base/clock.ts";
 import { pluggedAuthority } from "#identity/testing/plugged-authority.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
+import { silentLogger as logger } from "#base/logger.ts";
+import { Informer } from "#kube/informer.ts";
 import { eventually } from "../support/eventually.ts";
+import { DiscoveryProcess } from "./discovery-process.ts";
 import { type Manifest, NodeWorld } from "./node-world.ts";
 
 const pods = ["one", "two"] as const;
 let world: NodeWorld;
 let mesh: Client;
+/** Two of one revision: the agent speaks with the first. */
+let replicas: readonly DiscoveryProcess[] = [];
 
 /** Milliseconds that stages may take: each agent takes new certificates within five seconds, on a machine that may be slow. */
-const stageMs = 90_000;
+const stageMs = 120_000;
 
 const rotations = () => mesh.of<RootRotation>(rootRotation);
 const authority = { namespace: "istio-system", name: "istio-ca-secret" };
 
-/** A workload that calls the other one 40 times a second, each time over a connection of its own, without retries. */
+/**
+ * A workload that calls the other one 25 times a second, each time over a connection of its own, without retries, and asks it in plain
+ * text beside that, through the same proxies: so both are as slow as the machine, and only what needs certificates can hang alone.
+ */
 function manifests(name: string, other: string): readonly Manifest[] {
   const metadata = { name, namespace: "shop" };
   const noRetries = { route: [{ destination: { host: name } }], retries: { attempts: 0 } };
-  const trafficPolicy = { connectionPool: { http: { maxRequestsPerConnection: 1, maxRetries: 0 } } };
-  const ports = [{ name: "http", port: 80, targetPort: 8080 }];
+  const connectionPool = { http: { maxRequestsPerConnection: 1, maxRetries: 0 }, tcp: { connectTimeout: "60s" } };
+  const plainPort = { port: { number: 81 }, connectionPool, tls: { mode: "DISABLE" } };
+  const ports = [
+    { name: "http", port: 80, targetPort: 8080 },
+    { name: "http-plain", port: 81, targetPort: 8081 },
+  ];
   const main = {
     name: "app",
     image: "test/program:v1",
-    args: ["--call", `http://${other}/hello`],
+    args: ["--call", `http://${other}/hello`, "--control", `http://${other}:81/hello`],
     readinessProbe: { httpGet: { path: "/ready", port: 8080 }, periodSeconds: 1 },
   };
-  const strict = { mtls: { mode: "STRICT" } };
+  const strict = {
+    selector: { matchLabels: { app: name } },
+    mtls: { mode: "STRICT" },
+    portLevelMtls: { 8081: { mode: "DISABLE" } },
+  };
+  const trafficPolicy = { connectionPool, portLevelSettings: [plainPort] };
   return [
     { apiVersion: "v1", kind: "Service", metadata, spec: { selector: { app: name }, ports } },
     { apiVersion: "networking.istio.io/v1", kind: "DestinationRule", metadata, spec: { host: name, trafficPolicy } },
@@ -59,16 +79,28 @@ interface Calls {
   readonly ok: number;
   readonly failed: number;
   readonly problems: readonly string[];
+  /** Calls that have begun, answers in plain text, and the seconds in which they did. */
+  readonly begun: number;
+  readonly control: number;
+  readonly seconds: number;
 }
 
 const calls = async (): Promise<readonly Calls[]> =>
   Promise.all(pods.map(async (name) => world.inPod<Calls>("shop", name, 8080, "/calls")));
 
+const forget = async (): Promise<unknown> =>
+  Promise.all(pods.map(async (name) => world.inPod("shop", name, 8080, "/calls?forget")));
+
 /** Traffic goes on: at least so many more calls have succeeded in each direction, and none has failed since they were forgotten. */
 async function noneFailed(more = 20): Promise<void> {
   const before = await calls();
-  await eventually("calls go on", async () => (await calls()).every(({ ok }, at) => ok >= before[at]!.ok + more));
-  for (const each of await calls()) expect(each).toMatchObject({ failed: 0, problems: [] });
+  const goOn = async () => (await calls()).every(({ ok }, at) => ok >= before[at]!.ok + more);
+  await eventually("calls go on", goOn, stageMs);
+  for (const each of await calls()) {
+    expect(each).toMatchObject({ failed: 0, problems: [] });
+    expect(each.begun / each.seconds).toBeGreaterThanOrEqual(20);
+    expect(each.control).toBeGreaterThan(0);
+  }
 }
 
 async function is(name: string, what: string, holds: (rotation: RootRotation) => boolean): Promise<RootRotation> {
@@ -122,58 +154,112 @@ beforeAll(async () => {
     secured: async ({ runDir }) => {
       mesh = new Client(new Connection({ url: `unix://${runDir}/api-mesh.sock` }, { clock }));
     },
+    discovery: false,
   });
+  replicas = [1, 2].map(
+    (at) => new DiscoveryProcess(world.discoveryOptions(at), join(world.root, `discovery-${at}.log`)),
+  );
+  for (const each of replicas) each.start();
   world.startAgent();
   for (const [at, name] of pods.entries()) {
     for (const each of manifests(name, pods[1 - at]!)) await world.create(each);
   }
   for (const name of pods) await eventually(`${name} runs`, async () => world.ready("shop", name), stageMs);
-  await eventually("calls succeed", async () => {
+  const goWell = async (): Promise<boolean> => {
     const all = await calls();
     if (all.every(({ ok, failed }) => failed === 0 && ok > 40)) return true;
-    if (all.some(({ failed }) => failed > 0))
-      for (const name of pods) await world.inPod("shop", name, 8080, "/calls?forget");
+    if (all.some(({ failed }) => failed > 0)) await forget();
     return false;
-  });
-}, 120_000);
+  };
+  await eventually("calls succeed", goWell, stageMs);
+}, 3 * stageMs);
 
 afterEach(({ task }) => {
-  if (task.result?.state === "fail")
-    console.error(readFileSync(world.agentLog, "utf8").split("\n").slice(-20).join("\n"));
+  if (task.result?.state !== "fail") return;
+  for (const log of [world.agentLog, ...[1, 2].map((at) => join(world.root, `discovery-${at}.log`))])
+    console.error(readFileSync(log, "utf8").split("\n").slice(-20).join("\n"));
 });
 
 afterAll(async () => {
+  for (const each of replicas) await each.kill();
   mesh?.connection[Symbol.dispose]();
   await world?.[Symbol.asyncDispose]();
 });
 
-describe("a rotation of the mesh's root", { timeout: 3 * stageMs }, () => {
-  it("waits for a proxy that has proven nothing, and says for which", async () => {
+/**
+ * Does something to the control planes at each write of the authority's Secret, the moment that it is seen: so a control plane that has
+ * just taken a step does not get to say so.
+ * @returns the roots of what signs, one for each write.
+ */
+async function atEachStep<V>(act: () => Promise<void>, during: () => Promise<V>): Promise<readonly string[]> {
+  const selection = { namespace: authority.namespace, fieldSelector: `metadata.name=${authority.name}` };
+  const secrets = new Informer<Secret>({ client: mesh.of<Secret>(secretKind), selection, clock, logger });
+  const [end, seen] = [new AbortController(), [] as string[]];
+  let acting = Promise.resolve();
+  secrets.onChange(({ before, after }) => {
+    if (!before || !after) return;
+    const { data = {} } = after;
+    const text = (name: string): string => Buffer.from(data[name] ?? "", "base64").toString();
+    seen.push(`${new X509Certificate(text("ca-cert.pem")).issuer} of ${text("root-cert.pem").match(/BEGIN/g)?.length}`);
+    acting = acting.then(act);
+  });
+  const run = secrets.run(end.signal);
+  try {
+    await secrets.synced;
+    await during();
+    await acting;
+  } finally {
+    end.abort();
+    await run;
+  }
+  return seen;
+}
+
+/** Kills control planes and starts them again. */
+async function killed(...those: readonly DiscoveryProcess[]): Promise<void> {
+  await Promise.all(those.map(async (each) => each.kill()));
+  for (const each of those) each.start();
+}
+
+describe("a rotation of the mesh's root", { timeout: 4 * stageMs }, () => {
+  it("waits for a proxy that has proven nothing, and says for which, though all control planes are killed", async () => {
     const before = await rootsOf();
     await world.endAgent("SIGKILL");
-    await rotations().create({ metadata: { name: "first" }, spec: {} });
-    const waiting = await is("first", "it waits", ({ status }) => status?.proxies?.missing?.length === 2);
-    expect(waiting.status).toMatchObject({ phase: "Rotating", stage: "BothTrusted", proxies: { total: 2, proven: 0 } });
-    expect(messageOf(waiting)).toContain("east/shop/one has told nothing since this stage began");
+    const steps = await atEachStep(
+      async () => killed(...replicas),
+      async () => {
+        await rotations().create({ metadata: { name: "first" }, spec: {} });
+        const waiting = await is("first", "it waits", ({ status }) => status?.proxies?.missing?.length === 2);
+        const proxies = { total: 2, proven: 0 };
+        expect(waiting.status).toMatchObject({ phase: "Rotating", stage: "BothTrusted", proxies });
+        expect(messageOf(waiting)).toContain("east/shop/one has told nothing since this stage began");
+      },
+    );
+    expect(steps).toEqual(["O=cluster.local of 2"]);
     expect((await rootsOf()).startsWith(before)).toBe(true);
     world.startAgent();
   });
 
-  it("goes through its stages without a failed request, though the control plane is replaced in the middle", async () => {
-    await is("first", "the new authority signs", ({ status }) => status?.stage === "NewIssues");
-    await world.stopDiscovery();
-    world.startDiscovery();
-    const issuers = await Promise.all(pods.map(verified));
-    expect(new Set(issuers).size).toBe(1);
-    const { status } = await is("first", "it is over", ({ status: now }) => now?.phase === "Completed");
-    expect(status).toMatchObject({ stage: "OldDropped", proxies: { total: 2, proven: 2, skipped: 0 } });
+  it("goes through its stages without a failed request, though all control planes are killed at each", async () => {
+    const steps = await atEachStep(
+      async () => killed(...replicas),
+      async () => {
+        await is("first", "the new authority signs", ({ status }) => status?.stage === "NewIssues");
+        const issuers = await Promise.all(pods.map(verified));
+        expect(new Set(issuers).size).toBe(1);
+        const { status } = await is("first", "it is over", ({ status: now }) => now?.phase === "Completed");
+        expect(status).toMatchObject({ stage: "OldDropped", proxies: { total: 2, proven: 2, skipped: 0 } });
+      },
+    );
+    // Each step was taken once: of two control planes one acts.
+    expect(steps).toEqual(["O=cluster.local of 2", "O=cluster.local of 1"]);
     await Promise.all(pods.map(verified));
     expect((await rootsOf()).match(/BEGIN/g)).toHaveLength(1);
     expect(await mesh.of<Secret>(secretKind).find({ ...authority, name: "root-rotation-first" })).toBeUndefined();
     await noneFailed(40);
   });
 
-  it("to an authority that was plugged in is aborted after that has signed, and everybody is back at the old one", async () => {
+  it("to an authority that was plugged in is aborted after that has signed, and everybody is back at the old one, though the control plane of the proxies is killed at each stage", async () => {
     const before = await rootsOf();
     const { certificate, key, chain, roots } = pluggedAuthority(world.root, "plugged", 1);
     const files = { "ca-cert.pem": certificate, "ca-key.pem": key, "cert-chain.pem": chain, "root-cert.pem": roots };
@@ -181,12 +267,20 @@ describe("a rotation of the mesh's root", { timeout: 3 * stageMs }, () => {
       Object.entries(files).map(([name, text]) => [name, Buffer.from(text).toString("base64")]),
     );
     await mesh.of<Secret>(secretKind).create({ metadata: { ...authority, name: "next" }, type: "Opaque", data });
-    await rotations().create({ metadata: { name: "second" }, spec: { secretName: "next", holdAt: "NewIssues" } });
-    await is("second", "it is held", (found) => messageOf(found).includes("held at NewIssues"));
-    for (const name of pods) expect(await verified(name)).toContain("O=plugged\nCN=Intermediate 1");
-    await noneFailed();
-    await rotations().patch({ name: "second" }, { kind: "merge", body: { spec: { abort: true } } });
-    await is("second", "it is aborted", ({ status }) => status?.phase === "Aborted");
+    // The other one goes on meanwhile.
+    const steps = await atEachStep(
+      async () => killed(replicas[0]!),
+      async () => {
+        await rotations().create({ metadata: { name: "second" }, spec: { secretName: "next", holdAt: "NewIssues" } });
+        await is("second", "it is held", (found) => messageOf(found).includes("held at NewIssues"));
+        for (const name of pods) expect(await verified(name)).toContain("O=plugged\nCN=Intermediate 1");
+        await noneFailed();
+        await rotations().patch({ name: "second" }, { kind: "merge", body: { spec: { abort: true } } });
+        await is("second", "it is aborted", ({ status }) => status?.phase === "Aborted");
+      },
+    );
+    const [own, plugged] = ["O=cluster.local of", "O=plugged\nCN=Root of"];
+    expect(steps).toEqual([`${own} 2`, `${plugged} 2`, `${own} 2`, `${own} 1`]);
     for (const name of pods) expect(await verified(name)).toBe("O=cluster.local");
     expect(await rootsOf()).toBe(before);
     await noneFailed(40);
@@ -205,5 +299,17 @@ describe("a rotation of the mesh's root", { timeout: 3 * stageMs }, () => {
     await eventually("it is gone", async () => (await rotations().find({ name: "third" })) === undefined);
     expect(await rootsOf()).toBe(written);
     await noneFailed(40);
+  });
+
+  it("that waits for nobody breaks the same traffic, which is noticed", async () => {
+    await world.endAgent("SIGKILL");
+    await rotations().create({ metadata: { name: "fourth" }, spec: { skip: ["*/*/*"] } });
+    await is("fourth", "it is over", ({ status }) => status?.phase === "Completed");
+    // An agent that hears of the new root alone, and gets no certificate of it, has nothing to give its proxies but that root.
+    await Promise.all(replicas.map(async (each) => each.kill()));
+    world.startAgent();
+    await eventually("calls fail", async () => (await calls()).every(({ failed }) => failed > 0), stageMs);
+    for (const each of replicas) each.start();
+    await eventually("they succeed again", async () => (await forget(), (await noneFailed(), true)), stageMs);
   });
 });
