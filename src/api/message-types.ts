@@ -164,6 +164,7 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ["DelegateConflict", "Warning", "A VirtualService cannot be delegated to; its routes are left out."],
   ["DelegateNotVisible", "Warning", "A VirtualService that is delegated to is not exported to the one that delegates."],
   ["DuplicateObject", "Warning", "Files have an object more than once; the last one counts."],
+  ["EndingAuthority", "Warning", "A certificate of the mesh's authority, or a root, ends soon: within 30 days."],
   ["EndingCredential", "Warning", "A certificate that a Gateway or DestinationRule names ends soon: within 30 days."],
   ["GatewayRouteMismatch", "Warning", "Routes are of a protocol that the Gateway's servers do not see."],
   ["InvalidCredential", "Error", "What a DestinationRule's credentialName means cannot be used, or has expired."],
@@ -224,6 +225,11 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ["UnknownKind", "Info", "Weft has no such kind; the object was not looked at."],
   ["UnmatchableServerName", "Error", "A TLS server name has a wildcard that proxies cannot match."],
   ["UnsafeRetries", "Warning", "Requests that may have had an effect are sent again."],
+  [
+    "UnusableAuthority",
+    "Error",
+    "The Secret of the mesh's authority cannot be used, so that the last good one goes on, or a certificate of it has ended.",
+  ],
   ["UnusableKeys", "Error", "No key of a RequestAuthentication can verify a token."],
   [
     "UnusableProvider",

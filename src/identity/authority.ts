@@ -24,6 +24,8 @@ export interface Authority {
   readonly issuer: Issuer;
   /** What stands under a certificate that it signs, as PEM, up to the root and without it: empty where the root itself signs. */
   readonly intermediates: readonly string[];
+  /** The certificates from what signs to its root, both included; one where the root itself signs. */
+  readonly path: readonly X509Certificate[];
   /** All roots that are trusted. */
   readonly roots: readonly X509Certificate[];
   /** When the first of the certificates above a leaf ends, in milliseconds since the epoch: no leaf is valid longer. */
@@ -90,6 +92,7 @@ export function readAuthority(files: AuthorityFiles, now: number): Authority {
   return {
     issuer: readIssuer(certificate.raw, key),
     intermediates: path.slice(0, -1).map((each) => each.toString()),
+    path,
     roots,
     expires: Math.min(...path.map(({ validToDate }) => validToDate.getTime())),
   };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { messageTypes } from "#api/message-types.ts";
+import type { ResourceObject } from "#api/meta.ts";
 import { Validator } from "#api/validation.ts";
 import { analyze } from "./analyze.ts";
 import { analyzers } from "./analyzers.ts";
@@ -100,6 +101,19 @@ describe("conditions that a live mesh writes", () => {
 });
 
 test.each([
+  ["True", "Signing", []],
+  ["True", "ExpiresSoon", ["EndingAuthority Mesh default: status.conditions[0]"]],
+  ["False", "Unusable", ["UnusableAuthority Mesh default: status.conditions[0]"]],
+  ["False", "Expired", ["UnusableAuthority Mesh default: status.conditions[0]"]],
+])("the mesh's authority is %s, %s", (status, reason, expected) => {
+  const conditions = [{ type: "AuthorityReady", status, reason, message: "m" }];
+  const object = { apiVersion: "mesh.weft.dev/v1alpha1", kind: "Mesh", metadata: { name: "default" }, spec: {} };
+  const snapshot = [{ object: { ...object, status: { conditions } } as unknown as ResourceObject, cluster: "" }];
+  const files = { objects: [], problems: [] };
+  expect(told(analyze({ snapshot, live: true, files, analyzers, validator }))).toEqual(expected);
+});
+
+test.each([
   ["west", []],
   ["east", ["IST0173 DestinationRule zoned: spec.subsets[0]"]],
 ])("Pods of files are where their Nodes are: a subset of region %s gets %j", (region, expected) => {
@@ -180,7 +194,10 @@ test("every kind of message has a case", () => {
   const elsewhere = [
     "InvalidYAML",
     "DuplicateObject",
+    // What a live mesh writes, above.
     "IST0171",
+    "EndingAuthority",
+    "UnusableAuthority",
     "NotImplemented",
     // Where nobody fetches.
     "KeysUnavailable",

@@ -1,5 +1,6 @@
 import type { Analyzer } from "./analyzer.ts";
 import { alphaAnnotationAnalyzer, annotationAnalyzer, injectionAnalyzer } from "./checks/annotations.ts";
+import { authorityAnalyzer } from "./checks/authority.ts";
 import { authorizationAnalyzer } from "./checks/authorization.ts";
 import { claimAnalyzer } from "./checks/claims.ts";
 import { multiClusterAnalyzer } from "./checks/clusters.ts";
@@ -64,6 +65,7 @@ export const analyzers: readonly Analyzer[] = [
   alphaAnnotationAnalyzer,
   injectionAnalyzer,
   discoveryAnalyzer,
+  authorityAnalyzer,
   conditionAnalyzer,
   proxyAnalyzer,
 ];

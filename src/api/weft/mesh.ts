@@ -36,11 +36,11 @@ const MeshAuthority = object(
   {
     secret: string("Its Secret, as NAMESPACE/NAME; empty where there is none."),
     certificates: list(
-      "Its certificates: the one that signs, and the roots that are trusted.",
+      "Its certificates: the one that signs, those between it and its root, and the roots that are trusted.",
       object(
         "A certificate.",
         {
-          use: choice("What it is for.", ["signs", "trusted"]),
+          use: choice("What it is for.", ["signs", "between", "trusted"]),
           subject: string("Whom it names."),
           root: string("The first 32 hexadecimal digits of its SHA-256."),
           notAfter: time("When it ends."),

@@ -30,7 +30,10 @@ async function going(client: Client, name: string | undefined): Promise<RootRota
   if (name !== undefined) return rotationsOf(client).get({ name });
   const found = (await listRotations(client)).find((each) => !isOver(each));
   if (found) return found;
-  throw new WeftError("NotFound", "no rotation of the mesh's root goes on");
+  throw new WeftError(
+    "NotFound",
+    "no rotation of the mesh's root goes on: weft ca status lists them, weft ca rotate begins one",
+  );
 }
 
 /** Tells how a rotation goes on, until it is over. @throws WeftError `FailedPrecondition` when it ends otherwise than wanted. */

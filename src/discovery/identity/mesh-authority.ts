@@ -1,9 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { MeshAuthority } from "#api/weft/mesh.ts";
 import { timestamp } from "#base/timestamp.ts";
-import { readCertificates } from "#identity/authority.ts";
 import { rootId } from "#identity/path.ts";
-import { filesOf } from "./authority-files.ts";
 import type { AuthorityStanding } from "./authority-secret.ts";
 
 type CertificateMember = MeshAuthority["certificates"][number];
@@ -14,25 +12,16 @@ function member(use: CertificateMember["use"], certificate: X509Certificate): Ce
   return { use, subject: subject.replaceAll("\n", ", "), root: rootId(certificate), notAfter };
 }
 
-/** The certificates above a leaf, as far as they can be read. */
-function signing({ secret }: AuthorityStanding): readonly X509Certificate[] {
-  try {
-    return secret ? readCertificates(filesOf(secret).certificate, "ca-cert.pem").slice(0, 1) : [];
-  } catch {
-    return [];
-  }
-}
-
-/** How the authority stands, as the mesh's status tells of it. */
-export function meshAuthority(standing: AuthorityStanding): MeshAuthority {
-  const { secret, authority, problem, current } = standing;
+/** How the authority stands, as the mesh's status tells of it: what signs is what goes on, also where the Secret is another. */
+export function meshAuthority({ secret, authority, problem }: AuthorityStanding): MeshAuthority {
   const { namespace = "", name = "" } = secret?.metadata ?? {};
-  const signs = current ? signing(standing) : [];
+  const { path = [], roots = [] } = authority ?? {};
   return {
     secret: secret ? `${namespace}/${name}` : "",
     certificates: [
-      ...signs.map((each) => member("signs", each)),
-      ...(authority?.roots ?? []).map((each) => member("trusted", each)),
+      ...path.slice(0, 1).map((each) => member("signs", each)),
+      ...path.slice(1, -1).map((each) => member("between", each)),
+      ...roots.map((each) => member("trusted", each)),
     ],
     ...(problem !== "" && { problem }),
   };

@@ -241,7 +241,10 @@ export class RootRotations {
     if (spec.secretName === undefined) {
       return makeAuthority(spec.selfSigned?.keyType ?? "P-256", trustDomain(), clock.now());
     }
-    return filesOf(await client.of<Secret>(secretKind).get({ namespace, name: spec.secretName }));
+    const found = await client.of<Secret>(secretKind).find({ namespace, name: spec.secretName });
+    if (found) return filesOf(found);
+    const fix = "create it with ca-cert.pem, ca-key.pem, cert-chain.pem and root-cert.pem, or delete the rotation";
+    throw new WeftError("NotFound", `there is no Secret ${namespace}/${spec.secretName}: ${fix}`);
   }
 }
 
