@@ -2,7 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { usableCipherSuites } from "#api/istio/cipher-suites.ts";
-import { trustDomainPrefix } from "#identity/spiffe.ts";
+import { type Identity, spiffeId, trustDomainPrefix } from "#identity/spiffe.ts";
 import type { MeshSettings } from "#model/mesh.ts";
 import { type TransportSocket, TransportSocketSchema } from "#proto/gen/envoy/config/core/v3/base_pb.js";
 import {
@@ -61,6 +61,14 @@ const serverSuites = [
   "AES128-GCM-SHA256",
 ];
 
+/** The identity that the proxy of a workload shows. */
+export function shownIdentity({ trustDomain }: MeshSettings, workload: Omit<Identity, "trustDomain">): string {
+  return spiffeId({ trustDomain, ...workload });
+}
+
+/** The secret that is a proxy's own certificate of the mesh, as Istio names it. */
+export const meshSecret = "default";
+
 type Names = MessageInitShape<typeof SubjectAltNameMatcherSchema>[];
 
 /** The proxy's own certificate, and who of those that the mesh's authorities have signed is talked to. */
@@ -72,7 +80,7 @@ export function meshCertificates(
   return {
     tlsParams,
     alpnProtocols: [...alpnProtocols],
-    tlsCertificateSdsSecretConfigs: [fromAgent("default")],
+    tlsCertificateSdsSecretConfigs: [fromAgent(meshSecret)],
     validationContextType: {
       case: "combinedValidationContext",
       value: {

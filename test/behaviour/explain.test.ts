@@ -1,11 +1,12 @@
 /** What Weft says would become of a request, beside what a real Envoy does with it. */
 import fc from "fast-check";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { explainContext } from "#analysis/explain/context.ts";
 import { explainRequest } from "#analysis/explain/explain.ts";
 import type { Explanation } from "#analysis/explain/explanation.ts";
 import { parseRequest } from "#analysis/explain/request.ts";
-import { openMesh } from "#analysis/snapshot.ts";
+import { type OpenMesh, openMesh } from "#analysis/snapshot.ts";
 import { patience, runs } from "../../src/base/testing/runs.ts";
 import { World } from "./world.ts";
 
@@ -78,15 +79,104 @@ spec:
     - { match: [{ uri: { prefix: /h } }], directResponse: { status: 203 } }
 `;
 
+/** Policies of the workload `guarded`, each with something that others have not, and of the gateway. */
+const policies = (keys: string) => `
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: { name: users }
+spec:
+  selector: { matchLabels: { app: guarded } }
+  jwtRules:
+    - { issuer: issuer.example, audiences: [shop], forwardOriginalToken: true, jwks: '${keys}' }
+    - { issuer: other.example, fromHeaders: [{ name: x-token, prefix: "t " }], jwks: '${keys}' }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: deny }
+spec:
+  selector: { matchLabels: { app: guarded } }
+  action: DENY
+  rules:
+    - from: [{ source: { notRequestPrincipals: [issuer.example/root] } }]
+      to: [{ operation: { paths: ["/admin*", "*/secret"], notMethods: [HEAD] } }]
+    - when: [{ key: "request.headers[x-tier]", values: ["gold*"], notValues: [golden] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: tried, annotations: { istio.io/dry-run: "true" } }
+spec: { selector: { matchLabels: { app: guarded } }, action: DENY, rules: [{}] }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: noted }
+spec: { selector: { matchLabels: { app: guarded } }, action: AUDIT, rules: [{ to: [{ operation: { ports: ["8080"] } }] }] }
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: allow }
+spec:
+  selector: { matchLabels: { app: guarded } }
+  rules:
+    - from: [{ source: { principals: [cluster.local/ns/shop/sa/page] } }, { source: { serviceAccounts: [nobody] } }]
+      to: [{ operation: { methods: [GET] } }]
+    - from: [{ source: { requestPrincipals: ["issuer.example/*"] } }]
+      to: [{ operation: { paths: [/a, "/t/{*}/x"] } }]
+    - to: [{ operation: { hosts: ["GUARDED.shop*"], notPaths: [/b] } }]
+      from: [{ source: { notNamespaces: [shop] } }]
+    - when: [{ key: "request.auth.claims[groups]", values: [staff] }]
+    - from: [{ source: { ipBlocks: ["@stranger"] } }]
+      when: [{ key: "request.headers[x-off]", values: ["yes"] }]
+    - when: [{ key: remote.ip, values: [192.0.2.0/24] }, { key: "request.auth.claims[scope]", notValues: [write] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: edge }
+spec:
+  selector: { matchLabels: { app: edge } }
+  action: DENY
+  rules: [{ to: [{ operation: { paths: [/a] } }], when: [{ key: "request.headers[x-off]", values: ["yes"] }] }]
+`;
+
+const { privateKey, publicKey } = await generateKeyPair("ES256");
+const strange = await generateKeyPair("ES256");
+const sign = async (claims: Readonly<Record<string, unknown>>, key = privateKey): Promise<string> =>
+  new SignJWT({ iss: "issuer.example", sub: "ada", aud: "shop", ...claims })
+    .setProtectedHeader({ alg: "ES256", kid: "1" })
+    .sign(key);
+const past = 1_000_000_000;
+const tokens = {
+  ada: await sign({}),
+  root: await sign({ sub: "root", groups: ["staff", "admins"] }),
+  staff: await sign({ groups: "staff", scope: "read write" }),
+  over: await sign({ exp: past }),
+  early: await sign({ nbf: 5 * past }),
+  elsewhere: await sign({ aud: ["bank"] }),
+  foreign: await sign({ iss: "foreign.example" }),
+  other: await sign({ iss: "other.example", groups: ["staff"] }),
+  forged: await sign({}, strange.privateKey),
+  garbage: "garbage",
+} as const;
+
 let world: World;
+/** The world's mesh as explanations ask it; opened once, since nothing changes. */
+let mesh: OpenMesh | undefined;
 
 beforeAll(async () => {
   world = await World.start("explain", {
-    services: [{ name: "reviews", pods: { v1: 1, v2: 1 } }, { name: "details" }],
-    istio: [istio],
+    services: [
+      { name: "reviews", pods: { v1: 1, v2: 1 } },
+      { name: "details" },
+      { name: "guarded", servedBy: ["guarded"], ports: [{ name: "http", port: 9080, to: "http" }] },
+    ],
+    istio: [istio, policies(JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "1" }] }))],
     // What no virtual host is for is answered at once.
     mesh: { outboundTrafficPolicy: { mode: "REGISTRY_ONLY" } },
-    proxies: [{ name: "caller" }, { name: "edge", type: "router", labels: { app: "edge" } }],
+    proxies: [
+      { name: "caller", identity: "page" },
+      { name: "edge", type: "router", labels: { app: "edge" } },
+      { name: "guarded", labels: { app: "guarded" }, identity: "guarded", serves: true },
+      { name: "stranger" },
+    ],
   });
 });
 afterAll(async () => world[Symbol.asyncDispose]());
@@ -126,14 +216,14 @@ const asked: fc.Arbitrary<Asked> = fc.record({
     .map((headers) => Object.fromEntries(Object.entries(headers).filter(([, value]) => value !== undefined))),
 });
 
-function explained(from: string, { method, path, host, headers }: Asked): Explanation {
+function explained(from: string, { method, path, host, headers }: Asked, to = "reviews"): Explanation {
   const proxies = world.meshProxies;
   const proxy = proxies.find(({ name }) => name === `${from}.shop`)!;
-  const mesh = openMesh(world.snapshot, { traced: true });
+  mesh ??= openMesh(world.snapshot, { traced: true });
   const named = Object.entries({ ...headers, host }).map(([name, value]) => `${name}: ${value}`);
-  const request = parseRequest(method, `http://reviews:9080${path}`, named);
+  const request = parseRequest(method, `http://${to}:9080${path}`, named);
   if (typeof request === "string") throw new Error(request);
-  return explainRequest(explainContext(mesh, world.snapshot, proxies, proxy), request);
+  return explainRequest(explainContext(mesh, world.snapshot, proxies, proxy, Date.now()), request);
 }
 
 /** Who answers: the only Pod of the only destination, or the proxy itself with a status. */
@@ -162,6 +252,107 @@ test("a gateway does with a request what is foretold", { timeout: patience(120_0
     }),
     { numRuns: runs(100) },
   );
+});
+
+/** Requests to the workload with policies, with tokens, and the addresses by which they say that they came. */
+const guarded: fc.Arbitrary<Asked> = fc
+  .record({
+    method: fc.constantFrom("GET", "GET", "POST", "HEAD", "OPTIONS"),
+    path: fc
+      .tuple(
+        fc.constantFrom(
+          "/",
+          "/a",
+          "/A",
+          "/b",
+          "/admin",
+          "/admin/x",
+          "/x/secret",
+          "/t/1/x",
+          "/t/1/2/x",
+          "/t//x",
+          "/a/../b",
+        ),
+        fc.constantFrom("", "?q=1", `?access_token=${tokens.ada}`),
+      )
+      .map((parts) => parts.join("")),
+    host: fc.constantFrom(
+      "guarded",
+      "guarded:9080",
+      "guarded.shop",
+      "GUARDED.shop:9080",
+      "guarded.shop.svc.cluster.local",
+    ),
+    bearer: fc.option(fc.constantFrom(...(Object.keys(tokens) as (keyof typeof tokens)[])), { nil: undefined }),
+    other: fc.constantFrom(undefined, undefined, undefined, "other" as const, "ada" as const),
+    headers: fc.record(
+      {
+        "x-tier": fc.constantFrom("gold", "golden", "goldfish", "silver", ""),
+        "x-off": fc.constantFrom("yes", "no"),
+        "x-forwarded-for": fc.constantFrom("192.0.2.7", "192.0.2.7, 198.51.100.1", "198.51.100.1, 192.0.2.7"),
+      },
+      { requiredKeys: [] },
+    ),
+  })
+  .map(({ bearer, other, headers, ...rest }) => {
+    const all: Record<string, string | undefined> = {
+      ...headers,
+      authorization: bearer && `Bearer ${tokens[bearer]}`,
+      "x-token": other && `t ${tokens[other]}`,
+    };
+    const there = Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined);
+    return { ...rest, headers: Object.fromEntries(there) };
+  });
+
+test.each(["caller", "stranger"])(
+  "policies of a workload do with a request of %s what is foretold",
+  { timeout: patience(120_000) },
+  async (from) => {
+    const outcomes = new Set<string>();
+    await fc.assert(
+      fc.asyncProperty(guarded, async (each) => {
+        const [only] = explained(from, each, "guarded").destinations;
+        const { refused, policies: decided = [] } = only?.endpoints[0] ?? {};
+        const foretold = refused ? (/\b40[13]\b/.exec(decided.at(-1)?.text ?? "")?.[0] ?? "refused") : "200";
+        const { status } = await world.caller(from).send(`http://guarded:9080${each.path}`, each);
+        expect([decided.filter(({ text }) => text.includes("depends")), foretold]).toEqual([[], String(status)]);
+        outcomes.add(foretold);
+      }),
+      { numRuns: runs(300) },
+    );
+    expect(outcomes).toEqual(new Set(["200", "401", "403"]));
+  },
+);
+
+test("each decision of a policy names the rule that made it", () => {
+  const decided = (path: string, headers: Asked["headers"] = {}, method = "GET") => {
+    const asked = { method, path, host: "guarded", headers };
+    const { policies: said = [] } = explained("caller", asked, "guarded").destinations[0]?.endpoints[0] ?? {};
+    return said.map(({ text, because }) => [
+      text,
+      ...because.map(({ ref, field }) => `${ref.kind} ${ref.namespace}/${ref.name} ${field}`),
+    ]);
+  };
+  const noted = ["noted by AUDIT, and let through", "AuthorizationPolicy shop/noted spec.rules[0]"];
+  const tried = ["would be refused with 403 (dry run)", "AuthorizationPolicy shop/tried spec.rules[0]"];
+  expect(decided("/")).toEqual([noted, tried, ["allowed", "AuthorizationPolicy shop/allow spec.rules[0]"]]);
+  expect(decided("/admin")).toEqual([
+    noted,
+    tried,
+    ["refused with 403: a rule that denies is met", "AuthorizationPolicy shop/deny spec.rules[0]"],
+  ]);
+  expect(decided("/", {}, "POST")).toEqual([
+    noted,
+    tried,
+    ["refused with 403: no rule that allows is met", "AuthorizationPolicy shop/allow "],
+  ]);
+  expect(decided("/", { authorization: `Bearer ${tokens.over}` })).toEqual([
+    ["refused with 401: its token has expired", "RequestAuthentication shop/users spec.jwtRules[0].issuer"],
+  ]);
+  expect(decided("/", { authorization: `Bearer ${tokens.ada}` })[0]).toEqual([
+    "the token of issuer.example is good",
+    "RequestAuthentication shop/users spec.jwtRules[0].issuer",
+  ]);
 });
 
 test("each decision names the field that made it", () => {

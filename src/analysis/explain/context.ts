@@ -24,6 +24,8 @@ export interface ExplainContext {
   readonly proxyOf: (name: string, cluster: string) => MeshProxy | undefined;
   /** The Pod that has an address. */
   readonly podAt: (address: string) => ReachedEndpoint["pod"];
+  /** Milliseconds since the epoch, by which tokens are judged. */
+  readonly now: number;
   /** Where the settings of the whole mesh are written; undefined where nobody wrote any. */
   readonly settings: ObjectRef | undefined;
 }
@@ -47,12 +49,14 @@ function settingsOf(snapshot: MeshSnapshot): ObjectRef | undefined {
 /**
  * @param mesh opened with traces.
  * @param proxies the mesh's proxies, the one that is asked about among them.
+ * @param now milliseconds since the epoch, by which tokens are judged.
  */
 export function explainContext(
   mesh: OpenMesh,
   snapshot: MeshSnapshot,
   proxies: readonly MeshProxy[],
   proxy: MeshProxy,
+  now: number,
 ): ExplainContext {
   return {
     mesh,
@@ -62,6 +66,7 @@ export function explainContext(
     resources: decoded(resourcesOf(mesh.translator, proxy.node)),
     podAt: podsByAddress(mesh.model),
     settings: settingsOf(snapshot),
+    now,
     proxyOf: (name, cluster) => proxies.find((each) => each.name === name && each.cluster === cluster),
   };
 }

@@ -1,21 +1,12 @@
 import { Cluster_DiscoveryType as DiscoveryType, type Cluster } from "#proto/gen/envoy/config/cluster/v3/cluster_pb.js";
-import { typeUrls } from "#proto/encoded.ts";
 import { HealthStatus } from "#proto/gen/envoy/config/core/v3/health_check_pb.js";
 import type { ClusterLoadAssignment } from "#proto/gen/envoy/config/endpoint/v3/endpoint_pb.js";
 import type { LbEndpoint } from "#proto/gen/envoy/config/endpoint/v3/endpoint_components_pb.js";
-import {
-  blackHoleCluster,
-  lookedUpCluster,
-  parseClusterName,
-  passthroughCluster,
-  virtualInbound,
-} from "#translate/names.ts";
-import { resourceOf } from "#translate/proxy-resources.ts";
+import { blackHoleCluster, lookedUpCluster, parseClusterName, passthroughCluster } from "#translate/names.ts";
 import { type ExplainContext, portReasons, ruleReasons } from "./context.ts";
-import { decodedListener, terminalOf } from "./decoded.ts";
 import type { ReachedCluster, ReachedEndpoint, Reason } from "./explanation.ts";
-import { type Connection, filterChainFor, inspected } from "./filter-chains.ts";
-import { transportTo } from "./transport.ts";
+import { inboundOf } from "./inbound.ts";
+import type { SentHeaders } from "./policies/sent.ts";
 
 function addressOf({ hostIdentifier }: LbEndpoint): { readonly address: string; readonly port: number } | undefined {
   if (hostIdentifier.case !== "endpoint") return undefined;
@@ -25,39 +16,21 @@ function addressOf({ hostIdentifier }: LbEndpoint): { readonly address: string; 
   return { address: host, port: portSpecifier.case === "portValue" ? portSpecifier.value : 0 };
 }
 
-/** What the sidecar of a Pod does with a connection to one of its ports. */
-function inboundText(context: ExplainContext, pod: NonNullable<ReachedEndpoint["pod"]>, connection: Connection) {
-  const proxy = context.proxyOf(pod.name, pod.cluster);
-  if (!proxy) return undefined;
-  const resource = resourceOf(context.mesh.translator, proxy.node, typeUrls.listener, virtualInbound);
-  if (!resource) return undefined;
-  const listener = decodedListener(resource);
-  const chain = filterChainFor(listener, inspected(listener, connection));
-  const how = connection.transport === "tls" ? ", by TLS" : "";
-  if (!chain) return `${virtualInbound}: no chain takes it, the connection is closed`;
-  const terminal = terminalOf(chain);
-  if (terminal.kind === "tcp" && terminal.proxy.clusterSpecifier.case === "cluster") {
-    return `${virtualInbound}, chain ${chain.name}${how}: bytes to ${terminal.proxy.clusterSpecifier.value}`;
-  }
-  return `${virtualInbound}, chain ${chain.name}${how}`;
-}
-
 function reachedEndpoint(
   context: ExplainContext,
   cluster: Cluster,
   endpoint: LbEndpoint,
-  place: { readonly locality: string; readonly priority: number },
+  { sent, ...place }: Pick<ReachedEndpoint, "locality" | "priority"> & { readonly sent: SentHeaders | undefined },
 ): ReachedEndpoint {
   const at = addressOf(endpoint) ?? { address: "?", port: 0 };
   const pod = context.podAt(at.address);
-  const inbound = pod && inboundText(context, pod, { ...at, ...transportTo(cluster, endpoint) });
   const healthy = [HealthStatus.UNKNOWN, HealthStatus.HEALTHY].includes(endpoint.healthStatus);
   return {
     address: `${at.address}:${at.port}`,
     ...(pod && { pod }),
     ...place,
     healthy,
-    ...(inbound !== undefined && { inbound }),
+    ...(pod && inboundOf(context, pod, { cluster, endpoint, at, sent })),
   };
 }
 
@@ -65,10 +38,12 @@ function endpointsOf(
   context: ExplainContext,
   cluster: Cluster,
   assignment: ClusterLoadAssignment,
+  sent: SentHeaders | undefined,
 ): readonly ReachedEndpoint[] {
   return assignment.endpoints.flatMap(({ locality, priority, lbEndpoints }) => {
     const words = [locality?.region, locality?.zone, locality?.subZone].filter((word) => (word ?? "") !== "");
-    return lbEndpoints.map((each) => reachedEndpoint(context, cluster, each, { locality: words.join("/"), priority }));
+    const place = { locality: words.join("/"), priority, sent };
+    return lbEndpoints.map((each) => reachedEndpoint(context, cluster, each, place));
   });
 }
 
@@ -93,12 +68,14 @@ function clusterText(cluster: Cluster, name: string): string {
 /**
  * A cluster that gets a share of the requests, with its endpoints.
  * @param because what chose the cluster.
+ * @param sent the requests' headers; undefined where bytes are passed on unread.
  */
 export function reachedCluster(
   context: ExplainContext,
   name: string,
   share: number,
   because: readonly Reason[],
+  sent: SentHeaders | undefined,
 ): ReachedCluster {
   const cluster = context.resources.cluster(name);
   const parts = parseClusterName(name);
@@ -110,7 +87,7 @@ export function reachedCluster(
     return { cluster: name, share, text, because: reasons, endpoints: [] };
   }
   const assignment = assignmentOf(context, cluster);
-  const endpoints = assignment ? endpointsOf(context, cluster, assignment) : [];
+  const endpoints = assignment ? endpointsOf(context, cluster, assignment, sent) : [];
   const known = clusterText(cluster, name);
   const text = known === "" && endpoints.length === 0 ? "no endpoints: requests are answered with 503" : known;
   return { cluster: name, share, text, because: reasons, endpoints };

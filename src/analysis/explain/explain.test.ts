@@ -75,7 +75,7 @@ function explainedAs(told: Readonly<Record<string, string>>, url: string, ...mor
   const [proxy] = proxies;
   const request = parseRequest("GET", url, []);
   if (!proxy || typeof request === "string") throw new Error("no such request");
-  return explainRequest(explainContext(openMesh(snapshot, { traced: true }), snapshot, proxies, proxy), request);
+  return explainRequest(explainContext(openMesh(snapshot, { traced: true }), snapshot, proxies, proxy, 0), request);
 }
 
 function said({ text, because }: Step | { text: string; because: Step["because"] } = { text: "", because: [] }) {
@@ -131,4 +131,74 @@ spec: { mtls: { mode: STRICT } }
     explainedAs(told, "http://reviews/", strict).destinations[0]?.endpoints[0]?.inbound;
   expect(inbound({ WEFT_SDS: "true" })).toBe("virtualInbound, chain virtualInbound-catchall-http, by TLS");
   expect(inbound({})).toBe("virtualInbound: no chain takes it, the connection is closed");
+});
+
+/** What policies of the Pod that is reached decide, each with the fields that it names. */
+function decided(url: string, ...more: readonly string[]) {
+  const { policies = [], refused } = explained(url, ...more).destinations[0]?.endpoints[0] ?? {};
+  return { refused, said: policies.map(said) };
+}
+
+function policy(spec: string, annotations = "{}"): string {
+  return `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: rule, namespace: shop, annotations: ${annotations} }
+spec: ${spec}
+`;
+}
+
+test("policies of the workload that is reached say what becomes of the request", () => {
+  expect(decided("http://reviews/")).toEqual({ refused: undefined, said: [] });
+  expect(decided("http://reviews/", policy("{}"))).toEqual({
+    refused: true,
+    said: [["refused with 403: no rule that allows is met", "AuthorizationPolicy rule "]],
+  });
+  expect(decided("http://reviews/a", policy("{ rules: [{ to: [{ operation: { paths: [/a] } }] }] }"))).toEqual({
+    refused: undefined,
+    said: [["allowed", "AuthorizationPolicy rule spec.rules[0]"]],
+  });
+  expect(decided("http://reviews/", policy("{}", "{ istio.io/dry-run: 'true' }"))).toEqual({
+    refused: undefined,
+    said: [["would be refused with 403 (dry run)", "AuthorizationPolicy rule "]],
+  });
+});
+
+test("an external authorizer is named where it is asked, and what is refused because it cannot be", () => {
+  const custom = policy(
+    "{ action: CUSTOM, provider: { name: guard }, rules: [{ to: [{ operation: { methods: [GET] } }] }] }",
+  );
+  const provider = `
+kind: Mesh
+metadata: { name: books }
+spec: { extensionProviders: [{ name: guard, envoyExtAuthzHttp: { service: reviews.shop.svc.cluster.local, port: 80 } }] }
+`;
+  expect(decided("http://reviews/", custom, provider)).toEqual({
+    refused: undefined,
+    said: [["the external authorizer guard is asked, and may refuse it", "AuthorizationPolicy rule spec.rules[0]"]],
+  });
+  expect(decided("http://reviews/", custom)).toEqual({
+    refused: true,
+    said: [["refused with 403: a rule that denies is met", "AuthorizationPolicy rule spec.rules[0]"]],
+  });
+});
+
+test("what cannot be known is said to be missing, and only where it matters", () => {
+  const rewritten = `
+kind: VirtualService
+metadata: { name: reviews, namespace: shop }
+spec: { hosts: [reviews], http: [{ rewrite: { uri: /new }, route: [{ destination: { host: reviews } }] }] }
+`;
+  const rule = (method: string): string =>
+    policy(`{ action: DENY, rules: [{ to: [{ operation: { methods: [${method}], paths: [/new] } }] }] }`);
+  expect(decided("http://reviews/old", rewritten, rule("GET"))).toEqual({
+    refused: undefined,
+    said: [
+      [
+        "refused with 403 where a rule that denies is met, which depends on the path, which the route changes",
+        "AuthorizationPolicy rule spec.rules[0]",
+      ],
+    ],
+  });
+  expect(decided("http://reviews/old", rewritten, rule("POST"))).toEqual({ refused: undefined, said: [] });
 });

@@ -9,6 +9,8 @@ import { reachedCluster } from "./destinations.ts";
 import type { Explanation, Step } from "./explanation.ts";
 import { type Connection, filterChainFor, inspected } from "./filter-chains.ts";
 import { httpOnward, type Onward } from "./http.ts";
+import { callOf } from "./policies/arrived.ts";
+import { decisions } from "./policies/decisions.ts";
 import { knownName, unknownName } from "./name-step.ts";
 import { resolveName } from "./names.ts";
 import type { ExplainedRequest } from "./request.ts";
@@ -81,9 +83,13 @@ function onwardFrom(context: ExplainContext, arrival: Arrival, request: Explaine
   const { name: resource } = listener;
   if (terminal?.kind === "http") {
     const step: Step = { name: "listener", resource, text: "takes the connection and speaks HTTP", because: [] };
-    const onward = httpOnward(context, terminal.manager, request);
+    const onward = httpOnward(context, terminal.manager, request, connection);
     return { ...onward, steps: [step, ...onward.steps] };
   }
+  const closing = chain
+    ? decisions(context, context.proxy, chain.filters, callOf(context, undefined, connection))
+    : undefined;
+  if (closing?.allowed === false) return { steps: closing.steps, destinations: [] };
   if (terminal?.kind === "tcp" && terminal.proxy.clusterSpecifier.case === "cluster") {
     const name = terminal.proxy.clusterSpecifier.value;
     const step: Step = {
@@ -92,7 +98,10 @@ function onwardFrom(context: ExplainContext, arrival: Arrival, request: Explaine
       text: "takes the connection and passes its bytes on, whatever they are",
       because: [],
     };
-    return { steps: [step], destinations: [reachedCluster(context, name, 1, [])] };
+    return {
+      steps: [...(closing?.steps ?? []), step],
+      destinations: [reachedCluster(context, name, 1, [], undefined)],
+    };
   }
   const text = "no filter chain takes the connection: it is closed";
   return { steps: [{ name: "listener", resource, text, because: [] }], destinations: [] };

@@ -12,7 +12,7 @@ export interface Reason {
 
 /** Something that was decided on the request's way, and by what. */
 export interface Step {
-  readonly name: "name" | "listener" | "virtual host" | "route" | "answer" | "note";
+  readonly name: "name" | "listener" | "virtual host" | "route" | "policy" | "answer" | "note";
   /** Name of the Envoy resource that decided, if one did. */
   readonly resource?: string;
   readonly text: string;
@@ -30,6 +30,10 @@ export interface ReachedEndpoint {
   readonly healthy: boolean;
   /** What the Pod's own sidecar does with it. */
   readonly inbound?: string;
+  /** What policies of that sidecar decide. */
+  readonly policies?: readonly Step[];
+  /** The policies of that sidecar refuse it. */
+  readonly refused?: true;
 }
 
 /** A cluster that may get the request. */

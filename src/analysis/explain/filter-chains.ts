@@ -24,7 +24,8 @@ export function inspected(listener: Listener, connection: Connection): Connectio
 
 type Criterion = (match: FilterChainMatch, connection: Connection) => number | undefined;
 
-function inRange(address: string, prefix: string, length: number): boolean {
+/** Whether an address is in a network. */
+export function inRange(address: string, prefix: string, length: number): boolean {
   const family = isIP(prefix) === 6 ? "ipv6" : "ipv4";
   if (isIP(address) !== isIP(prefix)) return false;
   const list = new BlockList();

@@ -7,6 +7,10 @@ import { tracesOf } from "#translate/trace.ts";
 import { type ExplainContext, policyReasons } from "./context.ts";
 import { reachedCluster } from "./destinations.ts";
 import type { ReachedCluster, Reason, Step } from "./explanation.ts";
+import type { Connection } from "./filter-chains.ts";
+import { callOf } from "./policies/arrived.ts";
+import { decisions } from "./policies/decisions.ts";
+import { headersOf, type SentHeaders, sentHeaders } from "./policies/sent.ts";
 import { authority, type ExplainedRequest } from "./request.ts";
 import { matchedRequest, routeMismatch } from "./route-match.ts";
 import { routeNotes } from "./route-notes.ts";
@@ -78,8 +82,16 @@ function isCatchAll({ name }: VirtualHost): boolean {
   return name === "allow_any" || name === "block_all";
 }
 
+/** A request on its way through routes. */
+interface Routed {
+  readonly routes: RouteConfiguration;
+  readonly virtualHost: VirtualHost;
+  /** Its headers as they are when it is routed. */
+  readonly headers: SentHeaders;
+}
+
 /** What becomes of a request that a route takes. */
-function taken(context: ExplainContext, virtualHost: VirtualHost, route: Route, at: number): Onward {
+function taken(context: ExplainContext, { routes, virtualHost, headers }: Routed, route: Route, at: number): Onward {
   const traces = tracesOf(route.metadata).map(({ ref, field }) => context.cite(ref, field));
   const because = traces.length === 0 && isCatchAll(virtualHost) ? policyReasons(context) : traces;
   const written = traces.at(-1);
@@ -90,10 +102,11 @@ function taken(context: ExplainContext, virtualHost: VirtualHost, route: Route, 
   const notes = noteSteps(context, route, written);
   if (answer) return { steps: [step, ...notes, answer], destinations: [] };
   const shares = route.action.case === "route" ? sharesOf(route.action.value) : [];
+  const sent = sentHeaders(headers, routes, virtualHost, route);
   return {
     steps: [step, ...notes],
     destinations: shares.map(({ cluster, share }) =>
-      reachedCluster(context, cluster, share, destinationReason(context, written, cluster)),
+      reachedCluster(context, cluster, share, destinationReason(context, written, cluster), sent),
     ),
   };
 }
@@ -103,13 +116,14 @@ function unanswered(text: string): Onward {
 }
 
 /** Looks at one route after the other, as Envoy does. */
-function routed(context: ExplainContext, virtualHost: VirtualHost, request: ExplainedRequest): Onward {
+function routed(context: ExplainContext, request: ExplainedRequest, way: Routed): Onward {
+  const { virtualHost } = way;
   const matched = matchedRequest(request);
   const passed: Step[] = [];
   for (const [at, route] of virtualHost.routes.entries()) {
     const mismatch = route.match ? routeMismatch(route.match, matched) : "it has no match";
     if (mismatch === undefined) {
-      const onward = taken(context, virtualHost, route, at);
+      const onward = taken(context, way, route, at);
       return { ...onward, steps: [...passed, ...onward.steps] };
     }
     const because = tracesOf(route.metadata).map(({ ref, field }) => context.cite(ref, field));
@@ -132,8 +146,13 @@ function configurationOf(
   return routeSpecifier.case === "routeConfig" ? routeSpecifier.value : undefined;
 }
 
-/** The way of a request from the filter that speaks HTTP on. */
-export function httpOnward(context: ExplainContext, manager: HttpConnectionManager, request: ExplainedRequest): Onward {
+/** The way of a request from the choice of a route on. */
+function routedBy(
+  context: ExplainContext,
+  manager: HttpConnectionManager,
+  request: ExplainedRequest,
+  headers: SentHeaders,
+): Onward {
   const routes = configurationOf(context, manager);
   if (!routes) return unanswered("the listener's routes are not there: the proxy answers with 404");
   const virtualHost = virtualHostFor(routes, authority(request));
@@ -149,6 +168,28 @@ export function httpOnward(context: ExplainContext, manager: HttpConnectionManag
     const answer = unanswered("callers without TLS are sent to https with 301");
     return { ...answer, steps: [step, ...answer.steps] };
   }
-  const onward = routed(context, virtualHost, request);
+  const onward = routed(context, request, { routes, virtualHost, headers });
   return { ...onward, steps: [step, ...onward.steps] };
+}
+
+/**
+ * The way of a request from the filter that speaks HTTP on: what policies of the proxy say, then its route.
+ * @param connection that the request came by.
+ */
+export function httpOnward(
+  context: ExplainContext,
+  manager: HttpConnectionManager,
+  request: ExplainedRequest,
+  connection: Connection,
+): Onward {
+  const before = headersOf(request);
+  const { steps, allowed, call } = decisions(
+    context,
+    context.proxy,
+    manager.httpFilters,
+    callOf(context, before, connection),
+  );
+  if (!allowed) return { steps, destinations: [] };
+  const onward = routedBy(context, manager, request, call.headers ?? before);
+  return { ...onward, steps: [...steps, ...onward.steps] };
 }

@@ -30,7 +30,13 @@ function stepText({ name, resource, text, because }: Step, paint: Paint): string
   return labelled(name === "note" ? "" : name, shown, because, paint);
 }
 
-function endpointText({ address, pod, locality, priority, healthy, inbound }: ReachedEndpoint): string {
+function policyText({ text, because }: Step, paint: Paint): string {
+  const reasons = because.map((each) => `${indent}      ${paint.place(`by ${reasonText(each)}`)}\n`);
+  return `${indent}    ${text}\n${reasons.join("")}`;
+}
+
+function endpointText(endpoint: ReachedEndpoint, paint: Paint): string {
+  const { address, pod, locality, priority, healthy, inbound, policies = [] } = endpoint;
   const words = [
     pod && `${pod.name} (${pod.cluster})`,
     locality,
@@ -38,7 +44,8 @@ function endpointText({ address, pod, locality, priority, healthy, inbound }: Re
     healthy ? "" : "not healthy",
   ].filter((word) => (word ?? "") !== "");
   const inner = inbound === undefined ? "" : `\n${indent}    ${inbound}`;
-  return `${indent}  ${address.padEnd(22)}${words.join(", ")}${inner}\n`;
+  const decided = policies.map((each) => policyText(each, paint)).join("");
+  return `${indent}  ${address.padEnd(22)}${words.join(", ")}${inner}\n${decided}`;
 }
 
 /** A share as a percentage with as many digits as it needs. */
@@ -48,7 +55,7 @@ function shareText(share: number): string {
 
 function clusterText({ cluster, share, text, because, endpoints }: ReachedCluster, paint: Paint): string {
   const said = [share < 1 ? shareText(share) : "", cluster, text].filter((word) => word !== "").join("  ");
-  return labelled("cluster", said, because, paint) + endpoints.map(endpointText).join("");
+  return labelled("cluster", said, because, paint) + endpoints.map((each) => endpointText(each, paint)).join("");
 }
 
 /** An explanation for people: a line for each thing that was decided, and below it what decided it. */

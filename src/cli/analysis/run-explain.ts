@@ -21,7 +21,7 @@ export async function runExplain(method: string, url: string, flags: ExplainFlag
   const snapshot = edited(live.snapshot, edit);
   const [proxy] = proxiesNamed(live, [flags.from]);
   if (!proxy) throw new WeftError("NotFound", `no connected proxy is named ${flags.from}`);
-  const context = explainContext(openMesh(snapshot, { traced: true }), snapshot, live.proxies, proxy);
+  const context = explainContext(openMesh(snapshot, { traced: true }), snapshot, live.proxies, proxy, Date.now());
   const explanation = explainRequest(context, request);
   const { output } = flags;
   process.stdout.write(

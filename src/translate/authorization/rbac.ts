@@ -55,6 +55,24 @@ function ruleName({ namespace, name }: PolicyRow, rule: number): string {
   return `ns[${namespace}]-policy[${name}]-rule[${rule}]`;
 }
 
+/** What a rule's name says. */
+export interface RuleName {
+  readonly namespace: string;
+  readonly name: string;
+  /** The rule's index within the policy. */
+  readonly rule: number;
+  /** The external authorizer that is asked by it, if one is. */
+  readonly provider?: string;
+}
+
+/** Reads the name of a rule; undefined for what is none. */
+export function parseRuleName(text: string): RuleName | undefined {
+  const found = /^(?:istio-ext-authz-(.*)-)?ns\[([^\]]*)\]-policy\[([^\]]*)\]-rule\[(\d+)\]$/s.exec(text);
+  if (!found) return undefined;
+  const [, provider, namespace = "", name = "", rule] = found;
+  return { namespace, name, rule: Number(rule), ...(provider !== undefined && { provider }) };
+}
+
 /**
  * Rules of policies of one action, in Envoy's form.
  * @param prefix what names of rules begin with.
