@@ -171,7 +171,20 @@ export function list<Item extends TSchema>(description: string, items: Item, opt
   return Type.Array(items, { description, ...options });
 }
 
-/** A list whose items are told apart by a field of theirs, and merged by it in a strategic merge patch. */
+/**
+ * A list whose items are told apart by fields of theirs: server-side apply merges it item by item. Custom resources have these;
+ * Kubernetes' own kinds have `mergeList`.
+ */
+export function keyedList<Item extends TSchema>(
+  description: string,
+  items: Item,
+  keys: readonly string[],
+  options: ListOptions = {},
+): TArray<Item> {
+  return Type.Array(items, { description, [keyword.listType]: "map", [keyword.listMapKeys]: keys, ...options });
+}
+
+/** A list with keys that is merged by one of them in a strategic merge patch, too. */
 export function mergeList<Item extends TSchema>(
   description: string,
   items: Item,
@@ -179,14 +192,8 @@ export function mergeList<Item extends TSchema>(
   options: ListOptions & { readonly keys?: readonly string[] } = {},
 ): TArray<Item> {
   const { keys = [key], ...rest } = options;
-  return Type.Array(items, {
-    description,
-    [keyword.patchStrategy]: "merge",
-    [keyword.patchMergeKey]: key,
-    [keyword.listType]: "map",
-    [keyword.listMapKeys]: keys,
-    ...rest,
-  });
+  const merged = { [keyword.patchStrategy]: "merge", [keyword.patchMergeKey]: key };
+  return { ...keyedList(description, items, keys, rest), ...merged };
 }
 
 /** A list of distinct texts, merged as a set in a strategic merge patch. */

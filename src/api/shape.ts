@@ -50,7 +50,8 @@ function objectShaper(node: SchemaNode, properties: Readonly<Record<string, Sche
       if (field === undefined) {
         if (open) entries.push([name, member]);
         else unknown(path.field(name));
-      } else if (member !== null) entries.push([name, field(member, path.field(name), unknown)]);
+      } else if (member !== null && member !== undefined)
+        entries.push([name, field(member, path.field(name), unknown)]);
     }
     for (const [name, { default: given }] of defaults) {
       const missing = value[name] === undefined || value[name] === null;
@@ -64,7 +65,7 @@ function objectShaper(node: SchemaNode, properties: Readonly<Record<string, Sche
 function mapShaper(values: Shaper): Shaper {
   return (value, path, unknown) => {
     if (!isObject(value)) return value;
-    const present = Object.entries(value).filter(([, member]) => member !== null);
+    const present = Object.entries(value).filter(([, member]) => member !== null && member !== undefined);
     return Object.fromEntries(present.map(([key, member]) => [key, values(member, path.key(key), unknown)]));
   };
 }

@@ -114,9 +114,11 @@ export interface ResourceStore extends AsyncDisposable {
    */
   list(selection: Selection, options?: ListOptions): Promise<Page>;
   /**
-   * Writes an object; its `resourceVersion` is set by the store.
+   * Writes an object; its `resourceVersion` is set by the store. Its managed fields are frozen and kept as they are, all else
+   * is copied.
    * @param by who writes, where records of writes are kept; the server itself unless told.
-   * @throws WeftError `AlreadyExists` (expected absent), `NotFound` or `Conflict` (expected a revision).
+   * @throws WeftError `AlreadyExists` (expected absent), `NotFound` or `Conflict` (expected a revision),
+   * `ResourceExhausted` for an object of more than 3 MiB of text.
    */
   put(key: ObjectKey, object: ResourceObject, expect: Expectation, by?: Authorship): Promise<Stored>;
   /**

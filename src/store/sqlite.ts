@@ -19,6 +19,7 @@ import type {
   StoreEvent,
   WriteRecord,
 } from "./port.ts";
+import { storable } from "./object-text.ts";
 import { readRecord, recordOf } from "./record-text.ts";
 import { Sealing } from "./sealing.ts";
 import type { RecordRow, Row } from "./sqlite-protocol.ts";
@@ -42,6 +43,9 @@ export interface SqliteOptions {
   /** Milliseconds between bookmarks to watches; 30 s unless told. */
   readonly bookmarkEveryMs?: number;
 }
+
+/** The largest object, as text, in bytes: change by change one could grow beyond what anybody can send or read. */
+const largestObject = 3 * 1024 * 1024;
 
 /** Milliseconds between looks at the age of records. */
 const pruneEveryMs = 600_000;
@@ -92,6 +96,10 @@ function changeOf(row: Row): { key: ObjectKey; revision: number; stored: Stored 
 function describe(key: ObjectKey): string {
   const name = key.namespace === "" ? key.name : `${key.namespace}/${key.name}`;
   return `${key.resource} "${name}"`;
+}
+
+function tooLarge(key: ObjectKey): WeftError {
+  return new WeftError("ResourceExhausted", `${describe(key)} would be larger than ${largestObject} bytes`);
 }
 
 function keyText(key: ObjectKey): string {
@@ -163,14 +171,10 @@ class SqliteStore implements ResourceStore {
   put(key: ObjectKey, object: ResourceObject, expect: Expectation, by?: Authorship): Promise<Stored> {
     return this.#write(key, expect, by, (revision) => {
       const versioned = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
-      const text = JSON.stringify(versioned);
-      // Read back from its text: a copy that shares nothing with the caller's object, as another reader of the text has it.
-      const stored = {
-        key: Object.freeze({ ...key }),
-        object: deepFreeze(JSON.parse(text) as ResourceObject),
-        revision,
-      };
-      return { stored: Object.freeze(stored), text, result: stored };
+      const { object: copy, text } = storable(versioned);
+      if (Buffer.byteLength(text) > largestObject) throw tooLarge(key);
+      const stored = Object.freeze({ key: Object.freeze({ ...key }), object: copy, revision });
+      return { stored, text, result: stored };
     });
   }
 

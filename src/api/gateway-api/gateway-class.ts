@@ -3,7 +3,7 @@ import type { Resource } from "../meta.ts";
 import { fieldColumn } from "../columns.ts";
 import { FieldPath, forbidden } from "../field.ts";
 import { Condition } from "../kubernetes/meta.ts";
-import { definition, list, object, string, type Value } from "../schema.ts";
+import { definition, keyedList, object, string, type Value } from "../schema.ts";
 import { conditionColumn, gatewayApiKind } from "./kind.ts";
 import { controllerName, gatewayName, group, kind, namespace, objectName } from "./names.ts";
 
@@ -28,10 +28,11 @@ const GatewayClassStatus = object(
   "Whether the class is taken.",
   {},
   {
-    conditions: list("The class's state, by aspect.", Condition, { maxItems: 8 }),
-    supportedFeatures: list(
+    conditions: keyedList("The class's state, by aspect.", Condition, ["type"], { maxItems: 8 }),
+    supportedFeatures: keyedList(
       "What the controller can do.",
       object("A feature.", { name: string("The feature's name.") }, {}),
+      ["name"],
       { maxItems: 64 },
     ),
   },

@@ -3,7 +3,7 @@ import type { Resource } from "../meta.ts";
 import { valueAt } from "../columns.ts";
 import { fieldColumn } from "../columns.ts";
 import { Condition, LabelSelector } from "../kubernetes/meta.ts";
-import { choice, definition, int32, list, map, object, string, type Value } from "../schema.ts";
+import { choice, definition, int32, keyedList, list, map, object, string, type Value } from "../schema.ts";
 import { validateGateway } from "./gateway-validation.ts";
 import { conditionColumn, gatewayApiKind } from "./kind.ts";
 import { Listener, listenerStatuses } from "./listener.ts";
@@ -59,9 +59,10 @@ const GatewayTLS = object(
       "TLS of clients.",
       { default: ClientValidation },
       {
-        perPort: list(
+        perPort: keyedList(
           "TLS of clients of single ports.",
           object("TLS of one port's clients.", { port, tls: ClientValidation }, {}),
+          ["port"],
           { maxItems: 64 },
         ),
       },
@@ -87,7 +88,7 @@ export const GatewaySpec = definition(
     "The class of the Gateway, and what it listens on.",
     {
       gatewayClassName: string("The GatewayClass.", { minLength: 1, maxLength: 253 }),
-      listeners: list("What the Gateway listens on.", Listener, { minItems: 1, maxItems: 64 }),
+      listeners: keyedList("What the Gateway listens on.", Listener, ["name"], { minItems: 1, maxItems: 64 }),
     },
     {
       addresses: list(
@@ -128,7 +129,7 @@ const GatewayStatus = object(
       { maxItems: 16 },
     ),
     attachedListenerSets: int32("How many ListenerSets are attached."),
-    conditions: list("The Gateway's state, by aspect.", Condition, { maxItems: 8 }),
+    conditions: keyedList("The Gateway's state, by aspect.", Condition, ["type"], { maxItems: 8 }),
     listeners: listenerStatuses,
   },
 );

@@ -2,7 +2,7 @@ import type { Kind } from "../kind.ts";
 import type { Resource } from "../meta.ts";
 import { FieldPath } from "../field.ts";
 import { Condition } from "../kubernetes/meta.ts";
-import { definition, list, object, type Value } from "../schema.ts";
+import { definition, keyedList, object, type Value } from "../schema.ts";
 import { conditionColumn, gatewayApiKind } from "./kind.ts";
 import { Listener, listenerStatuses } from "./listener.ts";
 import { validateListeners } from "./listener-validation.ts";
@@ -18,7 +18,7 @@ export const ListenerSetSpec = definition(
         { ...groupAndKind(gatewayApiGroup, "Gateway"), name: objectName },
         { namespace },
       ),
-      listeners: list("What the Gateway listens on too.", Listener, { minItems: 1, maxItems: 64 }),
+      listeners: keyedList("What the Gateway listens on too.", Listener, ["name"], { minItems: 1, maxItems: 64 }),
     },
     {},
   ),
@@ -29,7 +29,7 @@ const ListenerSetStatus = object(
   "What became of the listeners.",
   {},
   {
-    conditions: list("The set's state, by aspect.", Condition, { maxItems: 8 }),
+    conditions: keyedList("The set's state, by aspect.", Condition, ["type"], { maxItems: 8 }),
     listeners: listenerStatuses,
   },
 );

@@ -1,5 +1,5 @@
 import { Condition, LabelSelector } from "../kubernetes/meta.ts";
-import { choice, int32, list, object, string, type Value } from "../schema.ts";
+import { choice, int32, keyedList, list, object, string, type Value } from "../schema.ts";
 import {
   fromNamespaces,
   hostname,
@@ -53,16 +53,17 @@ export const Listener = object(
 export type Listener = Value<typeof Listener>;
 
 /** The status of the listeners of a Gateway or a ListenerSet. */
-export const listenerStatuses = list(
+export const listenerStatuses = keyedList(
   "The listeners' states.",
   object(
     "A listener's state.",
     {
       name: sectionName("The listener's name."),
       attachedRoutes: int32("How many routes are attached."),
-      conditions: list("The listener's state, by aspect.", Condition, { maxItems: 8 }),
+      conditions: keyedList("The listener's state, by aspect.", Condition, ["type"], { maxItems: 8 }),
     },
     { supportedKinds: list("Kinds of routes that the listener takes.", RouteGroupKind, { maxItems: 8 }) },
   ),
+  ["name"],
   { maxItems: 64 },
 );

@@ -1,8 +1,11 @@
 import { Condition } from "../kubernetes/meta.ts";
-import { list, object } from "../schema.ts";
+import { keyedList, list, object } from "../schema.ts";
 import { controllerName, ParentReference } from "./names.ts";
 
-const conditions = list("The object's state for it, by aspect.", Condition, { minItems: 1, maxItems: 8 });
+const conditions = keyedList("The object's state for it, by aspect.", Condition, ["type"], {
+  minItems: 1,
+  maxItems: 8,
+});
 
 /** Gateway API's `RouteStatus`. */
 export const RouteStatus = object(

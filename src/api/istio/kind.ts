@@ -16,7 +16,7 @@ interface IstioKind {
   readonly shortNames: readonly string[];
   readonly description: string;
   readonly spec: TObject;
-  /** Columns between the name and the age. */
+  /** Columns between the name and the age, or with the age where it is not the last. */
   readonly columns: readonly Column[];
   readonly validate: (object: ResourceObject) => Iterable<FieldError>;
   readonly warnings?: (object: ResourceObject) => Iterable<string>;
@@ -61,7 +61,7 @@ export function istioKind(parts: IstioKind): Kind {
     home: "mesh",
     // An absent spec is an empty one, so that what it lacks is named.
     schema: object(parts.description, { spec: { ...spec, default: {} } }, { status: IstioStatus }),
-    columns: columns.concat(ageColumn),
+    columns: columns.includes(ageColumn) ? columns : columns.concat(ageColumn),
     status: true,
     validate: (object) => [...validateAnnotations(object, dryRun), ...validate(object)],
     ...(warnings === undefined ? {} : { warnings: (object) => [...warnings(object)] }),

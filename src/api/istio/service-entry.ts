@@ -1,7 +1,7 @@
 import type { Kind } from "../kind.ts";
 import type { Resource } from "../meta.ts";
 import { fieldColumn } from "../columns.ts";
-import { choice, definition, list, mergeList, object, string, uint32, type Value } from "../schema.ts";
+import { choice, definition, list, keyedList, object, string, uint32, type Value } from "../schema.ts";
 import { istioName, WorkloadSelector } from "./common.ts";
 import { networkingKind } from "./kind.ts";
 import type { IstioStatus } from "./status.ts";
@@ -40,7 +40,7 @@ export const ServiceEntrySpec = definition(
           maxItems: 256,
         },
       ),
-      ports: mergeList("Ports of the service.", ServicePort, "name", { maxItems: 256 }),
+      ports: keyedList("Ports of the service.", ServicePort, ["name"], { maxItems: 256 }),
       location: choice("Whether the service's workloads belong to the mesh. MESH_EXTERNAL unless set.", [
         "MESH_EXTERNAL",
         "MESH_INTERNAL",

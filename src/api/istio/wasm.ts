@@ -1,4 +1,4 @@
-import { anyObject, choice, int32, list, object, port, string, type Value } from "../schema.ts";
+import { anyObject, choice, int32, keyedList, list, object, port, string, type Value } from "../schema.ts";
 
 const EnvVar = object(
   "A variable of the module's environment.",
@@ -12,7 +12,7 @@ const EnvVar = object(
 export const VmConfig = object(
   "The machine that runs the module.",
   {},
-  { env: list("Variables of the module's environment.", EnvVar, { maxItems: 256 }) },
+  { env: keyedList("Variables of the module's environment.", EnvVar, ["name"], { maxItems: 256 }) },
 );
 export type VmConfig = Value<typeof VmConfig>;
 
@@ -56,7 +56,11 @@ const TrafficSelector = object(
       "SERVER",
       "CLIENT_AND_SERVER",
     ]),
-    ports: list("Destination ports. All unless set.", object("A port.", { number: port("The port's number.") }, {})),
+    ports: keyedList(
+      "Destination ports. All unless set.",
+      object("A port.", { number: port("The port's number.") }, {}),
+      ["number"],
+    ),
   },
 );
 export type TrafficSelector = Value<typeof TrafficSelector>;

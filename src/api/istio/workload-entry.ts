@@ -1,6 +1,6 @@
 import type { Kind } from "../kind.ts";
 import type { Resource } from "../meta.ts";
-import { fieldColumn } from "../columns.ts";
+import { ageColumn, fieldColumn } from "../columns.ts";
 import { definition, map, object, string, uint32, type Value } from "../schema.ts";
 import { istioName } from "./common.ts";
 import { networkingKind } from "./kind.ts";
@@ -43,7 +43,7 @@ export const workloadEntry: Kind = networkingKind({
   shortNames: ["we"],
   description: "One workload outside Kubernetes, with what a Pod would tell about itself.",
   spec: WorkloadEntrySpec,
-  columns: [fieldColumn("Address", ["spec", "address"], "Where the workload is reached.")],
+  columns: [ageColumn, fieldColumn("Address", ["spec", "address"], "Where the workload is reached.")],
   validate: (object) => validateWorkloadEntry(object as WorkloadEntry),
   warnings: (object) => workloadEntryWarnings(object as WorkloadEntry),
 });

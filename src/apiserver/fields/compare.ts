@@ -22,8 +22,7 @@ type Node = Partial<Comparison>;
 class Below {
   readonly #nodes: { [change in Change]?: Record<string, FieldSet> } = {};
 
-  add(element: string, node: Node | undefined): void {
-    if (node === undefined) return;
+  add(element: string, node: Node): void {
     this.put("added", element, node.added);
     this.put("modified", element, node.modified);
     this.put("removed", element, node.removed);
@@ -53,17 +52,20 @@ function compareWhole(before: unknown, after: unknown): Node | undefined {
   return equal(before, after) ? undefined : { modified: leaf };
 }
 
+function compareMember(type: FieldsType, name: string, before: unknown, after: unknown, below: Below): void {
+  const member = memberType(type, name);
+  const node = member === undefined ? undefined : compareValues(before, after, member);
+  if (node !== undefined) below.add(fieldElement(name), node);
+}
+
 function compareFields(type: FieldsType, before: unknown, after: unknown, below: Below): void {
   const [old, now] = [isObject(before) ? before : {}, isObject(after) ? after : {}];
-  for (const [name, value] of Object.entries(old)) {
-    const member = memberType(type, name);
-    if (member === undefined) continue;
-    below.add(fieldElement(name), compareValues(value, Object.hasOwn(now, name) ? now[name] : undefined, member));
+  for (const name of Object.keys(old)) {
+    const [value, next] = [old[name], Object.hasOwn(now, name) ? now[name] : undefined];
+    if (value !== next) compareMember(type, name, value, next, below);
   }
-  for (const [name, value] of Object.entries(now)) {
-    const member = memberType(type, name);
-    if (member === undefined || Object.hasOwn(old, name)) continue;
-    below.add(fieldElement(name), compareValues(undefined, value, member));
+  for (const name of Object.keys(now)) {
+    if (!Object.hasOwn(old, name)) compareMember(type, name, undefined, now[name], below);
   }
 }
 
@@ -83,7 +85,8 @@ function compareItem(
   if (several) below.put("removed", element, leaf);
   if (now) below.put("added", element, leaf);
   const [old, next] = [several ? undefined : before[0], now ? undefined : after[0]];
-  if (old !== undefined || next !== undefined) below.add(element, compareValues(old, next, item));
+  const node = old === next ? undefined : compareValues(old, next, item);
+  if (node !== undefined) below.add(element, node);
 }
 
 /** @returns whether the items could be told apart. */

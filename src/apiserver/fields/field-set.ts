@@ -38,21 +38,28 @@ function below(node: FieldSet): FieldSet {
 }
 
 function joined(a: FieldSet, b: FieldSet): FieldSet {
-  const out: Record<string, FieldSet> = { ...a };
-  for (const [element, node] of Object.entries(b)) {
+  let out: Record<string, FieldSet> | undefined;
+  for (const element in b) {
+    const node = b[element] ?? leaf;
     const mine = a[element];
-    out[element] = mine === undefined ? node : nodeUnion(mine, node);
+    const both = mine === undefined ? node : nodeUnion(mine, node);
+    if (both === mine) continue;
+    out ??= { ...a };
+    out[element] = both;
   }
-  return out;
+  return out ?? a;
+}
+
+function withItself(node: FieldSet): FieldSet {
+  return isMember(node) ? node : { [itself]: leaf, ...node };
 }
 
 function nodeUnion(a: FieldSet, b: FieldSet): FieldSet {
-  if (isEmpty(a)) return isMember(b) ? b : { [itself]: leaf, ...b };
-  if (isEmpty(b)) return nodeUnion(b, a);
-  return joined(a, b);
+  if (isEmpty(b)) return withItself(a);
+  return isEmpty(a) ? withItself(b) : joined(a, b);
 }
 
-/** What is in either set. */
+/** What is in either set; the first itself where the second adds nothing. */
 export function union(a: FieldSet, b: FieldSet): FieldSet {
   if (isEmpty(a)) return b;
   return isEmpty(b) ? a : joined(a, b);
@@ -65,7 +72,8 @@ function nodeIntersection(a: FieldSet, b: FieldSet): FieldSet | undefined {
 /** What is in both sets. */
 export function intersection(a: FieldSet, b: FieldSet): FieldSet {
   const out: Record<string, FieldSet> = {};
-  for (const [element, node] of Object.entries(a)) {
+  for (const element in a) {
+    const node = a[element] ?? leaf;
     const other = b[element];
     const both = other === undefined ? undefined : nodeIntersection(node, other);
     if (both !== undefined) out[element] = both;
@@ -83,7 +91,8 @@ function nodeDifference(a: FieldSet, b: FieldSet): FieldSet | undefined {
 /** What is in the first set and not in the second, field by field; the first itself where nothing goes. */
 export function difference(a: FieldSet, b: FieldSet): FieldSet {
   let out: Map<string, FieldSet> | undefined;
-  for (const [element, node] of Object.entries(b)) {
+  for (const element in b) {
+    const node = b[element] ?? leaf;
     const mine = a[element];
     const left = mine === undefined ? undefined : nodeDifference(mine, node);
     if (left === mine) continue;

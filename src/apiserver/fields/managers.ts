@@ -14,6 +14,9 @@ const ancient = "ancient-changes";
 /** The longest names that Kubernetes takes. */
 const longest = { manager: 128, subresource: 256 } as const;
 
+/** What most names are, seen quickly. */
+const plain = /^[ -~]*$/;
+
 /** A character that cannot be printed; a space can. */
 const unprintable = /\p{C}|(?! )\p{Z}/u;
 
@@ -168,7 +171,7 @@ export function* validateManagers(entries: readonly ManagedFieldsEntry[]): Gener
 
 function nameProblem(name: string, limit: number): string | undefined {
   if (Buffer.byteLength(name) > limit) return `may not be more than ${limit} bytes`;
-  return unprintable.test(name) ? "should only contain printable characters" : undefined;
+  return !plain.test(name) && unprintable.test(name) ? "should only contain printable characters" : undefined;
 }
 
 /** Why a text cannot be a manager's name; undefined where it can. */
@@ -179,6 +182,6 @@ export function managerProblem(name: string): string | undefined {
 /** The manager that a client is which does not say: what it calls itself, without its version. */
 export function managerOfAgent(agent: string): string {
   const [name = ""] = agent.split("/");
-  const printable = name.replaceAll(new RegExp(unprintable, "gu"), "");
+  const printable = plain.test(name) ? name : name.replaceAll(new RegExp(unprintable, "gu"), "");
   return printable.slice(0, longest.manager) || "unknown";
 }

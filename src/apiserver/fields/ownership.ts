@@ -89,16 +89,22 @@ export function updateOwners(
 ): readonly ManagedFieldsEntry[] {
   if (before !== undefined && entries.length === 0) return entries;
   const { by, time, served } = writing;
-  const known = entries.filter(({ apiVersion }) => served(apiVersion));
+  const known = entries.every(({ apiVersion }) => served(apiVersion))
+    ? entries
+    : entries.filter(({ apiVersion }) => served(apiVersion));
   const changes = comparePart(before ?? {}, after, writing);
-  if (isSame(changes)) return known.length === entries.length ? entries : known;
+  if (isSame(changes)) return known;
   const taken = union(changes.added, changes.modified);
-  const left = withoutFields(known, union(taken, changes.removed));
+  const mine = known.find((entry) => sameManager(entry, by));
+  const others = known.filter((entry) => entry !== mine);
+  const left = withoutFields(others, union(taken, changes.removed));
+  const kept = mine === undefined ? noFields : difference(mine.fieldsV1, changes.removed);
   const own = difference(taken, stripped);
-  const mine = left.find((entry) => sameManager(entry, by));
-  const others = left.filter((entry) => entry !== mine);
-  if (isEmpty(own)) return inOrder(capped(left));
-  return inOrder(capped([...others, entryOf(by, union(own, mine?.fieldsV1 ?? noFields), time)]));
+  const fields = union(kept, own);
+  if (isEmpty(fields)) return inOrder(capped(left));
+  const at = isEmpty(own) ? mine?.time : time;
+  const same = mine !== undefined && mine.fieldsV1 === fields && mine.time === at;
+  return inOrder(capped([...left, same ? mine : entryOf(by, fields, at)]));
 }
 
 /** What an application leaves. */

@@ -1,4 +1,5 @@
 import type { ResourceObject } from "#api/meta.ts";
+import { storedText } from "#store/object-text.ts";
 
 /** The text of each stored object, which many readers share. */
 const texts = new WeakMap<ResourceObject, Map<string, string>>();
@@ -20,7 +21,8 @@ export function textOf(object: ResourceObject, apiVersion: string): string {
   }
   let text = versions.get(apiVersion);
   if (text === undefined) {
-    text = JSON.stringify(asVersion(object, apiVersion));
+    const stored = object.apiVersion === apiVersion ? storedText(object) : undefined;
+    text = stored ?? JSON.stringify(asVersion(object, apiVersion));
     versions.set(apiVersion, text);
   }
   return text;

@@ -1,12 +1,12 @@
-import { canonical } from "#base/canonical.ts";
-import { codeOf } from "#base/errors.ts";
+import { equal } from "#base/canonical.ts";
+import { codeOf, messageOf } from "#base/errors.ts";
 import { valueAt } from "#api/columns.ts";
 import { resourceName, type Kind } from "#api/kind.ts";
 import { apiVersionOf, type ObjectMeta, type ResourceObject } from "#api/meta.ts";
 import type { Stored } from "#store/port.ts";
 import { carryOver, admitUpdate } from "../admission/admission.ts";
 import { checkRights } from "../admission/rights.ts";
-import { maxBodyBytes, type JsonObject } from "../body.ts";
+import type { JsonObject } from "../body.ts";
 import { keyOf, type Context } from "../context.ts";
 import { asVersion } from "../output/json.ts";
 import { ApiError, conflict, invalid, notFound } from "../status.ts";
@@ -49,9 +49,9 @@ function checkVersion(target: Target, name: string, submitted: Submitted, curren
   if (bound && resourceVersion !== current.metadata.resourceVersion) throw conflict(target.kind, name);
 }
 
-function bodyText(object: ResourceObject): string {
+function bodyOf(object: ResourceObject): object {
   const { apiVersion: _, kind: __, metadata: ___, status: ____, ...body } = object;
-  return canonical(body);
+  return body;
 }
 
 /** The server's own fields stay; the generation counts changes of what is neither metadata nor status. */
@@ -60,7 +60,7 @@ function updatedMetadata(before: ResourceObject, after: ResourceObject): ObjectM
   const { labels: _, annotations: __, finalizers: ___, ownerReferences: ____, ...own } = before.metadata;
   return {
     ...own,
-    generation: own.generation + (bodyText(before) === bodyText(after) ? 0 : 1),
+    generation: own.generation + (equal(bodyOf(before), bodyOf(after)) ? 0 : 1),
     ...(labels === undefined || Object.keys(labels).length === 0 ? {} : { labels }),
     ...(annotations === undefined || Object.keys(annotations).length === 0 ? {} : { annotations }),
     ...(finalizers === undefined || finalizers.length === 0 ? {} : { finalizers }),
@@ -128,9 +128,8 @@ export function mayGo(kind: Kind, object: ResourceObject): boolean {
   return deletionTimestamp !== undefined && deletionGracePeriodSeconds === 0 && !held;
 }
 
-/** Change by change an object could grow beyond what anybody can send or read. */
-function tooLarge(kind: Kind, name: string): ApiError {
-  const problem = `it would be larger than ${maxBodyBytes} bytes`;
+/** Change by change an object could grow beyond what a store takes. */
+function tooLarge(kind: Kind, name: string, problem: string): ApiError {
   return new ApiError("RequestEntityTooLarge", `${resourceName(kind)} "${name}" cannot be changed: ${problem}`);
 }
 
@@ -144,12 +143,9 @@ async function write(
   const admitted = await admitUpdate(context, update.target.kind, next, current.object);
   try {
     const object = ordered(admitted.object);
-    const text = canonical(object);
-    if (Buffer.byteLength(text) > maxBodyBytes) throw tooLarge(update.target.kind, update.name);
     await checkRights(context, { kind: update.target.kind, after: object, before: current.object, by: options.by });
-    if (options.dryRun || text === canonical(current.object)) {
-      return options.dryRun ? object : current.object;
-    }
+    if (options.dryRun) return object;
+    if (equal(object, current.object)) return current.object;
     const expect = { kind: "revision", revision: current.revision } as const;
     const by = authorship(options.by);
     if (!mayGo(update.target.kind, object)) return (await context.store.put(current.key, object, expect, by)).object;
@@ -158,7 +154,9 @@ async function write(
     return object;
   } catch (error) {
     if (codeOf(error) === "Conflict") return undefined;
+    if (error instanceof ApiError) throw error;
     if (codeOf(error) === "NotFound") throw notFound(update.target.kind, update.name);
+    if (codeOf(error) === "ResourceExhausted") throw tooLarge(update.target.kind, update.name, messageOf(error));
     throw error;
   } finally {
     admitted.release();
