@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { busy, eventually } from "../support/eventually.ts";
 import { LoadGenerator } from "../../samples/load/generator.ts";
 import { Demo, traces } from "./demo.ts";
+import { listenersTests } from "./listeners.ts";
 import { answersToAnybody, answersToStranger, secretOf, secretWord, securityTests, writeSecret } from "./security.ts";
 
 /** What must be the same after a demonstration as before it. */
@@ -132,6 +133,7 @@ test("logs of an application and of its proxy", async () => {
 });
 
 securityTests(() => demo);
+listenersTests(() => demo);
 
 describe("rules written through a cluster", () => {
   test("90/10: a thousand requests are shared as the VirtualService says, and the rule is the mesh's", async () => {
