@@ -170,6 +170,8 @@ test(
       takeTimeoutMs: 2000,
       requestsPerSecond: 50,
       requestBurst: 200,
+      // What may be remembered is no leak, and would fill up bit by bit.
+      rememberedBytes: 8 * mebibyte,
       reconnectsPerMinute: 2,
     };
     world = await HostileWorld.start({ ...limits, findingMs: 600_000 });

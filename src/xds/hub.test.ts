@@ -71,6 +71,24 @@ class Fixture implements Disposable {
   }
 }
 
+test("names that a proxy was owed and does not ask for when it is back are forgotten", async () => {
+  using fixture = new Fixture();
+  const { hub } = fixture;
+  fixture.source.setScopes("x", { [typeUrls.endpoints]: ["endpoints"] });
+  const nothing = (): void => undefined;
+  const transport = { send: nothing, end: nothing, abort: nothing, pause: nothing, resume: nothing };
+  const common = { kind: "delta", typeUrl: typeUrls.endpoints, nonce: "", refusal: undefined } as const;
+  const node = { id: "x", cluster: "", metadata: {}, version: "", locality: { region: "", zone: "", subzone: "" } };
+  for (let time = 0; time < 5; time += 1) {
+    const session = hub.open("delta", transport, undefined, "here");
+    const subscribe = ["one", `nothing-${time}`, `nor-${time}`];
+    session.receive(() => ({ ...common, node, subscribe, unsubscribe: [], versions: {} }));
+    await turn();
+    session.end();
+    expect(hub.figures().namesOwed).toBe(3);
+  }
+});
+
 describe("sharing", () => {
   test("proxies of distinct classes get the very same bytes of what they have in common", async () => {
     using fixture = new Fixture();

@@ -52,6 +52,8 @@ export interface XdsFigures {
   readonly bytesSent: number;
   /** Bytes that peers have not taken yet. */
   readonly bytesUnsent: number;
+  /** Names that proxies are owed whose streams ended; what many are owed counts once. */
+  readonly namesOwed: number;
   /** What proxies did that they should not, and that stands. */
   readonly findings: number;
 }
@@ -172,6 +174,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       messagesSent: this.#messagesSent,
       bytesSent: this.#bytesSent,
       bytesUnsent: this.#budget.unsent,
+      namesOwed: this.#context.owed.names,
       findings: this.#conduct.findings().length,
     };
   }

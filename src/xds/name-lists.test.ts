@@ -49,7 +49,8 @@ describe("long lists of names", () => {
   });
 
   test("of equal bytes are one list, and the oldest are forgotten", () => {
-    const size = delta(names("a")).length;
+    // A name costs 72 bytes beside those of the list.
+    const size = delta(names("a")).length + 72 * names("a").length;
     const lists = new NameLists(2.5 * size);
     const first = lists.take(delta(names("a")))?.names;
     expect(first).toEqual(names("a"));

@@ -6,9 +6,16 @@ const namesField = 3;
 /** Bytes of a request below which it is not worth to look for a list that is known. */
 const worthwhile = 2048;
 
+/** Bytes that a name costs beside those of the list: as a string, in the list, and in the set that is made of it. */
+const bytesOfName = 72;
+
 interface KnownList {
   readonly bytes: Uint8Array;
   readonly names: readonly string[];
+}
+
+function costOf({ bytes, names }: KnownList): number {
+  return bytes.length + bytesOfName * names.length;
 }
 
 /** A request's long list of names, and the request without it. */
@@ -49,14 +56,14 @@ function runOfNames(message: Uint8Array): readonly [start: number, end: number] 
  * order: what was read once is told by its bytes, and is one list in memory.
  */
 export class NameLists {
-  readonly #mostBytes: number;
+  readonly #most: number;
   /** The latest first. */
   #known: readonly KnownList[] = [];
-  #bytes = 0;
+  #cost = 0;
 
-  /** @param mostBytes how many bytes of lists are remembered. */
-  constructor(mostBytes: number) {
-    this.#mostBytes = mostBytes;
+  /** @param most bytes that what is remembered may cost. */
+  constructor(most: number) {
+    this.#most = most;
   }
 
   /**
@@ -79,15 +86,18 @@ export class NameLists {
       if (known !== this.#known[0]) this.#known = [known, ...this.#known.filter((each) => each !== known)];
       return known.names;
     }
-    const names = stringsIn(bytes);
-    if (bytes.length <= this.#mostBytes) this.#remember({ bytes: Uint8Array.from(bytes), names });
-    return names;
+    const list = { bytes: Uint8Array.from(bytes), names: stringsIn(bytes) };
+    if (costOf(list) <= this.#most) this.#remember(list);
+    return list.names;
   }
 
   #remember(list: KnownList): void {
     const kept = [list, ...this.#known];
-    this.#bytes += list.bytes.length;
-    while (this.#bytes > this.#mostBytes) this.#bytes -= kept.pop()?.bytes.length ?? 0;
+    this.#cost += costOf(list);
+    while (this.#cost > this.#most) {
+      const oldest = kept.pop();
+      this.#cost -= oldest ? costOf(oldest) : this.#cost;
+    }
     this.#known = kept;
   }
 }

@@ -126,6 +126,12 @@ export class NameSets {
     });
   }
 
+  /** The names of a set that another has too. */
+  both(set: NameSet, other: NameSet): NameSet {
+    for (const name of set) if (!other.has(name)) return this.filter(set, (each) => other.has(each));
+    return set;
+  }
+
   /** The names of a set that a test holds for. */
   filter(set: NameSet, test: (name: string) => boolean): NameSet {
     const members = [...set].filter(test);

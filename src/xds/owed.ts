@@ -18,6 +18,11 @@ export class OwedStore {
   readonly #uses = new Map<NameSet, number>();
   #names = 0;
 
+  /** Names in all debts; a set that many have counts once. */
+  get names(): number {
+    return this.#names;
+  }
+
   /** A proxy's stream ended, with debts or without. */
   keep(proxy: string, owed: OwedNames): void {
     this.#forget(proxy);

@@ -60,8 +60,8 @@ function commonOf(
 
 const nothingAsked = { subscribe: [], unsubscribe: [], versions: {} } as const;
 
-/** Bytes of long lists of names that are remembered. */
-const rememberedBytes = 8 * 1024 * 1024;
+/** Bytes that remembered long lists of names may cost. */
+const rememberedBytes = 16 * 1024 * 1024;
 
 /** Reads the requests of one server. */
 export class RequestReader {

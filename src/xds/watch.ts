@@ -398,6 +398,8 @@ export class Watch implements PartUser {
   #forgetUnasked({ wildcard, names }: Subscription): void {
     if (wildcard) return;
     this.#leftovers.forgetAllBut(names);
+    // Whoever asks for them again later is answered: to remember them would let debts add up over streams.
+    if (this.#forced !== names) this.#forced = this.#context.pushes.sets.both(this.#forced, names);
   }
 
   /** What is no more, or no longer asked for, is not refused either. */

@@ -151,7 +151,7 @@ function groupOf(all: readonly Policy[]): Group {
   return { heading: "", policies: texts, rows: "" };
 }
 
-const count = Math.min(runs(40), 400);
+const count = Math.min(runs(40), 120);
 const made = fc.sample(policies, count);
 let world: World;
 
