@@ -228,8 +228,9 @@ export class WorkloadIdentities implements Disposable {
   }
 
   #trustChanged(): void {
-    const { roots } = this.#trust;
-    this.#roots = { secret: rootsSecret(roots), ids: readCertificates(roots.join(""), "the roots").map(rootId) };
+    const { roots, revoked } = this.#trust;
+    const ids = readCertificates(roots.join(""), "the roots").map(rootId);
+    this.#roots = { secret: rootsSecret(roots, revoked), ids };
     for (const each of this.#held) each.changed();
   }
 }

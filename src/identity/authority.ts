@@ -4,6 +4,7 @@ import { backdateMs, type Issuer, readIssuer, rootCertificate } from "./certific
 import { isValidAt, pathToRoot } from "./path.ts";
 import { pemBlocks } from "./pem.ts";
 import type { AuthorityKey } from "./settings.ts";
+import { checkRevocations } from "./revocation.ts";
 import { keyProblem } from "./signature.ts";
 import type { KeyPair } from "./signing-request.ts";
 
@@ -17,6 +18,8 @@ export interface AuthorityFiles {
   readonly chain: string;
   /** `root-cert.pem`: all roots that are trusted. */
   readonly roots: string;
+  /** `ca-crl.pem`: lists of revoked certificates, one at least of each authority above a leaf; empty where nothing is revoked. */
+  readonly revoked: string;
 }
 
 /** An authority that can sign. */
@@ -28,6 +31,8 @@ export interface Authority {
   readonly path: readonly X509Certificate[];
   /** All roots that are trusted. */
   readonly roots: readonly X509Certificate[];
+  /** The lists of revoked certificates, in PEM; empty where nothing is revoked. */
+  readonly revoked: string;
   /** When the first of the certificates above a leaf ends, in milliseconds since the epoch: no leaf is valid longer. */
   readonly expires: number;
 }
@@ -89,11 +94,13 @@ export function readAuthority(files: AuthorityFiles, now: number): Authority {
     const what = "no valid chain leads from ca-cert.pem by cert-chain.pem to a certificate of root-cert.pem";
     throw new WeftError("InvalidArgument", what);
   }
+  checkRevocations(files.revoked, path, now);
   return {
     issuer: readIssuer(certificate.raw, key),
     intermediates: path.slice(0, -1).map((each) => each.toString()),
     path,
     roots,
+    revoked: files.revoked,
     expires: Math.min(...path.map(({ validToDate }) => validToDate.getTime())),
   };
 }
@@ -118,5 +125,5 @@ export function makeAuthority(type: AuthorityKey, organization: string, now: num
   const validity = { from: now - backdateMs, until: now + rootYears * yearMs };
   const certificate = rootCertificate({ ...keys, organization, validity });
   const key = keys.privateKey.export({ type: "pkcs8", format: "pem" });
-  return { certificate, key, chain: "", roots: certificate };
+  return { certificate, key, chain: "", roots: certificate, revoked: "" };
 }

@@ -60,6 +60,25 @@ describe("the stages of a rotation", () => {
     expect(staged.BothTrusted.roots).toEqual([oldRoot, kept, root]);
   });
 
+  it("keep lists of revoked certificates of both, in every stage that trusts both, and need them of both or of none", () => {
+    const [one, two] = ["one", "two"].map((name) => createAuthority(name));
+    const files = (authority = one!) => ({
+      ...old,
+      ...authority,
+      roots: authority.certificate,
+      revoked: authority.revoke(),
+    });
+    const listed = planRotation(files(), files(two), now);
+    const lists = files().revoked + files(two).revoked;
+    const found = (["BothTrusted", "NewIssues", "OldDropped"] as const).map(
+      (stage) => listed[stage].files.revoked.length,
+    );
+    expect(found).toEqual([lists.length, lists.length, lists.length]);
+    const lacking = { ...files(two), revoked: "" };
+    expect(() => planRotation(files(), lacking, now)).toThrow("the old authority has lists of revoked certificates");
+    expect(() => planRotation(lacking, files(), now)).toThrow("the new authority has lists of revoked certificates");
+  });
+
   it("are none for the same root, nor for an authority that cannot sign", () => {
     expect(() => planRotation(old, old, now)).toThrow("needs no rotation");
     expect(() => planRotation(old, { ...next, key: old.key }, now)).toThrow("does not belong to the key");

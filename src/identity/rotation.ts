@@ -57,6 +57,18 @@ function staged(files: AuthorityFiles, signer: X509Certificate, roots: readonly 
 }
 
 /**
+ * Where proxies look into lists of revoked certificates, they refuse an authority that has none.
+ * @throws WeftError `FailedPrecondition`.
+ */
+function checkLists(old: AuthorityFiles, next: AuthorityFiles): void {
+  if ((old.revoked === "") === (next.revoked === "")) return;
+  const [has, lacks] = old.revoked === "" ? ["new", "old"] : ["old", "new"];
+  const what = `the ${has} authority has lists of revoked certificates (ca-crl.pem), and the ${lacks} one has none`;
+  const fix = "give both lists, or neither, until the rotation is over";
+  throw new WeftError("FailedPrecondition", `${what}, so that proxies would refuse what that signs: ${fix}`);
+}
+
+/**
  * What the authority is in each stage of a rotation. Of the old roots, only that of the old authority is dropped.
  * @param now milliseconds since the epoch.
  * @throws WeftError `InvalidArgument` for an authority that cannot sign, `FailedPrecondition` for two of one root.
@@ -68,15 +80,17 @@ export function planRotation(old: AuthorityFiles, next: AuthorityFiles, now: num
     const fix = "an authority of the same root needs no rotation: write it into the Secret";
     throw new WeftError("FailedPrecondition", `the new authority's root is the one in use; ${fix}`);
   }
+  checkLists(old, next);
+  const revoked = old.revoked + next.revoked;
   const both = rootsOf(old.roots, next.roots);
   // Agents take new certificates when what is published changes: the order tells who signs.
   const newFirst = rootsOf(next.roots, old.roots);
   return {
     Unchanged: staged(old, oldRoot, rootsOf(old.roots)),
-    BothTrusted: staged(old, oldRoot, both),
-    NewIssues: staged(next, newRoot, newFirst),
+    BothTrusted: staged({ ...old, revoked }, oldRoot, both),
+    NewIssues: staged({ ...next, revoked }, newRoot, newFirst),
     OldDropped: staged(
-      next,
+      { ...next, revoked },
       newRoot,
       newFirst.filter((root) => rootId(root) !== rootId(oldRoot)),
     ),

@@ -7,9 +7,11 @@ import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { configMap as configMapKind, type ConfigMap } from "#api/kubernetes/config-map.ts";
 import { secret as secretKind, type Secret } from "#api/kubernetes/secret.ts";
 import { type RootRotation, rootRotation } from "#api/weft/root-rotation.ts";
 import { systemClock as clock } from "#base/clock.ts";
+import { createAuthority } from "#base/testing/certificate.ts";
 import { pluggedAuthority } from "#identity/testing/plugged-authority.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
@@ -124,29 +126,31 @@ async function rootsOf(at = authority): Promise<string> {
   return Buffer.from(data["root-cert.pem"] ?? "", "base64").toString();
 }
 
-/** What a Pod's Envoy works with: the roots by their subjects, and its certificate, which openssl verifies by the roots that are trusted. */
-async function verified(name: string): Promise<string> {
-  type Dump = { configs: { dynamic_active_secrets?: { name: string; secret: Record<string, never> }[] }[] };
+/** The certificate that a Pod's Envoy works with, followed by what leads to the root, and the roots that it trusts. */
+async function heldBy(name: string): Promise<{ readonly chain: string; readonly roots: string }> {
+  type Values = Readonly<Record<string, Readonly<Record<string, { readonly inline_bytes: string }>>>>;
+  type Dump = { readonly configs: readonly { readonly name: string; readonly secret: Values }[] };
   const { configs } = await world.inPod<Dump>("shop", name, 15000, "/config_dump?resource=dynamic_active_secrets");
-  const secrets = configs as unknown as {
-    name: string;
-    secret: Record<string, Record<string, { inline_bytes: string }>>;
-  }[];
   const text = (secret: string, field: string, member: string): string => {
-    const found = secrets.find((each) => each.name === secret)?.secret[field]?.[member]?.inline_bytes ?? "";
+    const found = configs.find((each) => each.name === secret)?.secret[field]?.[member]?.inline_bytes ?? "";
     return Buffer.from(found, "base64").toString();
   };
-  const file = (end: string, pem: string): string => {
+  const chain = text("default", "tls_certificate", "certificate_chain");
+  return { chain, roots: text("ROOTCA", "validation_context", "trusted_ca") };
+}
+
+/** Who signed a Pod's certificate, which openssl verifies by the roots that the Pod itself trusts: both ends of a connection hold the same. */
+async function verified(name: string): Promise<string> {
+  const held = await heldBy(name);
+  const file = (end: "chain" | "roots"): string => {
     const path = join(world.root, `${name}-${end}.pem`);
-    writeFileSync(path, pem);
+    writeFileSync(path, held[end]);
     return path;
   };
-  const chain = file("chain", text("default", "tls_certificate", "certificate_chain"));
-  const roots = file("roots", text("ROOTCA", "validation_context", "trusted_ca"));
-  // Its chain leads to a root that it trusts itself: both ends of a connection hold the same here.
+  const [chain, roots] = [file("chain"), file("roots")];
   const said = execFileSync("openssl", ["verify", "-x509_strict", "-CAfile", roots, "-untrusted", chain, chain]);
   expect(said.toString()).toContain("OK");
-  return new X509Certificate(readFileSync(chain)).issuer;
+  return new X509Certificate(held.chain).issuer;
 }
 
 beforeAll(async () => {
@@ -311,5 +315,41 @@ describe("a rotation of the mesh's root", { timeout: 4 * stageMs }, () => {
     await eventually("calls fail", async () => (await calls()).every(({ failed }) => failed > 0), stageMs);
     for (const each of replicas) each.start();
     await eventually("they succeed again", async () => (await forget(), (await noneFailed(), true)), stageMs);
+  });
+
+  it("is not needed to trust a certificate no more: the authority's list of revoked ones has it", async () => {
+    const plug = { namespace: "istio-system", name: "cacerts" };
+    const root = createAuthority("listing");
+    const signing = root.subordinate("signing");
+    const base64 = (text: string): string => Buffer.from(text).toString("base64");
+    const data = {
+      "ca-cert.pem": base64(signing.certificate),
+      "ca-key.pem": base64(signing.key),
+      "cert-chain.pem": base64(signing.certificate),
+      // The root of before beside it, as it has to be.
+      "root-cert.pem": base64(root.certificate + (await rootsOf())),
+    };
+    await mesh.of<Secret>(secretKind).create({ metadata: plug, type: "Opaque", data });
+    const list = async (text: string | undefined): Promise<unknown> => {
+      const body = { data: { "ca-crl.pem": text === undefined ? null : base64(text) } };
+      return mesh.of<Secret>(secretKind).patch(plug, { kind: "merge", body });
+    };
+    const own = async (name: string) => new X509Certificate((await heldBy(name)).chain);
+    const isSigned = async () => (await Promise.all(pods.map(own))).every(({ issuer }) => issuer === "CN=signing");
+    await eventually("both have certificates of it", isSigned, stageMs);
+    await forget();
+    await list(root.revoke() + signing.revoke());
+    await noneFailed(100);
+    await list(root.revoke() + signing.revoke((await own("one")).toString()));
+    // As a server it is refused by who calls it, as a client by whom it calls.
+    await eventually("calls fail", async () => (await calls()).every(({ failed }) => failed > 20), stageMs);
+    const maps = world.client.of<ConfigMap>(configMapKind);
+    const published = { namespace: "shop", name: "istio-ca-crl" };
+    expect((await maps.get(published)).data?.["ca-crl.pem"]).toMatch(
+      /^(-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----\n){2}$/,
+    );
+    await list(undefined);
+    await eventually("they succeed again", async () => (await forget(), (await noneFailed(), true)), stageMs);
+    expect((await maps.get(published)).data ?? {}).toEqual({});
   });
 });

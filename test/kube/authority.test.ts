@@ -214,7 +214,7 @@ describe("weft ca", { timeout: 4 * patience }, () => {
     expect(rotations(missing)).toEqual([["none", "Pending", "", "", "", "", ""]]);
     const { certificate, key, chain, roots } = pluggedAuthority(directory, "next", 0);
     const place = { namespace: "istio-system", name: "next" };
-    const data = secretData({ certificate, key: key.slice(40), chain, roots });
+    const data = secretData({ certificate, key: key.slice(40), chain, roots, revoked: "" });
     await mesh.of<Secret>(secret).create({ metadata: place, type: "Opaque", data });
     await status("InvalidAuthority: ca-key.pem is no private key in PEM");
     await expect(weft("ca", "rotate", "--name", "none")).rejects.toThrow('"none" already exists');

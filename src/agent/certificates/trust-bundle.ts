@@ -4,8 +4,11 @@ import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { readCertificates } from "#identity/authority.ts";
 
-/** The ConfigMap in which the mesh's authority publishes its roots, as Istio does, and their key in it. */
-export const rootsConfigMap = { name: "istio-ca-root-cert", key: "root-cert.pem" } as const;
+/**
+ * The ConfigMap in which the mesh's authority publishes its roots, as Istio does, and their key in it; lists of revoked certificates have
+ * another.
+ */
+export const rootsConfigMap = { name: "istio-ca-root-cert", key: "root-cert.pem", revokedKey: "ca-crl.pem" } as const;
 
 /**
  * The authorities that the node's proxies check their peers by: those that the mesh publishes, and beside them those that the latest
@@ -17,6 +20,7 @@ export class TrustBundle {
   #published: readonly string[] = [];
   #version = "";
   #roots: readonly string[] = [];
+  #revoked = "";
 
   /** @param changed called when the roots are others. */
   constructor(logger: Logger, changed: () => void) {
@@ -27,6 +31,11 @@ export class TrustBundle {
   /** The roots in PEM; none before the first word. */
   get roots(): readonly string[] {
     return this.#roots;
+  }
+
+  /** The published lists of revoked certificates, in PEM; empty for none. */
+  get revoked(): string {
+    return this.#revoked;
   }
 
   /** The version of the mesh's authority that was published last; empty for none. */
@@ -53,6 +62,7 @@ export class TrustBundle {
       const newer = version !== this.#version;
       this.#version = version;
       this.#published = roots.map(String);
+      this.#revoked = map.data?.[rootsConfigMap.revokedKey] ?? "";
       if (!this.#set(this.#published) && newer) this.#changed();
     } catch (error) {
       this.#logger.warn("the mesh's roots are published in a form that cannot be read", { error: messageOf(error) });

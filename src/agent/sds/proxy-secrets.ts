@@ -18,10 +18,13 @@ export function certificateSecret({ chain, key }: Pick<WorkloadCertificate, "cha
   return encodeResource(SecretSchema, secret, name);
 }
 
-/** The authorities that peers are checked by, all of them trusted alike. */
-export function rootsSecret(roots: readonly string[]): EncodedResource {
+/**
+ * The authorities that peers are checked by, all of them trusted alike.
+ * @param revoked lists of revoked certificates, in PEM; empty for none.
+ */
+export function rootsSecret(roots: readonly string[], revoked = ""): EncodedResource {
   const name = secretNames.roots;
-  const value = { trustedCa: bytesOf(roots.join("")) };
+  const value = { trustedCa: bytesOf(roots.join("")), ...(revoked !== "" && { crl: bytesOf(revoked) }) };
   const secret = create(SecretSchema, { name, type: { case: "validationContext", value } });
   return encodeResource(SecretSchema, secret, name);
 }

@@ -29,10 +29,8 @@ export interface CertificateRequest {
   readonly until?: Date;
 }
 
-/** Signs certificates: an authority that tests make for themselves. */
-export interface Authority {
-  /** Its own certificate, as a PEM text. */
-  readonly certificate: string;
+/** Signs certificates: an authority that tests make for themselves; its own certificate has no name but a subject. */
+export interface Authority extends Certificate {
   /** A certificate for names: DNS names, addresses or URIs. */
   issue(...names: readonly string[]): Certificate;
   /** A certificate as asked for. */
@@ -155,6 +153,7 @@ function authorityOf(subject: string, own: KeyPair, ownCertificate: string): Aut
   };
   return {
     certificate: ownCertificate,
+    key: own.privateKey.export({ type: "pkcs8", format: "pem" }),
     issue: (...names) => issueFor({ names }),
     issueFor,
     certify,

@@ -8,9 +8,11 @@ import { WorkQueue } from "#base/workqueue.ts";
 import type { Client } from "#kube/client.ts";
 import { Informer } from "#kube/informer.ts";
 
-/** Istio's name of the ConfigMap, its key, and the label by which Istio marks it. */
+/** Istio's names of the ConfigMaps of roots and of lists of revoked certificates, their keys, and the label by which Istio marks them. */
 const name = "istio-ca-root-cert";
 const key = "root-cert.pem";
+const listsName = "istio-ca-crl";
+const listsKey = "ca-crl.pem";
 const label = { "istio.io/config": "true" };
 
 /** Namespaces in which Istio writes nothing. */
@@ -23,6 +25,8 @@ const laterMs = 30_000;
 export interface TrustBundle {
   /** All of them as PEM. */
   readonly roots: string;
+  /** Lists of revoked certificates as PEM; empty where nothing is revoked. */
+  readonly revoked: string;
   /** The version of the authority that they are of. */
   readonly version: string;
 }
@@ -57,12 +61,16 @@ export class TrustBundlePublisher {
     const { clock } = this.#options;
     const logger = this.#options.logger.with({ cluster });
     const namespaces = new Informer({ client: client.of(namespaceKind), clock, logger });
-    const selection = { fieldSelector: `metadata.name=${name}` };
-    const maps = new Informer<ConfigMap>({ client: client.of<ConfigMap>(configMap), selection, clock, logger });
+    const named = (called: string): Informer<ConfigMap> => {
+      const selection = { fieldSelector: `metadata.name=${called}` };
+      return new Informer<ConfigMap>({ client: client.of<ConfigMap>(configMap), selection, clock, logger });
+    };
+    const [maps, lists] = [named(name), named(listsName)];
     const queue = new WorkQueue({
       clock,
       work: async (namespace) => {
         if (namespaces.get({ name: namespace })?.metadata.deletionTimestamp === undefined) {
+          await this.#settleLists(client, namespace, lists.get({ namespace, name: listsName }));
           return this.#settle(client, namespace, maps.get({ namespace, name }));
         }
         return undefined;
@@ -77,13 +85,16 @@ export class TrustBundlePublisher {
       for (const { metadata } of namespaces.list()) if (!ignored.has(metadata.name)) queue.add(metadata.name);
     };
     namespaces.onChange(({ after }) => after && !ignored.has(after.metadata.name) && queue.add(after.metadata.name));
-    maps.onChange(({ before, after }) => {
-      const { namespace = "" } = (after ?? before)?.metadata ?? {};
-      if (namespaces.get({ name: namespace }) && !ignored.has(namespace)) queue.add(namespace);
-    });
+    for (const informer of [maps, lists]) {
+      informer.onChange(({ before, after }) => {
+        const { namespace = "" } = (after ?? before)?.metadata ?? {};
+        if (namespaces.get({ name: namespace }) && !ignored.has(namespace)) queue.add(namespace);
+      });
+    }
     this.#clusters.add(look);
-    const runs = [namespaces.run(signal), maps.run(signal)];
-    await Promise.race([Promise.all([namespaces.synced, maps.synced]), ...runs]);
+    const informers = [namespaces, maps, lists];
+    const runs = informers.map(async (each) => each.run(signal));
+    await Promise.race([Promise.all(informers.map(async (each) => each.synced)), ...runs]);
     await Promise.all([...runs, queue.run(signal)]);
     this.#clusters.delete(look);
   }
@@ -91,18 +102,36 @@ export class TrustBundlePublisher {
   async #settle(client: Client, namespace: string, found: ConfigMap | undefined): Promise<number | undefined> {
     const bundle = this.#options.bundle();
     if (!bundle) return undefined;
-    const { roots, version } = bundle;
-    const [data, annotations] = [{ [key]: roots }, { [authorityVersion]: version }];
-    if (found?.data?.[key] === roots && found.metadata.annotations?.[authorityVersion] === version) return undefined;
+    const { roots, revoked, version } = bundle;
+    // Lists stand beside the roots too, so that agents hear of both at once: without its list a new root is worth nothing.
+    const data = { [key]: roots, ...(revoked !== "" && { [listsKey]: revoked }) };
+    const annotations = { [authorityVersion]: version };
+    const same = found?.data?.[key] === roots && (found.data[listsKey] ?? "") === revoked;
+    if (same && found.metadata.annotations?.[authorityVersion] === version) return undefined;
     if (found && this.#isLater(found, version)) return laterMs;
     const maps = client.of<ConfigMap>(configMap);
     if (!found) await maps.create({ metadata: { namespace, name, labels: label, annotations }, data });
     else
       await maps.patch(
         { namespace, name },
-        { kind: "merge", body: { metadata: { labels: label, annotations }, data } },
+        { kind: "merge", body: { metadata: { labels: label, annotations }, data: { [listsKey]: null, ...data } } },
       );
     return undefined;
+  }
+
+  /** The lists for Istio's own agents, which mount them where they are there. */
+  async #settleLists(client: Client, namespace: string, found: ConfigMap | undefined): Promise<void> {
+    const { revoked = "", version = "" } = this.#options.bundle() ?? {};
+    if (version === "" || (found?.data?.[listsKey] ?? "") === revoked) return;
+    // Who looks at the roots looks again.
+    if (found && this.#isLater(found, version)) return;
+    const maps = client.of<ConfigMap>(configMap);
+    const place = { namespace, name: listsName };
+    // Envoy takes no empty list.
+    const data = { [listsKey]: revoked === "" ? null : revoked };
+    const metadata = { labels: label, annotations: { [authorityVersion]: version } };
+    if (found) await maps.patch(place, { kind: "merge", body: { metadata, data } });
+    else await maps.create({ metadata: { ...place, ...metadata }, data: { [listsKey]: revoked } });
   }
 
   /**

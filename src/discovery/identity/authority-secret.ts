@@ -99,10 +99,11 @@ export class AuthoritySecret {
     return this.#authority?.roots.map((root) => root.toString()).join("") ?? "";
   }
 
-  /** The same with the version of the Secret that they are of; undefined before the authority is ready. */
+  /** The same with the lists of revoked certificates and the version of the Secret that they are of; undefined before the authority is ready. */
   get bundle(): TrustBundle | undefined {
     const { roots } = this;
-    return roots === "" ? undefined : { roots, version: this.#taken.slice(this.#taken.indexOf("/") + 1) };
+    const revoked = this.#authority?.revoked ?? "";
+    return roots === "" ? undefined : { roots, revoked, version: this.#taken.slice(this.#taken.indexOf("/") + 1) };
   }
 
   /** How it stands now. */

@@ -49,5 +49,11 @@ export function pluggedAuthority(
   const read = (index: number, end: string): string => readFileSync(at(index, end), "utf8");
   // As Istio's tools write it: from the signing certificate to the root.
   const chain = Array.from({ length: intermediates + 1 }, (_, index) => read(intermediates - index, "crt")).join("");
-  return { certificate: read(intermediates, "crt"), key: read(intermediates, "key"), chain, roots: read(0, "crt") };
+  return {
+    certificate: read(intermediates, "crt"),
+    key: read(intermediates, "key"),
+    chain,
+    roots: read(0, "crt"),
+    revoked: "",
+  };
 }
