@@ -314,3 +314,46 @@ describe("a connection that the server is about to close is not used", () => {
     await expect.poll(() => open, { timeout: 20_000 }).toBe(0);
   });
 });
+
+describe("a server that is too busy", () => {
+  /** Answers as the statuses say, one after the other. */
+  async function busyServer(statuses: readonly number[], retryAfter?: string) {
+    const left = [...statuses];
+    return testServer((_, response) => {
+      if (retryAfter !== undefined) response.setHeader("retry-after", retryAfter);
+      answer(response, left.shift() ?? 200, {});
+    });
+  }
+
+  test("is asked again when it says, for writes and for streams too", async () => {
+    for (const status of [429, 503]) {
+      await using server = await busyServer([status, status], "0");
+      using connection = connect({ url: server.url });
+      expect((await connection.send({ method: "POST", path: "/x", body: { a: 1 } })).status).toBe(200);
+      expect(server.requests.map(({ body }) => body)).toEqual([{ a: 1 }, { a: 1 }, { a: 1 }]);
+    }
+    await using server = await busyServer([429], "1");
+    using connection = connect({ url: server.url });
+    const from = performance.now();
+    expect((await connection.open(get)).status).toBe(200);
+    expect(performance.now() - from).toBeGreaterThan(990);
+  });
+
+  test("has the last word when it never takes the request, says no time, or a later one than there is", async () => {
+    for (const [retryAfter, timeoutMs, times] of [
+      ["0", 30_000, 10],
+      [undefined, 30_000, 1],
+      ["soon", 30_000, 1],
+      ["60", 30_000, 1],
+      ["1", 500, 1],
+    ] as const) {
+      await using server = await busyServer(
+        Array.from({ length: 20 }, () => 429),
+        retryAfter,
+      );
+      using connection = connect({ url: server.url });
+      expect((await connection.send({ ...get, timeoutMs })).status).toBe(429);
+      expect(server.requests).toHaveLength(times);
+    }
+  });
+});

@@ -74,6 +74,8 @@ interface Exchange {
 
 const defaultTimeoutMs = 30_000;
 const maxStreams = 1024;
+/** Times that a request is sent at most, where the server says each time when to send it again. */
+const maxAttempts = 10;
 
 function targetOf(address: ServerAddress): { readonly options: RequestOptions; readonly prefix: string; tls: boolean } {
   let url: URL;
@@ -127,8 +129,19 @@ function wasStale(error: unknown, method: ApiRequest["method"], request: ClientR
 }
 
 /**
- * A pool of connections to one API server, with keep-alive. Failures of the network throw WeftError `Unavailable`,
- * an elapsed time `DeadlineExceeded`, an aborted signal `Cancelled`; responses of any status are returned.
+ * Milliseconds after which a server that is too busy for a request wants it again; undefined when it is not, or does not say (in
+ * seconds, RFC 9110 10.2.3). It has not begun with what it refuses in this way, so that writes may be repeated too.
+ */
+function retryAfterMs({ statusCode, headers }: IncomingMessage): number | undefined {
+  const after = headers["retry-after"];
+  const refused = statusCode === 429 || statusCode === 503;
+  return refused && after !== undefined && /^\d+$/.test(after) ? Number(after) * 1000 : undefined;
+}
+
+/**
+ * A pool of connections to one API server, with keep-alive. What the server is too busy for is sent again when it says. Failures of
+ * the network throw WeftError `Unavailable`, an elapsed time `DeadlineExceeded`, an aborted signal `Cancelled`; responses of any
+ * other kind are returned, whatever their status.
  */
 export class Connection implements Disposable {
   /** The server's URL, for messages. */
@@ -165,7 +178,7 @@ export class Connection implements Disposable {
   async send(request: ApiRequest): Promise<ApiResponse> {
     using limit = this.#limit(request);
     try {
-      const { response } = await this.#exchange(request, this.#requests, limit.signal);
+      const { response } = await this.#admitted(request, this.#requests, limit.signal);
       return { status: response.statusCode ?? 0, headers: response.headers, body: await this.#read(response) };
     } catch (error) {
       throw this.#fault(error, request, limit.signal);
@@ -176,7 +189,7 @@ export class Connection implements Disposable {
   async open(request: ApiRequest): Promise<ApiStream> {
     const limit = this.#limit(request);
     try {
-      const { response } = await this.#exchange(request, this.#streams, limit.signal);
+      const { response } = await this.#admitted(request, this.#streams, limit.signal);
       const chunks = this.#chunks(response, request, limit.signal);
       return { status: response.statusCode ?? 0, chunks };
     } catch (error) {
@@ -200,6 +213,20 @@ export class Connection implements Disposable {
     );
     const signal = request.signal === undefined ? timeout.signal : AbortSignal.any([request.signal, timeout.signal]);
     return { signal, [Symbol.dispose]: () => timer[Symbol.dispose]() };
+  }
+
+  /** Sends a request, and again when the server asks for that, as long as there is time: its refusal is returned otherwise. */
+  async #admitted(request: ApiRequest, agent: HttpAgent, signal: AbortSignal): Promise<Exchange> {
+    const { clock } = this.#options;
+    const deadline = clock.monotonic() + (request.timeoutMs ?? defaultTimeoutMs);
+    for (let attempt = 1; ; attempt += 1) {
+      const exchange = await this.#exchange(request, agent, signal);
+      const wait = retryAfterMs(exchange.response);
+      if (wait === undefined || attempt === maxAttempts || clock.monotonic() + wait >= deadline) return exchange;
+      // Read to its end, so that the connection can be used again.
+      exchange.response.resume();
+      await clock.sleep(wait, signal);
+    }
   }
 
   async #exchange(request: ApiRequest, agent: HttpAgent, signal: AbortSignal): Promise<Exchange> {
