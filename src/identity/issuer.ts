@@ -9,12 +9,19 @@ export interface TokenApi {
    * Sends a request and returns the JSON of its answer.
    * @throws WeftError `Unavailable` or another code of the API's answer.
    */
-  json(request: { readonly method: "GET" | "POST"; readonly path: string; readonly body?: unknown }): Promise<unknown>;
+  json(request: {
+    readonly method: "GET" | "POST";
+    readonly path: string;
+    readonly body?: unknown;
+    readonly accept?: string;
+  }): Promise<unknown>;
 }
 
 /** Where Kubernetes' API publishes how its tokens are checked (Service Account Issuer Discovery). */
 const configurationPath = "/.well-known/openid-configuration";
 const keysPath = "/openid/v1/jwks";
+/** The type of key sets (RFC 7517 8.5.1), without which Kubernetes does not send any. */
+const accept = "application/jwk-set+json, application/json";
 
 /** Milliseconds for which keys are used without a look whether there are others. */
 const freshMs = 15 * 60_000;
@@ -151,7 +158,7 @@ export class Issuer {
     this.#askedAt = this.#clock.monotonic();
     try {
       const [configuration, keys] = await Promise.all(
-        [configurationPath, keysPath].map(async (path) => this.#api.json({ method: "GET", path })),
+        [configurationPath, keysPath].map(async (path) => this.#api.json({ method: "GET", path, accept })),
       );
       const issuer = member(configuration, "issuer");
       if (typeof issuer !== "string" || issuer === "") throw new TypeError("it names no issuer");
