@@ -12,7 +12,7 @@ stamps := build/stamps
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 $(stamps)/npm: package-lock.json
 	@setup/machine.sh setup
@@ -49,12 +49,22 @@ demo-info: ## print the running demonstration's addresses as JSON
 .PHONY: test
 test: setup ## run all tests but those of real Kubernetes
 	@setup/machine.sh test
-	@setup/test.sh
+	@setup/test.sh tests
+
+.PHONY: kubernetes
+kubernetes: setup ## build Kubernetes' own programs, for tests: once, a quarter of an hour on two cores
+	@node setup/kubernetes.ts > /dev/null
+
+.PHONY: test-kubernetes
+test-kubernetes: setup ## run the tests of real Kubernetes clusters, building Kubernetes first if need be
+	@setup/machine.sh kubernetes
+	@$(MAKE) kubernetes
+	@setup/test.sh kubernetes-tests --config test/kubernetes/vitest.config.ts
 
 .PHONY: soak
 soak: setup ## run the tests with the full counts of their generators (about an hour)
 	@setup/machine.sh test
-	@WEFT_SOAK=$${WEFT_SOAK:-20} setup/test.sh
+	@WEFT_SOAK=$${WEFT_SOAK:-20} setup/test.sh tests
 
 .PHONY: check
 check: setup ## everything that the type checker, the linter, the formatter and the dead-code finder can say

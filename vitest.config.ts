@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "samples/**/*.test.ts", "test/**/*.test.ts", "bench/**/*.test.ts"],
-    exclude: ["src/proto/gen/**", "node_modules/**"],
+    exclude: ["src/proto/gen/**", "node_modules/**", "test/kubernetes/**"],
     // Processes, so that a test may change its own namespaces, signals and working directory.
     pool: "forks",
     maxWorkers: 2,

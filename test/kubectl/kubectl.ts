@@ -18,10 +18,9 @@ export interface RunOptions {
   readonly until?: RegExp;
   /** Called when the command, run with `-v=6`, tells that a watch of it was answered. */
   readonly watching?: () => void;
+  /** Milliseconds after which a command that has not ended is killed; 30 s unless told. */
+  readonly patience?: number;
 }
-
-/** Milliseconds after which a command that has not ended is killed. */
-const patience = 30_000;
 
 /** The path of a pinned kubectl, fetched if need be. */
 export function kubectlPath(version: string): string {
@@ -62,7 +61,7 @@ export class Kubectl implements Disposable {
 
   /** Runs a command against an endpoint. */
   run(endpoint: string, args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
-    const { input = "", env = {}, until, watching } = options;
+    const { input = "", env = {}, until, watching, patience = 30_000 } = options;
     const child = spawn(this.#program, args, {
       env: { PATH: process.env["PATH"], HOME: this.#home, KUBECONFIG: this.file(`${endpoint}.kubeconfig`), ...env },
       timeout: patience,

@@ -28,7 +28,7 @@ import { silentLogger } from "#base/logger.ts";
 import { Client } from "#kube/client.ts";
 import type { Draft, KindClient } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
-import type { ApiRequest, ApiStream } from "#kube/connection.ts";
+import type { ApiRequest, ApiStream, ServerAddress } from "#kube/connection.ts";
 import { runPlayground } from "#playground/playground.ts";
 import type { ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
@@ -59,8 +59,10 @@ export class Api {
   readonly events: KindClient<Event>;
   readonly namespaces: KindClient<ResourceObject>;
 
-  constructor(url: string) {
-    this.connection = new Connection({ url }, { clock: systemClock, maxRequests: 64 });
+  /** @param server its URL, or how it is reached where a URL does not tell all. */
+  constructor(server: string | ServerAddress) {
+    const address = typeof server === "string" ? { url: server } : server;
+    this.connection = new Connection(address, { clock: systemClock, maxRequests: 64 });
     this.client = new Client(this.connection);
     this.deployments = this.client.of<Deployment>(deployment);
     this.replicaSets = this.client.of<ReplicaSet>(replicaSet);

@@ -29,9 +29,16 @@ export class NameServer implements Disposable {
     socket.on("error", () => undefined);
   }
 
-  /** @param addresses read anew for each question, so that they can be changed. */
-  static async start(namespace: string, addresses: ReadonlyMap<string, string>): Promise<NameServer> {
-    return new NameServer(await bindInside(namespacePath(namespace), { host: nameServerAddress, port }), addresses);
+  /**
+   * @param addresses read anew for each question, so that they can be changed.
+   * @param host on which of the namespace's addresses it listens; the loopback one unless told.
+   */
+  static async start(
+    namespace: string,
+    addresses: ReadonlyMap<string, string>,
+    host = nameServerAddress,
+  ): Promise<NameServer> {
+    return new NameServer(await bindInside(namespacePath(namespace), { host, port }), addresses);
   }
 
   /** A name server of this machine, over UDP and TCP. Names that start with `large.` are told over TCP alone. */
