@@ -116,12 +116,11 @@ export function only(set: FieldSet, element: string): FieldSet {
   return node === undefined ? noFields : { [element]: node };
 }
 
-/** The paths of a set's fields, as lists of elements. */
+/** The paths of a set's fields, as lists of elements, in Kubernetes' order: what is in the set itself before what is below. */
 export function* pathsOf(set: FieldSet, above: readonly string[] = []): Generator<readonly string[]> {
-  for (const element of elementsOf(set)) {
-    const node = set[element] ?? leaf;
-    const path = [...above, element];
-    if (isMember(node)) yield path;
-    yield* pathsOf(node, path);
-  }
+  const nodes = elementsOf(set)
+    .toSorted()
+    .map((element) => ({ path: [...above, element], node: set[element] ?? leaf }));
+  for (const { path, node } of nodes) if (isMember(node)) yield path;
+  for (const { path, node } of nodes) yield* pathsOf(node, path);
 }

@@ -268,6 +268,25 @@ describe("owners of fields", () => {
     );
   });
 
+  test("have the time of their last change, and who only agrees has none", () => {
+    const applied = (object: ResourceObject | undefined, by: string, set: readonly string[], time: string) => {
+      const body = { ...objectOf(new Map()), set };
+      const { object: next, entries } = applyConfiguration(object, body, all, writing(by, "Apply", time));
+      return { ...next, metadata: { name: "t", managedFields: entries } } as unknown as ResourceObject;
+    };
+    const times = ({ metadata }: ResourceObject): object =>
+      Object.fromEntries((metadata.managedFields ?? []).map(({ manager, time }) => [manager, time]));
+    const first = applied(undefined, "a", ["x", "y"], "2026-01-01T00:00:01Z");
+    const again = applied(first, "a", ["x", "y"], "2026-01-01T00:00:02Z");
+    expect(times(again)).toEqual({ a: "2026-01-01T00:00:01Z" });
+    const shared = applied(again, "b", ["x"], "2026-01-01T00:00:03Z");
+    expect(times(shared)).toEqual({ a: "2026-01-01T00:00:01Z", b: undefined });
+    const turned = applied(shared, "a", ["y", "x"], "2026-01-01T00:00:04Z");
+    expect(times(turned)).toEqual({ a: "2026-01-01T00:00:04Z", b: undefined });
+    const more = applied(turned, "b", ["x", "z"], "2026-01-01T00:00:05Z");
+    expect(times(more)).toEqual({ a: "2026-01-01T00:00:04Z", b: "2026-01-01T00:00:05Z" });
+  });
+
   test("are read again as they were written", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 8 }), (steps) => {

@@ -60,6 +60,18 @@ function comparePart(before: JsonObject, after: JsonObject, writing: Writing): C
   return { added: ofPart(added, writing), modified: ofPart(modified, writing), removed: ofPart(removed, writing) };
 }
 
+/** Of an object, what the write can change. */
+function writtenPart({ status, ...rest }: JsonObject, { part }: Writing): unknown {
+  switch (part) {
+    case "specification":
+      return rest;
+    case "status":
+      return status;
+    case "all":
+      return { status, ...rest };
+  }
+}
+
 function isSame({ added, modified, removed }: Comparison): boolean {
   return isEmpty(added) && isEmpty(modified) && isEmpty(removed);
 }
@@ -155,7 +167,8 @@ export function applyConfiguration(
   const refused = allowed(conflictsOf(others, taken));
   if (refused.length > 0) throw applyConflict(refused);
   const left = withoutFields(others, union(taken, changes.removed));
-  const same = last !== undefined && isSame(changes) && equal(last.fieldsV1, fields);
-  const mine = entryOf(by, fields, same ? last.time : time);
+  // Who takes part in what is there already changes nothing: as in Kubernetes, that has no time of its own.
+  const idle = isSame(changes) && equal(writtenPart(live, writing), writtenPart(object, writing));
+  const mine = entryOf(by, fields, idle ? last?.time : time);
   return { object, entries: inOrder(isEmpty(fields) ? left : [...left, mine]) };
 }

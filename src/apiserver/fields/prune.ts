@@ -6,7 +6,7 @@ import type { FieldsType, MergeType } from "./merge-type.ts";
 import { fieldElement, itemElement } from "./path-element.ts";
 import { memberType, partsOf } from "./values.ts";
 
-/** A value without the fields of a set; undefined where nothing of it is left. */
+/** A value without the fields of a set: empty where it loses all its parts but is not itself in the set; undefined for none. */
 function removeFrom(value: unknown, gone: FieldSet, type: MergeType): unknown {
   const parts = partsOf(value, type);
   if (parts === undefined) return type.kind === "leaf" && typeof value === "object" ? undefined : value;
@@ -18,13 +18,12 @@ function removeFrom(value: unknown, gone: FieldSet, type: MergeType): unknown {
   if (parts.kind === "items") {
     const { item } = parts.type;
     const left = parts.value.map((one) => keep(itemElement(parts.type, one), one, item));
-    const items = left.filter((one) => one !== undefined);
-    return items.length === 0 ? undefined : items;
+    return left.filter((one) => one !== undefined);
   }
   const members = Object.entries(parts.value)
     .map(([name, member]) => [name, keep(fieldElement(name), member, memberType(parts.type, name))] as const)
     .filter(([, member]) => member !== undefined);
-  return members.length === 0 ? undefined : Object.fromEntries(members);
+  return Object.fromEntries(members);
 }
 
 function remove(object: JsonObject, gone: FieldSet, type: FieldsType): JsonObject {
@@ -63,5 +62,5 @@ export function prune(merged: JsonObject, last: FieldSet, owned: FieldSet, type:
   const kept = union(fieldsLeft(remove(merged, gone, type)), withStructures(owned, type));
   const stays = remove(merged, difference(all, kept), type);
   // and so does what nobody owns, unless what it stands in goes.
-  return remove(merged, intersection(difference(all, fieldsLeft(stays)), gone), type);
+  return remove(merged, intersection(difference(all, union(fieldsLeft(stays), kept)), gone), type);
 }

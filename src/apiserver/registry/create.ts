@@ -11,7 +11,7 @@ import { ApiError, alreadyExists, conflict } from "../status.ts";
 import { authorship } from "../user.ts";
 import { checked } from "./checked.ts";
 import { applied, managersMember, ownersOfNew, type Configuration } from "./owners.ts";
-import { identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
+import { givenMetadata, identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
 
 /** Letters of generated names: none that make words or are taken for another. Kubernetes' own choice. */
 const suffixLetters = "bcdfghjklmnpqrstvwxz2456789";
@@ -26,7 +26,7 @@ function generateName(prefix: string): string {
 }
 
 function freshMetadata(context: Context, submitted: ObjectMeta, name: string): ObjectMeta {
-  const { generateName, namespace, labels, annotations, finalizers, ownerReferences } = submitted;
+  const { generateName, namespace } = submitted;
   return {
     name,
     ...(generateName === undefined ? {} : { generateName }),
@@ -35,10 +35,7 @@ function freshMetadata(context: Context, submitted: ObjectMeta, name: string): O
     resourceVersion: "",
     generation: 1,
     creationTimestamp: timestamp(context.clock.now()),
-    ...(labels === undefined ? {} : { labels }),
-    ...(annotations === undefined ? {} : { annotations }),
-    ...(finalizers === undefined || finalizers.length === 0 ? {} : { finalizers }),
-    ...(ownerReferences === undefined || ownerReferences.length === 0 ? {} : { ownerReferences }),
+    ...givenMetadata(submitted),
   };
 }
 

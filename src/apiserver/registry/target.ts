@@ -1,5 +1,5 @@
 import type { Kind } from "#api/kind.ts";
-import { apiVersionOf, type ResourceObject } from "#api/meta.ts";
+import { apiVersionOf, type ObjectMeta, type ResourceObject } from "#api/meta.ts";
 import { isObject, type JsonObject } from "../body.ts";
 import { ApiError } from "../status.ts";
 import type { Author } from "../user.ts";
@@ -101,4 +101,19 @@ export function identify(target: Target, object: JsonObject, name: string | unde
 export function ordered(object: ResourceObject): ResourceObject {
   const { apiVersion, kind, metadata, status, ...body } = object;
   return { apiVersion, kind, metadata, ...body, ...(status === undefined ? {} : { status }) };
+}
+
+/** What clients say in an object's metadata beside its name; what is empty is not there. */
+export function givenMetadata({
+  labels = {},
+  annotations = {},
+  finalizers = [],
+  ownerReferences = [],
+}: ObjectMeta): Pick<ObjectMeta, "labels" | "annotations" | "finalizers" | "ownerReferences"> {
+  return {
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+    ...(finalizers.length === 0 ? {} : { finalizers }),
+    ...(ownerReferences.length === 0 ? {} : { ownerReferences }),
+  };
 }

@@ -13,7 +13,7 @@ import { ApiError, conflict, invalid, notFound } from "../status.ts";
 import { authorship } from "../user.ts";
 import { checked } from "./checked.ts";
 import { applied, managersMember, ownersAfter, type Configuration, type Part } from "./owners.ts";
-import { identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
+import { givenMetadata, identify, ordered, type Submitted, type Target, type WriteOptions } from "./target.ts";
 
 /** How often a change that is not bound to a version is made again when another write came first. */
 const updateAttempts = 10;
@@ -56,15 +56,11 @@ function bodyOf(object: ResourceObject): object {
 
 /** The server's own fields stay; the generation counts changes of what is neither metadata nor status. */
 function updatedMetadata(before: ResourceObject, after: ResourceObject): ObjectMeta {
-  const { labels, annotations, finalizers, ownerReferences } = after.metadata;
   const { labels: _, annotations: __, finalizers: ___, ownerReferences: ____, ...own } = before.metadata;
   return {
     ...own,
     generation: own.generation + (equal(bodyOf(before), bodyOf(after)) ? 0 : 1),
-    ...(labels === undefined || Object.keys(labels).length === 0 ? {} : { labels }),
-    ...(annotations === undefined || Object.keys(annotations).length === 0 ? {} : { annotations }),
-    ...(finalizers === undefined || finalizers.length === 0 ? {} : { finalizers }),
-    ...(ownerReferences === undefined || ownerReferences.length === 0 ? {} : { ownerReferences }),
+    ...givenMetadata(after.metadata),
   };
 }
 

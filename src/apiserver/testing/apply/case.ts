@@ -24,6 +24,8 @@ export interface Step {
 export interface ApplyCase {
   readonly name: string;
   readonly kind: keyof typeof caseKinds;
+  /** Kubernetes itself does otherwise, as the documentation of this API says. */
+  readonly own?: true;
   readonly steps: readonly Step[];
   /** Members that the object has at the end, besides `metadata` of the server's own. */
   readonly object: object;

@@ -1,4 +1,4 @@
-import { applied, entry, ownedPort, port, type ApplyCase } from "./case.ts";
+import { applied, entry, merged, ownedPort, port, type ApplyCase } from "./case.ts";
 
 /** Lists, by what the kinds' schemas say of them. */
 export const listCases: readonly ApplyCase[] = [
@@ -96,6 +96,23 @@ export const listCases: readonly ApplyCase[] = [
     owners: {
       "a Apply": { "f:metadata": { "f:labels": { "f:x": {} } } },
       "b Apply": { "f:metadata": { "f:finalizers": { 'v:"example.com/b"': {} } } },
+    },
+  },
+  {
+    name: "a list of another's stays, empty, when the last item goes that was put into it",
+    kind: "ServiceEntry",
+    own: true,
+    steps: [
+      applied("a", { spec: { hosts: ["a.example.com"] } }),
+      merged("c", { spec: { ports: [] } }),
+      applied("b", { spec: { ports: [port("http", 80)] } }),
+      applied("b", { metadata: { labels: { x: "y" } } }),
+    ],
+    object: { metadata: { labels: { x: "y" } }, spec: { hosts: ["a.example.com"], ports: [] } },
+    owners: {
+      "a Apply": { "f:spec": { "f:hosts": {} } },
+      "b Apply": { "f:metadata": { "f:labels": { "f:x": {} } } },
+      "c Update": { "f:spec": { "f:ports": {} } },
     },
   },
   {
