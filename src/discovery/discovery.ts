@@ -48,7 +48,7 @@ export interface DiscoveryOptions {
   readonly identity?: IdentityOptions;
   /** Unix socket of the API of proxies. */
   readonly statusSocket: string;
-  /** Milliseconds to wait at the start for clusters that are away, before their proxies are served without them. */
+  /** Milliseconds to wait, once the mesh's API has answered, for clusters that are away, before proxies are served without them. */
   readonly startLimitMs: number;
 }
 
@@ -144,6 +144,8 @@ export async function runDiscovery(
   const companion = identity && { companion: identity.companion };
   const membersContext = { ...sourceContext, ...companion, addresses: await memberAddresses(options) };
   const members = new Members(client, model, membersContext, (name) => clusterStatus.watch(name), signal);
+  // What cannot be read of an API that is there may be done without; while it is away, proxies would be told that there is nothing.
+  await synced([mesh.answered], undefined, context, signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
   const { rootNamespace } = model.services.mesh.get(only);
   const kept = await KeptKeys.open({ client, namespace: rootNamespace, clock, logger });

@@ -41,6 +41,12 @@ export interface Source {
   readonly done: Promise<void>;
 }
 
+/** Kinds of one API that are followed. */
+export interface Followed extends Source {
+  /** Resolves when the API has answered: the whole state of some kind has entered the model. */
+  readonly answered: Promise<void>;
+}
+
 /** Members of an object's metadata that nobody here reads; managed fields alone can be half of an object. */
 function withoutManagedFields(object: ResourceObject): ResourceObject {
   const { managedFields: _dropped, ...metadata } = object.metadata;
@@ -72,7 +78,7 @@ async function all(promises: readonly Promise<void>[]): Promise<void> {
 }
 
 /** Follows kinds of one API into the model until the signal aborts. An API that is away leaves the last known state. */
-export function follow(client: Client, feeds: readonly Feed[], context: SourceContext, signal: AbortSignal): Source {
+export function follow(client: Client, feeds: readonly Feed[], context: SourceContext, signal: AbortSignal): Followed {
   const followed = feeds.map((feed) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const { kind, selection, trim = (object) => object } = feed;
@@ -89,5 +95,6 @@ export function follow(client: Client, feeds: readonly Feed[], context: SourceCo
     );
     return { synced: promise, done: reflector.run(signal) };
   });
-  return { synced: all(followed.map((one) => one.synced)), done: all(followed.map((one) => one.done)) };
+  const read = followed.map((one) => one.synced);
+  return { synced: all(read), answered: Promise.race(read), done: all(followed.map((one) => one.done)) };
 }

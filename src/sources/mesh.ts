@@ -20,7 +20,7 @@ import { untranslatedKinds } from "#api/untranslated.ts";
 import type { KindRef, Client } from "#kube/client.ts";
 import { secretSelector, withoutOtherData } from "#model/credentials/row.ts";
 import type { Model } from "#model/model.ts";
-import { type Feed, type Source, type SourceContext, follow } from "./feed.ts";
+import { type Feed, type Followed, type SourceContext, follow } from "./feed.ts";
 import { MeshSettingsFeeds } from "./mesh-config.ts";
 
 /** A kind whose objects enter the model as they are. */
@@ -82,7 +82,7 @@ export function followMesh(
   name: string,
   context: MeshContext,
   signal: AbortSignal,
-): Source {
+): Followed {
   const feeds = [
     ...[...istioKinds, namespace, egressScope].map((kind) => modelFeed(kind, model)),
     ...untranslatedKinds.map(audienceFeed),

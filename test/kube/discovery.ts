@@ -9,7 +9,7 @@ import { type DiscoveryOptions, runDiscovery } from "#discovery/discovery.ts";
  * @param folder holds its sockets.
  */
 export function startDiscovery(
-  server: TestServer,
+  server: Pick<TestServer, "url">,
   folder: string,
   more: Partial<DiscoveryOptions> = {},
   logger: Logger = silentLogger,
