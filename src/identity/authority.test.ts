@@ -23,8 +23,8 @@ const write = (name: string, text: string): string => {
 const plugged = (name: string, intermediates: number, options?: PluggedOptions): AuthorityFiles =>
   pluggedAuthority(folder, name, intermediates, options);
 
-/** A little after what openssl makes meanwhile. */
-const now = Math.floor(Date.now() / 1000) * 1000 + 60_000;
+/** After all that openssl makes meanwhile, which begins when it is made, however slow the machine. */
+const now = Math.floor(Date.now() / 1000) * 1000 + 3_600_000;
 const dayMs = 86_400_000;
 const reviews = "spiffe://cluster.local/ns/shop/sa/reviews";
 const keys = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
@@ -33,13 +33,18 @@ const request: IssueRequest = { csr: makeSigningRequest(keys), names: [reviews],
 /** What a server of the control plane shows. */
 const discovery = { ...request, names: ["istiod.istio-system.svc", "10.1.2.3"] };
 
+/** What openssl finds wrong with a chain at that time. */
+function verdictOf(chain: readonly string[], roots: string, ...options: readonly string[]): string {
+  return opensslVerdict(chain, roots, "-attime", String(now / 1000), ...options);
+}
+
 /** What openssl finds wrong with what an authority signs: for workloads, which are servers and clients, and for the control plane. */
 function verdicts(files: AuthorityFiles): readonly string[] {
   const authority = readAuthority(files, now);
   const workload = issue(request, authority).chain;
   const server = issue(discovery, authority).chain;
   const verdict = (chain: readonly string[], ...options: readonly string[]): string =>
-    opensslVerdict(chain, files.roots, ...options);
+    verdictOf(chain, files.roots, ...options);
   return [
     verdict(workload, "-purpose", "sslserver"),
     verdict(workload, "-purpose", "sslclient"),
@@ -73,12 +78,12 @@ test("a certificate is not good for what it does not say, nor without what is ab
   const files = plugged("strict", 1);
   const authority = readAuthority(files, now);
   const { chain } = issue(request, authority);
-  const verdict = (...options: readonly string[]): string => opensslVerdict(chain, files.roots, ...options);
+  const verdict = (...options: readonly string[]): string => verdictOf(chain, files.roots, ...options);
   expect(verdict("-verify_hostname", "istiod.istio-system.svc")).toBe("host name");
   expect(verdict("-purpose", "smimesign")).toBe("purpose");
-  expect(verdict("-attime", String(Math.floor(now / 1000) + 90_000))).toBe("expired");
-  expect(verdict("-attime", String(Math.floor(now / 1000) - 130))).toBe("not yet valid");
-  expect(opensslVerdict(chain.slice(0, 1), files.roots)).toBe("no issuer");
+  expect(verdict("-attime", String(now / 1000 + 90_000))).toBe("expired");
+  expect(verdict("-attime", String(now / 1000 - 130))).toBe("not yet valid");
+  expect(verdictOf(chain.slice(0, 1), files.roots)).toBe("no issuer");
   const keyOfLeaf = keys.privateKey.export({ type: "pkcs8", format: "pem" });
   expect(() => readAuthority({ ...files, certificate: chain[0] ?? "", key: keyOfLeaf }, now)).toThrow(
     "no certificate of an authority",
@@ -119,7 +124,7 @@ test("with several roots, all are trusted, and a leaf's leads to its own", () =>
   const both = { ...own, roots: other.roots + own.roots };
   const authority = readAuthority(both, now);
   expect(authority.roots).toHaveLength(2);
-  expect(opensslVerdict(issue(request, authority).chain, both.roots)).toBe("OK");
+  expect(verdictOf(issue(request, authority).chain, both.roots)).toBe("OK");
 });
 
 const good = plugged("good", 1);
@@ -157,11 +162,14 @@ test("an intermediate that is missing is a broken chain", () => {
   expect(read).toThrow("no valid chain leads from ca-cert.pem");
 });
 
+/** An authority for a thread, which goes by the machine's clock. */
+const made = (name: string): AuthorityFiles => makeAuthority("P-256", name, systemClock.now());
+
 test("the thread signs with the newest good authority, refuses what is wrong, and is started again", async () => {
   await using signer = new Signer(systemClock);
   const { csr, names, ttlMs } = request;
   await expect(signer.issue({ csr, names, ttlMs })).rejects.toMatchObject({ code: "Unavailable" });
-  const [first, second] = [makeAuthority("P-256", "first", now), makeAuthority("P-256", "second", now)];
+  const [first, second] = [made("first"), made("second")];
   const issuerOf = async (): Promise<string> => {
     const { chain } = await signer.issue({ csr, names, ttlMs });
     return new X509Certificate(chain[0] ?? "").issuer;
@@ -178,7 +186,7 @@ test("the thread signs with the newest good authority, refuses what is wrong, an
 
 test("more requests than the thread can do soon are refused at once", async () => {
   await using signer = new Signer(systemClock);
-  signer.use(makeAuthority("P-256", "cluster.local", now));
+  signer.use(made("cluster.local"));
   const all = Array.from({ length: 1010 }, () => signer.issue({ csr: "none", names: [], ttlMs: dayMs }));
   const codes = await Promise.all(
     all.map(async (each) =>
