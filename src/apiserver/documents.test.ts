@@ -133,9 +133,16 @@ describe("documents", () => {
     expect(patch.parameters.map(({ name }: Json) => name)).toEqual(expect.arrayContaining(["fieldManager", "force"]));
   });
 
-  test("OpenAPI v2 is JSON; who takes only protobuf is told so", async () => {
+  test("OpenAPI is JSON; who takes only protobuf is told so", async () => {
     expect((await get("/openapi/v2")).definitions["io.k8s.api.core.v1.Pod"]).toBeDefined();
-    const protobuf = { Accept: "application/com.github.proto-openapi.spec.v2@v1.0+protobuf" };
-    expect((await server.ask("east", "/openapi/v2", { headers: protobuf })).status).toBe(406);
+    for (const [version, path] of [
+      ["v2", "/openapi/v2"],
+      ["v3", "/openapi/v3/apis/apps/v1"],
+    ] as const) {
+      const protobuf = `application/com.github.proto-openapi.spec.${version}@v1.0+protobuf`;
+      expect((await server.ask("east", path, { headers: { Accept: protobuf } })).status).toBe(406);
+      const either = { Accept: `${protobuf}, application/json;q=0.5` };
+      expect((await server.ask("east", path, { headers: either })).headers["content-type"]).toBe("application/json");
+    }
   });
 });

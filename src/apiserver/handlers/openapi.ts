@@ -26,17 +26,13 @@ export class OpenApiDocuments {
     if (pathname === "/openapi/v3" || pathname === "/openapi/v3/") return json({ paths: this.#index() });
     const path = /^\/openapi\/v3\/(api\/[^/]+|apis\/[^/]+\/[^/]+)$/.exec(pathname)?.[1];
     const document = path === undefined ? undefined : this.#version3(path);
-    return document === undefined ? undefined : versionedReply(call, document);
+    if (document === undefined) return undefined;
+    expectJson(call);
+    return versionedReply(call, document);
   }
 
   #version2(call: Call): Reply {
-    const asked = parseAccept(call.request.headers.accept);
-    if (!asked.some(({ type }) => type === "*/*" || type === "application/*" || type === "application/json")) {
-      throw new ApiError(
-        "NotAcceptable",
-        "only the following media types are accepted: application/json; /openapi/v3 has the same content",
-      );
-    }
+    expectJson(call);
     const document = this.#get("v2", () => openApiV2(this.#kinds.all));
     return preparedReply(call, document, "application/json");
   }
@@ -76,6 +72,13 @@ export class OpenApiDocuments {
     }
     return made;
   }
+}
+
+/** Documents are JSON: who takes only protobuf is told so. @throws ApiError `NotAcceptable`. */
+function expectJson({ request }: Call): void {
+  const taken = new Set(["*/*", "application/*", "application/json"]);
+  if (parseAccept(request.headers.accept).some(({ type }) => taken.has(type))) return;
+  throw new ApiError("NotAcceptable", "only the following media types are accepted: application/json");
 }
 
 /** A document asked for by its hash never changes; by another hash it is somewhere else now. */
