@@ -162,7 +162,7 @@ export class SimulatedProxy {
     this.#last.set(response.type, response);
     this.#options.onResponse?.(response);
     if (remember && this.#news.push(response) > newsKept) void this.held;
-    if (record) this.recorded.push({ type: response.type, bytes });
+    if (record) this.recorded.push({ type: response.type, bytes: Buffer.from(bytes) });
     const waited = this.#waits();
     this.#arrived(response);
     this.#release(response);

@@ -196,14 +196,15 @@ export class Scanner {
     this.#variant = variant;
   }
 
-  /** The same bytes are the same response. */
+  /** The same bytes, which are only lent, are the same response. */
   scan(bytes: Buffer): Response {
     let alike = this.#read.get(bytes.length);
     const known = alike?.find((read) => read.bytes.equals(bytes));
     if (known) return known.response;
-    const response = this.#scan(bytes);
+    const kept = Buffer.from(bytes);
+    const response = this.#scan(kept);
     if (!alike || alike.length >= mostAlike) alike = [];
-    alike.push({ bytes: Buffer.from(bytes), response });
+    alike.push({ bytes: kept, response });
     this.#read.set(bytes.length, alike);
     return response;
   }
