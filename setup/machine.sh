@@ -17,7 +17,7 @@ esac
 needed=("npm npm" "python3 python3" "git git")
 [ "$1" = setup ] || needed+=("ip iproute2" "iptables iptables" "nsenter util-linux" "unshare util-linux" "setpriv util-linux" "sysctl procps")
 [ "$1" = test ] && needed+=("curl curl" "openssl openssl" "update-ca-certificates ca-certificates")
-[ "$1" = kubernetes ] && needed+=("containerd containerd" "runc runc" "host-local containernetworking-plugins" "nft nftables" "conntrack conntrack" "busybox busybox-static" "flock util-linux" "tar tar")
+[ "$1" = kubernetes ] && needed+=("containerd containerd" "runc runc" "host-local containernetworking-plugins" "nft nftables" "conntrack conntrack" "busybox busybox-static" "curl curl" "flock util-linux" "tar tar")
 
 missing=()
 for pair in "${needed[@]}"; do

@@ -137,14 +137,20 @@ export class Cluster implements AsyncDisposable {
     return command(this.host === undefined ? argv : inside(namespacePath(this.host.namespace), argv));
   }
 
-  /** Waits until the API server is ready, and until Pods can be made in the namespace `default`. */
-  async ready(): Promise<void> {
-    const { etcd, apiServer, controllerManager, scheduler } = this.controlPlane;
-    const daemons = [etcd, apiServer, controllerManager, scheduler];
-    await whileRunning(daemons, `the API server of ${this.name} is ready`, async () => {
+  /** Waits until the API server is ready. */
+  async serves(): Promise<void> {
+    const { etcd, apiServer } = this.controlPlane;
+    await whileRunning([etcd, apiServer], `the API server of ${this.name} is ready`, async () => {
       const { status } = await this.api.connection.send({ method: "GET", path: "/readyz" });
       return status === 200;
     });
+  }
+
+  /** Waits until the API server is ready, and until Pods can be made in the namespace `default`. */
+  async ready(): Promise<void> {
+    await this.serves();
+    const { etcd, apiServer, controllerManager, scheduler } = this.controlPlane;
+    const daemons = [etcd, apiServer, controllerManager, scheduler];
     const accounts = this.api.client.of(serviceAccount);
     await whileRunning(daemons, `${this.name} has a default service account`, () =>
       accounts.find({ namespace: "default", name: "default" }),
@@ -183,6 +189,9 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     starting.move(),
   );
   try {
+    await cluster.serves();
+    controlPlane.controllerManager.start();
+    controlPlane.scheduler.start();
     await cluster.ready();
   } catch (fault) {
     await cluster[Symbol.asyncDispose]();

@@ -114,14 +114,17 @@ function controllerManagerFlags({ credentials, pods, services }: ControlPlaneOpt
   });
 }
 
-/** Starts a control plane, which serves a few seconds later. */
+/**
+ * Starts a control plane, which serves a few seconds later. Its controllers and scheduler are to be started then: they end when they
+ * have waited for ten seconds.
+ */
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
   const { folder, credentials, host } = options;
   issueAll(options);
   const daemon = (name: string, args: readonly string[]): Daemon => {
     const argv = [kubernetesProgram(), name, ...args] as const;
     const where = host === undefined ? argv : inside(namespacePath(host.namespace), argv);
-    return new Daemon({ name, argv: where as [string, ...string[]], log: join(folder, `${name}.log`) }).start();
+    return new Daemon({ name, argv: where as [string, ...string[]], log: join(folder, `${name}.log`) });
   };
   const [clients, peers, apiPort] = [await freePort(), await freePort(), await freePort()];
   const [etcdUrl, peerUrl] = [`http://${loopback}:${clients}`, `http://${loopback}:${peers}`];
@@ -132,9 +135,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
   const url = `https://${host?.address ?? loopback}:${apiPort}`;
   const kubeconfig = (name: string): string => credentials.kubeconfig(name, url, { name: `system:${name}` });
   return {
-    etcd: daemon("etcd", flags({ ...urls, ...cluster, ...quick })),
+    etcd: daemon("etcd", flags({ ...urls, ...cluster, ...quick })).start(),
     etcdUrl,
-    apiServer: daemon("kube-apiserver", [...apiServerFlags(options, etcdUrl, apiPort), ...options.apiServer]),
+    apiServer: daemon("kube-apiserver", [...apiServerFlags(options, etcdUrl, apiPort), ...options.apiServer]).start(),
     apiPort,
     controllerManager: daemon("kube-controller-manager", [
       ...controllerManagerFlags(options, kubeconfig("kube-controller-manager")),
