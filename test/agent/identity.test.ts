@@ -11,6 +11,7 @@ import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { Informer } from "#kube/informer.ts";
 import { eventually } from "../support/eventually.ts";
+import { DiscoveryProcess } from "./discovery-process.ts";
 import { type Manifest, NodeWorld, isReady } from "./node-world.ts";
 
 const tlsMode = "security.istio.io/tlsMode";
@@ -252,6 +253,39 @@ describe("workloads with identities", () => {
     await world.pod("shop", "server", "says so", (pod) => certificateOf(pod)?.reason === "Valid");
     await noneFailed(100);
   });
+
+  it("go on when the control plane is killed while the API is away, and get new certificates when that is back", async () => {
+    await world.stopDiscovery();
+    const log = join(world.root, "discovery.log");
+    await using plane = new DiscoveryProcess(world.discoveryOptions(), log);
+    plane.start();
+    const renewed = async (from: readonly Held[]): Promise<void> => {
+      await eventually(
+        "both have new ones",
+        async () => (await both()).every(({ serial }, at) => serial !== from[at]!.serial),
+        60_000,
+      );
+    };
+    const first = await both();
+    await plugIn(next, next, old);
+    await renewed(first);
+    await callsSucceed();
+    const before = await both();
+    await world.stopServer();
+    await plane.kill();
+    plane.start();
+    await eventually("it asks for the API", () => readFileSync(log, "utf8").includes("ENOENT"), 60_000);
+    await noneFailed((await calls()).ok + 100);
+    // It answers nobody: it knows neither the mesh nor whose tokens to take.
+    expect(await both()).toEqual(before);
+    world.startServer();
+    await eventually("the API is back", async () => mesh.json({ method: "GET", path: "/version" }), 60_000);
+    await plugIn(next, next);
+    await renewed(before);
+    await noneFailed((await calls()).ok + 50);
+    await plane.kill();
+    world.startDiscovery();
+  }, 240_000);
 
   it("are not ready without a certificate, and say why; the agent's token is read again when it changes", async () => {
     const good = readFileSync(tokenFile(), "utf8");
