@@ -7,7 +7,7 @@ const itself = ".";
 export const leaf: FieldSet = Object.freeze({});
 
 /** The set without fields. */
-export const noFields: FieldSet = leaf;
+export const noFields: FieldSet = Object.freeze({});
 
 /** Whether a node or a set has no elements. */
 export function isEmpty(node: FieldSet): boolean {

@@ -7,7 +7,7 @@ import { fieldsOf } from "./fields-of.ts";
 import type { FieldsType } from "./merge-type.ts";
 
 /** By this annotation kubectl remembers what it applied itself, without the server. */
-export const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
+const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
 
 /** The manager that kubectl is when it lets the server apply. */
 export const kubectl = "kubectl";
