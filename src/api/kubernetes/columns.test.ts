@@ -46,7 +46,7 @@ describe("names of columns", () => {
     ["networking.istio.io", "Gateway", "Age", "Certificates until"],
     ["networking.istio.io", "ServiceEntry", "Hosts Location Resolution Age", ""],
     ["networking.istio.io", "Sidecar", "Age", ""],
-    ["networking.istio.io", "WorkloadEntry", "Address Age", ""],
+    ["networking.istio.io", "WorkloadEntry", "Age Address", ""],
     ["networking.istio.io", "WorkloadGroup", "Age", ""],
     ["mesh.weft.dev", "Mesh", "Trust Domain Outbound Ready Age", ""],
     ["mesh.weft.dev", "Cluster", "Network Region Version Nodes Ready Age", ""],
