@@ -86,9 +86,10 @@ export class NameLists {
       if (known !== this.#known[0]) this.#known = [known, ...this.#known.filter((each) => each !== known)];
       return known.names;
     }
-    const list = { bytes: Uint8Array.from(bytes), names: stringsIn(bytes) };
-    if (costOf(list) <= this.#most) this.#remember(list);
-    return list.names;
+    const names = stringsIn(bytes);
+    // The request's bytes are only lent; what is too much to remember is not copied.
+    if (costOf({ bytes, names }) <= this.#most) this.#remember({ bytes: Uint8Array.from(bytes), names });
+    return names;
   }
 
   #remember(list: KnownList): void {
@@ -96,7 +97,8 @@ export class NameLists {
     this.#cost += costOf(list);
     while (this.#cost > this.#most) {
       const oldest = kept.pop();
-      this.#cost -= oldest ? costOf(oldest) : this.#cost;
+      if (!oldest) break;
+      this.#cost -= costOf(oldest);
     }
     this.#known = kept;
   }
