@@ -5,7 +5,7 @@ import { createModel } from "#model/model.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { Intake } from "#sources/intake.ts";
 import { followMesh } from "#sources/mesh.ts";
-import { Members } from "#sources/members.ts";
+import { Members } from "#sources/members/members.ts";
 import { classResources } from "#translate/proxy-resources.ts";
 import { createTranslator, type Translator } from "#translate/translator.ts";
 import type { ServedMesh } from "./served.ts";
@@ -40,7 +40,7 @@ export class Recomputed {
     const context = { intake, ...told };
     const end = new AbortController();
     const mesh = followMesh(served.mesh, model, "default", context, end.signal);
-    const members = new Members(served.mesh, model, context, () => undefined, end.signal);
+    const members = new Members({ ...context, client: served.mesh, model, namespace: "istio-system" }, end.signal);
     await Promise.all([mesh.synced, members.synced]);
     end.abort();
     await Promise.all([mesh.done, members.done]);

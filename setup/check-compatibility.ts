@@ -15,7 +15,7 @@ const page = "docs/compatibility.md";
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 
 /** Sections whose rows are no fields of Istio's kinds. */
-const factSections: ReadonlySet<string> = new Set(["Protocols", "Kubernetes Service", "Networks", "DNS"]);
+const factSections: ReadonlySet<string> = new Set(["Protocols", "Kubernetes Service", "Networks", "DNS", "Injection"]);
 
 function expression(pattern: string): RegExp {
   const source = pattern
@@ -48,8 +48,8 @@ function leavesOf(kinds: ReadonlySet<string>): readonly (readonly [kind: string,
 function testProblem({ state, text }: Row): string | undefined {
   if (!["works", "differs", "not yet"].includes(state)) return `state "${state}" is none of works, differs, not yet`;
   if (state !== "works") return undefined;
-  const [, file = "", title = ""] = /^([\w-]+): (.+)$/.exec(text) ?? [];
-  const path = `test/behaviour/${file}.test.ts`;
+  const [, file = "", title = ""] = /^((?:kubernetes\/)?[\w-]+): (.+)$/.exec(text) ?? [];
+  const path = file.includes("/") ? `test/${file}.test.ts` : `test/behaviour/${file}.test.ts`;
   if (!existsSync(join(root, path))) return `there is no ${path}`;
   return read(path).includes(`"${title}"`) ? undefined : `${path} has no test or group "${title}"`;
 }

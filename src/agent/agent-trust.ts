@@ -8,7 +8,7 @@ import { rootsConfigMap } from "./certificates/trust-bundle.ts";
 import type { ControlPlaneTrust } from "./control-plane.ts";
 import type { AgentLayout } from "./layout.ts";
 import { NodeToken } from "./node-token.ts";
-import type { AgentOptions } from "./options.ts";
+import type { ProxyOptions } from "./options.ts";
 import { writeWhole } from "./records.ts";
 import { WorkloadIdentities } from "./workload-identities.ts";
 
@@ -35,13 +35,13 @@ function isReadable(roots: string): boolean {
  * agent begins with them while the API is away.
  */
 export class AgentTrust {
-  readonly #options: AgentOptions;
+  readonly #options: ProxyOptions;
   readonly #context: AgentTrustContext;
   readonly #files: ControlPlaneTrust | undefined;
   /** Keeps the token, where nobody else does. */
   readonly #token: NodeToken | undefined;
 
-  constructor(options: AgentOptions, layout: AgentLayout, context: AgentTrustContext) {
+  constructor(options: ProxyOptions, layout: AgentLayout, context: AgentTrustContext) {
     this.#options = options;
     this.#context = context;
     const { trust, node } = options;

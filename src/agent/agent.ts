@@ -19,9 +19,10 @@ import { NameServer } from "./name-server.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import type { AgentOptions } from "./options.ts";
 import { PodManager } from "./pod-manager.ts";
+import { embeddedSite } from "./pod-start.ts";
 import { Programs } from "./programs.ts";
 import { keptProgram } from "./proxy.ts";
-import { PodRecords, writeWhole } from "./records.ts";
+import { type PodRecord, PodRecords, writeWhole } from "./records.ts";
 import { StatusWriter } from "./status-writer.ts";
 
 /** What an agent needs of the machine. */
@@ -57,7 +58,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
   const objects = new ClusterObjects({ client, node, ...(rootNamespace && { rootNamespace }), clock, logger });
   using identities = trust.identities();
   const writer = new StatusWriter(client, { status: (uid) => manager.status(uid) }, clock, logger);
-  const records = new PodRecords(layout);
+  const records = new PodRecords<PodRecord>(layout);
   await using manager = new PodManager(
     {
       options,
@@ -69,6 +70,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
       records,
       baseIds: new BaseIds(baseIdFolder),
       names: new NameFiles(layout.names),
+      site: (pod) => embeddedSite(options.instance, layout, pod),
       xds: new ControlPlane({ address: options.xds, ...(xdsTls && { trust: trust.files }), logger }),
       ...(identities && { identities }),
       envoy: keptProgram(options.envoy.program, layout.programs),

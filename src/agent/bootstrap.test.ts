@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { bootstrap } from "./bootstrap.ts";
-import { proxyNode, workloadOf } from "./node-metadata.ts";
+import { workloadOf } from "#api/kubernetes/workload.ts";
+import { proxyNode } from "./node-metadata.ts";
 import { containerOf, podOf } from "./testing/pods.ts";
 
 const agent = {
@@ -139,8 +140,11 @@ describe("what a proxy says of itself", () => {
   });
 
   it("names the workload that owns the Pod", () => {
-    expect(workloadOf(ownedBy("StatefulSet", "db"))).toMatchObject({ kind: "StatefulSet", name: "db" });
-    expect(workloadOf(ownedBy("ReplicaSet", "lonely"))).toMatchObject({ kind: "ReplicaSet", name: "lonely" });
-    expect(workloadOf(podOf({ ownerReferences: [] }))).toMatchObject({ kind: "Pod", name: "reviews-v1-5f9c7-x2k4p" });
+    expect(workloadOf(ownedBy("StatefulSet", "db").metadata)).toMatchObject({ kind: "StatefulSet", name: "db" });
+    expect(workloadOf(ownedBy("ReplicaSet", "lonely").metadata)).toMatchObject({ kind: "ReplicaSet", name: "lonely" });
+    expect(workloadOf(podOf({ ownerReferences: [] }).metadata)).toMatchObject({
+      kind: "Pod",
+      name: "reviews-v1-5f9c7-x2k4p",
+    });
   });
 });

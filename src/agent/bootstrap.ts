@@ -9,6 +9,10 @@ export interface BootstrapOptions {
   readonly xdsSocket: string;
   /** How the proxy is started. */
   readonly config?: MeshProxyConfig;
+  /** Name servers that it asks; the agent's, on the Pod's loopback, unless told. */
+  readonly nameServers?: readonly string[];
+  /** Whether an agent that lives as long as the proxy answers the agent's port. */
+  readonly agentAnswers?: boolean;
 }
 
 /** `envoy.config.bootstrap.v3.Bootstrap` in its JSON form, as far as others than Envoy look into it. */
@@ -43,8 +47,12 @@ function staticCluster(name: string, timeout: string, address: object): object {
   };
 }
 
+function socketAddress(address: string, port: number): object {
+  return { socket_address: { protocol: "TCP", address, port_value: port } };
+}
+
 function loopback(port: number): object {
-  return { socket_address: { protocol: "TCP", address: "127.0.0.1", port_value: port } };
+  return socketAddress("127.0.0.1", port);
 }
 
 interface StaticRoute {
@@ -195,16 +203,18 @@ function xdsCluster(socket: string): object {
 }
 
 /**
- * Names of hosts outside the mesh: from the host's name servers by way of the node's, as Pods reach nothing outside. Never from
+ * Where names of hosts are asked for: of the host's name servers by way of the node's, where Pods reach nothing outside. Never of
  * the mesh's own names, whose addresses may lead to the proxy itself.
  */
-const dnsResolver = {
-  name: "envoy.network.dns_resolver.cares",
-  typed_config: {
-    "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
-    resolvers: [loopback(proxyDnsPort)],
-  },
-};
+function dnsResolver(nameServers: readonly string[] | undefined): object {
+  return {
+    name: "envoy.network.dns_resolver.cares",
+    typed_config: {
+      "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+      resolvers: nameServers?.map((address) => socketAddress(address, 53)) ?? [loopback(proxyDnsPort)],
+    },
+  };
+}
 
 /** The cluster of the proxy's own kind, against whose zones Envoy compares those of destinations. */
 const ownKind = {
@@ -232,7 +242,8 @@ const ownKind = {
  * A proxy's bootstrap, in the shape of Istio's. Readiness (15021) and metrics (15020, 15090) are answered by the proxy itself
  * from its admin interface, so that they hold while no agent runs.
  */
-export function bootstrap({ node, xdsSocket, config = {} }: BootstrapOptions): Bootstrap {
+export function bootstrap(options: BootstrapOptions): Bootstrap {
+  const { node, xdsSocket, config = {}, nameServers, agentAnswers = false } = options;
   const findsOwnKind = node.metadata["ENABLE_SELF_DISCOVERY"] === "true";
   const ready = { path: "/healthz/ready", admin: "/ready" };
   const metrics = { path: "/stats/prometheus", admin: "/stats/prometheus" };
@@ -260,7 +271,7 @@ export function bootstrap({ node, xdsSocket, config = {} }: BootstrapOptions): B
     },
     admin: { address: { socket_address: { address: "127.0.0.1", port_value: proxyPorts.admin } } },
     dynamic_resources: { lds_config: ads, cds_config: ads, ads_config: adsConfig },
-    typed_dns_resolver_config: dnsResolver,
+    typed_dns_resolver_config: dnsResolver(nameServers),
     ...(findsOwnKind && { cluster_manager: { local_cluster_name: ownKind.name } }),
     static_resources: {
       clusters: [
@@ -272,7 +283,7 @@ export function bootstrap({ node, xdsSocket, config = {} }: BootstrapOptions): B
       listeners: [
         adminRelay("stats", proxyPorts.prometheus, [metrics]),
         adminRelay("agent", proxyPorts.status, [ready]),
-        adminRelay("merged", proxyPorts.agent, [metrics, ready]),
+        ...(agentAnswers ? [] : [adminRelay("merged", proxyPorts.agent, [metrics, ready])]),
       ],
     },
   };

@@ -72,7 +72,7 @@ function orAll<T>(text: string, read: (text: string) => T): "*" | T {
  * @throws WeftError `InvalidArgument` for a value that is not what its annotation holds.
  */
 export function captureOptions(
-  pod: Pod,
+  pod: { readonly metadata: Pick<Pod["metadata"], "annotations"> },
   more: Pick<CaptureOptions, "proxyId" | "dns" | "probeSource">,
 ): CaptureOptions {
   const annotations = pod.metadata.annotations ?? {};

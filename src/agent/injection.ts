@@ -1,11 +1,11 @@
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { StringMap } from "#api/meta.ts";
+import { revisionLabel } from "#api/weft/revisions.ts";
 
 /** What the mesh puts to a Pod: nothing, a proxy beside it, or a proxy as the Pod itself. */
 export type ProxyRole = "none" | "sidecar" | "gateway";
 
 const inject = "sidecar.istio.io/inject";
-const revisionLabel = "istio.io/rev";
 const templates = "inject.istio.io/templates";
 
 function asked(pod: Pod): boolean | undefined {

@@ -7,6 +7,9 @@ export const proxyUid = 1337;
 /** The container name under which a Pod's proxy is known, as in Istio. */
 export const proxyContainer = "istio-proxy";
 
+/** Size in bytes at which a container's log is put aside; at most twice that is kept. */
+export const logBytes = 5_000_000;
+
 /** Where all agents of the machine keep which base ids of Envoys are taken. */
 export const baseIdFolder = "/run/weft/base-ids";
 

@@ -6,9 +6,10 @@ import type { BaseIds } from "./base-ids.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { NameFiles } from "./dns/name-files.ts";
 import type { AgentLayout } from "./layout.ts";
-import type { AgentOptions } from "./options.ts";
+import type { AgentOptions, ProxyOptions } from "./options.ts";
+import type { PodSite } from "./pod-site.ts";
 import type { Programs } from "./programs.ts";
-import type { PodRecord, PodRecords } from "./records.ts";
+import type { PodRecord, PodRecords, ProxyRecord } from "./records.ts";
 import type { WorkloadIdentities } from "./workload-identities.ts";
 
 /** The node's place in the Pod network. */
@@ -19,18 +20,18 @@ export interface NodeNetwork {
   readonly prefix: number;
 }
 
-/** What the parts that run Pods share. */
-export interface NodeContext {
-  readonly options: AgentOptions;
+/** What the parts that run Pods' proxies share. */
+export interface ProxyContext {
+  readonly options: ProxyOptions;
   readonly layout: AgentLayout;
-  readonly network: NodeNetwork;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly programs: Programs;
-  readonly records: PodRecords;
+  readonly records: { save(record: ProxyRecord): void };
   readonly baseIds: BaseIds;
-  /** What the node's name server is told. */
-  readonly names: NameFiles;
+  /** What the node's name server is told, where it has one. */
+  readonly names?: NameFiles;
+  /** Where the processes of a Pod are. */
+  readonly site: (pod: Pod) => PodSite;
   /** Where the control plane serves xDS. */
   readonly xds: ControlPlane;
   /** Certificates of the node's workloads; absent where they have none. */
@@ -40,6 +41,15 @@ export interface NodeContext {
   /** Asks for another turn of a Pod. */
   readonly wake: (uid: string) => void;
   readonly tell: (pod: Pod, text: EventText) => void;
+}
+
+/** What the parts that run Pods share. */
+export interface NodeContext extends ProxyContext {
+  readonly options: AgentOptions;
+  readonly network: NodeNetwork;
+  readonly programs: Programs;
+  readonly records: PodRecords<PodRecord>;
+  readonly names: NameFiles;
   /** Data of a ConfigMap or a Secret, decoded; undefined when there is none. */
   readonly configMap: (namespace: string, name: string) => Promise<Readonly<Record<string, string>> | undefined>;
   readonly secret: (namespace: string, name: string) => Promise<Readonly<Record<string, string>> | undefined>;
@@ -49,7 +59,7 @@ export interface NodeContext {
 export type PodPhase = "here" | "gone";
 
 /** Keeps a record on disk and gives its Pod another turn. */
-export function keep(context: NodeContext, record: PodRecord): void {
+export function keep(context: ProxyContext, record: ProxyRecord): void {
   context.records.save(record);
   context.wake(record.pod.metadata.uid);
 }

@@ -1,9 +1,10 @@
 import { istioRelease } from "#api/istio/common.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
+import { canonicalNames, workloadOf } from "#api/kubernetes/workload.ts";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { StringMap } from "#api/meta.ts";
 import { modeAnnotation } from "./capture-annotations.ts";
-import type { AgentOptions } from "./options.ts";
+import type { ProxyOptions } from "./options.ts";
 import type { ProxyRole } from "./injection.ts";
 
 /** What is said of a proxy to the control plane. */
@@ -14,8 +15,17 @@ export interface ProxyNodeOptions {
   /** How the proxy is started. */
   readonly config?: MeshProxyConfig;
   readonly agent: Pick<
-    AgentOptions,
-    "cluster" | "node" | "region" | "zone" | "network" | "clusterDomain" | "meshId" | "envoy" | "identity"
+    ProxyOptions,
+    | "cluster"
+    | "node"
+    | "region"
+    | "zone"
+    | "network"
+    | "clusterDomain"
+    | "meshId"
+    | "envoy"
+    | "identity"
+    | "nameServers"
   >;
 }
 
@@ -30,23 +40,12 @@ export interface ProxyNode {
 /** The Istio version whose agent this one speaks like; consumers of the metadata compare it. */
 const istioVersion = `${istioRelease}.0`;
 
-/** The workload behind a Pod: its name and kind, from who owns the Pod. A ReplicaSet of a Deployment stands for that. */
-export function workloadOf(pod: Pod): { readonly name: string; readonly kind: string; readonly apiVersion: string } {
-  const owner = pod.metadata.ownerReferences?.find(({ controller }) => controller === true);
-  if (owner === undefined) return { name: pod.metadata.name, kind: "Pod", apiVersion: "v1" };
-  const hash = pod.metadata.labels?.["pod-template-hash"];
-  if (owner.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`))
-    return { name: owner.name.slice(0, -hash.length - 1), kind: "Deployment", apiVersion: "apps/v1" };
-  return { name: owner.name, kind: owner.kind, apiVersion: owner.apiVersion };
-}
-
 /** The canonical service and revision labels, as Istio's injection adds them where a workload has none. */
 function labelsOf(pod: Pod, workload: string): Readonly<Record<string, string>> {
   const { labels = {} } = pod.metadata;
-  const service = labels["app.kubernetes.io/name"] ?? labels["app"] ?? workload;
-  const revision = labels["app.kubernetes.io/version"] ?? labels["version"] ?? "latest";
+  const { name, revision } = canonicalNames(labels, workload);
   return {
-    "service.istio.io/canonical-name": service,
+    "service.istio.io/canonical-name": name,
     "service.istio.io/canonical-revision": revision,
     ...labels,
   };
@@ -86,7 +85,7 @@ function extraMetadata({ proxyMetadata = {} }: MeshProxyConfig): StringMap {
 /** A proxy's node as Istio's agent announces it. */
 export function proxyNode({ pod, role, address, agent, config = {} }: ProxyNodeOptions): ProxyNode {
   const { name, namespace = "" } = pod.metadata;
-  const workload = workloadOf(pod);
+  const workload = workloadOf(pod.metadata);
   const service = pod.metadata.labels?.["app"] ?? workload.name;
   const cluster =
     serviceCluster(config, labelsOf(pod, workload.name), namespace) ??
@@ -103,7 +102,7 @@ export function proxyNode({ pod, role, address, agent, config = {} }: ProxyNodeO
       ANNOTATIONS: pod.metadata.annotations ?? {},
       APP_CONTAINERS: role === "gateway" ? "" : pod.spec.containers.map((container) => container.name).join(","),
       CLUSTER_ID: agent.cluster,
-      DNS_CAPTURE: "true",
+      DNS_CAPTURE: agent.nameServers ? "false" : "true",
       ENVOY_PROMETHEUS_PORT: 15090,
       ENVOY_STATUS_PORT: 15021,
       INSTANCE_IPS: address,

@@ -1,7 +1,5 @@
-/** What a node agent is told; every value is explicit. */
-export interface AgentOptions {
-  /** The instance that the node belongs to; names of namespaces and of sockets hold it. */
-  readonly instance: string;
+/** What the proxies of a node are run with, whoever runs its Pods; every value is explicit. */
+export interface ProxyOptions {
   readonly cluster: string;
   /** The node's name, and with it the agent's. */
   readonly node: string;
@@ -12,10 +10,8 @@ export interface AgentOptions {
   readonly network: string;
   /** Kept on disk: what the node's Pods are, so that a later agent goes on with them. Of this agent alone. */
   readonly stateDir: string;
-  /** Unix sockets of the instance. */
+  /** Folder of Unix sockets. */
   readonly runDir: string;
-  /** URL of the cluster's API server. */
-  readonly api: string;
   /** Where the control plane serves xDS, as gRPC writes addresses: `unix:/run/weft/demo/ads.sock`. */
   readonly xds: string;
   /** Whether xDS goes over TLS; plain text is for sockets of this machine only. */
@@ -24,19 +20,29 @@ export interface AgentOptions {
   readonly trust?: TrustOptions;
   /** Where the node's workloads get their identities from; absent where they have none. */
   readonly identity?: IdentityOptions;
-  /** File of the host's network namespace, such as `/proc/self/fd/3`. */
-  readonly hostNetwork: string;
-  /** The network for Pods until the Node's `spec.podCIDR` is set, and where nobody sets it. */
-  readonly podCidr?: string;
-  readonly programs: ProgramOptions;
   readonly envoy: EnvoyOptions;
-  /** The name servers of the host, for names that are not the mesh's; may be empty. */
-  readonly resolvers: readonly string[];
+  /** Name servers that proxies ask themselves; absent where the agent serves names to Pods and their proxies. */
+  readonly nameServers?: readonly string[];
   /** The domain of the cluster's Services. */
   readonly clusterDomain: string;
   readonly meshId: string;
   /** The revision of the control plane, for namespaces that ask for one by `istio.io/rev`. */
   readonly revision: string;
+}
+
+/** What an agent that runs the Pods of its node is told, too. */
+export interface AgentOptions extends ProxyOptions {
+  /** The instance that the node belongs to; names of namespaces and of sockets hold it. */
+  readonly instance: string;
+  /** URL of the cluster's API server. */
+  readonly api: string;
+  /** File of the host's network namespace, such as `/proc/self/fd/3`. */
+  readonly hostNetwork: string;
+  /** The network for Pods until the Node's `spec.podCIDR` is set, and where nobody sets it. */
+  readonly podCidr?: string;
+  readonly programs: ProgramOptions;
+  /** The name servers of the host, for names that are not the mesh's; may be empty. */
+  readonly resolvers: readonly string[];
   /** What the Node says its agent's version is. */
   readonly version: string;
 }

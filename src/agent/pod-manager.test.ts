@@ -14,6 +14,7 @@ import { cleanUpAgents } from "./cleanup.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { NameFiles } from "./dns/name-files.ts";
 import { AgentLayout } from "./layout.ts";
+import { embeddedSite } from "./pod-start.ts";
 import { PodManager } from "./pod-manager.ts";
 import { Programs } from "./programs.ts";
 import { PodRecords } from "./records.ts";
@@ -68,6 +69,7 @@ function makeManager(podCidr: string, namespaceLabels: (name: string) => Promise
       records: new PodRecords(layout),
       baseIds: new BaseIds(join(root, "base-ids")),
       names: new NameFiles(layout.names),
+      site: (pod) => embeddedSite(instance, layout, pod),
       envoy: options.envoy.program,
       tell: (_pod, text) => told.push(text),
       configMap: () => Promise.resolve({}),

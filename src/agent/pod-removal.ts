@@ -1,12 +1,10 @@
 import { parseDuration } from "#base/duration.ts";
-import { messageOf } from "#base/errors.ts";
 import type { ContainerRunner } from "./container-runner.ts";
 import type { NodeContext } from "./node-context.ts";
 import { closeHostPorts, removeNetwork } from "./pod-network.ts";
-import { podNetwork } from "./pod-start.ts";
+import type { PodProxy } from "./pod-proxy.ts";
 import { runPreStop } from "./pre-stop.ts";
 import type { ProbeTarget } from "./probe.ts";
-import { drainProxy } from "./proxy.ts";
 import type { PodRecord } from "./records.ts";
 
 /** How long a proxy serves on from the removal's begin: Istio's `terminationDrainDuration`. */
@@ -19,7 +17,7 @@ const proxyGraceMs = 2000;
 /** The Pod's parts, as its removal needs them. */
 export interface PodParts {
   readonly containers: () => readonly ContainerRunner[];
-  readonly proxy: () => ContainerRunner | undefined;
+  readonly proxy: () => PodProxy | undefined;
   readonly target: (runner: ContainerRunner) => ProbeTarget;
 }
 
@@ -77,26 +75,19 @@ export class PodRemoval implements Disposable {
       const waits = containers.map((runner) => this.#stop(runner, left));
       return Math.min(...waits);
     }
-    if (proxy === undefined || !isLive(proxy)) return undefined;
+    if (proxy === undefined || !isLive(proxy.runner)) return undefined;
     const { terminationDrainDuration: drain } = this.#record.startedWith?.config ?? {};
     const drainMs = drain === undefined ? usualDrainMs : parseDuration(drain);
     if (age < drainMs) return drainMs - age;
-    proxy.stop(Math.min(proxyGraceMs, left));
-    return proxy.wind() ?? 200;
+    proxy.runner.stop(Math.min(proxyGraceMs, left));
+    return proxy.runner.wind() ?? 200;
   }
 
-  async #drain(proxy: ContainerRunner | undefined): Promise<void> {
+  async #drain(proxy: PodProxy | undefined): Promise<void> {
     const { removal } = this.#record;
-    if (removal === undefined || removal.drained || proxy === undefined || proxy.state.kind !== "running") return;
+    if (removal === undefined || removal.drained || proxy?.runner.state.kind !== "running") return;
     removal.drained = true;
-    try {
-      await drainProxy(podNetwork(this.#context, this.#record.pod));
-    } catch (error) {
-      this.#context.logger.warn("a proxy could not be drained", {
-        pod: this.#record.pod.metadata.name,
-        error: messageOf(error),
-      });
-    }
+    await proxy.drain();
   }
 
   #stop(runner: ContainerRunner, left: number): number {

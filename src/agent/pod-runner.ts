@@ -1,8 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import type { Container } from "#api/kubernetes/container.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
-import { equal } from "#base/canonical.ts";
 import { messageOf } from "#base/errors.ts";
+import { probeAddress } from "#runtime/fabric.ts";
 import type { ProcessState } from "#runtime/process.ts";
 import type { CertificateState } from "./certificates/holder.ts";
 import { ContainerRunner, kubeletRules } from "./container-runner.ts";
@@ -18,14 +18,11 @@ import {
   prepareNetwork,
   removeNetwork,
 } from "./pod-network.ts";
-import { awaitNames, openServices, type ProxyServices } from "./pod-services.ts";
-import { containerStart, proxyStart } from "./pod-start.ts";
-import { isSidecar, speaksMutualTls } from "./pod-status.ts";
+import { PodProxy } from "./pod-proxy.ts";
+import { containerStart } from "./pod-start.ts";
+import { isSidecar } from "./pod-status.ts";
 import type { ContainerView, PodView } from "./pod-status.ts";
 import type { ProbeTarget } from "./probe.ts";
-import { proxyReadiness, proxyRules, sidecarContainer } from "./proxy.ts";
-import { fetchSettings, type ProxySettings } from "./proxy-settings.ts";
-import { proxyNode } from "./node-metadata.ts";
 import { newContainer } from "./records.ts";
 import type { PodRecord } from "./records.ts";
 import { PodRemoval } from "./pod-removal.ts";
@@ -34,24 +31,23 @@ import { PodRemoval } from "./pod-removal.ts";
 const lookMs = 2000;
 const hostPortRetryMs = 5000;
 
-/** How a proxy is started of which nothing is said. */
-const noSettings: ProxySettings = { config: {} };
-
 /** Runs one Pod: its network, its proxy and its containers. Each turn brings it as far as it can get without waiting. */
 export class PodRunner implements AsyncDisposable {
   readonly record: PodRecord;
   readonly #context: NodeContext;
   readonly #runners = new Map<string, ContainerRunner>();
   readonly #removal: PodRemoval;
-  #services: ProxyServices | undefined;
+  readonly #proxy: PodProxy | undefined;
   #hostPorts: string | undefined;
 
   constructor(context: NodeContext, record: PodRecord) {
     this.#context = context;
     this.record = record;
+    if (record.role !== "none")
+      this.#proxy = new PodProxy(context, record, (container, state) => this.#target(container, state));
     this.#removal = new PodRemoval(context, record, {
       containers: () => [...this.#init(), ...this.#containers()].filter(({ container }) => !this.#isProxy(container)),
-      proxy: () => this.#proxy(),
+      proxy: () => this.#proxy,
       target: (runner) => this.#target(runner.container, () => runner.state),
     });
   }
@@ -94,10 +90,10 @@ export class PodRunner implements AsyncDisposable {
 
   /** The Pod as its status tells of it. */
   view(): PodView {
-    const { pod, address, startTime, role } = this.record;
-    const proxy = role === "none" ? undefined : this.#proxy();
+    const { pod, address, startTime } = this.record;
+    const proxy = this.#proxy;
     const certificate = this.certificate;
-    const proof = certificate && this.#services?.identity?.proof;
+    const proof = proxy?.proof;
     return {
       pod,
       address,
@@ -105,11 +101,10 @@ export class PodRunner implements AsyncDisposable {
       startTime,
       init: this.#init().map(look),
       containers: this.#containers().map(look),
-      ...(proxy && { restartDue: proxy.state.kind === "running" && this.#restartDue }),
+      ...(proxy && { restartDue: proxy.restartDue }),
       ...(certificate && { certificate }),
       ...(proof && { proof }),
-      proxyReady:
-        proxy === undefined ? undefined : proxy.state.kind === "running" && proxy.record.ready && this.#isCertified,
+      proxyReady: proxy?.ready,
       ...(this.#hostPorts === undefined ? {} : { problem: this.#hostPorts }),
       now: this.#context.clock.now(),
     };
@@ -117,20 +112,14 @@ export class PodRunner implements AsyncDisposable {
 
   /** How the certificate of the Pod's proxy stands, for a proxy that can ask for it. */
   get certificate(): CertificateState | undefined {
-    return this.record.secrets === true ? this.#services?.identity?.state : undefined;
-  }
-
-  /** Whether the proxy has its certificate, or has had it: a new agent has none to begin with. */
-  get #isCertified(): boolean {
-    const { certificate } = this;
-    return certificate === undefined || certificate.phase !== "Waiting" || speaksMutualTls(this.record.pod);
+    return this.#proxy?.certificate;
   }
 
   /** Lets go of the Pod; its processes go on. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const runner of this.#runners.values()) runner[Symbol.dispose]();
     this.#removal[Symbol.dispose]();
-    await this.#closeServices();
+    await this.#proxy?.[Symbol.asyncDispose]();
   }
 
   #init(): readonly ContainerRunner[] {
@@ -141,36 +130,26 @@ export class PodRunner implements AsyncDisposable {
     return this.record.pod.spec.containers.map((container) => this.#runner(container));
   }
 
-  /** A proxy that the Pod's specification names, such as a gateway's, is that container; else it stands beside them. */
-  #proxy(): ContainerRunner | undefined {
-    if (this.record.role === "none") return undefined;
-    const own = this.record.pod.spec.containers.find(({ name }) => name === proxyContainer);
-    return this.#runner(own ?? sidecarContainer);
-  }
-
   #isProxy({ name }: Container): boolean {
-    return this.record.role !== "none" && name === proxyContainer;
+    return this.#proxy !== undefined && name === proxyContainer;
   }
 
   #runner(container: Container): ContainerRunner {
+    if (this.#proxy && this.#isProxy(container)) return this.#proxy.runner;
     const known = this.#runners.get(container.name);
     if (known !== undefined) return known;
     const { name } = container;
     const { record } = this;
     const { pod } = record;
     const context = this.#context;
-    const proxy = this.#isProxy(container);
     const layout = context.layout.pod(pod.metadata.uid);
     record.containers[name] ??= newContainer();
     const runner = new ContainerRunner({
       container: () => this.#definition(container),
       record: record.containers[name],
-      rules: proxy ? proxyRules : this.#rules(container),
+      rules: this.#rules(container),
       folder: (attempt) => layout.attempt(name, attempt),
-      prepare: async (folder) =>
-        proxy
-          ? proxyStart(context, record, folder)
-          : containerStart(context, record, this.#definition(container), folder),
+      prepare: async (folder) => containerStart(context, record, this.#definition(container), folder),
       probes: (state) => this.#target(container, state),
       graceMs: () => record.pod.spec.terminationGracePeriodSeconds * 1000,
       clock: context.clock,
@@ -181,11 +160,10 @@ export class PodRunner implements AsyncDisposable {
     return runner;
   }
 
-  /** A container as the Pod has it now, with the probe that every proxy has. */
+  /** A container as the Pod has it now. */
   #definition(first: Container): Container {
     const { containers, initContainers = [] } = this.record.pod.spec;
-    const now = [...containers, ...initContainers].find(({ name }) => name === first.name) ?? first;
-    return this.#isProxy(now) ? { readinessProbe: proxyReadiness, ...now } : now;
+    return [...containers, ...initContainers].find(({ name }) => name === first.name) ?? first;
   }
 
   #rules(container: Container): RestartRules {
@@ -198,6 +176,7 @@ export class PodRunner implements AsyncDisposable {
   #target(container: Container, state: () => ProcessState): ProbeTarget {
     return {
       address: this.record.address,
+      source: probeAddress,
       ports: container.ports ?? [],
       inContainer: (command) => {
         const now = state();
@@ -218,7 +197,7 @@ export class PodRunner implements AsyncDisposable {
     const { record } = this;
     if (!record.prepared) return;
     closeHostPorts(this.#context, record);
-    await this.#closeServices();
+    await this.#proxy?.close();
     await removeNetwork(this.#context, record);
     record.prepared = false;
     this.#context.records.save(record);
@@ -230,9 +209,8 @@ export class PodRunner implements AsyncDisposable {
     const there = record.prepared && hasNetwork(context, record);
     try {
       if (!there) {
-        await this.#closeServices();
-        this.#claimBaseId();
-        await this.#askSettings();
+        await this.#proxy?.close();
+        await this.#proxy?.claim();
         context.records.save(record);
         await prepareNetwork(context, record);
         record.prepared = true;
@@ -244,51 +222,8 @@ export class PodRunner implements AsyncDisposable {
       context.tell(record.pod, { type: "Warning", reason: "FailedCreatePodSandBox", message });
       return false;
     }
-    if (record.role === "none") return true;
-    this.#services ??= await openServices(context, record);
-    if (!there) await awaitNames(context, record);
+    await this.#proxy?.serve(!there);
     return true;
-  }
-
-  /** How the proxy is to be started; while the control plane is away it is started as last heard, else as without settings. */
-  async #askSettings(): Promise<void> {
-    const { pod, role, address } = this.record;
-    if (role === "none") return;
-    const { options, xds, logger, clock } = this.#context;
-    const node = proxyNode({ pod, role, address, agent: options });
-    try {
-      this.record.settings = await fetchSettings(xds, node, clock);
-    } catch (error) {
-      logger.debug("a proxy's settings are not known yet", { pod: pod.metadata.name, error: messageOf(error) });
-    }
-  }
-
-  /** A proxy that has not been ready yet, and so serves nothing, is started anew when its settings change. */
-  #restartFresh(proxy: ContainerRunner): void {
-    const { record, state } = proxy;
-    if (record.ready) this.record.served = true;
-    const serves = state.kind !== "running" || this.record.served === true;
-    if (!serves && record.killAt === undefined && this.#restartDue) proxy.stop(0);
-  }
-
-  /** Whether the proxy would be started with other settings now. */
-  get #restartDue(): boolean {
-    const { settings, startedWith } = this.record;
-    return !equal(settings ?? noSettings, startedWith ?? noSettings);
-  }
-
-  #claimBaseId(): void {
-    const { role, baseId, pod } = this.record;
-    if (role === "none") return;
-    const { baseIds, layout } = this.#context;
-    const owner = layout.pod(pod.metadata.uid).folder;
-    if (baseId === undefined || !baseIds.holds(baseId, owner)) this.record.baseId = baseIds.allocate(owner);
-  }
-
-  async #closeServices(): Promise<void> {
-    const services = this.#services;
-    this.#services = undefined;
-    await services?.socket[Symbol.asyncDispose]();
   }
 
   /** Init containers one after another, then the proxy and the others together. */
@@ -298,21 +233,11 @@ export class PodRunner implements AsyncDisposable {
       const passed = isSidecar(runner.container) ? runner.record.started : runner.isDone;
       if (!passed) return again === undefined ? [] : [again];
     }
-    const proxy = this.#proxy();
-    const others = this.#containers().filter((runner) => runner !== proxy);
-    const waits: number[] = [];
-    if (proxy) {
-      this.#restartFresh(proxy);
-      if (this.#holdsApplication(proxy)) {
-        const again = await proxy.run();
-        return again === undefined ? [] : [again];
-      }
-    }
-    for (const runner of [...(proxy === undefined ? [] : [proxy]), ...others]) {
-      const again = await runner.run();
-      if (again !== undefined) waits.push(again);
-    }
-    return waits;
+    const proxy = this.#proxy;
+    const waits = [await proxy?.run()];
+    if (!proxy || !this.#holdsApplication(proxy.runner))
+      for (const runner of this.#containers()) if (runner !== proxy?.runner) waits.push(await runner.run());
+    return waits.filter((wait) => wait !== undefined);
   }
 
   /** Whether containers wait for the proxy, which only those do that have not been started. */

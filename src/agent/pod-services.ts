@@ -5,12 +5,11 @@ import { connectInside } from "#runtime/namespace-socket.ts";
 import { proxyDnsPort } from "./dns/service.ts";
 import { proxyUid } from "./layout.ts";
 import { keep } from "./node-context.ts";
-import type { NodeContext } from "./node-context.ts";
+import type { ProxyContext } from "./node-context.ts";
 import { proxyNode } from "./node-metadata.ts";
-import { podNetwork } from "./pod-start.ts";
 import { ProxySocket } from "./proxy-socket.ts";
 import { xdsSocketName } from "./proxy.ts";
-import type { PodRecord } from "./records.ts";
+import type { ProxyRecord } from "./records.ts";
 import { Relay } from "./relay.ts";
 import type { WorkloadIdentity } from "./workload-identities.ts";
 
@@ -22,16 +21,16 @@ export interface ProxyServices {
 }
 
 /** Opens what a Pod's proxy needs of the agent: its way to the control plane, its secrets; and has the Pod's names served. */
-export async function openServices(context: NodeContext, record: PodRecord): Promise<ProxyServices> {
+export async function openServices(context: ProxyContext, record: ProxyRecord): Promise<ProxyServices> {
   const { options, layout, names, logger } = context;
   const { pod, role, address } = record;
   if (role === "none") throw new TypeError("a Pod without a proxy needs no relay");
   const { uid, namespace = "" } = pod.metadata;
-  names.add(uid, { network: podNetwork(context, pod), namespace, clusterDomain: options.clusterDomain });
+  names?.add(uid, { network: context.site(pod).network, namespace, clusterDomain: options.clusterDomain });
   const relay = new Relay({
     identity: { id: proxyNode({ pod, role, address, agent: options }).id, namespace, cluster: options.cluster },
     upstream: context.xds,
-    onNames: ({ table }) => names.setHosts(uid, table),
+    onNames: ({ table }) => names?.setHosts(uid, table),
     onSettings: (settings) => {
       record.settings = settings;
       keep(context, record);
@@ -45,7 +44,7 @@ export async function openServices(context: NodeContext, record: PodRecord): Pro
 }
 
 /** Holds the Pod's certificate, and tells when it is not renewed in time. */
-function holdIdentity(context: NodeContext, pod: Pod): WorkloadIdentity | undefined {
+function holdIdentity(context: ProxyContext, pod: Pod): WorkloadIdentity | undefined {
   let told: string | undefined;
   const identity = context.identities?.hold(pod, () => {
     const { phase, notAfter, problem = "" } = identity?.state ?? { phase: "Waiting" };
@@ -69,13 +68,14 @@ const namesAgainMs = 100;
  * Waits, within limits, until a new Pod's names are served: a proxy whose first lookup fails has no addresses for as long as it
  * takes until it looks again, which is a minute.
  */
-export async function awaitNames(context: NodeContext, { pod }: PodRecord): Promise<void> {
-  const { clock } = context;
+export async function awaitNames(context: ProxyContext, { pod }: ProxyRecord): Promise<void> {
+  const { clock, names } = context;
+  if (names === undefined) return;
   const end = clock.monotonic() + namesMs;
   while (clock.monotonic() < end) {
     try {
       const at = { host: "127.0.0.1", port: proxyDnsPort };
-      const socket = await connectInside(podNetwork(context, pod), at);
+      const socket = await connectInside(context.site(pod).network, at);
       socket.destroy();
       return;
     } catch {

@@ -6,12 +6,13 @@ import type { Container } from "#api/kubernetes/container.ts";
 import type { Probe } from "#api/kubernetes/probe.ts";
 import type { Clock } from "#base/clock.ts";
 import { messageOf } from "#base/errors.ts";
-import { probeAddress } from "#runtime/fabric.ts";
 
 /** Whom a probe asks. */
 export interface ProbeTarget {
   /** The Pod's address. */
   readonly address: string;
+  /** The address that it is asked from, which the Pod's capture lets through to the application; any of the node's unless told. */
+  readonly source?: string;
   readonly ports: NonNullable<Container["ports"]>;
   /** Makes a command line one that runs as in the container, or undefined while that does not run. */
   readonly inContainer: (command: readonly string[]) => readonly [string, ...string[]] | undefined;
@@ -34,6 +35,11 @@ function portOf(port: string | number, target: ProbeTarget): number {
   return named;
 }
 
+/** What a question to the Pod, not to another host, is asked from. */
+function sourceOf({ source }: ProbeTarget, host: string | undefined): { readonly localAddress?: string } {
+  return source === undefined || host !== undefined ? {} : { localAddress: source };
+}
+
 type HttpGet = NonNullable<Probe["httpGet"]>;
 
 function askHttp(get: HttpGet, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
@@ -43,7 +49,7 @@ function askHttp(get: HttpGet, target: ProbeTarget, signal: AbortSignal): Promis
   const headers: Record<string, string> = { "user-agent": "kube-probe/1.36", accept: "*/*", connection: "close" };
   for (const { name, value } of get.httpHeaders ?? []) headers[name.toLowerCase()] = value;
   // From the probes' own address the Pod's proxy is passed by: its readiness is not the application's.
-  const from = get.host === undefined ? { localAddress: probeAddress } : {};
+  const from = sourceOf(target, get.host);
   const options = { host, port, path: get.path, headers, signal, agent: false, ...from };
   return new Promise((resolve, reject) => {
     const request = secure ? httpsRequest({ ...options, rejectUnauthorized: false }) : httpRequest(options);
@@ -62,7 +68,7 @@ function askTcp(
   target: ProbeTarget,
   signal: AbortSignal,
 ): Promise<ProbeResult> {
-  const from = probe.host === undefined ? { localAddress: probeAddress } : {};
+  const from = sourceOf(target, probe.host);
   const socket = connect({ host: probe.host ?? target.address, port: portOf(probe.port, target), ...from });
   return new Promise((resolve, reject) => {
     const stop = (): void => {

@@ -13,14 +13,15 @@ import { request } from "node:http";
 import { join } from "node:path";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { Container } from "#api/kubernetes/container.ts";
-import { parseDuration } from "#base/duration.ts";
 import { WeftError } from "#base/errors.ts";
 import { connectInside } from "#runtime/namespace-socket.ts";
-import type { Mount, ProcessSpec } from "#runtime/process.ts";
+import type { ProcessSpec } from "#runtime/process.ts";
 import { type Bootstrap, bootstrap, proxyPorts } from "./bootstrap.ts";
 import type { RestartRules } from "./container-runner.ts";
-import { proxyContainer, proxyUid } from "./layout.ts";
+import { logBytes, proxyContainer, proxyUid } from "./layout.ts";
 import type { ProxyNode } from "./node-metadata.ts";
+import type { PodSite } from "./pod-site.ts";
+import { proxyArguments } from "./proxy-arguments.ts";
 
 /** A proxy that ended comes back at once, and also one that keeps ending is tried again soon. */
 export const proxyRules: RestartRules = {
@@ -72,8 +73,8 @@ export function keptProgram(program: string, folder: string): string {
 export interface ProxyStart {
   readonly folder: string;
   readonly notify: string;
-  /** File of the Pod's network namespace. */
-  readonly network: string;
+  /** Where the Pod's processes are. */
+  readonly site: PodSite;
   /** The proxy's own folder. */
   readonly proxyFolder: string;
   /** Path of the program. */
@@ -84,9 +85,6 @@ export interface ProxyStart {
   readonly bootstrap: object;
   readonly baseId: number;
   readonly concurrency: number;
-  readonly hostname: string;
-  readonly mounts: readonly Mount[];
-  readonly logBytes: number;
 }
 
 /** All that a proxy sees of the instance's sockets: its own folder in their place. */
@@ -95,16 +93,18 @@ const seenAt = "/run/weft";
 /** The name of the xDS socket in the proxy's folder. */
 export const xdsSocketName = "xds.sock";
 
-/** A proxy's bootstrap, as it sees its folder. */
-export function proxyBootstrap(node: ProxyNode, config: MeshProxyConfig): Bootstrap {
-  return bootstrap({ node, config, xdsSocket: join(seenAt, xdsSocketName) });
+/**
+ * A proxy's bootstrap, as it sees its folder.
+ * @param nameServers that it asks; the agent's unless told.
+ */
+export function proxyBootstrap(node: ProxyNode, config: MeshProxyConfig, nameServers?: readonly string[]): Bootstrap {
+  return bootstrap({ node, config, xdsSocket: join(seenAt, xdsSocketName), ...(nameServers && { nameServers }) });
 }
 
 /** Writes a proxy's files and says how it is started. Hot restart stays possible: nothing else of the machine has its base id. */
 export function proxyProcess(start: ProxyStart): ProcessSpec {
-  const { proxyFolder, program, config: settings } = start;
-  const { concurrency = start.concurrency, drainDuration = "45s", fileFlushInterval = "1s" } = settings;
-  const { fileFlushMinSizeKb, proxyMetadata = {} } = settings;
+  const { proxyFolder, program, site, config: settings } = start;
+  const { proxyMetadata = {} } = settings;
   mkdirSync(proxyFolder, { recursive: true, mode: 0o700 });
   chownSync(proxyFolder, proxyUid, proxyUid);
   const config = join(proxyFolder, "bootstrap.json");
@@ -114,22 +114,12 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
   const place = join(proxyFolder, "envoy");
   rmSync(place, { force: true });
   writeFileSync(place, "", { mode: 0o755 });
-  const flags = {
-    "-c": join(seenAt, "bootstrap.json"),
-    "--base-id": start.baseId,
-    "--restart-epoch": 0,
-    "--drain-time-s": Math.ceil(parseDuration(drainDuration) / 1000),
-    "--drain-strategy": "immediate",
-    "--parent-shutdown-time-s": 60,
-    "--local-address-ip-version": "v4",
-    "--file-flush-interval-msec": Math.ceil(parseDuration(fileFlushInterval)),
-    ...(fileFlushMinSizeKb !== undefined && { "--file-flush-min-size-kb": fileFlushMinSizeKb }),
-    // Without the flag, Envoy has a worker for each processor of the machine.
-    ...(concurrency > 0 && { "--concurrency": concurrency }),
-    "--log-level": "warning",
-    "--component-log-level": "misc:error",
-  };
-  const words = Object.entries(flags).flatMap(([flag, value]) => [flag, String(value)]);
+  const words = proxyArguments({
+    config: settings,
+    bootstrap: join(seenAt, "bootstrap.json"),
+    concurrency: start.concurrency,
+    more: { "--base-id": start.baseId, "--restart-epoch": 0, "--parent-shutdown-time-s": 60 },
+  });
   return {
     folder: start.folder,
     notify: start.notify,
@@ -137,14 +127,13 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
     env: proxyMetadata,
     cwd: "/",
     uid: proxyUid,
-    network: start.network,
-    hostname: start.hostname,
+    ...site,
     mounts: [
-      ...start.mounts,
+      ...site.mounts,
       { source: proxyFolder, target: seenAt },
       { source: program, target: join(seenAt, "envoy") },
     ],
-    logBytes: start.logBytes,
+    logBytes,
   };
 }
 

@@ -34,19 +34,14 @@ export interface ContainerRecord {
   killAt?: number;
 }
 
-/** What is known of one Pod; everything that a later agent needs to go on with it. */
-export interface PodRecord {
+/** What is known of one Pod and its proxy, whoever runs the Pod. */
+export interface ProxyRecord {
   /** The Pod as last seen. */
   pod: Pod;
   readonly address: string;
   readonly role: ProxyRole;
   /** Number by which Envoy's hot restart finds its predecessor; unique on the machine. */
   baseId?: number;
-  readonly startTime: number;
-  /** Whether its network and its files are complete. */
-  prepared: boolean;
-  /** When its removal began. */
-  removal?: { readonly since: number; readonly graceMs: number; drained: boolean };
   /** How the proxy is to be started, as last heard. */
   settings?: ProxySettings;
   /** How the proxy that runs was started. */
@@ -56,6 +51,15 @@ export interface PodRecord {
   /** Whether the proxy that runs has been ready since it was started. */
   served?: boolean;
   readonly containers: Record<string, ContainerRecord>;
+}
+
+/** What is known of one Pod that the agent runs; everything that a later agent needs to go on with it. */
+export interface PodRecord extends ProxyRecord {
+  readonly startTime: number;
+  /** Whether its network and its files are complete. */
+  prepared: boolean;
+  /** When its removal began. */
+  removal?: { readonly since: number; readonly graceMs: number; drained: boolean };
 }
 
 /** A container that has never been started. */
@@ -71,7 +75,7 @@ export function writeWhole(path: string, text: string, mode = 0o600): void {
 }
 
 /** The records of a node's Pods on disk, one folder each. */
-export class PodRecords {
+export class PodRecords<R extends ProxyRecord> {
   readonly #layout: AgentLayout;
   readonly #written = new Map<string, string>();
 
@@ -80,13 +84,13 @@ export class PodRecords {
   }
 
   /** All Pods that an earlier agent left. What cannot be read is passed over and told. */
-  load(logger: Logger): readonly PodRecord[] {
+  load(logger: Logger): readonly R[] {
     mkdirSync(this.#layout.pods, { recursive: true, mode: 0o700 });
-    const records: PodRecord[] = [];
+    const records: R[] = [];
     for (const uid of readdirSync(this.#layout.pods)) {
       try {
         const text = readFileSync(this.#layout.pod(uid).record, "utf8");
-        records.push(JSON.parse(text) as PodRecord);
+        records.push(JSON.parse(text) as R);
         this.#written.set(uid, text);
       } catch (error) {
         logger.warn("a Pod's record cannot be read", { uid, error: messageOf(error) });
@@ -96,7 +100,7 @@ export class PodRecords {
   }
 
   /** Writes a record when it has changed. */
-  save(record: PodRecord): void {
+  save(record: R): void {
     const { uid } = record.pod.metadata;
     const text = JSON.stringify(record);
     if (this.#written.get(uid) === text) return;

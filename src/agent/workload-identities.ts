@@ -12,7 +12,7 @@ import { TrustBundle } from "./certificates/trust-bundle.ts";
 import { readCertificates } from "#identity/authority.ts";
 import { rootId } from "#identity/path.ts";
 import { ControlPlane, type ControlPlaneTrust } from "./control-plane.ts";
-import type { AgentOptions, IdentityOptions } from "./options.ts";
+import type { IdentityOptions, ProxyOptions } from "./options.ts";
 import type { ProxyService } from "./proxy-socket.ts";
 import { certificateSecret, rootsSecret, secretNames } from "./sds/proxy-secrets.ts";
 import { SecretService } from "./sds/secret-service.ts";
@@ -136,7 +136,9 @@ const watchMs = 10_000;
 export interface WorkloadIdentitiesOptions {
   readonly identity: IdentityOptions;
   readonly trust: ControlPlaneTrust;
-  readonly agent: Pick<AgentOptions, "cluster">;
+  readonly agent: Pick<ProxyOptions, "cluster">;
+  /** Whether the agent's own identity is the workloads': then it speaks for nobody else. */
+  readonly ownIdentity?: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -154,10 +156,10 @@ export class WorkloadIdentities implements Disposable {
 
   constructor(options: WorkloadIdentitiesOptions) {
     this.#options = options;
-    const { identity, trust, agent, clock, logger } = options;
+    const { identity, trust, agent, ownIdentity = false, clock, logger } = options;
     const plane = new ControlPlane({ address: identity.ca, trust, logger });
     this.#plane = plane;
-    this.#authority = new Authority({ plane, cluster: agent.cluster, ttlMs: identity.ttlMs, clock });
+    this.#authority = new Authority({ plane, cluster: agent.cluster, ttlMs: identity.ttlMs, own: ownIdentity, clock });
     this.#trust = new TrustBundle(logger, () => this.#trustChanged());
     this.#watch = clock.every(watchMs, () => this.#lookAtPlane());
   }

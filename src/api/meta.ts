@@ -6,6 +6,8 @@ export interface OwnerReference {
   readonly uid: string;
   readonly controller?: boolean;
   readonly blockOwnerDeletion?: boolean;
+  /** As stored: the cluster that has the owner, and alone is shown the reference; absent for an owner that every cluster sees. */
+  readonly cluster?: string;
 }
 
 /** Labels or annotations. */

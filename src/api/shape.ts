@@ -1,4 +1,5 @@
 import type { FieldPath } from "./field.ts";
+import { isObject } from "./json.ts";
 import { keyword } from "./schema.ts";
 
 /** The parts of a JSON Schema that shaping reads. */
@@ -32,10 +33,6 @@ export function shaper(node: SchemaNode): Shaper {
   if (node.additionalProperties !== undefined) return mapShaper(shaper(node.additionalProperties));
   if (node.items !== undefined) return listShaper(shaper(node.items));
   return node.format === "quantity" ? quantityText : asItIs;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return value !== null && typeof value === "object" && !Array.isArray(value);
 }
 
 function objectShaper(node: SchemaNode, properties: Readonly<Record<string, SchemaNode>>): Shaper {

@@ -1,5 +1,5 @@
 import type { Clock } from "#base/clock.ts";
-import { messageOf } from "#base/errors.ts";
+import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Authenticator } from "./authentication/authenticator.ts";
 import type { ClientCertificates } from "./authentication/client-certificates.ts";
@@ -63,10 +63,10 @@ interface Watch {
 
 /** Requests without an end of their own, which are cut when the right to them is withdrawn or what was shown for them ends. */
 export class Watches {
-  readonly #authorizer: Authorizer;
+  readonly #authorizer: Pick<Authorizer, "authorize">;
   readonly #open = new Set<Watch>();
 
-  constructor(authorizer: Authorizer) {
+  constructor(authorizer: Pick<Authorizer, "authorize">) {
     this.#authorizer = authorizer;
   }
 
@@ -84,11 +84,16 @@ export class Watches {
     }
   }
 
-  /** Looks again at all of them: roles have changed. */
+  /** Looks again at all of them: roles have changed, or may have. */
   async check(): Promise<void> {
     for (const watch of this.#open) {
-      const { allowed } = await this.#authorizer.authorize(watch.user, watch.attributes);
-      if (!allowed) watch.end.abort();
+      try {
+        const { allowed } = await this.#authorizer.authorize(watch.user, watch.attributes);
+        if (!allowed) watch.end.abort();
+      } catch (error) {
+        // Nobody loses a watch because nobody can be asked.
+        if (codeOf(error) !== "Unavailable") throw error;
+      }
     }
   }
 }

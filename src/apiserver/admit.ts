@@ -1,32 +1,17 @@
 import type { IncomingMessage } from "node:http";
-import { attributesOf, type Attributes } from "./authorization/attributes.ts";
+import { attributesOf } from "./authorization/attributes.ts";
 import { impersonated } from "./authorization/impersonation.ts";
+import { authorOf, isEndless } from "./author.ts";
 import { guardAgainstBrowsers } from "./browser-guard.ts";
 import type { Context } from "./context.ts";
-import { anonymous, localAdministrator, type Author, type User } from "./user.ts";
+import { admitMember } from "./members/admit-member.ts";
+import { anonymous, localAdministrator, type Author } from "./user.ts";
 
 /** A request that may be done. */
 export interface Admitted extends Disposable {
   readonly by: Author;
   /** Aborts when a request without an end may not go on. */
   readonly ends: AbortSignal | undefined;
-}
-
-/** Subresources whose answers may have no end. */
-const endless: ReadonlySet<string> = new Set(["log", "proxy"]);
-
-/** The longest that a client's name of itself is kept. */
-const maxAgentLength = 128;
-
-function authorOf(request: IncomingMessage, user: User, attributes: Attributes): Author {
-  const { verb } = attributes;
-  const subresource = attributes.kind === "resource" ? attributes.subresource : "";
-  const agent = (request.headers["user-agent"] ?? "").split(" ")[0]?.slice(0, maxAgentLength) ?? "";
-  return { user, agent, verb: subresource === "" ? verb : `${verb} ${subresource}` };
-}
-
-function isEndless(attributes: Attributes): boolean {
-  return attributes.kind === "resource" && (attributes.verb === "watch" || endless.has(attributes.subresource));
 }
 
 /**
@@ -36,7 +21,8 @@ function isEndless(attributes: Attributes): boolean {
  * @throws ApiError `Unauthorized`, `Forbidden`, `TooManyRequests`.
  */
 export async function admit(context: Context, request: IncomingMessage, url: URL, local: boolean): Promise<Admitted> {
-  const { access } = context;
+  const { access, member } = context;
+  if (member !== undefined) return admitMember(context, member, request, url);
   const attributes = attributesOf(request, url.pathname, url.searchParams);
   if (access === undefined) {
     if (!local) guardAgainstBrowsers(request);

@@ -75,7 +75,11 @@ const unauthorized = {
 
 describe("over TLS", () => {
   test("a client's certificate says who it is", async () => {
-    expect(await whoami({ as: ada })).toEqual({ username: "ada", groups: ["dev", "ops", "system:authenticated"] });
+    const { extra, ...who } = await whoami({ as: ada });
+    expect(who).toEqual({ username: "ada", groups: ["dev", "ops", "system:authenticated"] });
+    expect(extra).toEqual({
+      "authentication.kubernetes.io/credential-id": [expect.stringMatching(/^X509SHA256=[0-9a-f]{64}$/)],
+    });
   });
 
   test("who shows no credential is refused, also health and documents", async () => {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { Lexer, parseDocument } from "yaml";
+import { isObject, type JsonObject } from "#api/json.ts";
 import { decodeProtobuf } from "./protobuf/decode.ts";
 import { WeftError } from "#base/errors.ts";
 import { ApiError } from "./status.ts";
@@ -34,14 +35,6 @@ export async function readBody(request: IncomingMessage): Promise<Buffer> {
     throw new WeftError("Cancelled", "the client went away amid its request", error);
   }
   return Buffer.concat(chunks);
-}
-
-/** A JSON object that nothing is known of. */
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-/** Whether a value is a JSON object. */
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true });

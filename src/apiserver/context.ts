@@ -7,11 +7,15 @@ import type { ObjectKey, Partition, ResourceStore, Selection } from "#store/port
 import type { ServiceAddresses } from "./admission/service-addresses.ts";
 import type { Access } from "./access.ts";
 import type { MergeTypes } from "./fields/merge-type.ts";
+import type { MemberView } from "./members/view.ts";
 import type { ServedKinds } from "./served-kinds.ts";
 import type { ServiceAccountTokens } from "./tokens/service-account-tokens.ts";
 
-/** Which resources an endpoint shows: a member cluster's and the mesh's, or the mesh's alone. */
-export type EndpointView = "mesh" | "cluster";
+/**
+ * Which resources an endpoint shows: an embedded cluster's and the mesh's, the mesh's alone, or those of the mesh that member clusters
+ * serve as their own.
+ */
+export type EndpointView = "mesh" | "cluster" | "member";
 
 /** What a request's handlers share: one endpoint's view of the store. */
 export interface Context {
@@ -31,6 +35,13 @@ export interface Context {
   readonly access: Access | undefined;
   /** Makes and checks tokens of service accounts; absent where there are none: at the mesh's own endpoint. */
   readonly tokens: ServiceAccountTokens | undefined;
+  /** The cluster whose API server passes on all requests; absent where clients call themselves. */
+  readonly member?: MemberView;
+}
+
+/** The cluster whose objects an endpoint shows beside the mesh's; undefined for the mesh's own endpoint. */
+export function originOf({ view, endpoint }: Pick<Context, "view" | "endpoint">): string | undefined {
+  return view === "mesh" ? undefined : endpoint;
 }
 
 /** The partition of the mesh's own objects. */

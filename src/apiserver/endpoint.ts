@@ -83,7 +83,7 @@ export class Endpoint implements AsyncDisposable {
 }
 
 /** Serves one request after the other of a listener. @param local it is the endpoint's Unix socket, without TLS. */
-function handler(
+export function handler(
   context: Context,
   routes: Routes,
   draining: AbortSignal,

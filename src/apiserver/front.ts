@@ -14,7 +14,7 @@ const firstByteMs = 30_000;
  * Milliseconds that a connection is kept which is not used: longer than clients keep one (those of Go 90 seconds), since what
  * a client writes at the moment when the server closes is lost to it.
  */
-const keepAliveTimeout = 120_000;
+export const keepAliveTimeout = 120_000;
 
 /** What TLS is spoken with. */
 export interface TlsSettings {

@@ -1,6 +1,5 @@
 import type { FieldError } from "#api/kind.ts";
-import type { JsonObject } from "./body.ts";
-import { isObject } from "./body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import { managerOfAgent, managerProblem } from "./fields/managers.ts";
 import type { DeleteOptions, Propagation } from "./registry/delete.ts";
 import type { WriteOptions } from "./registry/target.ts";

@@ -1,4 +1,5 @@
 import type { Kind } from "#api/kind.ts";
+import { isMemberKind } from "#api/member-api.ts";
 import type { EndpointView } from "./context.ts";
 
 /** A group as an endpoint serves it. */
@@ -13,6 +14,13 @@ interface ServedVersion {
   readonly kinds: readonly Kind[];
 }
 
+/** A cluster's endpoint serves all kinds; the mesh's, those that are not a cluster's own. */
+const served: Readonly<Record<EndpointView, (kind: Kind) => boolean>> = {
+  cluster: () => true,
+  mesh: ({ home }) => home !== "cluster",
+  member: isMemberKind,
+};
+
 /** The kinds that an endpoint serves, as URLs and discovery ask for them. */
 export class ServedKinds {
   readonly all: readonly Kind[];
@@ -21,9 +29,8 @@ export class ServedKinds {
   readonly #byPath = new Map<string, Kind>();
   readonly #byName = new Map<string, Kind>();
 
-  /** A cluster's endpoint serves all kinds; the mesh's, those that are not a cluster's own. */
   constructor(kinds: readonly Kind[], view: EndpointView) {
-    this.all = kinds.filter(({ home }) => view === "cluster" || home !== "cluster");
+    this.all = kinds.filter(served[view]);
     const groups = new Map<string, Map<string, Kind[]>>([["", new Map()]]);
     for (const kind of this.all) {
       this.#byName.set(`${kind.group}/${kind.kind}`, kind);

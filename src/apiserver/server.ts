@@ -13,7 +13,7 @@ import { documentFetcher } from "./authentication/fetch-document.ts";
 import { OidcIssuer } from "./authentication/oidc.ts";
 import { AggregatedRoles } from "./authorization/aggregated-roles.ts";
 import { Authorizer } from "./authorization/authorizer.ts";
-import { ensureDefaultRoles } from "./authorization/default-roles.ts";
+import { ensureDefaultRoles, ensureMemberRole } from "./authorization/default-roles.ts";
 import { Collector } from "./collector/collector.ts";
 import { runController } from "./collector/controller.ts";
 import { EventExpiry } from "./collector/events.ts";
@@ -28,6 +28,7 @@ import { OpenApiDocuments } from "./handlers/openapi.ts";
 import { reviewGroups } from "./handlers/reviews.ts";
 import { Limits } from "./limits.ts";
 import type { ListenAddress } from "./listener.ts";
+import { MemberApis } from "./members/apis.ts";
 import { Authority } from "./pki/authority.ts";
 import { Revocations } from "./pki/revocations.ts";
 import { create } from "./registry/create.ts";
@@ -62,10 +63,17 @@ export interface ApiServerOptions {
   readonly endpoints: readonly EndpointOptions[];
   /** Groups that other servers serve; every endpoint passes their requests on. */
   readonly aggregated?: readonly Aggregation[];
+  /** Where the API servers of member clusters reach the mesh's API; they do not unless told. */
+  readonly members?: { readonly listen: ListenAddress };
   /** Requests are authenticated and authorized, over TLS; else whoever reaches an endpoint may do everything. */
   readonly access?: AccessOptions;
   /** Folder of what endpoints keep for themselves, such as keys; without one, that lives as long as the server. */
   readonly stateDir?: string;
+  /**
+   * Runs what must run in one server alone where several share the store: calls `work` when it is this one's turn, with a signal that
+   * aborts when the turn is over. Every server's turn unless told.
+   */
+  readonly alone?: (work: (signal: AbortSignal) => Promise<void>, signal: AbortSignal) => Promise<void>;
   /** What `/version` says. */
   readonly version: VersionInfo;
   readonly clock: Clock;
@@ -78,6 +86,8 @@ export interface ApiServer extends AsyncDisposable {
   readonly endpoints: ReadonlyMap<string, readonly ListenAddress[]>;
   /** Who signs certificates of each endpoint and its clients, by name; none where nobody is asked. */
   readonly authorities: ReadonlyMap<string, Authority>;
+  /** The mesh's API as member clusters serve it; absent where none do. */
+  readonly members: MemberApis | undefined;
 }
 
 /** What endpoints of one partition share. */
@@ -194,9 +204,25 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     // Endpoints of one partition share its controllers.
     if (!contexts.has(context.partition)) contexts.set(context.partition, context);
   }
-  for (const context of contexts.values()) started.use(runControllers(context));
+  for (const context of contexts.values()) started.use(maintenance(context));
+  started.use(runControllers([...contexts.values()], options));
+  const members = await startMembers(options, [...contexts.values()]);
+  if (members !== undefined) started.use(members);
   const owned = started.move();
-  return { endpoints: addresses, authorities, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  return { endpoints: addresses, authorities, members, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Serves the mesh's API to member clusters, where that is asked for. */
+async function startMembers(
+  { members, stateDir, kinds, version, clock }: ApiServerOptions,
+  contexts: readonly Context[],
+): Promise<MemberApis | undefined> {
+  const shared = contexts.find(({ view }) => view === "mesh");
+  if (members === undefined || shared === undefined) return undefined;
+  await ensureMemberRole(shared);
+  const folder = stateDir === undefined ? undefined : join(stateDir, "members");
+  const authority = Authority.open(folder, "members", clock);
+  return MemberApis.start({ listen: members.listen, authority, kinds, version, shared });
 }
 
 /** Makes objects that are not there. */
@@ -227,24 +253,41 @@ function maintainKeys({ tokens, logger, endpoint }: Context): void {
   }
 }
 
-/** Runs what a partition's API does by itself, until disposed. */
-function runControllers(context: Context): AsyncDisposable {
-  const stop = new AbortController();
+/** Looks after a partition's token keys until disposed. */
+function maintenance(context: Context): Disposable {
+  return context.clock.every(keysEveryMs, () => maintainKeys(context));
+}
+
+/** What a partition's API does by itself, until the signal aborts. */
+async function control(context: Context, signal: AbortSignal): Promise<void> {
   const report = (error: unknown): void => {
-    if (stop.signal.aborted) return;
+    if (signal.aborted) return;
     context.logger.error("a controller ended", { endpoint: context.endpoint, error: messageOf(error) });
   };
-  const keys = context.clock.every(keysEveryMs, () => maintainKeys(context));
   const controllers = [new NamespaceController(context), new Collector(context), new AggregatedRoles(context)];
   const running = [
-    ...controllers.map((controller) => runController(controller, context, stop.signal)),
-    new EventExpiry(context).run(stop.signal),
-  ].map((each) => each.catch(report));
+    ...controllers.map((controller) => runController(controller, context, signal)),
+    new EventExpiry(context).run(signal),
+  ];
+  await Promise.all(running.map((each) => each.catch(report)));
+}
+
+/** Runs what the partitions' APIs do by themselves, when it is this server's turn, until disposed. */
+function runControllers(
+  contexts: readonly Context[],
+  { alone = (work, signal) => work(signal), logger }: ApiServerOptions,
+): AsyncDisposable {
+  const stop = new AbortController();
+  const work = async (signal: AbortSignal): Promise<void> => {
+    await Promise.all(contexts.map((context) => control(context, signal)));
+  };
+  const running = alone(work, stop.signal).catch((error: unknown) => {
+    logger.error("controllers ended", { error: messageOf(error) });
+  });
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();
-      keys[Symbol.dispose]();
-      await Promise.all(running);
+      await running;
     },
   };
 }

@@ -7,6 +7,8 @@ export interface User {
   readonly groups: readonly string[];
   /** What else a credential says, such as the Pod that a token is bound to. */
   readonly extra?: Readonly<Record<string, readonly string[]>>;
+  /** The member cluster that knows the user by this name and these groups; absent for users of this endpoint itself. */
+  readonly member?: string;
 }
 
 /** Groups that Kubernetes gives meaning to. */
@@ -17,7 +19,23 @@ export const group = {
   unauthenticated: "system:unauthenticated",
   serviceAccounts: "system:serviceaccounts",
   nodes: "system:nodes",
+  /** Everybody who comes from a member cluster. */
+  members: "system:weft:members",
 } as const;
+
+/**
+ * A user as the mesh knows them: those of a member cluster by names that tell the cluster, `system:weft:member:east:alice`, groups as well,
+ * so that no name of one cluster means anything in another or in the mesh. Nobody else has names that begin so.
+ */
+export function meshUser(user: User): User {
+  if (user.member === undefined) return user;
+  const own = `system:weft:member:${user.member}`;
+  return {
+    name: `${own}:${user.name}`,
+    groups: [...user.groups.map((name) => `${own}:${name}`), own, group.members],
+    extra: { ...user.extra, "mesh.weft.dev/cluster": [user.member] },
+  };
+}
 
 /** Who showed no credential. */
 export const anonymous: User = { name: "system:anonymous", groups: [group.unauthenticated] };
@@ -39,7 +57,9 @@ export interface Author {
 
 /** Who writes, as records of writes keep it; undefined for the server itself. */
 export function authorship(by: Author | undefined): Authorship | undefined {
-  return by === undefined ? undefined : { user: by.user.name, groups: by.user.groups, agent: by.agent, verb: by.verb };
+  if (by === undefined) return undefined;
+  const { name, groups } = meshUser(by.user);
+  return { user: name, groups, agent: by.agent, verb: by.verb };
 }
 
 /** What Kubernetes calls the user that a service account is. */

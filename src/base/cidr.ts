@@ -53,3 +53,44 @@ export function cidrContains(range: string, address: string): boolean {
   list.addSubnet(base, bits, family === 6 ? "ipv6" : "ipv4");
   return list.check(address, family === 6 ? "ipv6" : "ipv4");
 }
+
+/** Whether two ranges have an address in common. One that is no range has none. */
+export function cidrsOverlap(a: string, b: string): boolean {
+  return cidrContains(a, firstOf(b)) || cidrContains(b, firstOf(a));
+}
+
+function firstOf(range: string): string {
+  return range.split("/")[0] ?? "";
+}
+
+/** Whether a text is an IPv4 range without bits beyond its prefix. */
+function isCidr(range: string): boolean {
+  const [address = "", length = ""] = range.split("/");
+  const prefix = /^\d{1,2}$/.test(length) ? Number(length) : 33;
+  return isIPv4(address) && prefix <= 32 && addressNumber(address) % 2 ** (32 - prefix) === 0;
+}
+
+/** Ranges in order, each once, with IPv4 ranges that make up a larger one, or lie in one, put together. */
+export function mergedCidrs(ranges: readonly string[]): readonly string[] {
+  const others = new Set(ranges.filter((range) => !isCidr(range)));
+  const merged: Cidr[] = [];
+  const sorted = [...new Set(ranges)].filter(isCidr).map(parseCidr);
+  sorted.sort((a, b) => a.base - b.base || a.prefix - b.prefix);
+  for (const cidr of sorted) {
+    const before = merged.at(-1);
+    if (before && cidr.base < before.base + cidrSize(before)) continue;
+    merged.push(cidr);
+    join(merged);
+  }
+  return [...merged.map(({ base, prefix }) => `${addressText(base)}/${prefix}`), ...[...others].toSorted()];
+}
+
+/** Puts the last two ranges together as long as they are the halves of one. */
+function join(ranges: Cidr[]): void {
+  for (;;) {
+    const [a, b] = ranges.slice(-2);
+    if (!a || !b || a.prefix !== b.prefix || a.prefix === 0) return;
+    if (a.base % 2 ** (33 - a.prefix) !== 0 || b.base !== a.base + cidrSize(a)) return;
+    ranges.splice(-2, 2, { base: a.base, prefix: a.prefix - 1 });
+  }
+}

@@ -63,8 +63,11 @@ export class WorkQueue {
     const stopped = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => stopped.resolve(), { once: true });
     if (!signal.aborted) await stopped.promise;
-    for (const { timer } of this.#timers.values()) timer[Symbol.dispose]();
-    this.#timers.clear();
+    // What would have had a turn later has one when it runs again.
+    for (const key of this.#timers.keys()) {
+      this.#cancel(key);
+      this.#waiting.add(key);
+    }
     if (this.#working.size > 0) await new Promise<void>((resolve) => this.#idle.add(resolve));
   }
 

@@ -12,7 +12,9 @@ import { type LogFlags, stderrLogger, terminated, withLogFlag } from "./processe
 interface DiscoveryFlags extends LogFlags {
   readonly meshApi: string;
   readonly clusterApi: ReadonlyMap<string, string>;
+  readonly clusterSockets: boolean;
   readonly mesh: string;
+  readonly maxProxies?: number;
   readonly xdsSocket?: string;
   readonly xdsPort?: number;
   readonly tlsSocket?: string;
@@ -21,7 +23,10 @@ interface DiscoveryFlags extends LogFlags {
   readonly nodeAccount?: readonly ServiceAccountName[];
   readonly tokenCheck: "keys" | "review";
   readonly caKey: AuthorityKey;
+  readonly webhookAddress?: ListenAddress;
+  readonly revision: string;
   readonly statusSocket: string;
+  readonly replica?: string;
 }
 
 /** Reads `HOST:PORT`, an IPv6 address in brackets. */
@@ -34,6 +39,12 @@ function tlsAddress(text: string): ListenAddress {
 
 function several(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
+}
+
+/** Reads the name of a replica, which becomes part of an object's name. */
+function replicaName(text: string): string {
+  if (/^[a-z0-9]([-a-z0-9.]{0,60}[a-z0-9])?$/.test(text)) return text;
+  throw new InvalidArgumentError("write it in small letters, digits, - and ., such as weft-discovery-0.");
 }
 
 /** Reads `CLUSTER=KUBECONFIG`. */
@@ -74,8 +85,16 @@ function optionsOf(flags: DiscoveryFlags): DiscoveryOptions {
     ...(xdsPort === undefined ? [] : [{ host: "127.0.0.1", port: xdsPort }]),
     ...secure,
   ];
-  const identity = secure.length > 0 && { identity: identityOf(flags) };
-  return { meshApi, clusterApis: flags.clusterApi, mesh, xds, statusSocket, startLimitMs: 30_000, ...identity };
+  const { webhookAddress, revision, clusterApi: clusterApis, maxProxies } = flags;
+  const identity = (secure.length > 0 || webhookAddress) && { identity: identityOf(flags) };
+  const { replica, clusterSockets } = flags;
+  const more = {
+    ...(webhookAddress && { webhooks: webhookAddress }),
+    ...(maxProxies !== undefined && { maxProxies }),
+    ...(replica !== undefined && { replica }),
+    clusterSockets,
+  };
+  return { meshApi, clusterApis, mesh, xds, statusSocket, revision, startLimitMs: 30_000, ...identity, ...more };
 }
 
 /** `weft discovery`. */
@@ -92,12 +111,24 @@ export function discoveryCommand(program: Command): void {
       clusterApi,
       new Map(),
     )
+    .option(
+      "--no-cluster-sockets",
+      "refuse Unix sockets in Cluster objects: for meshes whose users are not this machine's",
+    )
     .requiredOption("--status-socket <path>", "Unix socket of the API of proxies")
+    .option("--replica <name>", "name of this replica, where several run side by side", replicaName)
     .option("--mesh <name>", "name of the Mesh object", "default")
+    .option(
+      "--revision <name>",
+      "the revision that this control plane is: Istio's objects that the label istio.io/rev binds to another are left out",
+      "default",
+    )
+    .option("--max-proxies <number>", "proxies that are served at once", wholeNumber(1, 1_000_000))
     .option("--xds-socket <path>", "Unix socket that xDS is served on in plain text")
     .option("--xds-port <port>", "loopback port that xDS is served on in plain text", wholeNumber(0, 65_535))
     .option("--tls-socket <path>", "Unix socket that xDS and certificates are served on over TLS")
     .option("--tls-address <host:port>", "address that xDS and certificates are served on over TLS", tlsAddress)
+    .option("--webhook-address <host:port>", "address that clusters' admission webhooks are served on", tlsAddress)
     .option("--server-name <name>", "another name in the control plane's certificate; may be repeated", several)
     .option(
       "--node-account <namespace/name>",

@@ -4,6 +4,7 @@ import { diffCommand } from "./analysis/diff.ts";
 import { explainCommand } from "./analysis/explain.ts";
 import { applyCommand, deleteCommand } from "./apply.ts";
 import { type Shell, complete, completionScript, shells } from "./completion.ts";
+import { clusterCommand } from "./cluster/command.ts";
 import { caCommand } from "./ca/command.ts";
 import { openApi } from "./context.ts";
 import { credentialsCommand } from "./credentials.ts";
@@ -12,6 +13,8 @@ import { demoCommand } from "./demo/command.ts";
 import { getCommand } from "./get.ts";
 import { historyCommand } from "./history/history.ts";
 import { rollbackCommand } from "./history/rollback.ts";
+import { meshCommand } from "./mesh/command.ts";
+import { memberObjectsCommand } from "./member-objects.ts";
 import { proxyConfigCommand } from "./proxy/config.ts";
 import { listProxies, proxyName } from "./proxy/proxies.ts";
 import { proxyStatusCommand } from "./proxy/status.ts";
@@ -55,6 +58,7 @@ export function operatorCommands(program: Command): void {
   demoCommand(program);
   proxyStatusCommand(program);
   proxyConfigCommand(program);
+  memberObjectsCommand(program);
   analyzeCommand(program);
   explainCommand(program);
   diffCommand(program);
@@ -66,6 +70,8 @@ export function operatorCommands(program: Command): void {
   credentialsCommand(program);
   revokeCommand(program);
   caCommand(program);
+  meshCommand(program);
+  clusterCommand(program);
   versionCommand(program);
   completionCommands(program);
 }

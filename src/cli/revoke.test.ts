@@ -6,7 +6,8 @@ import { Command } from "commander";
 import { afterAll, expect, test, vi } from "vitest";
 import { backdateMs } from "#apiserver/pki/authority.ts";
 import { Revocations } from "#apiserver/pki/revocations.ts";
-import { credentialContext } from "./credentials.ts";
+import { systemClock } from "#base/clock.ts";
+import { credentialContext } from "#server/credential.ts";
 import { revokeCommand } from "./revoke.ts";
 
 const stateDir = mkdtempSync(join(tmpdir(), "weft-revoke-"));
@@ -15,7 +16,7 @@ afterAll(() => rmSync(stateDir, { recursive: true, force: true }));
 /** A certificate as it is revoked. */
 async function certificateOf(user: string) {
   const flags = { stateDir, server: "https://127.0.0.1:1", user, group: [], days: 1, namespace: "default" };
-  const { server } = await credentialContext("east", flags);
+  const { server } = await credentialContext("east", flags, systemClock);
   const { serialNumber: serial, validFromDate } = new X509Certificate(server.certificate ?? "");
   return { user, serial, made: validFromDate.getTime() + backdateMs };
 }

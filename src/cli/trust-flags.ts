@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { InvalidArgumentError, Option, type Command } from "commander";
-import type { AgentOptions } from "#agent/options.ts";
+import type { ProxyOptions } from "#agent/options.ts";
 import { isDuration, parseDuration } from "#base/duration.ts";
 
 /** Flags of an agent about identities: those of its workloads, the control plane's and its own. */
@@ -42,7 +42,7 @@ export function withTrustFlags(command: Command): Command {
 }
 
 /** What the flags say. */
-export function trustOptions(flags: TrustFlags): Pick<AgentOptions, "xdsTls" | "trust" | "identity"> {
+export function trustOptions(flags: TrustFlags): Pick<ProxyOptions, "xdsTls" | "trust" | "identity"> {
   const { xdsTls = false, ca, roots, token, serverName, trustDomain, rootNamespace, certificateTtl } = flags;
   if (!xdsTls && ca === undefined) return {};
   const trust = {

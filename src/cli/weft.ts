@@ -2,11 +2,13 @@ import { Command, CommanderError } from "commander";
 import { codeOf, messageOf } from "#base/errors.ts";
 import { benchCommand } from "./bench/command.ts";
 import { discoveryCommand } from "./discovery.ts";
+import { guardCommand } from "./guard.ts";
+import { pilotAgentCommand } from "./pilot-agent.ts";
 import { agentCommand } from "./processes.ts";
 import { serverCommand } from "./server.ts";
 import { weftVersion } from "./version.ts";
 
-const longRunning: ReadonlySet<string> = new Set(["bench", "server", "discovery", "agent"]);
+const longRunning: ReadonlySet<string> = new Set(["bench", "server", "guard", "discovery", "agent", "pilot-agent"]);
 
 /** The command line; `first` is the word after `weft`. */
 async function build(first = ""): Promise<Command> {
@@ -22,8 +24,10 @@ async function build(first = ""): Promise<Command> {
   }
   benchCommand(program);
   serverCommand(program);
+  guardCommand(program);
   discoveryCommand(program);
   agentCommand(program);
+  pilotAgentCommand(program);
   return program;
 }
 

@@ -8,13 +8,15 @@ import { AddressAllocator } from "#controllers/addresses/allocator.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection, type ServerAddress } from "#kube/connection.ts";
+import { apiLease, leadElected } from "#kube/leader-election.ts";
 import { apiAddress } from "#kube/kubeconfig.ts";
 import type { TrustDomains } from "#identity/spiffe.ts";
 import { createModel } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import { JwksKeeper } from "#sources/jwks/keeper.ts";
 import { KeptKeys } from "#sources/jwks/kept.ts";
-import { Members } from "#sources/members.ts";
+import { together } from "#sources/members/companion.ts";
+import { Members } from "#sources/members/members.ts";
 import type { Audience } from "#sources/feed.ts";
 import { Intake } from "#sources/intake.ts";
 import { followMesh, istioKinds } from "#sources/mesh.ts";
@@ -31,8 +33,11 @@ import { OnDemand } from "./on-demand.ts";
 import { ProxyApi } from "./proxy-api.ts";
 import { proxyEvent } from "./proxy-finding.ts";
 import { type IdentityContext, type IdentityOptions, MeshIdentity } from "./identity/mesh-identity.ts";
+import { Replicas } from "./replicas.ts";
 import { synced } from "./synced.ts";
 import { Verdicts } from "./verdicts.ts";
+import type { InjectorOptions } from "./webhooks/injector.ts";
+import { MeshWebhooks } from "./webhooks/webhooks.ts";
 
 /** What a control plane is told. */
 export interface DiscoveryOptions {
@@ -40,14 +45,24 @@ export interface DiscoveryOptions {
   readonly meshApi: string;
   /** Kubeconfigs of clusters' APIs by the clusters' names; others are reached as their `Cluster` objects say. */
   readonly clusterApis?: ReadonlyMap<string, string>;
+  /** Whether `Cluster` objects may name Unix sockets of this machine, where whoever opens them may do everything; they may unless told. */
+  readonly clusterSockets?: boolean;
   /** Name of the `Mesh` object. */
   readonly mesh: string;
+  /** Proxies that are served at once over one address; 20,000 unless told. */
+  readonly maxProxies?: number;
   /** Where xDS is served, and over TLS the certificate service too; in plain text on Unix sockets and loopback only. */
   readonly xds: readonly ListenAddress[];
   /** How the mesh's identities are kept; needed for addresses with TLS. Without it the mesh has no authority. */
   readonly identity?: IdentityOptions;
+  /** Where the admission webhooks of clusters are served, over TLS; needs `identity`. */
+  readonly webhooks?: ListenAddress;
+  /** The revision that this control plane is: `default` unless told. */
+  readonly revision?: string;
   /** Unix socket of the API of proxies. */
   readonly statusSocket: string;
+  /** This replica's name, where several control planes of the mesh run side by side; it is the only one unless told. */
+  readonly replica?: string;
   /** Milliseconds to wait, once the mesh's API has answered, for clusters that are away, before proxies are served without them. */
   readonly startLimitMs: number;
 }
@@ -68,8 +83,42 @@ function misbehaving(xds: XdsServer): number {
   return new Set(xds.findings().map(({ node }) => node)).size;
 }
 
-function holders({ connected, inSync }: ProxyStandings): Holders {
-  return { connected, holding: inSync };
+/** Whether all proxies hold the newest of everything. */
+function isTold(xds: XdsServer): boolean {
+  const { connected, inSync } = xds.standings();
+  return !xds.busy && inSync === connected;
+}
+
+function holders(proxies: ProxyStandings | undefined): Holders {
+  return { connected: proxies?.connected ?? 0, holding: proxies?.inSync ?? 0 };
+}
+
+/** Does what one of a mesh's control planes does for all of them: in the one that holds a Lease, where there are several. */
+async function inOneReplica(
+  { replica: identity }: DiscoveryOptions,
+  {
+    client,
+    rootNamespace,
+    clock,
+    logger,
+  }: DiscoveryContext & { readonly client: Client; readonly rootNamespace: string },
+  work: (signal: AbortSignal) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
+  if (identity === undefined) return work(signal);
+  const lock = apiLease(client, { namespace: rootNamespace, name: "weft-discovery" });
+  return leadElected({ lock, identity, clock, logger }, work, signal);
+}
+
+/** The webhooks, where they are to be served. */
+function meshWebhooks(
+  { webhooks: address, revision = "default" }: DiscoveryOptions,
+  identity: MeshIdentity,
+  context: Omit<InjectorOptions, "revision">,
+): MeshWebhooks | undefined {
+  if (!address) return undefined;
+  const { rootNamespace } = context.model.services.mesh.get(only);
+  return new MeshWebhooks({ ...context, address, revision, rootNamespace, roots: () => identity.roots });
 }
 
 /** Milliseconds to wait at the start for keys of tokens. */
@@ -117,8 +166,9 @@ export async function runDiscovery(
   let serving: XdsServer | undefined;
   using intake = new Intake({ engine, clock, logger, busy: () => serving?.busy === true });
   const sourceContext = { intake, clock, logger };
+  let replicas: Replicas | undefined;
   const proxies = (): ProxyCounts | undefined =>
-    serving && { ...serving.standings(), misbehaving: misbehaving(serving) };
+    replicas?.counts ?? (serving && { ...serving.standings(), misbehaving: misbehaving(serving) });
   const identityContext = (): IdentityContext => {
     const { rootNamespace } = model.services.mesh.get(only);
     const trustDomains = (): TrustDomains => {
@@ -137,13 +187,30 @@ export async function runDiscovery(
   };
   const authority = (): MeshAuthority | undefined => identity?.authority;
   const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, authority, clock, logger });
+  const revised = options.revision === undefined ? {} : { revision: options.revision };
   const took = (state: MeshConfigState): void => meshStatus.took(state);
-  const mesh = followMesh(client, model, options.mesh, { ...sourceContext, audience, took }, signal);
-  const clusterStatus = new ClusterStatusWriter({ client, member, clock, logger });
+  const mesh = followMesh(client, model, options.mesh, { ...sourceContext, ...revised, audience, took }, signal);
+  const clusterStatus: ClusterStatusWriter = new ClusterStatusWriter({
+    client,
+    standing: (name) => members.standing(name),
+    clock,
+    logger,
+  });
   await using identity = options.identity && new MeshIdentity(options.identity, identityContext());
-  const companion = identity && { companion: identity.companion };
-  const membersContext = { ...sourceContext, ...companion, addresses: await memberAddresses(options) };
-  const members = new Members(client, model, membersContext, (name) => clusterStatus.watch(name), signal);
+  const webhooks = identity && meshWebhooks(options, identity, { client, model, clock, logger });
+  const companions = [...(identity ? [identity.companion] : []), ...(webhooks ? [webhooks.companion] : [])];
+  const membersContext = {
+    ...sourceContext,
+    client,
+    model,
+    namespace: model.services.mesh.get(only).rootNamespace,
+    companion: together(...companions),
+    addresses: await memberAddresses(options),
+    sockets: options.clusterSockets !== false,
+    told: () => !intake.waits && (!serving || isTold(serving)),
+    changed: (name: string) => clusterStatus.changed(name),
+  };
+  const members: Members = new Members(membersContext, signal);
   // What cannot be read of an API that is there may be done without; while it is away, proxies would be told that there is nothing.
   await synced([mesh.answered], undefined, context, signal);
   await synced([mesh.synced, members.synced], options.startLimitMs, context, signal);
@@ -157,11 +224,33 @@ export async function runDiscovery(
   const identityDone = identity?.run(signal);
   // What keeps the authority from signing is told while it is waited for.
   using _authority = identity?.onChange(() => meshStatus.changed());
-  const meshStatusDone = meshStatus.run(signal);
+  const served = Promise.withResolvers<void>();
+  const leading = inOneReplica(
+    options,
+    { client, rootNamespace, ...context },
+    async (turn) => {
+      const programmed = async (): Promise<void> => {
+        await served.promise;
+        await statuses.run(() => holders(proxies()), turn);
+      };
+      await Promise.all([
+        meshStatus.run(turn),
+        clusterStatus.run(turn),
+        addresses.run(turn),
+        identity?.rotate(turn),
+        programmed(),
+      ]);
+    },
+    signal,
+  );
   using secured = await identity?.serve(signal);
+  const webhooksDone = webhooks?.run(signal);
+  using _bundle = identity?.onChange(() => webhooks?.changed());
+  await using _webhooks = secured && (await webhooks?.serve(secured.credentials, signal));
   const { demand } = onDemand;
   const pressed = (): boolean => intake.waits;
-  const serve = { source, engine, clock, logger, demand, pressed, listen: options.xds, ...secured };
+  const limits = options.maxProxies === undefined ? {} : { nodesPerAddress: options.maxProxies };
+  const serve = { source, engine, clock, logger, demand, pressed, limits, listen: options.xds, ...secured };
   await using xds = await createXdsServer(serve);
   serving = xds;
   await using _api = await ProxyApi.listen({
@@ -174,22 +263,28 @@ export async function runDiscovery(
     metrics: () => ({ ...xds.figures() }),
   });
   using _refusals = verdicts.follow(xds, source);
+  const own = (): ProxyCounts => ({ ...xds.standings(), misbehaving: misbehaving(xds) });
+  const { replica: name } = options;
+  const changed = (): void => meshStatus.changed();
+  const among =
+    name === undefined ? undefined : { name, client, namespace: rootNamespace, own, changed, clock, logger };
+  replicas = among && new Replicas(among);
   const events = new ProxyEventWriter({ member, clock, logger });
   using _proxies = xds.onChange(() => {
     meshStatus.changed();
     events.standing(xds.findings().flatMap((finding) => proxyEvent(finding) ?? []));
   });
+  served.resolve();
   logger.info("serving proxies", { listen: xds.addresses });
   await Promise.all([
     mesh.done,
     members.done,
     fetching,
-    clusterStatus.run(signal),
-    meshStatusDone,
+    replicas?.run(signal),
     events.run(signal),
-    statuses.run(() => holders(xds.standings()), signal),
-    addresses.run(signal),
     onDemand.run(signal),
     identityDone,
+    webhooksDone,
+    leading,
   ]);
 }

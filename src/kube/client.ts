@@ -2,6 +2,7 @@ import type { Kind } from "#api/kind.ts";
 import { apiVersionOf } from "#api/meta.ts";
 import type { ObjectMeta, ResourceObject } from "#api/meta.ts";
 import { WeftError } from "#base/errors.ts";
+import { pageOf } from "./answers.ts";
 import type { ApiRequest, Connection } from "./connection.ts";
 import { responseError } from "./failure.ts";
 import { watchEvents } from "./watch.ts";
@@ -81,11 +82,8 @@ export interface WatchOptions extends Selection {
   readonly resourceVersion: string;
   /** The server ends the watch after so many seconds. */
   readonly timeoutSeconds?: number;
-}
-
-interface ListBody<T> {
-  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
-  readonly items: readonly T[] | null;
+  /** Called when the server has taken the watch, which may be long before it tells anything. */
+  readonly opened?: () => void;
 }
 
 const pageSize = 500;
@@ -174,19 +172,18 @@ export class KindClient<T extends ResourceObject> {
 
   async #pages(selection: Selection, limit: number | undefined, signal: AbortSignal | undefined): Promise<List<T>> {
     const items: T[] = [];
+    const begun = new Set<string>();
+    const path = this.#path({ namespace: selection.namespace });
     for (let next: string | undefined; ;) {
-      const { namespace, ...selectors } = selection;
+      const { namespace: _, ...selectors } = selection;
       const query = { ...selectors, limit, continue: next };
-      const page = await this.#client.json<ListBody<T>>({
-        method: "GET",
-        path: this.#path({ namespace }),
-        query,
-        signal,
-      });
+      const page = pageOf<T>(await this.#client.json({ method: "GET", path, query, signal }), `GET ${path}`);
       // Items of a list come without their type.
-      for (const item of page.items ?? []) items.push({ ...item, apiVersion: this.apiVersion, kind: this.kind.kind });
-      next = page.metadata.continue === "" ? undefined : page.metadata.continue;
-      if (next === undefined) return { items, resourceVersion: page.metadata.resourceVersion };
+      for (const item of page.items) items.push({ ...item, apiVersion: this.apiVersion, kind: this.kind.kind });
+      next = page.next;
+      if (next === undefined) return { items, resourceVersion: page.resourceVersion };
+      if (begun.has(next)) throw new WeftError("Unavailable", `the pages of GET ${path} do not end`);
+      begun.add(next);
     }
   }
 
@@ -246,10 +243,12 @@ export class KindClient<T extends ResourceObject> {
    * @throws WeftError `Gone` when the revision is no longer known.
    */
   async *watch(options: WatchOptions, signal?: AbortSignal): AsyncGenerator<WatchEvent<T>> {
-    const { namespace, ...query } = options;
+    const { namespace, opened, ...query } = options;
     const request = { method: "GET", path: this.#path({ namespace }), signal } as const;
     const watch = { ...query, watch: true, allowWatchBookmarks: true };
-    yield* watchEvents<T>(await this.#client.stream({ ...request, query: watch }));
+    const chunks = await this.#client.stream({ ...request, query: watch });
+    opened?.();
+    yield* watchEvents<T>(chunks);
   }
 
   async #write<R>(

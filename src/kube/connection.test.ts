@@ -357,3 +357,27 @@ describe("a server that is too busy", () => {
     }
   });
 });
+
+test("goes on with other credentials: what is in flight is answered, streams end, all that follows shows the new ones", async () => {
+  const held = Promise.withResolvers<ServerResponse>();
+  await using server = await testServer(({ url }, response) => {
+    if (url.pathname === "/slow") held.resolve(response);
+    else if (url.pathname === "/stream") response.writeHead(200).write("begun");
+    else answer(response, 200, {});
+  });
+  using connection = connect({ url: server.url, token: "old" });
+  const slow = connection.send({ method: "GET", path: "/slow" });
+  const { chunks } = await connection.open({ method: "GET", path: "/stream" });
+  const response = await held.promise;
+  expect(() => connection.renew({ url: "ftp://elsewhere" })).toThrow(/http, https or unix/);
+  connection.renew({ url: server.url, token: "new" });
+  await expect(Array.fromAsync(chunks)).rejects.toMatchObject({ code: "Unavailable" });
+  answer(response, 200, { late: true });
+  expect((await slow).status).toBe(200);
+  expect((await connection.send(get)).status).toBe(200);
+  expect(server.requests.map(({ headers }) => headers.authorization)).toEqual([
+    "Bearer old",
+    "Bearer old",
+    "Bearer new",
+  ]);
+});

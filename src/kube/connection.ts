@@ -67,6 +67,16 @@ export interface ConnectionOptions {
   readonly maxResponseBytes?: number;
 }
 
+/** A way to the server, with the connections that were made on it. */
+interface Way {
+  readonly address: ServerAddress;
+  readonly target: ReturnType<typeof targetOf>;
+  readonly requests: HttpAgent;
+  readonly streams: HttpAgent;
+}
+
+type Pool = "requests" | "streams";
+
 interface Exchange {
   readonly request: ClientRequest;
   readonly response: IncomingMessage;
@@ -144,41 +154,38 @@ function retryAfterMs({ statusCode, headers }: IncomingMessage): number | undefi
  * other kind are returned, whatever their status.
  */
 export class Connection implements Disposable {
-  /** The server's URL, for messages. */
-  readonly url: string;
-  readonly #address: ServerAddress;
   readonly #options: ConnectionOptions;
-  readonly #target: ReturnType<typeof targetOf>;
-  readonly #requests: HttpAgent;
-  readonly #streams: HttpAgent;
   readonly #idle = new IdleSockets();
+  #way: Way;
 
   /** @throws WeftError `InvalidArgument` when the URL is none. */
   constructor(address: ServerAddress, options: ConnectionOptions) {
-    this.url = address.url;
-    this.#address = address;
     this.#options = options;
-    this.#target = targetOf(address);
-    const agent = (maxSockets: number): HttpAgent => {
-      // What is not used again is closed in time too, also earlier where the server's hint says so (Node sees to that).
-      const common = {
-        keepAlive: true,
-        maxSockets,
-        maxFreeSockets: 4,
-        scheduling: "fifo",
-        timeout: longestReuseMs,
-      } as const;
-      return this.#target.tls ? new HttpsAgent({ ...common, ...tlsOptions(address) }) : new HttpAgent(common);
-    };
-    this.#requests = agent(options.maxRequests ?? 16);
-    this.#streams = agent(maxStreams);
+    this.#way = this.#wayTo(address);
+  }
+
+  /** The server's URL, for messages. */
+  get url(): string {
+    return this.#way.address.url;
+  }
+
+  /**
+   * Goes on with another address of the same server, or with other credentials. Requests in flight are answered; streams end, so
+   * that who follows them begins again with what holds now.
+   * @throws WeftError `InvalidArgument` when the URL is none, and goes on as before.
+   */
+  renew(address: ServerAddress): void {
+    const before = this.#way;
+    this.#way = this.#wayTo(address);
+    closeIdle(before.requests);
+    before.streams.destroy();
   }
 
   /** Sends a request and reads the whole response. */
   async send(request: ApiRequest): Promise<ApiResponse> {
     using limit = this.#limit(request);
     try {
-      const { response } = await this.#admitted(request, this.#requests, limit.signal);
+      const { response } = await this.#admitted(request, "requests", limit.signal);
       return { status: response.statusCode ?? 0, headers: response.headers, body: await this.#read(response) };
     } catch (error) {
       throw this.#fault(error, request, limit.signal);
@@ -189,7 +196,7 @@ export class Connection implements Disposable {
   async open(request: ApiRequest): Promise<ApiStream> {
     const limit = this.#limit(request);
     try {
-      const { response } = await this.#admitted(request, this.#streams, limit.signal);
+      const { response } = await this.#admitted(request, "streams", limit.signal);
       const chunks = this.#chunks(response, request, limit.signal);
       return { status: response.statusCode ?? 0, chunks };
     } catch (error) {
@@ -201,8 +208,24 @@ export class Connection implements Disposable {
 
   /** Closes all connections; requests in flight fail. */
   [Symbol.dispose](): void {
-    this.#requests.destroy();
-    this.#streams.destroy();
+    this.#way.requests.destroy();
+    this.#way.streams.destroy();
+  }
+
+  #wayTo(address: ServerAddress): Way {
+    const target = targetOf(address);
+    const agent = (maxSockets: number): HttpAgent => {
+      // What is not used again is closed in time too, also earlier where the server's hint says so (Node sees to that).
+      const common = {
+        keepAlive: true,
+        maxSockets,
+        maxFreeSockets: 4,
+        scheduling: "fifo",
+        timeout: longestReuseMs,
+      } as const;
+      return target.tls ? new HttpsAgent({ ...common, ...tlsOptions(address) }) : new HttpAgent(common);
+    };
+    return { address, target, requests: agent(this.#options.maxRequests ?? 16), streams: agent(maxStreams) };
   }
 
   #limit(request: ApiRequest): Disposable & { readonly signal: AbortSignal } {
@@ -216,11 +239,11 @@ export class Connection implements Disposable {
   }
 
   /** Sends a request, and again when the server asks for that, as long as there is time: its refusal is returned otherwise. */
-  async #admitted(request: ApiRequest, agent: HttpAgent, signal: AbortSignal): Promise<Exchange> {
+  async #admitted(request: ApiRequest, pool: Pool, signal: AbortSignal): Promise<Exchange> {
     const { clock } = this.#options;
     const deadline = clock.monotonic() + (request.timeoutMs ?? defaultTimeoutMs);
     for (let attempt = 1; ; attempt += 1) {
-      const exchange = await this.#exchange(request, agent, signal);
+      const exchange = await this.#exchange(request, pool, signal);
       const wait = retryAfterMs(exchange.response);
       if (wait === undefined || attempt === maxAttempts || clock.monotonic() + wait >= deadline) return exchange;
       // Read to its end, so that the connection can be used again.
@@ -229,15 +252,17 @@ export class Connection implements Disposable {
     }
   }
 
-  async #exchange(request: ApiRequest, agent: HttpAgent, signal: AbortSignal): Promise<Exchange> {
+  async #exchange(request: ApiRequest, pool: Pool, signal: AbortSignal): Promise<Exchange> {
+    const way = this.#way;
+    const agent = way[pool];
     const body = request.body === undefined ? undefined : Buffer.from(JSON.stringify(request.body));
     // Without a length Node would send the body of a DELETE with no framing at all.
     const length = body === undefined ? {} : { "content-length": body.length };
-    const headers = { ...(await this.#headers(request)), ...length };
+    const headers = { ...(await this.#headers(way, request)), ...length };
     for (let attempt = 0; ; attempt += 1) {
       const now = this.#options.clock.monotonic();
       this.#idle.closeOver(agent, now);
-      const started = this.#start(request, { headers, agent, signal }, body);
+      const started = this.#start(way.target, request, { headers, agent, signal }, body);
       try {
         const response = await started.response;
         this.#idle.answered(response, now);
@@ -250,13 +275,14 @@ export class Connection implements Disposable {
   }
 
   #start(
+    target: Way["target"],
     request: ApiRequest,
     options: RequestOptions,
     body: Buffer | undefined,
   ): { readonly request: ClientRequest; readonly response: Promise<IncomingMessage> } {
-    const start = this.#target.tls ? httpsRequest : httpRequest;
-    const path = pathOf(this.#target.prefix, request);
-    const sent = start({ ...this.#target.options, ...options, method: request.method, path });
+    const start = target.tls ? httpsRequest : httpRequest;
+    const path = pathOf(target.prefix, request);
+    const sent = start({ ...target.options, ...options, method: request.method, path });
     const response = new Promise<IncomingMessage>((resolve, reject) => {
       sent.once("response", resolve);
       // Stays for the request's life: a fault after the response reaches its reader through the response itself.
@@ -266,8 +292,8 @@ export class Connection implements Disposable {
     return { request: sent, response };
   }
 
-  async #headers(request: ApiRequest): Promise<OutgoingHttpHeaders> {
-    const { token, tokenFile } = this.#address;
+  async #headers({ address }: Way, request: ApiRequest): Promise<OutgoingHttpHeaders> {
+    const { token, tokenFile } = address;
     const bearer = tokenFile === undefined ? token : (await readFile(tokenFile, "utf8")).trim();
     return {
       accept: request.accept ?? "application/json",

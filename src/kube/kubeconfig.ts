@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import { parse, stringify } from "yaml";
-import { WeftError, messageOf } from "#base/errors.ts";
+import { stringify } from "yaml";
+import { WeftError } from "#base/errors.ts";
 import type { ServerAddress } from "./connection.ts";
+import { KubeconfigDocument } from "./kubeconfig-document.ts";
 
 /** One context of a kubeconfig with everything it names, files read. */
 export interface KubeContext {
@@ -14,89 +13,11 @@ export interface KubeContext {
   readonly server: ServerAddress;
 }
 
-type Mapping = Readonly<Record<string, unknown>>;
-
 const refused: readonly (readonly [member: string, what: string])[] = [
   ["exec", "a credential plugin (exec)"],
   ["auth-provider", "an auth-provider"],
   ["username", "a user name and password"],
 ];
-
-function isMapping(value: unknown): value is Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Reads one file's mappings, and says which file and which member is wrong. */
-class KubeconfigFile {
-  readonly path: string;
-  readonly root: Mapping;
-
-  constructor(path: string, root: Mapping) {
-    this.path = path;
-    this.root = root;
-  }
-
-  static async read(path: string): Promise<KubeconfigFile> {
-    let text: string;
-    try {
-      text = await readFile(path, "utf8");
-    } catch (error) {
-      throw new WeftError("NotFound", `kubeconfig ${path} cannot be read`, error);
-    }
-    try {
-      const root: unknown = parse(text);
-      if (isMapping(root)) return new KubeconfigFile(path, root);
-    } catch (error) {
-      throw new WeftError("InvalidArgument", `kubeconfig ${path} is not YAML`, error);
-    }
-    throw new WeftError("InvalidArgument", `kubeconfig ${path} holds no mapping`);
-  }
-
-  fault(message: string): WeftError {
-    return new WeftError("InvalidArgument", `kubeconfig ${this.path}: ${message}`);
-  }
-
-  /** The entry of that name in `clusters`, `users` or `contexts`. */
-  entry(list: "clusters" | "users" | "contexts", name: string): Mapping {
-    const member = list.slice(0, -1);
-    const entries = this.root[list];
-    const names: string[] = [];
-    for (const entry of Array.isArray(entries) ? (entries as unknown[]) : []) {
-      if (!isMapping(entry) || typeof entry["name"] !== "string") throw this.fault(`an entry of ${list} has no name`);
-      names.push(entry["name"]);
-      if (entry["name"] !== name) continue;
-      const body = entry[member] ?? {};
-      if (isMapping(body)) return body;
-      throw this.fault(`${list} "${name}" is not a mapping`);
-    }
-    const known = names.length === 0 ? "it has none" : `it has ${names.join(", ")}`;
-    throw this.fault(`there is no ${member} "${name}" (${known})`);
-  }
-
-  text(body: Mapping, member: string, where: string): string | undefined {
-    const value = body[member];
-    if (value === undefined || value === null || value === "") return undefined;
-    if (typeof value !== "string") throw this.fault(`${where}.${member} is not text`);
-    return value;
-  }
-
-  /** PEM text given in place (`<member>-data`, base64) or as a file, whose path is relative to the kubeconfig. */
-  async pem(body: Mapping, member: string, where: string): Promise<string | undefined> {
-    const data = this.text(body, `${member}-data`, where);
-    if (data !== undefined) return Buffer.from(data, "base64").toString("utf8");
-    const file = this.text(body, member, where);
-    if (file === undefined) return undefined;
-    try {
-      return await readFile(this.relative(file), "utf8");
-    } catch (error) {
-      throw this.fault(`${where}.${member}: ${messageOf(error)}`);
-    }
-  }
-
-  relative(path: string): string {
-    return resolve(dirname(this.path), path);
-  }
-}
 
 /** The address without members that are undefined. */
 function compact(
@@ -107,7 +28,7 @@ function compact(
   ) as unknown as ServerAddress;
 }
 
-async function clusterOf(file: KubeconfigFile, name: string): Promise<ServerAddress> {
+async function clusterOf(file: KubeconfigDocument, name: string): Promise<ServerAddress> {
   const body = file.entry("clusters", name);
   const where = `cluster "${name}"`;
   const url = file.text(body, "server", where);
@@ -120,16 +41,13 @@ async function clusterOf(file: KubeconfigFile, name: string): Promise<ServerAddr
   });
 }
 
-async function userOf(file: KubeconfigFile, name: string): Promise<Partial<ServerAddress>> {
+async function userOf(file: KubeconfigDocument, name: string): Promise<Partial<ServerAddress>> {
   if (name === "") return {};
   const body = file.entry("users", name);
   const where = `user "${name}"`;
   for (const [member, what] of refused) {
     if (body[member] === undefined || body[member] === null) continue;
-    throw new WeftError(
-      "Unsupported",
-      `kubeconfig ${file.path}: ${where} has ${what}; use a token or a client certificate`,
-    );
+    throw new WeftError("Unsupported", `${file.source}: ${where} has ${what}; use a token or a client certificate`);
   }
   const token = file.text(body, "token", where);
   const tokenFile = file.text(body, "tokenFile", where);
@@ -151,7 +69,7 @@ async function userOf(file: KubeconfigFile, name: string): Promise<Partial<Serve
  * (credentials that only a plugin can make).
  */
 export async function readKubeconfig(path: string, context?: string): Promise<KubeContext> {
-  const file = await KubeconfigFile.read(path);
+  const file = await KubeconfigDocument.read(path);
   const name = context ?? file.text(file.root, "current-context", "kubeconfig");
   if (name === undefined) throw file.fault("no current-context is set; name a context");
   const body = file.entry("contexts", name);

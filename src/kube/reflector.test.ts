@@ -30,6 +30,9 @@ function options(more: Partial<ReflectorOptions<Widget>> = {}): ReflectorOptions
   return { client, clock: systemClock, logger: silentLogger, backoff: { initialMs: 2, maxMs: 10 }, ...more };
 }
 
+/** How soon things are looked at again, and how long they may take on a busy machine. */
+const patient = { interval: 2, timeout: 20_000 };
+
 const text = ({ metadata, spec }: Widget): string => `${metadata.name}${spec.size}`;
 
 /** Changes as short text: `sync a1 b2`, `+a1`, `-a1`. */
@@ -49,11 +52,11 @@ function follow(more: Partial<ReflectorOptions<Widget>> = {}): Following {
   const seen: string[] = [];
   const done = new Reflector(options(more), (change) => seen.push(short(change))).run(stop.signal);
   const become = async (...changes: readonly string[]): Promise<void> =>
-    vi.waitFor(() => expect(seen).toEqual(changes), { interval: 2 });
+    vi.waitFor(() => expect(seen).toEqual(changes), patient);
   return { seen, become, done };
 }
 
-const watching = async (): Promise<void> => vi.waitFor(() => expect(api.watches).toBe(1), { interval: 2 });
+const watching = async (): Promise<void> => vi.waitFor(() => expect(api.watches).toBe(1), patient);
 const lists = (): number => api.requests.filter(({ url }) => !url.searchParams.has("watch")).length;
 const watchedFrom = (): readonly (string | null)[] =>
   api.requests
@@ -97,7 +100,7 @@ describe("a reflector", () => {
     await systemClock.sleep(20);
     api.compact();
     api.cut("end");
-    await vi.waitFor(() => expect(watchedFrom()).toEqual(["10", "15"]), { interval: 2 });
+    await vi.waitFor(() => expect(watchedFrom()).toEqual(["10", "15"]), patient);
     await watching();
     api.put("a", 1);
     await become("sync", "+a1");
@@ -146,6 +149,47 @@ describe("a reflector", () => {
     expect(seen).toHaveLength(2);
     expect(lists()).toBe(1);
     expect(lines).toEqual(["cannot follow the API server; trying again", "following the API server again"]);
+  });
+
+  const nothings = [
+    "",
+    "null",
+    "[]",
+    "{}",
+    "<html>sign in</html>",
+    `{"metadata":{}}`,
+    `{"metadata":{"resourceVersion":""},"items":[]}`,
+    `{"metadata":{"resourceVersion":"99"},"items":{}}`,
+    `{"metadata":{"resourceVersion":"99"},"items":[{"metadata":{"name":"a"}}]}`,
+    `{"metadata":{"resourceVersion":"99"},"items":[nu`,
+    `{"type":"ADDED"}\n`,
+    `{"type":"MODIFIED","object":{"metadata":{"name":"a","uid":"u"}}}\n`,
+    `{"type":"BOOKMARK","object":{}}\n`,
+    `{"type":"ERROR"}\n`,
+    `{"type":"NEWS","object":{}}\n`,
+    "7\n",
+  ];
+
+  test.each(nothings)("takes what is no answer for none: %s", async (text) => {
+    api.put("a", 1);
+    const { become } = follow();
+    await watching();
+    // To the watch, and to the list that follows where the state must be read anew.
+    api.garbage.push(text, text, text);
+    api.cut("gone");
+    await vi.waitFor(() => expect(api.garbage).toEqual([]), patient);
+    await watching();
+    api.put("b", 1);
+    await become("sync a1", "sync a1", "+b1");
+  });
+
+  test("gives up pages that do not end", async () => {
+    api.put("a", 1);
+    const { become } = follow();
+    const page = JSON.stringify({ metadata: { resourceVersion: "10", continue: "more" }, items: [] });
+    api.garbage.push(page, page, page);
+    await become("sync a1");
+    await vi.waitFor(() => expect(api.garbage).toEqual([]), patient);
   });
 
   test("reads the state anew when resuming fails for long", async () => {
@@ -227,6 +271,11 @@ describe("an informer", () => {
     ),
     fc.constant<Step>((target) => target.compact()),
     fc.constant<Step>((target) => target.bookmark()),
+    fc.constantFrom("", "{}", `{"metadata":{"resourceVersion":"9"}}`, `{"type":"ADDED","object":{}}\n`).map(
+      (text): Step =>
+        (target) =>
+          void target.garbage.push(text),
+    ),
     fc.constantFrom(500, 503, 410).map(
       (status): Step =>
         (target) =>

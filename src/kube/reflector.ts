@@ -27,6 +27,8 @@ export interface ReflectorOptions<T extends ResourceObject> {
   readonly trim?: (object: T) => T;
   /** Waits between attempts; 100 ms to 10 s unless told. */
   readonly backoff?: BackoffOptions;
+  /** Called each time that the objects cannot be followed, and with undefined when they are again. */
+  readonly state?: (failure: unknown) => void;
   /** Seconds after which a watch is renewed; 300 unless told. Drawn up to twice as long. */
   readonly watchSeconds?: number;
 }
@@ -88,14 +90,17 @@ export class Reflector<T extends ResourceObject> {
     if (code === "Gone") this.#logger.info("the watched revision is gone: listing again");
     else if (!this.#failing)
       this.#logger.warn("cannot follow the API server; trying again", { error: messageOf(error) });
-    this.#failing = code !== "Gone";
+    if (code !== "Gone") this.#options.state?.(error);
+    this.#failing = code !== "Gone" || this.#failing;
     const resumable = error instanceof WeftError && code !== "Gone" && code !== "InvalidArgument";
     if (!resumable || this.#backoff.failures >= maxResumes) this.#version = undefined;
   }
 
   #works(): void {
-    if (this.#failing) this.#logger.info("following the API server again");
+    if (!this.#failing) return;
     this.#failing = false;
+    this.#logger.info("following the API server again");
+    this.#options.state?.(undefined);
   }
 
   #trim(object: T): T {
@@ -125,8 +130,8 @@ export class Reflector<T extends ResourceObject> {
     using _guard = clock.after((timeoutSeconds + 30) * 1000, () => silent.abort());
     const from = clock.monotonic();
     const until = AbortSignal.any([signal, silent.signal]);
-    for await (const event of client.watch({ ...selection, resourceVersion, timeoutSeconds }, until)) {
-      this.#works();
+    const asked = { ...selection, resourceVersion, timeoutSeconds, opened: () => this.#works() };
+    for await (const event of client.watch(asked, until)) {
       this.#backoff.reset();
       if (event.kind === "bookmark") this.#version = event.resourceVersion;
       else this.#tell(event);

@@ -1,6 +1,7 @@
 import { StringDecoder } from "node:string_decoder";
 import type { ResourceObject } from "#api/meta.ts";
 import { WeftError } from "#base/errors.ts";
+import { bookmarkOf, watchedObject } from "./answers.ts";
 import { statusError } from "./failure.ts";
 import type { StatusBody } from "./failure.ts";
 
@@ -25,12 +26,19 @@ async function* lines(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
   }
 }
 
-function parseLine(line: string): { readonly type: string; readonly object: unknown } {
+function parseLine(line: string): { readonly type?: unknown; readonly object?: unknown } {
+  let parsed: unknown;
   try {
-    return JSON.parse(line) as { type: string; object: unknown };
+    parsed = JSON.parse(line);
   } catch (error) {
     throw new WeftError("Unavailable", "the watch sent a line that is not JSON", error);
   }
+  if (typeof parsed === "object" && parsed !== null) return parsed;
+  throw new WeftError("Unavailable", "the watch sent a line that is no event");
+}
+
+function statusBody(value: unknown): StatusBody {
+  return typeof value === "object" && value !== null ? value : {};
 }
 
 /**
@@ -42,9 +50,10 @@ export async function* watchEvents<T extends ResourceObject>(
 ): AsyncGenerator<WatchEvent<T>> {
   for await (const line of lines(chunks)) {
     const { type, object } = parseLine(line);
-    if (type === "ERROR") throw statusError(object as StatusBody, 500);
-    if (type === "BOOKMARK") yield { kind: "bookmark", resourceVersion: (object as T).metadata.resourceVersion };
-    else if (type === "DELETED") yield { kind: "delete", object: object as T };
-    else if (type === "ADDED" || type === "MODIFIED") yield { kind: "put", object: object as T };
+    if (type === "ERROR") throw statusError(statusBody(object), 500);
+    if (type === "BOOKMARK") yield { kind: "bookmark", resourceVersion: bookmarkOf(object) };
+    else if (type === "DELETED") yield { kind: "delete", object: watchedObject(object) as T };
+    else if (type === "ADDED" || type === "MODIFIED") yield { kind: "put", object: watchedObject(object) as T };
+    else throw new WeftError("Unavailable", "the watch sent an event of a type that is not known");
   }
 }

@@ -30,6 +30,8 @@ export interface Inputs {
   remove(kind: string, name: ObjectName, cluster?: string): boolean;
   /** Says that a member cluster exists, and in which network. */
   putCluster(name: string, network: string): void;
+  /** Says whether callers in other clusters are no longer led to a member cluster. */
+  setDrained(name: string, drained: boolean): void;
   /** Forgets a member cluster and everything in it. */
   removeCluster(name: string): void;
   /** Sets the time by which certificates are judged, in milliseconds since the epoch. */
@@ -93,9 +95,14 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
       return slot !== undefined;
     },
     putCluster: (name, network) => tables.clusters.set(name, { name, network }),
+    setDrained(name, drained) {
+      if (drained) tables.drained.set(name, true);
+      else tables.drained.delete(name);
+    },
     removeCluster(name) {
       engine.change(() => {
         tables.clusters.delete(name);
+        tables.drained.delete(name);
         for (const slot of slots.values()) slot.forget(name);
         for (const namespace of namespaces.of(name)) relabel(name, namespace);
       });

@@ -19,7 +19,6 @@ const missing: Readonly<Record<string, readonly [why: string, harmless?: unknown
   ingressSelector: [ingress, "ingressgateway"],
   enableTracing: [telemetry, true],
   enableEnvoyAccessLogService: [telemetry, false],
-  enablePrometheusMerge: [telemetry, true],
   caCertificates: [identities, []],
   certificates: [identities, []],
   ca: [identities],

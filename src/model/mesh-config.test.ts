@@ -17,7 +17,7 @@ describe("Istio's MeshConfig from its ConfigMap", () => {
     [
       "as Istio's chart writes it",
       "accessLogFile: /dev/stdout\nenablePrometheusMerge: true\n",
-      { accessLogFile: "/dev/stdout" },
+      { accessLogFile: "/dev/stdout", enablePrometheusMerge: true },
     ],
     [
       "names as protobuf has them",
@@ -45,7 +45,7 @@ describe("Istio's MeshConfig from its ConfigMap", () => {
     [
       "what an installation of Istio says by itself",
       "trustDomain: a.example\nenablePrometheusMerge: true\ndefaultProviders: { metrics: [prometheus] }\nmesh_mTLS: null",
-      { trustDomain: "a.example" },
+      { trustDomain: "a.example", enablePrometheusMerge: true },
     ],
   ])("%s", (_name, text, config) =>
     expect(readMeshConfig(configMap(text), validator)).toEqual({ config, missing: [] }),

@@ -72,6 +72,7 @@ const defaults: MeshSettings = {
   tlsDefaults: {},
   meshMTLS: {},
   enableAutoMtls: true,
+  enablePrometheusMerge: true,
   discoverySelectors: [],
   serviceSettings: [],
   meshNetworks: {},

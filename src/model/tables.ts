@@ -49,6 +49,8 @@ export interface Asks {
 /** The mesh's inputs. Rows of clusters' objects are keyed `cluster/namespace/name`, Istio's `namespace/name`. */
 export interface Tables {
   readonly clusters: Table<ClusterRow>;
+  /** Member clusters that only their own callers are led to. */
+  readonly drained: Table<true>;
   /** One row, `mesh`. */
   readonly mesh: Table<MeshInput>;
   readonly nodes: Table<NodeRow>;
@@ -130,6 +132,7 @@ export function declareTables(engine: Engine): Tables {
   const virtualServices = configTable<VirtualServiceSpec>(engine, "virtualservices");
   return {
     clusters: engine.table("clusters"),
+    drained: engine.table("drained"),
     mesh: engine.table("mesh"),
     nodes: engine.table("nodes"),
     namespaces,

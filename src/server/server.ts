@@ -1,17 +1,32 @@
+import { randomUUID } from "node:crypto";
+import { hostname } from "node:os";
 import { dirname, join } from "node:path";
+import { resourceName } from "#api/kind.ts";
 import { kinds } from "#api/kinds.ts";
 import type { AccessOptions } from "#apiserver/access.ts";
-import { type EndpointOptions, createApiServer } from "#apiserver/server.ts";
+import type { ListenAddress } from "#apiserver/listener.ts";
+import { type ApiServerOptions, type EndpointOptions, createApiServer } from "#apiserver/server.ts";
 import type { Aggregation } from "#apiserver/handlers/aggregated.ts";
 import type { VersionInfo } from "#apiserver/handlers/health.ts";
 import type { Clock } from "#base/clock.ts";
+import { WeftError } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import { runMeshes } from "#controllers/meshes/controller.ts";
+import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
+import { leadElected } from "#kube/leader-election.ts";
 import { runPlayground } from "#playground/playground.ts";
 import { RecordCipher } from "#store/cipher.ts";
+import { isEtcdAddress, parseEtcdAddress } from "#store/etcd/address.ts";
+import type { EtcdFiles } from "#store/etcd/credentials.ts";
+import { openEtcdStore } from "#store/etcd/store.ts";
 import { readKeyFile } from "#store/key-file.ts";
-import type { RecordLimits } from "#store/port.ts";
+import { limitedStore, type StoreLimit } from "#store/limited.ts";
+import type { RecordLimits, ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
+import { ProcessRuntime, type ProcessRuntimeOptions } from "./meshes/process-runtime.ts";
+import { serveMembers, type ServedCluster } from "./members.ts";
+import { storeLease } from "./store-lease.ts";
 
 /** An embedded cluster that a server runs. */
 export interface EmbeddedCluster {
@@ -26,9 +41,11 @@ export interface EmbeddedCluster {
 
 /** What a server is told. */
 export interface ServerOptions {
-  /** File of the store's database. */
+  /** File of the store's database, or the address of an etcd (`etcds://HOST:PORT,.../PREFIX`), which several servers can share. */
   readonly store: string;
-  /** Folder of its keys; `api` beside the store unless told. */
+  /** Files by which the store and etcd know each other. */
+  readonly storeFiles?: EtcdFiles;
+  /** Folder of its keys; `api` beside the store unless told, and needed where that is an etcd. */
   readonly stateDir?: string;
   /** Folder of its Unix sockets. */
   readonly runDir: string;
@@ -41,8 +58,14 @@ export interface ServerOptions {
   readonly access?: AccessOptions;
   /** File of the keys that Secrets are encrypted with in the store; they are in plain text unless told. */
   readonly encryptionKeys?: string;
+  /** Objects that there may be, Events and what says who may do what left out; no limit unless told. */
+  readonly maxObjects?: number;
+  /** Member clusters whose own API servers serve the mesh's objects, and where these reach this server; none unless told. */
+  readonly members?: { readonly listen: ListenAddress; readonly clusters: readonly ServedCluster[] };
   /** Days that records of writes are kept, as the history of each object; none are unless told. */
   readonly historyDays?: number;
+  /** How the control planes of `Mesh` objects with the mode Managed are run; they are not unless told. */
+  readonly meshes?: Omit<ProcessRuntimeOptions, "clock">;
   /** Weft's own version. */
   readonly version: string;
 }
@@ -51,6 +74,36 @@ export interface ServerOptions {
 export interface ServerContext {
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+/**
+ * Opens the store that a server is told of.
+ * @throws WeftError as the stores do; `InvalidArgument` for an address that is none.
+ */
+async function openStore(options: ServerOptions, { clock, logger }: ServerContext): Promise<ResourceStore> {
+  const { store, storeFiles: files = {}, encryptionKeys, historyDays } = options;
+  const common = {
+    clock,
+    logger,
+    ...(encryptionKeys === undefined ? {} : { cipher: new RecordCipher(readKeyFile(encryptionKeys)) }),
+    ...(historyDays === undefined ? {} : { records: recordLimits(historyDays) }),
+  };
+  if (!isEtcdAddress(store)) return openSqliteStore({ path: store, ...common });
+  return openEtcdStore({ address: parseEtcdAddress(store), files, ...common });
+}
+
+/** What runs in one of the servers of a store at a time: the one that holds a Lease. */
+function turns(store: ResourceStore, { clock, logger }: ServerContext): ApiServerOptions["alone"] {
+  const lock = storeLease(store, { partition: "mesh", namespace: "istio-system", name: "weft-server" }, clock);
+  const identity = `${hostname()}_${randomUUID()}`;
+  return (work, signal) => leadElected({ lock, identity, clock, logger }, work, signal);
+}
+
+/** The folder of a server's keys. @throws WeftError `InvalidArgument` where none can be guessed. */
+function stateDirOf({ stateDir, store }: ServerOptions): string {
+  if (stateDir !== undefined) return stateDir;
+  if (!isEtcdAddress(store)) return join(dirname(store), "api");
+  throw new WeftError("InvalidArgument", "a store on etcd needs --state-dir, the folder of this server's keys");
 }
 
 /** How much of the history of objects is kept. */
@@ -107,6 +160,15 @@ function endpointsOf(options: ServerOptions): readonly EndpointOptions[] {
   return [mesh, ...clusters];
 }
 
+/** Kinds that quotas leave out: what the server itself makes many of. */
+const uncounted: ReadonlySet<string> = new Set(["events.k8s.io", "rbac.authorization.k8s.io", "coordination.k8s.io"]);
+
+function countedObjects({ maxObjects = 0, embedded }: ServerOptions): StoreLimit {
+  const counted = kinds.filter(({ group, kind }) => !uncounted.has(group) && kind !== "Event");
+  const partitions = ["mesh", ...embedded.map(({ name }) => `cluster/${name}`)];
+  return { most: maxObjects, partitions, resources: counted.map(resourceName) };
+}
+
 /** The Kubernetes whose API is served, as kubectl compares it with its own version; Weft's version follows it. */
 const kubernetes = { major: "1", minor: "36" } as const;
 
@@ -123,24 +185,38 @@ function versionInfo(weft: string): VersionInfo {
   };
 }
 
+/** @throws WeftError `InvalidArgument` for what only one server on its store can do, where there may be several. */
+function checkAlone({ store, embedded, meshes, maxObjects }: ServerOptions): void {
+  if (!isEtcdAddress(store)) return;
+  const fix = "give them a --store that is a file";
+  if (embedded.length > 0) throw new WeftError("InvalidArgument", `embedded clusters live in one server: ${fix}`);
+  if (meshes) throw new WeftError("InvalidArgument", `the meshes of --meshes-dir live on one server's machine: ${fix}`);
+  // Each server would count only what goes through it.
+  if (maxObjects !== undefined)
+    throw new WeftError("InvalidArgument", `--max-objects is counted by one server: ${fix}`);
+}
+
 /**
  * Runs the management plane of one mesh and its embedded clusters until the signal aborts: the store, an API for the
  * mesh and for each cluster, and the clusters' controllers.
  */
 export async function runServer(options: ServerOptions, context: ServerContext, signal: AbortSignal): Promise<void> {
   const { clock, logger } = context;
-  const { encryptionKeys } = options;
-  const sealed = encryptionKeys === undefined ? {} : { cipher: new RecordCipher(readKeyFile(encryptionKeys)) };
-  const recorded = options.historyDays === undefined ? {} : { records: recordLimits(options.historyDays) };
-  await using store = await openSqliteStore({ path: options.store, clock, logger, ...sealed, ...recorded });
-  await using _server = await createApiServer({
+  const stateDir = stateDirOf(options);
+  checkAlone(options);
+  await using opened = await openStore(options, context);
+  const store = options.maxObjects === undefined ? opened : await limitedStore(opened, countedObjects(options));
+  const alone = isEtcdAddress(options.store) ? turns(store, context) : undefined;
+  await using server = await createApiServer({
     store,
     kinds,
     endpoints: endpointsOf(options),
-    stateDir: options.stateDir ?? join(dirname(options.store), "api"),
+    stateDir,
     ...(options.access === undefined ? {} : { access: options.access }),
+    ...(options.members === undefined ? {} : { members: options.members }),
     aggregated: [proxyAggregation(options.runDir)],
     version: versionInfo(options.version),
+    ...(alone === undefined ? {} : { alone }),
     clock,
     logger,
   });
@@ -149,5 +225,17 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
     const connection = connections.use(new Connection({ url: `unix://${socketOf(options.runDir, name)}` }, { clock }));
     await runPlayground({ cluster: name, connection, clock, logger, podRange }, signal);
   });
-  await Promise.all(controllers);
+  const { meshes } = options;
+  if (meshes) {
+    const url = `unix://${socketOf(options.runDir, "mesh")}`;
+    const connection = connections.use(new Connection({ url }, { clock }));
+    const runtime = new ProcessRuntime({ ...meshes, clock });
+    controllers.push(runMeshes({ client: new Client(connection), runtime, clock, logger }, signal));
+  }
+  const serving = serveMembers(options.members?.clusters ?? [], { apis: server.members, clock, logger }, signal);
+  // There may be none of them.
+  const stopped = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => stopped.resolve(), { once: true });
+  if (signal.aborted) stopped.resolve();
+  await Promise.all([...controllers, serving, stopped.promise]);
 }

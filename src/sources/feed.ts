@@ -3,13 +3,15 @@ import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client, KindRef, Selection } from "#kube/client.ts";
 import { type Change, Reflector } from "#kube/reflector.ts";
-import type { Intake } from "./intake.ts";
+import type { Entry, Intake } from "./intake.ts";
 
 /** How objects of one kind enter the model. */
 export interface Feed {
   readonly kind: KindRef;
   /** Which objects of the kind; all unless given. */
   readonly selection?: Selection;
+  /** Whether an object is for this control plane; all are unless told. One that is not counts as gone. */
+  readonly belongs?: (object: ResourceObject) => boolean;
   /** Drops what nobody reads, before an object is kept. */
   readonly trim?: (object: ResourceObject) => ResourceObject;
   /** Called inside a change of the engine. */
@@ -53,36 +55,86 @@ function withoutManagedFields(object: ResourceObject): ResourceObject {
   return { ...object, metadata };
 }
 
-function enter({ intake, audience }: SourceContext, feed: Feed, change: Change, entered: () => void): void {
-  const [put, removed] =
-    change.kind === "sync"
-      ? [change.objects, []]
-      : change.kind === "put"
-        ? [[change.object], []]
-        : [[], [change.object]];
-  intake.add({
+/** A change of a feed as it enters the model. What ended before its turn came does not enter. */
+function entryOf(
+  { audience }: SourceContext,
+  feed: Feed,
+  change: Change,
+  signal: AbortSignal,
+  done: () => void,
+): Entry {
+  const { belongs = () => true } = feed;
+  const told = change.kind === "sync" ? change.objects : [change.object];
+  const [put, removed] = [[], []] as [ResourceObject[], ResourceObject[]];
+  for (const object of told) (change.kind !== "delete" && belongs(object) ? put : removed).push(object);
+  return {
     enter: () => {
+      if (signal.aborted) return;
       for (const object of put) feed.put(object);
       for (const object of removed) feed.remove(object);
     },
     entered: () => {
+      if (signal.aborted) return;
       for (const object of put) audience?.seen(object);
       for (const object of removed) audience?.gone(object);
-      entered();
+      done();
     },
-  });
+  };
+}
+
+/** Keeps entries until the whole state of every kind has been read, and then lets all of them in as one. */
+class Together {
+  readonly #intake: Intake;
+  readonly #unread: Set<Feed>;
+  #held: Entry[];
+
+  constructor(intake: Intake, feeds: readonly Feed[], first: Entry) {
+    this.#held = [first];
+    this.#intake = intake;
+    this.#unread = new Set(feeds);
+  }
+
+  add(feed: Feed, entry: Entry, whole: boolean): void {
+    this.#held.push(entry);
+    if (whole) this.#unread.delete(feed);
+    if (this.#unread.size > 0) return;
+    const entries = this.#held;
+    this.#held = [];
+    this.#intake.add(...entries);
+  }
 }
 
 async function all(promises: readonly Promise<void>[]): Promise<void> {
   await Promise.all(promises);
 }
 
+/** How kinds are followed. */
+export interface FollowOptions {
+  /** What enters first, in one with the whole state of every kind when all has been read; each kind by itself unless told. */
+  readonly together?: Entry;
+  /** Called each time that a kind cannot be followed, and with undefined when it is again. */
+  readonly state?: (kind: KindRef, failure: unknown) => void;
+}
+
 /** Follows kinds of one API into the model until the signal aborts. An API that is away leaves the last known state. */
-export function follow(client: Client, feeds: readonly Feed[], context: SourceContext, signal: AbortSignal): Followed {
+export function follow(
+  client: Client,
+  feeds: readonly Feed[],
+  context: SourceContext,
+  signal: AbortSignal,
+  { together, state }: FollowOptions = {},
+): Followed {
+  const { intake, clock, logger } = context;
+  const gate = together && new Together(intake, feeds, together);
   const followed = feeds.map((feed) => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const { kind, selection, trim = (object) => object } = feed;
-    const { clock, logger } = context;
+    const told = (change: Change): void => {
+      const whole = change.kind === "sync";
+      const entry = entryOf(context, feed, change, signal, () => whole && resolve());
+      if (gate) gate.add(feed, entry, whole);
+      else intake.add(entry);
+    };
     const reflector = new Reflector(
       {
         client: client.of(kind),
@@ -90,8 +142,9 @@ export function follow(client: Client, feeds: readonly Feed[], context: SourceCo
         logger,
         trim: (object) => trim(withoutManagedFields(object)),
         ...(selection && { selection }),
+        ...(state && { state: (failure: unknown) => state(kind, failure) }),
       },
-      (change) => enter(context, feed, change, () => change.kind === "sync" && resolve()),
+      told,
     );
     return { synced: promise, done: reflector.run(signal) };
   });

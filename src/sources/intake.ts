@@ -41,9 +41,9 @@ export class Intake implements Disposable {
     this.#batches = new BatchSchedule(batching, clock, () => this.#take());
   }
 
-  /** Takes an entry in, now or with others. */
-  add(entry: Entry): void {
-    this.#entries.push(entry);
+  /** Takes entries in, together, now or with others. */
+  add(...entries: readonly Entry[]): void {
+    for (const entry of entries) this.#entries.push(entry);
     this.#batches.changed();
   }
 

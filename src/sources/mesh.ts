@@ -16,6 +16,8 @@ import { configMap } from "#api/kubernetes/config-map.ts";
 import { secret } from "#api/kubernetes/secret.ts";
 import { namespace } from "#api/kubernetes/namespace.ts";
 import { egressScope } from "#api/weft/egress-scope.ts";
+import type { ResourceObject } from "#api/meta.ts";
+import { revisionLabel } from "#api/weft/revisions.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import type { KindRef, Client } from "#kube/client.ts";
 import { secretSelector, withoutOtherData } from "#model/credentials/row.ts";
@@ -68,6 +70,8 @@ export const istioKinds = [
 
 /** What following a mesh needs. */
 export interface MeshContext extends SourceContext {
+  /** The revision of this control plane, `default` unless told: objects that the label istio.io/rev binds to another are not for it. */
+  readonly revision?: string;
   /** Called with how Istio's ConfigMap was taken. */
   readonly took?: (state: MeshConfigState) => void;
 }
@@ -83,8 +87,12 @@ export function followMesh(
   context: MeshContext,
   signal: AbortSignal,
 ): Followed {
+  const { revision = "default" } = context;
+  const belongs = ({ metadata: { labels } }: ResourceObject): boolean =>
+    (labels?.[revisionLabel] ?? revision) === revision;
   const feeds = [
-    ...[...istioKinds, namespace, egressScope].map((kind) => modelFeed(kind, model)),
+    ...istioKinds.map((kind) => ({ ...modelFeed(kind, model), belongs })),
+    ...[namespace, egressScope].map((kind) => modelFeed(kind, model)),
     ...untranslatedKinds.map(audienceFeed),
     secretFeed(model),
     { ...modelFeed(configMap, model), trim: withoutOtherData },

@@ -1,52 +1,28 @@
-import { node } from "#api/kubernetes/node.ts";
-import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
+import type { Condition } from "#api/kubernetes/meta.ts";
+import { type Cluster, type ClusterStanding, cluster as clusterKind } from "#api/weft/cluster.ts";
+import { canonical } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
-import { messageOf } from "#base/errors.ts";
+import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { WorkQueue } from "#base/workqueue.ts";
 import type { Client } from "#kube/client.ts";
-import { type Readiness, readyCondition } from "./ready.ts";
+import { condition } from "./ready.ts";
 
 /** What the writer needs. */
 export interface ClusterStatusOptions {
   /** The mesh's API, where the `Cluster` objects are. */
   readonly client: Client;
-  /** A member cluster's API. */
-  readonly member: (name: string) => Client | undefined;
+  /** How a cluster stands; undefined for one that is no member. */
+  readonly standing: (name: string) => ClusterStanding | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** What is found of a cluster. */
-interface Found extends Readiness {
-  readonly version?: string;
-  readonly nodes?: number;
-}
+/** Milliseconds that changes of a cluster's standing are waited for, and after which its status is compared again. */
+const settleMs = 100;
+const againMs = 60_000;
 
-/** Milliseconds between looks at a cluster. */
-const everyMs = 15_000;
-
-async function look(member: Client | undefined): Promise<Found> {
-  if (!member)
-    return { ready: false, reason: "NoServer", message: "the cluster has no server to be reached at: set spec.server" };
-  try {
-    const { gitVersion } = await member.json<{ readonly gitVersion: string }>({
-      method: "GET",
-      path: "/version",
-      timeoutMs: 5_000,
-    });
-    const { items } = await member.of(node).list();
-    return { version: gitVersion, nodes: items.length, ready: true, reason: "Reachable", message: "" };
-  } catch (error) {
-    return {
-      ready: false,
-      reason: "Unreachable",
-      message: `its API does not answer, the last known state is served: ${messageOf(error)}`,
-    };
-  }
-}
-
-/** Keeps the status of the mesh's `Cluster` objects true: whether each can be reached, its version, its nodes. */
+/** Keeps the status of the mesh's `Cluster` objects true. */
 export class ClusterStatusWriter {
   readonly #options: ClusterStatusOptions;
   readonly #queue: WorkQueue;
@@ -57,14 +33,15 @@ export class ClusterStatusWriter {
       clock: options.clock,
       work: async (name) => this.#write(name),
       failed: (name, error) => {
+        if (codeOf(error) === "NotFound") return;
         options.logger.warn("cannot write a cluster's status", { cluster: name, error: messageOf(error) });
       },
     });
   }
 
-  /** Looks at a cluster now, and from then on every so often for as long as it exists. */
-  watch(name: string): void {
-    this.#queue.add(name);
+  /** Tells that a cluster may stand otherwise. */
+  changed(name: string): void {
+    this.#queue.addAfter(name, settleMs);
   }
 
   /** Works until the signal aborts. */
@@ -73,24 +50,27 @@ export class ClusterStatusWriter {
   }
 
   async #write(name: string): Promise<number | undefined> {
-    const { client, member, clock } = this.#options;
+    const { client, standing, clock } = this.#options;
+    const found = standing(name);
     const clusters = client.of<Cluster>(clusterKind);
-    const object = await clusters.find({ name });
+    const object = found && (await clusters.find({ name }));
+    // A remote secret of Istio's makes a member without an object.
     if (!object) return undefined;
-    const found = await look(member(name));
-    const before = object.status?.conditions?.find((one) => one.type === "Ready");
-    const status = found.ready ? "True" : "False";
-    const same = before?.status === status && before.reason === found.reason;
-    if (!same || object.status?.nodes !== found.nodes || object.status?.version !== found.version) {
-      const body = {
-        status: {
-          conditions: [readyCondition(object.status?.conditions, found, clock.now())],
-          observedGeneration: object.metadata.generation,
-          ...(found.version !== undefined && { version: found.version, nodes: found.nodes }),
-        },
-      };
-      await clusters.patch({ name }, { kind: "merge", body }, { subresource: "status" });
+    const { conditions: aspects, ...facts } = found;
+    const before = object.status?.conditions;
+    const conditions = aspects.map(({ type, ok, reason, message }) =>
+      condition(type, before, { ready: ok, reason, message }, clock.now()),
+    );
+    const status = { ...facts, conditions, observedGeneration: object.metadata.generation };
+    if (!saysTheSame(object.status ?? {}, status)) {
+      await clusters.patch({ name }, { kind: "merge", body: { status } }, { subresource: "status" });
     }
-    return everyMs;
+    return againMs;
   }
+}
+
+/** Whether a status says all of another one already. */
+function saysTheSame(status: object, wanted: { readonly conditions: readonly Condition[] }): boolean {
+  const said: Readonly<Record<string, unknown>> = { ...status };
+  return Object.entries(wanted).every(([name, value]) => canonical(said[name]) === canonical(value));
 }

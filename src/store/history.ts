@@ -83,6 +83,14 @@ class Collection {
     return this.#versions.get(placeOf(key))?.at(-1)?.stored;
   }
 
+  /** Every object as it is now. */
+  *all(): Iterable<Stored> {
+    for (const versions of this.#versions.values()) {
+      const stored = versions.at(-1)?.stored;
+      if (stored !== undefined) yield stored;
+    }
+  }
+
   /** Appends a change; returns the revision that it supersedes. */
   apply(change: Change): number | undefined {
     const place = placeOf(change.key);
@@ -198,6 +206,9 @@ export interface Retention {
   readonly maxBytes: number;
 }
 
+/** What stores keep unless told. */
+export const defaultRetention: Retention = { maxAgeMs: 5 * 60_000, maxBytes: 32 * 1024 * 1024 };
+
 /**
  * The committed state in memory: every object's versions since the last compaction, and the changes in the order of
  * revisions. Objects are parsed once, frozen, and shared by all readers. A watcher holds only its place in the changes,
@@ -222,6 +233,11 @@ export class History {
 
   get(key: ObjectKey): Stored | undefined {
     return this.#collection(key).get(key);
+  }
+
+  /** Every object as it is now. */
+  *all(): Iterable<Stored> {
+    for (const collection of this.#collections.values()) yield* collection.all();
   }
 
   /** Takes a committed change; the caller wakes watchers after the last one of a transaction. */

@@ -4,8 +4,9 @@ import type { Logger } from "#base/logger.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { RecordCipher } from "./cipher.ts";
 import { deepFreeze } from "./frozen.ts";
-import { History, type Retention } from "./history.ts";
-import { parsePageToken, writePageToken } from "./page-token.ts";
+import { checkExpectation, checkSize, notFound } from "./expectation.ts";
+import { defaultRetention, History, type Retention } from "./history.ts";
+import { pageOf } from "./page.ts";
 import type {
   Authorship,
   Expectation,
@@ -43,9 +44,6 @@ export interface SqliteOptions {
   /** Milliseconds between bookmarks to watches; 30 s unless told. */
   readonly bookmarkEveryMs?: number;
 }
-
-/** The largest object, as text, in bytes: change by change one could grow beyond what anybody can send or read. */
-const largestObject = 3 * 1024 * 1024;
 
 /** Milliseconds between looks at the age of records. */
 const pruneEveryMs = 600_000;
@@ -93,15 +91,6 @@ function changeOf(row: Row): { key: ObjectKey; revision: number; stored: Stored 
   return { key, revision, stored: Object.freeze({ key, object, revision }) };
 }
 
-function describe(key: ObjectKey): string {
-  const name = key.namespace === "" ? key.name : `${key.namespace}/${key.name}`;
-  return `${key.resource} "${name}"`;
-}
-
-function tooLarge(key: ObjectKey): WeftError {
-  return new WeftError("ResourceExhausted", `${describe(key)} would be larger than ${largestObject} bytes`);
-}
-
 function keyText(key: ObjectKey): string {
   return [key.partition, key.resource, key.namespace, key.name].join("\0");
 }
@@ -131,7 +120,7 @@ class SqliteStore implements ResourceStore {
     this.#clock = options.clock;
     this.#logger = options.logger;
     this.#revision = history.revision;
-    const retention = options.retention ?? { maxAgeMs: 5 * 60_000, maxBytes: 32 * 1024 * 1024 };
+    const retention = options.retention ?? defaultRetention;
     this.#timers = [
       options.clock.every(options.compactEveryMs ?? 30_000, () => this.#trim(retention)),
       options.clock.every(options.bookmarkEveryMs ?? 30_000, () => {
@@ -154,25 +143,14 @@ class SqliteStore implements ResourceStore {
   // An async function turns what it throws into a rejection, as the port's callers expect.
   // oxlint-disable-next-line typescript/require-await
   async list(selection: Selection, options: ListOptions = {}): Promise<Page> {
-    const token = options.next === undefined ? undefined : parsePageToken(options.next, selection);
-    const current = this.#history.revision;
-    const revision = options.newest === true ? current : (token?.revision ?? options.at ?? current);
-    if (revision > current) throw new WeftError("InvalidArgument", `revision ${revision} is not reached yet`);
-    if (revision < this.#history.compacted) {
-      throw new WeftError("Gone", `revision ${revision} is no longer kept`);
-    }
-    const { limit = Number.POSITIVE_INFINITY, matches } = options;
-    const { items, remaining } = this.#history.slice(selection, { revision, after: token?.after, limit, matches });
-    const last = items.at(-1);
-    if (remaining === 0 || last === undefined) return { items, revision };
-    return { items, revision, remaining, next: writePageToken(selection, revision, last.key) };
+    return pageOf(this.#history, selection, options);
   }
 
   put(key: ObjectKey, object: ResourceObject, expect: Expectation, by?: Authorship): Promise<Stored> {
     return this.#write(key, expect, by, (revision) => {
       const versioned = { ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } };
       const { object: copy, text } = storable(versioned);
-      if (Buffer.byteLength(text) > largestObject) throw tooLarge(key);
+      checkSize(key, text);
       const stored = Object.freeze({ key: Object.freeze({ ...key }), object: copy, revision });
       return { stored, text, result: stored };
     });
@@ -184,7 +162,7 @@ class SqliteStore implements ResourceStore {
     by?: Authorship,
   ): Promise<{ readonly stored: Stored; readonly revision: number }> {
     return this.#write(key, expect, by, (revision, before) => {
-      if (before === undefined) throw new WeftError("NotFound", `${describe(key)} does not exist`);
+      if (before === undefined) throw notFound(key);
       return { stored: undefined, text: null, result: { stored: before, revision } };
     });
   }
@@ -228,7 +206,7 @@ class SqliteStore implements ResourceStore {
       const pending = this.#newest.get(place);
       const before = pending === undefined ? this.#history.get(key) : pending.stored;
       try {
-        check(key, before, expect);
+        checkExpectation(key, before, expect);
       } catch (error) {
         // The refusal rests on a change that nobody can read yet: whoever reads again because of it must see that change.
         if (pending === undefined) throw error;
@@ -315,21 +293,6 @@ class SqliteStore implements ResourceStore {
     this.compact(revision).catch((error: unknown) => {
       this.#logger.warn("the history could not be compacted", { error: messageOf(error) });
     });
-  }
-}
-
-function check(key: ObjectKey, before: Stored | undefined, expect: Expectation): void {
-  switch (expect.kind) {
-    case "any":
-      return;
-    case "absent":
-      if (before !== undefined) throw new WeftError("AlreadyExists", `${describe(key)} already exists`);
-      return;
-    case "revision":
-      if (before === undefined) throw new WeftError("NotFound", `${describe(key)} does not exist`);
-      if (before.revision !== expect.revision) {
-        throw new WeftError("Conflict", `${describe(key)} is at revision ${before.revision}, not ${expect.revision}`);
-      }
   }
 }
 

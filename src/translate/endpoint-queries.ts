@@ -30,7 +30,7 @@ export interface EndpointSetQueries {
   /** The endpoints of a cluster that a client sees, from a place. */
   readonly endpoints: (view: EndpointView, cluster: string) => EncodedResource | undefined;
   /** Which of where a proxy runs decides what endpoints it has. */
-  readonly originOf: (proxy: Required<Omit<Origin, "identified">> & Pick<Origin, "identified">) => Origin;
+  readonly originOf: (proxy: Required<Omit<Origin, "identified" | "home">> & Pick<Origin, "identified">) => Origin;
   /** Whether it matters to some endpoints on which node their callers are. */
   readonly nodesMatter: () => boolean;
   /** Labels of proxies by which some rule decides who fails over to whom. */
@@ -86,6 +86,17 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
     return localityPolicy(policy, model.services.service.get(service) ?? {}, mesh());
   };
 
+  /** Whether endpoints are in clusters that a caller is led to; each cluster is looked up once. */
+  const isLedTo = ({ home }: Origin): ((endpoint: Endpoint) => boolean) => {
+    const known = new Map<string, boolean>([["", true]]);
+    if (home !== undefined) known.set(home, true);
+    return ({ cluster }) => {
+      const led = known.get(cluster) ?? model.tables.drained.get(cluster) !== true;
+      known.set(cluster, led);
+      return led;
+    };
+  };
+
   const members = ({ service, port, subset, rules, origin }: Leaf): readonly Endpoint[] => {
     const rule = model.rules.merged.get(rules)?.spec;
     const labels = subsetOf(rule, subset)?.labels ?? {};
@@ -96,7 +107,8 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
     return model.endpoints.endpoints
       .get({ service, port })
       .filter((each) => isAddress(each) && (each.healthy || unhealthyToo) && labelsMatch(labels, each.labels))
-      .filter((each) => isFor(each, origin));
+      .filter((each) => isFor(each, origin))
+      .filter(isLedTo(origin));
   };
 
   const preferencesIn = engine.stringQuery("preferences-in", (namespace): Preferences => {
@@ -158,6 +170,7 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
     return {
       ...((nodeLocal || model.clusterLocal.get(host)) && cluster !== undefined && { cluster }),
       ...(nodeLocal && node !== undefined && { node }),
+      ...(cluster !== undefined && model.tables.drained.get(cluster) === true && { home: cluster }),
       ...(network !== undefined && { network, ...(identified && { identified }) }),
     };
   };

@@ -41,9 +41,9 @@ export class Leftovers {
     for (const name of names) if (!this.#kept.has(name)) this.#kept.set(name, undefined);
   }
 
-  /** Only these are asked for; others the client has dropped by itself. */
-  forgetAllBut(names: NameSet): void {
-    for (const name of this.#kept.keys()) if (!names.has(name)) this.#kept.delete(name);
+  /** These are asked for no longer: the client has dropped them by itself. */
+  forget(names: NameSet): void {
+    if (this.#kept.size > 0) for (const name of names) this.#kept.delete(name);
   }
 
   /** Whether some of it is back. */

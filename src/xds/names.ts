@@ -1,12 +1,21 @@
+/** Two hashes of a name; of a set the sums of its members'. */
+interface NameHash {
+  readonly a: number;
+  readonly b: number;
+}
+
 /** An immutable set of names. Equal sets of one `NameSets` are the same object, so they compare by identity. */
 export class NameSet {
   /** Tells this set from every other of its interner. */
   readonly id: number;
+  /** The same for sets of the same names, whatever their order. */
+  readonly hash: NameHash;
   readonly #names: ReadonlySet<string>;
   #characters: number | undefined;
 
-  constructor(id: number, names: ReadonlySet<string>) {
+  constructor(id: number, hash: NameHash, names: ReadonlySet<string>) {
     this.id = id;
+    this.hash = hash;
     this.#names = names;
   }
 
@@ -24,14 +33,19 @@ export class NameSet {
     return this.#names.has(name);
   }
 
-  [Symbol.iterator](): Iterator<string> {
+  [Symbol.iterator](): SetIterator<string> {
     return this.#names.values();
   }
-}
 
-interface NameHash {
-  readonly a: number;
-  readonly b: number;
+  /** A copy of its names, and these. */
+  with(names: ReadonlySet<string>): ReadonlySet<string> {
+    return this.#names.union(names);
+  }
+
+  /** A copy of its names but these. */
+  without(names: ReadonlySet<string>): ReadonlySet<string> {
+    return this.#names.difference(names);
+  }
 }
 
 function hashOfName(name: string): NameHash {
@@ -54,10 +68,28 @@ const mostCombinations = 4096;
 /** Names of a list whose set is remembered with it. */
 const longList = 64;
 
-function holds(set: NameSet, names: ReadonlySet<string>): boolean {
-  if (set.size !== names.size) return false;
+function holdsAll(set: NameSet, names: Iterable<string>): boolean {
   for (const name of names) if (!set.has(name)) return false;
   return true;
+}
+
+const noHash: NameHash = { a: 0, b: 0 };
+
+function sum(one: NameHash, other: NameHash): NameHash {
+  return { a: Math.trunc(one.a + other.a) | 0, b: Math.trunc(one.b + other.b) | 0 };
+}
+
+function without(one: NameHash, other: NameHash): NameHash {
+  return { a: Math.trunc(one.a - other.a) | 0, b: Math.trunc(one.b - other.b) | 0 };
+}
+
+/** A set that may be known already. */
+interface Wanted {
+  readonly size: number;
+  readonly hash: NameHash;
+  /** Whether a set of that size has these names. */
+  readonly is: (set: NameSet) => boolean;
+  readonly make: () => ReadonlySet<string>;
 }
 
 /**
@@ -66,7 +98,7 @@ function holds(set: NameSet, names: ReadonlySet<string>): boolean {
  */
 export class NameSets {
   /** The set without names. */
-  readonly empty = new NameSet(0, new Set());
+  readonly empty = new NameSet(0, noHash, new Set());
   readonly #combinations = new Map<string, WeakRef<NameSet>>();
   /** Sets of long lists, which many proxies share (`NameLists`). */
   readonly #ofLists = new WeakMap<readonly string[], NameSet>();
@@ -90,17 +122,23 @@ export class NameSets {
 
   #of(names: Iterable<string>): NameSet {
     const members = new Set(names);
-    if (members.size === 0) return this.empty;
-    const hash = this.#hashOf(members);
-    const known = this.#known.get(hash) ?? [];
+    const { size } = members;
+    const is = (set: NameSet): boolean => holdsAll(set, members);
+    return this.#interned({ size, hash: this.#hashOf(members), is, make: () => members });
+  }
+
+  #interned({ size, hash, is, make }: Wanted): NameSet {
+    if (size === 0) return this.empty;
+    const key = `${size}.${hash.a}.${hash.b}`;
+    const known = this.#known.get(key) ?? [];
     for (const reference of known) {
       const set = reference.deref();
-      if (set && holds(set, members)) return set;
+      if (set?.size === size && is(set)) return set;
     }
     this.#made += 1;
-    const set = new NameSet(this.#made, members);
-    this.#known.set(hash, [...known, new WeakRef(set)]);
-    this.#gone.register(set, hash);
+    const set = new NameSet(this.#made, hash, make());
+    this.#known.set(key, [...known, new WeakRef(set)]);
+    this.#gone.register(set, key);
     return set;
   }
 
@@ -109,9 +147,14 @@ export class NameSets {
     if (more === set || more === this.empty) return set;
     if (set === this.empty) return more instanceof NameSet ? more : this.of(more);
     return this.#combined("+", set, more, () => {
-      const members = new Set(set);
-      for (const name of more) members.add(name);
-      return members;
+      const added = new Set<string>();
+      for (const name of more) if (!set.has(name)) added.add(name);
+      return this.#interned({
+        size: set.size + added.size,
+        hash: sum(set.hash, this.#hashOf(added)),
+        is: (known) => holdsAll(known, added) && holdsAll(known, set),
+        make: () => set.with(added),
+      });
     });
   }
 
@@ -120,9 +163,14 @@ export class NameSets {
     if (fewer === this.empty) return set;
     if (fewer === set || set === this.empty) return this.empty;
     return this.#combined("-", set, fewer, () => {
-      const members = new Set(set);
-      for (const name of fewer) members.delete(name);
-      return members;
+      const removed = new Set<string>();
+      for (const name of fewer) if (set.has(name)) removed.add(name);
+      return this.#interned({
+        size: set.size - removed.size,
+        hash: without(set.hash, this.#hashOf(removed)),
+        is: (known) => set[Symbol.iterator]().every((name) => known.has(name) || removed.has(name)),
+        make: () => set.without(removed),
+      });
     });
   }
 
@@ -139,23 +187,19 @@ export class NameSets {
   }
 
   /** What a thousand proxies make of the same two sets is worked out once. */
-  #combined(sign: string, set: NameSet, other: Iterable<string>, combine: () => ReadonlySet<string>): NameSet {
-    if (!(other instanceof NameSet)) return this.#changed(set, combine());
+  #combined(sign: string, set: NameSet, other: Iterable<string>, combine: () => NameSet): NameSet {
+    if (!(other instanceof NameSet)) return combine();
     const key = `${set.id}${sign}${other.id}`;
     const known = this.#combinations.get(key)?.deref();
     if (known) return known;
-    const combined = this.#changed(set, combine());
+    const combined = combine();
     if (this.#combinations.size >= mostCombinations) this.#combinations.clear();
     this.#combinations.set(key, new WeakRef(combined));
     return combined;
   }
 
-  #changed(set: NameSet, members: ReadonlySet<string>): NameSet {
-    return members.size === set.size ? set : this.of(members);
-  }
-
   /** A hash of a set that does not depend on its order: the sums of two hashes of its members. */
-  #hashOf(names: ReadonlySet<string>): string {
+  #hashOf(names: ReadonlySet<string>): NameHash {
     let a = 0;
     let b = 0;
     for (const name of names) {
@@ -167,7 +211,7 @@ export class NameSets {
       a = Math.trunc(a + hash.a) | 0;
       b = Math.trunc(b + hash.b) | 0;
     }
-    return `${names.size}.${a}.${b}`;
+    return { a, b };
   }
 
   #rememberHash(name: string, hash: NameHash): void {

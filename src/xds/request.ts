@@ -9,9 +9,9 @@ import {
   DiscoveryRequestSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
 import type { Node } from "#proto/gen/envoy/config/core/v3/base_pb.js";
-import { readAck } from "./ack.ts";
 import type { Variant } from "./message.ts";
 import { NameLists } from "./name-lists.ts";
+import { readPlain } from "./plain-request.ts";
 import { scanned } from "./scan.ts";
 import type { ProxyNode } from "./port.ts";
 
@@ -58,7 +58,7 @@ function commonOf(
   return { node: node && proxyNode(node), typeUrl, nonce: responseNonce, refusal: refusal ?? errorDetail?.message };
 }
 
-const nothingAsked = { subscribe: [], unsubscribe: [], versions: {} } as const;
+const noVersions = {} as const;
 
 /** Bytes that remembered long lists of names may cost. */
 const rememberedBytes = 16 * 1024 * 1024;
@@ -77,8 +77,8 @@ export class RequestReader {
    * @throws Misconduct when the bytes are none, or ask for too much.
    */
   delta(bytes: Buffer): Request {
-    const ack = readAck(bytes);
-    if (ack) return { kind: "delta", node: undefined, refusal: undefined, ...ack, ...nothingAsked };
+    const plain = readPlain(bytes);
+    if (plain) return { kind: "delta", node: undefined, refusal: undefined, versions: noVersions, ...plain };
     const { message, names, refusal } = this.#read(DeltaDiscoveryRequestSchema, bytes, "delta");
     return {
       kind: "delta",

@@ -263,9 +263,10 @@ export class Watch implements PartUser {
     // Not when scopes change: what was there is asked for until the client has learned that it is no more.
     if (asked.subscription.names !== this.#subscription?.names)
       store.checkKnown(this.type, this.#scopes, asked.subscription, base !== nothing);
-    const first = this.#subscription === undefined;
+    const before = this.#subscription;
+    const first = before === undefined;
     this.#subscription = asked.subscription;
-    this.#forgetUnasked(asked.subscription);
+    this.#forgetUnasked(before?.names ?? sets.empty, asked.subscription);
     if (first) this.#base = base;
     const answer = base === nothing ? asked.answer : sets.filter(asked.answer, (name) => !base.held(name));
     this.#refusals.clear(answer);
@@ -352,7 +353,8 @@ export class Watch implements PartUser {
   /** A refused response may not have been applied at all: what it said besides goes out again, apart. */
   #sayAgain(difference: Difference): void {
     // Whether it was taken away is not known: it is taken away once more, and sent anew if it comes back.
-    this.#leftovers.doubt(difference.removed);
+    const asked = (name: string): boolean => this.#view?.asksFor(name) === true;
+    this.#leftovers.doubt(this.#context.pushes.sets.filter(difference.removed, asked));
     // A trial holds everything else, too.
     if (this.#context.variant === "sotw" && isWholeType(this.type) && !this.#refusals.trying) {
       this.#mustAnswer = true;
@@ -395,11 +397,12 @@ export class Watch implements PartUser {
   }
 
   /** What is asked for no longer the client has dropped by itself: asked for again, it is not held any more. */
-  #forgetUnasked({ wildcard, names }: Subscription): void {
+  #forgetUnasked(before: NameSet, { wildcard, names }: Subscription): void {
     if (wildcard) return;
-    this.#leftovers.forgetAllBut(names);
+    const { sets } = this.#context.pushes;
+    if (before !== names) this.#leftovers.forget(sets.minus(before, names));
     // Whoever asks for them again later is answered: to remember them would let debts add up over streams.
-    if (this.#forced !== names) this.#forced = this.#context.pushes.sets.both(this.#forced, names);
+    if (this.#forced !== names) this.#forced = sets.both(this.#forced, names);
   }
 
   /** What is no more, or no longer asked for, is not refused either. */

@@ -103,7 +103,9 @@ export class Backends implements AsyncDisposable {
 
   /** Opens the ports of all addresses of a host. */
   async listen(namespace: string): Promise<void> {
-    const http = createHttp((request, response) => void this.#answer(request, response));
+    // Proxies keep connections for longer than Node does by default, and one closed as a request comes is a 503.
+    const idle = { keepAliveTimeout: 0 };
+    const http = createHttp(idle, (request, response) => void this.#answer(request, response));
     http.on("connect", (request, socket) => {
       this.seen.push({ ...this.#requestLine(request), body: "" });
       socket.write("HTTP/1.1 200 OK\r\n\r\n");
@@ -120,7 +122,7 @@ export class Backends implements AsyncDisposable {
     h2c.on("session", (session) => session.on("ping", () => this.pinged.push(this.#podAt(session.socket))));
     const { certificate: cert, key } = this.certificate;
     const secured = { cert, key, requestCert: true, rejectUnauthorized: false };
-    const https = createHttps(secured, (request, response) => void this.#answer(request, response));
+    const https = createHttps({ ...secured, ...idle }, (request, response) => void this.#answer(request, response));
     https.on("secureConnection", (socket) => this.#note(socket));
     const ALPNCallback = ({ protocols }: { readonly protocols: readonly string[] }): string | undefined => {
       this.offered.push(protocols);

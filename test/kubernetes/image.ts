@@ -40,7 +40,7 @@ async function digestOf(file: string): Promise<string> {
 }
 
 /** Packs a folder as an image of one layer, in the layout of the OCI's image specification. */
-async function packImage({ name, folder, entrypoint = [] }: ImageSpec): Promise<Image> {
+export async function packImage({ name, folder, entrypoint = [] }: ImageSpec): Promise<Image> {
   const root = mkdtempSync(join(tmpdir(), folderPrefix));
   const blobs = join(root, "layout", "blobs", "sha256");
   mkdirSync(blobs, { recursive: true });
@@ -84,7 +84,7 @@ async function librariesOf(program: string): Promise<readonly string[]> {
 }
 
 /** Puts one of this machine's programs, with what it is linked with, into a folder that becomes an image. */
-async function addProgram(folder: string, program: string, path = program): Promise<void> {
+export async function addProgram(folder: string, program: string, path = program): Promise<void> {
   for (const [source, target] of [[program, path], ...(await librariesOf(program)).map((each) => [each, each])]) {
     const place = join(folder, target!);
     mkdirSync(dirname(place), { recursive: true });
@@ -92,7 +92,7 @@ async function addProgram(folder: string, program: string, path = program): Prom
   }
 }
 
-async function pathOf(program: string): Promise<string> {
+export async function pathOf(program: string): Promise<string> {
   return (await command(["which", program])).trim();
 }
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inside, namespacePath } from "#runtime/namespace.ts";
 import { grpcCluster } from "#xds/testing/grpc-cluster.ts";
-import { eventually } from "./eventually.ts";
+import { busy, eventually } from "./eventually.ts";
 
 /** The proxy's user and group, by which capture rules know it. */
 const proxyId = 1337;
@@ -129,7 +129,8 @@ export class NetworkEnvoy implements AsyncDisposable {
   static async start(options: EnvoyOptions): Promise<NetworkEnvoy> {
     const envoy = new NetworkEnvoy(options);
     try {
-      await eventually("Envoy is ready", async () => (await envoy.admin("GET", "/ready")).startsWith("LIVE"));
+      const ready = async (): Promise<boolean> => (await envoy.admin("GET", "/ready")).startsWith("LIVE");
+      await eventually("Envoy is ready", ready, 15_000 * busy);
       return envoy;
     } catch (fault) {
       const { log } = envoy;

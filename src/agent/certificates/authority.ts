@@ -18,6 +18,8 @@ export interface AuthorityOptions {
   readonly cluster: string;
   /** How long certificates are to be good, as Istio's `SECRET_TTL`; the authority may give less. */
   readonly ttlMs: number;
+  /** Whether certificates are for the agent's own identity, and not for those that it speaks for. */
+  readonly own?: boolean;
   readonly clock: Clock;
 }
 
@@ -58,13 +60,13 @@ export class Authority implements Disposable {
    * @throws WeftError for an authority that is away or refuses, and for an answer that is not what was asked for.
    */
   async issue(identity: Identity): Promise<WorkloadCertificate> {
-    const { ttlMs, clock, plane } = this.#options;
+    const { ttlMs, own = false, clock, plane } = this.#options;
     const id = spiffeId(identity);
     const keys = await newKeyPair("ec", { namedCurve: "prime256v1" });
     const request = create(IstioCertificateRequestSchema, {
       csr: makeSigningRequest(keys),
       validityDuration: BigInt(Math.round(ttlMs / 1000)),
-      metadata: { ImpersonatedIdentity: id },
+      ...(!own && { metadata: { ImpersonatedIdentity: id } }),
     });
     try {
       const answer = await this.#call(Buffer.from(toBinary(IstioCertificateRequestSchema, request)));

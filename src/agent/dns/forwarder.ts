@@ -3,6 +3,7 @@ import type { Socket as UdpSocket } from "node:dgram";
 import type { Socket } from "node:net";
 import type { Clock } from "#base/clock.ts";
 import { bindInside, connectInside } from "#runtime/namespace-socket.ts";
+import { bindHere, connectHere } from "#runtime/own-socket.ts";
 import { headerLength, readQuery } from "./message.ts";
 import type { Forwarder, Transport } from "./server.ts";
 
@@ -57,7 +58,7 @@ async function exchange(socket: Socket, query: Uint8Array, signal: AbortSignal):
  * random id and is matched by it, by its server and by its text, so that no other answer is taken for it.
  */
 export class HostForwarder implements Forwarder, Disposable {
-  readonly #network: string;
+  readonly #network: string | undefined;
   readonly #servers: readonly string[];
   readonly #clock: Clock;
   readonly #port: number;
@@ -66,10 +67,10 @@ export class HostForwarder implements Forwarder, Disposable {
   #connections = 0;
 
   /**
-   * @param network file of the host's network namespace.
+   * @param network file of the host's network namespace; this process's own unless told.
    * @param port that the servers listen on.
    */
-  constructor(network: string, servers: readonly string[], clock: Clock, port = 53) {
+  constructor(network: string | undefined, servers: readonly string[], clock: Clock, port = 53) {
     this.#network = network;
     this.#servers = servers;
     this.#clock = clock;
@@ -109,7 +110,8 @@ export class HostForwarder implements Forwarder, Disposable {
     this.#connections += 1;
     let socket: Socket | undefined;
     try {
-      socket = await connectInside(this.#network, { host: server, port: this.#port }, signal);
+      const at = { host: server, port: this.#port };
+      socket = await (this.#network === undefined ? connectHere(at, signal) : connectInside(this.#network, at, signal));
       return await exchange(socket, query, signal);
     } finally {
       socket?.destroy();
@@ -143,7 +145,8 @@ export class HostForwarder implements Forwarder, Disposable {
 
   /** Opened with the first question, and again after a failure. */
   #open(): Promise<UdpSocket> {
-    this.#socket ??= bindInside(this.#network, { host: "0.0.0.0", port: 0 }).then(
+    const at = { host: "0.0.0.0", port: 0 };
+    this.#socket ??= (this.#network === undefined ? bindHere(at) : bindInside(this.#network, at)).then(
       (socket) => {
         socket.on("error", () => undefined);
         socket.on("message", (bytes, from) => {

@@ -19,7 +19,7 @@ export const dnsPort = 15053;
 export const proxyDnsPort = 15054;
 
 /** Questions of a proxy on their way at once: when it starts, it asks for all hosts that it calls by name. */
-const maxOfProxy = 512;
+export const maxOfProxy = 512;
 
 /** The name servers of one Pod. */
 interface PodServers extends Disposable {

@@ -167,6 +167,9 @@ export const meshConfigFields = {
   defaultDestinationRuleExportTo: exportTo("DestinationRules"),
   tlsDefaults: described("TLS that is not the mesh's own mutual TLS.", TLSConfig),
   meshMTLS: described("The mesh's own mutual TLS, on the side of servers.", TLSConfig),
+  enablePrometheusMerge: boolean(
+    "Whether injected proxies pass their applications' metrics on beside their own. They do unless set.",
+  ),
   enableAutoMtls: boolean(
     "Whether workloads that have certificates of the mesh are called with mutual TLS where no DestinationRule says how. True unless set.",
   ),

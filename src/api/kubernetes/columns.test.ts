@@ -48,7 +48,7 @@ describe("names of columns", () => {
     ["networking.istio.io", "Sidecar", "Age", ""],
     ["networking.istio.io", "WorkloadEntry", "Age Address", ""],
     ["networking.istio.io", "WorkloadGroup", "Age", ""],
-    ["mesh.weft.dev", "Mesh", "Trust Domain Outbound Ready Age", ""],
+    ["mesh.weft.dev", "Mesh", "Trust Domain Outbound Mode State Ready Age", ""],
     ["mesh.weft.dev", "Cluster", "Network Region Version Nodes Ready Age", ""],
   ])("%s/%s", (group, kind, narrow, wide) => {
     const columns = columnsOf(group, kind);

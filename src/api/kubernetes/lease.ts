@@ -32,6 +32,7 @@ export const lease: Kind = kubernetesKind({
   kind: "Lease",
   plural: "leases",
   shortNames: [],
+  home: "both",
   description,
   schema: object(description, { spec: LeaseSpec }, {}),
   columns: [

@@ -4,7 +4,7 @@ import { ageColumn, fieldColumn, valueAt } from "../columns.ts";
 import { FieldPath, invalid } from "../field.ts";
 import { validateNamed } from "../metadata.ts";
 import { Condition } from "../kubernetes/meta.ts";
-import { definition, int32, int64, mergeList, object, string, type Value } from "../schema.ts";
+import { boolean, definition, int32, int64, mergeList, mergeSet, object, string, type Value } from "../schema.ts";
 import { readyColumn, weftKind, weftName } from "./kind.ts";
 
 const ClusterSpec = definition(
@@ -17,8 +17,15 @@ const ClusterSpec = definition(
       region: string("The region of nodes that do not tell theirs."),
       zone: string("The zone of nodes that do not tell theirs."),
       server: string("URL of the cluster's API, https:// or unix://, where it needs no credentials."),
+      draining: boolean(
+        "Whether the cluster is about to leave: callers in other clusters are not led to it any more. Its own go on as they are.",
+      ),
+      unreachableTolerationSeconds: int64(
+        "For how long its last known endpoints serve callers in other clusters while its API cannot be followed. 900 unless set.",
+        { minimum: 0 },
+      ),
       kubeconfigSecret: object(
-        "The Secret of a kubeconfig for the cluster's API.",
+        "The Secret of a kubeconfig for the cluster's API, which must hold all of its credentials itself.",
         { namespace: string("The Secret's namespace."), name: string("The Secret's name.") },
         { key: string("The key that holds the kubeconfig. kubeconfig unless set.") },
         { atomic: true },
@@ -38,6 +45,8 @@ const ClusterStatus = definition(
       conditions: mergeList("The cluster's state, by aspect.", Condition, "type"),
       version: string("The version of Kubernetes that its API tells."),
       nodes: int32("How many nodes it has."),
+      uid: string("What the cluster is, by whatever name: the UID of its Namespace kube-system."),
+      podRanges: mergeSet("The ranges of Pod addresses that its nodes have.", string("A range in CIDR form.")),
       observedGeneration: int64("The newest generation of the cluster that the status speaks of."),
     },
   ),
@@ -46,6 +55,30 @@ type ClusterStatus = Value<typeof ClusterStatus>;
 
 /** Weft's `mesh.weft.dev/v1alpha1.Cluster`. Its name is the cluster's id in Istio's sense. */
 export type Cluster = Resource<{ readonly spec: ClusterSpec; readonly status?: ClusterStatus }>;
+
+/** Seconds for which a cluster that cannot be followed is still led to, unless it says otherwise. */
+export const defaultTolerationSeconds = 900;
+
+/** How a member cluster stands, as who follows it knows. */
+export interface ClusterStanding {
+  /** Conditions but for the times of their changes. */
+  readonly conditions: readonly StandingCondition[];
+  readonly version?: string;
+  readonly nodes?: number;
+  readonly uid?: string;
+  readonly podRanges?: readonly string[];
+}
+
+/** One aspect of it. */
+export interface StandingCondition {
+  /** `Ready` is the whole: reached, read, and led to. */
+  readonly type: "Ready" | "Reachable" | "Synced" | "AddressesDistinct" | "Drained";
+  readonly ok: boolean;
+  /** One word in upper camel case. */
+  readonly reason: string;
+  /** For people; may be empty. */
+  readonly message: string;
+}
 
 /** URLs of APIs: over TLS, or over a Unix socket. */
 const serverUrl = /^(?:https:\/\/[^/\s]+(?:\/\S*)?|unix:\/\/\/\S*[^/\s])$/;

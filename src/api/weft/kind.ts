@@ -7,10 +7,19 @@ export function weftName(type: string): string {
   return `dev.weft.mesh.v1alpha1.${type}`;
 }
 
+type WeftParts =
+  | "kind"
+  | "plural"
+  | "shortNames"
+  | "description"
+  | "schema"
+  | "columns"
+  | "nameForm"
+  | "validate"
+  | "validateUpdate";
+
 /** A kind of the group `mesh.weft.dev`: cluster-wide, and kept once in the mesh. */
-export function weftKind(
-  parts: Pick<Kind, "kind" | "plural" | "shortNames" | "description" | "schema" | "columns" | "nameForm" | "validate">,
-): Kind {
+export function weftKind(parts: Pick<Kind, WeftParts>): Kind {
   return {
     ...parts,
     group: "mesh.weft.dev",

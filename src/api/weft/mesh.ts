@@ -10,6 +10,7 @@ import { Condition } from "../kubernetes/meta.ts";
 import { choice, definition, duration, int64, list, mergeList, object, string, time, type Value } from "../schema.ts";
 import { discoveryField } from "./discovery-mode.ts";
 import { readyColumn, weftKind, weftName } from "./kind.ts";
+import { lifecycleSpec, lifecycleStatus, validateLifecycle, validateModeStays } from "./mesh-lifecycle.ts";
 
 /** What Istio keeps in its MeshConfig has the same name and meaning here. */
 const MeshSpec = definition(
@@ -23,13 +24,15 @@ const MeshSpec = definition(
       forgetCallsAfter: duration(
         "How long a host that a workload was seen to call is held where discovery is OnDemand after it was last called: 720h unless set, 0s for ever.",
       ),
+      ...lifecycleSpec,
       ...meshConfigFields,
       meshNetworks: MeshNetworks,
     },
     { default: {} },
   ),
 );
-type MeshSpec = Value<typeof MeshSpec>;
+/** A mesh's settings. */
+export type MeshSpec = Value<typeof MeshSpec>;
 
 const MeshAuthority = object(
   "The mesh's certificate authority, where a control plane keeps it.",
@@ -60,19 +63,22 @@ const MeshStatus = definition(
     {
       conditions: mergeList("The mesh's state, by aspect.", Condition, "type"),
       authority: MeshAuthority,
+      ...lifecycleStatus,
       observedGeneration: int64("The newest generation of the mesh that the status speaks of."),
     },
   ),
 );
-type MeshStatus = Value<typeof MeshStatus>;
+/** How a mesh is. */
+export type MeshStatus = Value<typeof MeshStatus>;
 /** The mesh's certificate authority, as its status tells of it. */
 export type MeshAuthority = Value<typeof MeshAuthority>;
 
 /** Weft's `mesh.weft.dev/v1alpha1.Mesh`. */
 export type Mesh = Resource<{ readonly spec: MeshSpec; readonly status?: MeshStatus }>;
 
-function* validateMesh({ spec }: Mesh): Generator<FieldError> {
+function* validateMesh({ metadata, spec }: Mesh): Generator<FieldError> {
   const path = FieldPath.root.field("spec");
+  yield* validateLifecycle(metadata.name, spec, path);
   yield* validateNamed("subdomain", spec.trustDomain, path.field("trustDomain"));
   for (const [index, name] of (spec.clusters ?? []).entries()) {
     const at = path.field("clusters").item(index);
@@ -94,8 +100,14 @@ export const mesh: Kind = weftKind({
   columns: [
     fieldColumn("Trust Domain", ["spec", "trustDomain"], "The trust domain of the mesh's identities."),
     fieldColumn("Outbound", ["spec", "outboundTrafficPolicy", "mode"], "What becomes of traffic to unknown hosts."),
+    fieldColumn("Mode", ["spec", "mode"], "Who runs its control plane; empty in a mesh's own API."),
+    fieldColumn("State", ["status", "state"], "Where it is in its life; empty in a mesh's own API."),
     readyColumn,
     ageColumn,
   ],
   validate: (object) => [...validateMesh(object as Mesh)],
+  validateUpdate: (object, before) => {
+    const path = FieldPath.root.field("spec");
+    return [...validateModeStays((object as Mesh).spec, (before as Mesh).spec, path)];
+  },
 });

@@ -2,11 +2,20 @@ import { resourceName, type Kind } from "#api/kind.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { valueAt } from "#api/columns.ts";
 import type { Context } from "../context.ts";
+import type { NamespaceState } from "../members/member.ts";
+import { namespaceState } from "../members/view.ts";
 import type { Target } from "../registry/target.ts";
 import { forbidden, notFound } from "../status.ts";
 
 /** The finalizer in a namespace's specification that stands for the objects in it. Kubernetes' name. */
 export const namespaceFinalizer = "kubernetes";
+
+async function stateOf(context: Context, name: string): Promise<NamespaceState> {
+  if (context.member !== undefined) return namespaceState(context, name);
+  const stored = await context.store.get({ partition: context.partition, resource: "namespaces", namespace: "", name });
+  if (stored === undefined) return "absent";
+  return stored.object.metadata.deletionTimestamp === undefined ? "active" : "terminating";
+}
 
 /**
  * New objects need their namespace, and that it stays.
@@ -15,10 +24,9 @@ export const namespaceFinalizer = "kubernetes";
 export async function requireNamespace(context: Context, target: Target, name: string): Promise<void> {
   const { kind, namespace } = target;
   if (!kind.namespaced || namespace === undefined) return;
-  const key = { partition: context.partition, resource: "namespaces", namespace: "", name: namespace };
-  const stored = await context.store.get(key);
-  if (stored === undefined) throw notFound({ group: "", plural: "namespaces" }, namespace);
-  if (stored.object.metadata.deletionTimestamp === undefined) return;
+  const state = await stateOf(context, namespace);
+  if (state === "absent") throw notFound({ group: "", plural: "namespaces" }, namespace);
+  if (state === "active") return;
   throw forbidden(kind, name, `unable to create new content in namespace ${namespace} because it is being terminated`, [
     {
       reason: "NamespaceTerminating",

@@ -2,7 +2,7 @@ import { equal } from "#base/canonical.ts";
 import type { Kind } from "#api/kind.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Service, ServiceSpec } from "#api/kubernetes/service.ts";
-import { isObject, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import type { Context } from "../context.ts";
 import { forbidden, invalid } from "../status.ts";
 import { admitted, type Admitted } from "./admitted.ts";

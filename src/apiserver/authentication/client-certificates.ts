@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { TLSSocket } from "node:tls";
 import type { Clock } from "#base/clock.ts";
@@ -14,6 +15,9 @@ interface Shown extends ShownCertificate {
   readonly until: number;
 }
 
+/** Tells credentials apart in records. Kubernetes' name. */
+const credentialId = "authentication.kubernetes.io/credential-id";
+
 function problem(text: string): WeftError {
   return new WeftError("Unauthenticated", `the client certificate ${text}`);
 }
@@ -29,7 +33,11 @@ function read(socket: TLSSocket): Shown {
   if (typeof names !== "string" || names === "") throw problem("names no one user: its common name is missing");
   const groups = [...new Set([organizations].flat())].filter((name) => name !== group.authenticated);
   return {
-    owner: { name: names, groups: [...groups, group.authenticated] },
+    owner: {
+      name: names,
+      groups: [...groups, group.authenticated],
+      extra: { [credentialId]: [`X509SHA256=${createHash("sha256").update(certificate.raw).digest("hex")}`] },
+    },
     user: names,
     serial: certificate.serialNumber,
     made: certificate.validFromDate.getTime() + backdateMs,

@@ -46,11 +46,13 @@ describe("when the server starts with a store of an earlier version", () => {
     await server.restart();
     expect(await can("delete", "secrets", { namespace: "istio-system" })).toBe(true);
     // What somebody added stays, and so does the rest.
+    const lease = (verb: string) => ({ ...rule([verb], "leases"), apiGroups: ["coordination.k8s.io"] });
     expect((await get(path)).rules).toEqual([
       rule(["create", "update"], "secrets"),
       rule(["get"], "pods/exec"),
       rule(["patch"], "secrets"),
       rule(["delete"], "secrets"),
+      ...["get", "list", "watch", "create", "update", "patch", "delete"].map(lease),
     ]);
     expect((await get(path)).metadata).toMatchObject({
       annotations: { [autoupdate]: "true" },
@@ -103,7 +105,7 @@ describe("when the server starts with a store of an earlier version", () => {
     expect([await get(role), await get(binding)]).toEqual(before);
     await change(role, {});
     await server.restart();
-    expect((await get(role)).rules).toHaveLength(4);
+    expect((await get(role)).rules).toHaveLength(11);
   });
 
   test("a second start writes nothing", async () => {

@@ -1,3 +1,4 @@
+import { memberGroups } from "#api/member-api.ts";
 import { rbacGroup, type PolicyRule, type Subject } from "#api/kubernetes/rbac.ts";
 import type { Context } from "../context.ts";
 import { group } from "../user.ts";
@@ -131,6 +132,12 @@ const roles: Readonly<Record<string, DefaultRole>> = {
   },
 };
 
+/** What users of member clusters may do with the mesh's objects, beside what the roles of their own cluster say. */
+const members: DefaultRole = {
+  rules: [rule(["*"], [...memberGroups], ["*"])],
+  subjects: [{ kind: "Group", name: group.members }],
+};
+
 const labels = { "kubernetes.io/bootstrapping": "rbac-defaults" };
 
 function partLabel(name: string): string {
@@ -162,7 +169,10 @@ function wantedBinding(
 const rootNamespace = "istio-system";
 
 /** Rights of the control plane in the root namespace alone. */
-const discoveryInRoot: readonly PolicyRule[] = [rule(["create", "update", "patch", "delete"], [""], ["secrets"])];
+const discoveryInRoot: readonly PolicyRule[] = [
+  rule(["create", "update", "patch", "delete"], [""], ["secrets"]),
+  rule([...read, "create", "update", "patch", "delete"], ["coordination.k8s.io"], ["leases"]),
+];
 
 async function ensureRootRole(context: Context): Promise<void> {
   const key = { partition: context.partition, resource: "namespaces", namespace: "", name: rootNamespace };
@@ -177,10 +187,17 @@ async function ensureRootRole(context: Context): Promise<void> {
  * stays away until the next start.
  */
 export async function ensureDefaultRoles(context: Context): Promise<void> {
-  for (const [name, role] of Object.entries(roles)) {
-    await reconcileRole(context, "ClusterRole", wantedRole(name, role));
-    const binding = role.subjects && wantedBinding("ClusterRole", { name, labels }, role.subjects);
-    if (binding) await reconcileBinding(context, "ClusterRoleBinding", binding);
-  }
+  for (const [name, role] of Object.entries(roles)) await ensureRole(context, name, role);
   await ensureRootRole(context);
+}
+
+/** Makes the role by which the mesh lets users of member clusters do what their own cluster allows them, as the default roles. */
+export async function ensureMemberRole(context: Context): Promise<void> {
+  await ensureRole(context, "weft-members", members);
+}
+
+async function ensureRole(context: Context, name: string, role: DefaultRole): Promise<void> {
+  await reconcileRole(context, "ClusterRole", wantedRole(name, role));
+  const binding = role.subjects && wantedBinding("ClusterRole", { name, labels }, role.subjects);
+  if (binding) await reconcileBinding(context, "ClusterRoleBinding", binding);
 }

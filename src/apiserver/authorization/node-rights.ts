@@ -1,7 +1,7 @@
 import { valueAt } from "#api/columns.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Partition, ResourceStore } from "#store/port.ts";
-import { isObject } from "../body.ts";
+import { isObject } from "#api/json.ts";
 import type { ResourceAttributes } from "./attributes.ts";
 import { agentAccount } from "./node-restriction.ts";
 

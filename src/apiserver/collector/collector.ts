@@ -3,6 +3,7 @@ import { resourceName, type Kind } from "#api/kind.ts";
 import type { OwnerReference, ResourceObject } from "#api/meta.ts";
 import type { Stored } from "#store/port.ts";
 import { keyOf, partitionOf, type Context } from "../context.ts";
+import { sharedOwners } from "../origins/owners.ts";
 import { foregroundFinalizer, orphanFinalizer, remove, type Propagation } from "../registry/delete.ts";
 import type { Target } from "../registry/target.ts";
 import { update } from "../registry/update.ts";
@@ -46,7 +47,8 @@ export class Collector implements Controller {
   }
 
   due({ kind, stored }: Observed): readonly string[] {
-    const { uid, ownerReferences = [], deletionTimestamp } = stored.object.metadata;
+    const { uid, deletionTimestamp } = stored.object.metadata;
+    const ownerReferences = sharedOwners(stored.object.metadata);
     const due: string[] = [];
     if (kind === "put") {
       // An owner that waits for its dependents may have waited for this one.
@@ -64,7 +66,8 @@ export class Collector implements Controller {
   async work(uid: string, add: (uid: string) => void): Promise<void> {
     const item = await this.#read(uid);
     if (item === undefined) return;
-    const { deletionTimestamp, finalizers = [], ownerReferences = [] } = item.stored.object.metadata;
+    const { deletionTimestamp, finalizers = [] } = item.stored.object.metadata;
+    const ownerReferences = sharedOwners(item.stored.object.metadata);
     if (deletionTimestamp !== undefined) {
       if (finalizers.includes(orphanFinalizer)) await this.#orphan(item);
       else if (finalizers.includes(foregroundFinalizer)) await this.#finishForeground(item, add);

@@ -1,5 +1,6 @@
 import type { ObjectMeta } from "#api/meta.ts";
 import type { ObjectKey, Stored } from "#store/port.ts";
+import { sharedOwners } from "../origins/owners.ts";
 
 /** Who owns whom, by uid, as far as the stored objects say. */
 export class OwnerGraph {
@@ -50,6 +51,6 @@ export class OwnerGraph {
   }
 }
 
-function ownersOf({ ownerReferences = [] }: ObjectMeta): ReadonlySet<string> {
-  return new Set(ownerReferences.map(({ uid }) => uid));
+function ownersOf(metadata: ObjectMeta): ReadonlySet<string> {
+  return new Set(sharedOwners(metadata).map(({ uid }) => uid));
 }

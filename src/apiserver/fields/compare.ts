@@ -1,6 +1,6 @@
 import { equal } from "#base/canonical.ts";
 import type { FieldSet } from "#api/meta.ts";
-import { isObject } from "../body.ts";
+import { isObject } from "#api/json.ts";
 import { leaf, nodeOf, noFields } from "./field-set.ts";
 import type { FieldsType, ItemsType, MergeType } from "./merge-type.ts";
 import { fieldElement } from "./path-element.ts";

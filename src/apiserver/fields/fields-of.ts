@@ -1,5 +1,5 @@
 import type { FieldSet } from "#api/meta.ts";
-import type { JsonObject } from "../body.ts";
+import type { JsonObject } from "#api/json.ts";
 import { leaf, nodeOf } from "./field-set.ts";
 import type { FieldsType, ItemsType, MergeType } from "./merge-type.ts";
 import { fieldElement } from "./path-element.ts";

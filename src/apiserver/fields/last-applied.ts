@@ -1,5 +1,5 @@
 import { type FieldSet, type ResourceObject } from "#api/meta.ts";
-import { isObject, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import { compare } from "./compare.ts";
 import type { FieldConflict } from "./conflict.ts";
 import { difference, isMember, noFields } from "./field-set.ts";

@@ -1,7 +1,7 @@
 import type { FieldSet, ManagedFieldsEntry } from "#api/meta.ts";
 import type { FieldError } from "#api/kind.ts";
 import { canonical } from "#base/canonical.ts";
-import { isObject, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import { isEmpty, leaf, nodeOf, union } from "./field-set.ts";
 import { normalElement } from "./path-element.ts";
 

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import { ApiError } from "../status.ts";
 import type { FieldsType, ItemsType, MergeType } from "./merge-type.ts";
 import { fieldElement, itemElement, pathText } from "./path-element.ts";

@@ -232,6 +232,8 @@ class Both {
 
   /** The same again, later: nothing of it is to be written. */
   #again(by: string, applied: Flat): void {
+    // Nobody may own anything any more, and then to apply is to begin anew.
+    if ((this.object?.metadata.managedFields ?? []).length === 0) return;
     const at = writing(by, "Apply", "2030-01-01T00:00:00Z");
     const { object, entries } = applyConfiguration(this.object, objectOf(applied), all, at);
     this.idle &&= equal(object, this.object) && equal(entries, this.object?.metadata.managedFields ?? []);

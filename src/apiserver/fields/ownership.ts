@@ -1,6 +1,6 @@
 import type { FieldSet, ManagedFieldsEntry, ResourceObject } from "#api/meta.ts";
 import { equal } from "#base/canonical.ts";
-import type { JsonObject } from "../body.ts";
+import type { JsonObject } from "#api/json.ts";
 import { compare, type Comparison } from "./compare.ts";
 import { applyConflict, type FieldConflict } from "./conflict.ts";
 import { difference, intersection, isEmpty, leaf, noFields, only, pathsOf, union, without } from "./field-set.ts";

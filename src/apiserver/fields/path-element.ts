@@ -1,5 +1,5 @@
 import { canonical } from "#base/canonical.ts";
-import { isObject } from "../body.ts";
+import { isObject } from "#api/json.ts";
 import type { ItemsType } from "./merge-type.ts";
 
 /** The element of a member of an object. */

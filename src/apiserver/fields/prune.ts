@@ -1,5 +1,5 @@
 import type { FieldSet } from "#api/meta.ts";
-import type { JsonObject } from "../body.ts";
+import type { JsonObject } from "#api/json.ts";
 import { difference, elementsOf, intersection, isEmpty, isMember, leaf, nodeOf, union } from "./field-set.ts";
 import { fieldsOf } from "./fields-of.ts";
 import type { FieldsType, MergeType } from "./merge-type.ts";

@@ -1,6 +1,6 @@
 import type { PolicyRule } from "#api/kubernetes/rbac.ts";
 import { checkOf, type Attributes } from "../authorization/attributes.ts";
-import { isObject, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import { ApiError } from "../status.ts";
 import { group, type User } from "../user.ts";
 import type { Call } from "./call.ts";

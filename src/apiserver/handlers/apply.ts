@@ -1,7 +1,8 @@
 import type { ResourceObject } from "#api/meta.ts";
 import { codeOf } from "#base/errors.ts";
 import { checkOf } from "../authorization/attributes.ts";
-import { isObject, parseJsonOrYaml, readBody } from "../body.ts";
+import { isObject } from "#api/json.ts";
+import { parseJsonOrYaml, readBody } from "../body.ts";
 import { contentType } from "../media.ts";
 import { parseApplyOptions } from "../options.ts";
 import { createApplied } from "../registry/create.ts";
@@ -37,10 +38,8 @@ export async function readConfiguration(
 /** Who applies what is not there makes it, and must be allowed to. */
 async function requireCreate({ context, by }: Call, { kind, namespace = "" }: Target, name: string): Promise<void> {
   const { group, plural } = kind;
-  await context.access?.authorizer.require(
-    by.user,
-    checkOf({ verb: "create", group, resource: plural, namespace, name }),
-  );
+  const { authorizer } = context.member ?? context.access ?? {};
+  await authorizer?.require(by.user, checkOf({ verb: "create", group, resource: plural, namespace, name }));
 }
 
 async function applyOnce(

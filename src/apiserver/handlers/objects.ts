@@ -1,9 +1,13 @@
 import type { ResourceObject } from "#api/meta.ts";
 import { contentType } from "../media.ts";
-import { parseObject, readBody, type JsonObject } from "../body.ts";
+import { type JsonObject } from "#api/json.ts";
+import { parseObject, readBody } from "../body.ts";
 import { duplicateFields } from "../duplicates.ts";
 import { parseDeleteOptions, parseWriteOptions } from "../options.ts";
-import { renderList, renderObject, type View } from "../output/render.ts";
+import { forgetsOwners } from "../members/collected.ts";
+import { leavesBehind } from "../members/view.ts";
+import { asSeen } from "../origins/owners.ts";
+import { renderList, renderObject, type ListMeta, type View } from "../output/render.ts";
 import { parseShape, type Shape } from "../output/shape.ts";
 import { parseInclude } from "../output/table.ts";
 import { parsePatch } from "../patch/patch.ts";
@@ -15,7 +19,7 @@ import type { Target, WriteOptions } from "../registry/target.ts";
 import type { Part } from "../registry/owners.ts";
 import { getStored, update } from "../registry/update.ts";
 import { parseWatchOptions, watch } from "../registry/watch.ts";
-import type { Reply } from "../reply.ts";
+import type { Body, Reply } from "../reply.ts";
 import { parseSelector } from "../selectors/selector.ts";
 import { codeOf } from "#base/errors.ts";
 import { notReached, parseRevision } from "../registry/resource-version.ts";
@@ -24,7 +28,9 @@ import type { Call } from "./call.ts";
 
 function viewOf(call: Call, target: Target, shape: Shape): View {
   const { kind, version } = target;
-  return { kind, version, shape, include: parseInclude(call.query), now: call.context.clock.now() };
+  const { context, query } = call;
+  const seen = (object: ResourceObject): ResourceObject => asSeen(object, context);
+  return { kind, version, shape, include: parseInclude(query), now: context.clock.now(), seen };
 }
 
 /** One object, in the shape that the client wants. */
@@ -45,12 +51,19 @@ export async function handleGet(call: Call, target: Target, name: string): Promi
   return objectReply(call, target, (await getStored(call.context, target, name)).object);
 }
 
+/** A list of nothing, as of the revision of another. */
+function emptyList(call: Call, target: Target, shape: Shape, { resourceVersion }: ListMeta): Body {
+  return renderList(viewOf(call, target, shape), [], { resourceVersion });
+}
+
 /** GET of a collection. */
 export async function handleList(call: Call, target: Target): Promise<Reply> {
   const shape = parseShape(call.request.headers.accept, true);
   const selector = parseSelector(target.kind, target.version, call.query);
   const { objects, metadata } = await list(call.context, target, selector, call.query);
-  const body = renderList(viewOf(call, target, shape), objects, metadata);
+  const body = (await leavesBehind(call.context, target, false))
+    ? emptyList(call, target, shape, metadata)
+    : renderList(viewOf(call, target, shape), objects, metadata);
   return { kind: "value", code: 200, body, encoding: shape.encoding };
 }
 
@@ -131,6 +144,10 @@ function deletionReply(call: Call, target: Target, { object, gone }: Deletion): 
 /** DELETE of one object. */
 export async function handleDelete(call: Call, target: Target, name: string): Promise<Reply> {
   const options = await readDeleteOptions(call);
+  if (await forgetsOwners(call.context, target, name, options)) {
+    const { object } = await getStored(call.context, target, name);
+    return deletionReply(call, target, { object, gone: true });
+  }
   return deletionReply(call, target, await remove(call.context, target, name, options));
 }
 
@@ -140,6 +157,9 @@ export async function handleDeleteCollection(call: Call, target: Target): Promis
   const options = await readDeleteOptions(call);
   const selector = parseSelector(target.kind, target.version, call.query);
   const { objects, metadata } = await list(call.context, target, selector, call.query);
+  if (await leavesBehind(call.context, target, true)) {
+    return { kind: "value", code: 200, body: emptyList(call, target, shape, metadata), encoding: shape.encoding };
+  }
   for (const { metadata } of objects) {
     const own = { ...target, namespace: metadata.namespace };
     await remove(call.context, own, metadata.name, { ...options, uid: metadata.uid }).catch((error: unknown) => {

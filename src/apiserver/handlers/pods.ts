@@ -1,6 +1,7 @@
 import { valueAt } from "#api/columns.ts";
 import { contentType } from "../media.ts";
-import { isObject, parseObject, readBody, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
+import { parseObject, readBody } from "../body.ts";
 import { parseDeleteOptions, parseWriteOptions } from "../options.ts";
 import { remove } from "../registry/delete.ts";
 import type { Target } from "../registry/target.ts";

@@ -1,5 +1,6 @@
 import { codeOf, messageOf } from "#base/errors.ts";
-import { isObject, parseObject, readBody, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
+import { parseObject, readBody } from "../body.ts";
 import type { AggregatedGroup } from "../discovery/resources.ts";
 import { contentType } from "../media.ts";
 import { parseResourcePath } from "../path.ts";

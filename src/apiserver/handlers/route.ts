@@ -40,12 +40,20 @@ export async function route(call: Call, routes: Routes): Promise<Reply> {
     if (call.method !== "GET" && call.method !== "HEAD") throw methodNotAllowed();
     return document;
   }
+  if (call.context.member === undefined) {
+    const answered = await handleOwn(call, routes);
+    if (answered !== undefined) return answered;
+  }
+  const path = parseResourcePath(call.pathname);
+  if (path === undefined || (path.rest !== "" && path.subresource !== "proxy")) throw noSuchPath();
+  return handleResource(call, path);
+}
+
+/** What only clients that call themselves are answered: issuers, reviews, and groups that other servers serve. */
+async function handleOwn(call: Call, routes: Routes): Promise<Reply | undefined> {
   const issuer = await handleIssuer(call);
   if (issuer !== undefined) return issuer;
   const review = await handleReview(call);
   if (review !== undefined) return review;
-  if (await relayAggregated(call, routes.aggregated)) return { kind: "relayed" };
-  const path = parseResourcePath(call.pathname);
-  if (path === undefined || (path.rest !== "" && path.subresource !== "proxy")) throw noSuchPath();
-  return handleResource(call, path);
+  return (await relayAggregated(call, routes.aggregated)) ? { kind: "relayed" } : undefined;
 }

@@ -1,7 +1,7 @@
 import { valueAt } from "#api/columns.ts";
 import type { ScaleFields } from "#api/kind.ts";
 import { apiVersionOf, type ResourceObject } from "#api/meta.ts";
-import { isObject, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import { plainEncoding, notAcceptable } from "../media.ts";
 import { parseWriteOptions } from "../options.ts";
 import type { Target } from "../registry/target.ts";

@@ -15,6 +15,8 @@ export interface View {
   readonly include: IncludeObject;
   /** Milliseconds since the epoch, for ages. */
   readonly now: number;
+  /** A stored object as the endpoint shows it. */
+  readonly seen: (object: ResourceObject) => ResourceObject;
 }
 
 /** Metadata of a list. Kubernetes' `meta/v1.ListMeta`. */
@@ -31,8 +33,9 @@ function tableOf(view: View, objects: readonly ResourceObject[], metadata: objec
 }
 
 /** One object, in the shape asked for. */
-export function renderObject(view: View, object: ResourceObject): Body {
+export function renderObject(view: View, stored: ResourceObject): Body {
   const { kind, version, shape } = view;
+  const object = view.seen(stored);
   const apiVersion = apiVersionOf(kind.group, version);
   switch (shape.kind) {
     case "object":
@@ -45,8 +48,9 @@ export function renderObject(view: View, object: ResourceObject): Body {
 }
 
 /** A list, in the shape asked for. */
-export function renderList(view: View, objects: readonly ResourceObject[], metadata: ListMeta): Body {
+export function renderList(view: View, stored: readonly ResourceObject[], metadata: ListMeta): Body {
   const { kind, version, shape } = view;
+  const objects = stored.map(view.seen);
   const apiVersion = apiVersionOf(kind.group, version);
   switch (shape.kind) {
     case "object": {
@@ -69,8 +73,9 @@ export function renderList(view: View, objects: readonly ResourceObject[], metad
 }
 
 /** An object of a watch event as JSON text. The first table of a watch has the columns, later ones do not repeat them. */
-export function renderEvent(view: View, object: ResourceObject, first: boolean): string {
+export function renderEvent(view: View, stored: ResourceObject, first: boolean): string {
   const { kind, version, shape } = view;
+  const object = view.seen(stored);
   switch (shape.kind) {
     case "object":
       return textOf(object, apiVersionOf(kind.group, version));

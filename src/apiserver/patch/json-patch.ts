@@ -1,5 +1,6 @@
 import { equal } from "#base/canonical.ts";
-import { isObject, maxBodyBytes } from "../body.ts";
+import { isObject } from "#api/json.ts";
+import { maxBodyBytes } from "../body.ts";
 import { ApiError } from "../status.ts";
 import { setMember } from "./member.ts";
 

@@ -1,4 +1,4 @@
-import { isObject } from "../body.ts";
+import { isObject } from "#api/json.ts";
 
 /** Applies a JSON merge patch (RFC 7396): objects are merged, null removes, everything else replaces. */
 export function applyMergePatch(target: unknown, patch: unknown): unknown {

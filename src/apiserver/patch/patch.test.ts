@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { kindOf } from "#api/kinds.ts";
-import type { JsonObject } from "../body.ts";
+import type { JsonObject } from "#api/json.ts";
 import { applyJsonPatch } from "./json-patch.ts";
 import { applyMergePatch } from "./merge-patch.ts";
-import { applyStrategicPatch } from "./strategic/merge.ts";
+import { applyStrategicPatch } from "#api/strategic/merge.ts";
 
 function container(name: string, extra: object = {}): object {
   return { name, image: name, ...extra };

@@ -1,9 +1,10 @@
 import type { Kind } from "#api/kind.ts";
-import { checkDepth, isObject, parseJson, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
+import { checkDepth, parseJson } from "../body.ts";
 import { ApiError } from "../status.ts";
 import { applyJsonPatch } from "./json-patch.ts";
 import { applyMergePatch } from "./merge-patch.ts";
-import { applyStrategicPatch } from "./strategic/merge.ts";
+import { applyStrategicPatch } from "#api/strategic/merge.ts";
 
 /** A patch that has been read: gives the changed object. */
 export type Patch = (object: JsonObject) => JsonObject;

@@ -5,8 +5,9 @@ import type { ManagedFieldsEntry, ObjectMeta, ResourceObject } from "#api/meta.t
 import { admitCreation } from "../admission/admission.ts";
 import { requireNamespace } from "../admission/namespace.ts";
 import { checkRights } from "../admission/rights.ts";
-import type { JsonObject } from "../body.ts";
+import type { JsonObject } from "#api/json.ts";
 import { keyOf, type Context } from "../context.ts";
+import { asStored } from "../origins/owners.ts";
 import { ApiError, alreadyExists, conflict } from "../status.ts";
 import { authorship } from "../user.ts";
 import { checked } from "./checked.ts";
@@ -58,7 +59,8 @@ async function insert(
   const owners = entries ?? ownersOfNew(context, target, fresh, options);
   const key = keyOf(context, kind, namespace, name);
   const metadata = { ...fresh.metadata, ...managersMember(owners) };
-  const admitted = await admitCreation(context, kind, { ...fresh, metadata });
+  const complete = asStored(context, kind, { ...fresh, metadata }, undefined);
+  const admitted = await admitCreation(context, kind, complete);
   try {
     const object = ordered(admitted.object);
     await checkRights(context, { kind, after: object, before: undefined, by: options.by });

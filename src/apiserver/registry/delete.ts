@@ -37,7 +37,8 @@ export interface Deletion {
   readonly gone: boolean;
 }
 
-function checkPreconditions(kind: Kind, object: ResourceObject, options: DeleteOptions): void {
+/** @throws ApiError `Conflict` when a precondition does not hold. */
+export function checkPreconditions(kind: Kind, object: ResourceObject, options: DeleteOptions): void {
   const { name, uid, resourceVersion } = object.metadata;
   if (options.uid !== undefined && options.uid !== uid) {
     throw conflict(kind, name, `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${uid}`);

@@ -1,6 +1,6 @@
 import { timestamp } from "#base/timestamp.ts";
 import { apiVersionOf, type ManagedFieldsEntry, type ResourceObject } from "#api/meta.ts";
-import { isObject, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import type { Context } from "../context.ts";
 import type { FieldConflict } from "../fields/conflict.ts";
 import { kubectl, withLastApplied, withoutOwn } from "../fields/last-applied.ts";

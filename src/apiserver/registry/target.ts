@@ -1,6 +1,6 @@
 import type { Kind } from "#api/kind.ts";
 import { apiVersionOf, type ObjectMeta, type ResourceObject } from "#api/meta.ts";
-import { isObject, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import { ApiError } from "../status.ts";
 import type { Author } from "../user.ts";
 

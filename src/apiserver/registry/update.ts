@@ -6,8 +6,9 @@ import { apiVersionOf, type ObjectMeta, type ResourceObject } from "#api/meta.ts
 import type { Stored } from "#store/port.ts";
 import { carryOver, admitUpdate } from "../admission/admission.ts";
 import { checkRights } from "../admission/rights.ts";
-import type { JsonObject } from "../body.ts";
+import type { JsonObject } from "#api/json.ts";
 import { keyOf, type Context } from "../context.ts";
+import { asSeen, asStored } from "../origins/owners.ts";
 import { asVersion } from "../output/json.ts";
 import { ApiError, conflict, invalid, notFound } from "../status.ts";
 import { authorship } from "../user.ts";
@@ -135,24 +136,26 @@ async function write(
   current: Stored,
   options: WriteOptions,
 ): Promise<ResourceObject | undefined> {
-  const next = desired(context, update, current.object, options);
-  const admitted = await admitUpdate(context, update.target.kind, next, current.object);
+  const { kind } = update.target;
+  const wanted = desired(context, update, asSeen(current.object, context), options);
+  const next = asStored(context, kind, wanted, current.object);
+  const admitted = await admitUpdate(context, kind, next, current.object);
   try {
     const object = ordered(admitted.object);
-    await checkRights(context, { kind: update.target.kind, after: object, before: current.object, by: options.by });
+    await checkRights(context, { kind, after: object, before: current.object, by: options.by });
     if (options.dryRun) return object;
     if (equal(object, current.object)) return current.object;
     const expect = { kind: "revision", revision: current.revision } as const;
     const by = authorship(options.by);
-    if (!mayGo(update.target.kind, object)) return (await context.store.put(current.key, object, expect, by)).object;
+    if (!mayGo(kind, object)) return (await context.store.put(current.key, object, expect, by)).object;
     // Its last finalizer went: so does the object.
     await context.store.delete(current.key, expect, by);
     return object;
   } catch (error) {
     if (codeOf(error) === "Conflict") return undefined;
     if (error instanceof ApiError) throw error;
-    if (codeOf(error) === "NotFound") throw notFound(update.target.kind, update.name);
-    if (codeOf(error) === "ResourceExhausted") throw tooLarge(update.target.kind, update.name, messageOf(error));
+    if (codeOf(error) === "NotFound") throw notFound(kind, update.name);
+    if (codeOf(error) === "ResourceExhausted") throw tooLarge(kind, update.name, messageOf(error));
     throw error;
   } finally {
     admitted.release();

@@ -1,5 +1,5 @@
 import type { JWTPayload } from "jose";
-import { isObject, type JsonObject } from "../body.ts";
+import { isObject, type JsonObject } from "#api/json.ts";
 import type { Bound } from "./bound-objects.ts";
 
 /** What a service-account token says under `kubernetes.io`, beside the registered claims (RFC 7519, 4.1). */

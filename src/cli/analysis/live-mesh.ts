@@ -9,7 +9,7 @@ import { systemClock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
 import { Client, type KindRef } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
-import { clusterKinds } from "#sources/cluster.ts";
+import { clusterKinds } from "#sources/members/cluster.ts";
 import { credentialKinds, istioKinds, secretSelection } from "#sources/mesh.ts";
 import { listProxies, proxyName } from "../proxy/proxies.ts";
 

@@ -10,7 +10,7 @@ import { secret } from "#api/kubernetes/secret.ts";
 import { messageTypes } from "#api/message-types.ts";
 import { Validator } from "#api/validation.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
-import { clusterKinds } from "#sources/cluster.ts";
+import { clusterKinds } from "#sources/members/cluster.ts";
 import { credentialKinds } from "#sources/mesh.ts";
 import type { Client } from "#kube/client.ts";
 import { openApi } from "../context.ts";

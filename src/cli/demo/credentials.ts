@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
+import { systemClock } from "#base/clock.ts";
 import { formatKubeconfig } from "#kube/kubeconfig.ts";
-import { credentialContext } from "../credentials.ts";
 import { type DemoPorts, type Layout, demoClusters, endpoints, shopNamespace } from "./layout.ts";
 import { apiPort } from "./services.ts";
 
@@ -51,11 +51,12 @@ function holders(layout: Layout, ports: DemoPorts): readonly Holder[] {
  */
 export async function makeCredentials(layout: Layout, ports: DemoPorts): Promise<void> {
   const { writePrivate } = await import("#apiserver/private-file.ts");
+  const { credentialContext } = await import("#server/credential.ts");
   if (!existsSync(layout.encryptionKeys)) {
     writePrivate(layout.encryptionKeys, `demo ${randomBytes(32).toString("base64")}\n`);
   }
   for (const { file, endpoint, ...holder } of holders(layout, ports)) {
     const flags = { ...holder, stateDir: layout.apiState, days, namespace: shopNamespace };
-    writePrivate(file, formatKubeconfig([await credentialContext(endpoint, flags)]));
+    writePrivate(file, formatKubeconfig([await credentialContext(endpoint, flags, systemClock)]));
   }
 }

@@ -12,7 +12,7 @@ import type { AuthorityKey, Lifetimes } from "#identity/settings.ts";
 import { Signer } from "#identity/signer.ts";
 import type { TrustDomains } from "#identity/spiffe.ts";
 import type { Client } from "#kube/client.ts";
-import type { Companion } from "#sources/members.ts";
+import type { Companion } from "#sources/members/companion.ts";
 import type { Gatekeeper } from "#xds/gatekeeper.ts";
 import { AuthoritySecret } from "./authority-secret.ts";
 import { ProxyGatekeeper } from "./gatekeeper.ts";
@@ -111,15 +111,25 @@ export class MeshIdentity implements AsyncDisposable {
     return meshAuthority(this.#authority.standing);
   }
 
+  /** The trusted roots in PEM; undefined while there are none. */
+  get roots(): string | undefined {
+    return this.#authority.bundle?.roots;
+  }
+
   /** Calls back when the authority, or how it stands, has changed. */
   onChange(callback: () => void): Disposable {
     return this.#authority.onChange(callback);
   }
 
-  /** Follows the authority, and carries out its rotations, until the signal aborts. */
+  /** Follows the authority, and what rotations of it there are to carry out, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     using _roots = this.#authority.onChange(() => this.#publisher.changed());
-    await Promise.all([this.#authority.run(signal), this.#rotations.run(signal)]);
+    await Promise.all([this.#authority.run(signal), this.#rotations.follow(signal)]);
+  }
+
+  /** Carries out rotations until the signal aborts: in one control plane at a time. */
+  async rotate(signal: AbortSignal): Promise<void> {
+    await this.#rotations.run(signal);
   }
 
   /**

@@ -92,9 +92,13 @@ export class RootRotations {
 
   /** Carries them out until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    const look = (): void => this.#queue.add("");
-    this.#informer.onChange(look);
-    await Promise.all([this.#informer.run(signal), this.#queue.run(signal)]);
+    await this.#queue.run(signal);
+  }
+
+  /** Follows what there is to carry out until the signal aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    this.#informer.onChange(() => this.#queue.add(""));
+    await this.#informer.run(signal);
   }
 
   async #turn(): Promise<number | undefined> {

@@ -34,6 +34,8 @@ export class MemoryApi implements AsyncDisposable {
   compacted = 0;
   /** The next requests are answered with these statuses. */
   readonly failures: number[] = [];
+  /** The next requests are answered 200 with these texts, after the failures. */
+  readonly garbage: string[] = [];
   pageLimit = 2;
   #log: LogEntry[] = [];
   readonly #watches = new Set<{ readonly response: ServerResponse }>();
@@ -135,6 +137,7 @@ export class MemoryApi implements AsyncDisposable {
   #respond({ url }: SeenRequest, response: ServerResponse): void {
     const failure = this.failures.shift();
     if (failure !== undefined) answer(response, failure, { kind: "Status", code: failure, message: "as told" });
+    else if (this.garbage.length > 0) response.writeHead(200).end(this.garbage.shift());
     else if (url.searchParams.get("watch") === "true")
       this.#watch(Number(url.searchParams.get("resourceVersion")), response);
     else this.#list(url.searchParams, response);

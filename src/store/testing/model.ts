@@ -30,23 +30,25 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 );
 
 /** The state that a watch from the beginning must lead to. */
-function replay(events: readonly StoreEvent[]): Map<string, number> {
+function replay(events: readonly StoreEvent[], base: number): Map<string, number> {
   const state = new Map<string, number>();
   for (const event of events) {
-    if (event.kind === "put") state.set(event.stored.key.name, event.stored.revision);
+    if (event.kind === "put") state.set(event.stored.key.name, event.stored.revision - base);
     if (event.kind === "delete") state.delete(event.stored.key.name);
   }
   return state;
 }
 
-/** The plain map beside the store, and every state it had, by revision. */
+/** The plain map beside the store, and every state it had, by revision; revisions are counted from the store's first. */
 class Model {
   readonly #store: ResourceStore;
+  readonly #base: number;
   readonly states: Map<string, number>[] = [new Map()];
   compacted = 0;
 
-  constructor(store: ResourceStore) {
+  constructor(store: ResourceStore, base: number) {
     this.#store = store;
+    this.#base = base;
   }
 
   get revision(): number {
@@ -65,7 +67,7 @@ class Model {
         return this.#delete(step.name);
       case "compact":
         this.compacted = Math.max(this.compacted, this.revision - step.back);
-        return this.#store.compact(this.revision - step.back);
+        return this.#store.compact(this.#base + this.revision - step.back);
       case "page":
         return this.#page(step.limit);
     }
@@ -77,8 +79,12 @@ class Model {
     const object = { apiVersion: "v1", kind: "Thing", metadata: { name } } as unknown as Stored["object"];
     const revision = expected === "stale" ? (current ?? 1) - 1 : (current ?? 1);
     const expectation =
-      expected === "absent" || expected === "any" ? { kind: expected } : { kind: "revision" as const, revision };
-    const outcome = await this.#store.put(key, object, expectation).then(({ revision }) => revision, codeOf);
+      expected === "absent" || expected === "any"
+        ? { kind: expected }
+        : { kind: "revision" as const, revision: this.#base + revision };
+    const outcome = await this.#store
+      .put(key, object, expectation)
+      .then(({ revision }) => revision - this.#base, codeOf);
     const refusals = {
       any: undefined,
       absent: current === undefined ? undefined : "AlreadyExists",
@@ -91,7 +97,9 @@ class Model {
 
   async #delete(name: string): Promise<void> {
     const key: ObjectKey = { ...selection, namespace: "n", name };
-    const outcome = await this.#store.delete(key, { kind: "any" }).then(({ revision }) => revision, codeOf);
+    const outcome = await this.#store
+      .delete(key, { kind: "any" })
+      .then(({ revision }) => revision - this.#base, codeOf);
     if (!this.state.has(name)) return equal(outcome, "NotFound");
     equal(outcome, this.revision + 1);
     const next = new Map(this.state);
@@ -105,7 +113,7 @@ class Model {
     do {
       const page = await this.#store.list(selection, { limit, ...(next === undefined ? {} : { next }) });
       ok(page.items.length <= limit);
-      seen.push(...page.items.map(({ key, revision }): [string, number] => [key.name, revision]));
+      seen.push(...page.items.map(({ key, revision }): [string, number] => [key.name, revision - this.#base]));
       next = page.next;
     } while (next !== undefined);
     deepEqual(
@@ -120,24 +128,25 @@ export async function modelProperty(open: () => Promise<ResourceStore>): Promise
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       await using store = await open();
-      const model = new Model(store);
+      const base = await store.revision();
+      const model = new Model(store, base);
       for (const one of steps) await model.run(one);
       for (let at = 0; at <= model.revision; at += 1) {
-        const page = await store.list(selection, { at }).catch(codeOf);
+        const page = await store.list(selection, { at: base + at }).catch(codeOf);
         if (at < model.compacted) equal(page, "Gone");
         else {
           deepEqual(
-            typeof page === "string" ? page : new Map(page.items.map((item) => [item.key.name, item.revision])),
+            typeof page === "string" ? page : new Map(page.items.map((item) => [item.key.name, item.revision - base])),
             model.states[at],
           );
         }
       }
-      const reader = collect(store, selection, model.compacted);
+      const reader = collect(store, selection, base + model.compacted);
       const events = await reader.until(model.revision - model.compacted);
       const start = model.states[model.compacted] ?? new Map<string, number>();
       const end = new Map(start);
       for (const event of events) if (event.kind === "delete") end.delete(event.stored.key.name);
-      for (const [name, revision] of replay(events)) end.set(name, revision);
+      for (const [name, revision] of replay(events, base)) end.set(name, revision);
       deepEqual(end, model.state);
       await reader.stop();
     }),

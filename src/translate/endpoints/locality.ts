@@ -15,6 +15,8 @@ export interface Place {
 export interface Origin {
   /** The caller's cluster. */
   readonly cluster?: string;
+  /** The caller's cluster where others are not led to that any more: its own callers go on as they are. */
+  readonly home?: string;
   /** The caller's network; empty where it told none. */
   readonly network?: string;
   /** Present beside the network where the caller's connections get through gateways to others, as mutual TLS of the mesh. */

@@ -6,7 +6,7 @@ import type { MeshObjects } from "../mesh-objects.ts";
 import type { Fix, PatchOperation, Problem } from "../message.ts";
 import { nearest } from "../nearest.ts";
 import { fieldPointer } from "#api/field-path.ts";
-import { annotationProblem } from "./annotation-values.ts";
+import { annotationProblem } from "#api/istio/annotation-values.ts";
 import { ownPods } from "./deployments.ts";
 import { knownAnnotations } from "./known-annotations.ts";
 

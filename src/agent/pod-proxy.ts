@@ -1,0 +1,165 @@
+import type { Container } from "#api/kubernetes/container.ts";
+import { equal } from "#base/canonical.ts";
+import { messageOf } from "#base/errors.ts";
+import type { CertificateState } from "./certificates/holder.ts";
+import type { Proof } from "./certificates/proof.ts";
+import { ContainerRunner } from "./container-runner.ts";
+import type { ProcessState } from "#runtime/process.ts";
+import type { ProbeTarget } from "./probe.ts";
+import { proxyContainer } from "./layout.ts";
+import { keep } from "./node-context.ts";
+import type { ProxyContext } from "./node-context.ts";
+import { proxyNode } from "./node-metadata.ts";
+import { awaitNames, openServices, type ProxyServices } from "./pod-services.ts";
+import { speaksMutualTls } from "./pod-status.ts";
+import { drainProxy, proxyReadiness, proxyRules, sidecarContainer } from "./proxy.ts";
+import { fetchSettings, type ProxySettings } from "./proxy-settings.ts";
+import { proxyStart } from "./proxy-start.ts";
+import { newContainer } from "./records.ts";
+import type { ProxyRecord } from "./records.ts";
+
+/** How a proxy is started of which nothing is said. */
+const noSettings: ProxySettings = { config: {} };
+
+/**
+ * The proxy of one Pod, whoever runs the Pod: its process, and what the agent serves to it. The process outlives the agent, and is
+ * taken over by the next one with the same record.
+ */
+export class PodProxy implements AsyncDisposable {
+  /** Its process, run as a container's. */
+  readonly runner: ContainerRunner;
+  readonly #context: ProxyContext;
+  readonly #record: ProxyRecord;
+  #services: ProxyServices | undefined;
+
+  /** @param target whom the proxy's probes ask. */
+  constructor(
+    context: ProxyContext,
+    record: ProxyRecord,
+    target: (container: Container, state: () => ProcessState) => ProbeTarget,
+  ) {
+    this.#context = context;
+    this.#record = record;
+    record.containers[proxyContainer] ??= newContainer();
+    this.runner = new ContainerRunner({
+      container: () => this.#container,
+      record: record.containers[proxyContainer],
+      rules: proxyRules,
+      folder: (attempt) => context.layout.pod(record.pod.metadata.uid).attempt(proxyContainer, attempt),
+      prepare: async (folder) => proxyStart(context, record, folder),
+      probes: (state) => target(this.#container, state),
+      graceMs: () => record.pod.spec.terminationGracePeriodSeconds * 1000,
+      clock: context.clock,
+      changed: () => keep(context, record),
+      tell: (text) => context.tell(record.pod, text),
+    });
+  }
+
+  /** Whether it has its configuration and its certificate. */
+  get ready(): boolean {
+    return this.#runs && this.runner.record.ready && this.#isCertified;
+  }
+
+  /** Whether it runs with other settings than it would be started with now. */
+  get restartDue(): boolean {
+    return this.#runs && this.#settingsChanged;
+  }
+
+  /** How its certificate stands, for a proxy that can ask for it. */
+  get certificate(): CertificateState | undefined {
+    return this.#record.secrets === true ? this.#services?.identity?.state : undefined;
+  }
+
+  /** What it was seen to hold of what it is served; undefined while that is not known. */
+  get proof(): Proof {
+    return this.certificate && this.#services?.identity?.proof;
+  }
+
+  /** Before its first start in a Pod's network: gives it what it needs of the machine, and asks how it is to be started. */
+  async claim(): Promise<void> {
+    const { pod, baseId } = this.#record;
+    const { baseIds, layout } = this.#context;
+    const owner = layout.pod(pod.metadata.uid).folder;
+    if (baseId === undefined || !baseIds.holds(baseId, owner)) this.#record.baseId = baseIds.allocate(owner);
+    await this.#askSettings();
+  }
+
+  /** Has it served, unless it is already. @param fresh whether its Pod's network is new. */
+  async serve(fresh: boolean): Promise<void> {
+    this.#services ??= await openServices(this.#context, this.#record);
+    if (fresh) await awaitNames(this.#context, this.#record);
+  }
+
+  /** Starts it, or starts it again where it should run and does not. Returns milliseconds until this is to be called again. */
+  async run(): Promise<number | undefined> {
+    this.#restartFresh();
+    return this.runner.run();
+  }
+
+  /** Makes it tell its peers to go: inbound listeners close once their connections have ended. */
+  async drain(): Promise<void> {
+    if (!this.#runs) return;
+    const { pod } = this.#record;
+    try {
+      await drainProxy(this.#context.site(pod).network);
+    } catch (error) {
+      const about = { pod: pod.metadata.name, error: messageOf(error) };
+      this.#context.logger.warn("a proxy could not be drained", about);
+    }
+  }
+
+  /** Serves it no more; its process goes on. */
+  async close(): Promise<void> {
+    const services = this.#services;
+    this.#services = undefined;
+    await services?.socket[Symbol.asyncDispose]();
+  }
+
+  /** Lets go of it; its process goes on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.runner[Symbol.dispose]();
+    await this.close();
+  }
+
+  get #runs(): boolean {
+    return this.runner.state.kind === "running";
+  }
+
+  /** The container of that name in the Pod's specification, such as a gateway's, or one that stands beside them. */
+  get #container(): Container {
+    const own = this.#record.pod.spec.containers.find(({ name }) => name === proxyContainer);
+    return own ? { readinessProbe: proxyReadiness, ...own } : sidecarContainer;
+  }
+
+  /** Whether it has its certificate, or has had it: a new agent has none to begin with. */
+  get #isCertified(): boolean {
+    const { certificate } = this;
+    return certificate === undefined || certificate.phase !== "Waiting" || speaksMutualTls(this.#record.pod);
+  }
+
+  get #settingsChanged(): boolean {
+    const { settings, startedWith } = this.#record;
+    return !equal(settings ?? noSettings, startedWith ?? noSettings);
+  }
+
+  /** How it is to be started; while the control plane is away it is started as last heard, else as without settings. */
+  async #askSettings(): Promise<void> {
+    const { pod, role, address } = this.#record;
+    if (role === "none") return;
+    const { options, xds, logger, clock } = this.#context;
+    const node = proxyNode({ pod, role, address, agent: options });
+    try {
+      this.#record.settings = await fetchSettings(xds, node, clock);
+    } catch (error) {
+      logger.debug("a proxy's settings are not known yet", { pod: pod.metadata.name, error: messageOf(error) });
+    }
+  }
+
+  /** A proxy that has not been ready yet, and so serves nothing, is started anew when its settings change. */
+  #restartFresh(): void {
+    const { record } = this.runner;
+    if (record.ready) this.#record.served = true;
+    const serves = !this.#runs || this.#record.served === true;
+    if (!serves && record.killAt === undefined && this.#settingsChanged) this.runner.stop(0);
+  }
+}

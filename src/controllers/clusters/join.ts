@@ -1,0 +1,52 @@
+import type { Cluster } from "#api/weft/cluster.ts";
+import type { ServerAddress } from "#kube/connection.ts";
+import type { Membership } from "./membership.ts";
+import type { Presence } from "./presence.ts";
+import type { Step } from "./steps.ts";
+
+/** A cluster that is to join. */
+export interface Joining {
+  readonly membership: Membership;
+  readonly presence: Presence;
+  readonly place: Pick<Cluster["spec"], "network" | "region" | "zone">;
+  /** How the control plane reaches its API; without credentials. */
+  readonly address: Pick<ServerAddress, "url" | "ca" | "serverName">;
+  /** Milliseconds that the control plane may take to read it. */
+  readonly limitMs: number;
+  /** Told what the cluster's status says while it is waited for. */
+  readonly told: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The steps of a join. The `Cluster` object is made first and tells of a join that was cut off: the same again goes on with it, and
+ * leaving takes it back.
+ */
+export function joinSteps({ membership, presence, place, address, limitMs, told, signal }: Joining): readonly Step[] {
+  // Taking back must go on when the operation was told to stop.
+  const undone = new AbortController().signal;
+  return [
+    {
+      title: "write down that it joins",
+      run: () => membership.begin(place),
+      undo: () => membership.end(),
+    },
+    {
+      title: "make the control plane's account in the cluster",
+      run: () => presence.make(),
+      undo: async () => {
+        await presence.revoke();
+        await presence.clean(undone);
+      },
+    },
+    {
+      title: "give the control plane its credentials",
+      run: async () => membership.admit(await presence.credentials(address, signal)),
+    },
+    {
+      title: "wait until the control plane has read the cluster",
+      run: () => membership.becomes({ type: "Ready", limitMs, fix: "mend that, and join again" }, told, signal),
+    },
+    { title: "write down that it has joined", run: () => membership.finish() },
+  ];
+}

@@ -1,0 +1,46 @@
+import type { Membership } from "./membership.ts";
+import type { Presence } from "./presence.ts";
+import type { Step } from "./steps.ts";
+
+/** A cluster that is to leave. */
+export interface Leaving {
+  readonly membership: Membership;
+  /** Absent for a cluster that is gone for good, with all that the mesh had in it. */
+  readonly presence?: Presence;
+  /** Whether proxies are waited for. A cluster that never joined has nothing to drain. */
+  readonly drains: boolean;
+  /** Milliseconds that proxies may take to hear that it is not called any more. */
+  readonly limitMs: number;
+  /** Told what the cluster's status says while it is waited for. */
+  readonly told: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The steps of leaving, none of which is undone: what was cut off is done by the same again. The `Cluster` object goes last and tells of
+ * what is left to do.
+ */
+export function leaveSteps({ membership, presence, drains, limitMs, told, signal }: Leaving): readonly Step[] {
+  const fix =
+    "weft proxy-status shows the proxies that do not know yet; the same command again goes on, and --force does not wait";
+  const drain: readonly Step[] = [
+    {
+      title: "lead nobody to the cluster, and wait until all proxies know",
+      run: async () => {
+        await membership.drain();
+        await membership.becomes({ type: "Drained", reason: "Drained", limitMs, fix }, told, signal);
+      },
+    },
+  ];
+  const remove: readonly Step[] = presence
+    ? [
+        { title: "take the control plane's rights in the cluster away", run: () => presence.revoke() },
+        { title: "remove what the mesh wrote into the cluster", run: () => presence.clean(signal) },
+      ]
+    : [];
+  return [
+    ...(drains ? drain : []),
+    ...remove,
+    { title: "remove its credentials and its Cluster from the mesh", run: () => membership.end() },
+  ];
+}

@@ -1,0 +1,178 @@
+import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
+import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
+import { pod as podKind } from "#api/kubernetes/pod.ts";
+import { authorityVersion } from "#api/kubernetes/proxy-trust.ts";
+import { type Secret, secret as secretKind } from "#api/kubernetes/secret.ts";
+import { serviceAccount } from "#api/kubernetes/service-account.ts";
+import { service as serviceKind } from "#api/kubernetes/service.ts";
+import type { ResourceObject } from "#api/meta.ts";
+import type { Clock } from "#base/clock.ts";
+import { WeftError, codeOf } from "#base/errors.ts";
+import type { Client, KindRef, ObjectName } from "#kube/client.ts";
+import type { ServerAddress } from "#kube/connection.ts";
+import {
+  type JoinName,
+  type MemberObject,
+  clusterLabel,
+  managedBy,
+  memberAccount,
+  memberNamespace,
+  memberObjects,
+  memberToken,
+  meshLabel,
+} from "./member-objects.ts";
+
+/** ConfigMaps that the control plane writes into every namespace of a member. */
+const published = ["istio-ca-root-cert", "istio-ca-crl"];
+
+/** Milliseconds between looks, and for which a cluster's controllers may take to do their part. */
+const lookMs = 100;
+const patienceMs = 30_000;
+
+function isOurs({ metadata: { labels = {} } }: ResourceObject, { cluster, mesh }: JoinName): boolean {
+  return labels[managedBy] === "weft" && labels[clusterLabel] === cluster && labels[meshLabel] === mesh;
+}
+
+/** What the mesh has in one member, made and removed with the rights of who joins it. Everything may be done again. */
+export class Presence {
+  readonly #client: Client;
+  readonly #name: JoinName;
+  readonly #clock: Clock;
+
+  constructor(client: Client, name: JoinName, clock: Clock) {
+    this.#client = client;
+    this.#name = name;
+    this.#clock = clock;
+  }
+
+  /** By what name, and of which mesh, the cluster is a member already; undefined where it is none. */
+  async joinedAs(): Promise<JoinName | undefined> {
+    const account = { namespace: memberNamespace, name: memberAccount };
+    const labels = (await this.#client.of(serviceAccount).find(account))?.metadata.labels;
+    const cluster = labels?.[clusterLabel];
+    return cluster === undefined ? undefined : { cluster, mesh: labels?.[meshLabel] ?? "" };
+  }
+
+  /** @throws WeftError `FailedPrecondition` where something of the name is not ours. */
+  async make(): Promise<void> {
+    for (const wanted of memberObjects(this.#name)) await this.#ensure(wanted);
+  }
+
+  async #ensure(wanted: MemberObject): Promise<void> {
+    const { kind, metadata, content } = wanted;
+    const objects = this.#client.of(kind);
+    const found = await objects.find(nameOf(wanted));
+    if (!found) {
+      await objects.create({ metadata, ...content });
+      return;
+    }
+    // A namespace may have been there before, and stays as it was.
+    if (kind === namespaceKind) return;
+    if (!isOurs(found, this.#name)) {
+      const { name } = metadata;
+      const fix = "remove it if nobody needs it, or leave that cluster first";
+      throw new WeftError(
+        "FailedPrecondition",
+        `there is a ${kind.kind} ${name} in the cluster that this join did not make: ${fix}`,
+      );
+    }
+    // What the cluster's own controllers add to it stays.
+    await objects.patch(nameOf(wanted), { kind: "merge", body: { ...content, metadata } });
+  }
+
+  /**
+   * The credentials of the control plane's account, once the cluster has made them.
+   * @param address how the control plane reaches the API; its authority is the cluster's own where it has none.
+   * @throws WeftError `DeadlineExceeded`.
+   */
+  async credentials(
+    address: Pick<ServerAddress, "url" | "ca" | "serverName">,
+    signal: AbortSignal,
+  ): Promise<ServerAddress> {
+    const until = this.#clock.monotonic() + patienceMs;
+    for (;;) {
+      const found = await this.#client
+        .of<Secret>(secretKind)
+        .find({ namespace: memberNamespace, name: memberToken }, signal);
+      const token = decoded(found?.data?.["token"]);
+      const ca = address.ca ?? decoded(found?.data?.["ca.crt"]);
+      if (token !== undefined) return { ...address, token, ...(ca !== undefined && { ca }) };
+      if (this.#clock.monotonic() > until) {
+        const where = `the Secret ${memberNamespace}/${memberToken}`;
+        throw new WeftError(
+          "DeadlineExceeded",
+          `the cluster makes no token in ${where}: see whether its kube-controller-manager runs`,
+        );
+      }
+      await this.#clock.sleep(lookMs, signal);
+    }
+  }
+
+  /** Takes the control plane's rights away, and with them its access. */
+  async revoke(): Promise<void> {
+    for (const object of memberObjects(this.#name).toReversed()) {
+      if (object.kind !== namespaceKind) await this.#removeOurs(object.kind, nameOf(object));
+    }
+  }
+
+  /** Removes what the control plane wrote, and the namespace where a join made it and nothing else is in it. */
+  async clean(signal: AbortSignal): Promise<void> {
+    // Who wrote may have been writing when the rights were taken away.
+    while (!(await this.#cleaned())) await this.#clock.sleep(lookMs, signal);
+    const found = await this.#client.of(namespaceKind).find({ name: memberNamespace }, signal);
+    if (found && isOurs(found, this.#name) && (await this.#isEmpty())) {
+      const { uid } = found.metadata;
+      await gone(this.#client.of(namespaceKind).delete({ name: memberNamespace }, { uid, signal }));
+    }
+  }
+
+  /** Whether there was nothing left to remove. */
+  async #cleaned(): Promise<boolean> {
+    const maps = this.#client.of<ConfigMap>(configMap);
+    let clean = true;
+    for (const name of published) {
+      const { items } = await maps.list({ fieldSelector: `metadata.name=${name}` });
+      for (const { metadata } of items) {
+        if (metadata.annotations?.[authorityVersion] === undefined) continue;
+        clean = false;
+        await gone(maps.delete(nameIn(metadata), { uid: metadata.uid }));
+      }
+    }
+    return clean;
+  }
+
+  async #isEmpty(): Promise<boolean> {
+    for (const kind of [podKind, serviceKind, secretKind, configMap]) {
+      const { items } = await this.#client.of(kind).list({ namespace: memberNamespace });
+      if (items.some(({ metadata }) => metadata.name !== "kube-root-ca.crt")) return false;
+    }
+    return true;
+  }
+
+  async #removeOurs(kind: KindRef, name: ObjectName): Promise<void> {
+    const objects = this.#client.of(kind);
+    const found = await objects.find(name);
+    if (found && isOurs(found, this.#name)) await gone(objects.delete(name, { uid: found.metadata.uid }));
+  }
+}
+
+function decoded(base64: string | undefined): string | undefined {
+  return base64 === undefined || base64 === "" ? undefined : Buffer.from(base64, "base64").toString("utf8");
+}
+
+function nameOf({ metadata: { name, namespace } }: MemberObject): ObjectName {
+  return namespace === undefined ? { name } : { namespace, name };
+}
+
+function nameIn({ name, namespace = "" }: ResourceObject["metadata"]): ObjectName {
+  return { namespace, name };
+}
+
+/** Deletes; what is gone already is as it should be. */
+async function gone(deletion: Promise<void>): Promise<void> {
+  try {
+    await deletion;
+  } catch (error) {
+    if (codeOf(error) !== "NotFound") throw error;
+  }
+}

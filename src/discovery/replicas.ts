@@ -1,0 +1,146 @@
+import { type Lease, lease as leaseKind } from "#api/kubernetes/lease.ts";
+import type { Clock } from "#base/clock.ts";
+import { codeOf, messageOf } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
+import type { Client } from "#kube/client.ts";
+import type { ProxyCounts } from "#status/mesh.ts";
+
+/** What replicas of a control plane need to know of each other. */
+export interface ReplicasOptions {
+  /** The mesh's API. */
+  readonly client: Client;
+  /** Where their Leases are: Istio's root namespace. */
+  readonly namespace: string;
+  /** This replica's name, unlike every other's. */
+  readonly name: string;
+  /** How this replica's own proxies stand. */
+  readonly own: () => ProxyCounts;
+  /** Called when others' proxies stand otherwise than before. */
+  readonly changed: () => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** By this label replicas find each other's Leases. */
+const label = "mesh.weft.dev/replica-of";
+const labelValue = "discovery";
+/** How a replica's proxies stand, as JSON of `ProxyCounts`. */
+const annotation = "mesh.weft.dev/proxies";
+
+/** Milliseconds between looks, and after which a replica that renews its Lease no more is gone. */
+const everyMs = 3_000;
+const goneMs = 15_000;
+/** Milliseconds after which its Lease is removed. */
+const removedMs = 10 * goneMs;
+
+/** Another replica as it was last seen. */
+interface Seen {
+  readonly version: string;
+  /** On the monotonic clock: others' clocks are not believed. */
+  readonly since: number;
+  readonly counts: ProxyCounts;
+}
+
+const none: ProxyCounts = { connected: 0, inSync: 0, refusing: 0, misbehaving: 0 };
+
+function countsIn({ metadata: { annotations = {} } }: Lease): ProxyCounts {
+  try {
+    const counts = JSON.parse(annotations[annotation] ?? "") as Partial<Record<keyof ProxyCounts, unknown>>;
+    const number = (name: keyof ProxyCounts): number => (Number.isSafeInteger(counts[name]) ? Number(counts[name]) : 0);
+    return {
+      connected: number("connected"),
+      inSync: number("inSync"),
+      refusing: number("refusing"),
+      misbehaving: number("misbehaving"),
+    };
+  } catch {
+    return none;
+  }
+}
+
+function sum(one: ProxyCounts, other: ProxyCounts): ProxyCounts {
+  return {
+    connected: one.connected + other.connected,
+    inSync: one.inSync + other.inSync,
+    refusing: one.refusing + other.refusing,
+    misbehaving: one.misbehaving + other.misbehaving,
+  };
+}
+
+/**
+ * Replicas of one control plane, side by side. Each keeps a Lease of its own, as nodes of Kubernetes do, which says that it lives and how its
+ * proxies stand; so the one that writes statuses counts the proxies of all.
+ */
+export class Replicas {
+  readonly #options: ReplicasOptions;
+  readonly #others = new Map<string, Seen>();
+
+  constructor(options: ReplicasOptions) {
+    this.#options = options;
+  }
+
+  /** How the proxies of all replicas stand; of others as they were some seconds ago. */
+  get counts(): ProxyCounts {
+    const now = this.#options.clock.monotonic();
+    const living = [...this.#others.values()].filter(({ since }) => now - since < goneMs);
+    return living.map(({ counts }) => counts).reduce(sum, this.#options.own());
+  }
+
+  /** Keeps its own Lease and reads the others' until the signal aborts; then its own is removed. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, logger, name } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.#tell();
+        const before = this.counts.connected;
+        await this.#look();
+        if (this.counts.connected !== before) this.#options.changed();
+      } catch (error) {
+        logger.debug("replicas cannot be read or told", { replica: name, error: messageOf(error) });
+      }
+      // Rejects when the signal aborts: then the work is over.
+      await clock.sleep(everyMs, signal).catch(() => undefined);
+    }
+    await this.#remove(this.#place(name)).catch(() => undefined);
+  }
+
+  #place(name: string): { readonly namespace: string; readonly name: string } {
+    return { namespace: this.#options.namespace, name: `weft-discovery-${name}` };
+  }
+
+  async #tell(): Promise<void> {
+    const { client, name, own, clock } = this.#options;
+    const leases = client.of<Lease>(leaseKind);
+    const renewTime = new Date(clock.now()).toISOString().replace("Z", "000Z");
+    const spec = { holderIdentity: name, leaseDurationSeconds: goneMs / 1000, renewTime };
+    const metadata = { labels: { [label]: labelValue }, annotations: { [annotation]: JSON.stringify(own()) } };
+    const place = this.#place(name);
+    try {
+      await leases.patch(place, { kind: "merge", body: { metadata, spec } });
+    } catch (error) {
+      if (codeOf(error) !== "NotFound") throw error;
+      await leases.create({ metadata: { ...place, ...metadata }, spec });
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { client, namespace, name, clock } = this.#options;
+    const selection = { namespace, labelSelector: `${label}=${labelValue}` };
+    const { items } = await client.of<Lease>(leaseKind).list(selection);
+    const now = clock.monotonic();
+    const there = new Set<string>();
+    for (const lease of items) {
+      const { name: of, resourceVersion: version } = lease.metadata;
+      if (of === this.#place(name).name) continue;
+      there.add(of);
+      const seen = this.#others.get(of);
+      if (seen?.version !== version) this.#others.set(of, { version, since: now, counts: countsIn(lease) });
+      else if (now - seen.since > removedMs) await this.#remove({ namespace, name: of });
+    }
+    for (const of of this.#others.keys()) if (!there.has(of)) this.#others.delete(of);
+  }
+
+  async #remove(place: { readonly namespace: string; readonly name: string }): Promise<void> {
+    await this.#options.client.of<Lease>(leaseKind).delete(place);
+  }
+}

@@ -1,0 +1,22 @@
+import type { Clock } from "#base/clock.ts";
+import type { Logger } from "#base/logger.ts";
+import { NamespaceGuard } from "#controllers/aggregation/guard.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import { apiAddress } from "#kube/kubeconfig.ts";
+
+/** What it needs of the machine. */
+interface GuardContext {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/**
+ * Guards a member cluster's namespaces until the signal aborts.
+ * @param api the cluster's API: a kubeconfig, or a URL.
+ * @throws WeftError as `apiAddress`.
+ */
+export async function runGuard(api: string, { clock, logger }: GuardContext, signal: AbortSignal): Promise<void> {
+  using connection = new Connection(await apiAddress(api), { clock });
+  await new NamespaceGuard({ client: new Client(connection), clock, logger }).run(signal);
+}

@@ -1,0 +1,220 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { writePrivate } from "#apiserver/private-file.ts";
+import type { MeshQuotas } from "#api/weft/mesh-lifecycle.ts";
+import { revisionsData } from "#api/weft/revisions.ts";
+import type { Clock } from "#base/clock.ts";
+import { WeftError } from "#base/errors.ts";
+import type { MeshPlace, MeshRuntime, MeshSettings, RevisionPlace, Routing } from "#controllers/meshes/port.ts";
+import { formatKubeconfig } from "#kube/kubeconfig.ts";
+import { credentialContext } from "../credential.ts";
+import { KeptProcess } from "./kept-process.ts";
+import { type MeshFolders, type MeshLayout, meshLayout } from "./layout.ts";
+import { MeshApi } from "./mesh-api.ts";
+import { RevisionStatus } from "./revision-status.ts";
+
+/** Where and by what the meshes of this machine are run. */
+export interface ProcessRuntimeOptions extends MeshFolders {
+  /** The address that their APIs and control planes listen on. */
+  readonly address: string;
+  /** Names of that address, for their certificates. */
+  readonly serverNames: readonly string[];
+  /** Their first port: each mesh has sixteen in a row. */
+  readonly firstPort: number;
+  /** The command `weft` of each version, the newest last. APIs are run by the newest, which knows what all of them store. */
+  readonly programs: ReadonlyMap<string, string>;
+  /** The environment of what is run. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly clock: Clock;
+}
+
+const portsOfMesh = 16;
+const slots = 256;
+const indexes = 4;
+/** Days for which credentials of a mesh's own processes are good. */
+const days = 3650;
+/** Milliseconds for which an API that was started is waited for. */
+const apiLimitMs = 30_000;
+
+function flags(values: Readonly<Record<string, string | undefined>>): readonly string[] {
+  return Object.entries(values).flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}`, value]));
+}
+
+/**
+ * Runs each mesh as processes of this machine: a `weft server` with a store, keys and an authority of its own, and a `weft discovery` for each
+ * revision, whose authority is kept in that store. They outlive the management plane, and nothing of one is told to another's.
+ * Needs root, as `startProcess` does.
+ */
+export class ProcessRuntime implements MeshRuntime {
+  readonly versions: readonly string[];
+  readonly slots = slots;
+  readonly indexes = indexes;
+  readonly #options: ProcessRuntimeOptions;
+
+  constructor(options: ProcessRuntimeOptions) {
+    this.#options = options;
+    this.versions = [...options.programs.keys()];
+  }
+
+  apiAddress({ slot }: MeshPlace): string {
+    return `https://${this.#options.address}:${this.#port(slot)}`;
+  }
+
+  xdsAddress({ slot }: MeshPlace, { index }: RevisionPlace): string {
+    return `${this.#options.address}:${this.#port(slot) + 1 + index}`;
+  }
+
+  async ensureSpace({ mesh }: MeshPlace): Promise<void> {
+    const layout = this.#layout(mesh);
+    for (const folder of [layout.state, layout.run]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    if (!existsSync(layout.encryptionKeys)) {
+      writePrivate(layout.encryptionKeys, `${mesh} ${randomBytes(32).toString("base64")}\n`);
+    }
+    const server = `unix://${layout.apiSocket}`;
+    const holders = [
+      { file: layout.kubeconfig, user: "system:weft:management", group: ["system:masters"] },
+      { file: layout.ownKubeconfig, user: "system:weft:discovery", group: [] },
+    ];
+    for (const { file, ...holder } of holders) {
+      if (existsSync(file)) continue;
+      const wanted = { ...holder, server, stateDir: layout.apiState, days, namespace: "default" };
+      writePrivate(file, formatKubeconfig([await credentialContext("mesh", wanted, this.#options.clock)]));
+    }
+  }
+
+  async removeSpace({ mesh }: MeshPlace): Promise<void> {
+    const layout = this.#layout(mesh);
+    for (const folder of [layout.run, layout.state]) rmSync(folder, { recursive: true, force: true });
+  }
+
+  async ensureApi(place: MeshPlace, { objects }: MeshQuotas): Promise<void> {
+    const layout = this.#layout(place.mesh);
+    const { address, serverNames, clock } = this.#options;
+    await this.#process(layout, "server").ensure(
+      [
+        this.#program(this.versions.at(-1) ?? ""),
+        "server",
+        "--secure",
+        ...flags({
+          store: layout.store,
+          "encryption-keys": layout.encryptionKeys,
+          "state-dir": layout.apiState,
+          "run-dir": layout.run,
+          "mesh-port": String(this.#port(place.slot)),
+          address,
+          "max-objects": objects === undefined ? undefined : String(objects),
+        }),
+        ...serverNames.flatMap((name) => ["--server-name", name]),
+      ],
+      this.#options.env,
+    );
+    const until = clock.monotonic() + apiLimitMs;
+    using api = await MeshApi.open(layout.kubeconfig, clock);
+    for (;;) {
+      try {
+        return await api.ready();
+      } catch (error) {
+        const trouble = this.#process(layout, "server").trouble();
+        if (trouble !== undefined || clock.monotonic() > until) {
+          throw new WeftError("Unavailable", `the mesh's API is not ready: ${trouble ?? "it does not answer"}`, error);
+        }
+      }
+      await clock.sleep(100);
+    }
+  }
+
+  async removeApi({ mesh }: MeshPlace): Promise<void> {
+    await this.#process(this.#layout(mesh), "server").remove();
+  }
+
+  async applySettings({ mesh }: MeshPlace, settings: MeshSettings, before: MeshSettings): Promise<void> {
+    using api = await MeshApi.open(this.#layout(mesh).kubeconfig, this.#options.clock);
+    await api.applySettings(settings, before);
+  }
+
+  async ensureRevision(place: MeshPlace, revision: RevisionPlace, { proxies }: MeshQuotas): Promise<void> {
+    const layout = this.#layout(place.mesh);
+    const { name, version } = revision;
+    await this.#process(layout, `discovery-${name}`).ensure(
+      [
+        this.#program(version),
+        "discovery",
+        ...flags({
+          revision: name,
+          "mesh-api": layout.ownKubeconfig,
+          "tls-socket": layout.adsSocket(name),
+          "tls-address": this.xdsAddress(place, revision),
+          "status-socket": layout.statusSocket(name),
+          "max-proxies": proxies === undefined ? undefined : String(proxies),
+        }),
+        // The mesh's users are not this machine's: their Clusters must not lead into another mesh's sockets.
+        "--no-cluster-sockets",
+        ...this.#options.serverNames.flatMap((each) => ["--server-name", each]),
+      ],
+      this.#options.env,
+    );
+  }
+
+  async removeRevision({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<void> {
+    const layout = this.#layout(mesh);
+    await this.#process(layout, `discovery-${name}`).remove();
+    for (const socket of [layout.statusSocket(name), layout.adsSocket(name)]) rmSync(socket, { force: true });
+  }
+
+  async unready({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<string | undefined> {
+    const trouble = this.#process(this.#layout(mesh), `discovery-${name}`).trouble();
+    if (trouble !== undefined) return `revision ${name}: ${trouble}`;
+    using status = this.#status(mesh, name);
+    return (await status.serves()) ? undefined : `revision ${name} does not serve yet`;
+  }
+
+  async route(place: MeshPlace, { stable, canary, percentage }: Routing): Promise<void> {
+    const layout = this.#layout(place.mesh);
+    const revisions = [stable, ...(canary ? [canary] : [])];
+    const addresses = Object.fromEntries(revisions.map((each) => [each.name, this.xdsAddress(place, each)]));
+    const table = { stable: stable.name, percentage, addresses, ...(canary && { canary: canary.name }) };
+    using api = await MeshApi.open(layout.kubeconfig, this.#options.clock);
+    await api.writeRevisions(revisionsData(table));
+    // In one step: the API server finds the one or the other.
+    const link = `${layout.statusLink}.new`;
+    rmSync(link, { force: true });
+    symlinkSync(layout.statusSocket(stable.name), link);
+    renameSync(link, layout.statusLink);
+  }
+
+  async proxies({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<number> {
+    using status = this.#status(mesh, name);
+    return (await status.proxies()).length;
+  }
+
+  async objections({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<readonly string[]> {
+    using status = this.#status(mesh, name);
+    const behind = (await status.proxies()).filter(({ synced }) => !synced);
+    return behind.map(({ proxy, state }) => `${proxy} has not taken what it was sent (${state})`);
+  }
+
+  #status(mesh: string, revision: string): RevisionStatus {
+    return new RevisionStatus(this.#layout(mesh).statusSocket(revision), this.#options.clock);
+  }
+
+  #port(slot: number): number {
+    return this.#options.firstPort + slot * portsOfMesh;
+  }
+
+  #layout(mesh: string): MeshLayout {
+    return meshLayout(this.#options, mesh);
+  }
+
+  #process(layout: MeshLayout, name: string): KeptProcess {
+    return new KeptProcess(layout.process(name), this.#options.clock);
+  }
+
+  #program(version: string): string {
+    const program = this.#options.programs.get(version);
+    if (program !== undefined) return program;
+    throw new WeftError(
+      "FailedPrecondition",
+      `version ${version} is not installed; there is ${this.versions.join(", ")}`,
+    );
+  }
+}

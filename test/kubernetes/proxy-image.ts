@@ -1,0 +1,48 @@
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { addProgram, type Image, packImage, pathOf } from "./image.ts";
+import { folderPrefix } from "./run.ts";
+
+const root = join(import.meta.dirname, "..", "..");
+
+/** Packages that Weft itself needs at run time, by their folders. */
+function packages(): readonly string[] {
+  const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
+    readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly optional?: boolean }>>;
+  };
+  const entries = Object.entries(lock.packages).filter(([path, { dev, optional }]) => path !== "" && !dev && !optional);
+  return entries.map(([path]) => path);
+}
+
+const script = `#!/bin/sh
+exec /usr/bin/node --disable-warning=ExperimentalWarning --max-semi-space-size=2 /opt/weft/src/cli/weft.ts pilot-agent "$@"
+`;
+
+/**
+ * The image of injected containers: this checkout's agent under the name of Istio's, Node, Envoy, and what sets rules of capture, as they
+ * are on this machine.
+ */
+export async function proxyImage(name: string): Promise<Image> {
+  const folder = mkdtempSync(join(tmpdir(), folderPrefix));
+  try {
+    await addProgram(folder, await pathOf("busybox"), "/bin/busybox");
+    symlinkSync("busybox", join(folder, "bin", "sh"));
+    await addProgram(folder, process.execPath, "/usr/bin/node");
+    const envoy = readFileSync(join(root, "build", "envoy.path"), "utf8").trim();
+    await addProgram(folder, envoy, "/usr/local/bin/envoy");
+    await addProgram(folder, await pathOf("iptables-restore"), "/usr/sbin/iptables-restore");
+    const extensions = `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/xtables`;
+    cpSync(extensions, join(folder, extensions), { recursive: true });
+    const weft = join(folder, "opt", "weft");
+    mkdirSync(weft, { recursive: true });
+    for (const part of ["src", "package.json", ...packages()])
+      cpSync(join(root, part), join(weft, part), { recursive: true, dereference: true });
+    for (const empty of ["tmp", "etc", "root", "run"]) mkdirSync(join(folder, empty), { recursive: true });
+    writeFileSync(join(folder, "usr", "bin", "pilot-agent"), script);
+    chmodSync(join(folder, "usr", "bin", "pilot-agent"), 0o755);
+    return await packImage({ name, folder, entrypoint: ["/usr/bin/pilot-agent"] });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
