@@ -33,7 +33,11 @@ export async function runController(controller: Controller, context: Context, si
     },
   });
   const following = controller.resources.map(async (resource) => {
-    for await (const observed of follow(store, { partition, resource }, signal)) {
+    const failed = (error: unknown): void => {
+      logger.warn("objects cannot be followed; trying again", { resource, error: messageOf(error) });
+    };
+    const followed = { store, selection: { partition, resource }, clock, failed };
+    for await (const observed of follow(followed, signal)) {
       for (const key of controller.due(observed)) queue.add(key);
     }
   });

@@ -41,7 +41,7 @@ export class NamespaceController implements Controller {
     const stored = await this.#context.store.get(keyOf(this.#context, kind, undefined, name));
     if (stored === undefined) return undefined;
     if (stored.object.metadata.deletionTimestamp === undefined) return this.#ensureAccount(name);
-    if (await this.#empty(name)) return this.#finalize(kind, stored);
+    if (await this.#empty(stored)) return this.#finalize(kind, stored);
     return lookAgainMs;
   }
 
@@ -57,26 +57,39 @@ export class NamespaceController implements Controller {
     });
   }
 
-  /** Deletes what is in the namespace; tells whether nothing was left. */
-  async #empty(namespace: string): Promise<boolean> {
+  /**
+   * Deletes what is in a namespace that is on its way out; tells whether nothing was left. Another server may have done so already,
+   * and somebody made a namespace of that name since: what is in that one stays.
+   */
+  async #empty({ key, object: { metadata } }: Stored): Promise<boolean> {
     const context = this.#context;
+    const namespace = metadata.name;
     let left = 0;
     for (const kind of context.kinds.all) {
       if (!kind.namespaced || partitionOf(context, kind) !== context.partition) continue;
       const selection = { partition: context.partition, resource: resourceName(kind), namespace };
       const { items } = await context.store.list(selection);
+      if (items.length === 0) continue;
       left += items.length;
-      const target = { kind, version: kind.versions[0].name, namespace };
-      for (const { object } of items) {
-        if (object.metadata.deletionTimestamp !== undefined) continue;
-        await remove(context, target, object.metadata.name, { dryRun: false, propagation: "Background" }).catch(
-          (error: unknown) => {
-            if (codeOf(error) !== "NotFound") throw error;
-          },
-        );
-      }
+      // What was there while this namespace still was is in this one: one of its name comes only after it.
+      if ((await context.store.get(key))?.object.metadata.uid !== metadata.uid) return false;
+      await this.#remove(kind, namespace, items);
     }
     return left === 0;
+  }
+
+  async #remove(kind: Kind, namespace: string, items: readonly Stored[]): Promise<void> {
+    const target = { kind, version: kind.versions[0].name, namespace };
+    for (const { object } of items) {
+      const { name, uid, deletionTimestamp } = object.metadata;
+      if (deletionTimestamp !== undefined) continue;
+      const options = { dryRun: false, uid, propagation: "Background" } as const;
+      await remove(this.#context, target, name, options).catch((error: unknown) => {
+        // It is gone, and so it is where another has its name.
+        const code = codeOf(error);
+        if (code !== "NotFound" && code !== "Conflict") throw error;
+      });
+    }
   }
 
   /** Takes the finalizer that stood for the objects; other finalizers may still keep the namespace. */

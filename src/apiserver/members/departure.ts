@@ -15,16 +15,18 @@ export async function settleDeparture(
   { member, namespaces }: MemberView,
   namespace: string,
 ): Promise<boolean> {
+  const kinds = context.kinds.all.filter(({ namespaced }) => namespaced);
+  // Before it is asked who has the namespace: what is made after that is in one that somebody has.
+  const found = await Promise.all(kinds.map((kind) => context.store.list(selectionOf(context, kind, namespace))));
   const state = await namespaces.now(member, namespace);
   // It was noted before it went, and is about to.
   if (state === "terminating") return false;
   if (state === "active") return true;
   const kept = await namespaces.keptBeside(member.name, namespace);
   if (kept !== "left") return kept === "kept";
-  for (const kind of context.kinds.all.filter(({ namespaced }) => namespaced)) {
-    const { items } = await context.store.list(selectionOf(context, kind, namespace));
+  for (const [index, kind] of kinds.entries()) {
     const target = { kind, version: kind.versions[0].name, namespace };
-    for (const { object } of items) {
+    for (const { object } of found[index]?.items ?? []) {
       const { name, uid } = object.metadata;
       await remove(context, target, name, { dryRun: false, uid, propagation: "Background" }).catch((error: unknown) => {
         const code = codeOf(error);
