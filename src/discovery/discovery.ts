@@ -3,6 +3,7 @@ import { untranslatedKinds } from "#api/untranslated.ts";
 import { egressScope } from "#api/weft/egress-scope.ts";
 import type { MeshAuthority } from "#api/weft/mesh.ts";
 import type { Clock } from "#base/clock.ts";
+import { collectWhenIdle } from "#base/idle-collection.ts";
 import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
 import { Engine } from "#incremental/engine.ts";
@@ -140,6 +141,7 @@ export async function runDiscovery(
   const model = createModel(engine);
   model.inputs.setTime(clock.now());
   using _time = clock.every(timeStepMs, () => model.inputs.setTime(clock.now()));
+  using _collection = collectWhenIdle(clock);
   const source = createTranslator(engine, model);
   const verdicts: Verdicts = new Verdicts(engine, model, source, (keys) => statuses.recheck(keys));
   using connection = new Connection(await apiAddress(options.meshApi), { clock });

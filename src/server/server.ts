@@ -10,6 +10,7 @@ import type { Aggregation } from "#apiserver/handlers/aggregated.ts";
 import type { VersionInfo } from "#apiserver/handlers/health.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
+import { collectWhenIdle } from "#base/idle-collection.ts";
 import type { Logger } from "#base/logger.ts";
 import { runMeshes } from "#controllers/meshes/controller.ts";
 import { Client } from "#kube/client.ts";
@@ -204,6 +205,7 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
   const { clock, logger } = context;
   const stateDir = stateDirOf(options);
   checkAlone(options);
+  using _collection = collectWhenIdle(clock);
   await using opened = await openStore(options, context);
   const store = options.maxObjects === undefined ? opened : await limitedStore(opened, countedObjects(options));
   const alone = isEtcdAddress(options.store) ? turns(store, context) : undefined;
