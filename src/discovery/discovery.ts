@@ -24,16 +24,15 @@ import { followMesh, istioKinds } from "#sources/mesh.ts";
 import { ClusterStatusWriter } from "#status/cluster.ts";
 import { MeshStatusWriter, type ProxyCounts } from "#status/mesh.ts";
 import { ProxyEventWriter } from "#status/proxy-events.ts";
-import type { Holders } from "#status/conditions.ts";
 import { StatusWriter } from "#status/writer.ts";
 import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#grpc/listen.ts";
-import type { ProxyStandings } from "#xds/port.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { OnDemand } from "./on-demand.ts";
 import { ProxyApi } from "./proxy-api.ts";
 import { proxyEvent } from "./proxy-finding.ts";
 import { type IdentityContext, type IdentityOptions, MeshIdentity } from "./identity/mesh-identity.ts";
+import { holdersOf } from "./holders.ts";
 import { Replicas } from "./replicas.ts";
 import { synced } from "./synced.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -88,10 +87,6 @@ function misbehaving(xds: XdsServer): number {
 function isTold(xds: XdsServer): boolean {
   const { connected, inSync } = xds.standings();
   return !xds.busy && inSync === connected;
-}
-
-function holders(proxies: ProxyStandings | undefined): Holders {
-  return { connected: proxies?.connected ?? 0, holding: proxies?.inSync ?? 0 };
 }
 
 /** Does what one of a mesh's control planes does for all of them: in the one that holds a Lease, where there are several. */
@@ -233,7 +228,7 @@ export async function runDiscovery(
     async (turn) => {
       const programmed = async (): Promise<void> => {
         await served.promise;
-        await statuses.run(() => holders(proxies()), turn);
+        await statuses.run(() => holdersOf(proxies()), turn);
       };
       await Promise.all([
         meshStatus.run(turn),

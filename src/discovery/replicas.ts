@@ -4,6 +4,7 @@ import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client } from "#kube/client.ts";
 import type { ProxyCounts } from "#status/mesh.ts";
+import { parseCounts, printCounts, sumCounts } from "./proxy-counts.ts";
 
 /** What replicas of a control plane need to know of each other. */
 export interface ReplicasOptions {
@@ -24,7 +25,7 @@ export interface ReplicasOptions {
 /** By this label replicas find each other's Leases. */
 const label = "mesh.weft.dev/replica-of";
 const labelValue = "discovery";
-/** How a replica's proxies stand, as JSON of `ProxyCounts`. */
+/** How a replica's proxies stand, as JSON of `ProxyCounts`; its clusters as members of an object. */
 const annotation = "mesh.weft.dev/proxies";
 
 /** Milliseconds between looks, and after which a replica that renews its Lease no more is gone. */
@@ -39,32 +40,6 @@ interface Seen {
   /** On the monotonic clock: others' clocks are not believed. */
   readonly since: number;
   readonly counts: ProxyCounts;
-}
-
-const none: ProxyCounts = { connected: 0, inSync: 0, refusing: 0, misbehaving: 0 };
-
-function countsIn({ metadata: { annotations = {} } }: Lease): ProxyCounts {
-  try {
-    const counts = JSON.parse(annotations[annotation] ?? "") as Partial<Record<keyof ProxyCounts, unknown>>;
-    const number = (name: keyof ProxyCounts): number => (Number.isSafeInteger(counts[name]) ? Number(counts[name]) : 0);
-    return {
-      connected: number("connected"),
-      inSync: number("inSync"),
-      refusing: number("refusing"),
-      misbehaving: number("misbehaving"),
-    };
-  } catch {
-    return none;
-  }
-}
-
-function sum(one: ProxyCounts, other: ProxyCounts): ProxyCounts {
-  return {
-    connected: one.connected + other.connected,
-    inSync: one.inSync + other.inSync,
-    refusing: one.refusing + other.refusing,
-    misbehaving: one.misbehaving + other.misbehaving,
-  };
 }
 
 /**
@@ -83,7 +58,7 @@ export class Replicas {
   get counts(): ProxyCounts {
     const now = this.#options.clock.monotonic();
     const living = [...this.#others.values()].filter(({ since }) => now - since < goneMs);
-    return living.map(({ counts }) => counts).reduce(sum, this.#options.own());
+    return living.map(({ counts }) => counts).reduce(sumCounts, this.#options.own());
   }
 
   /** Keeps its own Lease and reads the others' until the signal aborts; then its own is removed. */
@@ -113,7 +88,7 @@ export class Replicas {
     const leases = client.of<Lease>(leaseKind);
     const renewTime = new Date(clock.now()).toISOString().replace("Z", "000Z");
     const spec = { holderIdentity: name, leaseDurationSeconds: goneMs / 1000, renewTime };
-    const metadata = { labels: { [label]: labelValue }, annotations: { [annotation]: JSON.stringify(own()) } };
+    const metadata = { labels: { [label]: labelValue }, annotations: { [annotation]: printCounts(own()) } };
     const place = this.#place(name);
     try {
       await leases.patch(place, { kind: "merge", body: { metadata, spec } });
@@ -134,7 +109,8 @@ export class Replicas {
       if (of === this.#place(name).name) continue;
       there.add(of);
       const seen = this.#others.get(of);
-      if (seen?.version !== version) this.#others.set(of, { version, since: now, counts: countsIn(lease) });
+      if (seen?.version !== version)
+        this.#others.set(of, { version, since: now, counts: parseCounts(lease.metadata.annotations?.[annotation]) });
       else if (now - seen.since > removedMs) await this.#remove({ namespace, name: of });
     }
     for (const of of this.#others.keys()) if (!there.has(of)) this.#others.delete(of);

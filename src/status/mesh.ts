@@ -17,6 +17,8 @@ export interface ProxyCounts {
   readonly refusing: number;
   /** Those, also such as are not connected any more, that did lately what they should not. */
   readonly misbehaving: number;
+  /** By the cluster that they are in. */
+  readonly clusters: ReadonlyMap<string, Pick<ProxyCounts, "connected" | "inSync">>;
 }
 
 /** What the writer needs. */

@@ -1,8 +1,11 @@
 import type { Finding } from "#api/finding.ts";
 import { credentialsIn, type GatewayCredential } from "#api/istio/gateway-credential.ts";
+import { type ClusterHolding, heldIn } from "#api/istio/holding.ts";
 import { gatewayApiGroup } from "#api/gateway-api/names.ts";
 import { type ObjectRef, type ResourceObject, refOf } from "#api/meta.ts";
+import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
+import { contentHash } from "#base/content-hash.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { timestamp } from "#base/timestamp.ts";
@@ -65,6 +68,10 @@ const settleMs = 100;
 /** So much longer for each other object that waits, and at most. */
 const eachSettleMs = 10;
 const longestSettleMs = 2_000;
+/** Between looks for statuses that were written when fewer proxies, or others, were connected: one is written at most. */
+const sweepMs = 1_000;
+/** Objects that such a look goes over. */
+const sweepObjects = 500;
 /** Counting proxies takes at most one part of so many of the time. */
 const countShare = 50;
 
@@ -88,6 +95,7 @@ function tracked(object: ResourceObject, since: number): Tracked {
   const conditions = status.conditions ?? [];
   const own = conditions.filter(isOwn);
   const credentials = credentialsIn(object);
+  const held = heldIn(object);
   return {
     ref: refOf(object),
     object,
@@ -102,6 +110,8 @@ function tracked(object: ResourceObject, since: number): Tracked {
             conditions: own,
             validationMessages: status.validationMessages ?? [],
             ...(credentials.length > 0 && { credentials }),
+            ...(status.contentHash !== undefined && { contentHash: status.contentHash }),
+            ...(held.length > 0 && { held }),
           },
   };
 }
@@ -116,7 +126,12 @@ export class StatusWriter {
   readonly #known = new Map<string, Tracked>();
   readonly #kinds: ReadonlyMap<string, KindRef>;
   readonly #queue: WorkQueue;
-  #holders: () => Holders = () => ({ connected: 0, holding: 0 });
+  #holders: () => Holders = () => ({ connected: 0, holding: 0, clusters: [] });
+  /** Objects whose proxies are to be counted again, though all held them. */
+  readonly #outdated = new Set<string>();
+  /** Where the sweep over all objects stands, and by which counts it, or the one before, was begun. */
+  #sweep: Iterator<[string, Tracked]> | undefined;
+  #swept: readonly ClusterHolding[] | undefined;
   /** The last count, for all objects that ask until a time. */
   #counted: { readonly until: number; readonly holders: Holders } | undefined;
 
@@ -139,6 +154,7 @@ export class StatusWriter {
    */
   async run(holders: () => Holders, signal: AbortSignal): Promise<void> {
     this.#holders = holders;
+    using _sweep = this.#options.clock.every(sweepMs, () => this.#lookOver());
     await this.#queue.run(signal);
   }
 
@@ -160,7 +176,9 @@ export class StatusWriter {
 
   /** Tells that an object is gone. */
   gone(object: ResourceObject): void {
-    this.#known.delete(statusKey(refOf(object)));
+    const key = statusKey(refOf(object));
+    this.#known.delete(key);
+    this.#outdated.delete(key);
   }
 
   /** Asks to look at objects again, since what is known against them may have changed. */
@@ -175,13 +193,14 @@ export class StatusWriter {
     if (!known || !kind) return undefined;
     const { findings, refusals, translated, credentials = [] } = this.#options.verdict(known.ref);
     const now = timestamp(this.#options.clock.now());
-    const programmed = translated ? this.#programmed(known) : {};
+    const programmed = translated ? this.#programmed(known, this.#outdated.delete(key)) : {};
+    const made = translated ? { contentHash: contentHash(known.object["spec"] ?? {}) } : {};
     const status =
       known.ref.group === gatewayApiGroup
         ? gatewayApiStatus(known.object, findings, now)
         : changedStatus(
             known,
-            statusOf({ findings, refusals, credentials, ...programmed.says }, known.generation, now),
+            statusOf({ findings, refusals, credentials, ...made, ...programmed.says }, known.generation, now),
           );
     if (status !== undefined) {
       await this.#options.client
@@ -203,22 +222,59 @@ export class StatusWriter {
   }
 
   /** What is said of the proxies that hold an object, and when to look again. */
-  #programmed({ status, generation, since }: Tracked): Programmed {
+  #programmed({ status, generation, since }: Tracked, outdated: boolean): Programmed {
     const before = status?.conditions.find(({ type }) => type === "Programmed");
-    const says = before && before.reason !== "Refused" ? { programmed: before } : {};
-    if (before?.status === "True" && status?.observedGeneration === generation) return { says };
+    const current = before?.observedGeneration === generation;
+    // Who held what it said before is not told of what it says now.
+    const says = {
+      ...(before && before.reason !== "Refused" && { programmed: before }),
+      ...(current && status?.held && { held: status.held }),
+    };
+    if (before?.status === "True" && current) {
+      const recounted = outdated ? this.#count() : undefined;
+      return { says: recounted && all(recounted) ? { ...says, held: recounted.clusters } : says };
+    }
     const waited = this.#options.clock.monotonic() - since;
     if (waited < sentMs) return { says, againMs: sentMs - waited };
     const holders = this.#count();
-    const all = holders.connected > 0 && holders.holding === holders.connected;
-    if (all) return { says: { programmed: holders } };
+    const counted = { programmed: holders, held: holders.clusters };
+    if (all(holders)) return { says: counted };
     const laterMs = Math.min(latestMs, Math.max(againMs, waited / 2));
-    return { says: waited < patienceMs ? says : { programmed: holders }, againMs: laterMs };
+    return { says: waited < patienceMs ? says : counted, againMs: laterMs };
+  }
+
+  /** Finds a status that tells of other proxies than there are: when these change each is told right in the end, at a low rate. */
+  #lookOver(): void {
+    const holders = this.#count();
+    if (!all(holders)) return;
+    if (this.#sweep === undefined && equal(this.#swept, holders.clusters)) return;
+    if (this.#sweep === undefined) this.#swept = holders.clusters;
+    for (let looked = 0; looked < sweepObjects; looked += 1) {
+      this.#sweep ??= this.#known.entries();
+      const { done, value } = this.#sweep.next();
+      if (done === true) {
+        this.#sweep = undefined;
+        return;
+      }
+      const [key, { status }] = value;
+      if (!isProgrammed(status) || equal(status?.held, holders.clusters)) continue;
+      this.#outdated.add(key);
+      this.#queue.add(key);
+      return;
+    }
   }
 }
 
+function all({ connected, holding }: Holders): boolean {
+  return connected > 0 && holding === connected;
+}
+
+function isProgrammed(status: ObjectStatus | undefined): boolean {
+  return status?.conditions.some(({ type, status: is }) => type === "Programmed" && is === "True") === true;
+}
+
 interface Programmed {
-  readonly says?: { readonly programmed?: Condition | Holders };
+  readonly says?: { readonly programmed?: Condition | Holders; readonly held?: readonly ClusterHolding[] };
   readonly againMs?: number;
 }
 
@@ -229,6 +285,8 @@ function changedStatus(known: Tracked, wanted: ObjectStatus): object | undefined
     conditions: [...known.others, ...wanted.conditions.map((one) => sinceBefore(one, known.status))],
     validationMessages: wanted.validationMessages.length > 0 ? wanted.validationMessages : null,
     ...((wanted.credentials ?? known.status?.credentials) && { credentials: wanted.credentials ?? null }),
+    ...((wanted.contentHash ?? known.status?.contentHash) && { contentHash: wanted.contentHash ?? null }),
+    ...((wanted.held ?? known.status?.held) && { held: wanted.held ?? null }),
     observedGeneration: known.generation,
   };
 }

@@ -15,6 +15,7 @@ import { Encoder, type Variant } from "./message.ts";
 import { lastingTwins } from "./misconduct.ts";
 import { OwedStore } from "./owed.ts";
 import type { Part } from "./part.ts";
+import { standingsOf } from "./standings.ts";
 import type { Demand, ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
 import { Rounds } from "./rounds.ts";
@@ -140,9 +141,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   }
 
   standings(): ProxyStandings {
-    const standings = this.#latest().map((session) => session.standing());
-    const count = (wanted: string): number => standings.filter((standing) => standing === wanted).length;
-    return { connected: standings.length, inSync: count("SYNCED"), refusing: count("NACKED") };
+    return standingsOf(this.#latest());
   }
 
   findings(): readonly ProxyFinding[] {

@@ -136,6 +136,14 @@ export interface ProxyStandings {
   readonly inSync: number;
   /** Those that refuse something. */
   readonly refusing: number;
+  /** By the cluster that they say they are in; under the empty name those that say none. */
+  readonly clusters: ReadonlyMap<string, ClusterStandings>;
+}
+
+/** How many proxies of one cluster are connected, and how many of them have acknowledged the newest of every type. */
+export interface ClusterStandings {
+  readonly connected: number;
+  readonly inSync: number;
 }
 
 /** What the server tells of its proxies. */

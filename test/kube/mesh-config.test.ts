@@ -30,7 +30,7 @@ test("Istio's ConfigMap is followed live, the Mesh object goes before it, and ba
   const said: unknown[] = [];
   const logger: Logger = { ...silentLogger, error: (_message, fields) => void said.push(fields) };
   const stop = new AbortController();
-  const proxies = () => ({ connected: 0, inSync: 0, refusing: 0, misbehaving: 0 });
+  const proxies = () => ({ connected: 0, inSync: 0, refusing: 0, misbehaving: 0, clusters: new Map() });
   const status = new MeshStatusWriter({
     client,
     mesh: "default",

@@ -4,6 +4,7 @@ import type { ResourceObject } from "../meta.ts";
 import { ageColumn } from "../columns.ts";
 import { FieldPath, forbidden } from "../field.ts";
 import { object } from "../schema.ts";
+import { heldColumn } from "./holding.ts";
 import { IstioStatus } from "./status.ts";
 
 /** What tells one kind of Istio's from another. */
@@ -61,7 +62,7 @@ export function istioKind(parts: IstioKind): Kind {
     home: "mesh",
     // An absent spec is an empty one, so that what it lacks is named.
     schema: object(parts.description, { spec: { ...spec, default: {} } }, { status: IstioStatus }),
-    columns: columns.includes(ageColumn) ? columns : columns.concat(ageColumn),
+    columns: [...(columns.includes(ageColumn) ? columns : columns.concat(ageColumn)), heldColumn],
     status: true,
     validate: (object) => [...validateAnnotations(object, dryRun), ...validate(object)],
     ...(warnings === undefined ? {} : { warnings: (object) => [...warnings(object)] }),

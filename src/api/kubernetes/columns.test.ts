@@ -41,13 +41,13 @@ describe("names of columns", () => {
     ["apps", "ReplicaSet", "Desired Current Ready Age", "Containers Images Selector"],
     ["discovery.k8s.io", "EndpointSlice", "AddressType Ports Endpoints Age", ""],
     ["coordination.k8s.io", "Lease", "Holder Age", ""],
-    ["networking.istio.io", "VirtualService", "Gateways Hosts Age", ""],
-    ["networking.istio.io", "DestinationRule", "Host Age", ""],
-    ["networking.istio.io", "Gateway", "Age", "Certificates until"],
-    ["networking.istio.io", "ServiceEntry", "Hosts Location Resolution Age", ""],
-    ["networking.istio.io", "Sidecar", "Age", ""],
-    ["networking.istio.io", "WorkloadEntry", "Age Address", ""],
-    ["networking.istio.io", "WorkloadGroup", "Age", ""],
+    ["networking.istio.io", "VirtualService", "Gateways Hosts Age", "Held"],
+    ["networking.istio.io", "DestinationRule", "Host Age", "Held"],
+    ["networking.istio.io", "Gateway", "Age", "Certificates until Held"],
+    ["networking.istio.io", "ServiceEntry", "Hosts Location Resolution Age", "Held"],
+    ["networking.istio.io", "Sidecar", "Age", "Held"],
+    ["networking.istio.io", "WorkloadEntry", "Age Address", "Held"],
+    ["networking.istio.io", "WorkloadGroup", "Age", "Held"],
     ["mesh.weft.dev", "Mesh", "Trust Domain Outbound Mode State Ready Age", ""],
     ["mesh.weft.dev", "Cluster", "Network Region Version Nodes Ready Age", ""],
   ])("%s/%s", (group, kind, narrow, wide) => {
@@ -363,8 +363,17 @@ describe("other kinds", () => {
     });
   });
 
+  test("who holds an object of Istio's is told by cluster", () => {
+    const held = [
+      { cluster: "east", proxies: 3, holding: 3 },
+      { cluster: "", proxies: 2, holding: 1 },
+    ];
+    expect(cells("networking.istio.io", "Sidecar", { status: { held } })["Held"]).toBe("east 3/3, - 1/2");
+    expect(cells("networking.istio.io", "Sidecar", {})["Held"]).toBe("");
+  });
+
   test("lists of Istio's kinds are printed as JSON, and what is absent as nothing", () => {
-    expect(cells("networking.istio.io", "VirtualService", { spec: { hosts: ["a", "b"] } })).toEqual({
+    expect(cells("networking.istio.io", "VirtualService", { spec: { hosts: ["a", "b"] } })).toMatchObject({
       Gateways: "",
       Hosts: '["a","b"]',
     });
