@@ -22,6 +22,12 @@ export function isMemberKind({ group, home }: Pick<Kind, "group" | "home">): boo
 /** Namespace of everything that a member cluster has of the mesh. */
 export const memberNamespace = "istio-system";
 
+/**
+ * The ConfigMap of the mesh's own API in which its server says how API servers of members reach it: `ca.crt`, `port`, and `host`
+ * where that is known.
+ */
+export const membersConfigMap = { namespace: memberNamespace, name: "weft-members-api" } as const;
+
 /** The longest name of a Service: a label of DNS. */
 const longest = 63;
 

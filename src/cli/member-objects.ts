@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { kinds } from "#api/kinds.ts";
-import { memberObjects, type Reach } from "#controllers/aggregation/objects.ts";
+import { memberObjects } from "#controllers/aggregation/objects.ts";
+import { reachOf } from "./cluster/istio-objects.ts";
 import { wholeNumber } from "./output.ts";
 
 interface MemberObjectsFlags {
@@ -11,11 +11,6 @@ interface MemberObjectsFlags {
   readonly host: string;
   readonly port: number;
   readonly user: string;
-}
-
-/** An address of IP is reached by what is made of addresses; a name by a Service that is only a name. */
-function reachOf({ host, port }: MemberObjectsFlags): Reach {
-  return isIP(host) === 0 ? { kind: "name", host, port } : { kind: "addresses", addresses: [host], port };
 }
 
 /** `weft member-objects`. */
@@ -26,7 +21,7 @@ export function memberObjectsCommand(program: Command): void {
     .description(
       "Prints, as YAML for kubectl apply, the APIServices, the Service and the roles by which a cluster's API server passes requests for Istio's kinds on to the mesh's.",
     )
-    .argument("<cluster>", "the cluster's id, as weft server --member has it")
+    .argument("<cluster>", "the cluster's id: the name of its Cluster, or that of weft server --member")
     .requiredOption(
       "--authority <file>",
       "the authority of weft server's members, PEM: members/ca.crt in its --state-dir",

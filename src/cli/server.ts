@@ -37,6 +37,7 @@ interface ServerFlags extends LogFlags, MeshesFlags {
   readonly oidcGroupsPrefix?: string;
   readonly oidcCa?: string;
   readonly membersAddress?: ListenAddress;
+  readonly membersHost?: string;
   readonly member: readonly MemberFlag[];
 }
 
@@ -149,15 +150,18 @@ function memberFlag(text: string, before: readonly MemberFlag[]): readonly Membe
 }
 
 /** The members that flags name, with what their kubeconfigs say. */
-async function membersOf({ membersAddress, member }: ServerFlags): Promise<ServerOptions["members"]> {
-  if (membersAddress === undefined && member.length === 0) return undefined;
-  if (membersAddress === undefined) throw new WeftError("InvalidArgument", "--member needs --members-address");
+async function membersOf({ membersAddress, membersHost, member }: ServerFlags): Promise<ServerOptions["members"]> {
+  if (membersAddress === undefined) {
+    if (member.length === 0 && membersHost === undefined) return undefined;
+    throw new WeftError("InvalidArgument", "--member and --members-host need --members-address");
+  }
   const { readKubeconfig } = await import("#kube/kubeconfig.ts");
   const clusters = member.map(async ({ name, kubeconfig }) => ({
     name,
     server: (await readKubeconfig(kubeconfig)).server,
   }));
-  return { listen: membersAddress, clusters: await Promise.all(clusters) };
+  const host = membersHost === undefined ? {} : { host: membersHost };
+  return { listen: membersAddress, ...host, clusters: await Promise.all(clusters) };
 }
 
 /** `weft server`. */
@@ -190,8 +194,12 @@ export function serverCommand(program: Command): void {
       listenAddress,
     )
     .option(
+      "--members-host <host>",
+      "name or address by which they reach it, told to weft cluster add; that of --members-address unless given",
+    )
+    .option(
       "--member <cluster>",
-      "a member cluster that serves the mesh's objects as its own: NAME=KUBECONFIG; may be repeated",
+      "a member cluster that serves the mesh's objects as its own and has no Cluster that says so: NAME=KUBECONFIG; may be repeated",
       memberFlag,
       [],
     )

@@ -38,13 +38,3 @@ export async function serveMember(
     if (!signal.aborted) logger.error("a member is served no more", { cluster: name, error: messageOf(error) });
   });
 }
-
-/** Serves the mesh's objects to all members that a server is told of, until the signal aborts. */
-export async function serveMembers(
-  clusters: readonly ServedCluster[],
-  { apis, clock, logger }: Omit<ServingContext, "apis"> & { readonly apis: MemberApis | undefined },
-  signal: AbortSignal,
-): Promise<void> {
-  if (apis === undefined) return;
-  await Promise.all(clusters.map((one) => serveMember(one, { apis, clock, logger }, signal)));
-}

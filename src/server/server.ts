@@ -4,7 +4,6 @@ import { dirname, join } from "node:path";
 import { resourceName } from "#api/kind.ts";
 import { kinds } from "#api/kinds.ts";
 import type { AccessOptions } from "#apiserver/access.ts";
-import type { ListenAddress } from "#apiserver/listener.ts";
 import { type ApiServerOptions, type EndpointOptions, createApiServer } from "#apiserver/server.ts";
 import type { Aggregation } from "#apiserver/handlers/aggregated.ts";
 import type { VersionInfo } from "#apiserver/handlers/health.ts";
@@ -26,7 +25,7 @@ import { limitedStore, type StoreLimit } from "#store/limited.ts";
 import type { RecordLimits, ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
 import { ProcessRuntime, type ProcessRuntimeOptions } from "./meshes/process-runtime.ts";
-import { serveMembers, type ServedCluster } from "./members.ts";
+import { type MembersOptions, serveMembers } from "./serve-members.ts";
 import { storeLease } from "./store-lease.ts";
 
 /** An embedded cluster that a server runs. */
@@ -61,8 +60,8 @@ export interface ServerOptions {
   readonly encryptionKeys?: string;
   /** Objects that there may be, Events and what says who may do what left out; no limit unless told. */
   readonly maxObjects?: number;
-  /** Member clusters whose own API servers serve the mesh's objects, and where these reach this server; none unless told. */
-  readonly members?: { readonly listen: ListenAddress; readonly clusters: readonly ServedCluster[] };
+  /** Where API servers of member clusters, which serve the mesh's objects as their own, reach this server; none do unless told. */
+  readonly members?: MembersOptions;
   /** Days that records of writes are kept, as the history of each object; none are unless told. */
   readonly historyDays?: number;
   /** How the control planes of `Mesh` objects with the mode Managed are run; they are not unless told. */
@@ -234,10 +233,15 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
     const runtime = new ProcessRuntime({ ...meshes, clock });
     controllers.push(runMeshes({ client: new Client(connection), runtime, clock, logger }, signal));
   }
-  const serving = serveMembers(options.members?.clusters ?? [], { apis: server.members, clock, logger }, signal);
+  const { members } = options;
+  if (members && server.members) {
+    const url = `unix://${socketOf(options.runDir, "mesh")}`;
+    const mesh = new Client(connections.use(new Connection({ url }, { clock })));
+    controllers.push(serveMembers(members, { mesh, apis: server.members, clock, logger }, signal));
+  }
   // There may be none of them.
   const stopped = Promise.withResolvers<void>();
   signal.addEventListener("abort", () => stopped.resolve(), { once: true });
   if (signal.aborted) stopped.resolve();
-  await Promise.all([...controllers, serving, stopped.promise]);
+  await Promise.all([...controllers, stopped.promise]);
 }

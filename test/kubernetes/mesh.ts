@@ -12,7 +12,7 @@ import { admin } from "./credentials.ts";
 import { Daemon, whileRunning } from "./daemon.ts";
 
 const weft = join(import.meta.dirname, "..", "..", "weft");
-const ports = { xds: 15012, webhooks: 15017 };
+export const ports = { xds: 15012, webhooks: 15017 };
 
 /** A mesh over one cluster: its API server and its control plane run beside the cluster, on a host of the cluster's network. */
 export interface TestMesh extends AsyncDisposable {

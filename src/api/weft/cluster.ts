@@ -4,7 +4,18 @@ import { ageColumn, fieldColumn, valueAt } from "../columns.ts";
 import { FieldPath, invalid } from "../field.ts";
 import { validateNamed } from "../metadata.ts";
 import { Condition } from "../kubernetes/meta.ts";
-import { boolean, definition, int32, int64, mergeList, mergeSet, object, string, type Value } from "../schema.ts";
+import {
+  boolean,
+  choice,
+  definition,
+  int32,
+  int64,
+  mergeList,
+  mergeSet,
+  object,
+  string,
+  type Value,
+} from "../schema.ts";
 import { readyColumn, weftKind, weftName } from "./kind.ts";
 
 const ClusterSpec = definition(
@@ -17,6 +28,10 @@ const ClusterSpec = definition(
       region: string("The region of nodes that do not tell theirs."),
       zone: string("The zone of nodes that do not tell theirs."),
       server: string("URL of the cluster's API, https:// or unix://, where it needs no credentials."),
+      istioObjects: choice(
+        "How the mesh's Istio objects are served in the cluster: Aggregated, its own API server passes requests for them on to the mesh's; None, not at all. None unless set.",
+        ["Aggregated", "None"],
+      ),
       draining: boolean(
         "Whether the cluster is about to leave: callers in other clusters are not led to it any more. Its own go on as they are.",
       ),

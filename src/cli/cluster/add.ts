@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { kinds } from "#api/kinds.ts";
 import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
 import { systemClock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
@@ -8,10 +9,11 @@ import { Membership, joiningAnnotation } from "#controllers/clusters/membership.
 import { Presence } from "#controllers/clusters/presence.ts";
 import { carryOut } from "#controllers/clusters/steps.ts";
 import { collected, wholeNumber } from "../output.ts";
+import { type IstioFlags, istioOf, withIstioFlags } from "./istio-objects.ts";
 import { type MemberFlags, type MeshFlags, openMember, openMesh, withMeshFlags } from "./member.ts";
 import { checkLine, interrupted, lines, waiting } from "./progress.ts";
 
-interface AddFlags extends MeshFlags, MemberFlags {
+interface AddFlags extends MeshFlags, MemberFlags, IstioFlags {
   readonly kubeconfig: string;
   readonly network: string;
   readonly region?: string;
@@ -47,8 +49,10 @@ async function add(name: string, flags: AddFlags): Promise<void> {
   if (found) console.log(`going on with the join of ${name} that did not finish`);
   const { items: clusters } = await mesh.client.of<Cluster>(clusterKind).list();
   const { client, address } = member;
+  const istio = await istioOf(name, flags, mesh.client, client);
   console.log(`checking ${name}`);
-  const candidate = { name, client, address, network, clusters, clock: systemClock };
+  const istioKinds = istio && { istioKinds: kinds };
+  const candidate = { name, client, address, network, clusters, clock: systemClock, ...istioKinds };
   judge(await checkCandidate(candidate, (result) => console.log(checkLine(result))), ignore);
   const joined = await presence.joinedAs();
   if (joined && (joined.cluster !== name || joined.mesh !== own.mesh)) {
@@ -65,7 +69,13 @@ async function add(name: string, flags: AddFlags): Promise<void> {
     joinSteps({
       membership,
       presence,
-      place: { network, ...(region !== undefined && { region }), ...(zone !== undefined && { zone }) },
+      place: {
+        network,
+        ...(region !== undefined && { region }),
+        ...(zone !== undefined && { zone }),
+        ...(istio && { istioObjects: "Aggregated" }),
+      },
+      ...(istio && { istioObjects: istio }),
       address: { url, ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) },
       limitMs: flags.timeout * 1000,
       told: waiting,
@@ -78,7 +88,7 @@ async function add(name: string, flags: AddFlags): Promise<void> {
 
 /** `weft cluster add`. */
 export function addCommand(group: Command): void {
-  withMeshFlags(group.command("add"))
+  withIstioFlags(withMeshFlags(group.command("add")))
     .summary("let a cluster join the mesh")
     .description(
       "Checks a Kubernetes cluster, makes an account for the control plane in it that may do no more than it must, and lets it join the mesh. When a step fails, all is undone. When the command itself is killed, the same again goes on, and weft cluster remove takes it back.",

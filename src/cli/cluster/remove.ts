@@ -3,6 +3,7 @@ import type { Cluster } from "#api/weft/cluster.ts";
 import { systemClock } from "#base/clock.ts";
 import { equal } from "#base/canonical.ts";
 import { WeftError, codeOf } from "#base/errors.ts";
+import { Installation } from "#controllers/aggregation/installation.ts";
 import { leaveSteps } from "#controllers/clusters/leave.ts";
 import { Membership } from "#controllers/clusters/membership.ts";
 import { Presence } from "#controllers/clusters/presence.ts";
@@ -84,6 +85,7 @@ async function remove(name: string, flags: RemoveFlags): Promise<void> {
     told: waiting,
     signal: interrupted(),
     ...(presence && { presence }),
+    ...(member && { installation: new Installation(member.client, systemClock) }),
   });
   await carryOut(steps, lines);
   console.log(`${name} has left the mesh`);

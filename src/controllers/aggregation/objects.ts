@@ -54,7 +54,7 @@ const portName = "https";
 const groupPriority = 1000;
 
 /** Labels of everything that a member has of the mesh's API, by which all of it is found again. */
-const memberLabels = {
+export const memberLabels = {
   "app.kubernetes.io/managed-by": "weft",
   "app.kubernetes.io/component": "mesh-api",
 } as const;

@@ -1,3 +1,4 @@
+import type { Kind } from "#api/kind.ts";
 import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
 import { node as nodeKind } from "#api/kubernetes/node.ts";
 import { authorityVersion } from "#api/kubernetes/proxy-trust.ts";
@@ -8,11 +9,13 @@ import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
 import type { ServerAddress } from "#kube/connection.ts";
+import { apiServiceKind, definitionKind } from "../aggregation/installation.ts";
+import { obstacles } from "../aggregation/obstacles.ts";
 import { memberNamespace, memberObjects } from "./member-objects.ts";
 
 /** What a check found. Only `failed` keeps a cluster from joining. */
 export interface CheckResult {
-  readonly check: "reachable" | "identity" | "version" | "permissions" | "addresses" | "clock" | "trust";
+  readonly check: "reachable" | "identity" | "version" | "permissions" | "addresses" | "clock" | "trust" | "objects";
   readonly outcome: "passed" | "warned" | "failed";
   /** What was found, and what to do about it. */
   readonly message: string;
@@ -26,6 +29,8 @@ export interface Candidate {
   /** How the control plane is to reach it. */
   readonly address: ServerAddress;
   readonly network: string;
+  /** Kinds of Istio's objects that it is to serve as the mesh has them; none unless told. */
+  readonly istioKinds?: readonly Kind[];
   /** The mesh's clusters. */
   readonly clusters: readonly Cluster[];
   readonly clock: Clock;
@@ -185,7 +190,21 @@ async function trust({ client }: Candidate): Promise<Found> {
   return passed("no other mesh is here; its service accounts' tokens can be checked");
 }
 
-const checks = { reachable, identity, version, permissions, addresses, clock: clockSkew, trust };
+async function objects({ name, client, istioKinds }: Candidate): Promise<Found> {
+  if (istioKinds === undefined) return passed("it is not to serve the mesh's Istio objects");
+  const definitions = (await client.of(definitionKind).list()).items;
+  const apiServices = (await client.of(apiServiceKind).list()).items;
+  const found = obstacles(name, istioKinds, { definitions, apiServices });
+  const [first] = found;
+  if (first === undefined) return passed("nothing stands in the place of the mesh's Istio objects");
+  const names = found.map(({ resource }) => resource.name);
+  const which = `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`;
+  return failed(
+    `the cluster has objects of its own in the place of the mesh's (${which}): let it join with --istio-objects None, and take them over after that`,
+  );
+}
+
+const checks = { reachable, identity, version, permissions, addresses, clock: clockSkew, trust, objects };
 
 /**
  * Checks a cluster before it joins. The first is whether it can be reached at all; without that there are no others.

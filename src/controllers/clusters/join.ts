@@ -1,6 +1,7 @@
-import type { Cluster } from "#api/weft/cluster.ts";
 import type { ServerAddress } from "#kube/connection.ts";
-import type { Membership } from "./membership.ts";
+import type { Installation } from "../aggregation/installation.ts";
+import type { MemberObject } from "../aggregation/objects.ts";
+import type { Membership, Place } from "./membership.ts";
 import type { Presence } from "./presence.ts";
 import type { Step } from "./steps.ts";
 
@@ -8,9 +9,11 @@ import type { Step } from "./steps.ts";
 export interface Joining {
   readonly membership: Membership;
   readonly presence: Presence;
-  readonly place: Pick<Cluster["spec"], "network" | "region" | "zone">;
+  readonly place: Place;
   /** How the control plane reaches its API; without credentials. */
   readonly address: Pick<ServerAddress, "url" | "ca" | "serverName">;
+  /** What makes the cluster serve the mesh's Istio objects; absent where it is not to. */
+  readonly istioObjects?: { readonly installation: Installation; readonly objects: readonly MemberObject[] };
   /** Milliseconds that the control plane may take to read it. */
   readonly limitMs: number;
   /** Told what the cluster's status says while it is waited for. */
@@ -22,7 +25,8 @@ export interface Joining {
  * The steps of a join. The `Cluster` object is made first and tells of a join that was cut off: the same again goes on with it, and
  * leaving takes it back.
  */
-export function joinSteps({ membership, presence, place, address, limitMs, told, signal }: Joining): readonly Step[] {
+export function joinSteps(joining: Joining): readonly Step[] {
+  const { membership, presence, place, address, limitMs, told, signal } = joining;
   // Taking back must go on when the operation was told to stop.
   const undone = new AbortController().signal;
   return [
@@ -47,6 +51,23 @@ export function joinSteps({ membership, presence, place, address, limitMs, told,
       title: "wait until the control plane has read the cluster",
       run: () => membership.becomes({ type: "Ready", limitMs, fix: "mend that, and join again" }, told, signal),
     },
+    ...istioSteps(joining),
     { title: "write down that it has joined", run: () => membership.finish() },
+  ];
+}
+
+function istioSteps({ istioObjects, limitMs, told, signal }: Joining): readonly Step[] {
+  if (!istioObjects) return [];
+  const { installation, objects } = istioObjects;
+  return [
+    {
+      title: "let its API server pass requests for Istio's objects on to the mesh's",
+      run: () => installation.make(objects),
+      undo: () => installation.remove(),
+    },
+    {
+      title: "wait until its API server finds the mesh's",
+      run: () => installation.becomesAvailable(limitMs, told, signal),
+    },
   ];
 }

@@ -1,3 +1,4 @@
+import type { Installation } from "../aggregation/installation.ts";
 import type { Membership } from "./membership.ts";
 import type { Presence } from "./presence.ts";
 import type { Step } from "./steps.ts";
@@ -7,6 +8,8 @@ export interface Leaving {
   readonly membership: Membership;
   /** Absent for a cluster that is gone for good, with all that the mesh had in it. */
   readonly presence?: Presence;
+  /** What the cluster may have to serve the mesh's Istio objects; absent with `presence`. */
+  readonly installation?: Installation;
   /** Whether proxies are waited for. A cluster that never joined has nothing to drain. */
   readonly drains: boolean;
   /** Milliseconds that proxies may take to hear that it is not called any more. */
@@ -20,7 +23,8 @@ export interface Leaving {
  * The steps of leaving, none of which is undone: what was cut off is done by the same again. The `Cluster` object goes last and tells of
  * what is left to do.
  */
-export function leaveSteps({ membership, presence, drains, limitMs, told, signal }: Leaving): readonly Step[] {
+export function leaveSteps(leaving: Leaving): readonly Step[] {
+  const { membership, presence, installation, drains, limitMs, told, signal } = leaving;
   const fix =
     "weft proxy-status shows the proxies that do not know yet; the same command again goes on, and --force does not wait";
   const drain: readonly Step[] = [
@@ -38,8 +42,12 @@ export function leaveSteps({ membership, presence, drains, limitMs, told, signal
         { title: "remove what the mesh wrote into the cluster", run: () => presence.clean(signal) },
       ]
     : [];
+  const objects: readonly Step[] = installation
+    ? [{ title: "stop serving the mesh's Istio objects in the cluster", run: () => installation.remove() }]
+    : [];
   return [
     ...(drains ? drain : []),
+    ...objects,
     ...remove,
     { title: "remove its credentials and its Cluster from the mesh", run: () => membership.end() },
   ];

@@ -14,6 +14,9 @@ export const joiningAnnotation = "mesh.weft.dev/joining";
 /** Milliseconds between looks at a Cluster's status. */
 const lookMs = 100;
 
+/** What is said of a cluster when it joins. */
+export type Place = Pick<Cluster["spec"], "network" | "region" | "zone" | "istioObjects">;
+
 /** A condition that is waited for. */
 export interface Awaited {
   readonly type: "Ready" | "Drained";
@@ -52,7 +55,7 @@ export class Membership {
   }
 
   /** Writes down that the cluster is to join. */
-  async begin(place: Pick<Cluster["spec"], "network" | "region" | "zone">): Promise<void> {
+  async begin(place: Place): Promise<void> {
     const spec = { ...place, kubeconfigSecret: this.secret };
     const annotations = { [joiningAnnotation]: "true" };
     if (!(await this.find())) await this.#clusters.create({ metadata: { name: this.#name, annotations }, spec });

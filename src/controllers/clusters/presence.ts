@@ -55,7 +55,24 @@ export class Presence {
 
   /** @throws WeftError `FailedPrecondition` where something of the name is not ours. */
   async make(): Promise<void> {
+    await this.#namespaceStays();
     for (const wanted of memberObjects(this.#name)) await this.#ensure(wanted);
+  }
+
+  /** Waits for a namespace that is on its way out, such as that of a cluster which has just left: nothing can be made in it. */
+  async #namespaceStays(): Promise<void> {
+    const until = this.#clock.monotonic() + patienceMs;
+    for (;;) {
+      const found = await this.#client.of(namespaceKind).find({ name: memberNamespace });
+      if (found?.metadata.deletionTimestamp === undefined) return;
+      if (this.#clock.monotonic() > until) {
+        throw new WeftError(
+          "FailedPrecondition",
+          `the cluster's namespace ${memberNamespace} is being deleted and does not go: its conditions say why`,
+        );
+      }
+      await this.#clock.sleep(lookMs);
+    }
   }
 
   async #ensure(wanted: MemberObject): Promise<void> {

@@ -1,0 +1,81 @@
+import { isIP } from "node:net";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { kinds } from "#api/kinds.ts";
+import { systemClock } from "#base/clock.ts";
+import { WeftError } from "#base/errors.ts";
+import { guardObjects } from "#controllers/aggregation/guard-objects.ts";
+import { Installation } from "#controllers/aggregation/installation.ts";
+import { type MemberObject, memberObjects, type Reach } from "#controllers/aggregation/objects.ts";
+import { readMembersAddress } from "#controllers/aggregation/published.ts";
+import { memberAccount, memberNamespace } from "#controllers/clusters/member-objects.ts";
+import type { Client } from "#kube/client.ts";
+
+/** Flags by which a cluster is told to serve the mesh's Istio objects. */
+export interface IstioFlags {
+  readonly istioObjects?: "Aggregated" | "None";
+  readonly membersAddress?: { readonly host: string; readonly port: number };
+  readonly guardImage?: string;
+}
+
+/** An address of IP is reached by what is made of addresses; a name by a Service that is only a name. */
+export function reachOf({ host, port }: { readonly host: string; readonly port: number }): Reach {
+  return isIP(host) === 0 ? { kind: "name", host, port } : { kind: "addresses", addresses: [host], port };
+}
+
+function hostAndPort(text: string): { readonly host: string; readonly port: number } {
+  const [, host, port] = /^\[?([^\]]+)\]?:(\d{1,5})$/.exec(text) ?? [];
+  if (host === undefined || Number(port) > 65_535 || Number(port) === 0)
+    throw new InvalidArgumentError("write it as mesh.example.com:15443.");
+  return { host, port: Number(port) };
+}
+
+/** Adds the flags of `IstioFlags` to a command. */
+export function withIstioFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--istio-objects <how>",
+        "how the cluster serves the mesh's Istio objects; Aggregated where the mesh's API server has an address for it, unless given",
+      ).choices(["Aggregated", "None"]),
+    )
+    .option(
+      "--members-address <host:port>",
+      "where the cluster's API server reaches the mesh's, where that is otherwise than weft server says",
+      hostAndPort,
+    )
+    .option(
+      "--guard-image <image>",
+      "run the guard of namespaces in the cluster, from an image that has weft in its path",
+    );
+}
+
+/**
+ * What makes a cluster serve the mesh's Istio objects; undefined where it is not to.
+ * @throws WeftError `FailedPrecondition` where it is to, and the mesh has no address for that.
+ */
+export async function istioOf(
+  member: string,
+  { istioObjects, membersAddress, guardImage }: IstioFlags,
+  mesh: Client,
+  client: Client,
+): Promise<{ readonly installation: Installation; readonly objects: readonly MemberObject[] } | undefined> {
+  if (istioObjects === "None") return undefined;
+  const published = await readMembersAddress(mesh);
+  const host = membersAddress?.host ?? published?.host;
+  if (published === undefined || host === undefined) {
+    const wanted = istioObjects ?? membersAddress ?? guardImage;
+    if (wanted === undefined) return undefined;
+    throw new WeftError(
+      "FailedPrecondition",
+      published === undefined
+        ? "the mesh's API server serves no members: start weft server with --members-address, or give --istio-objects None"
+        : "the mesh's API server does not say by what name it is reached: give --members-address here, or --members-host to weft server",
+    );
+  }
+  const { authority, port } = published;
+  const reach = reachOf(membersAddress ?? { host, port });
+  const account = { kind: "ServiceAccount", namespace: memberNamespace, name: memberAccount } as const;
+  const objects = memberObjects({ member, authority, reach, account, kinds });
+  const guard = guardImage === undefined ? [] : guardObjects(guardImage);
+  return { installation: new Installation(client, systemClock), objects: [...objects, ...guard] };
+}

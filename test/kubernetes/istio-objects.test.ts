@@ -1,0 +1,169 @@
+/** Clusters that serve the mesh's Istio objects because they joined, against real API servers and the real programs. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { configMap } from "#api/kubernetes/config-map.ts";
+import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
+import { clusterRole, clusterRoleBinding, role, roleBinding } from "#api/kubernetes/rbac.ts";
+import { service } from "#api/kubernetes/service.ts";
+import { serviceAccount } from "#api/kubernetes/service-account.ts";
+import { deployment } from "#api/kubernetes/deployment.ts";
+import { apiServiceKind, definitionKind } from "#controllers/aggregation/installation.ts";
+import { eventually } from "../support/eventually.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import { JoinedMesh } from "./joined-mesh.ts";
+import { ClusterNetwork } from "./network.ts";
+
+const patience = 120_000;
+const resources = new AsyncDisposableStack();
+let mesh: JoinedMesh;
+let east: Cluster;
+let west: Cluster;
+
+beforeAll(async () => {
+  const network = resources.use(await ClusterNetwork.create("objects"));
+  // API servers reach the mesh's by its address: no kube-proxy runs where they do.
+  const apiServer = ["--enable-aggregator-routing=true"];
+  east = resources.use(await startCluster({ name: "east", network, apiServer }));
+  west = resources.use(await startCluster({ name: "west", network, apiServer, pods: "10.65.0.0/16" }));
+  mesh = resources.use(await JoinedMesh.start(network));
+}, 300_000);
+afterAll(() => resources.disposeAsync());
+
+async function run(cluster: Cluster, line: string, input?: unknown): Promise<string> {
+  const text = input === undefined ? {} : { input: JSON.stringify(input) };
+  const { code, stdout, stderr } = await cluster.kubectl(line, { patience, ...text });
+  if (code !== 0) throw new Error(`kubectl ${line}: ${stderr}\n${mesh.server.log.slice(-2000)}`);
+  return stdout;
+}
+
+/** All that a join could leave behind. */
+async function traces(cluster: Cluster): Promise<readonly string[]> {
+  const kinds = [
+    namespaceKind,
+    serviceAccount,
+    configMap,
+    service,
+    deployment,
+    clusterRole,
+    clusterRoleBinding,
+    role,
+    roleBinding,
+    apiServiceKind,
+    definitionKind,
+  ];
+  const lists = kinds.map(async (kind) => {
+    const { items } = await cluster.api.client.of(kind).list();
+    return items.map(({ metadata }) => `${kind.kind} ${metadata.namespace ?? ""}/${metadata.name}`);
+  });
+  return (await Promise.all(lists)).flat().toSorted();
+}
+
+const route = (host: string): object => ({
+  apiVersion: "networking.istio.io/v1",
+  kind: "VirtualService",
+  metadata: { name: "reviews", namespace: "default" },
+  spec: { hosts: ["reviews"], http: [{ route: [{ destination: { host } }] }] },
+});
+
+const destination = "get virtualservice reviews -o jsonpath={.spec.http[0].route[0].destination.host}";
+
+test("clusters that join serve the mesh's objects, live, and leave without a trace", async () => {
+  const before = await traces(east);
+  expect(await mesh.add(east, "--guard-image weft.dev/test/weft:1")).toContain(
+    "wait until its API server finds the mesh's",
+  );
+  await mesh.add(west);
+  expect(
+    (
+      await mesh.api.connection.send({ method: "GET", path: "/apis/mesh.weft.dev/v1alpha1/clusters/east" })
+    ).body.toString(),
+  ).toContain('"istioObjects":"Aggregated"');
+  await run(east, "apply -f -", route("v1"));
+  expect(await run(west, destination)).toBe("v1");
+  await run(west, "apply -f -", route("v2"));
+  expect(await run(east, destination)).toBe("v2");
+  expect(
+    await run(
+      east,
+      "get deployment weft-guard -n istio-system -o jsonpath={.spec.template.spec.containers[0].command}",
+    ),
+  ).toBe('["weft","guard","--api","in-cluster"]');
+  // The account is the control plane's own, with no right that it does not need.
+  const account = "--as system:serviceaccount:istio-system:weft-control-plane";
+  expect(
+    (await east.kubectl(`auth can-i create subjectaccessreviews.authorization.k8s.io ${account}`)).stdout.trim(),
+  ).toBe("yes");
+  expect((await east.kubectl(`auth can-i delete apiservices.apiregistration.k8s.io ${account}`)).stdout.trim()).toBe(
+    "no",
+  );
+
+  // A server that is started again serves them as before.
+  await mesh.server.stop();
+  const away = await east.kubectl("get virtualservices", { patience });
+  expect(away.stderr).toMatch(/unable to handle the request|trying to reach service/);
+  mesh.server.start();
+  await eventually(
+    "east serves the mesh's objects again",
+    async () => (await east.kubectl(destination, { patience })).stdout === "v2",
+    patience,
+  );
+
+  await mesh.remove(east);
+  await eventually(
+    "nothing of the mesh is in east",
+    async () => {
+      expect(await traces(east)).toEqual(before);
+      return true;
+    },
+    patience,
+  );
+  const gone = (await east.kubectl("get virtualservices", { patience })).stderr;
+  expect(gone).toMatch(/could not find the requested resource|doesn't have a resource type/);
+  expect(await run(west, destination)).toBe("v2");
+});
+
+test("a cluster with Istio's definitions does not join unless it is to keep them", async () => {
+  const names = { plural: "gateways", singular: "gateway", kind: "Gateway", listKind: "GatewayList" };
+  const schema = { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } };
+  await run(east, "create -f -", {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "gateways.networking.istio.io" },
+    spec: {
+      group: "networking.istio.io",
+      names,
+      scope: "Namespaced",
+      versions: [{ name: "v1", served: true, storage: true, schema }],
+    },
+  });
+  const before = await traces(east);
+  const own = `--kubeconfig ${mesh.kubeconfigOf(east)} --server ${east.internalUrl}`;
+  const { out, code } = await mesh.weft(`add east ${own}`);
+  expect(out).toMatch(/!! {2}objects .*gateways\.networking\.istio\.io.*--istio-objects None/);
+  expect(code).toBe(1);
+  expect(await traces(east)).toEqual(before);
+  await mesh.add(east, "--istio-objects None");
+  expect(await run(east, "get apiservices -l app.kubernetes.io/component=mesh-api -o name")).toBe("");
+  await mesh.remove(east);
+});
+
+test("a join whose API server does not reach the mesh's takes back what it did", async () => {
+  await run(east, "delete crd gateways.networking.istio.io");
+  await eventually(
+    "its APIService is gone",
+    async () => !(await run(east, "get apiservices -o name")).includes("istio.io"),
+    patience,
+  );
+  const before = await traces(east);
+  const own = `--kubeconfig ${mesh.kubeconfigOf(east)} --server ${east.internalUrl}`;
+  const { out, code } = await mesh.weft(`add east ${own} --members-address ${mesh.host.address}:9 --timeout 15`);
+  expect(out).toMatch(/does not reach the mesh's API after 15 s .*--members-address/);
+  expect(code).toBe(1);
+  await eventually(
+    "nothing of the mesh is in east",
+    async () => {
+      expect(await traces(east)).toEqual(before);
+      return true;
+    },
+    patience,
+  );
+});
