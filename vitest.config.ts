@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./setup/test-order.ts";
 
 export default defineConfig({
   test: {
@@ -6,7 +7,9 @@ export default defineConfig({
     exclude: ["src/proto/gen/**", "node_modules/**", "test/kubernetes/**"],
     // Processes, so that a test may change its own namespaces, signals and working directory.
     pool: "forks",
-    maxWorkers: 2,
+    // One more than the cores of a small machine: half of what tests do is wait.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     testTimeout: process.env["WEFT_SOAK"] ? 1_800_000 : 30_000,
     hookTimeout: 60_000,
     setupFiles: ["setup/vitest.setup.ts"],

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { configMap } from "#api/kubernetes/config-map.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import { authorityVersion } from "#api/kubernetes/proxy-trust.ts";
@@ -9,6 +9,7 @@ import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
 import { type TestServer, startTestServer, tlsOf } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
 import { createAuthority } from "#base/testing/certificate.ts";
+import { hastyClock } from "#base/testing/hasty-clock.ts";
 import { joinSteps } from "#controllers/clusters/join.ts";
 import { leaveSteps } from "#controllers/clusters/leave.ts";
 import { Membership, joiningAnnotation } from "#controllers/clusters/membership.ts";
@@ -27,7 +28,10 @@ let mesh: Client;
 let east: Client;
 let front: ApiFront;
 const authority = createAuthority("east's API");
+/** Each join waits again and again for what others do a moment later. */
+const clock = hastyClock(10);
 const stop = new AbortController();
+vi.setConfig({ testTimeout: 180_000 });
 const resources = new AsyncDisposableStack();
 
 beforeAll(async () => {
@@ -43,7 +47,7 @@ beforeAll(async () => {
   await mesh.of(namespaceKind).create({ metadata: { name: root } });
   await east.of(namespaceKind).create({ metadata: { name: "shop" } });
   front = resources.use(await ApiFront.of(server.url("east"), authority, tls("east")));
-  resources.use(new MemberWorld(mesh));
+  resources.use(new MemberWorld(mesh, true, clock));
   const tokens = giveTokens();
   resources.defer(async () => {
     stop.abort();
@@ -81,10 +85,14 @@ async function everything(): Promise<readonly string[]> {
 
 /** Waits until there is what there was: namespaces take a moment to end. */
 async function become(before: readonly string[]): Promise<void> {
-  await eventually("nothing is left", async () => {
-    expect(await everything()).toEqual(before);
-    return true;
-  });
+  await eventually(
+    "nothing is left",
+    async () => {
+      expect(await everything()).toEqual(before);
+      return true;
+    },
+    60_000,
+  );
 }
 
 interface Operation {
@@ -93,9 +101,9 @@ interface Operation {
 }
 
 async function operation(): Promise<Operation> {
-  const membership = new Membership(mesh, "east", systemClock);
-  const presence = new Presence(east, { cluster: "east", mesh: await membership.mesh() }, systemClock);
-  const common = { membership, presence, limitMs: 20_000, told: () => undefined, signal: stop.signal };
+  const membership = new Membership(mesh, "east", clock);
+  const presence = new Presence(east, { cluster: "east", mesh: await membership.mesh() }, clock);
+  const common = { membership, presence, limitMs: 60_000, told: () => undefined, signal: stop.signal };
   const address = { url: front.url, ca: authority.certificate };
   return {
     join: () => joinSteps({ ...common, place: { network: "main" }, address }),

@@ -1,4 +1,4 @@
-import { systemClock } from "#base/clock.ts";
+import { type Clock, systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
 import { Engine, type Observation } from "#incremental/engine.ts";
 import type { Client } from "#kube/client.ts";
@@ -29,7 +29,7 @@ export class MemberWorld implements AsyncDisposable {
   });
   readonly #led: Observation<string>;
   readonly #stop = new AbortController();
-  readonly #intake = new Intake({ engine: this.engine, clock: systemClock, logger: silentLogger });
+  readonly #intake: Intake;
   readonly #statuses: ClusterStatusWriter;
   readonly #running: Promise<void>;
 
@@ -37,8 +37,9 @@ export class MemberWorld implements AsyncDisposable {
    * @param mesh the mesh's API.
    * @param sockets whether objects may name Unix sockets.
    */
-  constructor(mesh: Client, sockets: boolean = true) {
-    const told = { clock: systemClock, logger: silentLogger };
+  constructor(mesh: Client, sockets: boolean = true, clock: Clock = systemClock) {
+    const told = { clock, logger: silentLogger };
+    this.#intake = new Intake({ engine: this.engine, ...told });
     this.#statuses = new ClusterStatusWriter({
       client: mesh,
       standing: (name) => this.members.standing(name),
