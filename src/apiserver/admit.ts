@@ -12,6 +12,8 @@ export interface Admitted extends Disposable {
   readonly by: Author;
   /** Aborts when a request without an end may not go on. */
   readonly ends: AbortSignal | undefined;
+  /** It is answered as though nothing were there, and does nothing. */
+  readonly blind?: boolean;
 }
 
 /**

@@ -99,6 +99,7 @@ export function handler(
       const call: Call = {
         context,
         by: admitted.by,
+        blind: admitted.blind ?? false,
         request,
         response,
         method: request.method ?? "GET",

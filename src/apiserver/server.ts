@@ -29,6 +29,7 @@ import { reviewGroups } from "./handlers/reviews.ts";
 import { Limits } from "./limits.ts";
 import type { ListenAddress } from "./listener.ts";
 import { MemberApis } from "./members/apis.ts";
+import { MeshNamespaces, type NamespacesOptions } from "./members/namespaces.ts";
 import { Authority } from "./pki/authority.ts";
 import { Revocations } from "./pki/revocations.ts";
 import { create } from "./registry/create.ts";
@@ -63,8 +64,8 @@ export interface ApiServerOptions {
   readonly endpoints: readonly EndpointOptions[];
   /** Groups that other servers serve; every endpoint passes their requests on. */
   readonly aggregated?: readonly Aggregation[];
-  /** Where the API servers of member clusters reach the mesh's API; they do not unless told. */
-  readonly members?: { readonly listen: ListenAddress };
+  /** Where the API servers of member clusters reach the mesh's API, and which clusters there are; they do not unless told. */
+  readonly members?: { readonly listen: ListenAddress } & Pick<NamespacesOptions, "clusters">;
   /** Requests are authenticated and authorized, over TLS; else whoever reaches an endpoint may do everything. */
   readonly access?: AccessOptions;
   /** Folder of what endpoints keep for themselves, such as keys; without one, that lives as long as the server. */
@@ -205,24 +206,34 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
     if (!contexts.has(context.partition)) contexts.set(context.partition, context);
   }
   for (const context of contexts.values()) started.use(maintenance(context));
-  started.use(runControllers([...contexts.values()], options));
-  const members = await startMembers(options, [...contexts.values()]);
+  const namespaces = namespacesOf(options, [...contexts.values()]);
+  started.use(runControllers([...contexts.values()], namespaces, options));
+  const members = await startMembers(options, [...contexts.values()], namespaces);
   if (members !== undefined) started.use(members);
   const owned = started.move();
   return { endpoints: addresses, authorities, members, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** Who of the mesh has which namespace, where member clusters have them too. */
+function namespacesOf({ members }: ApiServerOptions, contexts: readonly Context[]): MeshNamespaces | undefined {
+  const shared = contexts.find(({ view }) => view === "mesh");
+  if (members === undefined || shared === undefined) return undefined;
+  const { clusters } = members;
+  return new MeshNamespaces({ ...shared, ...(clusters === undefined ? {} : { clusters }) });
 }
 
 /** Serves the mesh's API to member clusters, where that is asked for. */
 async function startMembers(
   { members, stateDir, kinds, version, clock }: ApiServerOptions,
   contexts: readonly Context[],
+  namespaces: MeshNamespaces | undefined,
 ): Promise<MemberApis | undefined> {
   const shared = contexts.find(({ view }) => view === "mesh");
-  if (members === undefined || shared === undefined) return undefined;
+  if (members === undefined || shared === undefined || namespaces === undefined) return undefined;
   await ensureMemberRole(shared);
   const folder = stateDir === undefined ? undefined : join(stateDir, "members");
   const authority = Authority.open(folder, "members", clock);
-  return MemberApis.start({ listen: members.listen, authority, kinds, version, shared });
+  return MemberApis.start({ listen: members.listen, authority, kinds, version, namespaces, shared });
 }
 
 /** Makes objects that are not there. */
@@ -259,12 +270,17 @@ function maintenance(context: Context): Disposable {
 }
 
 /** What a partition's API does by itself, until the signal aborts. */
-async function control(context: Context, signal: AbortSignal): Promise<void> {
+async function control(context: Context, namespaces: MeshNamespaces | undefined, signal: AbortSignal): Promise<void> {
   const report = (error: unknown): void => {
     if (signal.aborted) return;
     context.logger.error("a controller ended", { endpoint: context.endpoint, error: messageOf(error) });
   };
-  const controllers = [new NamespaceController(context), new Collector(context), new AggregatedRoles(context)];
+  const kept = namespaces && ((name: string) => namespaces.keptBeside(undefined, name));
+  const controllers = [
+    new NamespaceController(context, context.view === "mesh" ? kept : undefined),
+    new Collector(context),
+    new AggregatedRoles(context),
+  ];
   const running = [
     ...controllers.map((controller) => runController(controller, context, signal)),
     new EventExpiry(context).run(signal),
@@ -275,11 +291,12 @@ async function control(context: Context, signal: AbortSignal): Promise<void> {
 /** Runs what the partitions' APIs do by themselves, when it is this server's turn, until disposed. */
 function runControllers(
   contexts: readonly Context[],
+  namespaces: MeshNamespaces | undefined,
   { alone = (work, signal) => work(signal), logger }: ApiServerOptions,
 ): AsyncDisposable {
   const stop = new AbortController();
   const work = async (signal: AbortSignal): Promise<void> => {
-    await Promise.all(contexts.map((context) => control(context, signal)));
+    await Promise.all(contexts.map((context) => control(context, namespaces, signal)));
   };
   const running = alone(work, stop.signal).catch((error: unknown) => {
     logger.error("controllers ended", { error: messageOf(error) });

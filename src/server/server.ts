@@ -25,6 +25,7 @@ import { limitedStore, type StoreLimit } from "#store/limited.ts";
 import type { RecordLimits, ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
 import { ProcessRuntime, type ProcessRuntimeOptions } from "./meshes/process-runtime.ts";
+import { meshClusters } from "./mesh-clusters.ts";
 import { type MembersOptions, serveMembers } from "./serve-members.ts";
 import { storeLease } from "./store-lease.ts";
 
@@ -185,6 +186,14 @@ function versionInfo(weft: string): VersionInfo {
   };
 }
 
+function membersOf(
+  { listen, clusters: told }: MembersOptions,
+  store: ResourceStore,
+  clock: Clock,
+): NonNullable<ApiServerOptions["members"]> {
+  return { listen, clusters: () => meshClusters({ store, told, clock }) };
+}
+
 /** @throws WeftError `InvalidArgument` for what only one server on its store can do, where there may be several. */
 function checkAlone({ store, embedded, meshes, maxObjects }: ServerOptions): void {
   if (!isEtcdAddress(store)) return;
@@ -214,7 +223,7 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
     endpoints: endpointsOf(options),
     stateDir,
     ...(options.access === undefined ? {} : { access: options.access }),
-    ...(options.members === undefined ? {} : { members: options.members }),
+    ...(options.members === undefined ? {} : { members: membersOf(options.members, store, clock) }),
     aggregated: [proxyAggregation(options.runDir)],
     version: versionInfo(options.version),
     ...(alone === undefined ? {} : { alone }),

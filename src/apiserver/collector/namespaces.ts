@@ -1,6 +1,7 @@
 import { codeOf } from "#base/errors.ts";
 import { resourceName, type Kind } from "#api/kind.ts";
 import { valueAt } from "#api/columns.ts";
+import { isMemberKind } from "#api/member-api.ts";
 import type { Stored } from "#store/port.ts";
 import { namespaceFinalizer } from "../admission/namespace.ts";
 import { keyOf, partitionOf, type Context } from "../context.ts";
@@ -25,9 +26,15 @@ export class NamespaceController implements Controller {
   readonly name = "namespaces";
   readonly resources = ["namespaces", "serviceaccounts"];
   readonly #context: Context;
+  readonly #keptByOthers: ((namespace: string) => Promise<"kept" | "left" | "unknown">) | undefined;
 
-  constructor(context: Context) {
+  /**
+   * @param keptByOthers whether clusters keep a namespace beside this partition, and so what is in it of the kinds that they serve too;
+   * nobody does unless told.
+   */
+  constructor(context: Context, keptByOthers?: (namespace: string) => Promise<"kept" | "left" | "unknown">) {
     this.#context = context;
+    this.#keptByOthers = keptByOthers;
   }
 
   due({ kind, stored: { key } }: Observed): readonly string[] {
@@ -59,7 +66,8 @@ export class NamespaceController implements Controller {
 
   /**
    * Deletes what is in a namespace that is on its way out; tells whether nothing was left. Another server may have done so already,
-   * and somebody made a namespace of that name since: what is in that one stays.
+   * and somebody made a namespace of that name since: what is in that one stays. So does what clusters keep, which is nothing that the
+   * namespace waits for; while one cannot be asked it waits.
    */
   async #empty({ key, object: { metadata } }: Stored): Promise<boolean> {
     const context = this.#context;
@@ -70,7 +78,10 @@ export class NamespaceController implements Controller {
       const selection = { partition: context.partition, resource: resourceName(kind), namespace };
       const { items } = await context.store.list(selection);
       if (items.length === 0) continue;
+      const kept = isMemberKind(kind) ? await this.#keptByOthers?.(namespace) : undefined;
+      if (kept === "kept") continue;
       left += items.length;
+      if (kept === "unknown") continue;
       // What was there while this namespace still was is in this one: one of its name comes only after it.
       if ((await context.store.get(key))?.object.metadata.uid !== metadata.uid) return false;
       await this.#remove(kind, namespace, items);

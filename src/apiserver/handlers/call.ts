@@ -7,6 +7,8 @@ export interface Call {
   readonly context: Context;
   /** Who asks. */
   readonly by: Author;
+  /** Nothing is there for who asks, and nothing is done. */
+  readonly blind: boolean;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   /** Upper case. */

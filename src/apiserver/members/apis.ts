@@ -2,7 +2,7 @@ import type { IncomingMessage, RequestListener } from "node:http";
 import { TLSSocket } from "node:tls";
 import { isMemberKind, memberServerName } from "#api/member-api.ts";
 import type { Kind } from "#api/kind.ts";
-import { WeftError } from "#base/errors.ts";
+import { messageOf, WeftError } from "#base/errors.ts";
 import { Watches } from "../access.ts";
 import type { Proven } from "../authentication/proof.ts";
 import { Authorizer } from "../authorization/authorizer.ts";
@@ -21,7 +21,8 @@ import { MembersFront } from "./front.ts";
 import { provenByFrontProxy } from "./front-proxy.ts";
 import { MemberAuthorizer } from "./member-authorizer.ts";
 import type { Member } from "./member.ts";
-import { MeshNamespaces } from "./namespaces.ts";
+import { MissedDepartures } from "./missed.ts";
+import type { MeshNamespaces } from "./namespaces.ts";
 import type { MemberView } from "./view.ts";
 
 /** Milliseconds between looks at what connections have shown: as long may what is not trusted any more go on. */
@@ -53,6 +54,8 @@ export interface MemberApisOptions {
   readonly authority: Authority;
   readonly kinds: readonly Kind[];
   readonly version: VersionInfo;
+  /** Who of the mesh has which namespace. */
+  readonly namespaces: MeshNamespaces;
   /** What all views of the mesh's objects share. `partition` is the mesh's own. */
   readonly shared: Pick<Context, "store" | "clock" | "logger" | "validator" | "mergeTypes" | "partition">;
 }
@@ -77,16 +80,17 @@ export class MemberApis implements AsyncDisposable {
   readonly #namespaces: MeshNamespaces;
   readonly #kinds: ServedKinds;
   readonly #routes: Routes;
-  readonly #views = new Set<MemberView>();
+  /** Members, with what settles that a namespace of theirs is gone. */
+  readonly #views = new Map<MemberView, (namespace: string) => Promise<boolean>>();
   readonly #draining = new AbortController();
   readonly #upkeep = new DisposableStack();
 
   private constructor(options: MemberApisOptions) {
-    const { authority, kinds, version, shared } = options;
+    const { authority, kinds, version, namespaces, shared } = options;
     const { clock } = shared;
     this.#options = options;
     this.#front = new MembersFront(authority, clock);
-    this.#namespaces = new MeshNamespaces(shared);
+    this.#namespaces = namespaces;
     this.#kinds = new ServedKinds(kinds.filter(isMemberKind), "member");
     const [discovery, openapi] = [new DiscoveryDocuments(this.#kinds, []), new OpenApiDocuments(this.#kinds)];
     this.#routes = { discovery, openapi, version, aggregated: [] };
@@ -128,6 +132,7 @@ export class MemberApis implements AsyncDisposable {
       authorizer,
       watches: new Watches(authorizer),
       limits: new Limits({}, clock),
+      missed: new MissedDepartures(clock),
       prove: (request) => proven(member, request),
     };
     const context: Context = {
@@ -148,11 +153,12 @@ export class MemberApis implements AsyncDisposable {
         listener: this.#listener(context),
       }),
     );
-    this.#views.add(view);
+    const settle = (namespace: string): Promise<boolean> => settleDeparture(context, view, namespace);
+    this.#views.set(view, settle);
     added.defer(() => this.#views.delete(view));
     const owned = added.move();
     return {
-      settleDeparture: (namespace) => settleDeparture(context, view, namespace),
+      settleDeparture: settle,
       [Symbol.dispose]: () => owned.dispose(),
     };
   }
@@ -173,6 +179,12 @@ export class MemberApis implements AsyncDisposable {
   }
 
   async #recheck(): Promise<void> {
-    for (const { watches } of this.#views) await watches.check();
+    for (const [{ watches, missed, member }, settle] of this.#views) {
+      await watches.check();
+      await missed.settle(settle).catch((error: unknown) => {
+        const fields = { cluster: member.name, error: messageOf(error) };
+        this.#options.shared.logger.warn("namespaces that went cannot be settled; trying again", fields);
+      });
+    }
   }
 }

@@ -1,6 +1,6 @@
 import { codeOf } from "#base/errors.ts";
 import type { ResourceObject } from "#api/meta.ts";
-import { originOf, type Context } from "../context.ts";
+import type { Context } from "../context.ts";
 import { hiddenOwners } from "../origins/owners.ts";
 import { checkPreconditions, type DeleteOptions } from "../registry/delete.ts";
 import type { Target } from "../registry/target.ts";
@@ -31,7 +31,7 @@ export async function forgetsOwners(
   if (context.member === undefined || !collectors.has(options.by?.user.name ?? "")) return false;
   for (let attempt = 1; attempt <= attempts; attempt += 1) {
     const { object } = await getStored(context, target, name);
-    if (hiddenOwners(object.metadata, originOf(context)).length === 0) return false;
+    if (hiddenOwners(object.metadata, context).length === 0) return false;
     checkPreconditions(target.kind, object, options);
     const { uid, resourceVersion } = object.metadata;
     const writing = {

@@ -1,9 +1,10 @@
 /** The mesh's API behind the API servers of member clusters. */
 import { Agent } from "node:https";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { systemClock, type Clock } from "#base/clock.ts";
 import { Authority } from "../pki/authority.ts";
 import type { ServedMember } from "./apis.ts";
+import type { NamespaceHolder } from "./member.ts";
 import { createNamespace } from "../testing/objects.ts";
 import { TestMember } from "../testing/member.ts";
 import { startTestServer, type Json, type TestServer } from "../testing/server.ts";
@@ -16,9 +17,12 @@ const ownedBy = (uid: string, kind = "Deployment", apiVersion = "apps/v1"): obje
 const collector = { "X-Remote-User": "system:serviceaccount:kube-system:generic-garbage-collector" };
 
 const ticks: (() => void)[] = [];
+/** Milliseconds that tests let pass. */
+let later = 0;
 /** A clock whose regular work is done when a test says so. */
 const clock: Clock = {
   ...systemClock,
+  monotonic: () => systemClock.monotonic() + later,
   every: (_, action) => {
     ticks.push(action);
     return { [Symbol.dispose]: () => undefined };
@@ -31,6 +35,8 @@ let members: DisposableStack;
 let served: ServedMember;
 let east: TestMember;
 let west: TestMember;
+/** Clusters of the mesh that are not served. */
+let joined: readonly NamespaceHolder[];
 let count = 0;
 /** A namespace of each test's own, which both members have. */
 let shop: string;
@@ -41,7 +47,7 @@ beforeAll(async () => {
     access: {},
     clock,
     records: { perObject: 10, maxAgeMs: 1e9, most: 1000 },
-    members: { listen: { host: "127.0.0.1", port: 0 } },
+    members: { listen: { host: "127.0.0.1", port: 0 }, clusters: async () => joined },
     endpoints: [{ name: "mesh", view: "mesh", partition: "mesh", listen: [{ host: "127.0.0.1", port: 0 }] }],
   });
 });
@@ -54,6 +60,7 @@ beforeEach(() => {
   shop = `shop-${count}`;
   services = `/apis/networking.istio.io/v1/namespaces/${shop}/virtualservices`;
   members = new DisposableStack();
+  joined = [];
   [east, west] = [new TestMember(apis, "east"), new TestMember(apis, "west")];
   for (const member of [east, west]) {
     member.namespaces.set(shop, "active");
@@ -332,6 +339,22 @@ describe("owners in one member", () => {
     expect([await seen(east), await seen(west)]).toEqual([[owner.metadata.uid], [owner.metadata.uid]]);
   });
 
+  test("of the mesh's own kinds are shown at the mesh's endpoint alone, so that no member collects by them", async () => {
+    await createNamespace(server, "mesh", shop);
+    const body = { metadata: { name: "owner" } };
+    const owner = await server.ask("mesh", `/api/v1/namespaces/${shop}/configmaps`, { method: "POST", body });
+    const { uid } = owner.json.metadata;
+    const own = await server.ask("mesh", services, { method: "POST", body: reviews(ownedBy(uid, "ConfigMap", "v1")) });
+    expect(own.status).toBe(201);
+    expect([await seen(east), await seen(west)]).toEqual([undefined, undefined]);
+    const { json } = await west.ask(`${services}/reviews`);
+    const put = { method: "PUT", body: { ...json, spec: routes("changed") } };
+    expect((await west.ask(`${services}/reviews`, put)).status).toBe(200);
+    const { ownerReferences } = (await server.ask("mesh", `${services}/reviews`)).json.metadata;
+    expect(ownerReferences).toMatchObject([{ kind: "ConfigMap", uid }]);
+    expect(ownerReferences).toHaveLength(1);
+  });
+
   test("are forgotten when that member collects an object that others keep, which stays until they do", async () => {
     await make(east, reviews(ownedBy("in-east")));
     const patch = { method: "PATCH", type: "application/merge-patch+json", body: { metadata: ownedBy("in-west") } };
@@ -384,10 +407,69 @@ describe("a namespace that one member deletes", () => {
     expect((await server.ask("mesh", services)).json.items).toHaveLength(1);
   });
 
+  test("leaves them to a cluster that serves none of them, and while that cannot be asked", async () => {
+    await make(east, reviews());
+    for (const member of [east, west]) member.namespaces.set(shop, "terminating");
+    const left = async (): Promise<number> => (await server.ask("mesh", services)).json.items.length;
+    joined = [{ name: "north", namespace: async () => "active" }];
+    expect([await empty(east), await left()]).toEqual([0, 1]);
+    joined = [{ name: "north", namespace: async () => Promise.reject(new Error("nobody answers")) }];
+    expect([await empty(east), await left()]).toEqual([0, 1]);
+    joined = [{ name: "north", namespace: async () => "absent" }];
+    expect([await empty(east), await left()]).toEqual([0, 0]);
+  });
+
+  test("goes where its controller is refused, and takes nothing with it", async () => {
+    await make(east, reviews());
+    for (const member of [east, west]) member.namespaces.set(shop, "terminating");
+    const headers = { "X-Remote-User": "system:serviceaccount:kube-system:namespace-controller" };
+    const clear = async (): Promise<unknown[]> => {
+      const { status } = await east.ask(services, { method: "DELETE", headers });
+      const { status: listed, json } = await east.ask(services, { headers });
+      return [status, listed, json.items?.length];
+    };
+    {
+      await using _nobody = await onlyFor(undefined);
+      expect(await clear()).toEqual([200, 200, 0]);
+      expect((await east.ask(`${services}/reviews`, { headers })).status).toBe(403);
+    }
+    later += 60_000;
+    east.away = true;
+    // It may be back in a moment.
+    expect(await clear()).toEqual([503, 503, undefined]);
+    later += 60_000;
+    expect(await clear()).toEqual([200, 200, 0]);
+    expect((await server.ask("mesh", services)).json.items).toHaveLength(1);
+    // What that means is settled when it can be asked.
+    east.away = false;
+    east.namespaces.delete(shop);
+    for (const tick of ticks) tick();
+    await vi.waitFor(async () => expect((await server.ask("mesh", services)).json.items).toHaveLength(0));
+  });
+
   test("leaves them while it is in use, to who deletes them one and all there", async () => {
     await make(east, reviews());
     expect(await empty(east)).toBe(0);
     expect((await west.ask(services)).json.items).toHaveLength(0);
+  });
+
+  test("does not lose them when the mesh's own is deleted, which goes without them", async () => {
+    await createNamespace(server, "mesh", shop);
+    await make(east, reviews());
+    const own = `/api/v1/namespaces/${shop}`;
+    const body = { metadata: { name: "settings" } };
+    expect((await server.ask("mesh", `${own}/configmaps`, { method: "POST", body })).status).toBe(201);
+    for (const member of [east, west]) member.away = true;
+    expect((await server.ask("mesh", own, { method: "DELETE" })).status).toBe(200);
+    await vi.waitFor(async () => expect((await server.ask("mesh", `${own}/configmaps`)).json.items).toHaveLength(0));
+    expect((await server.ask("mesh", own)).json.status.phase).toBe("Terminating");
+    for (const member of [east, west]) member.away = false;
+    await vi.waitFor(async () => expect((await server.ask("mesh", own)).status).toBe(404), 5_000);
+    expect((await west.ask(services)).json.items).toHaveLength(1);
+    // They go with the last who has it.
+    for (const member of [east, west]) member.namespaces.set(shop, "terminating");
+    expect(await empty(east)).toBe(0);
+    expect((await server.ask("mesh", services)).json.items).toHaveLength(0);
   });
 
   test("while the mesh was away takes them later, unless others keep it or cannot be asked", async () => {

@@ -2,7 +2,7 @@ import type { Clock } from "#base/clock.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Partition, ResourceStore } from "#store/port.ts";
-import type { Member, NamespaceState } from "./member.ts";
+import type { Member, NamespaceHolder, NamespaceState } from "./member.ts";
 
 /** Milliseconds for which a namespace that is in use counts as that without another question. */
 const keptMs = 2_000;
@@ -15,6 +15,8 @@ export interface NamespacesOptions {
   readonly store: ResourceStore;
   /** The partition of the mesh's own namespaces. */
   readonly partition: Partition;
+  /** All clusters of the mesh, of which only some may be members that are served here; none but those unless told. */
+  readonly clusters?: () => Promise<readonly NamespaceHolder[]>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -43,8 +45,8 @@ export class MeshNamespaces {
     };
   }
 
-  /** How a member has a namespace now. @throws WeftError `Unavailable`. */
-  async now(member: Member, name: string): Promise<NamespaceState> {
+  /** How a cluster has a namespace now. @throws WeftError `Unavailable`. */
+  async now(member: NamespaceHolder, name: string): Promise<NamespaceState> {
     const key = `${member.name}/${name}`;
     this.#active.delete(key);
     const state = await member.namespace(name);
@@ -61,20 +63,34 @@ export class MeshNamespaces {
   }
 
   /**
-   * Whether anybody else keeps a namespace: another member that has it and is not deleting it, or the mesh itself. While a member that
+   * Whether anybody else keeps a namespace: another cluster that has it and is not deleting it, or the mesh itself. While a cluster that
    * may have it cannot be asked that is unknown, unless somebody else does.
+   * @param except the cluster that does not count; undefined for the mesh itself, which counts only while it is not deleting it.
    */
-  async keptBeside(except: string, name: string): Promise<"kept" | "left" | "unknown"> {
+  async keptBeside(except: string | undefined, name: string): Promise<"kept" | "left" | "unknown"> {
     const { store, partition } = this.#options;
     const own = await store.get({ partition, resource: "namespaces", namespace: "", name });
     if (own !== undefined && own.object.metadata.deletionTimestamp === undefined) return "kept";
-    const others = [...this.#members.values()].filter((member) => member.name !== except);
-    const states = await Promise.all(others.map((member) => this.#asked(member, name)));
+    const { clusters, all } = await this.#clusters();
+    const others = clusters.filter((cluster) => cluster.name !== except);
+    const states = await Promise.all(others.map((cluster) => this.#asked(cluster, name)));
     if (states.includes("active")) return "kept";
-    return states.includes("unknown") ? "unknown" : "left";
+    return !all || states.includes("unknown") ? "unknown" : "left";
   }
 
-  async #asked(member: Member, name: string): Promise<NamespaceState | "unknown"> {
+  /** The clusters that are known, and whether those are all. */
+  async #clusters(): Promise<{ readonly clusters: readonly NamespaceHolder[]; readonly all: boolean }> {
+    const served = [...this.#members.values()];
+    try {
+      const joined = (await this.#options.clusters?.()) ?? [];
+      return { clusters: [...served, ...joined.filter(({ name }) => !this.#members.has(name))], all: true };
+    } catch (error) {
+      this.#options.logger.warn("it cannot be read which clusters the mesh has", { error: messageOf(error) });
+      return { clusters: served, all: false };
+    }
+  }
+
+  async #asked(member: NamespaceHolder, name: string): Promise<NamespaceState | "unknown"> {
     try {
       return await this.now(member, name);
     } catch (error) {

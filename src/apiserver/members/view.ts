@@ -6,6 +6,7 @@ import type { Limits } from "../limits.ts";
 import type { Target } from "../registry/target.ts";
 import type { NamespaceState, Member } from "./member.ts";
 import type { MemberAuthorizer } from "./member-authorizer.ts";
+import type { MissedDepartures } from "./missed.ts";
 import type { MeshNamespaces } from "./namespaces.ts";
 
 /** What stands in the context of requests that a member's API server passes on. */
@@ -15,6 +16,8 @@ export interface MemberView {
   readonly authorizer: MemberAuthorizer;
   readonly watches: Watches;
   readonly limits: Limits;
+  /** Namespaces that went while the member could not be asked. */
+  readonly missed: MissedDepartures;
   /** Who makes a request. @throws WeftError `Unauthenticated`, or `Unavailable` while it is not known whom to believe. */
   prove(request: IncomingMessage): Proven;
 }

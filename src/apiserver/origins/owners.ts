@@ -7,24 +7,31 @@ import { entryOf, inOrder, sameManager } from "../fields/managers.ts";
 
 /*
  * Objects of the mesh are shown in several clusters, each with a garbage collector of its own that deletes what names an owner which it
- * does not find. So a reference to an owner in one cluster is shown there alone. References to the mesh's own objects,
- * which all clusters see, are shown everywhere.
+ * does not find. So a reference to an owner in one cluster is shown there alone, and one to an object that only the mesh has, at the
+ * mesh's own endpoint alone. References to objects of the mesh that all clusters see are shown everywhere.
  */
 
+/** What tells endpoints apart here. */
+type Viewer = Pick<Context, "view" | "endpoint" | "kinds">;
+
+/** Whether clusters see the owner that a reference names as the mesh does. */
+function isShared({ apiVersion, kind }: OwnerReference, { kinds }: Viewer): boolean {
+  return kinds.named(groupOf(apiVersion), kind)?.home === "mesh";
+}
+
 /** Whether an endpoint shows a reference. */
-function isShown({ cluster }: OwnerReference, origin: string | undefined): boolean {
-  return cluster === undefined || cluster === origin;
+function isShown(reference: OwnerReference, viewer: Viewer): boolean {
+  if (reference.cluster !== undefined) return reference.cluster === originOf(viewer);
+  // Embedded clusters have no garbage collector beside the mesh's own.
+  return viewer.view !== "member" || isShared(reference, viewer);
 }
 
 /** The references that an endpoint does not show. */
-export function hiddenOwners(
-  { ownerReferences = [] }: ObjectMeta,
-  origin: string | undefined,
-): readonly OwnerReference[] {
-  return ownerReferences.filter((reference) => !isShown(reference, origin));
+export function hiddenOwners({ ownerReferences = [] }: ObjectMeta, viewer: Viewer): readonly OwnerReference[] {
+  return ownerReferences.filter((reference) => !isShown(reference, viewer));
 }
 
-/** References to objects that every cluster sees: those that the mesh's own collector goes by. */
+/** References to objects of the mesh: those that its own collector goes by. */
 export function sharedOwners({ ownerReferences = [] }: ObjectMeta): readonly OwnerReference[] {
   return ownerReferences.filter(({ cluster }) => cluster === undefined);
 }
@@ -75,42 +82,37 @@ function entriesWith(
 }
 
 /** Objects as endpoints show them, where that is not as they are stored. */
-const shown = new WeakMap<ResourceObject, Map<string | undefined, ResourceObject>>();
+const shown = new WeakMap<ResourceObject, Map<string, ResourceObject>>();
 
 function withoutCluster(reference: OwnerReference): OwnerReference {
   const { cluster: _, ...rest } = reference;
   return rest;
 }
 
-function show(object: ResourceObject, origin: string | undefined): ResourceObject {
+function show(object: ResourceObject, viewer: Viewer): ResourceObject {
   const { metadata } = object;
-  const hidden = fieldsOf(hiddenOwners(metadata, origin));
-  const owners = (metadata.ownerReferences ?? []).filter((reference) => isShown(reference, origin)).map(withoutCluster);
+  const hidden = fieldsOf(hiddenOwners(metadata, viewer));
+  const owners = (metadata.ownerReferences ?? []).filter((reference) => isShown(reference, viewer)).map(withoutCluster);
   const entries = metadata.managedFields && entriesWithout(metadata.managedFields, hidden);
   return { ...object, metadata: withOwners(metadata, owners, entries) };
 }
 
-/** An object as an endpoint shows it: without owners that are in other clusters. */
-export function asSeen(object: ResourceObject, context: Pick<Context, "view" | "endpoint">): ResourceObject {
-  if (object.metadata.ownerReferences?.some(({ cluster }) => cluster !== undefined) !== true) return object;
-  const origin = originOf(context);
+/** An object as an endpoint shows it: without owners that it does not have. */
+export function asSeen(object: ResourceObject, viewer: Viewer): ResourceObject {
+  const { ownerReferences = [] } = object.metadata;
+  if (ownerReferences.every((reference) => reference.cluster === undefined && isShown(reference, viewer)))
+    return object;
+  const place = `${viewer.view}/${viewer.endpoint}`;
   let views = shown.get(object);
   if (views === undefined) shown.set(object, (views = new Map()));
-  let view = views.get(origin);
-  if (view === undefined) views.set(origin, (view = show(object, origin)));
+  let view = views.get(place);
+  if (view === undefined) views.set(place, (view = show(object, viewer)));
   return view;
 }
 
 /** The references of a cluster's clients, each with its cluster unless every cluster sees the owner. */
-function marked(
-  references: readonly OwnerReference[],
-  { kinds }: Pick<Context, "kinds">,
-  origin: string,
-): readonly OwnerReference[] {
-  return references.map((reference) => {
-    const shared = kinds.named(groupOf(reference.apiVersion), reference.kind)?.home === "mesh";
-    return shared ? reference : { ...reference, cluster: origin };
-  });
+function marked(references: readonly OwnerReference[], viewer: Viewer, origin: string): readonly OwnerReference[] {
+  return references.map((reference) => (isShared(reference, viewer) ? reference : { ...reference, cluster: origin }));
 }
 
 /** References where they stood before, and new ones behind them: a write that changes nothing stores the same. */
@@ -144,7 +146,7 @@ export function asStored(
   if (kind.home !== "mesh") return object;
   const origin = originOf(context);
   const { metadata } = object;
-  const hidden = before === undefined ? [] : hiddenOwners(before.metadata, origin);
+  const hidden = before === undefined ? [] : hiddenOwners(before.metadata, context);
   const own = metadata.ownerReferences ?? [];
   if (hidden.length === 0 && own.length === 0) return object;
   const owners = inStoredOrder(

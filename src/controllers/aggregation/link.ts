@@ -1,10 +1,10 @@
 import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
 import { frontProxyConfigMap, readFrontProxyTrust, type FrontProxyTrust } from "#api/front-proxy.ts";
 import type { Clock } from "#base/clock.ts";
-import { codeOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client } from "#kube/client.ts";
 import { Informer } from "#kube/informer.ts";
+import { answerMs, namespaceStateOf } from "./namespace-state.ts";
 
 /** How a member cluster is asked what the mesh's API must know of it. */
 export interface LinkOptions {
@@ -15,9 +15,6 @@ export interface LinkOptions {
   readonly clock: Clock;
   readonly logger: Logger;
 }
-
-/** Milliseconds that somebody's request waits for an answer of their own cluster. */
-const timeoutMs = 5_000;
 
 /** Kubernetes' `authorization/v1.SubjectAccessReview`, as far as its answer is read. */
 interface Review {
@@ -54,25 +51,14 @@ export class MemberLink {
 
   /** How the member has a namespace now. @throws WeftError when it cannot be asked. */
   async namespace(name: string): Promise<"absent" | "terminating" | "active"> {
-    const path = `/api/v1/namespaces/${encodeURIComponent(name)}`;
-    try {
-      const { metadata } = await this.#client.json<{ readonly metadata: { readonly deletionTimestamp?: string } }>({
-        method: "GET",
-        path,
-        timeoutMs,
-      });
-      return metadata.deletionTimestamp === undefined ? "active" : "terminating";
-    } catch (error) {
-      if (codeOf(error) === "NotFound") return "absent";
-      throw error;
-    }
+    return namespaceStateOf(this.#client, name);
   }
 
   /** Asks the member whether somebody may do something there. @throws WeftError when it cannot be asked. */
   async review(spec: object): Promise<{ readonly allowed: boolean; readonly reason: string }> {
     const path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
     const body = { apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview", spec };
-    const { status } = await this.#client.json<Review>({ method: "POST", path, body, timeoutMs });
+    const { status } = await this.#client.json<Review>({ method: "POST", path, body, timeoutMs: answerMs });
     return { allowed: status?.allowed === true, reason: status?.evaluationError ?? status?.reason ?? "" };
   }
 

@@ -5,7 +5,7 @@ import { type Access, accessOf, placeText } from "./access.ts";
 import type { SecretsContext } from "./secrets.ts";
 
 /** The label of Secrets by which Istio joins clusters, each key a cluster's id, its value a kubeconfig. */
-const remoteSecretLabel = "istio/multiCluster";
+export const remoteSecretLabel = "istio/multiCluster";
 
 /** A cluster that a Secret joins. */
 export interface RemoteCluster {
