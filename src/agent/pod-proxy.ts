@@ -96,12 +96,12 @@ export class PodProxy implements AsyncDisposable {
     return this.runner.run();
   }
 
-  /** Makes it tell its peers to go: inbound listeners close once their connections have ended. */
-  async drain(): Promise<void> {
+  /** Makes it tell its peers to go: listeners, those of others' calls unless told, close once their connections have ended. */
+  async drain(which: "inbound" | "all" = "inbound"): Promise<void> {
     if (!this.#runs) return;
     const { pod } = this.#record;
     try {
-      await drainProxy(this.#context.site(pod).network);
+      await drainProxy(this.#context.site(pod).network, which);
     } catch (error) {
       const about = { pod: pod.metadata.name, error: messageOf(error) };
       this.#context.logger.warn("a proxy could not be drained", about);

@@ -6,6 +6,8 @@ export interface PodSite {
   readonly network: string;
   /** The Pod's host name; that of the node unless told. */
   readonly hostname?: string;
+  /** Files by which its proxy enters the Pod's control groups; the agent's own groups unless told. */
+  readonly groups?: readonly string[];
   /** Files of the host that its processes see in place of others. */
   readonly mounts: readonly Mount[];
 }

@@ -40,7 +40,8 @@ export interface PodView {
   readonly now: number;
 }
 
-type Condition = NonNullable<PodStatus["conditions"]>[number];
+/** A condition of a Pod. */
+export type Condition = NonNullable<PodStatus["conditions"]>[number];
 type State = NonNullable<ContainerStatus["state"]>;
 
 /** The condition that tells whether the Pod's proxy is ready. */
@@ -54,7 +55,7 @@ const outdated = {
 };
 
 /** The label by which peers know that a Pod takes mutual TLS, and what it says then: Istio's. */
-const tlsModeLabel = "security.istio.io/tlsMode";
+export const tlsModeLabel = "security.istio.io/tlsMode";
 
 /** Whether a Pod says which TLS its peers are to speak. */
 export function speaksMutualTls({ metadata: { labels = {} } }: Pod): boolean {
@@ -62,7 +63,7 @@ export function speaksMutualTls({ metadata: { labels = {} } }: Pod): boolean {
 }
 
 /** Labels that a Pod lacks: its proxy has its certificate and is ready, so that peers may speak mutual TLS to it. */
-export function missingLabels({ pod, certificate, proxyReady }: PodView): StringMap | undefined {
+export function missingLabels({ pod, certificate, proxyReady }: ProxyView): StringMap | undefined {
   const due = certificate !== undefined && proxyReady === true && !speaksMutualTls(pod);
   return due ? { [tlsModeLabel]: "istio" } : undefined;
 }
@@ -154,7 +155,8 @@ export function isSidecar(container: Container): boolean {
   return container.restartPolicy === "Always";
 }
 
-interface Aspect {
+/** Something that a condition tells. */
+export interface Aspect {
   readonly type: string;
   readonly ok: boolean;
   readonly reason?: string;
@@ -179,8 +181,35 @@ function whyNot(
   return { reason: "ProxyNotReady", message: `the Pod's proxy has no certificate yet${why}` };
 }
 
+/** How a Pod's proxy stands, whoever runs the Pod. */
+export type ProxyView = Pick<PodView, "pod" | "proxyReady" | "certificate" | "proof" | "restartDue" | "now">;
+
+function proxyAspects({ proxyReady, certificate, proof, restartDue }: ProxyView): readonly Aspect[] {
+  return [
+    ...(proxyReady === undefined ? [] : [{ type: proxyCondition, ok: proxyReady }]),
+    ...(certificate === undefined ? [] : [certificateAspect(certificate)]),
+    ...(proof === undefined ? [] : [proofAspect(proof)]),
+    ...(proxyReady === undefined || restartDue === undefined
+      ? []
+      : [{ type: currentCondition, ok: !restartDue, ...(restartDue && outdated) }]),
+  ];
+}
+
+/** All types of conditions about a Pod's proxy. */
+export const proxyConditions: readonly string[] = [
+  proxyCondition,
+  certificateCondition,
+  trustCondition,
+  currentCondition,
+];
+
+/** The conditions about a Pod's proxy, and more of that kind, with the time at which each last changed. */
+export function proxyStatus(view: ProxyView, more: readonly Aspect[]): readonly Condition[] {
+  return timed(view, [...proxyAspects(view), ...more]);
+}
+
 function aspects(view: PodView, phase: string): readonly Aspect[] {
-  const { init, containers, proxyReady, certificate, proof, restartDue, pod, problem } = view;
+  const { init, containers, proxyReady, pod, problem } = view;
   const ended = phase === "Succeeded" || phase === "Failed";
   const finished = phase === "Succeeded" ? { reason: "PodCompleted" } : {};
   const waiting = init.filter((one) => (isSidecar(one.container) ? !one.record.started : !succeeded(one)));
@@ -207,31 +236,30 @@ function aspects(view: PodView, phase: string): readonly Aspect[] {
       ok: ready && gates.length === 0,
       ...(ready ? (gates.length > 0 ? gate : {}) : { ...why, ...finished }),
     },
-    ...(proxyReady === undefined ? [] : [{ type: proxyCondition, ok: proxyReady }]),
-    ...(certificate === undefined ? [] : [certificateAspect(certificate)]),
-    ...(proof === undefined ? [] : [proofAspect(proof)]),
-    ...(proxyReady === undefined || restartDue === undefined
-      ? []
-      : [{ type: currentCondition, ok: !restartDue, ...(restartDue && outdated) }]),
+    ...proxyAspects(view),
   ];
 }
 
-/** Conditions with the time at which each last changed; those of others are kept. */
-function conditionsOf(view: PodView, phase: string): readonly Condition[] {
-  const before = view.pod.status?.conditions ?? [];
-  const own = aspects(view, phase).map(({ type, ok, reason, message }): Condition => {
+function timed({ pod, now }: Pick<PodView, "pod" | "now">, all: readonly Aspect[]): readonly Condition[] {
+  const before = pod.status?.conditions ?? [];
+  return all.map(({ type, ok, reason, message }): Condition => {
     const status = ok ? "True" : "False";
     const known = before.find((one) => one.type === type);
     const since = known?.status === status ? known.lastTransitionTime : undefined;
     return {
       type,
       status,
-      lastTransitionTime: since ?? timestamp(view.now),
+      lastTransitionTime: since ?? timestamp(now),
       ...(reason === undefined ? {} : { reason }),
       ...(message === undefined ? {} : { message }),
     };
   });
-  const others = before.filter(({ type }) => !own.some((one) => one.type === type));
+}
+
+/** Conditions with the time at which each last changed; those of others are kept. */
+function conditionsOf(view: PodView, phase: string): readonly Condition[] {
+  const own = timed(view, aspects(view, phase));
+  const others = (view.pod.status?.conditions ?? []).filter(({ type }) => !own.some((one) => one.type === type));
   return [...others, ...own];
 }
 

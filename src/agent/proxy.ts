@@ -165,7 +165,7 @@ async function askAdmin(network: string, method: "GET" | "POST", path: string): 
   });
 }
 
-/** Makes a proxy tell its peers to go: inbound listeners close once their connections have ended. */
-export async function drainProxy(network: string): Promise<void> {
-  await askAdmin(network, "POST", "/drain_listeners?inboundonly&graceful&skip_exit");
+/** Makes a proxy tell its peers to go: listeners, those of others' calls unless told, close once their connections have ended. */
+export async function drainProxy(network: string, which: "inbound" | "all" = "inbound"): Promise<void> {
+  await askAdmin(network, "POST", `/drain_listeners?${which === "inbound" ? "inboundonly&" : ""}graceful&skip_exit`);
 }

@@ -4,11 +4,20 @@ import { benchCommand } from "./bench/command.ts";
 import { discoveryCommand } from "./discovery.ts";
 import { guardCommand } from "./guard.ts";
 import { pilotAgentCommand } from "./pilot-agent.ts";
+import { nodeAgentCommand, nodeAgentRemoveCommand } from "./node-agent.ts";
 import { agentCommand } from "./processes.ts";
 import { serverCommand } from "./server.ts";
 import { weftVersion } from "./version.ts";
 
-const longRunning: ReadonlySet<string> = new Set(["bench", "server", "guard", "discovery", "agent", "pilot-agent"]);
+const longRunning: ReadonlySet<string> = new Set([
+  "bench",
+  "server",
+  "guard",
+  "discovery",
+  "agent",
+  "node-agent",
+  "pilot-agent",
+]);
 
 /** The command line; `first` is the word after `weft`. */
 async function build(first = ""): Promise<Command> {
@@ -27,6 +36,8 @@ async function build(first = ""): Promise<Command> {
   guardCommand(program);
   discoveryCommand(program);
   agentCommand(program);
+  nodeAgentCommand(program);
+  nodeAgentRemoveCommand(program);
   pilotAgentCommand(program);
   return program;
 }

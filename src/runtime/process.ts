@@ -28,6 +28,8 @@ export interface ProcessSpec {
   /** File of the network namespace. */
   readonly network: string;
   readonly mounts: readonly Mount[];
+  /** Files `cgroup.procs` of the control groups that it and its supervisor are in; those of whoever starts it unless told. */
+  readonly groups?: readonly string[];
   readonly hostname?: string;
   /** A file that the process gets open, as its file 3. */
   readonly inherit?: string;

@@ -17,6 +17,7 @@ export function shellScript(spec: ProcessSpec): string {
   const environment = Object.entries(spec.env).map(([name, value]) => quoted(`${name}=${value}`));
   const program = ["env", "-i", ...environment, ...spec.argv.map(quoted)].join(" ");
   const mounts = spec.mounts.map(({ source, target }) => `mount --bind ${quoted(source)} ${quoted(target)}`);
+  const groups = (spec.groups ?? []).map((file) => `echo $$ > ${quoted(file)}`);
   return [
     "#!/bin/sh",
     `folder=${quoted(spec.folder)}`,
@@ -24,6 +25,7 @@ export function shellScript(spec: ProcessSpec): string {
     `log_bytes=${spec.logBytes}`,
     `hostname=${quoted(spec.hostname ?? "")}`,
     `uid=${spec.uid === undefined ? "''" : spec.uid}`,
+    `enter() {\n  ${[...groups, "true"].join(" &&\n  ")}\n}`,
     `mounts() {\n  ${[...mounts, "true"].join(" &&\n  ")}\n}`,
     `run() {\n  cd ${quoted(spec.cwd)} && exec "$@" ${program}\n}`,
     supervisor,

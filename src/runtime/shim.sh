@@ -4,8 +4,8 @@
 #   log_bytes  size at which `log` becomes `log.1`
 #   hostname   the program's host name, or nothing
 #   uid        the program's user and group, or nothing for root
-# and two functions: `mounts`, which binds files in this process's own mount namespace, and `run`, which is given a prefix
-# and runs it with the program.
+# and three functions: `enter`, which enters the program's control groups, `mounts`, which binds files in this process's own mount
+# namespace, and `run`, which is given a prefix and runs it with the program.
 #
 # It is started in the program's network, mount and UTS namespaces, in a session of its own, as a child of init. It waits, so
 # that the exit code is known even when nobody else was there, and holds about a megabyte.
@@ -36,6 +36,7 @@ fail() {
 }
 
 [ -z "$hostname" ] || echo "$hostname" > /proc/sys/kernel/hostname || fail "the host name could not be set"
+enter || fail "the control groups could not be entered"
 mounts || fail "files could not be mounted"
 
 # Every line gets its time; the log is bounded by the program that writes it, so nobody else is needed.

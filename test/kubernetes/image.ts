@@ -98,9 +98,13 @@ export async function pathOf(program: string): Promise<string> {
 
 /**
  * An image with BusyBox, whose shell and servers make Pods for tests, and with other programs of this machine. What it runs unless
- * told waits for ever.
+ * told waits for ever. Files are told as their paths in the image, and where they come from.
  */
-export async function toolsImage(name: string, programs: readonly string[] = []): Promise<Image> {
+export async function toolsImage(
+  name: string,
+  programs: readonly string[] = [],
+  files: Readonly<Record<string, string>> = {},
+): Promise<Image> {
   const folder = mkdtempSync(join(tmpdir(), folderPrefix));
   try {
     await addProgram(folder, await pathOf("busybox"), "/bin/busybox");
@@ -108,6 +112,7 @@ export async function toolsImage(name: string, programs: readonly string[] = [])
     for (const applet of applets) if (applet !== "busybox") symlinkSync("busybox", join(folder, "bin", applet));
     for (const empty of ["tmp", "etc", "root"]) mkdirSync(join(folder, empty));
     for (const program of programs) await addProgram(folder, await pathOf(program));
+    for (const [path, source] of Object.entries(files)) await addProgram(folder, source, path);
     return await packImage({ name, folder, entrypoint: ["/bin/sleep", "infinity"] });
   } finally {
     rmSync(folder, { recursive: true, force: true });

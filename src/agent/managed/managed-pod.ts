@@ -1,0 +1,244 @@
+import type { Pod } from "#api/kubernetes/pod.ts";
+import { messageOf } from "#base/errors.ts";
+import type { ProxyContext } from "../node-context.ts";
+import { PodProxy } from "../pod-proxy.ts";
+import type { ProxyView } from "../pod-status.ts";
+import type { ProbeTarget } from "../probe.ts";
+import { capture, managedRules, release } from "./managed-capture.ts";
+import { captured, connectionText, openConnections, outside } from "./open-connections.ts";
+import type { PodPlace, PodPlaces } from "./pod-places.ts";
+import { probedPorts, type ProbeRules } from "./probe-rules.ts";
+import type { ManagedRecord } from "./record.ts";
+
+/** What the parts share that give Pods of another runtime their sidecars. */
+export interface ManagedContext extends ProxyContext {
+  readonly places: PodPlaces;
+  readonly probes: ProbeRules;
+}
+
+/** How often a Pod is looked at without any sign of change. */
+const lookMs = 2000;
+/** How soon a Pod whose processes are not there yet is looked for again. */
+const findMs = 300;
+/** How soon the next step of leaving is looked at. */
+const stepMs = 500;
+/** How long callers get to learn that a Pod takes plain text again, and how long connections get to leave its proxy then. */
+const noticeMs = 5000;
+const drainMs = 60_000;
+/** How long a proxy may take to end when asked. */
+const graceMs = 2000;
+/** Connections that are named; the others are counted. */
+const mostNamed = 20;
+
+/** How a Pod stands after a turn: `gone` when nothing of us is left in it. */
+export interface Turn {
+  readonly gone: boolean;
+  /** Milliseconds until it wants another one. */
+  readonly again?: number;
+}
+
+/** The network of a new Pod. */
+export interface NewSandbox {
+  readonly address: string;
+  /** File of its namespace. */
+  readonly network: string;
+  readonly sandbox: string;
+  /** Rules of capture; none where that is empty. */
+  readonly rules: string;
+}
+
+/** Gives one Pod that another runtime runs its sidecar, and takes it back, without a change to the Pod's own processes. */
+export class ManagedPod implements AsyncDisposable {
+  readonly record: ManagedRecord;
+  readonly #context: ManagedContext;
+  readonly #proxy: PodProxy;
+  /** Whether the Pod is to have a sidecar. */
+  wanted = true;
+  /** Whether the Pod itself has ended, or is not the API's any more. */
+  ended = false;
+  /** Where its processes were last seen. */
+  place: PodPlace | undefined;
+  #claimed = false;
+  #drained = false;
+
+  constructor(context: ManagedContext, record: ManagedRecord) {
+    this.record = record;
+    this.#context = context;
+    this.#proxy = new PodProxy(context, record, () => this.#target());
+  }
+
+  get #uid(): string {
+    return this.record.pod.metadata.uid;
+  }
+
+  /** Takes note of the Pod as the API has it now. */
+  update(pod: Pod): void {
+    this.record.pod = pod;
+    if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") this.ended = true;
+    this.#context.records.save(this.record);
+  }
+
+  /** How its proxy stands, for the Pod's status. While it leaves, it is said to be not ready. */
+  view(): ProxyView {
+    const { certificate, proof } = this.#proxy;
+    return {
+      pod: this.record.pod,
+      proxyReady: this.record.joined === true && this.#proxy.ready && this.record.leaving === undefined,
+      ...(certificate && { certificate }),
+      ...(proof && { proof }),
+      restartDue: this.#proxy.restartDue,
+      now: this.#context.clock.now(),
+    };
+  }
+
+  /** One turn: brings it as far as it can get without waiting. */
+  async run(): Promise<Turn> {
+    const place = this.#context.places.find(this.#uid);
+    this.place = place ?? this.place;
+    const turn = await this.#step(place);
+    this.#context.records.save(this.record);
+    return turn;
+  }
+
+  /** Captures its traffic in a network that nobody uses yet. */
+  async captureNew({ network, sandbox, rules }: NewSandbox): Promise<void> {
+    const { record } = this;
+    record.sandbox = sandbox;
+    record.rules = rules;
+    this.#context.records.save(record);
+    await this.#context.probes.set(this.#uid, probedPorts(record.pod, record.address));
+    if (rules !== "") await capture(network, rules);
+  }
+
+  /** Kills its proxy, whose network is gone. */
+  async abandon(): Promise<void> {
+    this.#proxy.runner.stop(0);
+    this.#proxy.runner.wind();
+    await this[Symbol.asyncDispose]();
+    if (this.record.baseId !== undefined) this.#context.baseIds.free(this.record.baseId);
+  }
+
+  /** Lets go of it; its proxy goes on. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#proxy[Symbol.asyncDispose]();
+  }
+
+  async #step(place: PodPlace | undefined): Promise<Turn> {
+    if (this.ended) return this.#end();
+    if (!place) return { gone: false, again: findMs };
+    if (this.record.sandbox !== undefined && this.record.sandbox !== place.sandbox) await this.#startOver();
+    this.record.sandbox = place.sandbox;
+    const { leaving } = this.record;
+    if (!this.wanted || leaving?.released !== undefined) return this.#leave(place);
+    delete this.record.leaving;
+    return this.#join(place);
+  }
+
+  /** The Pod's network is another one than before: what was done to the old one is gone, but for the process. */
+  async #startOver(): Promise<void> {
+    for (const name of ["rules", "joined", "outside", "leaving"] as const) delete this.record[name];
+    this.#claimed = false;
+    this.#proxy.runner.stop(0);
+    await this.#proxy.close();
+  }
+
+  /** The proxy first, the traffic when the proxy is ready for it. */
+  async #join(place: PodPlace): Promise<Turn> {
+    const { record } = this;
+    const { probes } = this.#context;
+    if (!this.#claimed) await this.#proxy.claim();
+    this.#claimed = true;
+    await this.#proxy.serve(false);
+    await probes.set(this.#uid, probedPorts(record.pod, record.address));
+    const again = await this.#proxy.run();
+    if (record.pod.metadata.deletionTimestamp !== undefined) await this.#drainOnce();
+    else if (this.#proxy.ready && record.joined !== true) await this.#capture(place);
+    this.#lookOutside(place);
+    return { gone: false, again: Math.min(lookMs, again ?? lookMs) };
+  }
+
+  async #capture({ network, process }: PodPlace): Promise<void> {
+    const { record } = this;
+    const { tell, records, logger } = this.#context;
+    const first = record.rules === undefined;
+    try {
+      const rules = record.rules ?? managedRules(record.pod) ?? "";
+      if (rules !== "") {
+        // Noted before, so that an agent that is killed in between leaves rules that the next one can take back.
+        record.rules = rules;
+        records.save(record);
+        await capture(network, rules);
+      }
+    } catch (error) {
+      tell(record.pod, { type: "Warning", reason: "CaptureFailed", message: messageOf(error).slice(0, 1000) });
+      throw error;
+    }
+    record.joined = true;
+    const { name, namespace } = record.pod.metadata;
+    const left = first ? outside(openConnections(process.pid)).map(connectionText) : [];
+    if (left.length > 0) record.outside = left;
+    logger.info("a Pod has joined the mesh", { pod: name, namespace, outside: left.length });
+    if (left.length === 0) return;
+    const named = left.slice(0, mostNamed).join(", ");
+    const message = `${left.length} connections are older than the sidecar and go on without it: ${named}`;
+    tell(record.pod, { type: "Warning", reason: "ConnectionsOutside", message: message.slice(0, 1000) });
+  }
+
+  /** Forgets connections outside of the proxy that have ended. */
+  #lookOutside({ process }: PodPlace): void {
+    const { record } = this;
+    if (record.outside === undefined) return;
+    const open = new Set(openConnections(process.pid).map(connectionText));
+    const left = record.outside.filter((each) => open.has(each));
+    if (left.length === 0) delete record.outside;
+    else record.outside = left;
+  }
+
+  /**
+   * Callers learn first that the Pod takes plain text; then new connections go past the proxy, which tells those that it has to go, and
+   * ends when they have.
+   */
+  async #leave(place: PodPlace): Promise<Turn> {
+    const { record } = this;
+    const { clock, logger } = this.#context;
+    record.leaving ??= { since: clock.now() };
+    if (record.leaving.released === undefined) {
+      await this.#proxy.serve(false);
+      await this.#proxy.run();
+      const left = record.joined === true ? record.leaving.since + noticeMs - clock.now() : 0;
+      if (left > 0) return { gone: false, again: Math.min(left, stepMs) };
+      if (record.rules !== undefined) await release(place.network, record.rules);
+      record.leaving = { ...record.leaving, released: clock.now() };
+      await this.#drainOnce("all");
+    }
+    const open = captured(openConnections(place.process.pid));
+    if (open > 0 && clock.now() < (record.leaving.released ?? 0) + drainMs) return { gone: false, again: stepMs };
+    const turn = await this.#end();
+    if (turn.gone) logger.info("a Pod has left the mesh", { pod: record.pod.metadata.name, cut: open });
+    return turn;
+  }
+
+  async #drainOnce(which: "inbound" | "all" = "inbound"): Promise<void> {
+    if (this.#drained) return;
+    this.#drained = true;
+    await this.#proxy.drain(which);
+  }
+
+  /** Ends the proxy, and then what was made for it. */
+  async #end(): Promise<Turn> {
+    const { probes, baseIds } = this.#context;
+    const { runner } = this.#proxy;
+    runner.stop(graceMs);
+    const again = runner.wind();
+    if (runner.state.kind === "running" || runner.state.kind === "starting")
+      return { gone: false, again: Math.min(again ?? stepMs, stepMs) };
+    await probes.remove(this.#uid);
+    await this[Symbol.asyncDispose]();
+    if (this.record.baseId !== undefined) baseIds.free(this.record.baseId);
+    return { gone: true };
+  }
+
+  #target(): ProbeTarget {
+    return { address: this.record.address, ports: [], inContainer: () => undefined };
+  }
+}

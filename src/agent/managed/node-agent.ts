@@ -1,0 +1,190 @@
+import { mkdirSync } from "node:fs";
+import { namespace as namespaceKind, type Namespace } from "#api/kubernetes/namespace.ts";
+import type { Pod } from "#api/kubernetes/pod.ts";
+import type { StringMap } from "#api/meta.ts";
+import type { Clock } from "#base/clock.ts";
+import { WeftError, messageOf } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import { EventRecorder } from "#kube/events.ts";
+import { Informer } from "#kube/informer.ts";
+import { apiAddress } from "#kube/kubeconfig.ts";
+import { AgentTrust } from "../agent-trust.ts";
+import { BaseIds } from "../base-ids.ts";
+import { ClusterObjects } from "../cluster-objects.ts";
+import { ControlPlane } from "../control-plane.ts";
+import { AgentLayout, baseIdFolder } from "../layout.ts";
+import type { ProxyOptions } from "../options.ts";
+import type { PodSite } from "../pod-site.ts";
+import { keptProgram } from "../proxy.ts";
+import { PodRecords } from "../records.ts";
+import { type CniPlaces, installPlugin } from "./cni/install.ts";
+import { CniMailbox } from "./cni/mailbox.ts";
+import { NewPods } from "./cni/new-pods.ts";
+import { proxyGroups } from "./control-groups.ts";
+import { ManagedPods } from "./managed-pods.ts";
+import { ManagedStatus } from "./managed-status.ts";
+import { PodPlaces } from "./pod-places.ts";
+import { ProbeRules } from "./probe-rules.ts";
+import { isSelected } from "./selection.ts";
+import type { ManagedRecord } from "./record.ts";
+
+/** What the agent of a node of a real cluster is told. */
+export interface NodeAgentOptions extends ProxyOptions {
+  /** URL of the cluster's API server, or path of a kubeconfig. */
+  readonly api: string;
+  /** Where its CNI plugin is put; absent for none. */
+  readonly cni?: CniPlaces;
+}
+
+/** What it needs of the machine. */
+export interface NodeAgentContext {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+function siteOf(places: PodPlaces, uid: string): PodSite {
+  const place = places.find(uid);
+  if (!place) throw new WeftError("Unavailable", `no process of the Pod ${uid} is on this node`);
+  return { network: place.network, groups: proxyGroups(place.groups), mounts: [] };
+}
+
+/**
+ * Gives Pods of a node that a kubelet runs their sidecars, until the signal aborts. It must run in the node's own network and see all of
+ * its processes. Sidecars outlive it: the next agent with the same state folder takes them over.
+ */
+export async function runNodeAgent(
+  options: NodeAgentOptions,
+  context: NodeAgentContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, logger } = context;
+  const { node, xdsTls = false } = options;
+  const layout = new AgentLayout(options);
+  for (const folder of [options.stateDir, options.runDir]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  using connection = new Connection(await apiAddress(options.api), { clock });
+  const client = new Client(connection);
+  const events = new EventRecorder(client, `weft-node-agent, ${node}`, clock, logger);
+  const trust = new AgentTrust(options, layout, { client, clock, logger });
+  const rootNamespace = options.trust?.rootNamespace;
+  const objects = new ClusterObjects({ client, node, ...(rootNamespace && { rootNamespace }), clock, logger });
+  const backoff = { initialMs: 50, maxMs: 1000 };
+  const namespaces = new Informer({
+    client: client.of<Namespace>(namespaceKind),
+    selection: {},
+    clock,
+    logger,
+    backoff,
+  });
+  using identities = trust.identities();
+  const places = new PodPlaces(clock);
+  const status = new ManagedStatus(client, (uid) => pods.get(uid), clock, logger);
+  await using pods = new ManagedPods(
+    {
+      options,
+      layout,
+      clock,
+      logger,
+      places,
+      probes: new ProbeRules(),
+      records: new PodRecords<ManagedRecord>(layout),
+      baseIds: new BaseIds(baseIdFolder),
+      site: ({ metadata: { uid } }) => siteOf(places, uid),
+      xds: new ControlPlane({ address: options.xds, ...(xdsTls && { trust: trust.files }), logger }),
+      ...(identities && { identities }),
+      envoy: keptProgram(options.envoy.program, layout.programs),
+      tell: (pod, text) => events.record(pod, text),
+    },
+    { changed: (uid) => status.changed(uid), gone: (pod) => status.gone(pod) },
+    (name) => namespaces.get({ name })?.metadata.labels ?? {},
+  );
+  objects.roots?.onChange(({ before, after }) => {
+    if (after === undefined) return;
+    trust.published(after);
+    identities?.published(before, after);
+  });
+  pods.adopt();
+  const labelsOf = (name: string): StringMap => {
+    const found = namespaces.get({ name });
+    if (!found) throw new WeftError("Unavailable", `the namespace ${name} is not known yet`);
+    return found.metadata.labels ?? {};
+  };
+  const known = (namespace: string, name: string): Pod | undefined => objects.pods.get({ namespace, name });
+  const news = new NewPods({ client, known, namespaceLabels: labelsOf, pods });
+  logger.info("giving the node's Pods their sidecars", { node });
+  await Promise.all([
+    pods.run(signal),
+    status.run(signal),
+    objects.run(signal),
+    namespaces.run(signal),
+    trust.run(signal),
+    follow(objects, namespaces, pods, signal),
+    options.cni && serveCni(options.cni, news, namespaces, context, signal),
+  ]);
+}
+
+/** How often the node's chain of plugins is looked at: others may write it anew. */
+const lookMs = 5000;
+
+/** Serves the CNI plugin and keeps it in the node's chain. It stays when the agent ends: what it guards goes on. */
+async function serveCni(
+  places: CniPlaces,
+  news: NewPods,
+  namespaces: Informer<Namespace>,
+  { clock, logger }: NodeAgentContext,
+  signal: AbortSignal,
+): Promise<void> {
+  const mailbox = new CniMailbox(places.mailbox, async (request) => news.add(request), { clock, logger });
+  const aborted = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => aborted.resolve(), { once: true });
+  // Before all namespaces are known, what an earlier agent noted holds.
+  await Promise.race([namespaces.synced, aborted.promise]);
+  if (signal.aborted) return;
+  const select = (): void => {
+    const names = namespaces.list().map(({ metadata }) => metadata);
+    const chosen = names.filter(({ name, labels = {} }) => isSelected(name, labels));
+    mailbox.select(new Set(chosen.map(({ name }) => name)));
+  };
+  select();
+  using _select = namespaces.onChange(select);
+  let told: string | undefined;
+  const install = (): void => {
+    try {
+      if (installPlugin(places))
+        logger.info("the CNI plugin is in the node's chain", { folder: places.configurations });
+      told = undefined;
+    } catch (error) {
+      const problem = messageOf(error);
+      if (problem !== told) logger.warn("the CNI plugin is not installed", { error: problem });
+      told = problem;
+    }
+  };
+  const served = mailbox.run(signal);
+  install();
+  using _install = clock.every(lookMs, install);
+  await served;
+}
+
+/** Hands Pods over as the API has them, once their namespaces are known too: before, nothing is decided. */
+async function follow(
+  objects: ClusterObjects,
+  namespaces: Informer<Namespace>,
+  managed: ManagedPods,
+  signal: AbortSignal,
+): Promise<void> {
+  const aborted = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => aborted.resolve(), { once: true });
+  await Promise.race([Promise.all([objects.pods.synced, namespaces.synced]), aborted.promise]);
+  if (signal.aborted) return;
+  managed.sync(objects.pods.list());
+  objects.pods.onChange(({ before, after }) => {
+    if (signal.aborted) return;
+    if (before !== undefined && before.metadata.uid !== after?.metadata.uid) managed.drop(before);
+    if (after !== undefined) managed.put(after);
+  });
+  namespaces.onChange(({ after }) => {
+    if (signal.aborted || after === undefined) return;
+    for (const pod of objects.pods.list(after.metadata.name)) managed.put(pod);
+  });
+}

@@ -1,0 +1,8 @@
+import { type CniPlaces, removePlugin } from "./cni/install.ts";
+import { ProbeRules } from "./probe-rules.ts";
+
+/** Takes away what the agent has put onto the node itself. Sidecars have ended before: namespaces were not selected any more. */
+export async function removeNodeAgent(cni: Pick<CniPlaces, "programs" | "configurations">): Promise<void> {
+  removePlugin(cni);
+  await ProbeRules.clear();
+}
