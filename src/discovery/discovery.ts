@@ -177,6 +177,7 @@ export async function runDiscovery(
       rootNamespace,
       trustDomains,
       members: () => members.clients(),
+      readsSecrets: (node) => source.readsSecrets(node),
       unread: () => members.unread(),
       clock,
       logger,

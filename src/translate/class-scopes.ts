@@ -133,8 +133,9 @@ export function classScopes({
 
   /** None where nothing asks for a secret, as in most meshes. */
   const secretScopes = (view: ProxyView, gatewayKeys: readonly string[]): readonly string[] => {
-    const { namespace, cluster } = view;
-    const readers = { namespace, cluster, gateways: gatewayKeys, rules: secrets.rulesFor(view) };
+    const { namespace, cluster, withoutSecrets } = view;
+    const rules = secrets.rulesFor(view);
+    const readers = { namespace, cluster, gateways: gatewayKeys, rules, ...(withoutSecrets && { withoutSecrets }) };
     return readers.gateways.length + readers.rules.length === 0 ? [] : [scopeKey({ kind: "secrets", readers })];
   };
 

@@ -12,6 +12,8 @@ export interface NodeInfo {
   readonly id: string;
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly locality: Locality;
+  /** Present where its account may not read the Secrets of its namespace. */
+  readonly withoutSecrets?: true;
 }
 
 function text(value: unknown): string {
@@ -107,7 +109,7 @@ function isIdentified({
  * @throws WeftError `InvalidArgument` when the type or the namespace is missing.
  */
 export function proxyView(
-  { id, metadata, locality }: NodeInfo,
+  { id, metadata, locality, withoutSecrets }: NodeInfo,
   virtualHosts: ProxyView["virtualHosts"] = "inside",
 ): ProxyView {
   const [type = "", , name = "", domain = ""] = id.split("~");
@@ -131,6 +133,7 @@ export function proxyView(
     workloadPorts: podPorts(metadata["POD_PORTS"]),
     interception: interceptionOf(text(metadata["INTERCEPTION_MODE"])),
     ...(isIdentified(metadata) && { identified: true }),
+    ...(withoutSecrets && { withoutSecrets }),
     ...configOf(metadata),
     metadata: sharedMetadata(metadata),
     virtualHosts,

@@ -56,6 +56,8 @@ export interface Translator {
   holder(key: string): Holder | undefined;
   /** What a proxy holds. */
   discovery(node: NodeInfo, virtualHosts: ProxyView["virtualHosts"]): Discovery;
+  /** Whether what a proxy gets depends on whether its account may read Secrets; false for a node that lacks what is needed. */
+  readsSecrets(node: NodeInfo): boolean;
   /** Hosts that connected proxies of a workload asked for by name. */
   asked(by: Holder): readonly string[];
   /** The scope of the virtual hosts of a route configuration, by a class's scope of virtual hosts. */
@@ -78,6 +80,16 @@ interface TranslatorOptions {
   readonly traced?: boolean;
   /** Envoy's messages, by which EnvoyFilters are read; loaded for the first of these unless given. */
   readonly registry?: Registry;
+}
+
+/** Whether a node has what is needed. */
+function isProxy(node: NodeInfo): boolean {
+  try {
+    proxyView(node);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The registry that was given, or one that is loaded once when it is asked for. */
@@ -265,6 +277,7 @@ export function createTranslator(
     workload: (key) => askingWorkload(parseClass(key)),
     holder: (key) => holderOf(parseClass(key)),
     discovery: (node, virtualHosts) => discovery(proxyView(node, virtualHosts)),
+    readsSecrets: (node) => isProxy(node) && secrets.readsSecrets(proxyView(node)),
     asked: held.asked,
     hostScope,
     scopes,

@@ -25,6 +25,8 @@ export interface ProxyView {
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
   /** Present where its agent serves it a certificate of the mesh. */
   readonly identified?: true;
+  /** Present where its account may not read the Secrets of its namespace, as its cluster's API says. */
+  readonly withoutSecrets?: true;
   /** Settings of its own, as texts: its workload's annotation, and what it was started with; absent where it has none. */
   readonly config?: readonly string[];
   /** Texts of its node metadata that are not its own alone. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import type { WeftError } from "#base/errors.ts";
+import { WeftError } from "#base/errors.ts";
 import { jsonLogger, silentLogger } from "#base/logger.ts";
 import { typeUrls } from "#proto/encoded.ts";
+import type { Admit } from "./gatekeeper.ts";
 import { XdsHub, type HubOptions } from "./hub.ts";
 import type { ProxyNode } from "./port.ts";
 import type { Message } from "./message.ts";
@@ -657,3 +658,75 @@ describe("status", () => {
 function contentOfPort(port: number): string {
   return contentOf(typeUrls.endpoints, endpoints("one", [port]).any).content;
 }
+
+describe("a stream that was let in", () => {
+  const node = { id: "x", cluster: "", metadata: {}, version: "", locality: { region: "", zone: "", subzone: "" } };
+  const asks = {
+    kind: "delta",
+    typeUrl: typeUrls.cluster,
+    nonce: "",
+    refusal: undefined,
+    node,
+    subscribe: ["*"],
+    unsubscribe: [],
+    versions: {},
+  } as const;
+
+  /** A stream, and how it ended. */
+  function opened(fixture: Fixture, admit: Admit) {
+    const [ended, told, read]: [string[], unknown[], string[]] = [[], [], []];
+    const session = fixture.hub.open(
+      "delta",
+      {
+        send: (messages) => void told.push(...messages),
+        end: (reason) => void ended.push(reason?.code ?? "done"),
+        abort: () => undefined,
+        pause: () => void read.push("pause"),
+        resume: () => void read.push("resume"),
+      },
+      admit,
+    );
+    session.receive(() => asks);
+    return { ended, told, read };
+  }
+
+  test("is looked at again, and ended when it may not go on", async () => {
+    using fixture = new Fixture({ readmitMs: 1000 });
+    fixture.source.setScopes("x", { [typeUrls.cluster]: ["clusters"] });
+    let now = async (each: ProxyNode): Promise<ProxyNode> => each;
+    const { ended, told, read } = opened(fixture, (each) => now(each));
+    await fixture.settle();
+    expect([told.length, read]).toEqual([1, ["pause", "resume"]]);
+    now = () => Promise.reject(new WeftError("Unavailable", "nobody answers"));
+    fixture.clock.advance(3000);
+    await turn();
+    expect(ended).toEqual([]);
+    now = () => Promise.reject(new WeftError("Unauthenticated", "the token has ended"));
+    fixture.clock.advance(1000);
+    await turn();
+    expect(ended).toEqual(["Unauthenticated"]);
+  });
+
+  test("comes back when it may read more or less than before", async () => {
+    using fixture = new Fixture({ readmitMs: 1000 });
+    fixture.source.setScopes("x", { [typeUrls.cluster]: ["clusters"] });
+    let more = {};
+    const { ended } = opened(fixture, async (each) => ({ ...each, ...more }));
+    await fixture.settle();
+    fixture.clock.advance(3000);
+    await turn();
+    expect(ended).toEqual([]);
+    more = { withoutSecrets: true };
+    fixture.clock.advance(1000);
+    await turn();
+    expect(ended).toEqual(["Unavailable"]);
+  });
+
+  test("was told nothing before it was", async () => {
+    using fixture = new Fixture();
+    fixture.source.setScopes("x", { [typeUrls.cluster]: ["clusters"] });
+    const { ended, told } = opened(fixture, () => Promise.reject(new WeftError("PermissionDenied", "not this one")));
+    await fixture.settle();
+    expect([told, ended]).toEqual([[], ["PermissionDenied"]]);
+  });
+});

@@ -18,6 +18,7 @@ import type { Part } from "./part.ts";
 import { standingsOf } from "./standings.ts";
 import type { Demand, ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
 import { Pushes } from "./pushes.ts";
+import { Readmissions } from "./readmissions.ts";
 import { Rounds } from "./rounds.ts";
 import { TurnQueue } from "./schedule.ts";
 import type { Admit } from "./gatekeeper.ts";
@@ -39,6 +40,8 @@ export interface HubOptions {
   /** Whether more changes wait to be taken in. */
   readonly pressed?: () => boolean;
   readonly batch?: Partial<BatchOptions>;
+  /** Milliseconds after which it is looked again whether a stream may go on; ten seconds unless told. */
+  readonly readmitMs?: number;
 }
 
 /** Figures of what was done and is held. */
@@ -80,6 +83,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
   readonly #conduct: Conduct;
   readonly #rounds: Rounds<Session>;
   readonly #settled: Disposable;
+  readonly #readmissions: Readmissions<Session>;
   readonly #context: SessionContext;
   #messagesSent = 0;
   #bytesSent = 0;
@@ -112,6 +116,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     const turn = (session: Session): void => this.#turns.add(session);
     this.#rounds = new Rounds({ clock, pressed: () => options.pressed?.() === true, turn });
     this.#context = this.#sessionContext();
+    this.#readmissions = new Readmissions(this.#sessions, clock, options.readmitMs);
   }
 
   /**
@@ -199,6 +204,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     for (const session of this.#sessions) session.end();
     for (const part of [
       this.#settled,
+      this.#readmissions,
       this.#batches,
       this.#budget,
       this.#classes,

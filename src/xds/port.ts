@@ -42,6 +42,8 @@ export interface ProxyNode {
   /** `user_agent_build_version` as `1.40.0`; empty when not told. */
   readonly version: string;
   readonly locality: { readonly region: string; readonly zone: string; readonly subzone: string };
+  /** Present where it was found that its account may not read the Secrets of its namespace: never by its own word. */
+  readonly withoutSecrets?: true;
 }
 
 /**

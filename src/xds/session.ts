@@ -5,6 +5,7 @@ import type { Claims } from "./claims.ts";
 import type { ProxyClass } from "./classes.ts";
 import { Misconduct } from "./conduct.ts";
 import { checkNames, checkSubscription } from "./limits.ts";
+import { Admission } from "./admission.ts";
 import type { Admit } from "./gatekeeper.ts";
 import type { Variant } from "./message.ts";
 import type { AskingProxy, ProxyNode, ProxyStatus, ScopeKey, TypeState } from "./port.ts";
@@ -38,7 +39,7 @@ export class Session {
   readonly #variant: Variant;
   readonly #transport: Transport;
   readonly #context: SessionContext;
-  readonly #admit: Admit | undefined;
+  readonly #admission: Admission;
   readonly #watches = new Watches();
   readonly #order: PushOrder;
   readonly #restraint: Restraint<Session>;
@@ -58,7 +59,12 @@ export class Session {
 
   constructor(variant: Variant, transport: Transport, context: SessionContext, claims: Claims, admit?: Admit) {
     const { clock, limits } = context;
-    this.#admit = admit;
+    this.#admission = new Admission(admit, {
+      admitted: (node) => this.#guarded(() => this.#introduced(node)),
+      refused: (reason) => this.#failed(reason),
+      pause: () => transport.pause(),
+      resume: () => transport.resume(),
+    });
     this.#variant = variant;
     this.#transport = transport;
     this.#context = context;
@@ -107,8 +113,17 @@ export class Session {
     try {
       work();
     } catch (fault) {
-      this.end(fault instanceof WeftError ? fault : new WeftError("Internal", "the stream failed", fault));
+      this.#failed(fault);
     }
+  }
+
+  #failed(fault: unknown): void {
+    this.end(fault instanceof WeftError ? fault : new WeftError("Internal", "the stream failed", fault));
+  }
+
+  /** Looks again whether the stream may go on; one that may not is ended with the reason. */
+  readmit(): void {
+    if (!this.#ended) void this.#admission.again();
   }
 
   #pump(): void {
@@ -230,7 +245,11 @@ export class Session {
     }
     if (!isPlain(claimed.id)) throw oddNodeId();
     // Before it can do anything to the proxy that it says it is.
-    const node = this.#admit?.(claimed) ?? claimed;
+    this.#admission.begin(claimed);
+  }
+
+  #introduced(node: ProxyNode): void {
+    if (this.#ended) return;
     const { limits } = this.#context;
     const streams = this.#restraint.introduced(node, () => this.#guarded(() => this.#begin(node)));
     const [oldest] = streams;

@@ -65,6 +65,7 @@ const administered: readonly PolicyRule[] = [
 /** What the mesh's control plane reads and writes; `control-plane-rights.ts` has what a role cannot say. */
 const discovery: readonly PolicyRule[] = [
   rule(read, [""], ["configmaps", "namespaces", "nodes", "pods", "secrets", "services"]),
+  rule(["get"], [""], ["serviceaccounts"]),
   rule(read, ["discovery.k8s.io"], ["endpointslices"]),
   rule(read, [...routing, "mesh.weft.dev"], ["*"]),
   rule(["patch", "update"], [...routing, "mesh.weft.dev"], ["*/status"]),
@@ -73,6 +74,7 @@ const discovery: readonly PolicyRule[] = [
   rule(["create", "patch"], [""], ["events"]),
   rule(["create", "update", "patch"], [""], ["configmaps"]),
   rule(["create"], ["authentication.k8s.io"], ["tokenreviews"]),
+  rule(["create"], ["authorization.k8s.io"], ["subjectaccessreviews"]),
   paths(["/.well-known/openid-configuration", "/openid/v1/jwks"]),
 ];
 

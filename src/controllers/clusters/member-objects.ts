@@ -27,10 +27,11 @@ const read = ["get", "list", "watch"];
 
 /**
  * All that the control plane does in a member: it reads services, where they run and the certificates that gateways name, has callers'
- * tokens checked, keeps the mesh's roots in each namespace and in the webhooks that ask it, and tells Pods of what their proxies did.
+ * tokens and service accounts checked, keeps the mesh's roots in each namespace and in the webhooks that ask it, and tells Pods of what their proxies did.
  */
 const memberRules: readonly PolicyRule[] = [
   { verbs: read, apiGroups: [""], resources: ["services", "pods", "nodes", "namespaces", "secrets"] },
+  { verbs: ["get"], apiGroups: [""], resources: ["serviceaccounts"] },
   { verbs: read, apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"] },
   { verbs: [...read, "create", "patch"], apiGroups: [""], resources: ["configmaps"] },
   { verbs: ["create", "patch"], apiGroups: [""], resources: ["events"] },
@@ -40,6 +41,7 @@ const memberRules: readonly PolicyRule[] = [
     resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
   },
   { verbs: ["create"], apiGroups: ["authentication.k8s.io"], resources: ["tokenreviews"] },
+  { verbs: ["create"], apiGroups: ["authorization.k8s.io"], resources: ["subjectaccessreviews"] },
   { verbs: ["get"], nonResourceURLs: ["/version", "/.well-known/openid-configuration", "/openid/v1/jwks"] },
 ];
 

@@ -1,11 +1,15 @@
 import { expect, test } from "vitest";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { systemClock } from "#base/clock.ts";
+import { silentLogger } from "#base/logger.ts";
+import { ManualClock } from "#base/testing/manual-clock.ts";
 import type { Call } from "#grpc/server.ts";
 import { Callers } from "#identity/callers.ts";
+import type { TokenApi } from "#identity/issuer.ts";
 import { TokenCluster } from "#identity/testing/cluster.ts";
 import { ProxyGatekeeper } from "./gatekeeper.ts";
 import { PodPlaces } from "./pod-places.ts";
+import { SecretRights } from "./secret-rights.ts";
 
 function reviews(uid: string, phase = "Running"): Pod {
   const metadata = { namespace: "shop", name: "reviews-1", uid, labels: { app: "reviews" }, creationTimestamp: "" };
@@ -19,7 +23,22 @@ const callers = new Callers({
   mesh: { trustDomains: () => ({ own: "cluster.local", aliases: [] }), clusters: () => new Map([["east", cluster]]) },
   clock: systemClock,
 });
-const gatekeeper = new ProxyGatekeeper(callers, pods, [{ namespace: "istio-system", name: "weft-agent" }]);
+/** Accounts that may read Secrets, as the cluster says. */
+const allowed = new Set<string>();
+const rights: TokenApi = {
+  json: async ({ body }) => {
+    const { spec } = body as { readonly spec: { readonly user: string } };
+    return { status: { allowed: allowed.has(spec.user) } };
+  },
+};
+const clock = new ManualClock();
+const gatekeeper = new ProxyGatekeeper({
+  callers,
+  pods,
+  accounts: [{ namespace: "istio-system", name: "weft-agent" }],
+  rights: new SecretRights(() => new Map([["east", rights]]), clock, silentLogger),
+  readsSecrets: ({ id }) => id.startsWith("router~"),
+});
 
 async function call(order: Parameters<TokenCluster["token"]>[0] = {}): Promise<Call> {
   const headers = { authorization: `Bearer ${await cluster.token(order)}` };
@@ -32,11 +51,35 @@ function node(labels: Readonly<Record<string, string>>, namespace = "shop") {
   return { id, cluster: "", version: "", metadata, locality: { region: "", zone: "", subzone: "" } };
 }
 
-test("a proxy has its Pod's labels, and those that say where it is; what else it claims it has not", async () => {
+test("a proxy has its Pod's labels and no others, also of those that say where it is", async () => {
   pods.audience("east").seen(reviews("one"));
   const admit = await gatekeeper.callerOf(await call());
-  const claimed = { app: "page", istio: "ingressgateway", "topology.istio.io/network": "n1" };
-  expect(admit(node(claimed)).metadata["LABELS"]).toEqual({ app: "reviews", "topology.istio.io/network": "n1" });
+  const claimed = {
+    app: "page",
+    istio: "ingressgateway",
+    "service.istio.io/canonical-name": "edge",
+    "topology.istio.io/network": "n1",
+    "topology.kubernetes.io/region": "r1",
+  };
+  const { metadata, locality } = await admit(node(claimed));
+  expect(metadata["LABELS"]).toEqual({ app: "reviews" });
+  expect(locality).toEqual({ region: "r1", zone: "", subzone: "" });
+});
+
+test("only a proxy whose account may read Secrets is served any, whatever it calls itself", async () => {
+  pods.audience("east").seen(reviews("one"));
+  const admit = await gatekeeper.callerOf(await call());
+  const [sidecar, router] = [node({}), { ...node({}), id: node({}).id.replace("sidecar", "router") }];
+  expect(await admit(router)).toMatchObject({ withoutSecrets: true });
+  expect(await admit({ ...router, metadata: { ...router.metadata, LABELS: { may: "read" } } })).toMatchObject({
+    withoutSecrets: true,
+  });
+  allowed.add("system:serviceaccount:shop:reviews");
+  clock.advance(60_001);
+  expect((await admit(router)).withoutSecrets).toBeUndefined();
+  expect(await admit(sidecar)).toMatchObject({ withoutSecrets: true });
+  const plain = await gatekeeper.callerOf({ secure: false } as unknown as Call);
+  expect((await plain(router)).withoutSecrets).toBeUndefined();
 });
 
 test("with its Pod goes what may be done for it", async () => {
@@ -46,15 +89,19 @@ test("with its Pod goes what may be done for it", async () => {
   const [own, ofNode] = [await gatekeeper.callerOf(await call()), await gatekeeper.callerOf(await call(agent))];
   const bound = await call({ pod: { name: "reviews-1", uid: "two" } });
   await gatekeeper.callerOf(bound);
-  for (const admit of [own, ofNode]) expect(admit(node({})).metadata["CLUSTER_ID"]).toBe("east");
+  for (const admit of [own, ofNode]) expect((await admit(node({}))).metadata["CLUSTER_ID"]).toBe("east");
   audience.seen(reviews("two", "Succeeded"));
-  for (const admit of [own, ofNode]) expect(() => admit(node({}))).toThrow("there is no such Pod");
+  for (const admit of [own, ofNode]) await expect(admit(node({}))).rejects.toThrow("there is no such Pod");
   expect(pods.runsOn("east", "east-1", { namespace: "shop", name: "reviews" })).toBe(false);
   await expect(gatekeeper.callerOf(bound)).rejects.toMatchObject({ code: "Unauthenticated" });
   audience.seen(reviews("three"));
   expect(pods.runsOn("east", "east-1", { namespace: "shop", name: "reviews" })).toBe(true);
   await expect(gatekeeper.callerOf(bound)).rejects.toMatchObject({ code: "Unauthenticated" });
+  // Streams of the Pod that had this name before are not its.
+  for (const admit of [own, ofNode]) {
+    await expect(admit(node({}))).rejects.toMatchObject({ code: "Unauthenticated" });
+  }
   pods.forget("east");
-  for (const admit of [own, ofNode]) expect(() => admit(node({}))).toThrow("there is no such Pod");
+  for (const admit of [own, ofNode]) await expect(admit(node({}))).rejects.toThrow("there is no such Pod");
   expect(pods.runsOn("east", "east-1", { namespace: "shop", name: "reviews" })).toBe(false);
 });

@@ -9,14 +9,7 @@ import type { Admit, Gatekeeper } from "#xds/gatekeeper.ts";
 import type { ProxyNode } from "#xds/port.ts";
 import { nodeParts } from "../proxy-object.ts";
 import type { PodPlace, PodPlaces } from "./pod-places.ts";
-
-/** Labels that an agent adds to its Pod's own. They choose no configuration of another workload. */
-const added = [
-  "service.istio.io/canonical-",
-  "topology.kubernetes.io/",
-  "topology.istio.io/",
-  "kubernetes.io/hostname",
-];
+import type { SecretRights } from "./secret-rights.ts";
 
 function textOf(node: ProxyNode, name: string): string {
   const { [name]: value } = node.metadata;
@@ -29,46 +22,79 @@ function servedNamespace(node: ProxyNode): string {
   return textOf(node, "NAMESPACE") || (domain.split(".")[0] ?? "");
 }
 
-/** What the proxy says of itself, with its Pod's own labels: by those it gets configuration and credentials. */
+/** Where a proxy runs: by its own word, or by labels that it claims; nobody else is concerned by that. */
+function localityOf({ locality, metadata: { LABELS: claimed } }: ProxyNode): ProxyNode["locality"] {
+  if (locality.region !== "" || typeof claimed !== "object" || claimed === null) return locality;
+  const labelled = (name: string): string => {
+    const value = (claimed as StringMap)[name];
+    return typeof value === "string" ? value : "";
+  };
+  return {
+    region: labelled("topology.kubernetes.io/region"),
+    zone: labelled("topology.kubernetes.io/zone"),
+    subzone: labelled("topology.istio.io/subzone"),
+  };
+}
+
+/** What the proxy says of itself, with its Pod's labels and no others: any may choose configuration and credentials. */
 function withLabels(node: ProxyNode, { labels }: PodPlace): ProxyNode {
-  const { LABELS: claimed } = node.metadata;
-  const entries = typeof claimed === "object" && claimed !== null ? Object.entries(claimed as StringMap) : [];
-  const kept = entries.filter(([key]) => added.some((prefix) => key.startsWith(prefix)));
-  return { ...node, metadata: { ...node.metadata, LABELS: { ...Object.fromEntries(kept), ...labels } } };
+  return { ...node, locality: localityOf(node), metadata: { ...node.metadata, LABELS: labels } };
+}
+
+/** What deciding needs. */
+export interface GatekeeperOptions {
+  readonly callers: Callers;
+  readonly pods: PodPlaces;
+  /** Of node agents. */
+  readonly accounts: NodeAccounts;
+  readonly rights: SecretRights;
+  /** Whether what a proxy gets depends on whether its account may read Secrets. */
+  readonly readsSecrets: (node: ProxyNode) => boolean;
 }
 
 /** Lets a stream be that of a proxy only if its caller is that proxy's workload, or the agent of its node. */
 export class ProxyGatekeeper implements Gatekeeper {
-  readonly #callers: Callers;
-  readonly #pods: PodPlaces;
-  readonly #accounts: NodeAccounts;
+  readonly #options: GatekeeperOptions;
 
-  /** @param accounts of node agents. */
-  constructor(callers: Callers, pods: PodPlaces, accounts: NodeAccounts) {
-    this.#callers = callers;
-    this.#pods = pods;
-    this.#accounts = accounts;
+  constructor(options: GatekeeperOptions) {
+    this.#options = options;
   }
 
   async callerOf(call: Call): Promise<Admit> {
     // Who reaches a plain address is let in by its permissions alone.
-    if (!call.secure) return (node) => node;
-    const caller = await this.#callers.of(call);
-    checkBound(caller, this.#pods);
-    return (node) => this.#admit(caller, node);
+    if (!call.secure) return async (node) => node;
+    const { callers, pods } = this.#options;
+    const caller = await callers.of(call);
+    checkBound(caller, pods);
+    let uid: string | undefined;
+    return async (node) => {
+      const place = this.#placeOf(caller, node);
+      // Its name may be that of another Pod by now.
+      uid ??= place.uid;
+      if (uid !== place.uid) throw new WeftError("Unauthenticated", `the Pod of the proxy ${node.id} is gone`);
+      return this.#served(withLabels(node, place), place);
+    };
   }
 
-  #admit(caller: Caller, node: ProxyNode): ProxyNode {
+  /** The proxy, and whether it may read Secrets. */
+  async #served(node: ProxyNode, { serviceAccount }: PodPlace): Promise<ProxyNode> {
+    const { rights, readsSecrets } = this.#options;
+    const { namespace } = nodeParts(node.id);
+    const account = { cluster: textOf(node, "CLUSTER_ID"), namespace, serviceAccount };
+    return readsSecrets(node) && (await rights.mayRead(account)) ? node : { ...node, withoutSecrets: true };
+  }
+
+  #placeOf(caller: Caller, node: ProxyNode): PodPlace {
     const { pod, namespace } = nodeParts(node.id);
     const cluster = textOf(node, "CLUSTER_ID");
     const refuse = (why: string): WeftError =>
       new WeftError("PermissionDenied", `${spiffeId(caller)} may not be the proxy ${node.id} (${cluster}): ${why}`);
     if (caller.cluster !== undefined && caller.cluster !== cluster) throw refuse("it is of another cluster");
     if (servedNamespace(node) !== namespace) throw refuse("its metadata name another namespace");
-    const place = this.#pods.pod(cluster, namespace, pod);
+    const place = this.#options.pods.pod(cluster, namespace, pod);
     if (!place) throw refuse("there is no such Pod");
     if (!this.#speaksFor(caller, { namespace, place, pod })) throw refuse("it is another workload's");
-    return withLabels(node, place);
+    return place;
   }
 
   #speaksFor(
@@ -76,7 +102,7 @@ export class ProxyGatekeeper implements Gatekeeper {
     proxy: { readonly namespace: string; readonly pod: string; readonly place: PodPlace },
   ): boolean {
     const { namespace, pod, place } = proxy;
-    const agent = agentPlace(caller, this.#accounts, this.#pods);
+    const agent = agentPlace(caller, this.#options.accounts, this.#options.pods);
     if (agent && agent.node === place.node) return true;
     if (caller.namespace !== namespace || caller.serviceAccount !== place.serviceAccount) return false;
     // A token that is bound to a Pod speaks for no other of the same account.

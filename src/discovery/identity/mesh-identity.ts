@@ -14,11 +14,13 @@ import type { TrustDomains } from "#identity/spiffe.ts";
 import type { Client } from "#kube/client.ts";
 import type { Companion } from "#sources/members/companion.ts";
 import type { Gatekeeper } from "#xds/gatekeeper.ts";
+import type { ProxyNode } from "#xds/port.ts";
 import { AuthoritySecret } from "./authority-secret.ts";
 import { ProxyGatekeeper } from "./gatekeeper.ts";
 import { meshAuthority } from "./mesh-authority.ts";
 import { type HeldCertificate, PodPlaces } from "./pod-places.ts";
 import { RootRotations } from "./root-rotations.ts";
+import { SecretRights } from "./secret-rights.ts";
 import { ServerCertificate } from "./server-certificate.ts";
 
 /** How the mesh's identities are kept. */
@@ -42,6 +44,8 @@ export interface IdentityContext {
   readonly rootNamespace: string;
   readonly trustDomains: () => TrustDomains;
   readonly members: () => ReadonlyMap<string, Client>;
+  /** Whether what a proxy gets depends on whether its account may read Secrets. */
+  readonly readsSecrets: (node: ProxyNode) => boolean;
   /** Members whose Pods have not been read yet. */
   readonly unread: () => readonly string[];
   readonly clock: Clock;
@@ -145,12 +149,15 @@ export class MeshIdentity implements AsyncDisposable {
     const certificate = await ServerCertificate.create({ signer, roots, names: this.#options.names, clock, logger });
     const renewal = this.#authority.onChange(() => certificate.renew());
     const { tokens, lifetimes, nodeAccounts: accounts } = this.#options;
-    const callers = new Callers({ mesh: this.#meshAccess(), clock, tokens });
+    const mesh = this.#meshAccess();
+    const callers = new Callers({ mesh, clock, tokens });
+    const rights = new SecretRights(() => mesh.clusters(), clock, logger);
+    const { readsSecrets } = this.#context;
     const rules = () => ({ accounts, pods: this.#pods, trustDomains: this.#context.trustDomains() });
     return {
       credentials: certificate,
       methods: certificateMethods({ callers, signer, roots, rules, lifetimes, clock, logger }),
-      gatekeeper: new ProxyGatekeeper(callers, this.#pods, accounts),
+      gatekeeper: new ProxyGatekeeper({ callers, pods: this.#pods, accounts, rights, readsSecrets }),
       [Symbol.dispose]: () => {
         renewal[Symbol.dispose]();
         certificate[Symbol.dispose]();

@@ -96,6 +96,17 @@ describe("secrets for proxies", () => {
     expect(given("kubernetes://a")).toBe(true);
   });
 
+  it("are authorities alone, and what a Gateway of the Gateway API vouches for, where the account may not read Secrets", () => {
+    const made = mesh();
+    const barred = { withoutSecrets: true } as const;
+    expect(secretsOf(made, { ...edge, ...barred })).toEqual(["kubernetes-gateway://edge/c", "kubernetes://a-cacert"]);
+    const caller = node("sidecar~10.0.0.3~c.shop~shop.svc", { app: "caller" });
+    expect(secretsOf(made, { ...caller, ...barred })).toEqual(["kubernetes://client-cacert"]);
+    const reads = [edge, caller, node("sidecar~10.0.0.3~c.shop~shop.svc", { app: "other" })];
+    expect(reads.map((each) => made.translator.readsSecrets(each))).toEqual([true, true, false]);
+    expect(made.translator.readsSecrets({ ...edge, id: "odd" })).toBe(false);
+  });
+
   it("are those of the proxy's cluster, else those of the mesh", () => {
     const made = mesh();
     const west = node(edge.id, { istio: "ingress" }, "west");

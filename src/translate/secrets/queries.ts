@@ -19,12 +19,16 @@ export interface SecretReaders {
   readonly gateways: readonly string[];
   /** DestinationRules whose credentials they use, `namespace/name`. */
   readonly rules: readonly string[];
+  /** Present where their account may not read the Secrets of its namespace. */
+  readonly withoutSecrets?: true;
 }
 
 /** What proxies get by SDS, as queries. */
 export interface SecretQueries {
   /** Keys of the DestinationRules whose credentials a proxy uses where it follows them. */
   readonly rulesFor: (proxy: Pick<ProxyView, "type" | "namespace" | "labels">) => readonly string[];
+  /** Whether what a proxy gets depends on whether it may read Secrets. */
+  readonly readsSecrets: (proxy: Pick<ProxyView, "type" | "namespace" | "labels">) => boolean;
   /** Names of all that proxies may read. */
   readonly names: (readers: SecretReaders) => readonly string[];
   /** A secret that they may read; undefined for all others, and for those that could not be used. */
@@ -48,12 +52,14 @@ interface Asked {
   readonly by: ObjectRef;
 }
 
-/** Whether an object's asking for a secret lets proxies of a namespace read it. */
-function allows({ name, by }: Asked, namespace: string): boolean {
+/** Whether an object's asking for a secret lets proxies read it. As in Istio, authorities are nobody's secret. */
+function allows({ name, by }: Asked, { namespace, withoutSecrets }: Omit<SecretReaders, "cluster">): boolean {
   const place = parseCredential(name, namespace);
   if (!place || !mayRead(place, namespace)) return false;
-  // Names of the Gateway API count only in Gateways of the proxies' own namespace.
-  return place.kind === "ConfigMap" || !place.ofMesh || (by.kind === "Gateway" && by.namespace === namespace);
+  if (place.kind === "ConfigMap") return true;
+  // Names of the Gateway API count only in Gateways of the proxies' own namespace, where their writer vouches for them.
+  if (place.ofMesh) return by.kind === "Gateway" && by.namespace === namespace;
+  return !withoutSecrets || place.wanted === "authorities";
 }
 
 /** Declares the queries about secrets. */
@@ -91,9 +97,11 @@ export function secretQueries(engine: Engine, model: Model): SecretQueries {
   /** Who asks for each secret that proxies may read. */
   const asked = engine.query<Omit<SecretReaders, "cluster">, ReadonlyMap<string, readonly ObjectRef[]>>({
     name: "asked-secrets",
-    key: ({ namespace, gateways, rules }) => canonical({ namespace, gateways, rules }),
-    compute: ({ namespace, gateways, rules }) => {
-      const all = [...gateways.flatMap(byGateway), ...rules.flatMap(byRule)].filter((each) => allows(each, namespace));
+    key: ({ namespace, gateways, rules, withoutSecrets }) =>
+      canonical({ namespace, gateways, rules, ...(withoutSecrets && { withoutSecrets }) }),
+    compute: (readers) => {
+      const { gateways, rules } = readers;
+      const all = [...gateways.flatMap(byGateway), ...rules.flatMap(byRule)].filter((each) => allows(each, readers));
       const byName = [...Map.groupBy(all, ({ name }) => name)];
       return new Map(byName.map(([name, asking]) => [name, asking.map(({ by }) => by)]));
     },
@@ -121,6 +129,11 @@ export function secretQueries(engine: Engine, model: Model): SecretQueries {
           selector ? of === namespace && labelsMatch(selector, labels) : type === "router" || open,
         )
         .map(({ key }) => key),
+    readsSecrets: ({ type, namespace, labels }) =>
+      type === "router" ||
+      outlines
+        .get(only)
+        .some(({ namespace: of, selector }) => selector && of === namespace && labelsMatch(selector, labels)),
     names: (readers) => [...asked.get(readers).keys()],
     secret: (readers, name) => {
       const { cluster, namespace } = readers;
