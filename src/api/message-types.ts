@@ -160,6 +160,11 @@ const istioRows: readonly Row[] = [
 const ownRows: readonly (readonly [name: string, level: Level, meaning: string])[] = [
   ["AddressNotIP", "Error", "An endpoint of a STATIC ServiceEntry is no IP address; it is left out."],
   ["ConflictingPolicies", "Warning", "Two PeerAuthentications are for the same workloads; the older one is followed."],
+  [
+    "ConnectionsNotAsked",
+    "Warning",
+    "A policy asks an external authorizer over HTTP, and is for ports where connections that are not HTTP are let in unasked.",
+  ],
   ["DeclaresEverything", "Warning", "A Sidecar declares every host, so that discovery OnDemand has no effect."],
   ["DelegateConflict", "Warning", "A VirtualService cannot be delegated to; its routes are left out."],
   ["DelegateNotVisible", "Warning", "A VirtualService that is delegated to is not exported to the one that delegates."],

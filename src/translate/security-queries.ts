@@ -5,10 +5,11 @@ import { canonical } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { nobodysKeys, usableKeys } from "#model/key-set.ts";
 import { jwksKey, jwksPlace } from "#model/jwks.ts";
-import { findingsOf, type Problem } from "#model/findings/finding.ts";
+import { findingsOf, listed, type Problem } from "#model/findings/finding.ts";
 import type { ObjectId } from "#model/findings/findings.ts";
 import type { Model } from "#model/model.ts";
-import type { ChosenPolicies } from "#model/policies.ts";
+import { type ChosenPolicies, referencedServices } from "#model/policies.ts";
+import type { Service } from "#model/service.ts";
 import { only } from "#model/services.ts";
 import { serviceKey } from "#model/tables.ts";
 import { JwtAuthenticationSchema } from "#proto/gen/envoy/extensions/filters/http/jwt_authn/v3/config_pb.js";
@@ -18,6 +19,7 @@ import { type AuthorizerReading, type FindHost, readAuthorizer } from "./authori
 import { externalAuthorization, ownAuthorization } from "./authorization/filters.ts";
 import type { PolicyRow } from "./authorization/rbac.ts";
 import type { TrustDomains } from "./authorization/trust-domains.ts";
+import { unaskedPorts } from "./authorization/unasked.ts";
 import { httpFilter } from "./listeners/http-filters.ts";
 import { type SecurityFilters, unsecured } from "./security-filters.ts";
 
@@ -76,9 +78,29 @@ export function securityQueries(engine: Engine, model: Model): SecurityQueries {
     if (action !== "CUSTOM") return [];
     const reading = authorizer.get(name);
     const problem = "problem" in reading ? reading.problem : otherProvider(row, name);
-    if (problem === undefined) return [];
+    if (problem === undefined) {
+      return "authorizer" in reading && !reading.authorizer.network ? unaskedProblems(row, name) : [];
+    }
     const message = `Provider "${name}" cannot be asked, and what the rules are about is refused: ${problem}.`;
     return [{ code: "UnusableProvider", severity: "error", field: "spec.provider.name", message }];
+  };
+
+  /** Services whose workloads a policy may be for. */
+  const servicesFor = ({ namespace, spec }: PolicyRow): readonly Service[] => {
+    const { targetRef, targetRefs = targetRef ? [targetRef] : [] } = spec;
+    const named = targetRefs.flatMap((each) => referencedServices(tables, namespace, each) ?? []);
+    const everywhere = namespace === services.mesh.get(only).rootNamespace;
+    const all = everywhere ? services.namespaces.get(only) : [namespace];
+    const keys = targetRefs.length > 0 ? named : all.flatMap((each) => services.keysIn.get(each));
+    return keys.flatMap((key) => services.service.get(key) ?? []);
+  };
+
+  /** As in Istio, an authorizer over HTTP leaves out connections that are not HTTP: they are let in. */
+  const unaskedProblems = (row: PolicyRow, provider: string): readonly Problem[] => {
+    const ports = unaskedPorts(row, { services: servicesFor(row), gateways: tables.gateways.rows.rows() });
+    if (ports.length === 0) return [];
+    const message = `Provider "${provider}" is asked over HTTP, so that connections that are not HTTP are let in unasked, as in Istio: those to port ${listed(ports)}. Use envoyExtAuthzGrpc, or a policy of action DENY or ALLOW for them; say http in the names of ports that speak it.`;
+    return [{ code: "ConnectionsNotAsked", severity: "warning", field: "spec.provider.name", message }];
   };
 
   /** That a workload may have policies with two providers; a policy may be for it where no label stands against it. */

@@ -106,7 +106,7 @@ function authorizer(): Http2Server {
   return server;
 }
 
-const apps = ["viahttp", "viagrpc", "unknown", "twice", "tried"] as const;
+const apps = ["viahttp", "viagrpc", "unknown", "twice", "tried", "whole", "guarded"] as const;
 let world: World;
 
 beforeAll(async () => {
@@ -147,6 +147,9 @@ beforeAll(async () => {
         "rules: [{ to: [{ operation: { paths: ['/asked*'], ports: ['8080'] } }] }, { to: [{ operation: { ports: ['9001'] } }] }]",
       ),
       custom("unknown", "unknown", "nobody"),
+      custom("whole", "whole", "http", "rules: [{}]"),
+      custom("guarded", "guarded", "http", "rules: [{ to: [{ operation: { notPorts: ['9001'] } }] }]"),
+      policy("guarded-bytes", "guarded", "action: DENY, rules: [{ to: [{ operation: { ports: ['9001'] } }] }]"),
       custom("twice-one", "twice", "http"),
       custom("twice-two", "twice", "grpc", "rules: [{ to: [{ operation: { paths: [/other] } }] }]"),
       policy(
@@ -296,8 +299,24 @@ describe("AuthorizationPolicy", () => {
     expect(world.findings("AuthorizationPolicy", "twice-one")).toEqual(["UnusableProvider spec.provider.name"]);
   });
 
-  test("an authorizer over HTTP is not asked about connections that are not HTTP", async () => {
-    expect(await echoOn(await world.outside.connect(world.addressOf("viahttp"), 9001))).toBe("hello\n");
+  test("an authorizer over HTTP is not asked about connections that are not HTTP, and a finding says so", async () => {
+    using _no = world.backends.behave("guard", () => ({ status: 401 }));
+    expect((await send("whole", "/any")).status).toBe(401);
+    const unasked = await checksDuring(async () =>
+      expect(await echoOn(await world.outside.connect(world.addressOf("whole"), 9001))).toBe("hello\n"),
+    );
+    expect(unasked).toEqual([]);
+    expect(world.findings("AuthorizationPolicy", "whole")).toEqual(["ConnectionsNotAsked spec.provider.name"]);
+    // Its rules are about paths alone.
+    expect(world.findings("AuthorizationPolicy", "viahttp")).toEqual([]);
+    expect(world.findings("AuthorizationPolicy", "viagrpc")).toEqual([]);
+  });
+
+  test("what it leaves out another policy refuses", async () => {
+    expect(await echoOn(await world.outside.connect(world.addressOf("guarded"), 9001))).toBe("");
+    using _yes = world.backends.behave("guard", () => ({}));
+    expect((await send("guarded", "/any")).status).toBe(200);
+    expect(world.findings("AuthorizationPolicy", "guarded")).toEqual([]);
   });
 });
 

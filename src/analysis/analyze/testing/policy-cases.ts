@@ -1,5 +1,5 @@
 import { meshConfig } from "./other-cases.ts";
-import { all, type Case, security } from "./written.ts";
+import { all, type Case, core, deployment, networking, security } from "./written.ts";
 
 const tokens = (key: string): string => `{ jwtRules: [{ issuer: a, jwks: "${key}" }] }`;
 
@@ -29,6 +29,53 @@ export const policyCases: readonly Case[] = [
     good: all(
       authorizers,
       security("AuthorizationPolicy", "x", "{ action: CUSTOM, provider: { name: guard }, rules: [{}] }"),
+    ),
+  },
+  {
+    code: "ConnectionsNotAsked",
+    bad: all(
+      authorizers,
+      core("Service", "cache", "{ selector: { app: cache }, ports: [{ name: tcp, port: 6380 }] }"),
+      deployment("cache", "app: cache"),
+      security("AuthorizationPolicy", "x", "{ action: CUSTOM, provider: { name: guard }, rules: [{}] }"),
+    ),
+    at: "AuthorizationPolicy x: spec.provider.name",
+    good: all(
+      authorizers,
+      core("Service", "cache", "{ selector: { app: cache }, ports: [{ name: tcp, port: 6380 }] }"),
+      deployment("cache", "app: cache"),
+      security(
+        "AuthorizationPolicy",
+        "x",
+        "{ action: CUSTOM, provider: { name: guard }, rules: [{ to: [{ operation: { methods: [GET] } }] }] }",
+      ),
+    ),
+  },
+  {
+    code: "ConnectionsNotAsked",
+    title: "at a Gateway",
+    beside: ["IST0162"],
+    bad: all(
+      authorizers,
+      networking(
+        "Gateway",
+        "bytes",
+        "{ selector: { istio: edge }, servers: [{ port: { number: 6380, name: tcp, protocol: TCP }, hosts: ['*'] }] }",
+      ),
+      security(
+        "AuthorizationPolicy",
+        "x",
+        "{ selector: { matchLabels: { istio: edge } }, action: CUSTOM, provider: { name: guard }, rules: [{}] }",
+      ),
+    ),
+    at: "AuthorizationPolicy x: spec.provider.name",
+    good: all(
+      authorizers,
+      security(
+        "AuthorizationPolicy",
+        "x",
+        "{ selector: { matchLabels: { istio: edge } }, action: CUSTOM, provider: { name: guard }, rules: [{}] }",
+      ),
     ),
   },
   {
