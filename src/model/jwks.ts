@@ -12,6 +12,8 @@ export interface JwksPlace {
 export interface JwksRow {
   readonly keys?: string;
   readonly problem?: string;
+  /** Until when keys that cannot be fetched anew go on, as an RFC 3339 time; only beside a problem. */
+  readonly until?: string;
 }
 
 /** Keys that proxies are to have, and how long fetching them may take. */

@@ -4,7 +4,9 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { echoOn } from "./policy-matrix.ts";
+import { crossedGroups } from "./crossed-groups.ts";
+import { echoOn, groupPath, policiesByPath, type Row, rowsOf } from "./policy-matrix.ts";
+import { authentication, withTokens } from "./token-kinds.ts";
 import { World } from "./world.ts";
 
 const denied = "403 RBAC: access denied";
@@ -79,18 +81,20 @@ beforeAll(async () => {
         ],
       },
     ],
-    istio: [policies(), bytes],
+    istio: [policies(), bytes, policiesByPath(crossedGroups, "server"), await authentication()],
   });
   await eventually("the workloads reach each other", async () => (await outcome("cart", "/0")) === "allowed");
 }, 120_000);
 
 afterAll(async () => world[Symbol.asyncDispose]());
 
-async function outcome(caller: CallerName, path: string): Promise<string> {
+type Headers = Readonly<Record<string, string>>;
+
+async function outcome(caller: CallerName, path: string, headers: Headers = {}): Promise<string> {
   const { status, text, seen } =
     caller === "plain"
-      ? await world.outside.send(`http://${world.addressOf("server")}:8080${path}`, { fresh: true })
-      : await world.caller(caller).send(`http://server.shop.svc.cluster.local${path}`, { fresh: true });
+      ? await world.outside.send(`http://${world.addressOf("server")}:8080${path}`, { headers, fresh: true })
+      : await world.caller(caller).send(`http://server.shop.svc.cluster.local${path}`, { headers, fresh: true });
   return seen?.pod === "server" ? "allowed" : `${status} ${text}`;
 }
 
@@ -124,5 +128,20 @@ describe("workloads of the mesh", () => {
     world.apply(policies().replace("[cluster.local/ns/shop/sa/cart]", "[cluster.local/ns/bank/sa/till]"));
     await eventually("the edit holds", async () => (await outcome("till", "/0")) === "allowed");
     await eventually("and for the other too", async () => (await outcome("cart", "/0")) === denied);
+  });
+});
+
+describe("each workload with each token and each policy", () => {
+  const isCaller = (name: string): name is CallerName => callers.some((each) => each === name);
+
+  /** What becomes of a request of a group, whose policies are for a path of its own. */
+  async function crossed({ at, caller, path, headers }: Row): Promise<string> {
+    if (!isCaller(caller)) throw new Error(`nobody is called ${caller}`);
+    const sent = Object.entries(headers).map(([name, value]) => [name, withTokens(value)]);
+    return outcome(caller, `${groupPath(at)}${path}`, Object.fromEntries(sent) as Headers);
+  }
+
+  test.each(rowsOf(crossedGroups).map((row) => [row.title, row] as const))("%s", async (_title, row) => {
+    expect(await crossed(row)).toBe(row.outcome === "denied" ? denied : row.outcome);
   });
 });

@@ -39,22 +39,27 @@ export const plainPort = (at: number): number => 10_001 + at;
 /** The port of a group within TLS. */
 export const securePort = (at: number): number => 20_001 + at;
 
+/** The path of a group whose policies are told apart by path. */
+export const groupPath = (at: number): string => `/group-${at}`;
+
 interface RuleText {
-  readonly to?: readonly { readonly operation: { readonly ports?: readonly string[] } }[];
+  readonly to?: readonly { readonly operation: Readonly<Record<string, readonly string[]>> }[];
 }
 
-/** A group's rules, of its ports alone. */
-function rulesAt(rules: string, at: number): readonly unknown[] {
-  const ports = [plainPort(at), securePort(at)].map(String);
-  const written = rules.replaceAll("PLAIN", String(plainPort(at))).replaceAll("SECURE", String(securePort(at)));
-  return (parse(written) as readonly RuleText[]).map((rule) => {
+/** A group's rules, where they are for its own place alone. */
+function rulesAt(rules: string, place: Readonly<Record<string, readonly string[]>>): readonly unknown[] {
+  return (parse(rules) as readonly RuleText[]).map((rule) => {
     const { to = [{ operation: {} }] } = rule;
-    return { ...rule, to: to.map(({ operation }) => ({ operation: { ports, ...operation } })) };
+    return { ...rule, to: to.map(({ operation }) => ({ operation: { ...place, ...operation } })) };
   });
 }
 
-/** AuthorizationPolicies of a workload's groups. Ports of a group that allows nothing by itself are open but for its refusals. */
-export function policiesOf(groups: readonly Group[], app: string): string {
+/** AuthorizationPolicies of a workload's groups. A group that allows nothing by itself is open but for its refusals. */
+function policyTexts(
+  groups: readonly Group[],
+  app: string,
+  rulesOf: (rules: string, at: number) => readonly unknown[],
+): string {
   const texts = groups.flatMap(({ policies }, at) => {
     const allows = policies.some(([action]) => action === "ALLOW");
     const all: readonly PolicyText[] = allows ? policies : [...policies, ["ALLOW", "[{}]"]];
@@ -62,10 +67,24 @@ export function policiesOf(groups: readonly Group[], app: string): string {
       apiVersion: "security.istio.io/v1",
       kind: "AuthorizationPolicy",
       metadata: { name: `${app}-${at}-${index}` },
-      spec: { selector: { matchLabels: { app } }, action, rules: rulesAt(rules, at) },
+      spec: { selector: { matchLabels: { app } }, action, rules: rulesOf(rules, at) },
     }));
   });
   return texts.map((text) => stringify(text)).join("---\n");
+}
+
+/** Policies of groups, each for its two ports. */
+export function policiesOf(groups: readonly Group[], app: string): string {
+  return policyTexts(groups, app, (rules, at) => {
+    const ports = [plainPort(at), securePort(at)].map(String);
+    const written = rules.replaceAll("PLAIN", String(plainPort(at))).replaceAll("SECURE", String(securePort(at)));
+    return rulesAt(written, { ports });
+  });
+}
+
+/** Policies of groups, each for its path. */
+export function policiesByPath(groups: readonly Group[], app: string): string {
+  return policyTexts(groups, app, (rules, at) => rulesAt(rules, { paths: [`${groupPath(at)}/*`] }));
 }
 
 /** What ports of groups say of TLS. */

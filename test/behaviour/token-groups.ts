@@ -1,7 +1,7 @@
 import type { Group } from "./policy-matrix.ts";
 
 /** What Envoy says of each kind of bad token, after Istio's "RequestAuthentication": 401, 403 for one that is for others. */
-const refusals = {
+export const refusals = {
   expired: "401 Jwt is expired",
   early: "401 Jwt not yet valid",
   audience: "403 Audiences in Jwt are not allowed",

@@ -2,97 +2,15 @@
  * Tokens of requests, in the tables' form, and what workloads are told of them. Names of groups are headings of Istio's
  * reference "Request Authentication".
  */
-import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { jwksKey } from "#model/jwks.ts";
 import { eventually } from "../support/eventually.ts";
 import { groups } from "./authorization-groups.ts";
 import { plainPort, policiesOf, plainPortsOf, requestOn, type Row, rowsOf } from "./policy-matrix.ts";
-import { tokenGroups } from "./token-groups.ts";
+import { crossedGroups } from "./crossed-groups.ts";
+import { refusals, tokenGroups } from "./token-groups.ts";
+import { authentication, fetched, keySet, root, tokens, withTokens } from "./token-kinds.ts";
 import { World } from "./world.ts";
-
-const own = await generateKeyPair("RS256", { extractable: true });
-const others = await generateKeyPair("ES256", { extractable: true });
-const fetched = await generateKeyPair("EdDSA", { extractable: true });
-const strange = await generateKeyPair("ES256");
-type Keys = typeof own;
-
-const hour = 3600;
-const now = Math.floor(Date.now() / 1000);
-
-interface Claims {
-  readonly [claim: string]: unknown;
-}
-
-const alice: Claims = { iss: "issuer.example", sub: "alice", aud: "shop", exp: now + hour };
-const root: Claims = {
-  ...alice,
-  sub: "root",
-  aud: ["shop", "bank"],
-  azp: "console",
-  groups: ["staff", "admins"],
-  team: { name: "tillers" },
-  scope: "read write",
-  roles: "cook baker",
-};
-
-function sign(claims: Claims, keys: Keys = own, alg = "RS256"): Promise<string> {
-  return new SignJWT({ ...claims }).setProtectedHeader({ alg, kid: alg }).sign(keys.privateKey);
-}
-
-async function tampered(): Promise<string> {
-  const [header, , signature] = (await sign(alice)).split(".");
-  const payload = Buffer.from(JSON.stringify({ ...alice, sub: "root" })).toString("base64url");
-  return [header, payload, signature].join(".");
-}
-
-/** Tokens by what they are. */
-const tokens: Readonly<Record<string, string>> = {
-  good: await sign(alice),
-  admin: await sign(root),
-  expired: await sign({ ...alice, exp: now - hour }),
-  early: await sign({ ...alice, nbf: now + hour }),
-  audience: await sign({ ...alice, aud: "bank" }),
-  issuer: await sign({ ...alice, iss: "foreign.example" }),
-  unsigned: (await sign(alice)).split(".").slice(0, 2).join("."),
-  none: new UnsecuredJWT({ ...alice }).encode(),
-  nosig: [Buffer.from('{"alg":"none"}').toString("base64url"), ...(await sign(alice)).split(".").slice(1)].join("."),
-  tampered: await tampered(),
-  stranger: await sign(alice, strange, "ES256"),
-  garbage: "garbage",
-  other: await sign({ ...alice, iss: "other.example", sub: "bob" }, others, "ES256"),
-  fetched: await sign({ ...alice, iss: "fetched.example" }, fetched, "EdDSA"),
-  closed: await sign({ ...alice, iss: "closed.example" }),
-};
-
-async function keySet({ publicKey }: Keys, kid: string): Promise<string> {
-  return JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid }] });
-}
-
-async function authentication(): Promise<string> {
-  return `
-apiVersion: security.istio.io/v1
-kind: RequestAuthentication
-metadata: { name: users }
-spec:
-  selector: { matchLabels: { app: server } }
-  jwtRules:
-    - issuer: issuer.example
-      audiences: [shop]
-      jwks: '${await keySet(own, "RS256")}'
-      forwardOriginalToken: true
-      outputPayloadToHeader: x-payload
-      outputClaimToHeaders: [{ header: x-subject, claim: sub }, { header: x-team, claim: team.name }]
-      spaceDelimitedClaims: [roles]
-    - issuer: other.example
-      jwks: '${await keySet(others, "ES256")}'
-      fromHeaders: [{ name: x-other }, { name: x-prefixed, prefix: Pass- }]
-      fromParams: [access]
-      fromCookies: [session]
-    - { issuer: fetched.example, jwksUri: "https://fetched.example/keys", fromHeaders: [{ name: x-fetched }] }
-    - { issuer: closed.example, jwksUri: "https://closed.example/keys" }
-`;
-}
 
 const edge = `
 apiVersion: networking.istio.io/v1
@@ -163,16 +81,10 @@ beforeAll(async () => {
 
 afterAll(async () => world[Symbol.asyncDispose]());
 
-function written(text: string): string {
-  return text
-    .replaceAll(/token:(\w+)/g, (_whole, kind: string) => tokens[kind] ?? "")
-    .replaceAll(/bearer:(\w+)/g, (_whole, kind: string) => `Bearer ${tokens[kind] ?? ""}`);
-}
-
 async function call({ at, method, path, headers }: Pick<Row, "at" | "method" | "path" | "headers">) {
   const socket = await world.outside.connect(world.addressOf("server"), plainPort(at));
-  const sent = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, written(value)]));
-  return requestOn(socket, { method, path: written(path), headers: sent });
+  const sent = Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, withTokens(value)]));
+  return requestOn(socket, { method, path: withTokens(path), headers: sent });
 }
 
 describe("each token and each policy", () => {
@@ -255,8 +167,22 @@ describe("AuthorizationPolicy at a gateway", () => {
   });
 });
 
-test("the tables have three hundred cases, at least half of them refusals", () => {
-  const rows = rowsOf([...groups, ...tokenGroups]);
-  expect(rows.length).toBeGreaterThanOrEqual(300);
-  expect(rows.filter(({ outcome }) => outcome !== "allowed").length * 2).toBeGreaterThanOrEqual(rows.length);
+describe("the tables", () => {
+  const refused = (rows: readonly Row[]): number => rows.filter(({ outcome }) => outcome !== "allowed").length;
+
+  test("have three hundred cases, at least half of them refusals", () => {
+    const rows = rowsOf([...groups, ...tokenGroups, ...crossedGroups]);
+    expect(rows.length).toBeGreaterThanOrEqual(300);
+    expect(refused(rows) * 2).toBeGreaterThanOrEqual(rows.length);
+    expect(rows.every(({ group, outcome }) => group.heading !== "" && outcome !== "")).toBe(true);
+  });
+
+  test("have workloads of the mesh with each kind of token, at least half of them refusals", () => {
+    const rows = rowsOf(crossedGroups);
+    expect(rows.length).toBeGreaterThanOrEqual(30);
+    expect(refused(rows) * 2).toBeGreaterThanOrEqual(rows.length);
+    const kinds = rows.flatMap(({ headers }) => Object.values(headers).map((value) => value.split(":")[1]));
+    const bad = Object.keys(refusals).filter((kind) => kind !== "unsigned");
+    expect(kinds).toEqual(expect.arrayContaining(["good", "admin", "other", ...bad]));
+  });
 });

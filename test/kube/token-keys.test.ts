@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { type Secret, secret } from "#api/kubernetes/secret.ts";
 import { createNamespace } from "#apiserver/testing/objects.ts";
 import { startTestServer } from "#apiserver/testing/server.ts";
-import { systemClock } from "#base/clock.ts";
+import { type Clock, systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
@@ -18,7 +18,6 @@ import { KeptKeys } from "#sources/jwks/kept.ts";
 const soon = { timeout: 15_000, interval: 20 };
 const namespace = "istio-system";
 const logger = silentLogger;
-const clock = systemClock;
 
 function keySet(...more: readonly object[]): string {
   const key = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
@@ -26,7 +25,12 @@ function keySet(...more: readonly object[]): string {
 }
 
 /** What of a control plane keeps keys; it may be left at any moment. */
-async function controlPlane(client: Client, wanted: readonly string[], stack: AsyncDisposableStack) {
+async function controlPlane(
+  client: Client,
+  wanted: readonly string[],
+  stack: AsyncDisposableStack,
+  clock: Clock = systemClock,
+) {
   const engine = new Engine();
   const model = createModel(engine);
   const rules = wanted.map((uri) => `{ issuer: a, jwksUri: "${uri}" }`).join(", ");
@@ -49,7 +53,7 @@ async function controlPlane(client: Client, wanted: readonly string[], stack: As
 test("keys of tokens outlive the control plane and an issuer that is away; others, and secrets, are not kept", async () => {
   await using stack = new AsyncDisposableStack();
   const server = stack.use(await startTestServer());
-  const client = new Client(stack.use(new Connection({ url: server.url("mesh") }, { clock })));
+  const client = new Client(stack.use(new Connection({ url: server.url("mesh") }, { clock: systemClock })));
   await createNamespace(server, "mesh", namespace);
   const [good, other] = [keySet(), keySet({ kty: "oct", k: "c2VjcmV0" })];
   let away = false;
@@ -78,6 +82,21 @@ test("keys of tokens outlive the control plane and an issuer that is away; other
   const second = await controlPlane(client, [goodUri], stack);
   await expect.poll(() => second(goodUri), soon).toMatchObject({ keys: good, problem: expect.any(String) as string });
   await expect.poll(async () => (await entries()).length, soon).toBe(1);
+
+  // A week after they were fetched: counted from the fetch, not from the start of the control plane.
+  const dayMs = 24 * 3_600_000;
+  const later = (days: number): Clock => ({ ...systemClock, now: () => Date.now() + days * dayMs });
+  const almost = await controlPlane(client, [goodUri], stack, later(6.9));
+  await expect.poll(() => almost(goodUri), soon).toMatchObject({ keys: good, until: expect.any(String) as string });
+  const late = await controlPlane(client, [goodUri], stack, later(7.1));
+  await expect.poll(() => late(goodUri)?.problem, soon).toBeDefined();
+  expect(late(goodUri)?.keys).toBeUndefined();
+  await expect.poll(async () => (await entries()).length, soon).toBe(0);
+  away = false;
+  const fourth = await controlPlane(client, [goodUri], stack);
+  await expect.poll(() => fourth(goodUri)?.keys, soon).toBe(good);
+  await expect.poll(async () => (await entries()).length, soon).toBe(1);
+  away = true;
 
   const names = { namespace, name: "weft-token-keys" };
   const [entry = ""] = Object.keys((await client.of<Secret>(secret).get(names)).data ?? {});

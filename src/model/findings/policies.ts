@@ -61,7 +61,9 @@ export function requestAuthenticationProblems(
     const known = place && tables.jwks.get(jwksKey(place));
     if (known?.problem === undefined) return [];
     const effect =
-      known.keys === undefined ? "tokens that need them are refused" : "those that were fetched before go on";
+      known.keys === undefined
+        ? "tokens that need them are refused"
+        : `those that were fetched before go on${known.until === undefined ? "" : ` until ${known.until}`}`;
     const message = `The issuer's keys cannot be fetched, and ${effect}: ${known.problem}.`;
     const field = `spec.jwtRules[${index}].${place?.uri === "" ? "issuer" : "jwksUri"}`;
     return [{ code: "KeysUnavailable", severity: known.keys === undefined ? "error" : "warning", field, message }];

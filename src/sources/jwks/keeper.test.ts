@@ -8,7 +8,7 @@ import { Engine } from "#incremental/engine.ts";
 import { createModel, type Model } from "#model/model.ts";
 import { putYaml } from "#model/testing/objects.ts";
 import { fetchText } from "./fetch.ts";
-import { JwksKeeper } from "./keeper.ts";
+import { JwksKeeper, type JwksKeeperOptions } from "./keeper.ts";
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -50,7 +50,10 @@ const says =
     void response.writeHead(status).end(text);
 
 /** A model that wants keys, and the keeper that fetches them. */
-function keeping(rules: string): { readonly model: Model; readonly row: (key: string) => unknown } {
+function keeping(
+  rules: string,
+  more: Pick<JwksKeeperOptions, "keepMs"> = {},
+): { readonly model: Model; readonly row: (key: string) => unknown } {
   const engine = new Engine();
   const model = createModel(engine);
   want(model, rules);
@@ -58,7 +61,7 @@ function keeping(rules: string): { readonly model: Model; readonly row: (key: st
   const stopped = new AbortController();
   const retryMs = { first: 10, longest: 20 };
   const keeper = own.use(
-    new JwksKeeper({ engine, model, clock: systemClock, logger: silentLogger, refreshMs: 10, retryMs }),
+    new JwksKeeper({ engine, model, clock: systemClock, logger: silentLogger, refreshMs: 10, retryMs, ...more }),
   );
   const running = keeper.run(stopped.signal);
   own.defer(async () => {
@@ -76,6 +79,8 @@ function want(model: Model, rules: string): void {
   );
 }
 
+/** When keys that cannot be fetched are forgotten. */
+const until = expect.stringMatching(/^\d{4}-.*Z$/) as string;
 const patient = { timeout: 15_000, interval: 10 };
 
 describe("keys of tokens", () => {
@@ -147,10 +152,24 @@ describe("keys of tokens", () => {
       server.answer = says(keys);
       await expect.poll(() => row(key), patient).toEqual({ keys });
       server.answer = bad;
-      await expect.poll(() => row(key), patient).toEqual({ keys, problem: wrong });
+      await expect.poll(() => row(key), patient).toEqual({ keys, problem: wrong, until });
       expect(row(`uri ${other.url}/keys`)).toEqual({ keys: others });
     },
   );
+
+  test("that could not be fetched for too long are forgotten, and come back with their issuer", async () => {
+    const keys = keySet();
+    const server = await issuer(says(keys));
+    const key = `uri ${server.url}/keys`;
+    const { row } = keeping(`{ issuer: a, jwksUri: "${server.url}/keys" }`, { keepMs: 1000 });
+    const problem = expect.stringMatching(/answers 503/) as string;
+    await expect.poll(() => row(key), patient).toEqual({ keys });
+    server.answer = says("down", 503);
+    await expect.poll(() => row(key), patient).toEqual({ keys, problem, until });
+    await expect.poll(() => row(key), patient).toEqual({ problem });
+    server.answer = says(keys);
+    await expect.poll(() => row(key), patient).toEqual({ keys });
+  });
 
   test("of an issuer that is no URL", async () => {
     const { row } = keeping("{ issuer: somebody }");

@@ -8,7 +8,7 @@ import { usableKeys } from "#model/key-set.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import { fetchText } from "./fetch.ts";
-import type { KeptKeys } from "./kept.ts";
+import type { FetchedKeys, KeptKeys } from "./kept.ts";
 
 /** What the keeper needs. */
 export interface JwksKeeperOptions {
@@ -22,9 +22,12 @@ export interface JwksKeeperOptions {
   readonly refreshMs?: number;
   /** Milliseconds of the first and of the longest wait after a failure; 5 s and 5 minutes unless told. */
   readonly retryMs?: { readonly first: number; readonly longest: number };
+  /** Milliseconds for which keys that were good go on while no others can be had; a week unless told, as in Istio. */
+  readonly keepMs?: number;
 }
 
 const minuteMs = 60_000;
+const weekMs = 7 * 24 * 60 * minuteMs;
 /** What a user's `timeout` may come to: a place that is slow must not hold its turn for long. */
 const longestFetchMs = minuteMs;
 const mostBytes = 1024 * 1024;
@@ -36,13 +39,16 @@ const askedStepMs = 20;
 
 /**
  * Fetches the keys of tokens' issuers that RequestAuthentications want, again and again, and gives them to the model.
- * Where keys cannot be had, those that were last good go on, also those of a control plane before this one.
+ * Where keys cannot be had, those that were last good go on for a time, also those of a control plane before this one: an
+ * issuer that cannot be reached must not keep a key alive for ever that it has withdrawn.
  */
 export class JwksKeeper implements Disposable {
   readonly #options: JwksKeeperOptions;
   readonly #queue: WorkQueue;
   readonly #observation: Disposable;
   readonly #known = new Map<string, JwksRow>();
+  /** The keys that were fetched last, by their place. */
+  readonly #good = new Map<string, FetchedKeys>();
   #wanted: ReadonlyMap<string, WantedJwks> = new Map();
 
   constructor(options: JwksKeeperOptions) {
@@ -91,6 +97,7 @@ export class JwksKeeper implements Disposable {
     const wanted = this.#wanted.get(key);
     if (!wanted) {
       this.#known.delete(key);
+      this.#good.delete(key);
       model.inputs.setJwks(key, undefined);
       this.#options.kept?.keep(key, undefined);
       return undefined;
@@ -103,7 +110,9 @@ export class JwksKeeper implements Disposable {
       throw new WeftError("FailedPrecondition", "the answer holds no key that can verify a token");
     if (this.#known.get(key)?.keys !== keys) logger.info("keys of tokens were fetched", { place: key });
     this.#set(key, { keys });
-    this.#options.kept?.keep(key, keys);
+    const good = { keys, at: clock.now() };
+    this.#good.set(key, good);
+    this.#options.kept?.keep(key, good);
     return refreshMs;
   }
 
@@ -123,9 +132,23 @@ export class JwksKeeper implements Disposable {
   }
 
   #failed(key: string, problem: string): void {
-    const { keys = this.#options.kept?.of(key), problem: before } = this.#known.get(key) ?? {};
-    if (before !== problem) this.#options.logger.warn("keys of tokens cannot be fetched", { place: key, problem });
-    if (this.#wanted.has(key)) this.#set(key, { ...(keys !== undefined && { keys }), problem });
+    if (this.#known.get(key)?.problem !== problem) {
+      this.#options.logger.warn("keys of tokens cannot be fetched", { place: key, problem });
+    }
+    if (this.#wanted.has(key)) this.#set(key, { problem, ...this.#stillGood(key) });
+  }
+
+  /** The last good keys of a place, until they are too old; then they are forgotten. */
+  #stillGood(key: string): JwksRow {
+    const { clock, kept, logger, keepMs = weekMs } = this.#options;
+    const good = this.#good.get(key) ?? kept?.of(key);
+    if (!good) return {};
+    const until = good.at + keepMs;
+    if (clock.now() < until) return { keys: good.keys, until: new Date(until).toISOString() };
+    logger.warn("keys of tokens are forgotten: they could not be fetched for too long", { place: key });
+    this.#good.delete(key);
+    kept?.keep(key, undefined);
+    return {};
   }
 
   #set(key: string, row: JwksRow): void {

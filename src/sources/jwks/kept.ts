@@ -10,6 +10,15 @@ import { publicKeys } from "#model/key-set.ts";
 /** The Secret of the root namespace in which keys are kept: who may write there decides for the whole mesh anyway. */
 const name = "weft-token-keys";
 
+/** Milliseconds by which the time of keys that stay the same is kept late: each refresh is not worth a write. */
+const lateMs = 12 * 3_600_000;
+
+/** Keys as the text of a JSON Web Key Set, and when they were fetched, in milliseconds. */
+export interface FetchedKeys {
+  readonly keys: string;
+  readonly at: number;
+}
+
 /** Characters of keys that are kept in all, well below what an object may have. */
 const mostCharacters = 512 * 1024;
 
@@ -28,14 +37,14 @@ function entryOf(place: string): string {
   return createHash("sha256").update(place).digest("hex");
 }
 
-/** What an entry says: the place, and its keys as the text of a JSON Web Key Set. */
-function readEntry(entry: string): readonly [place: string, keys: string] | undefined {
+/** What an entry says of a place. One without a time, or with one to come, could not be too old ever. */
+function readEntry(entry: string, now: number): readonly [place: string, fetched: FetchedKeys] | undefined {
   try {
-    const value = JSON.parse(Buffer.from(entry, "base64").toString()) as { readonly place?: unknown; keys?: unknown };
-    const { place, keys } = value;
-    if (typeof place !== "string" || typeof keys !== "string") return undefined;
+    const value = JSON.parse(Buffer.from(entry, "base64").toString()) as Readonly<Record<string, unknown>>;
+    const { place, keys, at } = value;
+    if (typeof place !== "string" || typeof keys !== "string" || typeof at !== "number") return undefined;
     const usable = publicKeys(keys);
-    return usable === undefined ? undefined : [place, usable];
+    return usable === undefined ? undefined : [place, { keys: usable, at: Math.min(at, now) }];
   } catch {
     return undefined;
   }
@@ -47,10 +56,10 @@ function readEntry(entry: string): readonly [place: string, keys: string] | unde
  */
 export class KeptKeys {
   readonly #options: KeptKeysOptions;
-  readonly #known: Map<string, string>;
+  readonly #known: Map<string, FetchedKeys>;
   readonly #queue: WorkQueue;
 
-  private constructor(options: KeptKeysOptions, known: Map<string, string>) {
+  private constructor(options: KeptKeysOptions, known: Map<string, FetchedKeys>) {
     this.#options = options;
     this.#known = known;
     const { clock, logger } = options;
@@ -63,11 +72,11 @@ export class KeptKeys {
 
   /** Reads what is kept; nothing is where that cannot be read. */
   static async open(options: KeptKeysOptions): Promise<KeptKeys> {
-    const { client, namespace, logger } = options;
+    const { client, namespace, clock, logger } = options;
     try {
       const found = await client.of<Secret>(secretKind).find({ namespace, name });
       const entries = Object.values(found?.data ?? {}).flatMap((entry) => {
-        const read = readEntry(entry);
+        const read = readEntry(entry, clock.now());
         return read ? [read] : [];
       });
       return new KeptKeys(options, new Map(entries));
@@ -78,16 +87,21 @@ export class KeptKeys {
   }
 
   /** The keys that were last good at a place. */
-  of(place: string): string | undefined {
+  of(place: string): FetchedKeys | undefined {
     return this.#known.get(place);
   }
 
   /** Keeps the keys of a place, or forgets the place without keys. */
-  keep(place: string, keys: string | undefined): void {
-    const kept = keys === undefined ? undefined : publicKeys(keys);
-    if (kept === this.#known.get(place)) return;
-    if (kept === undefined) this.#known.delete(place);
-    else this.#known.set(place, kept);
+  keep(place: string, fetched: FetchedKeys | undefined): void {
+    const keys = fetched && publicKeys(fetched.keys);
+    const known = this.#known.get(place);
+    if (keys === undefined || !fetched) {
+      if (!known) return;
+      this.#known.delete(place);
+    } else {
+      if (known?.keys === keys && fetched.at - known.at < lateMs) return;
+      this.#known.set(place, { keys, at: fetched.at });
+    }
     this.#queue.add(place);
   }
 
@@ -103,12 +117,11 @@ export class KeptKeys {
 
   async #write(place: string): Promise<void> {
     const { client, namespace, logger } = this.#options;
-    const keys = this.#known.get(place);
-    const characters = [...this.#known.values()].reduce((sum, { length }) => sum + length, 0);
+    const fetched = this.#known.get(place);
+    const characters = [...this.#known.values()].reduce((sum, { keys }) => sum + keys.length, 0);
     const tooMany = characters > mostCharacters;
     if (tooMany) logger.warn("keys of tokens are not kept: there are too many", { place, characters, mostCharacters });
-    const entry =
-      keys === undefined || tooMany ? null : Buffer.from(JSON.stringify({ place, keys })).toString("base64");
+    const entry = !fetched || tooMany ? null : Buffer.from(JSON.stringify({ place, ...fetched })).toString("base64");
     const secrets = client.of<Secret>(secretKind);
     const data = { [entryOf(place)]: entry };
     try {

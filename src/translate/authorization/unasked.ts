@@ -56,7 +56,7 @@ function isFor({ spec: { selector = {} } }: Config<GatewaySpec>, labels: StringM
 const bytes: ReadonlySet<ServerKind | undefined> = new Set(["tcp", "tls", "passthrough", "auto-passthrough"]);
 
 function serverPorts({ namespace, name, spec }: Config<GatewaySpec>): readonly BytesPort[] {
-  return spec.servers
+  return (spec.servers ?? [])
     .filter((server) => bytes.has(serverKind(server)))
     .map(({ port: { number } }) => ({ target: number, words: `${number} of Gateway ${namespace}/${name}` }));
 }
