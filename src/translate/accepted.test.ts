@@ -184,6 +184,7 @@ describe("any configuration that the API accepts", () => {
     { suites: ["-ALL"] },
     { suites: ["AES256-SHA", "+AES128-SHA", "!AES256-SHA"] },
     { suites: ["!ALL", "AES256-SHA"] },
+    { suites: ["[AES128-SHA|AES256-SHA]", "!AES256-SHA"] },
   ])(
     "gives a real Envoy no suites of TLS that choose none: $suites",
     { timeout: patience(60_000) },

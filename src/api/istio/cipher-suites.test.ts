@@ -13,6 +13,12 @@ test.each([
   ],
   [["[AES256-SHA|AES128-SHA]"], ["[AES256-SHA|AES128-SHA]"]],
   [["[AES256-SHA|NULL-MD5]"], []],
+  [["[AES128-SHA|AES256-SHA]", "!AES256-SHA"], []],
+  [["[AES128-SHA|AES256-SHA]", "+AES256-SHA"], []],
+  [
+    ["!AES256-SHA", "[AES128-SHA|AES256-SHA]"],
+    ["!AES256-SHA", "[AES128-SHA|AES256-SHA]"],
+  ],
   [["!AES256-SHA"], []],
   [["-AES256-SHA"], []],
   [["+AES256-SHA"], []],

@@ -39,13 +39,20 @@ function leavesSome(entries: readonly string[]): boolean {
   return chosen.size > 0;
 }
 
+const isGroup = (entry: string): boolean => entry.startsWith("[");
+
+/** Whether a list takes suites out, or moves them, after a group of equals, which the TLS library refuses. */
+function changesGroups(entries: readonly string[]): boolean {
+  return entries.slice(entries.findIndex(isGroup)).some((entry) => /^[!+-]/.test(entry)) && entries.some(isGroup);
+}
+
 /**
- * Of a list of suites what proxies surely know, each once; nothing where that leaves no suite, since a proxy refuses a
- * list that chooses none.
+ * Of a list of suites what proxies surely know, each once; nothing where that leaves no suite or is no list to the TLS
+ * library, since a proxy refuses those.
  */
 export function usableCipherSuites(entries: readonly string[]): string[] {
   const known = [...new Set(entries)].filter((entry) => suitesOf(entry).every((suite) => cipherSuites.has(suite)));
-  return leavesSome(known) ? known : [];
+  return leavesSome(known) && !changesGroups(known) ? known : [];
 }
 
 /** Whether proxies know a cipher suite, as far as can be told: it may also begin an expression of the TLS library's own. */
