@@ -88,7 +88,7 @@ async function add(name: string, flags: AddFlags): Promise<void> {
 
 /** `weft cluster add`. */
 export function addCommand(group: Command): void {
-  withIstioFlags(withMeshFlags(group.command("add")))
+  withIstioFlags(withMeshFlags(group.command("add")), true)
     .summary("let a cluster join the mesh")
     .description(
       "Checks a Kubernetes cluster, makes an account for the control plane in it that may do no more than it must, and lets it join the mesh. When a step fails, all is undone. When the command itself is killed, the same again goes on, and weft cluster remove takes it back.",

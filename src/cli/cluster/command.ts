@@ -7,6 +7,7 @@ import { joiningAnnotation } from "#controllers/clusters/membership.ts";
 import { type OutputFormat, outputOption, serialize } from "../output.ts";
 import { table } from "../table.ts";
 import { addCommand } from "./add.ts";
+import { adoptCommand } from "./adopt.ts";
 import { type MemberFlags, type MeshFlags, openMember, openMesh, withMeshFlags } from "./member.ts";
 import { checkLine } from "./progress.ts";
 import { removeCommand } from "./remove.ts";
@@ -103,6 +104,7 @@ export function clusterCommand(program: Command): void {
     .description("Clusters of the mesh: how they join, stand, and leave.");
   addCommand(group);
   removeCommand(group);
+  adoptCommand(group);
   listCommand(group);
   checkCommand(group);
 }

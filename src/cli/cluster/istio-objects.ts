@@ -29,15 +29,17 @@ function hostAndPort(text: string): { readonly host: string; readonly port: numb
   return { host, port: Number(port) };
 }
 
-/** Adds the flags of `IstioFlags` to a command. */
-export function withIstioFlags(command: Command): Command {
-  return command
-    .addOption(
+/** Adds the flags of `IstioFlags` to a command. @param chosen whether it may be chosen that there are none. */
+export function withIstioFlags(command: Command, chosen: boolean): Command {
+  if (chosen) {
+    command.addOption(
       new Option(
         "--istio-objects <how>",
         "how the cluster serves the mesh's Istio objects; Aggregated where the mesh's API server has an address for it, unless given",
       ).choices(["Aggregated", "None"]),
-    )
+    );
+  }
+  return command
     .option(
       "--members-address <host:port>",
       "where the cluster's API server reaches the mesh's, where that is otherwise than weft server says",

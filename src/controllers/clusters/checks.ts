@@ -200,7 +200,7 @@ async function objects({ name, client, istioKinds }: Candidate): Promise<Found> 
   const names = found.map(({ resource }) => resource.name);
   const which = `${names.slice(0, 3).join(", ")}${names.length > 3 ? ` and ${names.length - 3} more` : ""}`;
   return failed(
-    `the cluster has objects of its own in the place of the mesh's (${which}): let it join with --istio-objects None, and take them over after that`,
+    `the cluster has objects of its own in the place of the mesh's (${which}): let it join with --istio-objects None, and take them over with weft cluster adopt`,
   );
 }
 

@@ -83,6 +83,11 @@ export class Membership {
     await this.#clusters.patch({ name: this.#name }, { kind: "merge", body });
   }
 
+  /** Says how the cluster serves the mesh's Istio objects. */
+  async serve(istioObjects: "Aggregated" | "None"): Promise<void> {
+    await this.#clusters.patch({ name: this.#name }, { kind: "merge", body: { spec: { istioObjects } } });
+  }
+
   /** Asks for callers in other clusters not to be led to it any more. */
   async drain(): Promise<void> {
     await this.#clusters.patch({ name: this.#name }, { kind: "merge", body: { spec: { draining: true } } });
