@@ -36,14 +36,18 @@ const sum = ({ user, system }: NodeJS.CpuUsage): number => user + system;
 async function serveCertificates(): Promise<void> {
   const signer = new Signer(systemClock);
   const files = makeAuthority("P-256", "cluster.local", systemClock.now());
-  signer.use(files);
+  const trust = signer.use(files);
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const { chain } = await signer.issue({ csr: makeSigningRequest(keys), names: [name], ttlMs: 3_600_000 });
   const cluster = await TokenCluster.create("https://east.test");
   const trustDomains = { own: "cluster.local", aliases: [] };
   const accounts = [{ namespace: "istio-system", name: "weft-agent" }];
   const pods = podDirectory({ "east/shop/reviews-1": { uid: "r1", serviceAccount: "reviews", node: "east-1" } });
-  const mesh = { trustDomains: () => trustDomains, clusters: () => new Map([["east", cluster]]) };
+  const mesh = {
+    trustDomains: () => trustDomains,
+    clusters: () => new Map([["east", cluster]]),
+    trust: () => trust,
+  };
   const server = await GrpcServer.listen({
     listen: [{ host: "127.0.0.1", port: 0, tls: true }],
     clock: systemClock,

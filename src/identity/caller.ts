@@ -8,10 +8,12 @@ export interface Caller extends Identity {
   readonly pod?: { readonly name: string; readonly uid: string };
   /** The Node that the token, or its Pod, is bound to. */
   readonly node?: string;
+  /** When the token ends, in milliseconds since the epoch; unknown of who showed a certificate. */
+  readonly until?: number;
 }
 
 /** What a token of a service account says of its holder. */
-export type TokenHolder = Pick<Caller, "namespace" | "serviceAccount" | "pod" | "node">;
+export type TokenHolder = Pick<Caller, "namespace" | "serviceAccount" | "pod" | "node" | "until">;
 
 /** A service account by its name. */
 export interface ServiceAccountName {

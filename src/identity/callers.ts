@@ -4,7 +4,9 @@ import { decodeJwt } from "jose";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf, WeftError } from "#base/errors.ts";
 import type { Call } from "#grpc/server.ts";
+import { Accounts } from "./accounts.ts";
 import type { Caller, TokenHolder } from "./caller.ts";
+import { CertificateCheck, type Trust } from "./certificate-check.ts";
 import { Issuer, type TokenApi } from "./issuer.ts";
 import { isOwn, parseSpiffeId, type TrustDomains } from "./spiffe.ts";
 import { reviewToken } from "./token-review.ts";
@@ -14,6 +16,8 @@ export interface MeshAccess {
   trustDomains(): TrustDomains;
   /** The APIs of the member clusters, by their names. */
   clusters(): ReadonlyMap<string, TokenApi>;
+  /** What certificates are checked by; undefined before there is an authority. */
+  trust(): Trust | undefined;
 }
 
 /** How callers prove who they are. */
@@ -60,10 +64,14 @@ export class Callers {
   readonly #options: CallersOptions;
   readonly #audience: string;
   readonly #issuers = new WeakMap<TokenApi, Issuer>();
+  readonly #certificates: CertificateCheck;
+  readonly #accounts: Accounts;
 
   constructor(options: CallersOptions) {
     this.#options = options;
     this.#audience = options.audience ?? "istio-ca";
+    this.#certificates = new CertificateCheck(() => options.mesh.trust(), options.clock);
+    this.#accounts = new Accounts(() => options.mesh.clusters(), options.clock);
   }
 
   /**
@@ -77,13 +85,26 @@ export class Callers {
     throw new WeftError("Unauthenticated", "the caller shows neither a token nor a certificate of the mesh");
   }
 
-  #byCertificate(certificate: X509Certificate): Caller {
+  /**
+   * Looks again whether what a caller showed is still good.
+   * @throws WeftError as `of` does.
+   */
+  async stillGood({ until }: Caller, certificate: X509Certificate | undefined): Promise<void> {
+    if (until !== undefined && this.#options.clock.now() > until) {
+      throw new WeftError("Unauthenticated", "the token has ended");
+    }
+    if (certificate) await this.#byCertificate(certificate);
+  }
+
+  async #byCertificate(certificate: X509Certificate): Promise<Caller> {
+    this.#certificates.check(certificate);
     const [only, ...more] = uriNames(certificate);
     const identity = only !== undefined && more.length === 0 ? parseSpiffeId(only) : undefined;
     const domains = this.#options.mesh.trustDomains();
     if (!identity || !isOwn(identity, domains)) {
       throw new WeftError("Unauthenticated", "the certificate is not that of a workload of this mesh");
     }
+    await this.#accounts.check({ namespace: identity.namespace, name: identity.serviceAccount });
     return { ...identity, trustDomain: domains.own };
   }
 

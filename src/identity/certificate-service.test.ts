@@ -8,11 +8,12 @@ import { generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
 import { jsonLogger } from "#base/logger.ts";
-import { type Certificate, createAuthority } from "#base/testing/certificate.ts";
+import { type Authority as TestAuthority, type Certificate, createAuthority } from "#base/testing/certificate.ts";
 import { GrpcServer } from "#grpc/server.ts";
 import { IstioCertificateRequestSchema, IstioCertificateResponseSchema } from "#proto/gen/istio/v1/auth/ca_pb.js";
 import { type AuthorityFiles, makeAuthority, readAuthority } from "./authority.ts";
 import { Callers } from "./callers.ts";
+import type { Trust } from "./certificate-check.ts";
 import { certificateMethods } from "./certificate-service.ts";
 import { issue } from "./issue.ts";
 import { defaultLifetimes } from "./settings.ts";
@@ -42,6 +43,10 @@ const rules = {
 
 let [east, west]: TokenCluster[] = [];
 let authority: AuthorityFiles;
+/** What certificates are checked by. */
+let trust: Trust;
+/** How far the clock by which callers are checked is ahead. */
+let ahead = 0;
 let signer: Signer;
 let server: GrpcServer;
 let lines: string[] = [];
@@ -51,7 +56,7 @@ beforeAll(async () => {
   authority = makeAuthority("P-256", "cluster.local", Date.now());
   signer = new Signer(systemClock);
   const { certificate: own, key } = leaf(name);
-  signer.use(authority);
+  trust = signer.use(authority);
   const clusters = new Map(
     [
       ["east", east],
@@ -59,8 +64,8 @@ beforeAll(async () => {
     ].map(([cluster, api]) => [cluster as string, api as TokenCluster]),
   );
   const callers = new Callers({
-    mesh: { trustDomains: () => rules.trustDomains, clusters: () => clusters },
-    clock: systemClock,
+    mesh: { trustDomains: () => rules.trustDomains, clusters: () => clusters, trust: () => trust },
+    clock: { ...systemClock, now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead },
   });
   const logger = jsonLogger({ level: "debug", write: (line) => lines.push(line), now: () => 0 });
   server = await GrpcServer.listen({
@@ -309,7 +314,11 @@ describe("keys of tokens", () => {
     const cluster = await TokenCluster.create("https://rotating.test");
     let now = 1_000_000;
     const clock = { ...systemClock, monotonic: () => now };
-    const mesh = { trustDomains: () => rules.trustDomains, clusters: () => new Map([["one", cluster]]) };
+    const mesh = {
+      trustDomains: () => rules.trustDomains,
+      clusters: () => new Map([["one", cluster]]),
+      trust: () => trust,
+    };
     const callers = new Callers({ mesh, clock });
     const of = async (token: string): Promise<unknown> =>
       callers.of({ headers: { authorization: `Bearer ${token}` }, certificate: undefined });
@@ -332,7 +341,11 @@ describe("keys of tokens", () => {
     cluster.away = true;
     let now = 1_000_000;
     const clock = { ...systemClock, monotonic: () => now };
-    const mesh = { trustDomains: () => rules.trustDomains, clusters: () => new Map([["one", cluster]]) };
+    const mesh = {
+      trustDomains: () => rules.trustDomains,
+      clusters: () => new Map([["one", cluster]]),
+      trust: () => trust,
+    };
     const callers = new Callers({ mesh, clock });
     const token = await cluster.token();
     const of = async (): Promise<unknown> =>
@@ -455,7 +468,7 @@ describe("requests that are refused", () => {
   test("because there are too many of one caller", async () => {
     const token = await east!.token({ serviceAccount: "greedy" });
     const codes = await Promise.all(
-      Array.from({ length: 45 }, async () => ask({ token, csr: "none" }).catch(({ code }: ServiceError) => code)),
+      Array.from({ length: 80 }, async () => ask({ token, csr: "none" }).catch(({ code }: ServiceError) => code)),
     );
     expect(codes.filter((code) => Number(code) === 8).length).toBeGreaterThan(0);
     expect(namesOf(await ask({ token: await east!.token() }))).toBe(`URI:${reviews}`);
@@ -471,9 +484,115 @@ describe("requests that are refused", () => {
           ["east", east!],
           ["away", away],
         ]),
+      trust: () => trust,
     };
     const callers = new Callers({ mesh, clock: systemClock });
     const headers = { authorization: `Bearer ${await away.token()}` };
     await expect(callers.of({ headers, certificate: undefined })).rejects.toMatchObject({ code: "Unavailable" });
+  });
+});
+
+describe("a certificate that was good once", () => {
+  const reviews = "spiffe://cluster.local/ns/shop/sa/reviews";
+  /** Certificates that are checked by lists, which the test's authority has not. */
+  const listed = (made: TestAuthority, ...revoked: readonly string[]): Trust => {
+    const root = new X509Certificate(made.certificate);
+    return { roots: [root], path: [root], revoked: made.revoke(...revoked) };
+  };
+  /** What comes of calls one after the other on the same connection, with something done between them. */
+  const callers = (current: () => Trust): Callers => {
+    const clusters = new Map([["east", east!]]);
+    const clock = { ...systemClock, now: () => Date.now() + ahead, monotonic: () => performance.now() + ahead };
+    return new Callers({
+      mesh: { trustDomains: () => rules.trustDomains, clusters: () => clusters, trust: current },
+      clock,
+    });
+  };
+  const refused = (says: string) => ({ code: "Unauthenticated", message: expect.stringContaining(says) as string });
+
+  test("and is revoked, or was issued by what is, is refused, also for a renewal", async () => {
+    const root = createAuthority("root");
+    const below = root.subordinate("below");
+    const [own, other, under] = [root.issue(reviews), root.issue(reviews), below.issue(reviews)].map(
+      ({ certificate }) => new X509Certificate(certificate),
+    );
+    const signer = new X509Certificate(below.certificate);
+    let current = listed(root);
+    const known = callers(() => ({ ...current, path: [signer, ...current.path] }));
+    const of = async (certificate: X509Certificate | undefined): Promise<unknown> =>
+      known.of({ headers: {}, certificate });
+    for (const each of [own, other, under])
+      await expect(of(each)).resolves.toMatchObject({ serviceAccount: "reviews" });
+    current = listed(root, String(own));
+    await expect(of(own)).rejects.toMatchObject(refused("it is revoked"));
+    await of(other);
+    current = listed(root, String(signer));
+    await expect(of(under)).rejects.toMatchObject(refused("it is revoked"));
+    await of(own);
+  });
+
+  test("and whose root is trusted no more is refused on connections from before", async () => {
+    const [before, after] = [createAuthority("before"), createAuthority("after")];
+    const certificate = new X509Certificate(before.issue(reviews).certificate);
+    let current = listed(before);
+    const known = callers(() => current);
+    await known.of({ headers: {}, certificate });
+    current = listed(after);
+    await expect(known.of({ headers: {}, certificate })).rejects.toMatchObject(refused("no root that is trusted"));
+  });
+
+  test("and whose account is gone from all clusters gets no other, while its API is away as before", async () => {
+    const certificate = leaf("spiffe://cluster.local/ns/shop/sa/leaver");
+    expect(namesOf(await ask({ certificate }))).toContain("/sa/leaver");
+    east!.gone.add("shop/leaver");
+    west!.gone.add("shop/leaver");
+    ahead += 10_001;
+    lines = [];
+    const details = expect.stringContaining("no cluster of the mesh has the service account shop/leaver") as string;
+    expect(await refusal({ certificate })).toMatchObject({ code: unauthenticated, details });
+    const [one, away] = [await TokenCluster.create("https://one.test"), await TokenCluster.create("https://two.test")];
+    one.gone.add("shop/reviews");
+    let now = 0;
+    const mesh = {
+      trustDomains: () => rules.trustDomains,
+      clusters: () => new Map(Object.entries({ one, away })),
+      trust: () => trust,
+    };
+    const known = new Callers({ mesh, clock: { ...systemClock, monotonic: () => now } });
+    const call = { headers: {}, certificate: new X509Certificate(leaf(reviews).certificate) };
+    away.away = true;
+    await expect(known.of(call)).rejects.toMatchObject({ code: "Unavailable" });
+    away.away = false;
+    await known.of(call);
+    away.away = true;
+    now += 3_600_000;
+    await known.of(call);
+  });
+
+  test("and has ended is refused on a connection that goes on", async () => {
+    const certificate = leaf(reviews);
+    const pair = [Buffer.from(certificate.key), Buffer.from(certificate.certificate)] as const;
+    const client = new Client(`unix:${socketPath}`, credentials.createSsl(Buffer.from(authority.roots), ...pair), {
+      "grpc.ssl_target_name_override": name,
+      "grpc.use_local_subchannel_pool": 1,
+    });
+    const code = (): Promise<number> =>
+      new Promise((resolve) => {
+        client.makeUnaryRequest(
+          "/istio.v1.auth.IstioCertificateService/CreateCertificate",
+          (message: object) =>
+            Buffer.from(toBinary(IstioCertificateRequestSchema, create(IstioCertificateRequestSchema, message))),
+          (bytes: Buffer) => bytes,
+          { csr },
+          new Metadata(),
+          (error) => resolve(error?.code ?? 0),
+        );
+      });
+    const before = ahead;
+    expect(await code()).toBe(0);
+    ahead += 3_600_001;
+    expect(await code()).toBe(unauthenticated);
+    ahead = before;
+    client.close();
   });
 });

@@ -60,7 +60,11 @@ beforeAll(async () => {
   const certificate = issue(own, readAuthority(authority, Date.now())).chain.join("");
   const key = ecKeys.privateKey.export({ type: "pkcs8", format: "pem" });
   const callers = new Callers({
-    mesh: { trustDomains: () => trustDomains, clusters: () => new Map([["east", cluster]]) },
+    mesh: {
+      trustDomains: () => trustDomains,
+      clusters: () => new Map([["east", cluster]]),
+      trust: () => readAuthority(authority, Date.now()),
+    },
     clock: systemClock,
   });
   const socketPath = join(folder, "ca.sock");

@@ -75,6 +75,7 @@ function holderOf(payload: JWTPayload): TokenHolder {
     serviceAccount: account.name,
     ...(boundPod && { pod: boundPod }),
     ...(boundNode && { node: boundNode.name }),
+    ...(payload.exp !== undefined && { until: (payload.exp + skewSeconds) * 1000 }),
   };
 }
 

@@ -29,6 +29,33 @@ function isListOf({ tbsCertListRaw: bytes, signatureAlgorithm, signature }: Cert
   return bytes !== undefined && isSignedBy({ bytes, algorithm: signatureAlgorithm, signature }, issuer.publicKey);
 }
 
+function serialOf(serial: string): string {
+  return BigInt(`0x${serial}`).toString(16);
+}
+
+/** Serial numbers in the lists of an issuer, by the text of the lists: read once. */
+let lastRead: { readonly text: string; readonly byIssuer: Map<string, ReadonlySet<string>> } | undefined;
+
+function revokedBy(issuer: X509Certificate, text: string): ReadonlySet<string> {
+  if (lastRead?.text !== text) lastRead = { text, byIssuer: new Map() };
+  const known = lastRead.byIssuer.get(issuer.fingerprint256);
+  if (known) return known;
+  const entries = readLists(text)
+    .filter((list) => isListOf(list, issuer))
+    .flatMap(({ tbsCertList: { revokedCertificates = [] } }) => revokedCertificates);
+  const serials = new Set(entries.map(({ userCertificate }) => serialOf(Buffer.from(userCertificate).toString("hex"))));
+  lastRead.byIssuer.set(issuer.fingerprint256, serials);
+  return serials;
+}
+
+/**
+ * Whether a certificate stands in a list of its issuer.
+ * @param text lists that were checked (`checkRevocations`); empty where nothing is revoked.
+ */
+export function isRevoked(certificate: X509Certificate, issuer: X509Certificate, text: string): boolean {
+  return text.trim() !== "" && revokedBy(issuer, text).has(serialOf(certificate.serialNumber));
+}
+
 /**
  * Checks lists of revoked certificates (RFC 5280, section 5). Envoy refuses every certificate of which one authority above has no list
  * that is good now, so each must have one, as Istio asks for too.

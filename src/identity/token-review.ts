@@ -1,3 +1,4 @@
+import { decodeJwt } from "jose";
 import { WeftError } from "#base/errors.ts";
 import { serviceAccountOf, type TokenHolder } from "./caller.ts";
 import type { TokenApi } from "./issuer.ts";
@@ -9,6 +10,16 @@ interface Review {
     readonly audiences?: readonly string[];
     readonly user?: { readonly username?: string; readonly extra?: Readonly<Record<string, readonly string[]>> };
   };
+}
+
+/** When a token that was accepted ends, as it says itself; undefined for one that does not. */
+function endOf(token: string): number | undefined {
+  try {
+    const { exp } = decodeJwt(token);
+    return exp === undefined ? undefined : exp * 1000;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -27,11 +38,13 @@ export async function reviewToken(api: TokenApi, token: string, audience: string
   const account = serviceAccountOf(username);
   if (!account) throw new WeftError("Unauthenticated", "the token is not that of a service account");
   const first = (name: string): string | undefined => extra[`authentication.kubernetes.io/${name}`]?.[0];
+  const until = endOf(token);
   const [pod, uid, node] = [first("pod-name"), first("pod-uid"), first("node-name")];
   return {
     namespace: account.namespace,
     serviceAccount: account.name,
     ...(pod !== undefined && uid !== undefined && { pod: { name: pod, uid } }),
     ...(node !== undefined && { node }),
+    ...(until !== undefined && { until }),
   };
 }

@@ -17,11 +17,17 @@ function reviews(uid: string, phase = "Running"): Pod {
   return { apiVersion: "v1", kind: "Pod", metadata, spec, status: { phase } } as unknown as Pod;
 }
 
+/** How far the clock by which callers are checked is ahead. */
+let ahead = 0;
 const cluster = await TokenCluster.create("https://east.test");
 const pods = new PodPlaces();
 const callers = new Callers({
-  mesh: { trustDomains: () => ({ own: "cluster.local", aliases: [] }), clusters: () => new Map([["east", cluster]]) },
-  clock: systemClock,
+  mesh: {
+    trustDomains: () => ({ own: "cluster.local", aliases: [] }),
+    clusters: () => new Map([["east", cluster]]),
+    trust: () => undefined,
+  },
+  clock: { ...systemClock, now: () => Date.now() + ahead },
 });
 /** Accounts that may read Secrets, as the cluster says. */
 const allowed = new Set<string>();
@@ -104,4 +110,15 @@ test("with its Pod goes what may be done for it", async () => {
   pods.forget("east");
   for (const admit of [own, ofNode]) await expect(admit(node({}))).rejects.toThrow("there is no such Pod");
   expect(pods.runsOn("east", "east-1", { namespace: "shop", name: "reviews" })).toBe(false);
+});
+
+test("a stream ends with the token that it was opened by", async () => {
+  pods.audience("east").seen(reviews("one"));
+  const admit = await gatekeeper.callerOf(await call());
+  await admit(node({}));
+  ahead = 3_590_000;
+  await admit(node({}));
+  ahead = 3_620_000;
+  await expect(admit(node({}))).rejects.toMatchObject({ code: "Unauthenticated", message: "the token has ended" });
+  ahead = 0;
 });

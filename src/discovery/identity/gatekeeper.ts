@@ -66,8 +66,10 @@ export class ProxyGatekeeper implements Gatekeeper {
     const { callers, pods } = this.#options;
     const caller = await callers.of(call);
     checkBound(caller, pods);
+    const certificate = caller.cluster === undefined ? call.certificate : undefined;
     let uid: string | undefined;
     return async (node) => {
+      await callers.stillGood(caller, certificate);
       const place = this.#placeOf(caller, node);
       // Its name may be that of another Pod by now.
       uid ??= place.uid;

@@ -178,6 +178,7 @@ export class MeshIdentity implements AsyncDisposable {
     };
     return {
       trustDomains: this.#context.trustDomains,
+      trust: () => this.#authority.standing.authority,
       clusters: () => new Map([...this.#context.members()].map(([name, client]) => [name, apiOf(client)])),
     };
   }

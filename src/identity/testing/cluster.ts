@@ -29,6 +29,8 @@ export class TokenCluster implements TokenApi {
   readonly asked: string[] = [];
   /** Whether the API does not answer. */
   away = false;
+  /** Service accounts, `namespace/name`, that are not there; all others are. */
+  readonly gone = new Set<string>();
   #keys: readonly TokenKey[];
 
   private constructor(issuer: string, key: TokenKey) {
@@ -50,6 +52,11 @@ export class TokenCluster implements TokenApi {
     this.asked.push(path);
     if (this.away) throw new WeftError("Unavailable", "connection refused");
     if (path === "/.well-known/openid-configuration") return { issuer: this.issuer };
+    const [, namespace, name] = /^\/api\/v1\/namespaces\/(.*)\/serviceaccounts\/(.*)$/.exec(path) ?? [];
+    if (name !== undefined) {
+      if (this.gone.has(`${namespace}/${name}`)) throw new WeftError("NotFound", "there is no such account");
+      return { kind: "ServiceAccount" };
+    }
     const keys = this.#keys.map(async ({ kid, keys: { publicKey } }) => ({
       ...(await exportJWK(publicKey)),
       kid,
