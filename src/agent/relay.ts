@@ -95,6 +95,7 @@ export class Relay implements ProxyService {
   #open(variant: Variant): Upstream {
     const { path, requestSerialize, responseDeserialize } = methods[variant];
     const metadata = this.#options.upstream.metadata();
+    metadata.set("clusterid", this.#options.identity.cluster);
     return this.#connection.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   }
 

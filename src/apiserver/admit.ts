@@ -41,7 +41,7 @@ export async function admit(context: Context, request: IncomingMessage, url: URL
   const watch = isEndless(attributes) ? place.use(watches.add(user, proof, attributes)) : undefined;
   const kept = place.move();
   return {
-    by: authorOf(request, user, attributes),
+    by: { ...authorOf(request, user, attributes), ...(user !== shown && { impersonator: shown }) },
     ends: watch?.signal,
     [Symbol.dispose]: () => kept.dispose(),
   };

@@ -217,9 +217,12 @@ describe("what a request is passed on to", () => {
     await created(server, "east", "/api/v1/namespaces/default/pods/web/binding", bound);
     const headers = { Authorization: `Bearer ${token}`, "X-Mine": "1" };
     const proxied = "/api/v1/namespaces/default/pods/web:8080/proxy/x";
-    const { json } = await server.ask("east", proxied, { as: null, headers });
-    expect(json).toMatchObject({ "x-mine": "1" });
-    expect(json.authorization).toBeUndefined();
+    // Also not of who is known by the connection's certificate.
+    for (const who of [{ as: null }, {}]) {
+      const { json } = await server.ask("east", proxied, { ...who, headers });
+      expect(json).toMatchObject({ "x-mine": "1" });
+      expect(json.authorization).toBeUndefined();
+    }
   });
 });
 

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { created, configMap, createNamespace, pod } from "./testing/objects.ts";
 import { startTestServer, type Answer, type Json, type TestServer, type TestUser } from "./testing/server.ts";
@@ -236,6 +237,26 @@ describe("a watch", () => {
     await created(server, "east", "/api/v1/namespaces/shop/configmaps", configMap("unseen"));
     expect((await his.next()).object.metadata.name).toBe("unseen");
     expect(await status(ada, path)).toBe(403);
+  });
+
+  test("is cut also by a server whose turn it is not to do what goes by itself", async () => {
+    const idle = async (_: unknown, signal: AbortSignal): Promise<void> => {
+      if (!signal.aborted) await once(signal, "abort");
+    };
+    await using another = await startTestServer({ access: {}, alone: idle });
+    const ada = person();
+    await createNamespace(another, "east", "shop");
+    const bindings = `${rbac}/namespaces/shop/rolebindings`;
+    const body = {
+      metadata: { name: "b" },
+      roleRef: { kind: "ClusterRole", name: "system:aggregate-to-view" },
+      subjects: [user(ada)],
+    };
+    await created(another, "east", bindings, body);
+    using hers = await another.watch("east", "/api/v1/namespaces/shop/configmaps?watch=true", {}, ada);
+    expect(hers.status).toBe(200);
+    await another.ask("east", `${bindings}/b`, { method: "DELETE" });
+    for (let line = await hers.next(); line !== undefined; line = await hers.next()) expect(line.type).toBe("ADDED");
   });
 });
 

@@ -60,7 +60,9 @@ export class Endpoint implements AsyncDisposable {
             handle(request, response).catch(() => response.destroy());
           };
         };
-        fronts.push(await Front.open(address, { plain: serve(local), tls: serve(false) }, tls?.settings));
+        fronts.push(
+          await Front.open(address, { plain: serve(local), tls: serve(false) }, tls?.settings, context.clock),
+        );
       }
     } catch (error) {
       for (const front of fronts) void front.close();

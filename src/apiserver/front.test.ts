@@ -1,12 +1,15 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { Agent, request as httpRequest, type IncomingMessage, type RequestListener } from "node:http";
 import { Agent as TlsAgent, request as httpsRequest } from "node:https";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import { afterAll, describe, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
-import { Front } from "./front.ts";
+import { type ConnectionLimits, Front } from "./front.ts";
 import type { ListenAddress } from "./listener.ts";
 import { Authority } from "./pki/authority.ts";
 
@@ -34,7 +37,7 @@ describe.each([
 ] as const)("%s", (_, address, settings, secure) => {
   /** A client that keeps its connection, at a server of its own. */
   async function opened(): Promise<{ front: Front; ask: (path: string) => Promise<IncomingMessage> } & Disposable> {
-    const front = await Front.open(address(), { plain: listener, tls: listener }, settings);
+    const front = await Front.open(address(), { plain: listener, tls: listener }, settings, systemClock);
     const agent = secure ? new TlsAgent({ keepAlive: true }) : new Agent({ keepAlive: true });
     const options = { ...front.address, agent, ca: authority.certificate, servername: "localhost" };
     const ask = async (path: string): Promise<IncomingMessage> => {
@@ -64,5 +67,44 @@ describe.each([
     client.front.closeAllConnections();
     await closed;
     expect(await waits).toMatchObject({ code: "ECONNRESET" });
+  });
+});
+
+describe("strangers", () => {
+  async function front(limits: ConnectionLimits, settings: typeof tls | undefined = tls): Promise<Front> {
+    return Front.open(port(), { plain: listener, tls: listener }, settings, systemClock, limits);
+  }
+  const address = ({ address: at }: Front): { readonly host: string; readonly port: number } =>
+    at as { readonly host: string; readonly port: number };
+
+  test.each([
+    ["over TLS", tls],
+    ["in plain text", undefined],
+  ])("keep no more connections than there may be: %s", async (_, settings) => {
+    const server = await front({ connections: 2 }, settings);
+    const opened = Array.from({ length: 5 }, () => connect(address(server)));
+    const closed = opened.map(async (each) => Promise.race([once(each, "close").then(() => true), sleep(1500, false)]));
+    expect((await Promise.all(closed)).filter(Boolean)).toHaveLength(3);
+    for (const each of opened) each.destroy();
+    await server.close();
+  });
+
+  test("begin TLS one after the other, and no more wait than may", async () => {
+    const server = await front({ handshakes: { perSecond: 1, burst: 0, waiting: 2 } });
+    const began = performance.now();
+    const ends = Array.from({ length: 6 }, async () => {
+      const each = connectTls({ ...address(server), ca: authority.certificate, servername: "localhost" });
+      const end = await Promise.race([
+        once(each, "secureConnect").then(() => "served"),
+        once(each, "close").then(() => "closed"),
+      ]).catch(() => "closed");
+      each.destroy();
+      return end;
+    });
+    const outcome = await Promise.all(ends);
+    expect(outcome.filter((end) => end === "served")).toHaveLength(3);
+    // The first at once, then one a second.
+    expect(performance.now() - began).toBeGreaterThan(1500);
+    await server.close();
   });
 });

@@ -1,6 +1,8 @@
 import { createServer as createHttpServer, type RequestListener, type Server as HttpServer } from "node:http";
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import type { Clock } from "#base/clock.ts";
+import { Handshakes, type HandshakeLimits } from "#base/handshakes.ts";
 import { listen, type ListenAddress } from "./listener.ts";
 import type { Credential } from "./pki/authority.ts";
 
@@ -15,6 +17,18 @@ const firstByteMs = 30_000;
  * a client writes at the moment when the server closes is lost to it.
  */
 export const keepAliveTimeout = 120_000;
+
+/** Milliseconds that a handshake of TLS may take. */
+const handshakeTimeout = 10_000;
+
+/** Connections at one address, of all clients together. */
+const mostConnections = 10_000;
+
+/** How many connections there may be, before anybody has proven anything. */
+export interface ConnectionLimits {
+  readonly connections?: number;
+  readonly handshakes?: Partial<HandshakeLimits>;
+}
 
 /** What TLS is spoken with. */
 export interface TlsSettings {
@@ -41,6 +55,7 @@ function tlsServer(settings: TlsSettings, listener: RequestListener): HttpsServe
     requestCert: true,
     rejectUnauthorized: false,
     keepAliveTimeout,
+    handshakeTimeout,
   } as const;
   return createHttpsServer(options, listener);
 }
@@ -52,34 +67,50 @@ export class Front {
   readonly #servers: readonly (HttpServer | HttpsServer)[];
   readonly #tls: HttpsServer | undefined;
   readonly #listening: Server;
+  readonly #handshakes: Handshakes | undefined;
 
   private constructor(
     address: ListenAddress,
     listening: Server,
     servers: readonly (HttpServer | HttpsServer)[],
     tls: HttpsServer | undefined,
+    handshakes?: Handshakes,
   ) {
     this.address = address;
     this.#listening = listening;
     this.#servers = servers;
     this.#tls = tls;
+    this.#handshakes = handshakes;
   }
 
   /**
    * Listens on an address. With TLS a TCP address speaks nothing else; on a Unix socket each connection may speak it or not.
    * @throws WeftError as `listen`.
    */
-  static async open(address: ListenAddress, listeners: Listeners, tls: TlsSettings | undefined): Promise<Front> {
+  static async open(
+    address: ListenAddress,
+    listeners: Listeners,
+    tls: TlsSettings | undefined,
+    clock: Clock,
+    { connections = mostConnections, handshakes }: ConnectionLimits = {},
+  ): Promise<Front> {
     if (tls === undefined) {
       const server = createHttpServer({ keepAliveTimeout }, listeners.plain);
+      server.maxConnections = connections;
       return new Front(await listen(server, address, false), server, [server], undefined);
     }
     const secure = tlsServer(tls, listeners.tls);
-    if (!("socketPath" in address)) return new Front(await listen(secure, address, true), secure, [secure], secure);
+    if (!("socketPath" in address)) {
+      know(secure);
+      const gate = new Handshakes(clock, (socket) => secure.emit("connection", socket), handshakes);
+      const front = createNetServer({ pauseOnConnect: true }, (socket) => gate.add(socket));
+      front.maxConnections = connections;
+      return new Front(await listen(front, address, true), front, [secure], secure, gate);
+    }
     const plain = createHttpServer({ keepAliveTimeout }, listeners.plain);
-    // From this event on Node knows of a server's connections, and closes those that are late or when told to.
-    for (const server of [plain, secure]) server.emit("listening");
+    for (const server of [plain, secure]) know(server);
     const front = createNetServer((socket) => divide(socket, plain, secure));
+    front.maxConnections = connections;
     return new Front(await listen(front, address, true), front, [plain, secure], secure);
   }
 
@@ -93,6 +124,7 @@ export class Front {
     const { promise, resolve } = Promise.withResolvers<void>();
     // A server that never listened says so; it is closed all the same.
     this.#listening.close(() => resolve());
+    this.#handshakes?.[Symbol.dispose]();
     for (const server of this.#servers) {
       server.closeIdleConnections();
       server.close();
@@ -104,6 +136,11 @@ export class Front {
   closeAllConnections(): void {
     for (const server of this.#servers) server.closeAllConnections();
   }
+}
+
+/** From this event on Node knows of a server's connections, and closes those that are late or when told to. */
+function know(server: HttpServer | HttpsServer): void {
+  server.emit("listening");
 }
 
 /** Gives a connection to the server that speaks what its first byte says. */

@@ -14,6 +14,7 @@ import { OidcIssuer } from "./authentication/oidc.ts";
 import { AggregatedRoles } from "./authorization/aggregated-roles.ts";
 import { Authorizer } from "./authorization/authorizer.ts";
 import { ensureDefaultRoles, ensureMemberRole } from "./authorization/default-roles.ts";
+import { WithdrawnRights } from "./authorization/withdrawn-rights.ts";
 import { Collector } from "./collector/collector.ts";
 import { runController } from "./collector/controller.ts";
 import { EventExpiry } from "./collector/events.ts";
@@ -199,6 +200,7 @@ export async function createApiServer(options: ApiServerOptions): Promise<ApiSer
       version,
       aggregated,
     };
+    if (context.access !== undefined) started.use(runWithdrawals(context, context.access));
     const running = started.use(await Endpoint.start(context, routes, endpoint.listen));
     addresses.set(endpoint.name, running.addresses);
     if (context.access !== undefined) authorities.set(endpoint.name, context.access.authority);
@@ -286,6 +288,21 @@ async function control(context: Context, namespaces: MeshNamespaces | undefined,
     new EventExpiry(context).run(signal),
   ];
   await Promise.all(running.map((each) => each.catch(report)));
+}
+
+/** Ends watches of an endpoint whose right is withdrawn, until disposed. */
+function runWithdrawals(context: Context, access: Access): AsyncDisposable {
+  const stop = new AbortController();
+  const running = runController(new WithdrawnRights(access), context, stop.signal).catch((error: unknown) => {
+    if (stop.signal.aborted) return;
+    context.logger.error("a controller ended", { endpoint: context.endpoint, error: messageOf(error) });
+  });
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await running;
+    },
+  };
 }
 
 /** Runs what the partitions' APIs do by themselves, when it is this server's turn, until disposed. */

@@ -49,6 +49,8 @@ export const localAdministrator: User = {
 /** Who writes, and how. */
 export interface Author {
   readonly user: User;
+  /** Whose credential was shown, where that is another's. */
+  readonly impersonator?: User;
   /** What the client calls itself, `kubectl/v1.37.1`; empty for what does not say. */
   readonly agent: string;
   /** Kubernetes' verb, with the subresource: `patch`, `update status`. */
@@ -59,7 +61,8 @@ export interface Author {
 export function authorship(by: Author | undefined): Authorship | undefined {
   if (by === undefined) return undefined;
   const { name, groups } = meshUser(by.user);
-  return { user: name, groups, agent: by.agent, verb: by.verb };
+  const impersonator = by.impersonator && { impersonator: meshUser(by.impersonator).name };
+  return { user: name, groups, ...impersonator, agent: by.agent, verb: by.verb };
 }
 
 /** What Kubernetes calls the user that a service account is. */

@@ -10,7 +10,7 @@ import { systemClock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { type Certificate, createAuthority } from "#base/testing/certificate.ts";
 import { ManualClock } from "#base/testing/manual-clock.ts";
-import { Handshakes } from "./handshakes.ts";
+import { Handshakes } from "#base/handshakes.ts";
 import { type Call, GrpcServer } from "./server.ts";
 import type { CredentialSource, ServerCredentials } from "./tls.ts";
 import { unary } from "./unary.ts";

@@ -4,7 +4,7 @@ import type { X509Certificate } from "node:crypto";
 import { createServer as createTcpServer, type Server } from "node:net";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
-import { Handshakes, type HandshakeLimits } from "./handshakes.ts";
+import { Handshakes, type HandshakeLimits } from "#base/handshakes.ts";
 import { IdleConnections } from "./idle.ts";
 import { Keepalive } from "./keepalive.ts";
 import { listenOn, type ListenAddress } from "./listen.ts";

@@ -127,7 +127,9 @@ export class Callers {
     let worst = new WeftError("Unauthenticated", "the token's issuer is none of the mesh's clusters");
     for (const [cluster, api] of clusters) {
       try {
-        if (this.#options.tokens !== "review" && (await this.#issuer(api).name()) !== issuer) continue;
+        if ((await this.#issuer(api).name()) !== issuer) continue;
+        // Whose keys did not sign it must not get it to review either: clusters may well have issuers of the same name.
+        if (this.#options.tokens === "review") await this.#issuer(api).check(token);
         return [cluster, await this.#check(api, token)];
       } catch (fault) {
         // One that is away might have known the token.

@@ -16,6 +16,7 @@ import { Callers } from "./callers.ts";
 import type { Trust } from "./certificate-check.ts";
 import { certificateMethods } from "./certificate-service.ts";
 import { issue } from "./issue.ts";
+import type { TokenApi } from "./issuer.ts";
 import { defaultLifetimes } from "./settings.ts";
 import { Signer } from "./signer.ts";
 import { makeSigningRequest } from "./signing-request.ts";
@@ -490,6 +491,30 @@ describe("requests that are refused", () => {
     const headers = { authorization: `Bearer ${await away.token()}` };
     await expect(callers.of({ headers, certificate: undefined })).rejects.toMatchObject({ code: "Unavailable" });
   });
+});
+
+test("a token that no cluster is named for is shown to that whose keys signed it, and to no other", async () => {
+  const [own, stranger] = [
+    await TokenCluster.create("https://same.test"),
+    await TokenCluster.create("https://same.test"),
+  ];
+  const reviewing = (cluster: TokenCluster) => {
+    const posted: unknown[] = [];
+    const json = async (request: Parameters<TokenApi["json"]>[0]): Promise<unknown> => {
+      if (request.method === "GET") return cluster.json(request);
+      posted.push(request.body);
+      const user = { username: "system:serviceaccount:shop:reviews" };
+      return { status: { authenticated: true, audiences: ["istio-ca"], user } };
+    };
+    return { posted, json };
+  };
+  const [other, right] = [reviewing(stranger), reviewing(own)];
+  const clusters = new Map(Object.entries({ other, right }));
+  const mesh = { trustDomains: () => rules.trustDomains, clusters: () => clusters, trust: () => trust };
+  const known = new Callers({ mesh, clock: systemClock, tokens: "review" });
+  const headers = { authorization: `Bearer ${await own.token()}` };
+  await expect(known.of({ headers, certificate: undefined })).resolves.toMatchObject({ cluster: "right" });
+  expect([other.posted.length, right.posted.length]).toEqual([0, 1]);
 });
 
 describe("a certificate that was good once", () => {

@@ -69,6 +69,8 @@ export type StoreEvent =
 export interface Authorship {
   readonly user: string;
   readonly groups: readonly string[];
+  /** Who did it in the user's place, by `Impersonate-User`; absent where the user did it. */
+  readonly impersonator?: string;
   /** What the client calls itself. */
   readonly agent: string;
   /** Kubernetes' verb, with the subresource: `patch`, `update status`. */

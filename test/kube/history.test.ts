@@ -96,6 +96,26 @@ describe("the history of an object", () => {
     expect((await server.ask("east", `${maps}/web`)).json.data).toEqual({ a: "1" });
   });
 
+  test("says who acted in whose place", { timeout: 60_000 }, async () => {
+    const body = { metadata: { name: "lent" }, data: {} };
+    const headers = { "Impersonate-User": "bob", "Impersonate-Group": "system:masters" };
+    expect((await server.ask("east", maps, { method: "POST", body, headers })).status).toBe(201);
+    const { json } = await server.ask("east", `${maps}/lent/history`);
+    const by = json.items[0].by;
+    expect(by).toMatchObject({ user: "bob", verb: "create" });
+    expect(by.impersonator).not.toBe("bob");
+    expect((await weft("history cm/lent")).out).toContain(`bob (by ${by.impersonator})`);
+    const own = await server.ask("east", `${maps}/lent`, {
+      method: "PATCH",
+      body: { data: { a: "1" } },
+      headers: { "Content-Type": "application/merge-patch+json" },
+    });
+    expect(own.status).toBe(200);
+    const { json: after } = await server.ask("east", `${maps}/lent/history`);
+    expect(after.items[1].by.user).toBe(by.impersonator);
+    expect(after.items[1].by.impersonator).toBeUndefined();
+  });
+
   test("of a Secret has no values, and is no way back", { timeout: 60_000 }, async () => {
     const secrets = "/api/v1/namespaces/default/secrets";
     const body = { metadata: { name: "key" }, stringData: { word: "battery" } };

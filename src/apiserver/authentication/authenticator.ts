@@ -63,14 +63,14 @@ export class Authenticator {
 
   async #proven(request: IncomingMessage): Promise<Proven | undefined> {
     const { authorization } = request.headers;
+    // It is for this server, whether it is looked at or not: what the request is passed on to must not get it.
+    delete request.headers.authorization;
     const byCertificate = this.#options.certificates.userOf(request);
     if (byCertificate !== undefined) return byCertificate;
     if (authorization === undefined) return undefined;
     const [, token] = /^Bearer +(\S+)$/i.exec(authorization) ?? [];
     if (token === undefined) throw new WeftError("Unauthenticated", "the authorization header holds no bearer token");
     const { user, proof } = await this.authenticateToken(token);
-    // A token is for this server: what it passes the request on to must not get it.
-    delete request.headers.authorization;
     return { user, proof };
   }
 }

@@ -8,10 +8,7 @@ import { rbacResources } from "./rbac.ts";
 
 const writing = { dryRun: false, fieldValidation: "Ignore", warn: () => undefined } as const;
 
-/**
- * What goes by itself when roles of a partition change: ClusterRoles that are put together from others get their rules, and
- * watches whose right is withdrawn end.
- */
+/** What goes by itself when roles of a partition change: ClusterRoles that are put together from others get their rules. */
 export class AggregatedRoles implements Controller {
   readonly name = "aggregated-roles";
   readonly resources = rbacResources;
@@ -26,11 +23,10 @@ export class AggregatedRoles implements Controller {
   }
 
   async work(): Promise<void> {
-    const { store, partition, access } = this.#context;
+    const { store, partition } = this.#context;
     const { items } = await store.list({ partition, resource: `clusterroles.${rbacGroup}` });
     const roles = items.map(({ object }) => object as ClusterRole);
     for (const role of roles) await this.#aggregate(role, roles);
-    await access?.watches.check();
   }
 
   async #aggregate(role: ClusterRole, roles: readonly ClusterRole[]): Promise<void> {

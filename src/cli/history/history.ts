@@ -10,7 +10,8 @@ interface HistoryFlags extends ObjectFlags {
 
 function row({ revision, time, by, object, minor }: ObjectRecord): readonly string[] {
   const verb = by?.verb ?? (object === undefined ? "" : "(before)");
-  return [revision, time, by?.user ?? "", minor ? verb : verb.replace(/^$/, "-"), by?.agent ?? ""];
+  const user = by?.impersonator === undefined ? by?.user : `${by.user} (by ${by.impersonator})`;
+  return [revision, time, user ?? "", minor ? verb : verb.replace(/^$/, "-"), by?.agent ?? ""];
 }
 
 /** `weft history`: who wrote an object. */

@@ -14,6 +14,8 @@ export interface ObjectRecord {
   readonly by?: {
     readonly user: string;
     readonly groups: readonly string[];
+    /** Who did it in the user's place. */
+    readonly impersonator?: string;
     readonly agent: string;
     readonly verb: string;
   };

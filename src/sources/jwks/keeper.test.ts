@@ -96,6 +96,23 @@ describe("keys of tokens", () => {
     await expect.poll(() => row(key), patient).toBeUndefined();
   });
 
+  test("are public ones alone: a secret that an issuer publishes reaches no proxy", async () => {
+    const secret = { kty: "oct", alg: "HS256", k: Buffer.from("do not tell").toString("base64url") };
+    const set = keySet();
+    const { keys } = JSON.parse(set) as { readonly keys: readonly object[] };
+    const server = await issuer(says(JSON.stringify({ keys: [secret, ...keys] })));
+    const key = `uri ${server.url}/keys`;
+    const { row } = keeping(`{ issuer: a, jwksUri: "${server.url}/keys" }`);
+    await expect.poll(() => row(key), patient).toEqual({ keys: set });
+    const only = await issuer(says(JSON.stringify({ keys: [secret] })));
+    const other = keeping(`{ issuer: a, jwksUri: "${only.url}/keys" }`);
+    await expect
+      .poll(() => other.row(`uri ${only.url}/keys`), patient)
+      .toMatchObject({
+        problem: "the answer holds no public key that can verify a token",
+      });
+  });
+
   test("are found by the issuer's OpenID configuration", async () => {
     const keys = keySet();
     const server = await issuer((request, response) =>
@@ -110,8 +127,8 @@ describe("keys of tokens", () => {
 
   test.each([
     ["an error", says("down", 503), /answers 503/],
-    ["garbage", says("<html>"), /no key that can verify/],
-    ["no keys", says('{"keys":[]}'), /no key that can verify/],
+    ["garbage", says("<html>"), /no public key that can verify/],
+    ["no keys", says('{"keys":[]}'), /no public key that can verify/],
     ["too much", says("x".repeat(1024 * 1024 + 1)), /more than 1048576 bytes/],
     ["a connection that breaks", (request: IncomingMessage) => request.socket.destroy(), /socket hang up|ECONNRESET/],
     ["nothing in time", () => undefined, /no whole answer after 100 ms/],

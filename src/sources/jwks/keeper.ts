@@ -4,7 +4,7 @@ import type { Logger } from "#base/logger.ts";
 import { WorkQueue } from "#base/workqueue.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { JwksRow, WantedJwks } from "#model/jwks.ts";
-import { usableKeys } from "#model/key-set.ts";
+import { publicKeys } from "#model/key-set.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import { fetchText } from "./fetch.ts";
@@ -105,9 +105,9 @@ export class JwksKeeper implements Disposable {
     const limits = { timeoutMs: Math.min(wanted.timeoutMs, longestFetchMs), mostBytes, mostRedirects };
     const get = (url: string): Promise<string> => fetchText(url, limits, clock, signal);
     const uri = wanted.uri === "" ? await this.#discovered(wanted.issuer, get) : wanted.uri;
-    const keys = usableKeys(await get(uri));
+    const keys = publicKeys(await get(uri));
     if (keys === undefined)
-      throw new WeftError("FailedPrecondition", "the answer holds no key that can verify a token");
+      throw new WeftError("FailedPrecondition", "the answer holds no public key that can verify a token");
     if (this.#known.get(key)?.keys !== keys) logger.info("keys of tokens were fetched", { place: key });
     this.#set(key, { keys });
     const good = { keys, at: clock.now() };

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
-import { Allowance } from "#base/allowance.ts";
-import type { Clock } from "#base/clock.ts";
+import { Allowance } from "./allowance.ts";
+import type { Clock } from "./clock.ts";
 
 /** How many connections may begin TLS. */
 export interface HandshakeLimits {
