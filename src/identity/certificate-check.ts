@@ -3,7 +3,7 @@ import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import type { Authority } from "./authority.ts";
 import { isValidAt, pathToRoot } from "./path.ts";
-import { isRevoked } from "./revocation.ts";
+import { Revocations } from "./revocation.ts";
 
 /** What certificates are checked by: another object when it changes. */
 export type Trust = Pick<Authority, "roots" | "path" | "revoked">;
@@ -30,6 +30,7 @@ export class CertificateCheck {
   readonly #clock: Clock;
   /** What was found last of a certificate. */
   readonly #found = new WeakMap<X509Certificate, { readonly trust: Trust; readonly problem: string }>();
+  readonly #revocations = new WeakMap<Trust, Revocations>();
 
   constructor(trust: () => Trust | undefined, clock: Clock) {
     this.#trust = trust;
@@ -49,11 +50,18 @@ export class CertificateCheck {
     const known = this.#found.get(certificate);
     if (known?.trust === trust) return known.problem;
     const path = pathToRoot(certificate, [...trust.path, ...shownWith(certificate)], trust.roots, now);
-    const revoked = path?.some(
-      (each, at) => path[at + 1] !== undefined && isRevoked(each, path[at + 1]!, trust.revoked),
-    );
+    const revoked = path?.slice(1).some((issuer, at) => {
+      const below = path[at];
+      return below !== undefined && this.#revocationsOf(trust).has(below, issuer);
+    });
     const problem = path ? (revoked ? "it is revoked" : "") : "it leads to no root that is trusted";
     this.#found.set(certificate, { trust, problem });
     return problem;
+  }
+
+  #revocationsOf(trust: Trust): Revocations {
+    const known = this.#revocations.get(trust) ?? new Revocations(trust.revoked);
+    this.#revocations.set(trust, known);
+    return known;
   }
 }

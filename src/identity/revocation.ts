@@ -33,27 +33,34 @@ function serialOf(serial: string): string {
   return BigInt(`0x${serial}`).toString(16);
 }
 
-/** Serial numbers in the lists of an issuer, by the text of the lists: read once. */
-let lastRead: { readonly text: string; readonly byIssuer: Map<string, ReadonlySet<string>> } | undefined;
+/** Lists of revoked certificates that were checked (`checkRevocations`). */
+export class Revocations {
+  readonly #text: string;
+  /** Serial numbers by the issuer's fingerprint. */
+  readonly #serials = new Map<string, ReadonlySet<string>>();
 
-function revokedBy(issuer: X509Certificate, text: string): ReadonlySet<string> {
-  if (lastRead?.text !== text) lastRead = { text, byIssuer: new Map() };
-  const known = lastRead.byIssuer.get(issuer.fingerprint256);
-  if (known) return known;
-  const entries = readLists(text)
-    .filter((list) => isListOf(list, issuer))
-    .flatMap(({ tbsCertList: { revokedCertificates = [] } }) => revokedCertificates);
-  const serials = new Set(entries.map(({ userCertificate }) => serialOf(Buffer.from(userCertificate).toString("hex"))));
-  lastRead.byIssuer.set(issuer.fingerprint256, serials);
-  return serials;
-}
+  /** @param text empty where nothing is revoked. */
+  constructor(text: string) {
+    this.#text = text.trim();
+  }
 
-/**
- * Whether a certificate stands in a list of its issuer.
- * @param text lists that were checked (`checkRevocations`); empty where nothing is revoked.
- */
-export function isRevoked(certificate: X509Certificate, issuer: X509Certificate, text: string): boolean {
-  return text.trim() !== "" && revokedBy(issuer, text).has(serialOf(certificate.serialNumber));
+  /** Whether a certificate stands in a list of its issuer. */
+  has({ serialNumber }: X509Certificate, issuer: X509Certificate): boolean {
+    return this.#text !== "" && this.#of(issuer).has(serialOf(serialNumber));
+  }
+
+  #of(issuer: X509Certificate): ReadonlySet<string> {
+    const known = this.#serials.get(issuer.fingerprint256);
+    if (known) return known;
+    const entries = readLists(this.#text)
+      .filter((list) => isListOf(list, issuer))
+      .flatMap(({ tbsCertList: { revokedCertificates = [] } }) => revokedCertificates);
+    const serials = new Set(
+      entries.map(({ userCertificate }) => serialOf(Buffer.from(userCertificate).toString("hex"))),
+    );
+    this.#serials.set(issuer.fingerprint256, serials);
+    return serials;
+  }
 }
 
 /**
