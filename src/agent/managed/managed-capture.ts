@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { captureRules } from "#runtime/capture.ts";
 import { command } from "#runtime/command.ts";
@@ -5,6 +6,7 @@ import { probeAddress } from "#runtime/fabric.ts";
 import { inside } from "#runtime/namespace.ts";
 import { captureOptions, interceptionMode } from "../capture-annotations.ts";
 import { proxyUid } from "../layout.ts";
+import type { OpenConnection } from "./open-connections.ts";
 
 /**
  * The rules that capture a Pod's traffic, by its annotations; undefined for a Pod whose traffic is to be left alone. What the node's own
@@ -36,6 +38,50 @@ export function removalOf(rules: string): string {
     .join("");
 }
 
+/** Holds what passes by the rules of capture: connections that are older than they. */
+const older = "WEFT_OLDER";
+
+/** The kernel tracks a network's connections while some rule asks for their state, and no longer. */
+const tracking = `-A ${older} -m conntrack --ctstate UNTRACKED -j RETURN`;
+
+/**
+ * Has the kernel track a network's connections from now on. Without, each connection that is there already would look like a new one to
+ * rules of capture, which would lead its next packet to a proxy that knows nothing of it; and captured ones would be lost with the rules.
+ */
+export async function trackConnections(network: string): Promise<void> {
+  const text = await command(inside(network, ["iptables-save", "-t", "nat"]));
+  if (text.includes(`:${older} `)) return;
+  const calls = ["PREROUTING", "OUTPUT"].map((chain) => `-I ${chain} 1 -p tcp -j ${older}`);
+  await restore(network, ["*nat", `:${older} - [0:0]`, tracking, ...calls, "COMMIT", ""].join("\n"));
+}
+
+/** Rules by which exactly these connections pass by the rules of capture. */
+export function passing(connections: readonly OpenConnection[]): string {
+  const rules = connections
+    .map(({ local, remote }) => [local.split(":"), remote.split(":")] as const)
+    .filter((ends) => ends.every(([address = ""]) => isIPv4(address)))
+    .flatMap((ends) =>
+      [ends, ends.toReversed()].map(([from, to]) => {
+        const [[source, sport], [target, dport]] = [from ?? [], to ?? []];
+        return `-A ${older} -s ${source}/32 -d ${target}/32 -p tcp -m tcp --sport ${sport} --dport ${dport} -j ACCEPT`;
+      }),
+    );
+  return ["*nat", `:${older} - [0:0]`, tracking, ...rules, "COMMIT", ""].join("\n");
+}
+
+/** Has exactly these connections pass by the rules of capture. */
+export async function passBy(network: string, connections: readonly OpenConnection[]): Promise<void> {
+  await restore(network, passing(connections));
+}
+
+/** Ends what `trackConnections` began, once the proxy has no connections. */
+export async function forgetConnections(network: string): Promise<void> {
+  const text = await command(inside(network, ["iptables-save", "-t", "nat"]));
+  if (!text.includes(`:${older} `)) return;
+  const calls = ["PREROUTING", "OUTPUT"].map((chain) => `-D ${chain} -p tcp -j ${older}`);
+  await restore(network, ["*nat", ...calls, `-F ${older}`, `-X ${older}`, "COMMIT", ""].join("\n"));
+}
+
 async function restore(network: string, input: string): Promise<void> {
   await command(inside(network, ["iptables-restore", "--noflush", "--wait"]), { input });
 }
@@ -51,7 +97,8 @@ export async function capture(network: string, rules: string): Promise<void> {
   if (!(await isCaptured(network))) await restore(network, rules);
 }
 
-/** Takes rules back, as one change. Connections that were captured stay so. */
+/** Takes rules back, as one change. Connections that were captured stay so, as long as connections are tracked. */
 export async function release(network: string, rules: string): Promise<void> {
-  if (await isCaptured(network)) await restore(network, removalOf(rules));
+  await trackConnections(network);
+  if (rules !== "" && (await isCaptured(network))) await restore(network, removalOf(rules));
 }

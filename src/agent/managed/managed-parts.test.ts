@@ -3,7 +3,7 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { captureRules, defaultCapture } from "#runtime/capture.ts";
 import { podOf } from "../testing/pods.ts";
 import { podOfGroups } from "./control-groups.ts";
-import { removalOf } from "./managed-capture.ts";
+import { passing, removalOf } from "./managed-capture.ts";
 import { captured, connectionText, outside, readConnections } from "./open-connections.ts";
 import { probedPorts, probeRules } from "./probe-rules.ts";
 import { isManaged } from "./selection.ts";
@@ -69,6 +69,20 @@ describe("connections", () => {
     expect(all).toHaveLength(5);
     expect(outside(all).map(connectionText)).toEqual(["10.77.0.11:50000 with 10.10.10.1:8080"]);
     expect(captured(all)).toBe(2);
+  });
+
+  it("that are older pass by the rules of capture, in both directions, and no others", () => {
+    const old = readConnections(table).slice(0, 1);
+    expect(passing(old).split("\n")).toEqual([
+      "*nat",
+      ":WEFT_OLDER - [0:0]",
+      "-A WEFT_OLDER -m conntrack --ctstate UNTRACKED -j RETURN",
+      "-A WEFT_OLDER -s 10.77.0.11/32 -d 10.10.10.1/32 -p tcp -m tcp --sport 50000 --dport 8080 -j ACCEPT",
+      "-A WEFT_OLDER -s 10.10.10.1/32 -d 10.77.0.11/32 -p tcp -m tcp --sport 8080 --dport 50000 -j ACCEPT",
+      "COMMIT",
+      "",
+    ]);
+    expect(passing([{ local: "[2001:0db8]:1", remote: "[2001:0db8]:2", uid: 1, open: true }])).not.toContain("ACCEPT");
   });
 
   it("of IPv6 sockets are read too", () => {

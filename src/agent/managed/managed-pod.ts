@@ -4,8 +4,8 @@ import type { ProxyContext } from "../node-context.ts";
 import { PodProxy } from "../pod-proxy.ts";
 import type { ProxyView } from "../pod-status.ts";
 import type { ProbeTarget } from "../probe.ts";
-import { capture, managedRules, release } from "./managed-capture.ts";
-import { captured, connectionText, openConnections, outside } from "./open-connections.ts";
+import { capture, forgetConnections, managedRules, passBy, release, trackConnections } from "./managed-capture.ts";
+import { captured, connectionsOf, connectionText, type OpenConnection, outside } from "./open-connections.ts";
 import type { PodPlace, PodPlaces } from "./pod-places.ts";
 import { probedPorts, type ProbeRules } from "./probe-rules.ts";
 import type { ManagedRecord } from "./record.ts";
@@ -60,6 +60,7 @@ export class ManagedPod implements AsyncDisposable {
   place: PodPlace | undefined;
   #claimed = false;
   #drained = false;
+  #tracked = false;
 
   constructor(context: ManagedContext, record: ManagedRecord) {
     this.record = record;
@@ -150,48 +151,60 @@ export class ManagedPod implements AsyncDisposable {
     this.#claimed = true;
     await this.#proxy.serve(false);
     await probes.set(this.#uid, probedPorts(record.pod, record.address));
+    if (record.rules === undefined && !this.#tracked) await trackConnections(place.network);
+    this.#tracked = true;
     const again = await this.#proxy.run();
     if (record.pod.metadata.deletionTimestamp !== undefined) await this.#drainOnce();
     else if (this.#proxy.ready && record.joined !== true) await this.#capture(place);
-    this.#lookOutside(place);
+    await this.#lookOutside(place);
     return { gone: false, again: Math.min(lookMs, again ?? lookMs) };
   }
 
-  async #capture({ network, process }: PodPlace): Promise<void> {
+  async #capture(place: PodPlace): Promise<void> {
     const { record } = this;
-    const { tell, records, logger } = this.#context;
-    const first = record.rules === undefined;
+    const { tell, logger } = this.#context;
+    let left: readonly OpenConnection[] = [];
     try {
-      const rules = record.rules ?? managedRules(record.pod) ?? "";
-      if (rules !== "") {
-        // Noted before, so that an agent that is killed in between leaves rules that the next one can take back.
-        record.rules = rules;
-        records.save(record);
-        await capture(network, rules);
-      }
+      // What was captured before its first container started has no connections that are older.
+      if (record.rules === undefined) left = await this.#captureRunning(place);
+      else if (record.rules !== "") await capture(place.network, record.rules);
     } catch (error) {
       tell(record.pod, { type: "Warning", reason: "CaptureFailed", message: messageOf(error).slice(0, 1000) });
       throw error;
     }
     record.joined = true;
+    if (left.length > 0) record.outside = left.map(connectionText);
     const { name, namespace } = record.pod.metadata;
-    const left = first ? outside(openConnections(process.pid)).map(connectionText) : [];
-    if (left.length > 0) record.outside = left;
     logger.info("a Pod has joined the mesh", { pod: name, namespace, outside: left.length });
     if (left.length === 0) return;
-    const named = left.slice(0, mostNamed).join(", ");
+    const named = left.slice(0, mostNamed).map(connectionText).join(", ");
     const message = `${left.length} connections are older than the sidecar and go on without it: ${named}`;
     tell(record.pod, { type: "Warning", reason: "ConnectionsOutside", message: message.slice(0, 1000) });
   }
 
-  /** Forgets connections outside of the proxy that have ended. */
-  #lookOutside({ process }: PodPlace): void {
+  /** Captures new connections of a Pod that runs; @returns those that are older. */
+  async #captureRunning({ network, process }: PodPlace): Promise<readonly OpenConnection[]> {
+    const { record } = this;
+    const rules = managedRules(record.pod) ?? "";
+    if (rules !== "") await passBy(network, connectionsOf(process.pid));
+    // Noted before, so that an agent that is killed in between leaves rules that the next one can take back.
+    record.rules = rules;
+    this.#context.records.save(record);
+    if (rules === "") return [];
+    await capture(network, rules);
+    return outside(connectionsOf(process.pid)).filter(({ open }) => open);
+  }
+
+  /** Forgets connections outside of the proxy that have ended: what has their ends next is captured. */
+  async #lookOutside({ network, process }: PodPlace): Promise<void> {
     const { record } = this;
     if (record.outside === undefined) return;
-    const open = new Set(openConnections(process.pid).map(connectionText));
-    const left = record.outside.filter((each) => open.has(each));
+    const known = new Set(record.outside);
+    const left = connectionsOf(process.pid).filter((each) => known.has(connectionText(each)));
+    if (left.length === known.size) return;
+    await passBy(network, left);
     if (left.length === 0) delete record.outside;
-    else record.outside = left;
+    else record.outside = left.map(connectionText);
   }
 
   /**
@@ -207,13 +220,14 @@ export class ManagedPod implements AsyncDisposable {
       await this.#proxy.run();
       const left = record.joined === true ? record.leaving.since + noticeMs - clock.now() : 0;
       if (left > 0) return { gone: false, again: Math.min(left, stepMs) };
-      if (record.rules !== undefined) await release(place.network, record.rules);
+      await release(place.network, record.rules ?? "");
       record.leaving = { ...record.leaving, released: clock.now() };
       await this.#drainOnce("all");
     }
-    const open = captured(openConnections(place.process.pid));
+    const open = captured(connectionsOf(place.process.pid));
     if (open > 0 && clock.now() < (record.leaving.released ?? 0) + drainMs) return { gone: false, again: stepMs };
     const turn = await this.#end();
+    if (turn.gone) await forgetConnections(place.network);
     if (turn.gone) logger.info("a Pod has left the mesh", { pod: record.pod.metadata.name, cut: open });
     return turn;
   }
@@ -235,6 +249,7 @@ export class ManagedPod implements AsyncDisposable {
     await probes.remove(this.#uid);
     await this[Symbol.asyncDispose]();
     if (this.record.baseId !== undefined) baseIds.free(this.record.baseId);
+    delete this.record.baseId;
     return { gone: true };
   }
 

@@ -7,9 +7,13 @@ export interface OpenConnection {
   readonly local: string;
   readonly remote: string;
   readonly uid: number;
+  /** Whether it is open: neither being made nor being ended. */
+  readonly open: boolean;
 }
 
+/** States of the kernel's table: that of an open connection, and those in which nobody holds one any more, or not yet. */
 const established = "01";
+const unheld: ReadonlySet<string> = new Set(["06", "07", "0A"]);
 const outboundPort = 15_001;
 const inboundPort = 15_006;
 
@@ -28,23 +32,24 @@ function endText(end: string): string {
   return `${addressText(address)}:${Number.parseInt(port, 16)}`;
 }
 
-/** Reads `/proc/PID/net/tcp` or `tcp6`: the connections that are open. */
+/** Reads `/proc/PID/net/tcp` or `tcp6`. */
 export function readConnections(table: string): readonly OpenConnection[] {
   const rows = table
     .split("\n")
     .slice(1)
     .map((line) => line.trim().split(/\s+/));
   return rows
-    .filter(([, , , state]) => state === established)
-    .map(([, local = "", remote = "", , , , , uid]) => ({
+    .filter(([, , , state]) => state !== undefined && !unheld.has(state))
+    .map(([, local = "", remote = "", state, , , , uid]) => ({
       local: endText(local),
       remote: endText(remote),
       uid: Number(uid),
+      open: state === established,
     }));
 }
 
-/** The open connections of the network namespace of a process. */
-export function openConnections(pid: number): readonly OpenConnection[] {
+/** The connections of the network namespace of a process. */
+export function connectionsOf(pid: number): readonly OpenConnection[] {
   return ["tcp", "tcp6"].flatMap((name) => {
     try {
       return readConnections(readFileSync(`/proc/${pid}/net/${name}`, "utf8"));
