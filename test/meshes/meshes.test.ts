@@ -29,6 +29,8 @@ import { eventually } from "../support/eventually.ts";
 const folder = mkdtempSync(join(tmpdir(), "weft-meshes-"));
 const weft = join(import.meta.dirname, "..", "..", "weft");
 const kubeconfig = join(folder, "kubeconfig");
+/** The command of another version, as far as the management plane can tell; what it runs is the same. */
+const oldWeft = join(folder, "old-weft");
 const stack = new AsyncDisposableStack();
 const limit = 240_000;
 vi.setConfig({ testTimeout: limit });
@@ -40,8 +42,7 @@ function startServer(): void {
   const log = openSync(join(folder, "server.log"), "a");
   const places = ["--store", join(folder, "store.db"), "--run-dir", join(folder, "run"), "--mesh-port", String(port)];
   const meshes = ["--meshes-dir", join(folder, "meshes"), "--meshes-port", String(port + 1)];
-  // Another version, as far as the management plane can tell; what it runs is the same.
-  const args = ["server", ...places, ...meshes, "--release", `0.0.9=${weft}`];
+  const args = ["server", ...places, ...meshes, "--release", `0.0.9=${oldWeft}`];
   server = spawn(weft, args, { stdio: ["ignore", log, log] });
 }
 
@@ -87,6 +88,7 @@ function processes(name: string): ReadonlyMap<string, string> {
 
 beforeAll(async () => {
   port = await freePort();
+  writeFileSync(oldWeft, `#!/bin/sh\nexec ${weft} "$@"\n`, { mode: 0o755 });
   const url = `http://127.0.0.1:${port}`;
   const entry = { name: "host", cluster: "host", user: "host", namespace: "default", server: { url } };
   writeFileSync(kubeconfig, formatKubeconfig([entry]));
@@ -195,9 +197,16 @@ test(
   limit,
 );
 
-test("a finished upgrade leaves the new revision alone", async () => {
+test("a finished upgrade leaves the new revision alone, also from a revision that is dead", async () => {
   await cli("upgrade", "green", "0.1.0");
   expect(await cli("list")).toMatch(/^green +Managed +CANARY_UPGRADED +0\.0\.9 +0\.1\.0 \(0%\)/m);
+  const ready = async (): Promise<string | undefined> =>
+    (await mesh("green")).status?.conditions?.find(({ type }) => type === "Ready")?.status;
+  expect(await ready()).toBe("True");
+  writeFileSync(oldWeft, "#!/bin/sh\necho no longer; exit 7\n");
+  process.kill(Number(processes("green").get("discovery 0-0-9")), "SIGKILL");
+  await eventually("the mesh is not Ready", async () => (await ready()) === "False", limit);
+  expect((await mesh("green")).status?.state).toBe("ABNORMAL");
   expect(await cli("finish", "green")).toContain("RUNNING  mesh green");
   expect([...processes("green").keys()].filter((name) => name.startsWith("discovery"))).toEqual(["discovery 0-1-0"]);
   expect(await cli("get", "green")).toMatch(/^0-1-0 +0\.1\.0 +127\.0\.0\.1:\d+ +0$/m);

@@ -288,6 +288,70 @@ test.each(operations)(
   },
 );
 
+/** An operation while a revision is dead, by its name. */
+const beside: readonly (readonly [string, string, Mesh["spec"], Edit])[] = [
+  ["Update", "1-0-0", plain, (spec) => ({ ...spec, quotas: { objects: 7 }, enableAutoMtls: false })],
+  ["Upgrade", "1-0-0", plain, (spec) => ({ ...spec, version: "2.0.0" })],
+  ["Upgrade", "1-0-0", plain, () => withCanary],
+  ["Finish", "1-0-0", withCanary, () => ({ ...plain, version: "2.0.0" })],
+  ["Rollback", "2-0-0", withCanary, () => plain],
+];
+
+test.each(beside)("%s goes through though revision %s is dead", async (_kind, dead, before, edit) => {
+  const management = await asking(before, (spec) => spec);
+  management.world.kill(dead);
+  management.store.edit("blue", edit);
+  await management.settle();
+  const mesh = management.mesh("blue");
+  expect(mesh.status?.operation).toBeUndefined();
+  expect(mesh.status?.lastOperation?.outcome).toBe("Succeeded");
+  expect(management.running("blue")).toEqual({ ...asked(mesh), proxies: expect.any(Number) });
+  expect(management.world.wrongs).toEqual([]);
+});
+
+test("nobody is moved for good to a revision that is dead", async () => {
+  const management = await asking(withCanary, (spec) => spec);
+  management.world.kill("2-0-0");
+  management.store.edit("blue", () => ({ ...plain, version: "2.0.0" }));
+  await management.settle();
+  const { state, lastOperation } = management.mesh("blue").status ?? {};
+  expect(state).toBe("UPGRADE_FAILED");
+  expect(lastOperation?.message).toContain("it does not run");
+  expect(management.running("blue")).toMatchObject({ stable: "1.0.0", canary: "2.0.0" });
+});
+
+test("an operation that cannot be taken back for a dead revision ends nevertheless, and others follow", async () => {
+  const management = await asking(withCanary, (spec) => spec);
+  management.store.edit("blue", () => ({ ...plain, version: "2.0.0" }));
+  const step = (): string | undefined =>
+    management.mesh("blue").status?.operation?.steps.find(({ state }) => state === "Begun")?.name;
+  while (step() !== "drain 1-0-0") await management.turn("blue");
+  management.world.kill("1-0-0");
+  management.store.edit("blue", () => withCanary);
+  await management.settle();
+  expect(management.mesh("blue").status?.operation).toBeUndefined();
+  management.store.edit("blue", () => ({ ...plain, version: "2.0.0" }));
+  await management.settle();
+  expect(management.running("blue")).toEqual(asked(management.mesh("blue")));
+  expect(management.world.wrongs.filter((wrong) => !wrong.includes("1-0-0, which is not ready"))).toEqual([]);
+});
+
+test("a mesh is not Ready while its control plane is dead, whatever is being done with it", async () => {
+  const management = await asking(plain, (spec) => spec);
+  const ready = (): string | undefined =>
+    management.mesh("blue").status?.conditions?.find(({ type }) => type === "Ready")?.status;
+  expect(ready()).toBe("True");
+  management.world.kill("2-0-0");
+  management.store.edit("blue", () => withCanary);
+  while (!management.mesh("blue").status?.operation?.message) await management.turn("blue");
+  expect(management.mesh("blue").status?.state).toBe("UPGRADING");
+  expect(ready()).toBe("True");
+  management.world.kill("1-0-0");
+  for (let turn = 0; turn < 3; turn += 1) await management.turn("blue");
+  expect(management.mesh("blue").status?.state).toBe("UPGRADING");
+  expect(ready()).toBe("False");
+});
+
 test("a version that is not installed fails the upgrade before anything is done", async () => {
   const management = await asking(plain, (spec) => ({ ...spec, canary: { version: "9.9.9", percentage: 0 } }));
   for (let turn = 0; turn < 20; turn += 1) await management.turn("blue");

@@ -1,5 +1,5 @@
 import type { Mesh } from "#api/weft/mesh.ts";
-import type { MeshOperation } from "#api/weft/mesh-lifecycle.ts";
+import type { MeshOperation, MeshState } from "#api/weft/mesh-lifecycle.ts";
 import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, type ErrorCode, messageOf, WeftError } from "#base/errors.ts";
@@ -19,6 +19,7 @@ import {
 } from "./operation.ts";
 import { isOvertaken, nextOperation, type Plan, type StepKind } from "./plan.ts";
 import type { MeshRuntime } from "./port.ts";
+import { apiOf, standingOf } from "./standing.ts";
 import { free, type StepResult, takeStep } from "./steps.ts";
 
 /** The objects of meshes, as far as their lives are written to them. */
@@ -56,6 +57,8 @@ export class MeshLifecycle {
   readonly #options: LifecycleOptions;
   /** Places that were given, by mesh: for what lists do not show yet. */
   readonly #slots = new Map<string, number>();
+  /** What was last seen to be wrong with what runs of a mesh, by mesh. */
+  readonly #troubles = new Map<string, string>();
 
   constructor(options: LifecycleOptions) {
     this.#options = options;
@@ -66,6 +69,7 @@ export class MeshLifecycle {
     const mesh = await this.#options.meshes.find({ name });
     if (mesh === undefined) {
       this.#slots.delete(name);
+      this.#troubles.delete(name);
       return undefined;
     }
     if (mesh.spec.mode !== "Managed") return undefined;
@@ -86,8 +90,7 @@ export class MeshLifecycle {
       await this.#tell(mesh, mesh.status ?? {}, plan);
       return pause;
     }
-    const { status, trouble } = await this.#keep(mesh, mesh.status);
-    await this.#tell(mesh, status, plan, trouble);
+    await this.#tell(mesh, await this.#keep(mesh), plan);
     return Math.min(keepMs, pause || keepMs);
   }
 
@@ -101,10 +104,10 @@ export class MeshLifecycle {
   }
 
   async #turnBack(mesh: Mesh, operation: MeshOperation, failed: string): Promise<number> {
-    const { logger } = this.#options;
+    const { clock, logger } = this.#options;
     const why = failed === "" ? "the mesh's object asks for something else" : failed;
     logger.warn("an operation is taken back", { mesh: mesh.metadata.name, operation: operation.kind, why });
-    await this.#tell(mesh, { ...mesh.status, operation: turnedBack(operation, failed) }, undefined);
+    await this.#tell(mesh, { ...mesh.status, operation: turnedBack(operation, failed, clock.now()) }, undefined);
     return 0;
   }
 
@@ -120,7 +123,7 @@ export class MeshLifecycle {
     }
     try {
       const result = await this.#take(mesh, operation, name);
-      if (result.kind === "waits") return await this.#wait(mesh, operation, result);
+      if (result.kind === "waits") return await this.#wait(mesh, operation, index, result);
       const to = operation.direction === "Forward" ? "Done" : "TakenBack";
       const next = withStep(operation, index, to, this.#options.clock.now());
       await this.#tell(mesh, { ...result.status, operation: next }, undefined);
@@ -148,14 +151,23 @@ export class MeshLifecycle {
   async #wait(
     mesh: Mesh,
     operation: MeshOperation,
-    { message, limitMs }: Extract<StepResult, { kind: "waits" }>,
+    index: number,
+    { message, limitMs, then = "fails" }: Extract<StepResult, { kind: "waits" }>,
   ): Promise<number> {
+    const { clock, logger } = this.#options;
     const since = Date.parse(operation.stepSince ?? "");
-    const late = limitMs !== undefined && this.#options.clock.now() - since > limitMs;
-    if (late && operation.direction === "Forward")
-      return this.#turnBack(mesh, operation, `it took too long: ${message}`);
-    await this.#tell(mesh, { ...mesh.status, operation: { ...operation, message } }, undefined);
-    return lookMs;
+    const late = limitMs !== undefined && clock.now() - since > limitMs;
+    const forward = operation.direction === "Forward";
+    if (late && forward && then === "fails") return this.#turnBack(mesh, operation, `it took too long: ${message}`);
+    const status = await this.#keep(mesh);
+    if (!late) {
+      await this.#tell(mesh, { ...status, operation: { ...operation, message } }, undefined);
+      return lookMs;
+    }
+    logger.warn("a step goes on without what it waited for", { mesh: mesh.metadata.name, waited: message });
+    const next = withStep(operation, index, forward ? "Done" : "TakenBack", clock.now());
+    await this.#tell(mesh, { ...status, operation: next }, undefined);
+    return 0;
   }
 
   async #fail(mesh: Mesh, operation: MeshOperation, step: string, error: unknown): Promise<number> {
@@ -168,7 +180,8 @@ export class MeshLifecycle {
     if (over && operation.direction === "Forward" && operation.kind !== "Delete") {
       return this.#turnBack(mesh, operation, message);
     }
-    await this.#tell(mesh, { ...mesh.status, operation: { ...operation, attempts, message } }, undefined);
+    const status = await this.#keep(mesh);
+    await this.#tell(mesh, { ...status, operation: { ...operation, attempts, message } }, undefined);
     return Math.min(100 * 2 ** attempts, 30_000);
   }
 
@@ -188,36 +201,36 @@ export class MeshLifecycle {
     return 0;
   }
 
-  /** Has running what the mesh is made of, and looks how it is. */
-  async #keep(
-    { metadata }: Mesh,
-    status: LifeStatus,
-  ): Promise<{ readonly status: LifeStatus; readonly trouble: string }> {
+  /** Has running what the mesh is made of now, and looks how it is. */
+  async #keep({ metadata: { name }, status = {} }: Mesh): Promise<LifeStatus> {
     const { runtime } = this.#options;
-    const { slot, design, revisions = [] } = status;
-    if (slot === undefined || !design) return { status, trouble: "" };
-    const place = { mesh: metadata.name, slot };
+    const { slot, revisions = [] } = status;
+    if (slot === undefined) return status;
+    const place = { mesh: name, slot };
     const troubles: string[] = [];
-    const attempt = async (what: () => Promise<string | undefined>): Promise<void> => {
+    const attempt = async (missed: boolean, what: () => Promise<string | undefined>): Promise<void> => {
       const trouble = await what().catch(messageOf);
-      if (trouble !== undefined) troubles.push(trouble);
+      if (trouble !== undefined && missed) troubles.push(trouble);
     };
-    await attempt(async () => {
-      await runtime.ensureApi(place, design.quotas);
-      return undefined;
-    });
-    const counted: NonNullable<LifeStatus["revisions"]>[number][] = [];
-    for (const revision of revisions) {
-      let proxies = revision.proxies ?? 0;
-      await attempt(async () => {
-        await runtime.ensureRevision(place, revision, design.quotas);
+    const api = apiOf(status);
+    if (api) {
+      await attempt(true, async () => {
+        await runtime.ensureApi(place, api);
+        return undefined;
+      });
+    }
+    const counts = new Map<string, number>();
+    for (const { revision, quotas, serves } of standingOf(status)) {
+      await attempt(serves, async () => {
+        await runtime.ensureRevision(place, revision, quotas);
         const trouble = await runtime.unready(place, revision);
-        if (trouble === undefined) proxies = await runtime.proxies(place, revision);
+        if (trouble === undefined) counts.set(revision.name, await runtime.proxies(place, revision));
         return trouble;
       });
-      counted.push({ ...revision, proxies });
     }
-    return { status: { ...status, revisions: counted }, trouble: troubles.join("; ") };
+    this.#troubles.set(name, troubles.join("; "));
+    const counted = revisions.map((each) => ({ ...each, proxies: counts.get(each.name) ?? each.proxies ?? 0 }));
+    return { ...status, ...(revisions.length > 0 && { revisions: counted }) };
   }
 
   async #takeSlot(name: string): Promise<number> {
@@ -240,11 +253,11 @@ export class MeshLifecycle {
   }
 
   /** Writes how a mesh stands, if that is news. */
-  async #tell(mesh: Mesh, life: LifeStatus, plan: Plan | undefined, trouble = ""): Promise<void> {
+  async #tell(mesh: Mesh, life: LifeStatus, plan: Plan | undefined): Promise<void> {
+    const trouble = this.#troubles.get(mesh.metadata.name) ?? "";
     const state = stateOf(life, plan !== undefined, trouble);
     const { conditions = [], authority } = mesh.status ?? {};
-    const ready =
-      state === "RUNNING" || state === "CANARY_UPGRADED" || state === "UPGRADING" || state === "ROLLBACKING";
+    const ready = trouble === "" && serving.has(state);
     const message = trouble || life.operation?.failed || life.operation?.message || life.lastOperation?.message || "";
     const known = conditions.filter(({ type }) => type !== "Ready");
     const own = readyCondition(conditions, { ready, reason: reasonOf(state), message }, this.#options.clock.now());
@@ -259,6 +272,9 @@ export class MeshLifecycle {
     await this.#options.meshes.replaceStatus({ ...mesh, status });
   }
 }
+
+/** States in which a mesh serves its proxies. */
+const serving: ReadonlySet<MeshState> = new Set<MeshState>(["RUNNING", "CANARY_UPGRADED", "UPGRADING", "ROLLBACKING"]);
 
 /** A state as a condition's reason: `CANARY_UPGRADED` is `CanaryUpgraded`. */
 function reasonOf(state: string): string {

@@ -39,13 +39,15 @@ export function currentStep({ direction, steps }: MeshOperation): number | undef
 export function withStep(operation: MeshOperation, index: number, state: StepState, now: number): MeshOperation {
   const steps = operation.steps.map((step, at) => (at === index ? { ...step, state } : step));
   const { message: _message, stepSince: _since, ...rest } = operation;
-  return { ...rest, steps, attempts: 0, ...(state === "Begun" && { stepSince: timestamp(now) }) };
+  // Of steps that are taken back, the next one is current from now on.
+  const current = state === "Begun" || operation.direction === "Back";
+  return { ...rest, steps, attempts: 0, ...(current && { stepSince: timestamp(now) }) };
 }
 
 /** The operation turned back: what it has done is taken back, step by step. */
-export function turnedBack(operation: MeshOperation, failed: string): MeshOperation {
-  const { message: _message, stepSince: _since, ...rest } = operation;
-  return { ...rest, direction: "Back", attempts: 0, failed };
+export function turnedBack(operation: MeshOperation, failed: string, now: number): MeshOperation {
+  const { message: _message, ...rest } = operation;
+  return { ...rest, direction: "Back", attempts: 0, failed, stepSince: timestamp(now) };
 }
 
 /** The status after an operation has ended: it went through, or everything of it is taken back. */

@@ -56,11 +56,13 @@ export interface MeshRuntime {
   /** Has a revision running, with this quota of proxies. It need not be ready. */
   ensureRevision(place: MeshPlace, revision: RevisionPlace, quotas: MeshQuotas): Promise<void>;
   removeRevision(place: MeshPlace, revision: RevisionPlace): Promise<void>;
+  /** Whether the revision's process runs, ready or not. */
+  runs(place: MeshPlace, revision: RevisionPlace): Promise<boolean>;
   /** Why a revision serves nobody yet; undefined where it is ready. */
   unready(place: MeshPlace, revision: RevisionPlace): Promise<string | undefined>;
   /** Says whom each revision serves. */
   route(place: MeshPlace, routing: Routing): Promise<void>;
-  /** How many proxies a revision serves. */
+  /** How many proxies a revision that runs serves. @throws WeftError `Unavailable` where it does not tell. */
   proxies(place: MeshPlace, revision: RevisionPlace): Promise<number>;
   /** What speaks against moving proxies from a revision now, such as some that refuse what they are sent; empty for nothing. */
   objections(place: MeshPlace, revision: RevisionPlace): Promise<readonly string[]>;

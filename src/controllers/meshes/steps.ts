@@ -1,5 +1,5 @@
 import type { MeshDesign, MeshOperation, MeshRevision } from "#api/weft/mesh-lifecycle.ts";
-import { WeftError } from "#base/errors.ts";
+import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { LifeStatus } from "./operation.ts";
 import type { StepKind } from "./plan.ts";
 import type { MeshPlace, MeshRuntime, RevisionPlace, Routing } from "./port.ts";
@@ -9,7 +9,10 @@ export type StepResult =
   | {
       readonly kind: "waits";
       readonly message: string;
-      /** It fails after so many milliseconds. */ readonly limitMs?: number;
+      /** Milliseconds after which it is not waited for any longer. */
+      readonly limitMs?: number;
+      /** What becomes of the step then; what is being taken back always goes on. */
+      readonly then?: "fails" | "goes on";
     }
   | { readonly kind: "done"; readonly status: LifeStatus };
 
@@ -33,6 +36,8 @@ interface Step {
 
 /** How long a revision may take until it is ready. */
 const readyLimitMs = 120_000;
+/** How long a revision that served may take until it does again, before it is left or moved to. */
+const againLimitMs = 10_000;
 
 function placeOf({ mesh, status: { slot } }: StepContext): MeshPlace {
   if (slot === undefined) throw new WeftError("Internal", "the mesh has no place");
@@ -73,16 +78,28 @@ async function end(context: StepContext): Promise<void> {
   await context.runtime.removeRevision(placeOf(context), revisionOf(context));
 }
 
+/** Waits for a revision. One that was there before the operation keeps nothing else of it from being done. */
 async function becomesReady(context: StepContext): Promise<StepResult | void> {
-  const message = await context.runtime.unready(placeOf(context), revisionOf(context));
-  return message === undefined ? undefined : { kind: "waits", message, limitMs: readyLimitMs };
+  const { operation, revision, runtime } = context;
+  const message = await runtime.unready(placeOf(context), revisionOf(context));
+  if (message === undefined) return undefined;
+  const then = operation.from && isOf(operation.from, revision) ? "goes on" : "fails";
+  return { kind: "waits", message, limitMs: readyLimitMs, then };
 }
 
+/** Waits until nobody is on a revision: nobody is on one that does not run. */
 async function empties(context: StepContext): Promise<StepResult | void> {
   const { runtime, revision } = context;
-  const proxies = await runtime.proxies(placeOf(context), revisionOf(context));
-  const message = `${proxies} ${proxies === 1 ? "proxy is" : "proxies are"} on revision ${revision} yet`;
-  return proxies === 0 ? undefined : { kind: "waits", message };
+  const [place, at] = [placeOf(context), revisionOf(context)];
+  if (!(await runtime.runs(place, at))) return undefined;
+  try {
+    const proxies = await runtime.proxies(place, at);
+    const message = `${proxies} ${proxies === 1 ? "proxy is" : "proxies are"} on revision ${revision} yet`;
+    return proxies === 0 ? undefined : { kind: "waits", message };
+  } catch (error) {
+    if (codeOf(error) !== "Unavailable" && codeOf(error) !== "DeadlineExceeded") throw error;
+    return { kind: "waits", message: `revision ${revision} does not tell who is on it: ${messageOf(error)}` };
+  }
 }
 
 function allot(context: StepContext): StepResult {
@@ -137,8 +154,16 @@ async function settings(context: StepContext): Promise<void> {
   if (now) await runtime.applySettings(placeOf(context), now.settings ?? {}, before?.settings ?? {});
 }
 
-async function check(context: StepContext): Promise<void> {
-  const found = await context.runtime.objections(placeOf(context), revisionOf(context));
+/** What proxies are moved to must serve; what they are moved from may be dead, and is left then. */
+async function check(context: StepContext): Promise<StepResult | void> {
+  const { operation, runtime } = context;
+  const [place, revision] = [placeOf(context), revisionOf(context)];
+  const message = await runtime.unready(place, revision);
+  if (message !== undefined) {
+    const then = operation.kind === "Finish" ? "fails" : "goes on";
+    return { kind: "waits", message, limitMs: againLimitMs, then };
+  }
+  const found = await runtime.objections(place, revision);
   if (found.length > 0) throw new WeftError("FailedPrecondition", `not now: ${found.join("; ")}`);
 }
 

@@ -161,6 +161,10 @@ export class ProcessRuntime implements MeshRuntime {
     for (const socket of [layout.statusSocket(name), layout.adsSocket(name)]) rmSync(socket, { force: true });
   }
 
+  async runs({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<boolean> {
+    return this.#process(this.#layout(mesh), `discovery-${name}`).trouble() === undefined;
+  }
+
   async unready({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<string | undefined> {
     const trouble = this.#process(this.#layout(mesh), `discovery-${name}`).trouble();
     if (trouble !== undefined) return `revision ${name}: ${trouble}`;

@@ -27,6 +27,8 @@ export type Fate = "goes on" | "fails" | "dies";
 export class World {
   readonly meshes = new Map<string, WorldMesh>();
   readonly versions = ["1.0.0", "2.0.0", "3.0.0"];
+  /** Names of revisions whose processes end as soon as they are started. */
+  readonly dead = new Set<string>();
   /** What went against the rules. */
   readonly wrongs: string[] = [];
   /** Meshes as their objects say, for what must be recorded before it is done. */
@@ -89,24 +91,43 @@ export class World {
       }),
       unready: effect((mesh, _place: MeshPlace, { name }: RevisionPlace) => {
         const revision = mesh.revisions.get(name);
-        if (!revision) return "it does not run";
+        if (!revision || this.dead.has(name)) return "it does not run";
         revision.looks += 1;
         return revision.looks > 1 ? undefined : "it starts";
       }),
       route: effect((mesh, place: MeshPlace, routing: Routing) => {
         this.#mustBeBegun(place.mesh, "route");
         for (const name of [routing.stable.name, routing.canary?.name]) {
-          const unready = name !== undefined && (mesh.revisions.get(name)?.looks ?? 0) < 2;
+          const known = name === mesh.routing?.stable.name || name === mesh.routing?.canary?.name;
+          const unready = name !== undefined && !known && (mesh.revisions.get(name)?.looks ?? 0) < 2;
           if (unready) this.wrongs.push(`${place.mesh}: proxies are sent to ${name}, which is not ready`);
         }
         mesh.routing = routing;
       }),
       proxies: effect((mesh, _place: MeshPlace, { name }: RevisionPlace) => {
+        this.#mustRun(name);
         this.#move(mesh);
         return mesh.revisions.get(name)?.proxies ?? 0;
       }),
-      objections: effect(() => []),
+      objections: effect((_mesh, _place: MeshPlace, { name }: RevisionPlace) => {
+        this.#mustRun(name);
+        return [];
+      }),
+      runs: effect(
+        (mesh, _place: MeshPlace, { name }: RevisionPlace) => mesh.revisions.has(name) && !this.dead.has(name),
+      ),
     };
+  }
+
+  /** A revision ends, and does so again whenever it is started; its proxies are without a control plane. */
+  kill(name: string): void {
+    this.dead.add(name);
+    for (const { revisions } of this.meshes.values())
+      Object.assign(revisions.get(name) ?? {}, { proxies: 0, looks: 0 });
+  }
+
+  #mustRun(name: string): void {
+    if (this.dead.has(name)) throw new WeftError("Unavailable", `nothing answers on the socket of ${name}`);
   }
 
   /** A process of a mesh ends by itself. */
@@ -146,7 +167,9 @@ export class World {
     }
     const total = [...revisions.values()].reduce((sum, { proxies }) => sum + proxies, 0);
     const over = [...revisions].find(([name, { proxies }]) => proxies > (wanted.get(name) ?? 0));
-    const under = [...revisions].find(([name, { proxies }]) => proxies < (wanted.get(name) ?? 0));
+    const under = [...revisions].find(
+      ([name, { proxies }]) => proxies < (wanted.get(name) ?? 0) && !this.dead.has(name),
+    );
     if (under && (over || total < proxyCount)) under[1].proxies += 1;
     if (over && (under || total > proxyCount)) over[1].proxies -= 1;
   }
