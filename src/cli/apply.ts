@@ -3,10 +3,13 @@ import type { Command } from "commander";
 import { parseAllDocuments } from "yaml";
 import type { ResourceObject } from "#api/meta.ts";
 import { canonical, equal } from "#base/canonical.ts";
-import { WeftError, codeOf } from "#base/errors.ts";
+import { systemClock } from "#base/clock.ts";
+import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
 import { type ApiContext, type ApiFlags, openApi, withApiFlags } from "./context.ts";
+import { wholeNumber } from "./output.ts";
 import { type ApiResource, apiResources, resourceNamed, resourceOf, resourcePath } from "./resources.ts";
+import { waitUntil } from "./wait.ts";
 
 /** kubectl's annotation, so that both can be used on one object. */
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
@@ -138,6 +141,26 @@ export async function applyManifest(
 interface FileFlags extends ApiFlags {
   readonly filename: readonly string[];
   readonly namespace?: string;
+  readonly wait?: number;
+}
+
+/** Waits until an API answers, where its server may still be starting. */
+async function answers({ client }: ApiContext, limitMs: number): Promise<void> {
+  let trouble = "";
+  const asked = async (): Promise<boolean> => {
+    try {
+      await client.bytes({ method: "GET", path: "/readyz" });
+      return true;
+    } catch (error) {
+      if (codeOf(error) !== "Unavailable" && codeOf(error) !== "DeadlineExceeded") throw error;
+      trouble = messageOf(error);
+      return false;
+    }
+  };
+  const wait = { what: "the API answers", limitMs, hint: "see whether its server runs" };
+  await waitUntil(wait, systemClock, new AbortController().signal, asked).catch((error: unknown) => {
+    throw new WeftError(codeOf(error), `${messageOf(error)}: ${trouble}`, error);
+  });
 }
 
 /** Applies manifests one after the other. */
@@ -169,12 +192,14 @@ export function applyCommand(program: Command): void {
     )
     .requiredOption("-f, --filename <file...>", "files; - is standard input")
     .option("-n, --namespace <name>", "namespace of objects that name none")
+    .option("--wait <seconds>", "how long the API may take until it answers", wholeNumber(1, 3600))
     .addHelpText(
       "after",
       "\nExamples:\n  weft apply -f virtualservice.yaml\n  cat rules.yaml | weft apply -n shop -f -",
     )
     .action(async (flags: FileFlags) => {
       using api = await openApi(flags);
+      if (flags.wait !== undefined) await answers(api, flags.wait * 1000);
       await applyAll(api, readManifests(flags.filename), flags.namespace, (line) => console.log(line));
     });
 }

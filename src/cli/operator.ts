@@ -16,6 +16,8 @@ import { rollbackCommand } from "./history/rollback.ts";
 import { meshCommand } from "./mesh/command.ts";
 import { memberObjectsCommand } from "./member-objects.ts";
 import { proxyConfigCommand } from "./proxy/config.ts";
+import { installCommand } from "./install/install.ts";
+import { uninstallCommand } from "./install/uninstall.ts";
 import { listProxies, proxyName } from "./proxy/proxies.ts";
 import { proxyStatusCommand } from "./proxy/status.ts";
 import { apiResources } from "./resources.ts";
@@ -72,6 +74,8 @@ export function operatorCommands(program: Command): void {
   caCommand(program);
   meshCommand(program);
   clusterCommand(program);
+  installCommand(program);
+  uninstallCommand(program);
   versionCommand(program);
   completionCommands(program);
 }

@@ -15,13 +15,16 @@ function packages(): readonly string[] {
   return entries.map(([path]) => path);
 }
 
-const script = `#!/bin/sh
-exec /usr/bin/node --disable-warning=ExperimentalWarning --max-semi-space-size=2 /opt/weft/src/cli/weft.ts pilot-agent "$@"
-`;
+/** Programs of the image: Istio's name of its agent, and Weft's own command. */
+const scripts = {
+  "pilot-agent":
+    'exec /usr/bin/node --disable-warning=ExperimentalWarning --max-semi-space-size=2 /opt/weft/src/cli/weft.ts pilot-agent "$@"',
+  weft: 'exec /usr/bin/node --disable-warning=ExperimentalWarning --max-semi-space-size=8 --heap-growing-percent=100 /opt/weft/src/cli/weft.ts "$@"',
+} as const;
 
 /**
- * The image of injected containers: this checkout's agent under the name of Istio's, Node, Envoy, and what sets rules of capture, as they
- * are on this machine.
+ * The image of injected containers, and of the control plane: this checkout's agent under the name of Istio's, `weft`, Node, Envoy, and
+ * what sets rules of capture, as they are on this machine.
  */
 export async function proxyImage(name: string): Promise<Image> {
   const folder = mkdtempSync(join(tmpdir(), folderPrefix));
@@ -39,8 +42,10 @@ export async function proxyImage(name: string): Promise<Image> {
     for (const part of ["src", "package.json", ...packages()])
       cpSync(join(root, part), join(weft, part), { recursive: true, dereference: true });
     for (const empty of ["tmp", "etc", "root", "run"]) mkdirSync(join(folder, empty), { recursive: true });
-    writeFileSync(join(folder, "usr", "bin", "pilot-agent"), script);
-    chmodSync(join(folder, "usr", "bin", "pilot-agent"), 0o755);
+    for (const [program, line] of Object.entries(scripts)) {
+      writeFileSync(join(folder, "usr", "bin", program), `#!/bin/sh\n${line}\n`);
+      chmodSync(join(folder, "usr", "bin", program), 0o755);
+    }
     return await packImage({ name, folder, entrypoint: ["/usr/bin/pilot-agent"] });
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -29,7 +29,7 @@ const read = ["get", "list", "watch"];
  * All that the control plane does in a member: it reads services, where they run and the certificates that gateways name, has callers'
  * tokens and service accounts checked, keeps the mesh's roots in each namespace and in the webhooks that ask it, and tells Pods of what their proxies did.
  */
-const memberRules: readonly PolicyRule[] = [
+export const controlPlaneRules: readonly PolicyRule[] = [
   { verbs: read, apiGroups: [""], resources: ["services", "pods", "nodes", "namespaces", "secrets"] },
   { verbs: ["get"], apiGroups: [""], resources: ["serviceaccounts"] },
   { verbs: read, apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"] },
@@ -69,7 +69,7 @@ export function memberObjects({ cluster, mesh }: JoinName): readonly MemberObjec
   return [
     { kind: namespaceKind, metadata: { name: memberNamespace, labels }, content: {} },
     { kind: serviceAccount, metadata: inNamespace, content: {} },
-    { kind: clusterRole, metadata: own, content: { rules: memberRules } },
+    { kind: clusterRole, metadata: own, content: { rules: controlPlaneRules } },
     { kind: clusterRoleBinding, metadata: own, content: { roleRef, subjects: [subject] } },
     {
       kind: secretKind,

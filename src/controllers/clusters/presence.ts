@@ -1,13 +1,12 @@
-import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
+import { configMap } from "#api/kubernetes/config-map.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import { pod as podKind } from "#api/kubernetes/pod.ts";
-import { authorityVersion } from "#api/kubernetes/proxy-trust.ts";
 import { type Secret, secret as secretKind } from "#api/kubernetes/secret.ts";
 import { serviceAccount } from "#api/kubernetes/service-account.ts";
 import { service as serviceKind } from "#api/kubernetes/service.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
-import { WeftError, codeOf } from "#base/errors.ts";
+import { WeftError } from "#base/errors.ts";
 import type { Client, KindRef, ObjectName } from "#kube/client.ts";
 import type { ServerAddress } from "#kube/connection.ts";
 import {
@@ -21,9 +20,7 @@ import {
   memberToken,
   meshLabel,
 } from "./member-objects.ts";
-
-/** ConfigMaps that the control plane writes into every namespace of a member. */
-const published = ["istio-ca-root-cert", "istio-ca-crl"];
+import { gone, removePublished } from "./published.ts";
 
 /** Milliseconds between looks, and for which a cluster's controllers may take to do their part. */
 const lookMs = 100;
@@ -135,27 +132,12 @@ export class Presence {
   /** Removes what the control plane wrote, and the namespace where a join made it and nothing else is in it. */
   async clean(signal: AbortSignal): Promise<void> {
     // Who wrote may have been writing when the rights were taken away.
-    while (!(await this.#cleaned())) await this.#clock.sleep(lookMs, signal);
+    while (!(await removePublished(this.#client))) await this.#clock.sleep(lookMs, signal);
     const found = await this.#client.of(namespaceKind).find({ name: memberNamespace }, signal);
     if (found && isOurs(found, this.#name) && (await this.#isEmpty())) {
       const { uid } = found.metadata;
       await gone(this.#client.of(namespaceKind).delete({ name: memberNamespace }, { uid, signal }));
     }
-  }
-
-  /** Whether there was nothing left to remove. */
-  async #cleaned(): Promise<boolean> {
-    const maps = this.#client.of<ConfigMap>(configMap);
-    let clean = true;
-    for (const name of published) {
-      const { items } = await maps.list({ fieldSelector: `metadata.name=${name}` });
-      for (const { metadata } of items) {
-        if (metadata.annotations?.[authorityVersion] === undefined) continue;
-        clean = false;
-        await gone(maps.delete(nameIn(metadata), { uid: metadata.uid }));
-      }
-    }
-    return clean;
   }
 
   async #isEmpty(): Promise<boolean> {
@@ -179,17 +161,4 @@ function decoded(base64: string | undefined): string | undefined {
 
 function nameOf({ metadata: { name, namespace } }: MemberObject): ObjectName {
   return namespace === undefined ? { name } : { namespace, name };
-}
-
-function nameIn({ name, namespace = "" }: ResourceObject["metadata"]): ObjectName {
-  return { namespace, name };
-}
-
-/** Deletes; what is gone already is as it should be. */
-async function gone(deletion: Promise<void>): Promise<void> {
-  try {
-    await deletion;
-  } catch (error) {
-    if (codeOf(error) !== "NotFound") throw error;
-  }
 }

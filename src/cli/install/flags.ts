@@ -1,0 +1,82 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { WeftError } from "#base/errors.ts";
+import type { InstallOptions, InstallStore } from "#controllers/install/options.ts";
+import { isEtcdAddress } from "#store/etcd/address.ts";
+import { wholeNumber } from "../output.ts";
+
+/** Flags of what is installed. */
+export interface InstallFlags {
+  readonly image: string;
+  readonly proxyImage?: string;
+  readonly imagePullPolicy: string;
+  readonly cluster: string;
+  readonly network: string;
+  readonly trustDomain: string;
+  readonly store: InstallStore;
+  readonly storageClass?: string;
+  readonly storeSecret?: string;
+  readonly servers?: number;
+  readonly replicas: number;
+}
+
+/** Reads `--store`. */
+function storeOf(text: string): InstallStore {
+  if (text === "memory") return { kind: "memory" };
+  if (text.startsWith("/")) return { kind: "folder", path: text };
+  if (isEtcdAddress(text)) return { kind: "etcd", address: text };
+  const [, size] = /^claim:([1-9]\d*(?:Mi|Gi|Ti))$/.exec(text) ?? [];
+  if (size !== undefined) return { kind: "claim", size };
+  throw new InvalidArgumentError("write it as claim:10Gi, /a/folder/of/the/node, memory or etcds://HOST:2379/PREFIX.");
+}
+
+/** Reads `--cluster`. */
+function clusterName(text: string): string {
+  if (/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw new InvalidArgumentError("write it in small letters, digits and -, such as primary.");
+}
+
+/** Adds the flags to a command. */
+export function withInstallFlags(command: Command): Command {
+  return command
+    .requiredOption("--image <image>", "the image of Weft, with registry and tag")
+    .option("--proxy-image <image>", "the image of injected proxies; that of --image unless given")
+    .addOption(
+      new Option("--image-pull-policy <policy>", "when nodes fetch images")
+        .choices(["Always", "IfNotPresent", "Never"])
+        .default("IfNotPresent"),
+    )
+    .option("--cluster <name>", "the cluster's name in the mesh: its id in Istio's sense", clusterName, "primary")
+    .option("--network <name>", "the network of its Pods", "")
+    .option("--trust-domain <name>", "the trust domain of the mesh's identities", "cluster.local")
+    .option(
+      "--store <where>",
+      "where the mesh's objects are kept: claim:SIZE (a volume), a folder of the node that belongs to user 1337, memory (lost with the Pod), or an etcd, etcds://HOST:2379/PREFIX",
+      storeOf,
+      { kind: "claim", size: "10Gi" } satisfies InstallStore,
+    )
+    .option("--storage-class <name>", "the class of the volume; the cluster's default unless given")
+    .option("--store-secret <name>", "Secret of istio-system with ca.crt, tls.crt and tls.key for the etcd")
+    .option("--servers <number>", "servers of the mesh's API: 2 on an etcd, else 1", wholeNumber(1, 9))
+    .option("--replicas <number>", "control planes of proxies", wholeNumber(1, 50), 2);
+}
+
+/** The store with what other flags say of it. @throws WeftError `InvalidArgument` for flags that do not fit it. */
+function completed({ store, storageClass, storeSecret, servers }: InstallFlags): InstallStore {
+  if (storageClass !== undefined && store.kind !== "claim")
+    throw new WeftError("InvalidArgument", "--storage-class is for --store claim:SIZE");
+  if (storeSecret !== undefined && store.kind !== "etcd")
+    throw new WeftError("InvalidArgument", "--store-secret is for an etcd");
+  if (servers !== undefined && servers > 1 && store.kind !== "etcd")
+    throw new WeftError("InvalidArgument", "several --servers need an etcd: --store etcds://HOST:2379/PREFIX");
+  if (store.kind === "claim" && storageClass !== undefined) return { ...store, className: storageClass };
+  if (store.kind === "etcd" && storeSecret !== undefined) return { ...store, secret: storeSecret };
+  return store;
+}
+
+/** What flags say is to be installed. @throws WeftError `InvalidArgument` for flags that do not go together. */
+export function optionsOf(flags: InstallFlags): Omit<InstallOptions, "keys"> {
+  const { image, proxyImage = image, imagePullPolicy, cluster, network, trustDomain, replicas } = flags;
+  const store = completed(flags);
+  const servers = flags.servers ?? (store.kind === "etcd" ? 2 : 1);
+  return { image, proxyImage, imagePullPolicy, cluster, network, trustDomain, replicas, store, servers };
+}

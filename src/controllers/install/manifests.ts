@@ -1,0 +1,56 @@
+import { kinds } from "#api/kinds.ts";
+import { memberObjects } from "../aggregation/objects.ts";
+import { accessObjects } from "./access.ts";
+import { clusterKubeconfig, clusterMount } from "./cluster-access.ts";
+import { discoveryObjects } from "./discovery.ts";
+import { type InstallObject, clusterObject, installed } from "./object.ts";
+import { type InstallOptions, installNames, installPorts } from "./options.ts";
+import { type Part, deploymentOf } from "./pods.ts";
+import { serverObjects } from "./server.ts";
+
+/** What is made together, before anything that relies on it. */
+export interface InstallStage {
+  /** What it does, for people. */
+  readonly title: string;
+  readonly objects: readonly InstallObject[];
+}
+
+/** Lets namespaces of the cluster go while the mesh is away. */
+function guardDeployment(options: InstallOptions): InstallObject {
+  const part: Part = {
+    name: installNames.guard,
+    replicas: 1,
+    strategy: { type: "Recreate" },
+    mounts: [clusterMount],
+    args: ["guard", `--api=${clusterMount.path}/kubeconfig`],
+    ports: {},
+    requests: { cpu: "10m", memory: "96Mi" },
+    graceSeconds: 10,
+    reads: [clusterKubeconfig],
+  };
+  return deploymentOf(part, options);
+}
+
+/**
+ * All objects of an installation, in the stages in which they are made. The cluster is led to the mesh's API, and asks the webhooks, only
+ * when these serve.
+ * @param webhooks the webhook configurations, whose making is not this room's.
+ */
+export function installStages(options: InstallOptions, webhooks: readonly object[]): readonly InstallStage[] {
+  const account = { kind: "ServiceAccount", namespace: installNames.namespace, name: installNames.server } as const;
+  const reach = { kind: "pods", labels: { app: installNames.server }, port: installPorts.members } as const;
+  const authority = options.keys.members.certificate;
+  const served = memberObjects({ member: options.cluster, authority, reach, account, kinds }).map(installed);
+  const routes = served.filter(({ kind }) => kind === "APIService");
+  const namespace = clusterObject("v1", "Namespace", installNames.namespace, {});
+  return [
+    {
+      title: "the namespace, accounts and roles",
+      objects: [namespace, ...accessObjects(), clusterKubeconfig, ...served.filter((one) => !routes.includes(one))],
+    },
+    { title: "the mesh's API", objects: serverObjects(options) },
+    { title: "the control plane of proxies", objects: discoveryObjects(options) },
+    { title: "Istio's kinds in the cluster's API", objects: [guardDeployment(options), ...routes] },
+    { title: "the webhooks that inject", objects: webhooks.map((each) => installed(each as InstallObject)) },
+  ];
+}

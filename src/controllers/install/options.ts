@@ -1,0 +1,69 @@
+/** Where a stand-alone control plane keeps the mesh's objects. */
+export type InstallStore =
+  /** A volume that the cluster's storage provides. */
+  | { readonly kind: "claim"; readonly size: string; readonly className?: string }
+  /** A folder of the node, which must belong to the user 1337. */
+  | { readonly kind: "folder"; readonly path: string }
+  /** The Pod's own: everything is lost with the Pod. */
+  | { readonly kind: "memory" }
+  /** An etcd, by its address; its credentials stand in a Secret of istio-system with ca.crt, tls.crt, tls.key and user, each optional. */
+  | { readonly kind: "etcd"; readonly address: string; readonly secret?: string };
+
+/** A certificate authority, in PEM. */
+export interface InstallAuthority {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** What the parts of the control plane know each other by. */
+export interface InstallKeys {
+  /** The authority of the mesh's API: it signs the API's certificates and its clients'. */
+  readonly mesh: InstallAuthority;
+  /** The authority by which the cluster's API server knows the mesh's. */
+  readonly members: InstallAuthority;
+  /** A kubeconfig for the mesh's API with which the control plane of proxies follows it. */
+  readonly discovery: string;
+}
+
+/** What a stand-alone installation is made of. */
+export interface InstallOptions {
+  /** The cluster's name in the mesh: its id in Istio's sense. */
+  readonly cluster: string;
+  /** The network of its Pods; may be empty. */
+  readonly network: string;
+  readonly trustDomain: string;
+  /** The image of the control plane, which has `weft` in its path. */
+  readonly image: string;
+  /** The image of proxies, which has `pilot-agent` in its path. */
+  readonly proxyImage: string;
+  readonly imagePullPolicy: string;
+  readonly store: InstallStore;
+  /** How many of each; more than one server needs an etcd. */
+  readonly servers: number;
+  readonly replicas: number;
+  readonly keys: InstallKeys;
+}
+
+/** The names of what is installed. Istio's where others rely on them. */
+export const installNames = {
+  namespace: "istio-system",
+  server: "weft-server",
+  discovery: "istiod",
+  guard: "weft-guard",
+  /** Holds the authorities' keys. */
+  keys: "weft-server-keys",
+  /** Holds the kubeconfig of the mesh's API. */
+  client: "weft-mesh-client",
+  /** Holds the kubeconfig of the cluster's own API, which names files of each Pod's account. */
+  cluster: "weft-cluster-access",
+  /** Holds the objects that the mesh begins with. */
+  objects: "weft-mesh-objects",
+  /** The claim of the store's volume. */
+  store: "weft-store",
+} as const;
+
+/** Ports that the parts listen on. */
+export const installPorts = { api: 16440, members: 15443, xds: 15012, webhooks: 15017 } as const;
+
+/** The mesh's API as the cluster's Pods reach it. */
+export const meshApiHost = `${installNames.server}.${installNames.namespace}.svc`;

@@ -1,0 +1,240 @@
+/** A control plane installed by `weft install` into a real cluster whose node runs it, and removed without a trace. */
+import { execFile } from "node:child_process";
+import { chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import { startDns } from "./dns.ts";
+import { type Image, toolsImage } from "./image.ts";
+import { ClusterNetwork } from "./network.ts";
+import { startNode } from "./node.ts";
+import { proxyImage } from "./proxy-image.ts";
+
+const weft = join(import.meta.dirname, "..", "..", "weft");
+const patience = 200_000;
+const resources = new AsyncDisposableStack();
+let cluster: Cluster;
+let kubeconfig: string;
+let tools: Image;
+let own: Image;
+/** All objects of the cluster before anything was installed. */
+let before: readonly string[];
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs Weft's command against the cluster. */
+async function command(...args: readonly string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const options = { env: { ...process.env, KUBECONFIG: kubeconfig }, timeout: patience };
+    const child = execFile(weft, [...args], options, (_error, stdout, stderr) =>
+      resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
+}
+
+async function succeeds(...args: readonly string[]): Promise<string> {
+  const outcome = await command(...args);
+  if (outcome.code === 0) return outcome.stdout;
+  const told = await cluster.kubectl("describe pods -n istio-system", { patience });
+  const logs = await Promise.all(
+    ["weft-server", "istiod"].map((app) =>
+      cluster.kubectl(`logs -n istio-system -l app=${app} --all-containers --tail=30`, { patience }),
+    ),
+  );
+  const log = logs.map(({ stdout }) => stdout).join("\n");
+  throw new Error(`${args.join(" ")}: ${outcome.stdout}${outcome.stderr}\n${told.stdout.slice(-6000)}\n${log}`);
+}
+
+async function kubectl(line: string | readonly string[], input = ""): Promise<string> {
+  const outcome = await cluster.kubectl(line, { input, patience });
+  if (outcome.code !== 0) throw new Error(`kubectl ${String(line)}: ${outcome.stderr}`);
+  return outcome.stdout.trim();
+}
+
+const apply = async (...objects: readonly object[]): Promise<string> =>
+  kubectl("apply -f -", objects.map((object) => JSON.stringify(object)).join("\n---\n"));
+
+/** All objects of the cluster but for what comes and goes by itself. */
+async function inventory(): Promise<readonly string[]> {
+  const names = (await kubectl("api-resources --verbs=list -o name")).split("\n");
+  const passing = /^(events|leases|endpointslices|endpoints|componentstatuses|ipaddresses)(\.|$)/;
+  const kinds = names.filter((name) => !passing.test(name)).join(",");
+  const row = "{range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{'\\n'}{end}".replaceAll("'", '"');
+  return (await kubectl(["get", kinds, "-A", "-o", `jsonpath=${row}`])).split("\n").toSorted();
+}
+
+const installFlags = (): readonly string[] => [
+  "--image",
+  own.name,
+  "--image-pull-policy=Never",
+  "--cluster=one",
+  "--store=/var/lib/weft",
+  "--timeout=120",
+];
+
+const serve = "mkdir -p /tmp/www && echo hello > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www";
+
+function pod(namespace: string, name: string): object {
+  const container = {
+    name: "server",
+    image: tools.name,
+    imagePullPolicy: "Never",
+    command: ["sh", "-c", serve],
+    readinessProbe: { httpGet: { path: "/index.html", port: 8080 }, periodSeconds: 1, timeoutSeconds: 5 },
+  };
+  const annotations = { "sidecar.istio.io/proxyCPU": "10m", "sidecar.istio.io/proxyMemory": "64Mi" };
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace, labels: { app: name }, annotations },
+    spec: { terminationGracePeriodSeconds: 1, containers: [container] },
+  };
+}
+
+const service = (namespace: string, name: string): object => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { namespace, name },
+  spec: { selector: { app: name }, ports: [{ name: "http", port: 80, targetPort: 8080 }] },
+});
+
+const curl = (namespace: string, from: string, url: string): Promise<string> =>
+  kubectl(["exec", "-n", namespace, from, "-c", "server", "--", "curl", "--silent", "--show-error", "-m10", url]);
+
+beforeAll(async () => {
+  const network = resources.use(await ClusterNetwork.create("install"));
+  [tools, own] = await Promise.all([toolsImage("weft.dev/test/tools:1", ["curl"]), proxyImage("weft.dev/test/weft:1")]);
+  resources.use(tools);
+  resources.use(own);
+  // Webhooks and aggregated APIs are reached by their endpoints: no kube-proxy runs where the API server does.
+  cluster = resources.use(
+    await startCluster({ name: "one", network, apiServer: ["--enable-aggregator-routing=true"] }),
+  );
+  resources.use(await startDns(cluster));
+  const node = resources.use(await startNode(cluster, { name: "n1", images: [tools, own] }));
+  mkdirSync(node.path("/var/lib/weft"));
+  chownSync(node.path("/var/lib/weft"), 1337, 1337);
+  kubeconfig = join(cluster.folder, "install.kubeconfig");
+  writeFileSync(kubeconfig, cluster.kubeconfig(), { mode: 0o600 });
+  before = await inventory();
+});
+afterAll(() => resources.disposeAsync());
+
+describe("an installation that cannot work", () => {
+  test("is not begun where the cluster keeps Istio's kinds by itself", async () => {
+    const crd = {
+      apiVersion: "apiextensions.k8s.io/v1",
+      kind: "CustomResourceDefinition",
+      metadata: { name: "gateways.networking.istio.io" },
+      spec: {
+        group: "networking.istio.io",
+        scope: "Namespaced",
+        names: { kind: "Gateway", plural: "gateways" },
+        versions: [{ name: "v1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object" } } }],
+      },
+    };
+    await apply(crd);
+    const { code, stderr } = await command("install", ...installFlags());
+    expect(code).toBe(1);
+    expect(stderr).toContain("CustomResourceDefinition gateways.networking.istio.io");
+    expect(stderr).toContain("nothing was changed");
+    await kubectl("delete crd gateways.networking.istio.io");
+    await eventually("the group is not served", async () => (await inventory()).join() === before.join(), 60_000);
+  });
+
+  test("says which Pod does not start, why, and what to do; uninstalling takes all of it back", async () => {
+    const flags = ["--image=weft.dev/none:1", "--image-pull-policy=Never", "--store=memory", "--timeout=8"];
+    const { code, stderr } = await command("install", ...flags);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/Deployment weft-server has 1 of 1 new Pods, 0 of them ready: container weft-server of Pod/);
+    expect(stderr).toContain("ErrImageNeverPull");
+    expect(stderr).toContain("kubectl -n istio-system describe pods -l app=weft-server");
+    await succeeds("uninstall");
+    await eventually("nothing is left", async () => (await inventory()).join() === before.join(), 60_000);
+  });
+});
+
+describe("installed", () => {
+  beforeAll(async () => {
+    await succeeds("install", ...installFlags());
+  });
+
+  test("the same again changes nothing", async () => {
+    const generations = (): Promise<string> =>
+      kubectl("get deployments,apiservices -A -o jsonpath={.items[*].metadata.generation}");
+    const found = await generations();
+    const secret = await kubectl("get secrets -n istio-system -o jsonpath={.items[*].metadata.resourceVersion}");
+    await succeeds("install", ...installFlags());
+    expect(await generations()).toBe(found);
+    expect(await kubectl("get secrets -n istio-system -o jsonpath={.items[*].metadata.resourceVersion}")).toBe(secret);
+  });
+
+  test("its parts may do no more than they must", async () => {
+    const may = async (account: string, verb: string, what: string): Promise<string> => {
+      const as = `--as=system:serviceaccount:istio-system:${account}`;
+      return (await cluster.kubectl(`auth can-i ${verb} ${what} ${as} -A`, { patience })).stdout.trim();
+    };
+    expect(await may("istiod", "list", "pods")).toBe("yes");
+    for (const account of ["istiod", "weft-server", "weft-guard"]) {
+      expect(await may(account, "create", "pods")).toBe("no");
+      expect(await may(account, "update", "secrets")).toBe("no");
+      expect(await may(account, "create", "clusterrolebindings")).toBe("no");
+    }
+    expect(await may("weft-server", "get", "secrets")).toBe("no");
+  });
+
+  test("Pods are injected and call each other by mutual TLS, as an object that kubectl wrote in the cluster says", async () => {
+    await apply({
+      apiVersion: "security.istio.io/v1",
+      kind: "PeerAuthentication",
+      metadata: { namespace: "istio-system", name: "default" },
+      spec: { mtls: { mode: "STRICT" } },
+    });
+    const namespace = (name: string, labels = {}) => ({
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name, labels },
+    });
+    await apply(namespace("shop", { "istio-injection": "enabled" }), namespace("plain"));
+    await apply(...["a", "b"].flatMap((name) => [pod("shop", name), service("shop", name)]), pod("plain", "stranger"));
+    await kubectl("wait pod --all -n shop --for=condition=Ready --timeout=3m");
+    await kubectl("wait pod --all -n plain --for=condition=Ready --timeout=1m");
+    expect(await curl("shop", "a", "http://b/")).toBe("hello");
+    const address = await kubectl("get pod -n shop b -o jsonpath={.status.podIP}");
+    await expect(curl("plain", "stranger", `http://${address}:8080/`)).rejects.toThrow(
+      /reset by peer|Empty reply|Recv/,
+    );
+  });
+
+  test("the mesh's objects outlive the Pod of their server", async () => {
+    await kubectl("delete pod -n istio-system -l app=weft-server --wait");
+    await kubectl("wait apiservice v1.security.istio.io --for=condition=Available --timeout=2m");
+    await eventually(
+      "the object is there",
+      async () => (await kubectl("get peerauthentication -n istio-system -o name")).includes("default"),
+      60_000,
+    );
+    expect(await curl("shop", "a", "http://b/")).toBe("hello");
+  });
+
+  test("it is not removed under Pods that have a proxy, and leaves nothing behind", async () => {
+    const { code, stderr } = await command("uninstall");
+    expect(code).toBe(1);
+    expect(stderr).toContain("2 Pods have a proxy that would lose the mesh, shop/a among them");
+    await kubectl("delete namespace shop plain --wait");
+    expect(await succeeds("uninstall")).toContain("Weft is uninstalled");
+    await eventually(
+      "nothing is left",
+      async () => {
+        expect(await inventory()).toEqual(before);
+        return true;
+      },
+      60_000,
+    );
+  });
+});
