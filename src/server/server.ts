@@ -24,6 +24,7 @@ import { readKeyFile } from "#store/key-file.ts";
 import { limitedStore, type StoreLimit } from "#store/limited.ts";
 import type { RecordLimits, ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
+import { credentialContext } from "./credential.ts";
 import { ProcessRuntime, type ProcessRuntimeOptions } from "./meshes/process-runtime.ts";
 import { meshClusters } from "./mesh-clusters.ts";
 import { type MembersOptions, serveMembers } from "./serve-members.ts";
@@ -194,6 +195,15 @@ function membersOf(
   return { listen, clusters: () => meshClusters({ store, told, clock }) };
 }
 
+/** The mesh's API as the server itself calls it: it has to show who it is where everybody has to. */
+async function ownApi(options: ServerOptions, clock: Clock): Promise<Connection> {
+  const url = `unix://${socketOf(options.runDir, "mesh")}`;
+  if (options.access === undefined) return new Connection({ url }, { clock });
+  const who = { user: "system:weft:server", group: ["system:masters"], days: 3650, namespace: "default" };
+  const { server } = await credentialContext("mesh", { ...who, stateDir: stateDirOf(options), server: url }, clock);
+  return new Connection(server, { clock });
+}
+
 /** @throws WeftError `InvalidArgument` for what only one server on its store can do, where there may be several. */
 function checkAlone({ store, embedded, meshes, maxObjects }: ServerOptions): void {
   if (!isEtcdAddress(store)) return;
@@ -237,15 +247,13 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
   });
   const { meshes } = options;
   if (meshes) {
-    const url = `unix://${socketOf(options.runDir, "mesh")}`;
-    const connection = connections.use(new Connection({ url }, { clock }));
+    const connection = connections.use(await ownApi(options, clock));
     const runtime = new ProcessRuntime({ ...meshes, clock });
     controllers.push(runMeshes({ client: new Client(connection), runtime, clock, logger }, signal));
   }
   const { members } = options;
   if (members && server.members) {
-    const url = `unix://${socketOf(options.runDir, "mesh")}`;
-    const mesh = new Client(connections.use(new Connection({ url }, { clock })));
+    const mesh = new Client(connections.use(await ownApi(options, clock)));
     controllers.push(serveMembers(members, { mesh, apis: server.members, clock, logger }, signal));
   }
   // There may be none of them.

@@ -1,6 +1,6 @@
 /** A control plane installed by `weft install` into a real cluster whose node runs it, and removed without a trace. */
 import { execFile } from "node:child_process";
-import { chownSync, mkdirSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
@@ -172,6 +172,20 @@ describe("installed", () => {
     await succeeds("install", ...installFlags());
     expect(await generations()).toBe(found);
     expect(await kubectl("get secrets -n istio-system -o jsonpath={.items[*].metadata.resourceVersion}")).toBe(secret);
+  });
+
+  test("an administrator reaches the mesh's own API, in which its server says how members reach it", async () => {
+    const file = join(cluster.folder, "admin.kubeconfig");
+    await succeeds("install", ...installFlags(), "--admin-kubeconfig", file);
+    await using forward = await cluster.portForward("istio-system", "service/weft-server", 16440);
+    writeFileSync(file, readFileSync(file, "utf8").replace(":16440", `:${forward.port}`));
+    const get = async (...what: readonly string[]): Promise<string> => succeeds("get", ...what, "--kubeconfig", file);
+    expect(await get("clusters.mesh.weft.dev")).toMatch(/^one /m);
+    await eventually(
+      "the server has written it",
+      async () => (await get("configmaps", "-n", "istio-system")).includes("weft-members-api"),
+      60_000,
+    );
   });
 
   test("its parts may do no more than they must", async () => {

@@ -15,7 +15,7 @@ function nameOf({ kind, metadata: { namespace, name } }: InstallObject): string 
 }
 
 /** Whether an object was made by an installation. */
-export function isInstalled({ metadata: { labels = {} } }: ResourceObject): boolean {
+function isInstalled({ metadata: { labels = {} } }: ResourceObject): boolean {
   return Object.entries(installLabel).every(([name, value]) => labels[name] === value);
 }
 
