@@ -152,15 +152,15 @@ export class MeshLifecycle {
     mesh: Mesh,
     operation: MeshOperation,
     index: number,
-    { message, limitMs, then = "fails" }: Extract<StepResult, { kind: "waits" }>,
+    { message, limitMs, late = "fails" }: Extract<StepResult, { kind: "waits" }>,
   ): Promise<number> {
     const { clock, logger } = this.#options;
     const since = Date.parse(operation.stepSince ?? "");
-    const late = limitMs !== undefined && clock.now() - since > limitMs;
+    const over = limitMs !== undefined && clock.now() - since > limitMs;
     const forward = operation.direction === "Forward";
-    if (late && forward && then === "fails") return this.#turnBack(mesh, operation, `it took too long: ${message}`);
+    if (over && forward && late === "fails") return this.#turnBack(mesh, operation, `it took too long: ${message}`);
     const status = await this.#keep(mesh);
-    if (!late) {
+    if (!over) {
       await this.#tell(mesh, { ...status, operation: { ...operation, message } }, undefined);
       return lookMs;
     }

@@ -12,7 +12,7 @@ export type StepResult =
       /** Milliseconds after which it is not waited for any longer. */
       readonly limitMs?: number;
       /** What becomes of the step then; what is being taken back always goes on. */
-      readonly then?: "fails" | "goes on";
+      readonly late?: "fails" | "goes on";
     }
   | { readonly kind: "done"; readonly status: LifeStatus };
 
@@ -83,8 +83,8 @@ async function becomesReady(context: StepContext): Promise<StepResult | void> {
   const { operation, revision, runtime } = context;
   const message = await runtime.unready(placeOf(context), revisionOf(context));
   if (message === undefined) return undefined;
-  const then = operation.from && isOf(operation.from, revision) ? "goes on" : "fails";
-  return { kind: "waits", message, limitMs: readyLimitMs, then };
+  const late = operation.from && isOf(operation.from, revision) ? "goes on" : "fails";
+  return { kind: "waits", message, limitMs: readyLimitMs, late };
 }
 
 /** Waits until nobody is on a revision: nobody is on one that does not run. */
@@ -160,8 +160,8 @@ async function check(context: StepContext): Promise<StepResult | void> {
   const [place, revision] = [placeOf(context), revisionOf(context)];
   const message = await runtime.unready(place, revision);
   if (message !== undefined) {
-    const then = operation.kind === "Finish" ? "fails" : "goes on";
-    return { kind: "waits", message, limitMs: againLimitMs, then };
+    const late = operation.kind === "Finish" ? "fails" : "goes on";
+    return { kind: "waits", message, limitMs: againLimitMs, late };
   }
   const found = await runtime.objections(place, revision);
   if (found.length > 0) throw new WeftError("FailedPrecondition", `not now: ${found.join("; ")}`);
