@@ -10,8 +10,8 @@ export default defineConfig({
     // One more than the cores of a small machine: half of what tests do is wait.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
-    testTimeout: process.env["WEFT_SOAK"] ? 1_800_000 : 30_000,
-    hookTimeout: 60_000,
+    testTimeout: process.env["WEFT_SOAK"] ? 1_800_000 : 120_000,
+    hookTimeout: 120_000,
     setupFiles: ["setup/vitest.setup.ts"],
     allowOnly: false,
   },

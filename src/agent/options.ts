@@ -55,6 +55,8 @@ export interface IdentityOptions {
   readonly trustDomain: string;
   /** How long certificates are to be good, in milliseconds; the authority may give less. */
   readonly ttlMs: number;
+  /** Milliseconds within which certificates are replaced when the mesh has other authorities, spread by chance; 5,000 unless told. */
+  readonly spreadMs?: number;
 }
 
 /** How the control plane and the agent prove themselves to each other. */

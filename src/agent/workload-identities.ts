@@ -184,6 +184,7 @@ export class WorkloadIdentities implements Disposable {
         doubts.reset();
         return undefined;
       },
+      ...(identity.spreadMs !== undefined && { spreadMs: identity.spreadMs }),
       clock,
       changed: () => {
         held.changed();

@@ -28,7 +28,7 @@ let mesh: Client;
 let replicas: readonly DiscoveryProcess[] = [];
 let listeners: readonly number[] = [];
 
-/** Milliseconds that stages may take: each agent takes new certificates within five seconds, on a machine that may be slow. */
+/** Milliseconds that stages may take: each agent takes new certificates within a second, on a machine that may be slow. */
 const stageMs = 120_000;
 
 const rotations = () => mesh.of<RootRotation>(rootRotation);

@@ -455,7 +455,7 @@ test("what was learned is held from the start by a proxy that begins anew, for a
   // It never asked for either by name: that they are called, only its counters tell.
   await demo.kubectl("mesh", ["patch", "mesh", "default", "--type=merge", "-p", '{"spec":{"forgetCallsAfter":"6s"}}']);
   const { failures } = await under(5, async () => {
-    await sleep(15_000);
+    await sleep(10_000);
     expect((await learnedOfPage()).services).toEqual(calledByPage);
   });
   expect(failures).toEqual({});

@@ -6,7 +6,7 @@
 export async function eventually<V>(
   what: string,
   check: () => V | Promise<V>,
-  patience = 15_000,
+  patience = 60_000,
 ): Promise<NonNullable<V>> {
   const until = Date.now() + patience;
   let last: unknown;

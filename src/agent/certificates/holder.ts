@@ -12,6 +12,8 @@ export interface HolderOptions {
   readonly early?: (certificate: WorkloadCertificate) => number | undefined;
   /** Told when there is another certificate, and when its state has changed. */
   readonly changed: () => void;
+  /** Milliseconds within which a certificate is replaced when that is asked for; 5,000 unless told. */
+  readonly spreadMs?: number;
   /** Source of randomness in [0, 1). */
   readonly random?: () => number;
 }
@@ -36,8 +38,7 @@ const graceRatio = 0.5;
 const graceJitter = 0.01;
 /** The part of its life at whose begin one that could not be replaced is told of. */
 const warnRatio = 0.2;
-/** Within this time a certificate is replaced when that is asked for. */
-const spreadMs = 5000;
+const defaultSpreadMs = 5000;
 /** The least time between two certificates, however short they live. */
 const leastMs = 1000;
 /** How many times as long it takes until the next request where there is a certificate to go on with. */
@@ -98,7 +99,7 @@ export class CertificateHolder implements Disposable {
 
   /** Replaces the certificate: at once, or within seconds, spread by chance, since all of a node may be told. */
   renew(when: "now" | "soon" = "soon"): void {
-    const { clock, random = Math.random } = this.#options;
+    const { clock, spreadMs = defaultSpreadMs, random = Math.random } = this.#options;
     this.#renewal = Math.min(this.#renewal, clock.now() + (when === "now" ? 0 : random() * spreadMs));
     this.#nudge.abort();
   }
