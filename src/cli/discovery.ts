@@ -26,6 +26,7 @@ interface DiscoveryFlags extends LogFlags {
   readonly webhookAddress?: ListenAddress;
   readonly revision: string;
   readonly statusSocket: string;
+  readonly statusAddress?: ListenAddress;
   readonly replica?: string;
 }
 
@@ -87,11 +88,12 @@ function optionsOf(flags: DiscoveryFlags): DiscoveryOptions {
   ];
   const { webhookAddress, revision, clusterApi: clusterApis, maxProxies } = flags;
   const identity = (secure.length > 0 || webhookAddress) && { identity: identityOf(flags) };
-  const { replica, clusterSockets } = flags;
+  const { replica, clusterSockets, statusAddress } = flags;
   const more = {
     ...(webhookAddress && { webhooks: webhookAddress }),
     ...(maxProxies !== undefined && { maxProxies }),
     ...(replica !== undefined && { replica }),
+    ...(statusAddress && "host" in statusAddress && { statusAddress }),
     clusterSockets,
   };
   return { meshApi, clusterApis, mesh, xds, statusSocket, revision, startLimitMs: 30_000, ...identity, ...more };
@@ -116,6 +118,11 @@ export function discoveryCommand(program: Command): void {
       "refuse Unix sockets in Cluster objects: for meshes whose users are not this machine's",
     )
     .requiredOption("--status-socket <path>", "Unix socket of the API of proxies")
+    .option(
+      "--status-address <host:port>",
+      "address of this machine on which API servers of other machines are told of proxies; needs --replica",
+      tlsAddress,
+    )
     .option("--replica <name>", "name of this replica, where several run side by side", replicaName)
     .option("--mesh <name>", "name of the Mesh object", "default")
     .option(

@@ -3,6 +3,7 @@ import { untranslatedKinds } from "#api/untranslated.ts";
 import { egressScope } from "#api/weft/egress-scope.ts";
 import type { MeshAuthority } from "#api/weft/mesh.ts";
 import type { Clock } from "#base/clock.ts";
+import { WeftError } from "#base/errors.ts";
 import { collectWhenIdle } from "#base/idle-collection.ts";
 import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
@@ -30,6 +31,7 @@ import { type ListenAddress } from "#grpc/listen.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { OnDemand } from "./on-demand.ts";
 import { ProxyApi } from "./proxy-api.ts";
+import { ProxyApiServer } from "./proxy-api-server.ts";
 import { proxyEvent } from "./proxy-finding.ts";
 import { type IdentityContext, type IdentityOptions, MeshIdentity } from "./identity/mesh-identity.ts";
 import { holdersOf } from "./holders.ts";
@@ -61,6 +63,11 @@ export interface DiscoveryOptions {
   readonly revision?: string;
   /** Unix socket of the API of proxies. */
   readonly statusSocket: string;
+  /**
+   * An address of this machine on which API servers of other machines are told of proxies, over TLS. Needs `replica`, whose Lease tells
+   * the address, and a mesh's API that is reached by a kubeconfig with its authority. They are not told unless there is one.
+   */
+  readonly statusAddress?: { readonly host: string; readonly port: number };
   /** This replica's name, where several control planes of the mesh run side by side; it is the only one unless told. */
   readonly replica?: string;
   /** Milliseconds to wait, once the mesh's API has answered, for clusters that are away, before proxies are served without them. */
@@ -117,6 +124,28 @@ function meshWebhooks(
   return new MeshWebhooks({ ...context, address, revision, rootNamespace, roots: () => identity.roots });
 }
 
+/** @throws WeftError `InvalidArgument` where API servers of other machines could not find this control plane, or it them. */
+function checkStatusAddress({ statusAddress, replica }: DiscoveryOptions, { ca }: ServerAddress): void {
+  if (!statusAddress) return;
+  const { host } = statusAddress;
+  if (host === "0.0.0.0" || host === "::") {
+    throw new WeftError(
+      "InvalidArgument",
+      `--status-address ${host}: give the address by which API servers reach this machine`,
+    );
+  }
+  if (replica === undefined) {
+    throw new WeftError(
+      "InvalidArgument",
+      "--status-address needs --replica, whose Lease tells API servers the address",
+    );
+  }
+  if (ca === undefined) {
+    const fix = "give --mesh-api a kubeconfig that has certificate-authority-data";
+    throw new WeftError("InvalidArgument", `--status-address needs the authority of the mesh's API: ${fix}`);
+  }
+}
+
 /** Milliseconds to wait at the start for keys of tokens. */
 const keysLimitMs = 6000;
 /** Milliseconds between looks at whether certificates have expired. */
@@ -139,7 +168,9 @@ export async function runDiscovery(
   using _collection = collectWhenIdle(clock);
   const source = createTranslator(engine, model);
   const verdicts: Verdicts = new Verdicts(engine, model, source, (keys) => statuses.recheck(keys));
-  using connection = new Connection(await apiAddress(options.meshApi), { clock });
+  const meshAddress = await apiAddress(options.meshApi);
+  checkStatusAddress(options, meshAddress);
+  using connection = new Connection(meshAddress, { clock });
   const client = new Client(connection);
   const kinds = [...istioKinds, ...untranslatedKinds, egressScope];
   const statuses = new StatusWriter({ client, kinds, verdict: (ref) => verdicts.of(ref), clock, logger });
@@ -251,7 +282,7 @@ export async function runDiscovery(
   const serve = { source, engine, clock, logger, demand, pressed, limits, listen: options.xds, ...secured };
   await using xds = await createXdsServer(serve);
   serving = xds;
-  await using _api = await ProxyApi.listen({
+  await using api = await ProxyApi.listen({
     socketPath: options.statusSocket,
     proxies: xds,
     held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
@@ -262,10 +293,15 @@ export async function runDiscovery(
   });
   using _refusals = verdicts.follow(xds, source);
   const own = (): ProxyCounts => ({ ...xds.standings(), misbehaving: misbehaving(xds) });
-  const { replica: name } = options;
+  const { replica: name, statusAddress } = options;
+  const { ca: clients = "" } = meshAddress;
+  await using told =
+    statusAddress && (await ProxyApiServer.listen({ ...statusAddress, clients, answer: api.answer, clock }));
   const changed = (): void => meshStatus.changed();
   const among =
-    name === undefined ? undefined : { name, client, namespace: rootNamespace, own, changed, clock, logger };
+    name === undefined
+      ? undefined
+      : { name, client, namespace: rootNamespace, own, ...(told && { api: told.place }), changed, clock, logger };
   replicas = among && new Replicas(among);
   const events = new ProxyEventWriter({ member, clock, logger });
   using _proxies = xds.onChange(() => {

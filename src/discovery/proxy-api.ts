@@ -79,7 +79,8 @@ function failure(error: unknown): { readonly status: number; readonly body: stri
 
 /**
  * The API group that tells of connected proxies, as an aggregated API server: list and get with tables, and reading
- * a proxy's administration interface (`proxies/NAME/admin/PATH`). On a Unix socket for this machine's API server.
+ * a proxy's administration interface (`proxies/NAME/admin/PATH`). On a Unix socket for this machine's API server; for those of
+ * others, see `ProxyApiServer`.
  */
 export class ProxyApi implements AsyncDisposable {
   readonly #options: ProxyApiOptions;
@@ -87,7 +88,7 @@ export class ProxyApi implements AsyncDisposable {
 
   private constructor(options: ProxyApiOptions) {
     this.#options = options;
-    this.#server = createServer((request, response) => void this.#serve(request, response));
+    this.#server = createServer(this.answer);
   }
 
   /**
@@ -99,6 +100,9 @@ export class ProxyApi implements AsyncDisposable {
     await listenOn(api.#server, { socketPath: options.socketPath });
     return api;
   }
+
+  /** Answers a request. */
+  readonly answer = (request: IncomingMessage, response: ServerResponse): void => void this.#serve(request, response);
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {

@@ -1,4 +1,10 @@
 import { type Lease, lease as leaseKind } from "#api/kubernetes/lease.ts";
+import {
+  type ProxyApiPlace,
+  proxyApiAnnotation,
+  replicaLabel as label,
+  replicaLabelValue as labelValue,
+} from "#api/weft/replicas.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
@@ -16,15 +22,14 @@ export interface ReplicasOptions {
   readonly name: string;
   /** How this replica's own proxies stand. */
   readonly own: () => ProxyCounts;
+  /** Where API servers of other machines are told of its proxies. */
+  readonly api?: ProxyApiPlace;
   /** Called when others' proxies stand otherwise than before. */
   readonly changed: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** By this label replicas find each other's Leases. */
-const label = "mesh.weft.dev/replica-of";
-const labelValue = "discovery";
 /** How a replica's proxies stand, as JSON of `ProxyCounts`; its clusters as members of an object. */
 const annotation = "mesh.weft.dev/proxies";
 
@@ -84,11 +89,15 @@ export class Replicas {
   }
 
   async #tell(): Promise<void> {
-    const { client, name, own, clock } = this.#options;
+    const { client, name, own, api, clock } = this.#options;
     const leases = client.of<Lease>(leaseKind);
     const renewTime = new Date(clock.now()).toISOString().replace("Z", "000Z");
     const spec = { holderIdentity: name, leaseDurationSeconds: goneMs / 1000, renewTime };
-    const metadata = { labels: { [label]: labelValue }, annotations: { [annotation]: printCounts(own()) } };
+    const annotations = {
+      [annotation]: printCounts(own()),
+      ...(api && { [proxyApiAnnotation]: JSON.stringify(api) }),
+    };
+    const metadata = { labels: { [label]: labelValue }, annotations };
     const place = this.#place(name);
     try {
       await leases.patch(place, { kind: "merge", body: { metadata, spec } });

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { resourceName } from "#api/kind.ts";
 import { kinds } from "#api/kinds.ts";
 import type { AccessOptions } from "#apiserver/access.ts";
-import { type ApiServerOptions, type EndpointOptions, createApiServer } from "#apiserver/server.ts";
+import { type ApiServer, type ApiServerOptions, type EndpointOptions, createApiServer } from "#apiserver/server.ts";
 import type { Aggregation } from "#apiserver/handlers/aggregated.ts";
 import type { VersionInfo } from "#apiserver/handlers/health.ts";
 import type { Clock } from "#base/clock.ts";
@@ -26,6 +26,7 @@ import type { RecordLimits, ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
 import { credentialContext } from "./credential.ts";
 import { ProcessRuntime, type ProcessRuntimeOptions } from "./meshes/process-runtime.ts";
+import { ControlPlanes } from "./control-planes.ts";
 import { meshClusters } from "./mesh-clusters.ts";
 import { type MembersOptions, serveMembers } from "./serve-members.ts";
 import { storeLease } from "./store-lease.ts";
@@ -118,8 +119,8 @@ function socketOf(runDir: string, endpoint: string): string {
   return join(runDir, `api-${endpoint}.sock`);
 }
 
-/** The API of proxies, which the control plane serves. */
-function proxyAggregation(runDir: string): Aggregation {
+/** The API of proxies, which the control planes serve, each of its own. */
+function proxyAggregation(planes: ControlPlanes): Aggregation {
   const kinds = [
     { name: "proxies", singularName: "proxy", kind: "Proxy" },
     { name: "proxyfindings", singularName: "proxyfinding", kind: "ProxyFinding" },
@@ -134,7 +135,7 @@ function proxyAggregation(runDir: string): Aggregation {
       shortNames: [],
       categories: [],
     })),
-    upstream: { socketPath: join(runDir, "discovery.sock") },
+    upstream: async () => planes.all(),
   };
 }
 
@@ -227,14 +228,16 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
   await using opened = await openStore(options, context);
   const store = options.maxObjects === undefined ? opened : await limitedStore(opened, countedObjects(options));
   const alone = isEtcdAddress(options.store) ? turns(store, context) : undefined;
-  await using server = await createApiServer({
+  const { runDir } = options;
+  const planes = new ControlPlanes({ runDir, store, authority: () => server.authorities.get("mesh"), clock });
+  await using server: ApiServer = await createApiServer({
     store,
     kinds,
     endpoints: endpointsOf(options),
     stateDir,
     ...(options.access === undefined ? {} : { access: options.access }),
     ...(options.members === undefined ? {} : { members: membersOf(options.members, store, clock) }),
-    aggregated: [proxyAggregation(options.runDir)],
+    aggregated: [proxyAggregation(planes)],
     version: versionInfo(options.version),
     ...(alone === undefined ? {} : { alone }),
     clock,

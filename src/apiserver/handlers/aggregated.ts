@@ -1,20 +1,29 @@
 import type { AggregatedGroup } from "../discovery/resources.ts";
 import { relay, type UpstreamAddress } from "../relay.ts";
+import type { Reply } from "../reply.ts";
+import { methodNotAllowed } from "../status.ts";
 import type { Call } from "./call.ts";
+import { gathered, type Teller } from "./gathered.ts";
 
-/** A group that another server serves; this one passes its requests on, as Kubernetes' aggregation layer does. */
+/** A group that another server serves, or several; this one passes its requests on, as Kubernetes' aggregation layer does. */
 export interface Aggregation extends AggregatedGroup {
-  readonly upstream: UpstreamAddress;
+  /** One server, to which requests are passed on as they are, or those that are there now and are only read. */
+  readonly upstream: UpstreamAddress | (() => Promise<readonly Teller[]>);
 }
 
-/** Passes a request on if another server serves its group; tells whether it did. */
-export async function relayAggregated(call: Call, aggregations: readonly Aggregation[]): Promise<boolean> {
+/** Passes a request on if another server serves its group. */
+export async function relayAggregated(call: Call, aggregations: readonly Aggregation[]): Promise<Reply | undefined> {
   const [, root, group, version] = call.pathname.split("/");
-  if (root !== "apis" || group === undefined || version === undefined) return false;
+  if (root !== "apis" || group === undefined || version === undefined) return undefined;
   const found = aggregations.find(({ group: name, versions }) => name === group && versions.includes(version));
-  if (found === undefined) return false;
+  if (found === undefined) return undefined;
   const query = call.query.toString();
   const path = `${call.pathname}${query === "" ? "" : `?${query}`}`;
-  await relay(call, { address: found.upstream, path, endless: call.query.get("watch") !== null });
-  return true;
+  const { upstream } = found;
+  if (typeof upstream === "function") {
+    if (call.method !== "GET") throw methodNotAllowed();
+    return gathered(call, await upstream(), path);
+  }
+  await relay(call, { address: upstream, path, endless: call.query.get("watch") !== null });
+  return { kind: "relayed" };
 }

@@ -55,5 +55,5 @@ async function handleOwn(call: Call, routes: Routes): Promise<Reply | undefined>
   if (issuer !== undefined) return issuer;
   const review = await handleReview(call);
   if (review !== undefined) return review;
-  return (await relayAggregated(call, routes.aggregated)) ? { kind: "relayed" } : undefined;
+  return relayAggregated(call, routes.aggregated);
 }
