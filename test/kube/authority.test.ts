@@ -17,6 +17,7 @@ import { type Mesh, mesh as meshKind } from "#api/weft/mesh.ts";
 import { startTestServer, type TestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
 import { silentLogger } from "#base/logger.ts";
+import { hastyClock } from "#base/testing/hasty-clock.ts";
 import { opensslVerdict } from "#base/testing/openssl.ts";
 import { operatorCommands } from "#cli/operator.ts";
 import { secretData } from "#discovery/identity/authority-files.ts";
@@ -106,7 +107,15 @@ function startControlPlane(): void {
     lifetimes: defaultLifetimes,
     rotationSettleMs: 100,
   } as const;
-  stack.use(startDiscovery(server, directory, { xds: [{ socketPath: path("tls.sock"), tls: true }], identity }));
+  stack.use(
+    startDiscovery(
+      server,
+      directory,
+      { xds: [{ socketPath: path("tls.sock"), tls: true }], identity },
+      silentLogger,
+      hastyClock(5),
+    ),
+  );
 }
 
 beforeAll(async () => {

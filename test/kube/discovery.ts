@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { TestServer } from "#apiserver/testing/server.ts";
-import { systemClock } from "#base/clock.ts";
+import { type Clock, systemClock } from "#base/clock.ts";
 import { type Logger, silentLogger } from "#base/logger.ts";
 import { type DiscoveryOptions, runDiscovery } from "#discovery/discovery.ts";
 
@@ -13,6 +13,7 @@ export function startDiscovery(
   folder: string,
   more: Partial<DiscoveryOptions> = {},
   logger: Logger = silentLogger,
+  clock: Clock = systemClock,
 ): AsyncDisposable {
   const stop = new AbortController();
   const options: DiscoveryOptions = {
@@ -23,7 +24,7 @@ export function startDiscovery(
     startLimitMs: 10_000,
     ...more,
   };
-  const running = runDiscovery(options, { clock: systemClock, logger }, stop.signal);
+  const running = runDiscovery(options, { clock, logger }, stop.signal);
   return {
     [Symbol.asyncDispose]: async () => {
       stop.abort();

@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { startTestServer } from "#apiserver/testing/server.ts";
+import { silentLogger } from "#base/logger.ts";
+import { hastyClock } from "#base/testing/hasty-clock.ts";
 import { eventually } from "../support/eventually.ts";
 import { startDiscovery } from "./discovery.ts";
 
@@ -27,7 +29,7 @@ test("serves nobody before it has read the mesh, however long that takes: proxie
   const endpoints = [{ name: "mesh", view: "mesh", partition: "mesh", listen: [tcp, { socketPath }] }] as const;
   const limits = { meshApi: `unix://${socketPath}`, startLimitMs: 1 };
   const served = (): boolean => existsSync(join(folder, "ads.sock"));
-  stack.use(startDiscovery({ url: () => limits.meshApi }, folder, limits));
+  stack.use(startDiscovery({ url: () => limits.meshApi }, folder, limits, silentLogger, hastyClock(5)));
   const services = "/apis/networking.istio.io/v1/virtualservices";
   await eventually("it has asked again and again", () => (asked.get(services) ?? 0) > 3, 60_000);
   expect(served()).toBe(false);

@@ -9,6 +9,7 @@ import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
 import { type TestServer, startTestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
 import { createAuthority } from "#base/testing/certificate.ts";
+import { hastyClock } from "#base/testing/hasty-clock.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { formatKubeconfig } from "#kube/kubeconfig.ts";
@@ -17,6 +18,8 @@ import { ApiFront } from "./api-front.ts";
 import { MemberWorld, root } from "./member-world.ts";
 
 const authority = createAuthority("a cluster");
+/** Looks at members come a second apart, and up to ten seconds where one is away. */
+const clock = hastyClock(5);
 
 /** A socket that counts who comes. */
 class SocketListener implements AsyncDisposable {
@@ -136,7 +139,7 @@ beforeEach(async () => {
 });
 
 test("clusters join by kubeconfigs in Secrets, each in one step, and leave in one", async () => {
-  await using world = new MemberWorld(mesh);
+  await using world = new MemberWorld(mesh, true, clock);
   await using east = await ApiFront.of(server.url("east"), authority);
   await using west = await ApiFront.of(server.url("west"), authority);
   await addEndpoint("east", "b", "10.1.0.2");
@@ -158,7 +161,7 @@ test("clusters join by kubeconfigs in Secrets, each in one step, and leave in on
 });
 
 test("credentials change without a gap; such as do not work, or lead elsewhere, are not taken", async () => {
-  await using world = new MemberWorld(mesh);
+  await using world = new MemberWorld(mesh, true, clock);
   await using east = await ApiFront.of(server.url("east"), authority);
   await using west = await ApiFront.of(server.url("west"), authority);
   await putSecret("kubeconfig-east", { kubeconfig: kubeconfig(east) });
@@ -188,7 +191,7 @@ test("credentials change without a gap; such as do not work, or lead elsewhere, 
 });
 
 test("a cluster that is away is led to for its time, then not, and again when it is back", async () => {
-  await using world = new MemberWorld(mesh);
+  await using world = new MemberWorld(mesh, true, clock);
   await using east = await ApiFront.of(server.url("east"), authority);
   await using west = await ApiFront.of(server.url("west"), authority);
   await putSecret("kubeconfig-east", { kubeconfig: kubeconfig(east) });
@@ -211,7 +214,7 @@ test("a cluster that is away is led to for its time, then not, and again when it
 });
 
 test("a draining cluster is not led to, and says when all proxies know", async () => {
-  await using world = new MemberWorld(mesh);
+  await using world = new MemberWorld(mesh, true, clock);
   await using east = await ApiFront.of(server.url("east"), authority);
   await putSecret("kubeconfig-east", { kubeconfig: kubeconfig(east) });
   await putCluster("east");
@@ -227,7 +230,7 @@ test("a draining cluster is not led to, and says when all proxies know", async (
 
 describe("what does not work says why, and touches nothing", () => {
   test("a weak kubeconfig, an API that is too busy, one that answers with anything", async () => {
-    await using world = new MemberWorld(mesh);
+    await using world = new MemberWorld(mesh, true, clock);
     await using west = await ApiFront.of(server.url("west"), authority);
     await using east = await ApiFront.of(server.url("east"), authority);
     await putSecret("kubeconfig-west", { kubeconfig: kubeconfig(west) });
@@ -260,7 +263,7 @@ describe("what does not work says why, and touches nothing", () => {
   });
 
   test("an object that names a socket of the control plane's machine, where its users are not the mesh's", async () => {
-    await using world = new MemberWorld(mesh, false);
+    await using world = new MemberWorld(mesh, false, clock);
     await using listener = await SocketListener.open();
     await clusters().create({ metadata: { name: "east" }, spec: { network: "main", server: listener.url } });
     expect(await says("east", "Reachable", "NoServer")).toContain("spec.server must not be a Unix socket here");
@@ -269,7 +272,7 @@ describe("what does not work says why, and touches nothing", () => {
   });
 
   test("one cluster by two names: the older one counts, until it leaves", async () => {
-    await using world = new MemberWorld(mesh);
+    await using world = new MemberWorld(mesh, true, clock);
     await using east = await ApiFront.of(server.url("east"), authority);
     await putSecret("kubeconfig-east", { kubeconfig: kubeconfig(east) });
     await putCluster("east");
@@ -287,7 +290,7 @@ describe("what does not work says why, and touches nothing", () => {
 });
 
 test("Istio's remote secrets join clusters; a Cluster of the name goes before them", async () => {
-  await using world = new MemberWorld(mesh);
+  await using world = new MemberWorld(mesh, true, clock);
   await using east = await ApiFront.of(server.url("east"), authority);
   await using west = await ApiFront.of(server.url("west"), authority);
   const label = { "istio/multiCluster": "true" };

@@ -9,6 +9,8 @@ import { type Mesh, mesh } from "#api/weft/mesh.ts";
 import { createNamespace } from "#apiserver/testing/objects.ts";
 import { startTestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
+import { silentLogger } from "#base/logger.ts";
+import { hastyClock } from "#base/testing/hasty-clock.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { typeUrls } from "#proto/encoded.ts";
@@ -30,7 +32,10 @@ test(
     const replicas = new Map<string, AsyncDisposable>();
     for (const replica of ["a", "b"]) {
       mkdirSync(join(folder, replica));
-      replicas.set(replica, stack.use(startDiscovery(server, join(folder, replica), { replica })));
+      replicas.set(
+        replica,
+        stack.use(startDiscovery(server, join(folder, replica), { replica }, silentLogger, hastyClock(5))),
+      );
     }
     for (const [index, replica] of ["a", "b"].entries()) {
       await eventually(
