@@ -260,7 +260,12 @@ export class NodeWorld implements AsyncDisposable {
       ...(this.#secured && {
         xdsTls: true,
         trust: { serverName, rootNamespace: "istio-system" },
-        identity: { ca: `unix:${this.runDir}/ads.sock`, trustDomain: "cluster.local", ttlMs: 3_600_000, spreadMs: 1000 },
+        identity: {
+          ca: `unix:${this.runDir}/ads.sock`,
+          trustDomain: "cluster.local",
+          ttlMs: 3_600_000,
+          spreadMs: 1000,
+        },
       }),
     };
   }
