@@ -71,7 +71,7 @@ export async function startMesh(cluster: Cluster): Promise<TestMesh> {
 }
 
 /** Istio's Service of the control plane, which is outside of the cluster. */
-async function istiodService({ api }: Cluster, address: string): Promise<void> {
+export async function istiodService({ api }: Cluster, address: string): Promise<void> {
   const name = { namespace: "istio-system", name: "istiod" };
   await api.client.of(namespace).create({ metadata: { name: name.namespace } });
   const named = [
