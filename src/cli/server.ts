@@ -23,7 +23,7 @@ interface ServerFlags extends LogFlags, MeshesFlags {
   readonly meshPort: number;
   readonly embedded: readonly EmbeddedCluster[];
   readonly encryptionKeys?: string;
-  readonly historyDays?: number;
+  readonly historyDays: number;
   readonly maxObjects?: number;
   readonly address?: string;
   readonly secure?: boolean;
@@ -174,7 +174,12 @@ export function serverCommand(program: Command): void {
       "--encryption-keys <file>",
       "keys that Secrets are encrypted with in the store, NAME SECRET a line; the first writes, all read",
     )
-    .option("--history-days <number>", "keep who wrote what for so many days, for weft history", wholeNumber(1, 3650))
+    .option(
+      "--history-days <number>",
+      "keep who wrote what for so many days, for weft history; 0 keeps nothing",
+      wholeNumber(0, 3650),
+      7,
+    )
     .option("--max-objects <number>", "objects that there may be in all", wholeNumber(1, 10_000_000))
     .requiredOption("--run-dir <folder>", "folder of its Unix sockets, api-mesh.sock and api-CLUSTER.sock")
     .option(
@@ -220,7 +225,7 @@ export function serverCommand(program: Command): void {
         meshPort,
         embedded,
         ...(stateDir === undefined ? {} : { stateDir }),
-        ...(historyDays === undefined ? {} : { historyDays }),
+        ...(historyDays === 0 ? {} : { historyDays }),
         ...(maxObjects === undefined ? {} : { maxObjects }),
         ...(encryptionKeys === undefined ? {} : { encryptionKeys }),
         ...(address === undefined ? {} : { address }),

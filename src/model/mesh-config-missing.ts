@@ -2,7 +2,8 @@ import { isIP } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import type { MeshNetworks } from "#api/istio/mesh-networks.ts";
 
-const identities = "comes with identities";
+const roots =
+  "has no effect: the mesh's proxies trust root-cert.pem of the Secret cacerts, which may hold several roots";
 const telemetry = "comes with telemetry";
 const ambient = "is of ambient mode, which Weft does not have";
 const ingress = "is of Kubernetes' Ingress, which Weft does not serve yet";
@@ -19,9 +20,9 @@ const missing: Readonly<Record<string, readonly [why: string, harmless?: unknown
   ingressSelector: [ingress, "ingressgateway"],
   enableTracing: [telemetry, true],
   enableEnvoyAccessLogService: [telemetry, false],
-  caCertificates: [identities, []],
-  certificates: [identities, []],
-  ca: [identities],
+  caCertificates: [roots, []],
+  certificates: ["has no effect: certificates of names are not made for other programs", []],
+  ca: ["has no effect: the mesh's own authority signs; plug it in by the Secret cacerts"],
   configSources: ["has no effect: Weft's configuration is in its API", []],
   "outboundTrafficPolicy.tls.credentialName": ["has no effect, and there is no TLS: sidecars read files only"],
   verifyCertificateAtClient: ["has no effect, as in Istio: say it in DestinationRules", true],
@@ -32,8 +33,8 @@ const missing: Readonly<Record<string, readonly [why: string, harmless?: unknown
   "defaultConfig.envoyMetricsService": [telemetry],
   "defaultConfig.envoyMetricsServiceAddress": [telemetry],
   "defaultConfig.statsCompression": [telemetry, true],
-  "defaultConfig.caCertificatesPem": [identities],
-  "defaultConfig.privateKeyProvider": [identities],
+  "defaultConfig.caCertificatesPem": [roots],
+  "defaultConfig.privateKeyProvider": ["has no effect: upstream builds of Envoy lack CryptoMB and QAT"],
   "defaultConfig.readinessProbe": ["comes with virtual machines"],
   "defaultConfig.proxyAdminPort": ["cannot be another port yet", 15000],
   "defaultConfig.statusPort": ["cannot be another port yet", 15020],

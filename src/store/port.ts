@@ -93,7 +93,10 @@ export interface WriteRecord {
 
 /** How many records of writes are kept. */
 export interface RecordLimits {
-  /** Of one object; as many again of writes of its status. */
+  /**
+   * Of one object; as many again of writes of its status. Beside these the last write of each author stays, of as many authors:
+   * nobody pushes another out by writing often.
+   */
   readonly perObject: number;
   readonly maxAgeMs: number;
   /** Of all objects. */

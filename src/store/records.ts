@@ -34,13 +34,17 @@ export class RecordTable {
     );
     const crowded = database.prepare(
       `DELETE FROM records WHERE ${ofKey} AND minor = ? AND revision <= (
-         SELECT revision FROM records WHERE ${ofKey} AND minor = ? ORDER BY revision DESC LIMIT 1 OFFSET ?)`,
+         SELECT revision FROM records WHERE ${ofKey} AND minor = ? ORDER BY revision DESC LIMIT 1 OFFSET ?)
+       AND revision NOT IN (
+         SELECT max(revision) AS last FROM records WHERE ${ofKey} AND minor = ? AND author IS NOT NULL
+         GROUP BY author ->> 'user' ORDER BY last DESC LIMIT ?)`,
     );
     this.#insert = (row, { author, text, minor, before }) => {
       const key = place(row);
       if (before !== undefined) baseline.run(before, ...key);
       insert.run(row.revision, ...key, row.time, minor ? 1 : 0, author, text);
-      crowded.run(...key, minor ? 1 : 0, ...key, minor ? 1 : 0, limits.perObject);
+      const kind = [...key, minor ? 1 : 0];
+      crowded.run(...kind, ...kind, limits.perObject, ...kind, limits.perObject);
     };
     const select = database.prepare(
       `SELECT revision, time, minor, author, object FROM records WHERE ${ofKey} ORDER BY revision`,

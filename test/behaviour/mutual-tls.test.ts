@@ -4,8 +4,11 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { spiffeId } from "#identity/spiffe.ts";
+import type { MeshInput } from "#model/mesh.ts";
 import { eventually } from "../support/eventually.ts";
+import type { Seen } from "./backends.ts";
 import { greeting } from "./greeting.ts";
+import { requestOn } from "./policy-matrix.ts";
 import { callerIn, echoed, patience, type Stranger, Strangers } from "./strangers.ts";
 import { World } from "./world.ts";
 
@@ -268,6 +271,101 @@ describe("x-forwarded-client-cert", () => {
     const { seen } = await world.outside.send(`http://${address}:8080/`, { headers: spoofed });
     expect(seen?.pod).toBe("server");
     expect(seen?.headers["x-forwarded-client-cert"]).toBeUndefined();
+  });
+});
+
+describe("ProxyHeaders", () => {
+  const header = "x-forwarded-client-cert";
+  type ProxyHeaders = NonNullable<NonNullable<MeshInput["defaultConfig"]>["proxyHeaders"]>;
+
+  /** What the workload is told of a stock proxy that tells of somebody itself. */
+  async function said(): Promise<string> {
+    const socket = await strangers.secured(world.addressOf("server"), 8080, { ALPNProtocols: ["istio-http/1.1"] });
+    const { text } = await requestOn(socket, { method: "GET", path: "/", headers: { [header]: "By=me;URI=other" } });
+    return (JSON.parse(text) as Pick<Seen, "headers">).headers[header] ?? "nothing";
+  }
+
+  function set(proxyHeaders: ProxyHeaders): void {
+    world.setMesh({ ...settings, defaultConfig: { proxyHeaders } });
+  }
+
+  afterAll(() => world.setMesh(settings));
+
+  const own = "By=spiffe://cluster.local/ns/shop/sa/server;Hash=[0-9a-f]{64}";
+  const stock = `${own};Subject="[^"]+";URI=spiffe://cluster.local/ns/shop/sa/stock`;
+
+  test.each([
+    ["UNDEFINED", `^By=me;URI=other,${stock}$`],
+    ["SANITIZE", "^nothing$"],
+    ["FORWARD_ONLY", "^By=me;URI=other$"],
+    ["APPEND_FORWARD", `^By=me;URI=other,${stock}$`],
+    ["SANITIZE_SET", `^${stock}$`],
+    ["ALWAYS_FORWARD_ONLY", "^By=me;URI=other$"],
+  ] as const)("forwardedClientCert %s", async (forwardedClientCert, pattern) => {
+    set({ forwardedClientCert });
+    await expect.poll(said, { timeout: 20_000 }).toMatch(new RegExp(pattern));
+  });
+
+  test("forwardedClientCert ALWAYS_FORWARD_ONLY takes the word of callers in plain text, FORWARD_ONLY does not", async () => {
+    const plain = async (): Promise<string> => {
+      const url = `http://${world.addressOf("server")}:8080/`;
+      const { seen } = await world.outside.send(url, { headers: { [header]: "By=me" }, fresh: true });
+      return seen?.headers[header] ?? "nothing";
+    };
+    set({ forwardedClientCert: "ALWAYS_FORWARD_ONLY" });
+    await expect.poll(plain, { timeout: 20_000 }).toBe("By=me");
+    set({ forwardedClientCert: "FORWARD_ONLY" });
+    await expect.poll(plain, { timeout: 20_000 }).toBe("nothing");
+    expect(await said()).toBe("By=me;URI=other");
+  });
+
+  const certificate = '"-----BEGIN%20CERTIFICATE-----[^"]+-----END%20CERTIFICATE-----%0A"';
+  const none = { subject: false, uri: false, dns: false };
+  test.each([
+    ["nothing", none, ""],
+    ["cert", { ...none, cert: true }, `;Cert=${certificate}`],
+    ["chain", { ...none, chain: true }, `;Chain=${certificate}`],
+    ["uri", { ...none, uri: true }, ";URI=spiffe://cluster.local/ns/shop/sa/stock"],
+    ["subject", { ...none, subject: true }, ';Subject="[^"]+"'],
+  ])("setCurrentClientCertDetails says what of the certificate is told: %s", async (_title, details, pattern) => {
+    set({ forwardedClientCert: "SANITIZE_SET", setCurrentClientCertDetails: details });
+    await expect.poll(said, { timeout: 20_000 }).toMatch(new RegExp(`^${own}${pattern}$`));
+  });
+});
+
+describe("serviceAccount", () => {
+  const ask = async (): Promise<string> => {
+    const { status, seen } = await world
+      .caller("client")
+      .send("http://240.240.0.9:80/", { host: "entered.example", fresh: true });
+    return seen ? callerIn(seen.headers) : `status ${status}`;
+  };
+  const entry = (more: string) =>
+    [
+      "ServiceEntry",
+      "shop",
+      "entered",
+      `{ hosts: [entered.example], addresses: [240.240.0.9], location: MESH_INTERNAL, resolution: STATIC, ports: [{ number: 80, targetPort: 8080, name: http, protocol: HTTP }], ${more} }`,
+    ] as const;
+  const rows = [
+    ["serviceAccount: server", told.mesh],
+    ["serviceAccount: other", "status 503"],
+    ["", "plain"],
+  ] as const;
+
+  test.each(rows)("an endpoint of a ServiceEntry with %o", async (account, answer) => {
+    using _objects = applied(entry(`endpoints: [{ address: ${world.addressOf("server")}, ${account} }]`));
+    await expect.poll(ask, { timeout: 20_000 }).toBe(answer);
+  });
+
+  test.each(rows)("a WorkloadEntry with %o", async (account, answer) => {
+    using _objects = applied(entry("workloadSelector: { labels: { app: entered } }"), [
+      "WorkloadEntry",
+      "shop",
+      "entered",
+      `{ address: ${world.addressOf("server")}, labels: { app: entered }, ${account} }`,
+    ]);
+    await expect.poll(ask, { timeout: 20_000 }).toBe(answer);
   });
 });
 

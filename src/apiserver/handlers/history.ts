@@ -24,7 +24,7 @@ export async function handleHistory(call: Call, target: Target, name: string): P
   if (call.method !== "GET") throw methodNotAllowed(target.kind);
   const records = await call.context.store.records(keyOf(call.context, target.kind, target.namespace, name));
   if (records === undefined) {
-    throw new ApiError("NotFound", "this server keeps no history of objects: start it with --history-days");
+    throw new ApiError("NotFound", "this server keeps no history of objects: start it without --history-days 0");
   }
   if (records.length === 0) throw notFound(target.kind, name);
   const { namespace } = target;

@@ -19,7 +19,7 @@ export function historyCommand(program: Command): void {
   withObjectFlags(program.command("history"))
     .summary("show who wrote an object, when and how")
     .description(
-      "Shows the writes of an object, the newest first: the revision that each made, when, by whom, how, and with what program. Objects that are gone have theirs for a while. The server keeps it when it is started with --history-days.",
+      "Shows the writes of an object, the newest first: the revision that each made, when, by whom, how, and with what program. Objects that are gone have theirs for a while. The server keeps it for as long as its --history-days says.",
     )
     .argument("<object>", "KIND/NAME, such as virtualservice/reviews")
     .option("--all", "also writes of its status")

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { deflateRawSync, inflateRawSync } from "node:zlib";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ResourceObject } from "#api/meta.ts";
@@ -66,14 +67,26 @@ function revisionOf({ modRevision }: KeyValue): number {
   return Number(modRevision);
 }
 
-/** A record's time and kind stand in its key, so that old ones are found without reading them. */
-function nameOf(time: number, minor: boolean, id: string): string {
-  return `${minor ? "m" : "w"}.${time.toString(36).padStart(9, "0")}.${id}`;
+/** What stands for an author in keys. */
+function authorId(user: string | undefined): string {
+  return user === undefined ? "" : createHash("sha256").update(user).digest("base64url");
 }
 
-function partsOf({ key }: KeyValue): { readonly minor: boolean; readonly time: number } {
-  const [kind, time = ""] = textOf(key).split("/").at(-1)?.split(".") ?? [];
-  return { minor: kind === "m", time: Number.parseInt(time, 36) };
+/** What a record's key says, so that those that are to go are found without reading them. */
+interface Named {
+  readonly minor: boolean;
+  readonly time: number;
+  /** Empty where nobody is known. */
+  readonly author: string;
+}
+
+function nameOf({ minor, time, author }: Named, id: string): string {
+  return `${minor ? "m" : "w"}.${time.toString(36).padStart(9, "0")}.${author}.${id}`;
+}
+
+function partsOf({ key }: KeyValue): Named {
+  const [kind, time = "", author = "", id] = textOf(key).split("/").at(-1)?.split(".") ?? [];
+  return { minor: kind === "m", time: Number.parseInt(time, 36), author: id === undefined ? "" : author };
 }
 
 function readKept(kv: KeyValue): WriteRecord {
@@ -83,10 +96,25 @@ function readKept(kv: KeyValue): WriteRecord {
   return { ...kept, revision, object: { ...object, metadata } };
 }
 
-/** The newest of each kind, and the others. */
-function crowded<Each>(all: readonly Each[], isMinor: (each: Each) => boolean, most: number): readonly Each[] {
-  const [minor, others] = [all.filter(isMinor), all.filter((each) => !isMinor(each))];
-  return [minor, others].flatMap((some) => some.slice(0, Math.max(0, some.length - most)));
+/** What decides whether a record stays. */
+type Ranked = Pick<Named, "minor" | "author">;
+
+/** Those that are to go, of records of one object, the oldest first: all but the newest, and the last of each author. */
+function crowded<Each>(all: readonly Each[], rank: (each: Each) => Ranked, most: number): readonly Each[] {
+  const kinds = Map.groupBy(all, (each) => rank(each).minor).values();
+  return [...kinds].flatMap((some) => {
+    const lasts = new Map<string, Each>();
+    for (const each of some.toReversed()) {
+      const { author } = rank(each);
+      if (author !== "" && lasts.size < most && !lasts.has(author)) lasts.set(author, each);
+    }
+    const stay = new Set(lasts.values());
+    return some.slice(0, Math.max(0, some.length - most)).filter((each) => !stay.has(each));
+  });
+}
+
+function rankOf({ minor, by }: WriteRecord): Ranked {
+  return { minor, author: authorId(by?.user) };
 }
 
 /** Records of writes beside the objects: written with each change, pruned now and then, and exact when they are read. */
@@ -114,11 +142,15 @@ export class EtcdRecords {
       by: JSON.parse(row.author ?? "") as Authorship,
       ...(row.text === null ? {} : { object: JSON.parse(row.text) as ResourceObject }),
     };
-    const own = put(`${folder}${nameOf(time, row.minor, id)}`, kept);
+    const author = authorId(kept.by.user);
+    const own = put(`${folder}${nameOf({ time, minor: row.minor, author }, id)}`, kept);
     const first = before !== undefined && row.before !== undefined && !(await this.#hasRecords(key, folder));
     if (!first) return [own];
     const since = timeOf(before.object, time);
-    return [put(`${folder}${nameOf(since, false, "first")}`, firstRecord(key, before, since)), own];
+    return [
+      put(`${folder}${nameOf({ time: since, minor: false, author: "" }, "first")}`, firstRecord(key, before, since)),
+      own,
+    ];
   }
 
   /** A write's record was stored. */
@@ -138,7 +170,7 @@ export class EtcdRecords {
     const kvs = await this.#read(readRange(connection, keys.records(key)));
     const oldest = clock.now() - limits.maxAgeMs;
     const records = kvs.map(readKept).toSorted((a, b) => a.revision - b.revision);
-    const surplus = new Set(crowded(records, ({ minor }) => minor, limits.perObject));
+    const surplus = new Set(crowded(records, rankOf, limits.perObject));
     return records.filter((record) => !surplus.has(record) && record.time >= oldest);
   }
 
@@ -162,7 +194,7 @@ export class EtcdRecords {
     const { connection, keys, limits } = this.#options;
     const kvs = await this.#read(readRange(connection, keys.records(key), { keysOnly: true }));
     const sorted = kvs.toSorted((a, b) => revisionOf(a) - revisionOf(b));
-    await this.#remove(crowded(sorted, (kv) => partsOf(kv).minor, limits.perObject));
+    await this.#remove(crowded(sorted, partsOf, limits.perObject));
   }
 
   async #hasRecords(key: ObjectKey, folder: string): Promise<boolean> {

@@ -103,6 +103,35 @@ export function recordsConformance(name: string, begin: () => Promise<RecordedPl
       ]);
     });
 
+    test("nobody pushes another's last write out by writing often", async () => {
+      const key = recordedKey("contested");
+      const eve = { ...ada, user: "eve" };
+      const status = { ...ada, user: "kubelet", verb: "patch status" };
+      {
+        await using store = await place.open(fewRecords);
+        await putRecorded(store, key, { a: "lost" }, ada);
+        await putRecorded(store, key, { a: "kept" }, ada);
+        await putRecorded(store, key, { a: "s" }, status);
+        for (let i = 0; i < 20; i += 1) {
+          await putRecorded(store, key, { a: `e${i}` }, eve);
+          await putRecorded(store, key, { a: `t${i}` }, { ...status, user: "eve" });
+        }
+      }
+      await using store = await place.open(fewRecords);
+      expect(await told(store, key)).toEqual([
+        ["ada", "kept"],
+        ["kubelet", undefined],
+        ...[17, 18, 19].flatMap((i) => [
+          ["eve", `e${i}`],
+          ["eve", undefined],
+        ]),
+      ]);
+      // Of many authors the last ones alone: what is kept has an end.
+      for (let i = 0; i < 20; i += 1) await putRecorded(store, key, { a: `u${i}` }, { ...ada, user: `user-${i}` });
+      const users = (await told(store, key)).map((each) => (each as unknown[])[0]);
+      expect(users.filter((user) => user !== "eve" && user !== "kubelet")).toEqual(["user-17", "user-18", "user-19"]);
+    });
+
     test("values of Secrets are nowhere in them, what was applied by kubectl included", async () => {
       const word = "correct-horse-battery";
       const metadata = {
