@@ -5,7 +5,6 @@ import { gateway } from "./gateway-api/gateway.ts";
 import { grpcRoute } from "./gateway-api/grpc-route.ts";
 import { httpRoute } from "./gateway-api/http-route.ts";
 import { listenerSet } from "./gateway-api/listener-set.ts";
-import { referenceGrant } from "./gateway-api/reference-grant.ts";
 import { tcpRoute, tlsRoute, udpRoute } from "./gateway-api/route.ts";
 import { telemetry } from "./istio/telemetry.ts";
 import type { Kind } from "./kind.ts";
@@ -14,7 +13,7 @@ import type { ObjectRef } from "./meta.ts";
 /** What an object of each kind would do, that it does not do yet. Who translates a kind takes it off this list. */
 const missing: readonly (readonly [kind: Kind, text: string])[] = [
   [telemetry, "proxies tell what they told without it"],
-  ...[backendTLSPolicy, gatewayClass, gateway, grpcRoute, httpRoute, listenerSet, referenceGrant].map(uncontrolled),
+  ...[backendTLSPolicy, gatewayClass, gateway, grpcRoute, httpRoute, listenerSet].map(uncontrolled),
   ...[tcpRoute, tlsRoute, udpRoute].map(uncontrolled),
 ];
 

@@ -57,6 +57,7 @@ function slotsOf(tables: Tables, isRead: IsRead): ReadonlyMap<string, Slot> {
     ["DestinationRule", meshSlot(tables.destinationRules.rows, isRead)],
     ["Gateway", meshSlot(tables.gateways.rows, isRead)],
     ["ServiceEntry", meshSlot(tables.serviceEntries.rows, isRead, serviceEntryRow)],
+    ["ReferenceGrant", meshSlot(tables.referenceGrants.rows, isRead)],
     ["Sidecar", meshSlot(tables.sidecars.rows, isRead)],
     ["EnvoyFilter", meshSlot(tables.envoyFilters.rows, isRead)],
     ["PeerAuthentication", meshSlot(tables.peerAuthentications.rows, isRead)],

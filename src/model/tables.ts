@@ -16,6 +16,7 @@ import type { Index, Table } from "#incremental/table.ts";
 import type { CredentialRow } from "./credentials/row.ts";
 import { ruleCredentials } from "./credentials/uses.ts";
 import { parseServiceHost, resolveHost, serviceHost } from "./hosts.ts";
+import type { ReferenceGrantSpec } from "#api/gateway-api/reference-grant.ts";
 import type { JwksRow } from "./jwks.ts";
 import type { MeshInput } from "./mesh.ts";
 import { externalNameOf } from "./service.ts";
@@ -90,6 +91,7 @@ export interface Tables {
   /** By full host name. */
   readonly virtualServicesByHost: Index<Config<VirtualServiceSpec>>;
   readonly gateways: ConfigTable<GatewaySpec>;
+  readonly referenceGrants: ConfigTable<ReferenceGrantSpec>;
   readonly sidecars: ConfigTable<SidecarSpec>;
   readonly envoyFilters: ConfigTable<EnvoyFilterSpec>;
   readonly peerAuthentications: ConfigTable<PeerAuthenticationSpec>;
@@ -178,6 +180,7 @@ export function declareTables(engine: Engine): Tables {
       (row.spec.hosts ?? []).map((host) => resolveHost(host, row.namespace)),
     ),
     gateways: configTable(engine, "gateways"),
+    referenceGrants: configTable(engine, "referencegrants"),
     sidecars: configTable(engine, "sidecars"),
     envoyFilters: configTable(engine, "envoyfilters"),
     peerAuthentications: configTable(engine, "peerauthentications"),

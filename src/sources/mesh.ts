@@ -18,6 +18,7 @@ import { namespace } from "#api/kubernetes/namespace.ts";
 import { egressScope } from "#api/weft/egress-scope.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { revisionLabel } from "#api/weft/revisions.ts";
+import { referenceGrant } from "#api/gateway-api/reference-grant.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import type { KindRef, Client } from "#kube/client.ts";
 import { secretSelector, withoutOtherData } from "#model/credentials/row.ts";
@@ -92,7 +93,7 @@ export function followMesh(
     (labels?.[revisionLabel] ?? revision) === revision;
   const feeds = [
     ...istioKinds.map((kind) => ({ ...modelFeed(kind, model), belongs })),
-    ...[namespace, egressScope].map((kind) => modelFeed(kind, model)),
+    ...[namespace, egressScope, referenceGrant].map((kind) => modelFeed(kind, model)),
     ...untranslatedKinds.map(audienceFeed),
     secretFeed(model),
     { ...modelFeed(configMap, model), trim: withoutOtherData },

@@ -382,6 +382,34 @@ describe("a Secret that is not there, or cannot be used", () => {
     await expect(ask("private", {}, 8445)).rejects.toThrow(refused);
     world.remove("Gateway", "other", "edge");
   });
+
+  test("a Secret of another namespace is for Gateways that a ReferenceGrant allows it to", async () => {
+    const far = authority.issue("far.test");
+    const settings = "mode: SIMPLE, credentialName: kubernetes-gateway://shop/far";
+    world.apply(gateway("far", 8446, { far: settings }));
+    world.apply(secret("far", tls(far), "shop"));
+    const grant = (to: string): void =>
+      world.apply(`
+apiVersion: gateway.networking.k8s.io/v1
+kind: ReferenceGrant
+metadata: { name: edge, namespace: shop }
+spec:
+  from: [{ group: gateway.networking.k8s.io, kind: Gateway, namespace: edge }]
+  to: [{ group: "", kind: Secret, name: ${to} }]`);
+    grant("other");
+    await eventually("it is asked for", async () =>
+      (await world.envoy("edge").admin("GET", "/config_dump?resource=dynamic_warming_secrets")).includes("shop/far"),
+    );
+    await expect(ask("far", {}, 8446)).rejects.toThrow(refused);
+    expect(world.findings("Gateway", "far", "edge")).toEqual(["MissingCredential spec.servers[0].tls.credentialName"]);
+    grant("far");
+    await eventually("it is served", async () => {
+      const shown = await ask("far", {}, 8446).catch(() => undefined);
+      return shown?.fingerprint === fingerprint(far);
+    });
+    expect(world.findings("Gateway", "far", "edge")).toEqual([]);
+    world.remove("Gateway", "far", "edge");
+  });
 });
 
 /** Whom a load calls, and the certificate that it shows. */

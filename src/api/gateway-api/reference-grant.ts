@@ -1,5 +1,5 @@
 import type { Kind } from "../kind.ts";
-import { definition, list, object, string } from "../schema.ts";
+import { definition, list, object, string, type Value } from "../schema.ts";
 import { gatewayApiKind } from "./kind.ts";
 import { gatewayName, group, kind, objectName } from "./names.ts";
 
@@ -34,6 +34,9 @@ const ReferenceGrantSpec = definition(
     {},
   ),
 );
+
+/** A ReferenceGrant's `spec`. */
+export type ReferenceGrantSpec = Value<typeof ReferenceGrantSpec>;
 
 /** Gateway API's `v1.ReferenceGrant`. */
 export const referenceGrant: Kind = gatewayApiKind({

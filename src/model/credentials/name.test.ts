@@ -74,4 +74,22 @@ describe("names of credentials", () => {
       [true, true, false, true],
     );
   });
+
+  const gateways = { group: "gateway.networking.k8s.io", kind: "Gateway", namespace: "edge" };
+  const secrets = { group: "", kind: "Secret" };
+  it.each([
+    ["kubernetes-gateway://shop/a", [gateways], [secrets], true],
+    ["kubernetes-gateway://shop/a", [gateways], [{ ...secrets, name: "a" }], true],
+    ["kubernetes-gateway://shop/a-cacert", [gateways], [{ ...secrets, name: "a" }], true],
+    ["kubernetes-gateway://shop/a", [gateways], [{ ...secrets, name: "b" }], false],
+    ["kubernetes-gateway://shop/a", [gateways], [{ ...secrets, kind: "ConfigMap" }], false],
+    ["kubernetes-gateway://shop/a", [{ ...gateways, namespace: "bank" }], [secrets], false],
+    ["kubernetes-gateway://shop/a", [{ ...gateways, kind: "HTTPRoute" }], [secrets], false],
+    ["kubernetes-gateway://shop/a", [{ ...gateways, group: "networking.istio.io" }], [secrets], false],
+    // Istio's own names mean the proxy's namespace, whoever grants what.
+    ["kubernetes://shop/a", [gateways], [secrets], false],
+  ])("%s with a grant from %o to %o: %o", (resource, from, to, expected) => {
+    const place = parseCredential(resource, "edge");
+    expect(place && mayRead(place, "edge", [{ spec: { from, to } }])).toBe(expected);
+  });
 });

@@ -1,4 +1,5 @@
 /** Names of credentials in TLS settings, as Istio writes and resolves them. */
+import type { ReferenceGrantSpec } from "#api/gateway-api/reference-grant.ts";
 
 const schemes = {
   secret: "kubernetes://",
@@ -9,6 +10,8 @@ const schemes = {
   external: "sds://",
   invalid: "invalid://",
 } as const;
+
+const gatewayGroup = "gateway.networking.k8s.io";
 
 /** What ends the name of a Secret with authorities alone. */
 const authoritiesSuffix = "-cacert";
@@ -103,10 +106,25 @@ export function parseCredential(resource: string, namespace: string): Credential
   return place && { kind: "ConfigMap", ...place, wanted: "authorities", ofMesh: true };
 }
 
+/** Whether a ReferenceGrant of the credential's namespace allows it to Gateways of another. */
+function isGranted({ name }: CredentialPlace, namespace: string, { from, to }: ReferenceGrantSpec): boolean {
+  const names = new Set([name, withoutSuffix(name)]);
+  return (
+    from.some((each) => each.group === gatewayGroup && each.kind === "Gateway" && each.namespace === namespace) &&
+    to.some((each) => each.group === "" && each.kind === "Secret" && (each.name === undefined || names.has(each.name)))
+  );
+}
+
 /**
- * Whether a proxy may read what it asks for: Secrets of its own namespace, and authorities of any ConfigMap, which are
- * nobody's secret.
+ * Whether a proxy may read what it asks for: Secrets of its own namespace, authorities of any ConfigMap, which are nobody's
+ * secret, and by names of the Gateway API what another namespace grants.
+ * @param grants of the namespace of what it asks for; none where they do not count.
  */
-export function mayRead(place: CredentialPlace, namespace: string): boolean {
-  return place.kind === "ConfigMap" || place.namespace === namespace;
+export function mayRead(
+  place: CredentialPlace,
+  namespace: string,
+  grants: readonly { readonly spec: ReferenceGrantSpec }[] = [],
+): boolean {
+  if (place.kind === "ConfigMap" || place.namespace === namespace) return true;
+  return place.ofMesh && grants.some(({ spec }) => isGranted(place, namespace, spec));
 }

@@ -62,15 +62,17 @@ function problemAt(
   { written, resource }: CredentialUse,
   { cluster, namespace }: Readers,
   owner: string | undefined,
-  { credentials }: CredentialContext,
+  { credentials, tables }: CredentialContext,
 ): Omit<Problem, "field"> | undefined {
   const place = parseCredential(resource, namespace);
   if (!place) return undefined;
   const { kind, name, wanted } = place;
   const plain = wanted === "authorities" ? withoutSuffix(name) : name;
   const called = `${kind} ${place.namespace}/${plain}`;
-  if (!mayRead(place, namespace) || (owner !== undefined && isForeign(place, owner, namespace))) {
-    const message = `Proxies of namespace ${namespace} may not read ${called}: Secrets are for their own namespace. Put it there, and write credentialName: ${plain}.`;
+  const grants = owner === undefined ? [] : tables.referenceGrants.byNamespace.rows(place.namespace);
+  if (!mayRead(place, namespace, grants) || (owner !== undefined && isForeign(place, owner, namespace))) {
+    const grant = place.ofMesh && owner === namespace ? ` Or allow it by a ReferenceGrant in ${place.namespace}.` : "";
+    const message = `Proxies of namespace ${namespace} may not read ${called}: Secrets are for their own namespace. Put it there, and write credentialName: ${plain}.${grant}`;
     return { code: "MissingCredential", severity, message };
   }
   const found = credentials.credential.get({ cluster, place });
@@ -137,7 +139,8 @@ export function gatewayCredentials(row: Config<GatewaySpec>, context: Credential
   const all = gatewayUses(row, context).flatMap(({ use: { resource }, field, readers }) =>
     readers.flatMap(({ cluster, namespace }): readonly GatewayCredential[] => {
       const place = parseCredential(resource, namespace);
-      if (!place || !mayRead(place, namespace) || isForeign(place, row.namespace, namespace)) return [];
+      const grants = place ? context.tables.referenceGrants.byNamespace.rows(place.namespace) : [];
+      if (!place || !mayRead(place, namespace, grants) || isForeign(place, row.namespace, namespace)) return [];
       const found = context.credentials.credential.get({ cluster, place });
       if (found.kind === "broken" || found.kind === "missing") return [];
       const { kind, namespace: of = "", name, cluster: at } = found.ref;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createAuthority } from "#base/testing/certificate.ts";
-import { complete } from "#model/testing/objects.ts";
+import { complete, putYaml } from "#model/testing/objects.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { NodeInfo } from "../proxy-class.ts";
 import { classResources } from "../proxy-resources.ts";
@@ -94,6 +94,26 @@ describe("secrets for proxies", () => {
       scopes.some((scope) => translator.resource.get({ scope, name }) !== undefined);
     expect(asked.filter(given)).toEqual([]);
     expect(given("kubernetes://a")).toBe(true);
+  });
+
+  it("are another namespace's where that grants them, to Gateways of the proxies' own", () => {
+    const made = mesh();
+    put(made, "far", "shop", "");
+    const far = "kubernetes-gateway://shop/far";
+    const server = `{ port: { number: 445, name: e, protocol: HTTPS }, hosts: [e.test], tls: { mode: SIMPLE, credentialName: "${far}" } }`;
+    const gateway = (name: string, namespace: string): string =>
+      `{ kind: Gateway, metadata: { name: ${name}, namespace: ${namespace} }, spec: { selector: { istio: ingress }, servers: [${server}] } }`;
+    putYaml(made.model, gateway("far", "bank"));
+    const grant = (to: string): string =>
+      `{ kind: ReferenceGrant, metadata: { name: edge, namespace: shop }, spec: { from: [{ group: gateway.networking.k8s.io, kind: Gateway, namespace: edge }], to: [{ group: "", kind: Secret, name: ${to} }] } }`;
+    putYaml(made.model, grant("far"));
+    // A Gateway of a third namespace does not ask for its own proxies.
+    expect(secretsOf(made, edge)).not.toContain(far);
+    putYaml(made.model, gateway("far", "edge"));
+    expect(secretsOf(made, edge)).toContain(far);
+    expect(secretsOf(made, { ...edge, withoutSecrets: true })).toContain(far);
+    putYaml(made.model, grant("other"));
+    expect(secretsOf(made, edge)).not.toContain(far);
   });
 
   it("are authorities alone, and what a Gateway of the Gateway API vouches for, where the account may not read Secrets", () => {

@@ -6,6 +6,7 @@ import { credentialUses, ruleCredentials, serverCredentials } from "#model/crede
 import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
 import { only } from "#model/services.ts";
+import type { Tables } from "#model/tables.ts";
 import { SecretSchema } from "#proto/gen/envoy/extensions/transport_sockets/tls/v3/secret_pb.js";
 import { type EncodedResource, encodeResource, sameResource } from "#proto/encoded.ts";
 import type { ProxyView } from "../view.ts";
@@ -52,10 +53,17 @@ interface Asked {
   readonly by: ObjectRef;
 }
 
-/** Whether an object's asking for a secret lets proxies read it. As in Istio, authorities are nobody's secret. */
-function allows({ name, by }: Asked, { namespace, withoutSecrets }: Omit<SecretReaders, "cluster">): boolean {
+/**
+ * Whether an object's asking for a secret lets proxies read it. As in Istio, authorities are nobody's secret, and another
+ * namespace's Secret is for Gateways that a ReferenceGrant allows it to.
+ */
+function allows(
+  { name, by }: Asked,
+  { namespace, withoutSecrets }: Omit<SecretReaders, "cluster">,
+  { referenceGrants }: Tables,
+): boolean {
   const place = parseCredential(name, namespace);
-  if (!place || !mayRead(place, namespace)) return false;
+  if (!place || !mayRead(place, namespace, referenceGrants.byNamespace.rows(place.namespace))) return false;
   if (place.kind === "ConfigMap") return true;
   // Names of the Gateway API count only in Gateways of the proxies' own namespace, where their writer vouches for them.
   if (place.ofMesh) return by.kind === "Gateway" && by.namespace === namespace;
@@ -101,7 +109,9 @@ export function secretQueries(engine: Engine, model: Model): SecretQueries {
       canonical({ namespace, gateways, rules, ...(withoutSecrets && { withoutSecrets }) }),
     compute: (readers) => {
       const { gateways, rules } = readers;
-      const all = [...gateways.flatMap(byGateway), ...rules.flatMap(byRule)].filter((each) => allows(each, readers));
+      const all = [...gateways.flatMap(byGateway), ...rules.flatMap(byRule)].filter((each) =>
+        allows(each, readers, model.tables),
+      );
       const byName = [...Map.groupBy(all, ({ name }) => name)];
       return new Map(byName.map(([name, asking]) => [name, asking.map(({ by }) => by)]));
     },
