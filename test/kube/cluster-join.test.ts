@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { configMap } from "#api/kubernetes/config-map.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import { authorityVersion } from "#api/kubernetes/proxy-trust.ts";
-import { clusterRole, clusterRoleBinding } from "#api/kubernetes/rbac.ts";
+import { clusterRole, clusterRoleBinding, role } from "#api/kubernetes/rbac.ts";
 import { type Secret, secret as secretKind } from "#api/kubernetes/secret.ts";
 import { serviceAccount } from "#api/kubernetes/service-account.ts";
 import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
@@ -178,4 +178,49 @@ test("what is there and is somebody else's is neither taken over nor removed", a
   await run(leave().slice(1));
   expect(await everything()).toEqual(before);
   await east.of(clusterRole).delete({ name: "weft-control-plane" });
+});
+
+test("the namespace that a join made stays while somebody has anything in it", async () => {
+  const before = await everything();
+  const { join, leave } = await operation();
+  await carryOut(join(), quiet);
+  const theirs = { namespace: root, name: "theirs" };
+  await east.of(role).create({ metadata: theirs, rules: [] });
+  await carryOut(leave(), quiet);
+  const made = await east.of(namespaceKind).get({ name: root });
+  expect(made.metadata.deletionTimestamp).toBeUndefined();
+  await east.of(role).delete(theirs);
+  await east.of(namespaceKind).delete({ name: root });
+  await become(before);
+});
+
+test("leaving ends, and says what to do, where somebody else let the control plane in", async () => {
+  const membership = new Membership(mesh, "east", systemClock);
+  const presence = new Presence(east, { cluster: "east", mesh: await membership.mesh() }, systemClock, 200);
+  const writing = new AbortController();
+  await publishRoots();
+  const writer = (async () => {
+    while (!writing.signal.aborted) {
+      await publishRoots().catch(() => undefined);
+      await systemClock.sleep(5);
+    }
+  })();
+  await expect(presence.clean(stop.signal)).rejects.toThrow(/goes on writing ConfigMaps .*Take away the account/);
+  writing.abort();
+  await writer;
+  await presence.clean(stop.signal);
+
+  expect(await membership.otherwise(undefined)).toBeUndefined();
+  const kubeconfigSecret = { namespace: root, name: "by-hand" };
+  const cluster = await mesh
+    .of<Cluster>(clusterKind)
+    .create({ metadata: { name: "east" }, spec: { kubeconfigSecret } });
+  expect(await membership.otherwise(cluster)).toMatch(
+    /Cluster east, which is reached by the Secret istio-system\/by-hand: weft cluster remove east --gone .*delete the Secret/,
+  );
+  await mesh.of(clusterKind).delete({ name: "east" });
+  const metadata = { namespace: root, name: "remote", labels: { "istio/multiCluster": "true" } };
+  await mesh.of(secretKind).create({ metadata, data: { east: "" } });
+  expect(await membership.otherwise(undefined)).toContain("the remote secret istio-system/remote: delete that");
+  await mesh.of(secretKind).delete(metadata);
 });

@@ -173,6 +173,12 @@ test("credentials change without a gap; such as do not work, or lead elsewhere, 
   await eventually("it says that it is another cluster", async () =>
     (await says("east", "Reachable", "CredentialsNotUsed")).includes("leads to another cluster"),
   );
+  // One that does not tell which cluster it is may be another as well.
+  west.forbidden.add("kube-system");
+  await putSecret("kubeconfig-east", { kubeconfig: kubeconfig(west), other: "" });
+  await eventually("it says that it is not known to be the same", async () =>
+    (await says("east", "Reachable", "CredentialsNotUsed")).includes("does not tell any more which cluster it is"),
+  );
   await putSecret("kubeconfig-east", { kubeconfig: "users: [" });
   expect(await says("east", "Reachable", "KubeconfigInvalid")).toContain(
     "is not YAML; the credentials before are still used",
@@ -187,6 +193,15 @@ test("credentials change without a gap; such as do not work, or lead elsewhere, 
   await world.become("10.1.0.1 10.1.0.3");
   await removeEndpoint("east", "c");
   await world.become("10.1.0.1");
+  // Another may answer at the address that was good.
+  other.target = server.url("west");
+  other.forbidden.add("kube-system");
+  other.behave({ kind: "well" });
+  await says("east", "Reachable", "NotAllowed");
+  other.target = server.url("east");
+  other.forbidden.clear();
+  other.behave({ kind: "well" });
+  await says("east", "Reachable", "Reachable");
   expect(world.seen).toEqual(["10.1.0.1", "10.1.0.1 10.1.0.3", "10.1.0.1"]);
 });
 

@@ -57,6 +57,10 @@ async function remove(name: string, flags: RemoveFlags): Promise<void> {
   const membership = new Membership(mesh.client, name, systemClock);
   const found = await membership.find();
   const own = { cluster: name, mesh: await membership.mesh() };
+  const otherwise = gone && found ? undefined : await membership.otherwise(found);
+  if (otherwise !== undefined) {
+    throw new WeftError("FailedPrecondition", `weft cluster add did not join ${name}: ${otherwise}`);
+  }
   const presence = member && new Presence(member.client, own, systemClock);
   if (!found && !equal(await presence?.joinedAs(), own)) {
     throw new WeftError(

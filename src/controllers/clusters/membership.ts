@@ -11,6 +11,9 @@ import { clusterLabel, managedBy, memberAccount, memberNamespace } from "./membe
 /** Present on a Cluster whose join has not finished; a repeated join goes on with it. */
 export const joiningAnnotation = "mesh.weft.dev/joining";
 
+/** The label of Istio's remote secrets, each key of which is a cluster's name. */
+const remoteSecret = "istio/multiCluster";
+
 /** Milliseconds between looks at a Cluster's status. */
 const lookMs = 100;
 
@@ -48,6 +51,29 @@ export class Membership {
   async mesh(): Promise<string> {
     const { metadata } = await this.#client.of(namespaceKind).get({ name: memberNamespace });
     return metadata.uid;
+  }
+
+  /**
+   * What somebody wrote that joins the cluster otherwise than a join does.
+   * @param found the cluster's object.
+   * @returns for people: what it is, and what takes it away; undefined where there is no such thing.
+   */
+  async otherwise(found: Cluster | undefined): Promise<string | undefined> {
+    const name = this.#name;
+    if (found) {
+      const { kubeconfigSecret: secret, server } = found.spec;
+      const own = this.secret;
+      if (secret?.namespace === own.namespace && secret.name === own.name) return undefined;
+      const by = secret ? `the Secret ${secret.namespace}/${secret.name}` : (server ?? "nothing yet");
+      const fix = `weft cluster remove ${name} --gone drains it and deletes its Cluster; then delete ${secret ? `${by} and ` : ""}the control plane's account in the cluster`;
+      return `somebody wrote the Cluster ${name}, which is reached by ${by}: ${fix}`;
+    }
+    const selection = { namespace: memberNamespace, labelSelector: `${remoteSecret}=true` };
+    const { items } = await this.#client.of<Secret>(secretKind).list(selection);
+    const remote = items.find(({ data = {} }) => Object.hasOwn(data, name));
+    if (!remote) return undefined;
+    const place = `${memberNamespace}/${remote.metadata.name}`;
+    return `it is joined by the remote secret ${place}: delete that from the mesh, and then its account in the cluster`;
   }
 
   async find(): Promise<Cluster | undefined> {

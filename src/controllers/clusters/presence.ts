@@ -1,14 +1,12 @@
-import { configMap } from "#api/kubernetes/config-map.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
-import { pod as podKind } from "#api/kubernetes/pod.ts";
 import { type Secret, secret as secretKind } from "#api/kubernetes/secret.ts";
 import { serviceAccount } from "#api/kubernetes/service-account.ts";
-import { service as serviceKind } from "#api/kubernetes/service.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import type { Client, KindRef, ObjectName } from "#kube/client.ts";
 import type { ServerAddress } from "#kube/connection.ts";
+import { firstIn } from "./namespace-contents.ts";
 import {
   type JoinName,
   type MemberObject,
@@ -35,11 +33,14 @@ export class Presence {
   readonly #client: Client;
   readonly #name: JoinName;
   readonly #clock: Clock;
+  readonly #patienceMs: number;
 
-  constructor(client: Client, name: JoinName, clock: Clock) {
+  /** @param waitMs milliseconds for which the cluster's controllers may take to do their part. */
+  constructor(client: Client, name: JoinName, clock: Clock, waitMs: number = patienceMs) {
     this.#client = client;
     this.#name = name;
     this.#clock = clock;
+    this.#patienceMs = waitMs;
   }
 
   /** By what name, and of which mesh, the cluster is a member already; undefined where it is none. */
@@ -58,7 +59,7 @@ export class Presence {
 
   /** Waits for a namespace that is on its way out, such as that of a cluster which has just left: nothing can be made in it. */
   async #namespaceStays(): Promise<void> {
-    const until = this.#clock.monotonic() + patienceMs;
+    const until = this.#clock.monotonic() + this.#patienceMs;
     for (;;) {
       const found = await this.#client.of(namespaceKind).find({ name: memberNamespace });
       if (found?.metadata.deletionTimestamp === undefined) return;
@@ -103,7 +104,7 @@ export class Presence {
     address: Pick<ServerAddress, "url" | "ca" | "serverName">,
     signal: AbortSignal,
   ): Promise<ServerAddress> {
-    const until = this.#clock.monotonic() + patienceMs;
+    const until = this.#clock.monotonic() + this.#patienceMs;
     for (;;) {
       const found = await this.#client
         .of<Secret>(secretKind)
@@ -129,10 +130,22 @@ export class Presence {
     }
   }
 
-  /** Removes what the control plane wrote, and the namespace where a join made it and nothing else is in it. */
+  /**
+   * Removes what the control plane wrote, and the namespace where a join made it and nothing else is in it.
+   * @throws WeftError `FailedPrecondition` while somebody goes on writing.
+   */
   async clean(signal: AbortSignal): Promise<void> {
+    const until = this.#clock.monotonic() + this.#patienceMs;
     // Who wrote may have been writing when the rights were taken away.
-    while (!(await removePublished(this.#client))) await this.#clock.sleep(lookMs, signal);
+    while (!(await removePublished(this.#client))) {
+      if (this.#clock.monotonic() > until) {
+        throw new WeftError(
+          "FailedPrecondition",
+          `a control plane goes on writing ConfigMaps istio-ca-root-cert and istio-ca-crl into the cluster: it has rights there that no join made. Take away the account of its kubeconfig, and run the same command again`,
+        );
+      }
+      await this.#clock.sleep(lookMs, signal);
+    }
     const found = await this.#client.of(namespaceKind).find({ name: memberNamespace }, signal);
     if (found && isOurs(found, this.#name) && (await this.#isEmpty())) {
       const { uid } = found.metadata;
@@ -140,12 +153,13 @@ export class Presence {
     }
   }
 
+  /** Whether nobody else has anything in the mesh's namespace; not while some kind cannot be asked for. */
   async #isEmpty(): Promise<boolean> {
-    for (const kind of [podKind, serviceKind, secretKind, configMap]) {
-      const { items } = await this.#client.of(kind).list({ namespace: memberNamespace });
-      if (items.some(({ metadata }) => metadata.name !== "kube-root-ca.crt")) return false;
+    try {
+      return (await firstIn(this.#client, memberNamespace)) === undefined;
+    } catch {
+      return false;
     }
-    return true;
   }
 
   async #removeOurs(kind: KindRef, name: ObjectName): Promise<void> {

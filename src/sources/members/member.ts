@@ -66,6 +66,10 @@ const endSoonMs = 7 * 24 * 60 * 60 * 1000;
 /** Milliseconds in which a change is on its way to all proxies, and between looks at whether they have it. */
 const sentMs = 500;
 
+/** Said of an API that may be another cluster's. */
+const untold =
+  "it does not tell any more which cluster it is: let the control plane get the Namespace kube-system, as weft cluster add does";
+
 /** A cluster that belongs to the mesh, or is to. */
 export class Member implements Disposable {
   readonly name: string;
@@ -218,8 +222,11 @@ export class Member implements Disposable {
     using connection = new Connection(address, { clock: this.#context.clock });
     try {
       const uid = await clusterUid(new Client(connection));
-      if (uid === this.#uid || uid === undefined || this.#uid === undefined) return true;
-      this.#kept = `the kubeconfig leads to another cluster now (${uid}, not ${this.#uid}): remove this one, and add that one by its own name`;
+      if (uid === this.#uid || this.#uid === undefined) return true;
+      this.#kept =
+        uid === undefined
+          ? untold
+          : `the kubeconfig leads to another cluster now (${uid}, not ${this.#uid}): remove this one, and add that one by its own name`;
     } catch (error) {
       this.#kept = failureOf(error).message;
       // Credentials that do not work any more keep nobody from trying others.
@@ -232,9 +239,10 @@ export class Member implements Disposable {
   async #ask(client: Client): Promise<void> {
     try {
       const uid = await clusterUid(client);
-      if (uid !== undefined && this.#uid !== undefined && uid !== this.#uid) {
-        const message = `another cluster answers at its address (${uid}, not ${this.#uid})`;
-        this.#failure = { reason: "Unreachable", message };
+      if (this.#uid !== undefined && uid !== this.#uid) {
+        const message = `another cluster answers at its address (${uid ?? ""}, not ${this.#uid})`;
+        this.#failure =
+          uid === undefined ? { reason: "NotAllowed", message: untold } : { reason: "Unreachable", message };
         // What it tells is not about this one, whose last known state stands.
         this.#stop();
         return;
