@@ -81,7 +81,12 @@ function clientConfig({ revision, namespace, url }: WebhookOptions, path: string
 
 /** Labels by which the control plane of a revision finds its webhooks, to give them its authority. */
 function labelsOf(app: string, { revision, tag }: WebhookOptions): Readonly<Record<string, string>> {
-  return { app, "istio.io/rev": revision, ...(tag !== undefined && { "istio.io/tag": tag }) };
+  return {
+    app,
+    "app.kubernetes.io/managed-by": "weft",
+    "istio.io/rev": revision,
+    ...(tag !== undefined && { "istio.io/tag": tag }),
+  };
 }
 
 /**

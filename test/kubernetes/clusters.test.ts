@@ -148,6 +148,9 @@ test("a cluster joins with the least rights, stands through what happens to its 
   ]) {
     expect((await east.kubectl(`auth can-i ${verb} ${what} --as ${account} -n ${root}`)).stdout.trim()).toBe("no");
   }
+  const trial = `auth can-i create gateways.networking.istio.io --as ${account} -n`;
+  expect((await east.kubectl(`${trial} ${root}`)).stdout.trim()).toBe("yes");
+  expect((await east.kubectl(`${trial} default`)).stdout.trim()).toBe("no");
   expect(await succeeds("list")).toMatch(/^east +Ready +main +v1\.36\.3 +1 +10\.64\./m);
 
   expect((await weft(`add east --kubeconfig ${path("east")}`)).out).toContain("east is a member already");

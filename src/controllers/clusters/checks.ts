@@ -95,6 +95,8 @@ const needed = [
   { verb: "get", group: "", resource: "secrets", namespace: memberNamespace },
   { verb: "create", group: "rbac.authorization.k8s.io", resource: "clusterroles" },
   { verb: "create", group: "rbac.authorization.k8s.io", resource: "clusterrolebindings" },
+  { verb: "create", group: "rbac.authorization.k8s.io", resource: "roles", namespace: memberNamespace },
+  { verb: "create", group: "rbac.authorization.k8s.io", resource: "rolebindings", namespace: memberNamespace },
   { verb: "list", group: "", resource: "configmaps" },
   { verb: "delete", group: "", resource: "configmaps" },
 ];

@@ -1,6 +1,13 @@
 import type { KindRef } from "#kube/client.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
-import { type PolicyRule, clusterRole, clusterRoleBinding, rbacGroup } from "#api/kubernetes/rbac.ts";
+import {
+  type PolicyRule,
+  clusterRole,
+  clusterRoleBinding,
+  rbacGroup,
+  role,
+  roleBinding,
+} from "#api/kubernetes/rbac.ts";
 import { secret as secretKind } from "#api/kubernetes/secret.ts";
 import { serviceAccount } from "#api/kubernetes/service-account.ts";
 
@@ -45,6 +52,14 @@ export const controlPlaneRules: readonly PolicyRule[] = [
   { verbs: ["get"], nonResourceURLs: ["/version", "/.well-known/openid-configuration", "/openid/v1/jwks"] },
 ];
 
+/**
+ * What it does in the mesh's namespace alone: it finds out whether the cluster asks its validating webhook, by an object that is made for
+ * nothing (`dryRun`) and refused.
+ */
+const ownRules: readonly PolicyRule[] = [
+  { verbs: ["create"], apiGroups: ["networking.istio.io"], resources: ["gateways"] },
+];
+
 /** An object that a join makes in a member. */
 export interface MemberObject {
   readonly kind: KindRef;
@@ -71,6 +86,12 @@ export function memberObjects({ cluster, mesh }: JoinName): readonly MemberObjec
     { kind: serviceAccount, metadata: inNamespace, content: {} },
     { kind: clusterRole, metadata: own, content: { rules: controlPlaneRules } },
     { kind: clusterRoleBinding, metadata: own, content: { roleRef, subjects: [subject] } },
+    { kind: role, metadata: inNamespace, content: { rules: ownRules } },
+    {
+      kind: roleBinding,
+      metadata: inNamespace,
+      content: { roleRef: { ...roleRef, kind: "Role" }, subjects: [subject] },
+    },
     {
       kind: secretKind,
       metadata: { ...inNamespace, name: memberToken, annotations },

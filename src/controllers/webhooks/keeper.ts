@@ -31,6 +31,16 @@ function keyOf(kind: KindRef, { metadata }: ResourceObject): string {
 const injectors = "sidecar-injector.istio.io";
 const validators = "validation.istio.io";
 
+/** By which a configuration tells that it is Weft's, whatever its webhooks say. */
+const managedByWeft = { label: "app.kubernetes.io/managed-by", value: "weft" } as const;
+
+/** The certificates of a list of them in PEM, each without its line breaks. */
+function certificatesOf(pem: string): readonly string[] {
+  return [...pem.matchAll(/-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----/g)].map(([, body = ""]) =>
+    body.replaceAll(/\s/g, ""),
+  );
+}
+
 /** Milliseconds between looks whether the webhook is asked. */
 const lookMs = 5000;
 
@@ -53,6 +63,8 @@ export interface WebhookKeeperOptions {
 export class WebhookKeeper {
   readonly #options: WebhookKeeperOptions;
   readonly #clusters = new Set<() => void>();
+  /** Configurations of others that were told of. */
+  readonly #told = new WeakSet<WebhookConfiguration>();
 
   constructor(options: WebhookKeeperOptions) {
     this.#options = options;
@@ -70,8 +82,13 @@ export class WebhookKeeper {
     const kept = [mutating, validating].map((kind) => {
       const selection = { labelSelector: `istio.io/rev=${revision}` };
       const informer = new Informer({ client: client.of<WebhookConfiguration>(kind), selection, clock, logger });
-      const settle = (found: WebhookConfiguration): Promise<number | undefined> =>
-        kind === mutating ? this.#settleInjector(client, found) : this.#settleValidator(client, found);
+      const settle = async (found: WebhookConfiguration): Promise<number | undefined> => {
+        if (!this.#isOurs(found, kind === mutating ? injectors : validators)) {
+          this.#tellOnce(found, kind, logger);
+          return undefined;
+        }
+        return kind === mutating ? this.#settleInjector(client, found) : this.#settleValidator(client, found);
+      };
       return { kind, informer, settle };
     });
     const queue = new WorkQueue({
@@ -99,6 +116,35 @@ export class WebhookKeeper {
     this.#clusters.add(look);
     await Promise.all([...kept.map(async ({ informer }) => informer.run(signal)), queue.run(signal)]);
     this.#clusters.delete(look);
+  }
+
+  /**
+   * Whether a configuration leads to this mesh. Another control plane of Istio's in the cluster has configurations of the same names and
+   * labels, and keeps its own authority there: so one with an authority that is none of this mesh's is somebody else's, unless it says
+   * that it is Weft's.
+   */
+  #isOurs({ metadata, webhooks = [] }: WebhookConfiguration, suffix: string): boolean {
+    if (metadata.labels?.[managedByWeft.label] === managedByWeft.value) return true;
+    const roots = this.#options.roots();
+    // Nothing is written while they are not known.
+    if (roots === undefined) return true;
+    const known = new Set(certificatesOf(roots));
+    const own = webhooks.filter(({ name }) => name.endsWith(suffix));
+    return own.every(({ clientConfig: { caBundle = "" } }) => {
+      return (
+        caBundle === "" || certificatesOf(Buffer.from(caBundle, "base64").toString()).some((one) => known.has(one))
+      );
+    });
+  }
+
+  #tellOnce(found: WebhookConfiguration, kind: KindRef, logger: Logger): void {
+    if (this.#told.has(found)) return;
+    this.#told.add(found);
+    const { label, value } = managedByWeft;
+    const fix = `where it is to lead here, empty its caBundle or give it the label ${label}=${value}`;
+    logger.warn(`a webhook of this revision has an authority that is not this mesh's, and is left alone: ${fix}`, {
+      webhook: keyOf(kind, found),
+    });
   }
 
   async #settleInjector(client: Client, found: WebhookConfiguration): Promise<undefined> {
