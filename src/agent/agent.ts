@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { aborted } from "#base/aborted.ts";
 import { parseCidr } from "#base/cidr.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
@@ -122,9 +123,7 @@ async function knownCidr(layout: AgentLayout, register: () => Promise<string>): 
 
 /** Hands the node's Pods over as the API has them; only complete knowledge lets Pods end that the API does not have. */
 async function follow(objects: ClusterObjects, manager: PodManager, signal: AbortSignal): Promise<void> {
-  const aborted = Promise.withResolvers<void>();
-  signal.addEventListener("abort", () => aborted.resolve(), { once: true });
-  await Promise.race([objects.pods.synced, aborted.promise]);
+  await Promise.race([objects.pods.synced, aborted(signal)]);
   if (signal.aborted) return;
   manager.sync(objects.pods.list());
   objects.pods.onChange(({ before, after }) => {

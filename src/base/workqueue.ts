@@ -1,3 +1,4 @@
+import { aborted } from "./aborted.ts";
 import { Backoff } from "./backoff.ts";
 import type { BackoffOptions } from "./backoff.ts";
 import type { Clock } from "./clock.ts";
@@ -60,9 +61,7 @@ export class WorkQueue {
   async run(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     this.#next();
-    const stopped = Promise.withResolvers<void>();
-    signal.addEventListener("abort", () => stopped.resolve(), { once: true });
-    if (!signal.aborted) await stopped.promise;
+    await aborted(signal);
     // What would have had a turn later has one when it runs again.
     for (const key of this.#timers.keys()) {
       this.#cancel(key);

@@ -7,6 +7,7 @@ import type { AccessOptions } from "#apiserver/access.ts";
 import { type ApiServer, type ApiServerOptions, type EndpointOptions, createApiServer } from "#apiserver/server.ts";
 import type { Aggregation } from "#apiserver/handlers/aggregated.ts";
 import type { VersionInfo } from "#apiserver/handlers/health.ts";
+import { aborted } from "#base/aborted.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { collectWhenIdle } from "#base/idle-collection.ts";
@@ -260,8 +261,5 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
     controllers.push(serveMembers(members, { mesh, apis: server.members, clock, logger }, signal));
   }
   // There may be none of them.
-  const stopped = Promise.withResolvers<void>();
-  signal.addEventListener("abort", () => stopped.resolve(), { once: true });
-  if (signal.aborted) stopped.resolve();
-  await Promise.all([...controllers, stopped.promise]);
+  await Promise.all([...controllers, aborted(signal)]);
 }

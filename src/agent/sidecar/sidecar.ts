@@ -1,9 +1,9 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ConfigMap } from "#api/kubernetes/config-map.ts";
+import { aborted } from "#base/aborted.ts";
 import type { Clock } from "#base/clock.ts";
 import { parseDuration } from "#base/duration.ts";
-import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { bootstrap } from "../bootstrap.ts";
 import { rootsConfigMap } from "../certificates/trust-bundle.ts";
@@ -14,6 +14,7 @@ import { fetchSettings, patchedBootstrap, type ProxySettings } from "../proxy-se
 import { ProxySocket } from "../proxy-socket.ts";
 import { Relay } from "../relay.ts";
 import { WorkloadIdentities } from "../workload-identities.ts";
+import { askedSettings } from "./asked-settings.ts";
 import { EnvoyProcess } from "./envoy-process.ts";
 import { SidecarNames } from "./names.ts";
 import { ownNode, ownPod } from "./proxy-pod.ts";
@@ -43,9 +44,6 @@ export interface SidecarContext {
 
 /** Milliseconds between looks at the mesh's authorities, which the kubelet writes. */
 const lookMs = 5000;
-/** Times that the control plane is asked how the proxy is to be started, and milliseconds between them. */
-const mostAsked = 20;
-const askAgainMs = 500;
 
 function trustOf(address: string): ControlPlaneTrust {
   const serverName = address.replace(/:\d+$/, "");
@@ -80,34 +78,19 @@ function followRoots(identities: WorkloadIdentities, clock: Clock): Disposable {
   return clock.every(lookMs, look);
 }
 
-/** How the proxy is to be started, as the control plane says; as the injection said while there is no control plane. */
-async function settingsOf(
-  plane: ControlPlane,
-  node: ProxyNode,
-  { told }: SidecarOptions,
-  { clock, logger }: SidecarContext,
-): Promise<ProxySettings> {
-  for (let asked = 1; ; asked += 1) {
-    try {
-      return await fetchSettings(plane, node, clock);
-    } catch (error) {
-      if (asked === 1 || asked === mostAsked)
-        logger.warn("the proxy's settings are not known", { asked, error: messageOf(error) });
-      if (asked === mostAsked) return { config: told.config };
-      await clock.sleep(askAgainMs);
-    }
-  }
-}
-
-/** Starts the proxy with the bootstrap that it is to have. */
+/** Starts the proxy with the bootstrap that it is to have. @returns undefined where the signal aborted before. */
 async function startProxy(
   plane: ControlPlane,
   node: ProxyNode,
   options: SidecarOptions,
   context: SidecarContext,
-): Promise<EnvoyProcess> {
+  signal: AbortSignal,
+): Promise<EnvoyProcess | undefined> {
   const { told } = options;
-  const { config, patch } = await settingsOf(plane, node, options, context);
+  const ask = async (): Promise<ProxySettings> => fetchSettings(plane, node, context.clock);
+  const settings = await askedSettings({ ask, otherwise: { config: told.config }, ...context }, signal);
+  if (settings === undefined) return undefined;
+  const { config, patch } = settings;
   const plain = bootstrap({ node, config, xdsSocket: join(sidecarFiles.proxy, "xds", "xds.sock"), agentAnswers: true });
   const file = join(sidecarFiles.proxy, "bootstrap.json");
   const whole = patch === undefined ? plain : await patchedBootstrap(plain, patch);
@@ -116,6 +99,7 @@ async function startProxy(
   const flags = { config, bootstrap: file, concurrency: told.processors, logLevel, componentLogLevel };
   const override =
     told.bootstrapOverride === undefined ? [] : ["--config-yaml", readFileSync(told.bootstrapOverride, "utf8")];
+  if (signal.aborted) return undefined;
   return new EnvoyProcess({
     program: options.envoy,
     args: [...proxyArguments(flags), "--disable-hot-restart", ...override],
@@ -161,7 +145,11 @@ export async function runSidecar(
   const folder = join(sidecarFiles.proxy, "xds");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   await using _socket = await ProxySocket.open({ socket: join(folder, "xds.sock"), uid, services: [relay, identity] });
-  const proxy = await startProxy(plane, node, options, context);
+  const proxy = await startProxy(plane, node, options, context, signal);
+  if (proxy === undefined) {
+    logger.info("ending before the Pod's proxy was started");
+    return undefined;
+  }
   const status = {
     port: told.statusPort,
     application: told.probesLoopback ? "127.0.0.1" : told.address,
@@ -174,8 +162,7 @@ export async function runSidecar(
   };
   using _status = told.statusPort === 0 ? undefined : await StatusServer.listen(status);
   logger.info("running the Pod's proxy", { node: node.id, discovery: told.discovery });
-  const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-  const ended = await Promise.race([proxy.ended, aborted]);
+  const ended = await Promise.race([proxy.ended, aborted(signal)]);
   if (ended !== undefined) return ended;
   logger.info("ending the Pod's proxy");
   await proxy.end();

@@ -1,5 +1,6 @@
 import { kindOf } from "#api/kinds.ts";
 import { Validator } from "#api/validation.ts";
+import { aborted } from "#base/aborted.ts";
 import { WebhookKeeper } from "#controllers/webhooks/keeper.ts";
 import type { ListenAddress } from "#grpc/listen.ts";
 import type { CredentialSource } from "#grpc/tls.ts";
@@ -34,8 +35,7 @@ export class MeshWebhooks {
   readonly companion: Companion = {
     audience: (cluster) => this.#injector.audience(cluster),
     follow: async (cluster, client, signal) => {
-      const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-      await Promise.race([this.#serving.promise, aborted]);
+      await Promise.race([this.#serving.promise, aborted(signal)]);
       if (!signal.aborted) await this.#keeper.follow(cluster, client, signal);
     },
     left: (cluster) => this.#injector.left(cluster),
@@ -53,9 +53,8 @@ export class MeshWebhooks {
 
   /** Serves, once the settings have been read: Pods would be made by others. */
   async serve(credentials: CredentialSource, signal: AbortSignal): Promise<WebhookServer> {
-    const { promise: aborted, reject } = Promise.withResolvers<never>();
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-    await Promise.race([this.#injector.synced, aborted]);
+    await Promise.race([this.#injector.synced, aborted(signal)]);
+    signal.throwIfAborted();
     const validator = new Validator();
     const server = await WebhookServer.listen({
       address: this.#options.address,
