@@ -220,6 +220,7 @@ export class History {
   #bytes = 0;
   #revision = 0;
   #compacted = 0;
+  #ended: WeftError | undefined;
 
   /** The newest committed revision. */
   get revision(): number {
@@ -261,12 +262,20 @@ export class History {
 
   /** Throws `Gone` unless every change after a revision is at hand. */
   check(after: number): void {
+    if (this.#ended) throw this.#ended;
     if (after < this.#compacted || after > this.#revision) throw gone(after);
   }
 
   /** The first event of a selection after a revision. @throws WeftError `Gone`. */
   next(selection: Selection, after: number): StoreEvent | undefined {
+    if (this.#ended) throw this.#ended;
     return this.#collection(selection).next(after);
+  }
+
+  /** Nothing follows any more: all watchers end with an error, and so do those that begin. */
+  end(error: WeftError): void {
+    this.#ended = error;
+    for (const watcher of this.allWatchers()) watcher.wake();
   }
 
   /** Watchers of one resource in one partition. */

@@ -25,6 +25,7 @@ import { readRecord, recordOf } from "./record-text.ts";
 import { Sealing } from "./sealing.ts";
 import type { RecordRow, Row } from "./sqlite-protocol.ts";
 import { SqliteWriter } from "./sqlite-writer.ts";
+import { upkeep } from "./upkeep.ts";
 import { watchHistory } from "./watch.ts";
 
 /** How a SQLite store is opened. */
@@ -101,7 +102,7 @@ class SqliteStore implements ResourceStore {
   readonly #sealing: Sealing;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #timers: readonly Disposable[];
+  readonly #upkeep: Disposable;
   readonly #closing = new AbortController();
   /** Changes in revision order that the writer has not confirmed, those being written first. */
   #pending: Pending[] = [];
@@ -121,13 +122,11 @@ class SqliteStore implements ResourceStore {
     this.#logger = options.logger;
     this.#revision = history.revision;
     const retention = options.retention ?? defaultRetention;
-    this.#timers = [
-      options.clock.every(options.compactEveryMs ?? 30_000, () => this.#trim(retention)),
-      options.clock.every(options.bookmarkEveryMs ?? 30_000, () => {
-        for (const watcher of history.allWatchers()) watcher.bookmark();
-      }),
-      options.clock.every(pruneEveryMs, () => this.#prune()),
+    const tasks = [
+      { everyMs: options.compactEveryMs ?? 30_000, run: () => this.#trim(retention) },
+      { everyMs: pruneEveryMs, run: () => this.#prune() },
     ];
+    this.#upkeep = upkeep({ clock: options.clock, history, bookmarkEveryMs: options.bookmarkEveryMs, tasks });
     this.#prune();
     this.#renewing = sealing.renew((rows) => writer.rewrite(rows), options.logger);
   }
@@ -183,7 +182,7 @@ class SqliteStore implements ResourceStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    for (const timer of this.#timers) timer[Symbol.dispose]();
+    this.#upkeep[Symbol.dispose]();
     this.#closing.abort();
     await this.#flushing;
     await this.#renewing;

@@ -42,6 +42,11 @@ export function isCompacted(error: unknown): boolean {
   return isServiceError(error) && error.code === status.OUT_OF_RANGE && error.details.includes("has been compacted");
 }
 
+/** Whether a revision was asked for that etcd has not had yet. */
+export function isFuture(error: unknown): boolean {
+  return isServiceError(error) && error.code === status.OUT_OF_RANGE && error.details.includes("is a future revision");
+}
+
 /** Whether a request was larger than etcd takes. */
 export function isTooLarge(error: unknown): boolean {
   return isServiceError(error) && tooLarge.test(error.details);

@@ -34,6 +34,10 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
+function keysAreGone({ head }: KeySpace): WeftError {
+  return new WeftError("Unavailable", `the store's keys are no longer in etcd (${head.toString()})`);
+}
+
 /** Events by the revisions that made them, which are in order. */
 function byRevision(events: readonly Event[]): ReadonlyMap<number, readonly Event[]> {
   return Map.groupBy(events, ({ kv }) => Number(kv?.modRevision ?? 0n));
@@ -55,6 +59,8 @@ export class Feed {
   #asking: Promise<number> | undefined;
   #askingNext: Promise<number> | undefined;
   #trouble: unknown;
+  /** That what etcd holds is not what this state came from, once that was seen. */
+  #replaced: WeftError | undefined;
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -82,7 +88,7 @@ export class Feed {
   async follow(signal: AbortSignal): Promise<void> {
     const { connection, clock, logger } = this.#options;
     const backoff = new Backoff({ initialMs: 50, maxMs: 2000 });
-    while (!signal.aborted) {
+    while (!signal.aborted && this.#replaced === undefined) {
       this.#renew = new AbortController();
       try {
         await this.#read(AbortSignal.any([signal, this.#renew.signal]), () => backoff.reset());
@@ -97,11 +103,21 @@ export class Feed {
   }
 
   /**
+   * @throws WeftError `Unavailable` when etcd was restored from a copy or replaced: objects and revisions are in memory that it never had,
+   * and no later change tells of that.
+   */
+  check(): void {
+    if (this.#replaced) throw this.#replaced;
+  }
+
+  /**
    * Resolves when all that was written before is in the history.
    * @throws WeftError `Unavailable` when etcd does not answer or the watch stays behind.
    */
   async current(): Promise<void> {
+    this.check();
     const head = await this.#head();
+    this.check();
     if (await this.reached(head)) return;
     throw new WeftError("Unavailable", `the watch of etcd stays behind revision ${head}`, this.#trouble);
   }
@@ -146,23 +162,36 @@ export class Feed {
   }
 
   async #askHead(): Promise<number> {
-    const { connection, keys } = this.#options;
-    // Later writes may come by the watch before the answer does.
-    const before = this.history.revision;
-    let head: number | undefined;
     try {
-      const { kvs } = await connection.call(KV.method.range, { key: keys.head });
-      head = kvs[0] && Number(kvs[0].modRevision);
-    } catch (error) {
-      throw failureOf(error, connection.endpoint);
+      return await this.#readHead();
     } finally {
       if (this.#askingNext === undefined) this.#asking = undefined;
     }
-    if (head === undefined)
-      throw new WeftError("Unavailable", `the store's keys are no longer in etcd (${keys.head.toString()})`);
-    if (head >= before) return head;
-    const problem = `etcd is at revision ${head}, and was at ${before}: it was restored or replaced`;
-    throw new WeftError("Unavailable", `${problem}; start this process again`);
+  }
+
+  async #readHead(): Promise<number> {
+    const { connection, keys } = this.#options;
+    // Later writes may come by the watch before the answer does.
+    const [before, position] = [this.history.revision, this.#position];
+    const { kvs, header } = await connection.call(KV.method.range, { key: keys.head }).catch((error: unknown) => {
+      throw failureOf(error, connection.endpoint);
+    });
+    const now = Number(header?.revision ?? 0n);
+    if (now < position) throw this.#found(now, position);
+    const head = kvs[0] && Number(kvs[0].modRevision);
+    if (head === undefined) throw keysAreGone(keys);
+    if (head < before) throw this.#found(head, before);
+    return head;
+  }
+
+  /** Takes note that etcd has gone back, which it never does by itself. */
+  #found(now: number, before: number): WeftError {
+    const problem = `etcd is at revision ${now}, and was at ${before}: it was restored or replaced`;
+    this.#replaced ??= new WeftError("Unavailable", `${problem}; start this process again`);
+    this.#options.logger.error("the store cannot go on", { error: problem });
+    this.history.end(this.#replaced);
+    this.#renew.abort();
+    return this.#replaced;
   }
 
   async #read(signal: AbortSignal, begun: () => void): Promise<void> {
@@ -174,8 +203,13 @@ export class Feed {
         await this.#catchUp();
         return;
       }
-      if (response.created) begun();
-      else this.#take(response);
+      if (!response.created) {
+        this.#take(response);
+        continue;
+      }
+      begun();
+      // A member that lags behind may say so too: only an answer on which all agree tells whether etcd has gone back.
+      if (Number(response.header?.revision ?? 0n) < this.#position) await this.#readHead();
     }
   }
 
@@ -225,8 +259,12 @@ export class Feed {
   async #catchUp(): Promise<void> {
     const { connection, keys, sealing, clock, logger } = this.#options;
     const { kvs, head, revision } = await readObjects(connection, keys, undefined);
-    this.#position = revision;
-    if (head === this.history.revision) return;
+    if (head === 0) throw keysAreGone(keys);
+    if (head < this.history.revision) throw this.#found(head, this.history.revision);
+    if (head === this.history.revision) {
+      this.#position = revision;
+      return;
+    }
     logger.warn("changes were compacted before they were read: reading all there is", { revision });
     const time = clock.now();
     const changes: Change[] = [];
@@ -243,6 +281,8 @@ export class Feed {
     for (const { key } of gone) changes.push({ key, revision: head, stored: undefined, size: 0, time });
     for (const change of changes) this.history.apply(change);
     this.history.restore(head, head);
+    // Only now: had something been unreadable, it is all to be read again.
+    this.#position = revision;
     this.#wake(changes);
   }
 }

@@ -1,7 +1,7 @@
 import { KV } from "#proto/gen/etcdserverpb/rpc_pb.js";
 import type { KeyValue } from "#proto/gen/mvccpb/kv_pb.js";
 import type { EtcdConnection } from "./connection.ts";
-import { isCompacted } from "./failure.ts";
+import { isCompacted, isFuture } from "./failure.ts";
 import type { KeyRange, KeySpace } from "./keys.ts";
 
 /** Keys in one answer: some megabytes of objects. */
@@ -57,7 +57,7 @@ async function readAt(connection: EtcdConnection, keys: KeySpace, at: bigint): P
   };
 }
 
-/** Reads all objects at a revision; at the newest where that is undefined or compacted away. */
+/** Reads all objects at a revision; at the newest where that is undefined, compacted away or not there yet, or has no head. */
 export async function readObjects(
   connection: EtcdConnection,
   keys: KeySpace,
@@ -65,9 +65,11 @@ export async function readObjects(
 ): Promise<Loaded> {
   if (from !== undefined) {
     try {
-      return await readAt(connection, keys, BigInt(from));
+      const loaded = await readAt(connection, keys, BigInt(from));
+      // Without it nobody could tell from which revision on the changes are at hand.
+      if (loaded.head > 0) return loaded;
     } catch (error) {
-      if (!isCompacted(error)) throw error;
+      if (!isCompacted(error) && !isFuture(error)) throw error;
     }
   }
   return readAt(connection, keys, 0n);

@@ -22,6 +22,7 @@ import type {
   WriteRecord,
 } from "../port.ts";
 import { objectPlace, Sealing } from "../sealing.ts";
+import { upkeep } from "../upkeep.ts";
 import { watchHistory } from "../watch.ts";
 import type { EtcdAddress } from "./address.ts";
 import { Compactor, readMark } from "./compactor.ts";
@@ -109,7 +110,7 @@ class EtcdStore implements ResourceStore {
   readonly #records: EtcdRecords | undefined;
   readonly #writer: EtcdWriter;
   readonly #closing = new AbortController();
-  readonly #timers: readonly Disposable[];
+  readonly #upkeep: Disposable;
   readonly #following: Promise<void>;
   #renewing: Promise<void> = Promise.resolve();
   /** The newest write of each key that is under way: writes of one object are carried out in the order in which they are asked. */
@@ -124,14 +125,12 @@ class EtcdStore implements ResourceStore {
     this.#compactor = new Compactor({ connection, keys, clock, logger, everyMs });
     if (limits !== undefined) this.#records = new EtcdRecords({ connection, keys, limits, clock, logger });
     this.#writer = new EtcdWriter({ ...parts, records: this.#records });
-    this.#timers = [
-      clock.every(everyMs, () => void this.#compactor.tick()),
-      clock.every(trimEveryMs, () => this.#trim(retention)),
-      clock.every(options.bookmarkEveryMs ?? 30_000, () => {
-        for (const watcher of feed.history.allWatchers()) watcher.bookmark();
-      }),
-      clock.every(pruneEveryMs, () => void this.#records?.prune()),
+    const tasks = [
+      { everyMs, run: () => void this.#compactor.tick() },
+      { everyMs: trimEveryMs, run: () => this.#trim(retention) },
+      { everyMs: pruneEveryMs, run: () => void this.#records?.prune() },
     ];
+    this.#upkeep = upkeep({ clock, history: feed.history, bookmarkEveryMs: options.bookmarkEveryMs, tasks });
     this.#following = feed.follow(this.#closing.signal);
   }
 
@@ -202,7 +201,7 @@ class EtcdStore implements ResourceStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    for (const timer of this.#timers) timer[Symbol.dispose]();
+    this.#upkeep[Symbol.dispose]();
     this.#closing.abort();
     await this.#following;
     await Promise.allSettled(this.#turns.values());
@@ -217,6 +216,7 @@ class EtcdStore implements ResourceStore {
 
   #check(): void {
     if (this.#closing.signal.aborted) throw new WeftError("Unavailable", "the store is closed");
+    this.#parts.feed.check();
   }
 
   /** Does something when all that was asked before for the same object is done. */

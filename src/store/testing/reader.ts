@@ -12,7 +12,7 @@ export interface Reader {
 }
 
 /** Starts to read a watch. */
-export function collect(store: ResourceStore, selection: Selection, after: number): Reader {
+export function collect(store: Pick<ResourceStore, "watch">, selection: Selection, after: number): Reader {
   const events: StoreEvent[] = [];
   const controller = new AbortController();
   let arrived = Promise.withResolvers<void>();
