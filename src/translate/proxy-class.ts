@@ -104,6 +104,18 @@ function isIdentified({
   return text(version) !== "" && Array.isArray(expected) && expected.length > 0;
 }
 
+/** The namespace that a node says it is of: by its metadata, or by its id's domain. */
+function namespaceOf({ id, metadata }: NodeInfo): string {
+  const [, , , domain = ""] = id.split("~");
+  return text(metadata["NAMESPACE"]) || (domain.split(".")[0] ?? "");
+}
+
+/** What of a node decides which secrets it asks for. It is asked of all proxies again and again, so that little is read. */
+export function secretReader(node: NodeInfo): Pick<ProxyView, "type" | "namespace" | "labels"> {
+  const type = node.id.startsWith("router~") ? "router" : "sidecar";
+  return { type, namespace: namespaceOf(node), labels: stringMap(node.metadata["LABELS"]) };
+}
+
 /**
  * What an Envoy is to translation, from its node as Istio's agent sends it.
  * @throws WeftError `InvalidArgument` when the type or the namespace is missing.
@@ -112,11 +124,11 @@ export function proxyView(
   { id, metadata, locality, withoutSecrets }: NodeInfo,
   virtualHosts: ProxyView["virtualHosts"] = "inside",
 ): ProxyView {
-  const [type = "", , name = "", domain = ""] = id.split("~");
+  const [type = "", , name = ""] = id.split("~");
   if (type !== "sidecar" && type !== "router") {
     throw new WeftError("InvalidArgument", `node id "${id}" does not begin with sidecar~ or router~`);
   }
-  const namespace = text(metadata["NAMESPACE"]) || (domain.split(".")[0] ?? "");
+  const namespace = namespaceOf({ id, metadata, locality });
   if (namespace === "" || name === "") {
     throw new WeftError("InvalidArgument", `node id "${id}" and metadata NAMESPACE name no namespace`);
   }

@@ -25,7 +25,7 @@ import { startConfigQuery } from "./own-config.ts";
 import { ownCluster, ownEndpointQuery } from "./own-endpoints.ts";
 import { bootstrapScope, patchedScopes } from "./patches/class-scopes.ts";
 import { patchQueries } from "./patches/queries.ts";
-import { classKey, type NodeInfo, parseClass, proxyView, withoutNode } from "./proxy-class.ts";
+import { classKey, type NodeInfo, parseClass, proxyView, withoutNode, secretReader } from "./proxy-class.ts";
 import { destinationQueries } from "./routes/destination-queries.ts";
 import { configurationOf } from "./routes/encoded.ts";
 import { routeQueries } from "./routes/queries.ts";
@@ -56,7 +56,7 @@ export interface Translator {
   holder(key: string): Holder | undefined;
   /** What a proxy holds. */
   discovery(node: NodeInfo, virtualHosts: ProxyView["virtualHosts"]): Discovery;
-  /** Whether what a proxy gets depends on whether its account may read Secrets; false for a node that lacks what is needed. */
+  /** Whether what a proxy gets depends on whether its account may read Secrets. */
   readsSecrets(node: NodeInfo): boolean;
   /** Hosts that connected proxies of a workload asked for by name. */
   asked(by: Holder): readonly string[];
@@ -80,16 +80,6 @@ interface TranslatorOptions {
   readonly traced?: boolean;
   /** Envoy's messages, by which EnvoyFilters are read; loaded for the first of these unless given. */
   readonly registry?: Registry;
-}
-
-/** Whether a node has what is needed. */
-function isProxy(node: NodeInfo): boolean {
-  try {
-    proxyView(node);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The registry that was given, or one that is loaded once when it is asked for. */
@@ -277,7 +267,7 @@ export function createTranslator(
     workload: (key) => askingWorkload(parseClass(key)),
     holder: (key) => holderOf(parseClass(key)),
     discovery: (node, virtualHosts) => discovery(proxyView(node, virtualHosts)),
-    readsSecrets: (node) => isProxy(node) && secrets.readsSecrets(proxyView(node)),
+    readsSecrets: (node) => secrets.readsSecrets(secretReader(node)),
     asked: held.asked,
     hostScope,
     scopes,
