@@ -138,3 +138,53 @@ describe("the way to a control plane in plain text", () => {
     expect(new ControlPlane({ address: "unix:/nowhere", logger }).metadata().getMap()).toEqual({});
   });
 });
+
+describe("several replicas of a control plane", () => {
+  const servers = ["127.0.0.1:0", "127.0.0.1:0"].map((address) => new ControlPlaneServer(address));
+  let plane: ControlPlane;
+
+  beforeEach(async () => {
+    writeFileSync(rootsFile, authority.certificate);
+    writeFileSync(tokenFile, "token\n");
+    for (const server of servers) await server.start(authority.issue(serverName));
+    const address = servers.map((server) => server.address).join(",");
+    plane = new ControlPlane({ address, trust: { rootsFile, tokenFile, serverName }, logger: silentLogger });
+  });
+  afterEach(() => {
+    for (const server of servers) server.stop();
+  });
+
+  const stream = (connection: ControlPlaneConnection): ClientDuplexStream<Buffer, Buffer> => {
+    const { path, requestSerialize, responseDeserialize } = adsService.deltaAggregatedResources;
+    const call = connection.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, plane.metadata());
+    call.on("error", () => undefined);
+    call.write(Buffer.from("x"));
+    return call;
+  };
+  const taken = (): number => servers.reduce((sum, { calls }) => sum + calls.length, 0);
+
+  it("each get some of the proxies, and all of them when the other is gone", async () => {
+    const connections = Array.from({ length: 24 }, () => plane.connect());
+    for (const connection of connections) stream(connection);
+    await vi.waitUntil(() => taken() === 24, 10_000);
+    // By chance: that one of them gets fewer than two happens once in 300,000 times.
+    for (const { calls } of servers) expect(calls.length).toBeGreaterThan(1);
+    const [gone, left] = servers as [ControlPlaneServer, ControlPlaneServer];
+    const moved = gone.calls.length;
+    const had = left.calls.length;
+    const began = performance.now();
+    gone.stop();
+    for (const connection of connections.slice(0, moved)) {
+      connection.renew();
+      stream(connection);
+    }
+    await vi.waitUntil(() => left.calls.length >= had + moved, 10_000);
+    expect(performance.now() - began).toBeLessThan(3_000 * 2);
+    for (const connection of connections) connection[Symbol.dispose]();
+  });
+
+  it("are addresses of IP where they are several", () => {
+    const fresh = new ControlPlane({ address: "a.example:15012,b.example:15012", logger: silentLogger });
+    expect(() => fresh.connect()).toThrow("write several control planes as addresses of IP of one family");
+  });
+});

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { createSecureContext } from "node:tls";
 import { type ChannelOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
@@ -17,7 +18,7 @@ export interface ControlPlaneTrust {
 
 /** A service of the control plane. */
 export interface ControlPlaneOptions {
-  /** As gRPC writes addresses: `unix:/run/weft/demo/ads.sock`, `127.0.0.1:15012`. */
+  /** As gRPC writes addresses: `unix:/run/weft/demo/ads.sock`, `istiod.istio-system.svc:15012`; or addresses of several replicas, `10.0.0.1:15012,10.0.0.2:15012`. */
   readonly address: string;
   /** Absent for plain text, which is for sockets of this machine only. */
   readonly trust?: ControlPlaneTrust;
@@ -36,6 +37,25 @@ const connection: ChannelOptions = {
   "grpc.initial_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 1000,
 };
+
+/** In an order by chance: each connection tries them one after the other. */
+function shuffled(list: readonly string[]): readonly string[] {
+  const keyed = list.map((value) => ({ value, key: Math.random() }));
+  return keyed.toSorted((one, other) => one.key - other.key).map(({ value }) => value);
+}
+
+/** The address in gRPC's form. @throws WeftError `InvalidArgument` for several that are not addresses of IP. */
+function targetOf(address: string): string {
+  if (!address.includes(",") || /^[a-z0-9]+:[^0-9]/.test(address)) return address;
+  const each = address.split(",");
+  const families = new Set(each.map((one) => isIP(/^\[?(.*?)\]?:\d+$/.exec(one)?.[1] ?? "")));
+  const [family] = families;
+  if (families.size === 1 && family !== 0) return `ipv${family}:${shuffled(each).join(",")}`;
+  throw new WeftError(
+    "InvalidArgument",
+    `${address}: write several control planes as addresses of IP of one family, 10.0.0.1:15012,10.0.0.2:15012; a name may have several addresses by itself`,
+  );
+}
 
 /** A message without the times, and the empty notes, that gRPC's library puts in: the same trouble has the same words. */
 export function withoutTimes(message: string): string {
@@ -94,8 +114,10 @@ export class ControlPlane {
   /** A connection of its own: a proxy that takes nothing must not hold up others. */
   connect(): ControlPlaneConnection {
     const { address, trust } = this.#options;
+    // What is written wrongly is told now, and not by every proxy.
+    targetOf(address);
     if (!trust) {
-      const make = (): Client => new Client(address, credentials.createInsecure(), connection);
+      const make = (): Client => new Client(targetOf(address), credentials.createInsecure(), connection);
       return new ControlPlaneConnection(() => "", make);
     }
     const named = { "grpc.ssl_target_name_override": trust.serverName, "grpc.default_authority": trust.serverName };
@@ -103,7 +125,7 @@ export class ControlPlane {
       () => this.#roots?.read() ?? "",
       (ca) => {
         const context = createSecureContext({ ca, minVersion: "TLSv1.2" });
-        return new Client(address, credentials.createFromSecureContext(context), {
+        return new Client(targetOf(address), credentials.createFromSecureContext(context), {
           ...connection,
           ...keepalive,
           ...named,
@@ -167,8 +189,13 @@ export class ControlPlaneConnection implements Disposable {
     return this.#current.client;
   }
 
-  [Symbol.dispose](): void {
+  /** Has the next request make a connection of its own: what was chosen for this one ended it. Streams of it go on. */
+  renew(): void {
     this.#current?.client.close();
     this.#current = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.renew();
   }
 }

@@ -89,6 +89,8 @@ export class Relay implements ProxyService {
     } finally {
       stop();
       upstream?.cancel();
+      // The control plane ended it, not the proxy: there may be another that serves it.
+      if (!call.cancelled) this.#connection.renew();
     }
   }
 

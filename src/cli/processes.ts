@@ -66,7 +66,10 @@ export function agentCommand(program: Command): void {
     .requiredOption("--state-dir <folder>", "where it keeps what a later agent goes on with")
     .requiredOption("--run-dir <folder>", "folder of the instance's Unix sockets")
     .requiredOption("--api <url>", "URL of the cluster's API, or path of a kubeconfig that names it")
-    .requiredOption("--xds <address>", "where xDS is served, such as unix:/run/weft/demo/ads.sock")
+    .requiredOption(
+      "--xds <address>",
+      "where xDS is served, such as unix:/run/weft/demo/ads.sock; several replicas as 10.0.0.1:15012,10.0.0.2:15012",
+    )
     .requiredOption(
       "--programs <file>",
       "JSON file of command lines by image name; they run in the folder above the file's",

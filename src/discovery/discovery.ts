@@ -298,10 +298,11 @@ export async function runDiscovery(
   await using told =
     statusAddress && (await ProxyApiServer.listen({ ...statusAddress, clients, answer: api.answer, clock }));
   const changed = (): void => meshStatus.changed();
+  const move = (count: number): void => xds.move(count);
   const among =
     name === undefined
       ? undefined
-      : { name, client, namespace: rootNamespace, own, ...(told && { api: told.place }), changed, clock, logger };
+      : { name, client, namespace: rootNamespace, own, move, ...(told && { api: told.place }), changed, clock, logger };
   replicas = among && new Replicas(among);
   const events = new ProxyEventWriter({ member, clock, logger });
   using _proxies = xds.onChange(() => {

@@ -10,6 +10,7 @@ import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client } from "#kube/client.ts";
 import type { ProxyCounts } from "#status/mesh.ts";
+import { Balance } from "./balance.ts";
 import { parseCounts, printCounts, sumCounts } from "./proxy-counts.ts";
 
 /** What replicas of a control plane need to know of each other. */
@@ -26,6 +27,8 @@ export interface ReplicasOptions {
   readonly api?: ProxyApiPlace;
   /** Called when others' proxies stand otherwise than before. */
   readonly changed: () => void;
+  /** Has so many of this replica's proxies connect anew, so that others get them. */
+  readonly move: (count: number) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -54,16 +57,21 @@ interface Seen {
 export class Replicas {
   readonly #options: ReplicasOptions;
   readonly #others = new Map<string, Seen>();
+  readonly #balance: Balance;
 
   constructor(options: ReplicasOptions) {
     this.#options = options;
+    this.#balance = new Balance(options.clock);
   }
 
   /** How the proxies of all replicas stand; of others as they were some seconds ago. */
   get counts(): ProxyCounts {
+    return this.#living.reduce(sumCounts, this.#options.own());
+  }
+
+  get #living(): readonly ProxyCounts[] {
     const now = this.#options.clock.monotonic();
-    const living = [...this.#others.values()].filter(({ since }) => now - since < goneMs);
-    return living.map(({ counts }) => counts).reduce(sumCounts, this.#options.own());
+    return [...this.#others.values()].filter(({ since }) => now - since < goneMs).map(({ counts }) => counts);
   }
 
   /** Keeps its own Lease and reads the others' until the signal aborts; then its own is removed. */
@@ -75,6 +83,7 @@ export class Replicas {
         const before = this.counts.connected;
         await this.#look();
         if (this.counts.connected !== before) this.#options.changed();
+        this.#even();
       } catch (error) {
         logger.debug("replicas cannot be read or told", { replica: name, error: messageOf(error) });
       }
@@ -82,6 +91,18 @@ export class Replicas {
       await clock.sleep(everyMs, signal).catch(() => undefined);
     }
     await this.#remove(this.#place(name)).catch(() => undefined);
+  }
+
+  /** Lets others have proxies that this replica has too many of. */
+  #even(): void {
+    const { own, logger, move, name } = this.#options;
+    const count = this.#balance.excess(
+      own().connected,
+      this.#living.map(({ connected }) => connected),
+    );
+    if (count === 0) return;
+    logger.info("other replicas have fewer proxies: some are to connect anew", { replica: name, proxies: count });
+    move(count);
   }
 
   #place(name: string): { readonly namespace: string; readonly name: string } {

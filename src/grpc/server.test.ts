@@ -117,6 +117,27 @@ test("serves over TLS on a Unix socket and on any address", async () => {
   expect(calls[1]?.from).toBe("127.0.0.1");
 });
 
+test("who closes says so: calls that are go on, and the next is made elsewhere", async () => {
+  const { port } = server.addresses[1] as { port: number };
+  const session = connectHttp2(`https://127.0.0.1:${port}`, { ca: authority.certificate, servername: name });
+  const told = new Promise((resolve) => {
+    session.once("goaway", resolve);
+  });
+  const open = session.request({ ":method": "POST", ":path": "/test.Echo/Wait", "content-type": "application/grpc" });
+  open.on("error", () => undefined);
+  session.on("error", () => undefined);
+  await new Promise((resolve) => {
+    session.once("connect", () => session.ping(resolve));
+  });
+  server.close();
+  expect(await told).toBe(0);
+  expect(open.closed).toBe(false);
+  await expect(call(clientOf(undefined, authority.certificate, `127.0.0.1:${port}`), "late")).rejects.toThrow(
+    "UNAVAILABLE",
+  );
+  session.destroy();
+});
+
 test("plain text is for this machine alone", async () => {
   const options = { methods: {}, clock: systemClock, maxConcurrentStreams: 1 };
   const refused = GrpcServer.listen({ ...options, listen: [{ host: "0.0.0.0", port: 0 }] });

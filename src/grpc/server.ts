@@ -8,7 +8,7 @@ import { Handshakes, type HandshakeLimits } from "#base/handshakes.ts";
 import { IdleConnections } from "./idle.ts";
 import { Keepalive } from "./keepalive.ts";
 import { listenOn, type ListenAddress } from "./listen.ts";
-import { GrpcStream, isGrpc, refuse } from "./stream.ts";
+import { GrpcStream, dismiss, isGrpc, refuse } from "./stream.ts";
 import { clientOptions, contextOptions, type CredentialSource, verifiedCertificate } from "./tls.ts";
 
 /** A call that came in. */
@@ -56,6 +56,7 @@ export class GrpcServer implements Disposable {
   readonly #options: GrpcServerOptions;
   readonly #keepalive: Keepalive;
   readonly #servers: Server[] = [];
+  readonly #sessions = new Set<ServerHttp2Session>();
   readonly #owned = new DisposableStack();
   #addresses: readonly ListenAddress[] = [];
 
@@ -82,9 +83,10 @@ export class GrpcServer implements Disposable {
     return this.#addresses;
   }
 
-  /** Takes no more connections; those that are go on. */
+  /** Takes no more connections, and no more calls on those that are, which clients are told (GOAWAY); calls that are go on. */
   close(): void {
     for (const server of this.#servers) server.close();
+    for (const session of this.#sessions) dismiss(session);
   }
 
   /** Ends all connections. */
@@ -133,6 +135,8 @@ export class GrpcServer implements Disposable {
   #follow<S extends Http2Server | Http2SecureServer>(server: S, address: string): S {
     server.on("session", (session: ServerHttp2Session) => {
       this.#keepalive.watch(session);
+      this.#sessions.add(session);
+      session.once("close", () => this.#sessions.delete(session));
       const certificate = session.socket && verifiedCertificate(session.socket);
       const secure = session.encrypted === true;
       const from = session.socket?.remoteAddress ?? "this machine";

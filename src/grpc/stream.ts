@@ -1,4 +1,10 @@
-import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  type Http2Session,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { WeftError, messageOf, type ErrorCode } from "#base/errors.ts";
 import { FrameReader } from "./frames.ts";
 
@@ -47,6 +53,13 @@ export function isGrpc({ "content-type": type = "" }: IncomingHttpHeaders): bool
 /** Answers a request that is none of gRPC. */
 export function refuse(stream: ServerHttp2Stream): void {
   stream.respond({ [constants.HTTP2_HEADER_STATUS]: 415 }, { endStream: true });
+}
+
+/** Tells a client to make no more calls on a connection (GOAWAY), which closes when those that are have ended. */
+export function dismiss(session: Http2Session): void {
+  if (session.closed || session.destroyed) return;
+  session.goaway(constants.NGHTTP2_NO_ERROR);
+  session.close();
 }
 
 /** A message as it is sent: its bytes with the head before them, in pieces that other streams may hold too. */
@@ -135,6 +148,12 @@ export class GrpcStream {
     }
     stream.once("wantTrailers", () => stream.sendTrailers(trailers));
     stream.end();
+  }
+
+  /** Has the peer open no more calls on the stream's connection, which closes when none is left: it makes another, perhaps to another server. */
+  retire(): void {
+    const { session } = this.#stream;
+    if (session) dismiss(session);
   }
 
   /** Takes nothing more from the peer, until resumed. */

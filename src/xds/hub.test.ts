@@ -77,7 +77,7 @@ test("names that a proxy was owed and does not ask for when it is back are forgo
   const { hub } = fixture;
   fixture.source.setScopes("x", { [typeUrls.endpoints]: ["endpoints"] });
   const nothing = (): void => undefined;
-  const transport = { send: nothing, end: nothing, abort: nothing, pause: nothing, resume: nothing };
+  const transport = { send: nothing, end: nothing, abort: nothing, retire: nothing, pause: nothing, resume: nothing };
   const common = { kind: "delta", typeUrl: typeUrls.endpoints, nonce: "", refusal: undefined } as const;
   const node = { id: "x", cluster: "", metadata: {}, version: "", locality: { region: "", zone: "", subzone: "" } };
   for (let time = 0; time < 5; time += 1) {
@@ -512,6 +512,7 @@ describe("faults", () => {
         ended = reason;
       },
       abort: () => undefined,
+      retire: () => undefined,
       pause: () => undefined,
       resume: () => undefined,
     });
@@ -681,6 +682,7 @@ describe("a stream that was let in", () => {
         send: (messages) => void told.push(...messages),
         end: (reason) => void ended.push(reason?.code ?? "done"),
         abort: () => undefined,
+        retire: () => undefined,
         pause: () => void read.push("pause"),
         resume: () => void read.push("resume"),
       },

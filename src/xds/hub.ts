@@ -199,6 +199,11 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     }
   }
 
+  /** Has some proxies connect anew: those that have been here the longest. */
+  move(count: number): void {
+    for (const session of [...this.#sessions].slice(0, count)) session.move();
+  }
+
   [Symbol.dispose](): void {
     this.#closing = true;
     for (const session of this.#sessions) session.end();

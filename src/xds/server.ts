@@ -30,6 +30,8 @@ export interface XdsServer extends AsyncDisposable, ProxyStatusSource {
   readonly busy: boolean;
   /** What it did and holds. */
   figures(): XdsFigures;
+  /** Has so many proxies connect anew, which lets them find another replica. */
+  move(count: number): void;
 }
 
 /**
@@ -115,6 +117,10 @@ class AdsServer implements XdsServer {
 
   figures(): XdsFigures {
     return this.#hub.figures();
+  }
+
+  move(count: number): void {
+    this.#hub.move(count);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

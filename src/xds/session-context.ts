@@ -19,6 +19,8 @@ export interface Transport extends Readable {
   end(reason?: WeftError): void;
   /** Ends the stream at once, with what was sent and not taken. */
   abort(): void;
+  /** Has the peer make its next call on another connection. */
+  retire(): void;
 }
 
 /** What sessions share. */

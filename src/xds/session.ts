@@ -200,6 +200,13 @@ export class Session {
     return this.#watches.standing;
   }
 
+  /** Ends the stream so that its proxy connects anew, to a replica that has fewer where there are several. */
+  move(): void {
+    if (this.#ended) return;
+    this.#transport.retire();
+    this.end();
+  }
+
   /** Ends the stream and lets go of everything. */
   end(reason?: WeftError): void {
     if (this.#ended) return;

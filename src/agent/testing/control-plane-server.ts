@@ -39,15 +39,16 @@ const certificateService = {
 
 /** A control plane over TLS that a test plays: it keeps the streams that are opened, and answers requests as it is told. */
 export class ControlPlaneServer {
-  readonly address: string;
+  /** Where it serves; a port of 0 becomes the one that was taken. */
+  address: string;
   readonly calls: AdsCall[] = [];
   /** The chain that a request gets, or the status that refuses it. */
   issue: (asked: Asked) => readonly string[] | Partial<StatusObject> = () => [];
   #server: Server | undefined;
 
-  /** @param socket path of a Unix socket. */
-  constructor(socket: string) {
-    this.address = `unix:${socket}`;
+  /** @param place path of a Unix socket, or an address and a port. */
+  constructor(place: string) {
+    this.address = place.startsWith("/") ? `unix:${place}` : place;
   }
 
   /** Serves with a certificate. */
@@ -60,11 +61,12 @@ export class ControlPlaneServer {
     server.addService(adsService, { deltaAggregatedResources: take, streamAggregatedResources: take });
     server.addService(certificateService, { createCertificate: this.#create });
     const pair = { cert_chain: Buffer.from(certificate), private_key: Buffer.from(key) };
-    await new Promise<void>((resolve, reject) => {
-      server.bindAsync(this.address, ServerCredentials.createSsl(null, [pair]), (error) =>
-        error === null ? resolve() : reject(error),
+    const port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync(this.address, ServerCredentials.createSsl(null, [pair]), (error, bound) =>
+        error === null ? resolve(bound) : reject(error),
       );
     });
+    this.address = this.address.replace(/:0$/, `:${port}`);
     this.#server = server;
   }
 

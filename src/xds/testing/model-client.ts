@@ -196,6 +196,7 @@ export class ModelClient {
         this.ended = reason ?? "clean";
       },
       abort: () => inbox.splice(0),
+      retire: () => undefined,
       pause: () => undefined,
       resume: () => undefined,
     });
