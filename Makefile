@@ -25,6 +25,11 @@ $(stamps)/gen: $(stamps)/npm releases.json setup/gen.ts setup/json-names.ts setu
 	@node setup/gen.ts
 	@touch $@
 
+.PHONY: bpf
+bpf: $(stamps)/npm ## compile the kernel's programs of bpf/
+	@setup/machine.sh bpf
+	@node setup/bpf.ts > build/bpf.path
+
 $(stamps)/envoy: $(stamps)/npm releases.json
 	@node setup/program.ts envoy > build/envoy.path
 	@touch $@
@@ -47,7 +52,7 @@ demo-info: ## print the running demonstration's addresses as JSON
 	@./weft demo info -o json
 
 .PHONY: test
-test: setup ## run all tests but those of real Kubernetes
+test: setup bpf ## run all tests but those of real Kubernetes
 	@setup/machine.sh test
 	@setup/test.sh tests
 
@@ -62,7 +67,7 @@ test-kubernetes: setup ## run the tests of real Kubernetes clusters, building Ku
 	@setup/test.sh kubernetes-tests --config test/kubernetes/vitest.config.ts
 
 .PHONY: soak
-soak: setup ## run the tests with the full counts of their generators (about an hour)
+soak: setup bpf ## run the tests with the full counts of their generators (about an hour)
 	@setup/machine.sh test
 	@WEFT_SOAK=$${WEFT_SOAK:-20} setup/test.sh tests
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that this machine has what a command needs: `setup/machine.sh setup|demo|test|kubernetes`.
+# Makes sure that this machine has what a command needs: `setup/machine.sh setup|bpf|demo|test|kubernetes`.
 # Missing Debian packages are named and installed; what cannot be mended is said in one line.
 set -eu
 
@@ -19,7 +19,18 @@ needed=("npm npm" "python3 python3" "git git")
 [ "$1" = test ] && needed+=("curl curl" "openssl openssl" "update-ca-certificates ca-certificates")
 [ "$1" = kubernetes ] && needed+=("containerd containerd" "runc runc" "host-local containernetworking-plugins" "nft nftables" "conntrack conntrack" "busybox busybox-static" "curl curl" "flock util-linux" "tar tar")
 
+# Headers and archives, which are no programs.
+files=()
+[ "$1" = bpf ] && {
+  needed+=("clang clang")
+  files+=("include/bpf/bpf_helpers.h libbpf-dev" "include/libelf.h libelf-dev" "include/zlib.h zlib1g-dev")
+}
+
 missing=()
+for pair in ${files[@]+"${files[@]}"}; do
+  read -r file package <<<"$pair"
+  [ -e "/usr/$file" ] || missing+=("$package")
+done
 for pair in "${needed[@]}"; do
   read -r program package <<<"$pair"
   PATH="$PATH:/usr/sbin:/sbin:/usr/lib/cni" command -v "$program" >/dev/null || missing+=("$package")

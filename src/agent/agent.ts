@@ -20,6 +20,7 @@ import { NameServer } from "./name-server.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import type { AgentOptions } from "./options.ts";
 import { PodManager } from "./pod-manager.ts";
+import { NodeHijack } from "./pod-hijack.ts";
 import { embeddedSite } from "./pod-start.ts";
 import { Programs } from "./programs.ts";
 import { keptProgram } from "./proxy.ts";
@@ -68,6 +69,11 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
       clock,
       logger,
       programs: new Programs(options.programs),
+      hijack: new NodeHijack({
+        ...(options.hijackPrograms !== undefined && { programs: options.hijackPrograms }),
+        name: `${options.instance}-${options.node}`,
+        logger,
+      }),
       records,
       baseIds: new BaseIds(baseIdFolder),
       names: new NameFiles(layout.names),

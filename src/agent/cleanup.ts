@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { stopForwarder } from "#runtime/forwarder.ts";
+import { removeHijacks } from "#runtime/hijack.ts";
 import { killSandbox, sandboxesOf } from "#runtime/sandbox.ts";
 import { removeNamespace } from "#runtime/namespace.ts";
 import { processState } from "#runtime/process.ts";
@@ -60,6 +61,7 @@ export async function cleanUpAgents(options: CleanupOptions): Promise<void> {
     killSandbox(name);
     await removeNamespace(name);
   }
+  removeHijacks(`${options.instance}-`);
   rmSync(join(options.runDir, "proxies"), { recursive: true, force: true });
   for (const socket of folders(options.runDir)) if (/\/node-[^/]*\.sock$/.test(socket)) rmSync(socket, { force: true });
   rmSync(agents, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });

@@ -7,6 +7,7 @@ import type { ControlPlane } from "./control-plane.ts";
 import type { NameFiles } from "./dns/name-files.ts";
 import type { AgentLayout } from "./layout.ts";
 import type { AgentOptions, ProxyOptions } from "./options.ts";
+import type { NodeHijack } from "./pod-hijack.ts";
 import type { PodSite } from "./pod-site.ts";
 import type { Programs } from "./programs.ts";
 import type { PodRecord, PodRecords, ProxyRecord } from "./records.ts";
@@ -48,6 +49,7 @@ export interface NodeContext extends ProxyContext {
   readonly options: AgentOptions;
   readonly network: NodeNetwork;
   readonly programs: Programs;
+  readonly hijack: NodeHijack;
   readonly records: PodRecords<PodRecord>;
   readonly names: NameFiles;
   /** Data of a ConfigMap or a Secret, decoded; undefined when there is none. */

@@ -1,3 +1,5 @@
+import type { HijackMode } from "./pod-hijack.ts";
+
 /** What the proxies of a node are run with, whoever runs its Pods; every value is explicit. */
 export interface ProxyOptions {
   readonly cluster: string;
@@ -43,6 +45,10 @@ export interface AgentOptions extends ProxyOptions {
   readonly programs: ProgramOptions;
   /** The name servers of the host, for names that are not the mesh's; may be empty. */
   readonly resolvers: readonly string[];
+  /** How connections of Pods are led to their proxies unless a Pod says otherwise; by iptables unless told. */
+  readonly hijack?: HijackMode;
+  /** Folder of the compiled programs of `bpf/`; without it nothing is led by eBPF. */
+  readonly hijackPrograms?: string;
   /** What the Node says its agent's version is. */
   readonly version: string;
 }

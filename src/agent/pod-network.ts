@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
-import { applyCapture } from "#runtime/capture.ts";
 import type { CaptureOptions } from "#runtime/capture.ts";
 import { fabricName, probeAddress } from "#runtime/fabric.ts";
 import { forwarderRuns, startForwarder, stopForwarder } from "#runtime/forwarder.ts";
@@ -11,6 +10,7 @@ import { createSandbox, killSandbox, removeSandbox, sandboxName } from "#runtime
 import { captureOptions, interceptionMode } from "./capture-annotations.ts";
 import { dnsAddress, hostsFile, resolvConf } from "./files.ts";
 import { proxyUid } from "./layout.ts";
+import { hijackMode } from "./pod-hijack.ts";
 import type { NodeContext } from "./node-context.ts";
 import { dnsPort } from "./dns/service.ts";
 import type { PodRecord } from "./records.ts";
@@ -45,7 +45,17 @@ export async function prepareNetwork(context: NodeContext, record: PodRecord): P
   writeFileSync(join(files, "resolv.conf"), resolvConf(pod, options.clusterDomain), { mode: 0o644 });
   writeFileSync(join(files, "hosts"), hostsFile(pod, address, options.clusterDomain), { mode: 0o644 });
   await createSandbox({ ...id, cluster: options.cluster, address, prefix: network.prefix, gateway: network.hostIp });
-  if (capture !== undefined) await applyCapture(sandboxName(id), capture);
+  record.hijack = undefined;
+  if (capture !== undefined) await leadTraffic(context, record, capture);
+}
+
+async function leadTraffic(context: NodeContext, record: PodRecord, capture: CaptureOptions): Promise<void> {
+  const namespace = sandboxName(sandboxId(context, record));
+  const wanted = hijackMode(record.pod, context.options.hijack ?? "iptables");
+  record.hijack = await context.hijack.lead({ namespace, address: record.address, capture }, wanted);
+  if (record.hijack.mode === wanted) return;
+  const message = "Connections are led by iptables instead of eBPF: the agent's log says why";
+  context.tell(record.pod, { type: "Warning", reason: "HijackFallback", message });
 }
 
 /** Ends whatever still runs in a Pod's network and removes it. */
@@ -53,6 +63,8 @@ export async function removeNetwork(context: NodeContext, record: PodRecord): Pr
   const id = sandboxId(context, record);
   context.names.remove(id.pod);
   killSandbox(sandboxName(id));
+  if (record.hijack) await context.hijack.forget(record.hijack);
+  record.hijack = undefined;
   await removeSandbox(id);
 }
 

@@ -4,6 +4,7 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { ProxyRole } from "./injection.ts";
+import type { HijackRecord } from "./pod-hijack.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
 import type { AgentLayout } from "./layout.ts";
 
@@ -56,6 +57,8 @@ export interface ProxyRecord {
 /** What is known of one Pod that the agent runs; everything that a later agent needs to go on with it. */
 export interface PodRecord extends ProxyRecord {
   readonly startTime: number;
+  /** How its connections are led to its proxy; undefined where they are not. */
+  hijack?: HijackRecord | undefined;
   /** Whether its network and its files are complete. */
   prepared: boolean;
   /** When its removal began. */

@@ -1,7 +1,8 @@
 import { getServers } from "node:dns";
 import { isIPv4 } from "node:net";
 import { dirname, resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
+import { type HijackMode, hijackAnnotation, hijackModes } from "#agent/pod-hijack.ts";
 import { systemClock } from "#base/clock.ts";
 import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
 import { wholeNumber } from "./output.ts";
@@ -51,6 +52,8 @@ interface AgentFlags extends LogFlags, TrustFlags {
   readonly programs: string;
   readonly envoy: string;
   readonly envoyConcurrency: number;
+  readonly hijack: HijackMode;
+  readonly hijackPrograms?: string;
 }
 
 /** `weft agent`. */
@@ -79,6 +82,15 @@ export function agentCommand(program: Command): void {
     .option("--zone <name>", "the node's zone", "")
     .option("--network <name>", "the network of its Pods", "")
     .option("--envoy-concurrency <threads>", "worker threads of each Envoy", wholeNumber(1, 64), 1)
+    .addOption(
+      new Option(
+        "--hijack <mode>",
+        `how connections of Pods are led to their proxies, unless a Pod's annotation ${hijackAnnotation} says otherwise`,
+      )
+        .choices(hijackModes)
+        .default("iptables"),
+    )
+    .option("--hijack-programs <folder>", "folder of the compiled programs of bpf/, for eBPF")
     .option("--host-network-fd <number>", "open descriptor of the host's network namespace", wholeNumber(3, 1023), 3)
     .addHelpText(
       "after",
@@ -102,6 +114,8 @@ export function agentCommand(program: Command): void {
         hostNetwork: `/proc/${process.pid}/fd/${flags.hostNetworkFd}`,
         programs: { file: flags.programs, folder: dirname(dirname(resolve(flags.programs))) },
         envoy: { program: flags.envoy, concurrency: flags.envoyConcurrency },
+        hijack: flags.hijack,
+        ...(flags.hijackPrograms !== undefined && { hijackPrograms: resolve(flags.hijackPrograms) }),
         ...trustOptions(flags),
         resolvers: getServers().filter((address) => isIPv4(address)),
         clusterDomain: "cluster.local",

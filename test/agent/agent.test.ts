@@ -1,11 +1,14 @@
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { hijackAnnotation } from "#agent/pod-hijack.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { Mesh } from "#api/weft/mesh.ts";
 import { freePort } from "#base/free-port.ts";
-import { sandboxesOf } from "#runtime/sandbox.ts";
+import { namespacePath } from "#runtime/namespace.ts";
+import { sandboxName, sandboxesOf } from "#runtime/sandbox.ts";
 import { busy, eventually } from "../support/eventually.ts";
 import { NodeWorld, isReady } from "./node-world.ts";
 
@@ -340,6 +343,30 @@ describe("Pods with sidecars", () => {
     expect(after.failed).toBe(0);
     expect(await pids()).toEqual(known);
     expect(isReady(await world.pods.get({ namespace: "shop", name: "server" }))).toBe(true);
+  });
+
+  it("are led by eBPF where they ask for it, and nothing of that stays", async () => {
+    const annotations = { [hijackAnnotation]: "ebpf" };
+    await world.create(serviceManifest("led"));
+    await run("led", { namespace: "shop", annotations });
+    await run("leading", { namespace: "shop", annotations, container: { args: ["--call", "http://led/hello"] } });
+    const there = await Promise.all([world.ready("shop", "led"), world.ready("shop", "leading")]);
+    await eventually("calls succeed", async () => (await world.inPod<Calls>("shop", "leading", 8080, "/calls")).ok > 5);
+    const pins = `/sys/fs/bpf/weft-${world.instance}-${world.node}`;
+    expect(readdirSync(`${pins}/pods`)).toHaveLength(2);
+    for (const { metadata } of there) {
+      const namespace = namespacePath(sandboxName({ instance: world.instance, pod: metadata.uid }));
+      const rules = execFileSync("nsenter", [`--net=${namespace}`, "iptables-save", "-t", "nat"], { encoding: "utf8" });
+      expect(rules).not.toContain("ISTIO");
+    }
+    const proxied = async (name: string, direction: string): Promise<void> => {
+      const path = `/proxy/shop/${name}/15000/stats?filter=${direction}.*downstream_rq_total`;
+      expect((await world.ask(path)).text).toMatch(/downstream_rq_total: [1-9]/);
+    };
+    await proxied("led", "http.inbound");
+    await proxied("leading", "http.outbound");
+    for (const name of ["led", "leading"]) await remove("shop", name);
+    await eventually("nothing is in the kernel", () => !existsSync(pins));
   });
 
   it("have their proxy back within two seconds of its end", async () => {

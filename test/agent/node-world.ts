@@ -252,6 +252,7 @@ export class NodeWorld implements AsyncDisposable {
         program: execFileSync(process.execPath, ["setup/program.ts", "envoy"], { encoding: "utf8" }).trim(),
         concurrency: 1,
       },
+      hijackPrograms: execFileSync(process.execPath, ["setup/bpf.ts"], { encoding: "utf8" }).trim(),
       resolvers: this.resolvers,
       clusterDomain: "cluster.local",
       meshId: "cluster.local",

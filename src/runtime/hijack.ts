@@ -1,0 +1,138 @@
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { WeftError, messageOf } from "#base/errors.ts";
+import type { CaptureOptions } from "./capture.ts";
+import { command } from "./command.ts";
+import { namespacePath } from "./namespace.ts";
+
+/** Where the kernel keeps what is pinned, and where its cgroups are where nobody has mounted them. */
+const pinsFolder = "/sys/fs/bpf";
+const ownCgroups = "/run/weft/cgroup2";
+
+/** A Pod that is to be hijacked. */
+export interface HijackedPod {
+  /** Name of its network namespace. */
+  readonly namespace: string;
+  /** Its own addresses; its proxy is reached at the first of each family. */
+  readonly addresses: readonly string[];
+  readonly capture: CaptureOptions;
+  /** Its proxy's process, where one runs already. */
+  readonly proxy?: number;
+}
+
+const ports = (purpose: string, list: readonly number[]): string[] => list.map((port) => `port ${purpose} ${port}`);
+const ranges = (purpose: string, list: readonly string[]): string[] => list.map((one) => `range ${purpose} ${one}`);
+
+/** What the loader is told of a Pod: a line a fact. The rules are those of `captureRules`. */
+function hijackFacts({ addresses, capture, proxy }: Omit<HijackedPod, "namespace">): string {
+  const { includeInboundPorts: inbound, includeOutboundRanges: outbound, dns } = capture;
+  const [inboundPorts, outboundRanges] = [inbound === "*" ? [] : inbound, outbound === "*" ? [] : outbound];
+  const facts = [
+    `proxy ${capture.proxyId}`,
+    `outbound ${capture.outboundPort}`,
+    `inbound ${capture.inboundPort}`,
+    `tunnel ${capture.tunnelPort}`,
+    ...(dns ? [`dns ${dns.port}`] : []),
+    ...(proxy === undefined ? [] : [`process ${proxy}`]),
+    ...addresses.map((address) => `address ${address}`),
+    ...(inbound === "*" ? ["flag inbound-all"] : []),
+    ...(inbound.length === 0 ? ["flag inbound-none"] : []),
+    ...(outbound === "*" ? ["flag outbound-all"] : []),
+    ...(outboundRanges.some((range) => range.startsWith("127.")) ? ["flag calls-itself"] : []),
+    ...ports("inbound-included", inboundPorts),
+    ...ports("inbound-excluded", capture.excludeInboundPorts),
+    ...ports("outbound-included", capture.includeOutboundPorts),
+    ...ports("outbound-excluded", capture.excludeOutboundPorts),
+    ...ranges("outbound-included", outboundRanges),
+    ...ranges("outbound-excluded", capture.excludeOutboundRanges),
+    ...ranges("own", ["127.0.0.0/8", "::1", ...addresses]),
+    ...ranges("name-server", dns?.servers ?? []),
+    ...ranges("let-in", capture.probeSource === undefined ? [] : [capture.probeSource]),
+    ...capture.excludeInterfaces.map((name) => `interface ${name}`),
+  ];
+  return `${facts.join("\n")}\n`;
+}
+
+/** Leads Pods' connections through their proxies by programs in the kernel (`bpf/`), in place of iptables. */
+export class Hijack {
+  readonly #programs: string;
+  readonly #pins: string;
+
+  /**
+   * @param programs folder of `weft-hijack` and `hijack.bpf.o`.
+   * @param name of whose Pods they are: what is in the kernel outlives this process and is found again by it.
+   */
+  constructor(programs: string, name: string) {
+    this.#programs = programs;
+    this.#pins = join(pinsFolder, `weft-${name}`);
+  }
+
+  /**
+   * Attaches the programs, or puts these in the place of those that an earlier run attached; Pods stay hijacked meanwhile.
+   * @throws WeftError `Unsupported` with the kernel's words where it cannot run them.
+   */
+  async attach(): Promise<void> {
+    try {
+      await mountPins();
+      await this.#run(["attach", this.#pins, this.#object, await cgroupRoot()]);
+    } catch (error) {
+      throw new WeftError("Unsupported", `this kernel cannot hijack connections: ${messageOf(error)}`, error);
+    }
+  }
+
+  /** Hijacks a Pod, or changes how it is; returns by what it is known. */
+  async add(pod: HijackedPod): Promise<string> {
+    const { namespace, ...facts } = pod;
+    const words = ["add", this.#pins, this.#object, namespacePath(namespace)] as const;
+    return (await this.#run(words, hijackFacts(facts))).trim();
+  }
+
+  /** Leaves a Pod alone again; one that is not hijacked is no error. */
+  async remove(known: string): Promise<void> {
+    if (existsSync(this.#pins)) await this.#run(["remove", this.#pins, known]);
+  }
+
+  /** Whether any Pod is hijacked. */
+  get leads(): boolean {
+    const pods = join(this.#pins, "pods");
+    return existsSync(pods) && readdirSync(pods).length > 0;
+  }
+
+  /** Removes everything; Pods that are hijacked still are not any more. */
+  detach(): void {
+    rmSync(this.#pins, { recursive: true, force: true });
+  }
+
+  get #object(): string {
+    return join(this.#programs, "hijack.bpf.o");
+  }
+
+  async #run(words: readonly string[], input = ""): Promise<string> {
+    return command([join(this.#programs, "weft-hijack"), ...words], { input });
+  }
+}
+
+/** Removes everything of names that begin so, whoever attached it. */
+export function removeHijacks(prefix: string): void {
+  if (!existsSync(pinsFolder)) return;
+  for (const name of readdirSync(pinsFolder))
+    if (name.startsWith(`weft-${prefix}`)) rmSync(join(pinsFolder, name), { recursive: true, force: true });
+}
+
+function mounted(type: string): readonly string[] {
+  const lines = readFileSync("/proc/self/mounts", "utf8").split("\n");
+  return lines.map((line) => line.split(" ")).flatMap(([, at = "", kind]) => (kind === type ? [at] : []));
+}
+
+async function mountPins(): Promise<void> {
+  if (!mounted("bpf").includes(pinsFolder)) await command(["mount", "-t", "bpf", "bpf", pinsFolder]);
+}
+
+/** The root of cgroup2, which machines have that use the first version, too. */
+async function cgroupRoot(): Promise<string> {
+  const [root] = mounted("cgroup2");
+  if (root !== undefined) return root;
+  mkdirSync(ownCgroups, { recursive: true });
+  await command(["mount", "-t", "cgroup2", "cgroup2", ownCgroups]);
+  return ownCgroups;
+}
