@@ -2,6 +2,7 @@ import { getServers } from "node:dns";
 import { isIPv4 } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { stringify } from "yaml";
 import { systemClock } from "#base/clock.ts";
 import { wholeNumber } from "./output.ts";
 import { type LogFlags, stderrLogger, terminated, withLogFlag } from "./processes.ts";
@@ -81,6 +82,50 @@ export function nodeAgentCommand(program: Command): void {
         ...trustOptions({ ...flags, xdsTls: true, ca: flags.ca ?? xds }),
       };
       await runNodeAgent(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());
+    });
+}
+
+interface NodeAgentObjectsFlags {
+  readonly image: string;
+  readonly imagePullPolicy?: "Always" | "IfNotPresent" | "Never";
+  readonly cluster: string;
+  readonly xds: string;
+  readonly trustDomain: string;
+  readonly network: string;
+}
+
+/** `weft node-agent-objects`. */
+export function nodeAgentObjectsCommand(program: Command): void {
+  const command = program
+    .command("node-agent-objects")
+    .summary("print what has an agent run on each node of a cluster")
+    .description("Prints, as YAML for kubectl apply, the DaemonSet of weft node-agent, its account and its roles.");
+  command
+    .requiredOption("--image <name>", "the image: Weft with Node, Envoy, iptables and util-linux")
+    .requiredOption("--cluster <name>", "the cluster's name in the mesh")
+    .option(
+      "--xds <address>",
+      "where xDS and certificates are served, as nodes reach it",
+      "istiod.istio-system.svc:15012",
+    )
+    .option("--trust-domain <domain>", "the mesh's trust domain", "cluster.local")
+    .option("--network <name>", "the network of the cluster's Pods", "")
+    .addOption(
+      command
+        .createOption("--image-pull-policy <policy>", "when nodes ask for the image; as Kubernetes decides unless told")
+        .choices(["Always", "IfNotPresent", "Never"]),
+    )
+    .addHelpText(
+      "after",
+      "\nExample:\n  weft node-agent-objects --image registry.example.com/weft:1 --cluster east | kubectl apply -f -",
+    )
+    .action(async (flags: NodeAgentObjectsFlags) => {
+      const { nodeAgentObjects } = await import("#agent/managed/node-agent-objects.ts");
+      process.stdout.write(
+        nodeAgentObjects(flags)
+          .map((object) => `---\n${stringify(object)}`)
+          .join(""),
+      );
     });
 }
 

@@ -4,7 +4,7 @@ import { benchCommand } from "./bench/command.ts";
 import { discoveryCommand } from "./discovery.ts";
 import { guardCommand } from "./guard.ts";
 import { pilotAgentCommand } from "./pilot-agent.ts";
-import { nodeAgentCommand, nodeAgentRemoveCommand } from "./node-agent.ts";
+import { nodeAgentCommand, nodeAgentObjectsCommand, nodeAgentRemoveCommand } from "./node-agent.ts";
 import { agentCommand } from "./processes.ts";
 import { serverCommand } from "./server.ts";
 import { weftVersion } from "./version.ts";
@@ -37,6 +37,7 @@ async function build(first = ""): Promise<Command> {
   discoveryCommand(program);
   agentCommand(program);
   nodeAgentCommand(program);
+  nodeAgentObjectsCommand(program);
   nodeAgentRemoveCommand(program);
   pilotAgentCommand(program);
   return program;

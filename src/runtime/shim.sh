@@ -23,8 +23,15 @@ me="$$ $(start_of $$)"
 # At most one start per folder, however often it is tried.
 ( set -C; echo "$me $boot" > "$folder/started" ) 2> /dev/null || exit 0
 
+# The date of BusyBox knows no parts of a second.
+milliseconds() {
+  now=$(date +%s%3N)
+  case $now in *[!0-9]*) now=${now%%[!0-9]*}000 ;; esac
+  echo "$now"
+}
+
 finish() {
-  echo "$1 $(date +%s%3N)" > "$folder/exit.new"
+  echo "$1 $(milliseconds)" > "$folder/exit.new"
   mv "$folder/exit.new" "$folder/exit"
   : > "$notify"
 }
@@ -68,7 +75,7 @@ run setsid setpriv "$@" --pdeathsig=KILL -- sh -c "$bound" "$$" > "$folder/outpu
 pid=$!
 exec 3>&-
 
-echo "$me $pid $(start_of "$pid") $boot $(date +%s%3N)" > "$folder/pid.new"
+echo "$me $pid $(start_of "$pid") $boot $(milliseconds)" > "$folder/pid.new"
 mv "$folder/pid.new" "$folder/pid"
 : > "$notify"
 

@@ -1,6 +1,6 @@
 /** Node-managed sidecars on a real node: an agent beside the kubelet gives Envoys to Pods that know nothing of it. */
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nodeAgentAccount } from "#agent/managed/node-agent-objects.ts";
 import { peerAuthentication } from "#api/istio/peer-authentication.ts";
 import { command } from "#runtime/command.ts";
@@ -75,6 +75,23 @@ const addressOf = async (namespace: string, pod: string): Promise<string> => fie
 const conditionOf = async (namespace: string, pod: string, field = "status"): Promise<string> =>
   fieldOf(namespace, pod, `{.status.conditions[?(@.type=="mesh.weft.dev/TrafficCaptured")].${field}}`);
 
+/** A program of the node gets no token from the kubelet, as the agents of a DaemonSet do: it asks for its own. */
+function tokenRights(): readonly object[] {
+  const apiVersion = "rbac.authorization.k8s.io/v1";
+  const metadata = { name: "weft-agent-token" };
+  const name = "weft-agent";
+  const rules = [
+    { verbs: ["get"], apiGroups: [""], resources: ["nodes"] },
+    { verbs: ["create"], apiGroups: [""], resources: ["serviceaccounts/token"], resourceNames: [name] },
+  ];
+  const roleRef = { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: metadata.name };
+  const subjects = [{ kind: "ServiceAccount", name, namespace: "istio-system" }];
+  return [
+    { apiVersion, kind: "ClusterRole", metadata, rules },
+    { apiVersion, kind: "ClusterRoleBinding", metadata, roleRef, subjects },
+  ];
+}
+
 /** What a caller's calls came to since it began to count. */
 interface Calls {
   readonly begun: number;
@@ -128,7 +145,7 @@ beforeAll(async () => {
   node = resources.use(await startNode(cluster, { name: "n1", images: [tools] }));
   mesh = resources.use(await startMesh(cluster));
   agent = resources.use(startNodeAgent(cluster, node));
-  await apply(...nodeAgentAccount());
+  await apply(...nodeAgentAccount(), ...tokenRights());
   await apply(namespaceOf("shop"), namespaceOf("plain"), namespaceOf("strict", { "mesh.weft.dev/sidecar": "node" }));
   await apply(programPod("shop", "b"), serviceOf("shop", "b"), programPod("plain", "stranger"));
   await apply(programPod("shop", "a", "http://b.shop.svc.cluster.local/"));
@@ -222,4 +239,128 @@ test("the mesh is enabled and disabled for a namespace under traffic: nothing re
   expect(await proxiesOf("shop", "b")).toEqual([]);
   expect(await kubectl("get pods -n shop -l security.istio.io/tlsMode -o name")).toBe("");
   expect(stranger.pid).not.toBe(0);
+});
+
+/** A server of gRPC's health service, in a few lines. */
+const healthServer = `require("node:http2").createServer((request, response) => {
+  response.writeHead(200, { "content-type": "application/grpc", trailer: "grpc-status" });
+  response.addTrailers({ "grpc-status": "0" });
+  response.end(Buffer.from([0, 0, 0, 0, 2, 8, 1]));
+}).listen(9001)`;
+
+const container = (name: string, command: readonly string[], readinessProbe?: object): object => ({
+  name,
+  image: tools.name,
+  imagePullPolicy: "Never",
+  command,
+  ...(readinessProbe && { readinessProbe: { ...readinessProbe, periodSeconds: 1, timeoutSeconds: 5 } }),
+});
+
+/** A Pod whose containers are asked in all ways that a kubelet has. */
+function probedPod(namespace: string, name: string): object {
+  const files = "mkdir -p /tmp/www && touch /tmp/ok && echo hello > /tmp/www/index.html";
+  const http = ["sh", "-c", `${files} && httpd -p 8081 -h /tmp/www && exec httpd -f -p 8080 -h /tmp/www`];
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace, labels: { app: name } },
+    spec: {
+      terminationGracePeriodSeconds: 1,
+      containers: [
+        container("http", http, { httpGet: { path: "/index.html", port: 8080 } }),
+        container("tcp", ["httpd", "-f", "-p", "9000"], { tcpSocket: { port: 9000 } }),
+        container("grpc", ["node", "-e", healthServer], { grpc: { port: 9001 } }),
+        container("exec", ["sh", "-c", "touch /tmp/ok; exec sleep infinity"], {
+          exec: { command: ["test", "-e", "/tmp/ok"] },
+        }),
+      ],
+    },
+  };
+}
+
+const httpGet = (address: string, port: number, ...more: readonly string[]): readonly string[] => [
+  "curl",
+  "--silent",
+  "--show-error",
+  "--max-time",
+  "3",
+  ...more,
+  `http://${address}:${port}/index.html`,
+];
+/** What curl says of a connection that a proxy under STRICT ends. */
+const refused = /reset by peer|Empty reply|Recv failure/;
+
+async function ready(namespace: string, pod: string): Promise<void> {
+  await kubectl(`wait pod -n ${namespace} ${pod} --for=condition=Ready --timeout=2m`).catch(async (fault: unknown) => {
+    throw new Error(`${await kubectl(`describe pod -n ${namespace} ${pod}`)}\n${agent.log}`, { cause: fault });
+  });
+  await eventually(`${pod} has joined`, async () => (await conditionOf(namespace, pod)) === "True", 60_000).catch(
+    async (fault: unknown) => {
+      const told = await kubectl(`get pod -n ${namespace} ${pod} -o jsonpath={.status.conditions}`);
+      throw new Error(`${told}\n${agent.log}`, { cause: fault });
+    },
+  );
+}
+
+describe("under STRICT", () => {
+  let address: string;
+  beforeAll(async () => {
+    await setMode("STRICT");
+    await apply(probedPod("strict", "probed"));
+    await ready("strict", "probed");
+    address = await addressOf("strict", "probed");
+  });
+
+  test("the kubelet's probes reach the application itself, by HTTP, TCP, gRPC and commands, and strangers do not", async () => {
+    const stranger = inPod("plain", "stranger");
+    for (const port of [8080, 9001]) await expect(stranger(httpGet(address, port))).rejects.toThrow(refused);
+    const port = await fieldOf("strict", "probed", "{.spec.containers[0].readinessProbe.httpGet.port}");
+    expect(port).toBe("8080");
+    expect(await fieldOf("strict", "probed", "{.status.containerStatuses[*].restartCount}")).toBe("0 0 0 0");
+  });
+});
+
+/** A Pod whose first container tells what becomes of a connection to an address that nobody has. */
+function eagerPod(namespace: string, name: string): object {
+  const line = "nc -w 3 10.64.0.250 80 < /dev/null; echo ended with $?";
+  return {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name, namespace },
+    spec: {
+      terminationGracePeriodSeconds: 1,
+      initContainers: [container("first", ["sh", "-c", `${line} 2>&1`])],
+      containers: [container("program", ["sleep", "infinity"])],
+    },
+  };
+}
+
+describe("new Pods", () => {
+  test("are captured before any of their containers starts", async () => {
+    await apply(eagerPod("strict", "eager"), eagerPod("plain", "eager"));
+    await ready("strict", "eager");
+    await kubectl("wait pod -n plain eager --for=condition=Ready --timeout=1m");
+    const told = async (namespace: string): Promise<string> => kubectl(`logs -n ${namespace} eager -c first`);
+    // Captured, a connection is the proxy's, or is refused while there is none: nobody waits for that address.
+    expect(await told("plain")).toMatch(/timed out|unreachable|No route/i);
+    expect(await told("strict")).not.toMatch(/timed out|unreachable|No route/i);
+    expect(await conditionOf("strict", "eager", "reason")).toBe("Captured");
+  });
+
+  test("are not made while the agent is away, where they were to get a sidecar; sidecars that run go on", async () => {
+    await agent.stop();
+    await apply(eagerPod("strict", "late"), eagerPod("plain", "late"));
+    await kubectl("wait pod -n plain late --for=condition=Ready --timeout=2m");
+    await eventually("it is told why", async () => {
+      const events = await kubectl("get events -n strict --field-selector involvedObject.name=late");
+      return events.includes("the mesh's agent of this node does not answer");
+    });
+    expect(await fieldOf("strict", "late", "{.status.podIP}")).toBe("");
+    const stranger = inPod("plain", "stranger");
+    await expect(stranger(httpGet(await addressOf("strict", "probed"), 8080))).rejects.toThrow(refused);
+    expect(await proxiesOf("strict", "probed")).toHaveLength(1);
+    agent.start();
+    await ready("strict", "late");
+    expect(await proxiesOf("strict", "probed")).toHaveLength(1);
+  });
 });

@@ -15,6 +15,9 @@ function packages(): readonly string[] {
   return entries.map(([path]) => path);
 }
 
+/** What a node's agent runs, beside Envoy and Node. */
+const nodePrograms = ["nsenter", "unshare", "setsid", "setpriv", "mount", "awk", "date", "iptables", "iptables-save"];
+
 /** Programs of the image: Istio's name of its agent, and Weft's own command. */
 const scripts = {
   "pilot-agent":
@@ -23,7 +26,7 @@ const scripts = {
 } as const;
 
 /**
- * The image of injected containers, and of the control plane: this checkout's agent under the name of Istio's, `weft`, Node, Envoy, and
+ * The image of injected containers, of nodes' agents and of the control plane: this checkout's agent under the name of Istio's, `weft`, Node, Envoy, and
  * what sets rules of capture, as they are on this machine.
  */
 export async function proxyImage(name: string): Promise<Image> {
@@ -35,6 +38,7 @@ export async function proxyImage(name: string): Promise<Image> {
     const envoy = readFileSync(join(root, "build", "envoy.path"), "utf8").trim();
     await addProgram(folder, envoy, "/usr/local/bin/envoy");
     await addProgram(folder, await pathOf("iptables-restore"), "/usr/sbin/iptables-restore");
+    for (const program of nodePrograms) await addProgram(folder, await pathOf(program), `/usr/bin/${program}`);
     const extensions = `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/xtables`;
     cpSync(extensions, join(folder, extensions), { recursive: true });
     const weft = join(folder, "opt", "weft");

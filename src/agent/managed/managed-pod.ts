@@ -56,8 +56,8 @@ export class ManagedPod implements AsyncDisposable {
   wanted = true;
   /** Whether the Pod itself has ended, or is not the API's any more. */
   ended = false;
-  /** Where its processes were last seen. */
-  place: PodPlace | undefined;
+  /** Whether it has another address than its proxy was made for: the proxy ends, and another one follows. */
+  moved = false;
   #claimed = false;
   #drained = false;
   #tracked = false;
@@ -76,6 +76,8 @@ export class ManagedPod implements AsyncDisposable {
   update(pod: Pod): void {
     this.record.pod = pod;
     if (pod.status?.phase === "Succeeded" || pod.status?.phase === "Failed") this.ended = true;
+    const { podIP = "" } = pod.status ?? {};
+    this.moved = podIP !== "" && podIP !== this.record.address;
     this.#context.records.save(this.record);
   }
 
@@ -95,7 +97,6 @@ export class ManagedPod implements AsyncDisposable {
   /** One turn: brings it as far as it can get without waiting. */
   async run(): Promise<Turn> {
     const place = this.#context.places.find(this.#uid);
-    this.place = place ?? this.place;
     const turn = await this.#step(place);
     this.#context.records.save(this.record);
     return turn;
@@ -125,7 +126,7 @@ export class ManagedPod implements AsyncDisposable {
   }
 
   async #step(place: PodPlace | undefined): Promise<Turn> {
-    if (this.ended) return this.#end();
+    if (this.ended || this.moved) return this.#end();
     if (!place) return { gone: false, again: findMs };
     if (this.record.sandbox !== undefined && this.record.sandbox !== place.sandbox) await this.#startOver();
     this.record.sandbox = place.sandbox;

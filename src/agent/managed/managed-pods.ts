@@ -151,6 +151,7 @@ export class ManagedPods implements AsyncDisposable {
     this.#pods.delete(uid);
     this.#context.records.remove(uid);
     this.#reports.gone(pod.record.pod);
+    if (pod.moved && !pod.ended) this.put(pod.record.pod);
     return undefined;
   }
 }
