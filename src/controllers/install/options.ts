@@ -63,7 +63,7 @@ export const installNames = {
 } as const;
 
 /** Ports that the parts listen on. */
-export const installPorts = { api: 16440, members: 15443, xds: 15012, webhooks: 15017 } as const;
+export const installPorts = { api: 16440, members: 15443, xds: 15012, webhooks: 15017, status: 15014 } as const;
 
 /** The mesh's API as the cluster's Pods reach it. */
 export const meshApiHost = `${installNames.server}.${installNames.namespace}.svc`;

@@ -77,7 +77,10 @@ export function deploymentOf(part: Part, { image, imagePullPolicy }: InstallOpti
     image,
     imagePullPolicy,
     securityContext: containerSecurity,
-    env: [{ name: "POD_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } }],
+    env: [
+      { name: "POD_NAME", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
+      { name: "POD_IP", valueFrom: { fieldRef: { fieldPath: "status.podIP" } } },
+    ],
     volumeMounts: mounts.map(({ name, path, readOnly = false }) => ({
       name,
       mountPath: path,
