@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { MeshConfigState } from "#api/istio/mesh-config.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import { egressScope } from "#api/weft/egress-scope.ts";
@@ -7,6 +8,7 @@ import { WeftError } from "#base/errors.ts";
 import { collectWhenIdle } from "#base/idle-collection.ts";
 import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
+import { runCrdSync } from "#controllers/crd-sync/controller.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection, type ServerAddress } from "#kube/connection.ts";
@@ -318,6 +320,7 @@ export async function runDiscovery(
     replicas?.run(signal),
     events.run(signal),
     onDemand.run(signal),
+    runCrdSync({ client, namespace: rootNamespace, identity: randomUUID(), member, clock, logger }, signal),
     identityDone,
     webhooksDone,
     leading,

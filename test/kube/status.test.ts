@@ -21,6 +21,7 @@ interface Said {
   readonly status: string;
   readonly reason: string;
   readonly message: string;
+  readonly observedGeneration: number;
 }
 
 interface Held {
@@ -130,6 +131,9 @@ test(
       );
       return arrived;
     });
+    // That all held what it said before is not said of what it says now.
+    await becomes("Accepted", { observedGeneration: 4 });
+    await becomes("Programmed", { status: "True", observedGeneration: 3 });
     answer();
     answer(undefined, first);
     await held({ cluster: "east", proxies: 1, holding: 1 }, { cluster: "west", proxies: 2, holding: 1 });

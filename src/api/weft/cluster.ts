@@ -29,8 +29,8 @@ const ClusterSpec = definition(
       zone: string("The zone of nodes that do not tell theirs."),
       server: string("URL of the cluster's API, https:// or unix://, where it needs no credentials."),
       istioObjects: choice(
-        "How the mesh's Istio objects are served in the cluster: Aggregated, its own API server passes requests for them on to the mesh's; None, not at all. None unless set.",
-        ["Aggregated", "None"],
+        "How the mesh's Istio objects are served in the cluster: Aggregated, its own API server passes requests for them on to the mesh's; Synced, it has CustomResourceDefinitions and objects of its own, which are kept the same as the mesh's both ways; None, not at all. None unless set.",
+        ["Aggregated", "Synced", "None"],
       ),
       draining: boolean(
         "Whether the cluster is about to leave: callers in other clusters are not led to it any more. Its own go on as they are.",

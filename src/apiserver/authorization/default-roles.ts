@@ -78,6 +78,15 @@ const discovery: readonly PolicyRule[] = [
   paths(["/.well-known/openid-configuration", "/openid/v1/jwks"]),
 ];
 
+/** What it writes beside that where members' own objects are kept the same as the mesh's; nobody has it unless bound. */
+const crdSync: readonly PolicyRule[] = [
+  rule(["create", "update", "delete"], istio, ["*"]),
+  rule(["create"], [""], ["namespaces"]),
+  rule(["delete"], [""], ["configmaps"]),
+];
+/** The role that says so. */
+export const crdSyncRole = "weft-crd-sync";
+
 /** What an agent reads and writes of its own node; it gets this from the node's identity, not by a binding. */
 const node: readonly PolicyRule[] = [
   rule([...read, "create", "update", "patch"], [""], ["nodes"]),
@@ -132,6 +141,7 @@ const roles: Readonly<Record<string, DefaultRole>> = {
     withdrawn: [rule(["get"], [""], ["pods/proxy"])],
     subjects: controlPlane,
   },
+  [crdSyncRole]: { rules: crdSync },
 };
 
 /** What users of member clusters may do with the mesh's objects, beside what the roles of their own cluster say. */

@@ -9,6 +9,7 @@ import { Membership, joiningAnnotation } from "#controllers/clusters/membership.
 import { Presence } from "#controllers/clusters/presence.ts";
 import { carryOut } from "#controllers/clusters/steps.ts";
 import { collected, wholeNumber } from "../output.ts";
+import { allowSync } from "./allow-sync.ts";
 import { type IstioFlags, istioOf, withIstioFlags } from "./istio-objects.ts";
 import { type MemberFlags, type MeshFlags, openMember, openMesh, withMeshFlags } from "./member.ts";
 import { checkLine, interrupted, lines, waiting } from "./progress.ts";
@@ -37,7 +38,8 @@ async function add(name: string, flags: AddFlags): Promise<void> {
   using member = await openMember(flags.kubeconfig, flags);
   const { network, region, zone, ignore = [] } = flags;
   const membership = new Membership(mesh.client, name, systemClock);
-  const own = { cluster: name, mesh: await membership.mesh() };
+  const synced = flags.istioObjects === "Synced";
+  const own = { cluster: name, mesh: await membership.mesh(), synced };
   const presence = new Presence(member.client, own, systemClock);
   const found = await membership.find();
   if (found && found.metadata.annotations?.[joiningAnnotation] === undefined) {
@@ -64,6 +66,7 @@ async function add(name: string, flags: AddFlags): Promise<void> {
     );
   }
   console.log(`joining ${name}`);
+  if (synced) await allowSync(mesh.client);
   const { url, ca, serverName } = address;
   await carryOut(
     joinSteps({
@@ -73,7 +76,7 @@ async function add(name: string, flags: AddFlags): Promise<void> {
         network,
         ...(region !== undefined && { region }),
         ...(zone !== undefined && { zone }),
-        ...(istio && { istioObjects: "Aggregated" }),
+        ...(istio ? { istioObjects: "Aggregated" } : synced && { istioObjects: "Synced" }),
       },
       ...(istio && { istioObjects: istio }),
       address: { url, ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) },

@@ -8,6 +8,7 @@ import { type OutputFormat, outputOption, serialize } from "../output.ts";
 import { table } from "../table.ts";
 import { addCommand } from "./add.ts";
 import { adoptCommand } from "./adopt.ts";
+import { driftCommand } from "./drift.ts";
 import { type MemberFlags, type MeshFlags, openMember, openMesh, withMeshFlags } from "./member.ts";
 import { checkLine } from "./progress.ts";
 import { removeCommand } from "./remove.ts";
@@ -107,4 +108,5 @@ export function clusterCommand(program: Command): void {
   adoptCommand(group);
   listCommand(group);
   checkCommand(group);
+  driftCommand(group);
 }

@@ -12,7 +12,7 @@ import type { Client } from "#kube/client.ts";
 
 /** Flags by which a cluster is told to serve the mesh's Istio objects. */
 export interface IstioFlags {
-  readonly istioObjects?: "Aggregated" | "None";
+  readonly istioObjects?: "Aggregated" | "Synced" | "None";
   readonly membersAddress?: { readonly host: string; readonly port: number };
   readonly guardImage?: string;
 }
@@ -36,7 +36,7 @@ export function withIstioFlags(command: Command, chosen: boolean): Command {
       new Option(
         "--istio-objects <how>",
         "how the cluster serves the mesh's Istio objects; Aggregated where the mesh's API server has an address for it, unless given",
-      ).choices(["Aggregated", "None"]),
+      ).choices(["Aggregated", "Synced", "None"]),
     );
   }
   return command
@@ -61,7 +61,7 @@ export async function istioOf(
   mesh: Client,
   client: Client,
 ): Promise<{ readonly installation: Installation; readonly objects: readonly MemberObject[] } | undefined> {
-  if (istioObjects === "None") return undefined;
+  if (istioObjects === "None" || istioObjects === "Synced") return undefined;
   const published = await readMembersAddress(mesh);
   const host = membersAddress?.host ?? published?.host;
   if (published === undefined || host === undefined) {

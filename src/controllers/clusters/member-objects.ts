@@ -1,4 +1,5 @@
 import type { KindRef } from "#kube/client.ts";
+import { memberGroups } from "#api/member-api.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import {
   type PolicyRule,
@@ -28,6 +29,8 @@ export const meshLabel = "mesh.weft.dev/mesh";
 export interface JoinName {
   readonly cluster: string;
   readonly mesh: string;
+  /** Whether it has Istio objects of its own that are kept the same as the mesh's. */
+  readonly synced?: boolean;
 }
 
 const read = ["get", "list", "watch"];
@@ -60,6 +63,12 @@ const ownRules: readonly PolicyRule[] = [
   { verbs: ["create"], apiGroups: ["networking.istio.io"], resources: ["gateways"] },
 ];
 
+/** What it does beside that where Istio's objects of the member are kept the same as the mesh's. */
+const syncRules: readonly PolicyRule[] = [
+  { verbs: [...read, "create", "update", "delete"], apiGroups: memberGroups, resources: ["*"] },
+  { verbs: ["get"], apiGroups: ["apiextensions.k8s.io"], resources: ["customresourcedefinitions"] },
+];
+
 /** An object that a join makes in a member. */
 export interface MemberObject {
   readonly kind: KindRef;
@@ -74,7 +83,7 @@ export interface MemberObject {
 }
 
 /** What a join makes in the cluster that joins, in this order. */
-export function memberObjects({ cluster, mesh }: JoinName): readonly MemberObject[] {
+export function memberObjects({ cluster, mesh, synced = false }: JoinName): readonly MemberObject[] {
   const labels = { [managedBy]: "weft", [clusterLabel]: cluster, [meshLabel]: mesh };
   const own = { name: memberAccount, labels };
   const inNamespace = { ...own, namespace: memberNamespace };
@@ -84,7 +93,11 @@ export function memberObjects({ cluster, mesh }: JoinName): readonly MemberObjec
   return [
     { kind: namespaceKind, metadata: { name: memberNamespace, labels }, content: {} },
     { kind: serviceAccount, metadata: inNamespace, content: {} },
-    { kind: clusterRole, metadata: own, content: { rules: controlPlaneRules } },
+    {
+      kind: clusterRole,
+      metadata: own,
+      content: { rules: synced ? [...controlPlaneRules, ...syncRules] : controlPlaneRules },
+    },
     { kind: clusterRoleBinding, metadata: own, content: { roleRef, subjects: [subject] } },
     { kind: role, metadata: inNamespace, content: { rules: ownRules } },
     {
