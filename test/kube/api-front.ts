@@ -23,6 +23,8 @@ export class ApiFront implements AsyncDisposable {
   token = "good";
   /** What the token's owner may not list or watch, by plural. */
   readonly forbidden = new Set<string>();
+  /** What it answers itself, by path, as JSON. */
+  readonly own = new Map<string, object>();
   /** Paths that were asked for. */
   readonly asked: string[] = [];
   readonly #server: Server;
@@ -72,6 +74,11 @@ export class ApiFront implements AsyncDisposable {
     const manner = this.#manner;
     if (manner.kind === "answer") {
       response.writeHead(manner.status, manner.headers).end(manner.text ?? "");
+      return;
+    }
+    const own = this.own.get(path);
+    if (own !== undefined) {
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(own));
       return;
     }
     const plural = path.split("?")[0]?.split("/").at(-1) ?? "";

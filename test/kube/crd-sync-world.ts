@@ -18,11 +18,12 @@ import { eventually } from "../support/eventually.ts";
 import { ApiFront } from "./api-front.ts";
 
 /** Where the mesh remembers things. */
-const root = "istio-system";
+export const root = "istio-system";
 /** The name of the member. */
 const member = "east";
 
-const authority = createAuthority("an API");
+/** Who vouches for both fronts. */
+export const authority = createAuthority("an API");
 
 /** One of two APIs: as a user asks it, and behind a front that can be broken, as it is asked by who keeps both the same. */
 export class World {
