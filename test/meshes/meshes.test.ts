@@ -129,8 +129,8 @@ test("what is written to one mesh is not in another", async () => {
   expect(items.map(({ metadata }) => metadata.name)).not.toContain("mine");
 });
 
-/** How a control plane ends a stream of a workload whose certificate an authority signed. */
-async function streamCode(to: string, authorityOf: string): Promise<number> {
+/** Why a control plane ends a stream of a workload whose certificate an authority signed. */
+async function streamEnd(to: string, authorityOf: string): Promise<string> {
   const secretOf = async (name: string): Promise<Secret> =>
     (await apiOf(name)).of<Secret>(secret).get({ namespace: "istio-system", name: "istio-ca-secret" });
   const keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -152,14 +152,13 @@ async function streamCode(to: string, authorityOf: string): Promise<number> {
     typeUrl: typeUrls.cluster,
   });
   await eventually("the stream ends", () => stream.ended);
-  return stream.ended?.code ?? 0;
+  return `${stream.ended?.code}: ${stream.ended?.details}`;
 }
 
 test("a certificate of one mesh is none at another's control plane", async () => {
-  const [permissionDenied, unauthenticated] = [7, 16];
-  // Its own knows the authority, and only then that there is no such Pod.
-  expect(await streamCode("green", "green")).toBe(permissionDenied);
-  expect(await streamCode("green", "blue")).toBe(unauthenticated);
+  // Its own knows the authority, and only then that there is no such account.
+  expect(await streamEnd("green", "green")).toBe("16: no cluster of the mesh has the service account shop/web");
+  expect(await streamEnd("green", "blue")).toBe("16: the caller shows neither a token nor a certificate of the mesh");
 });
 
 test("a mesh takes no more objects than its quota", async () => {
