@@ -1,8 +1,18 @@
 import { join } from "node:path";
 import { shortId } from "#runtime/names.ts";
 
-/** The user and group that proxies run as: Istio's. */
-export const proxyUid = 1337;
+/** The group that proxies run as, by which rules of capture know them: Istio's. */
+export const proxyGroup = 1337;
+/** The user of what the agent does in proxies' place, which those rules know too. */
+export const proxyUid = proxyGroup;
+
+/** The first of the users that proxies run as; few give so high numbers to anybody. */
+const firstProxyUser = 1_337_000_000;
+
+/** The user that a proxy runs as: nobody else on the machine, so that none reads another's socket, files or memory. */
+export function proxyUser(baseId: number): number {
+  return firstProxyUser + baseId;
+}
 
 /** The container name under which a Pod's proxy is known, as in Istio. */
 export const proxyContainer = "istio-proxy";

@@ -3,7 +3,7 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { timestamp } from "#base/timestamp.ts";
 import { connectInside } from "#runtime/namespace-socket.ts";
 import { proxyDnsPort } from "./dns/service.ts";
-import { proxyUid } from "./layout.ts";
+import { proxyGroup, proxyUser } from "./layout.ts";
 import { keep } from "./node-context.ts";
 import type { ProxyContext } from "./node-context.ts";
 import { proxyNode } from "./node-metadata.ts";
@@ -23,8 +23,8 @@ export interface ProxyServices {
 /** Opens what a Pod's proxy needs of the agent: its way to the control plane, its secrets; and has the Pod's names served. */
 export async function openServices(context: ProxyContext, record: ProxyRecord): Promise<ProxyServices> {
   const { options, layout, names, logger } = context;
-  const { pod, role, address } = record;
-  if (role === "none") throw new TypeError("a Pod without a proxy needs no relay");
+  const { pod, role, address, baseId } = record;
+  if (role === "none" || baseId === undefined) throw new TypeError("a Pod without a proxy needs no relay");
   const { uid, namespace = "" } = pod.metadata;
   names?.add(uid, { network: context.site(pod).network, namespace, clusterDomain: options.clusterDomain });
   const relay = new Relay({
@@ -40,7 +40,8 @@ export async function openServices(context: ProxyContext, record: ProxyRecord): 
   const socket = join(layout.pod(uid).proxy, xdsSocketName);
   const identity = holdIdentity(context, pod);
   const services = identity ? [relay, identity] : [relay];
-  return { socket: await ProxySocket.open({ socket, uid: proxyUid, services }), ...(identity && { identity }) };
+  const owner = { uid: proxyUser(baseId), gid: proxyGroup };
+  return { socket: await ProxySocket.open({ socket, ...owner, services }), ...(identity && { identity }) };
 }
 
 /** Holds the Pod's certificate, and tells when it is not renewed in time. */

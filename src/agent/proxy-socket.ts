@@ -17,6 +17,7 @@ export interface ProxySocketOptions {
   readonly socket: string;
   /** The proxy's user and group. */
   readonly uid: number;
+  readonly gid: number;
   readonly services: readonly ProxyService[];
 }
 
@@ -40,12 +41,12 @@ export class ProxySocket implements AsyncDisposable {
    * Opens the socket; one that an earlier agent left is replaced.
    * @throws WeftError `Unavailable` when it cannot be opened.
    */
-  static async open({ socket, uid, services }: ProxySocketOptions): Promise<ProxySocket> {
+  static async open({ socket, uid, gid, services }: ProxySocketOptions): Promise<ProxySocket> {
     const own = new ProxySocket(services);
     const folder = dirname(socket);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     chmodSync(folder, 0o700);
-    chownSync(folder, uid, uid);
+    chownSync(folder, uid, gid);
     rmSync(socket, { force: true });
     await new Promise<void>((resolve, reject) => {
       own.#server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) => {
@@ -55,7 +56,7 @@ export class ProxySocket implements AsyncDisposable {
     });
     // The folder keeps others out; this is for whoever looks at the socket alone.
     chmodSync(socket, 0o600);
-    chownSync(socket, uid, uid);
+    chownSync(socket, uid, gid);
     return own;
   }
 

@@ -18,7 +18,7 @@ import { connectInside } from "#runtime/namespace-socket.ts";
 import type { ProcessSpec } from "#runtime/process.ts";
 import { type Bootstrap, bootstrap, proxyPorts } from "./bootstrap.ts";
 import type { RestartRules } from "./container-runner.ts";
-import { logBytes, proxyContainer, proxyUid } from "./layout.ts";
+import { logBytes, proxyContainer, proxyGroup, proxyUser } from "./layout.ts";
 import type { ProxyNode } from "./node-metadata.ts";
 import type { PodSite } from "./pod-site.ts";
 import { proxyArguments } from "./proxy-arguments.ts";
@@ -106,10 +106,11 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
   const { proxyFolder, program, site, config: settings } = start;
   const { proxyMetadata = {} } = settings;
   mkdirSync(proxyFolder, { recursive: true, mode: 0o700 });
-  chownSync(proxyFolder, proxyUid, proxyUid);
+  const user = proxyUser(start.baseId);
+  chownSync(proxyFolder, user, proxyGroup);
   const config = join(proxyFolder, "bootstrap.json");
   writeFileSync(config, JSON.stringify(start.bootstrap, undefined, 1), { mode: 0o600 });
-  chownSync(config, proxyUid, proxyUid);
+  chownSync(config, user, proxyGroup);
   // The program's own place may be closed to the proxy's user; this name is where it is mounted.
   const place = join(proxyFolder, "envoy");
   rmSync(place, { force: true });
@@ -126,7 +127,8 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
     argv: [join(seenAt, "envoy"), ...words, "--allow-unknown-static-fields"],
     env: proxyMetadata,
     cwd: "/",
-    uid: proxyUid,
+    uid: user,
+    gid: proxyGroup,
     ...site,
     mounts: [
       ...site.mounts,

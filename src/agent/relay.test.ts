@@ -112,7 +112,7 @@ describe("a proxy's relay", () => {
       onNames: (table) => tables.push(table),
       logger,
     });
-    opened = await ProxySocket.open({ socket, uid: 1337, services: [relay] });
+    opened = await ProxySocket.open({ socket, uid: 1337, gid: 1337, services: [relay] });
     proxy = new Client(`unix:${socket}`, credentials.createInsecure(), size);
   });
 

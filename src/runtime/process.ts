@@ -23,8 +23,10 @@ export interface ProcessSpec {
   /** The whole environment. */
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** User and group; root unless told. */
+  /** User; root unless told. */
   readonly uid?: number;
+  /** Group; that of the user's number unless told. */
+  readonly gid?: number;
   /** File of the network namespace. */
   readonly network: string;
   readonly mounts: readonly Mount[];

@@ -3,7 +3,8 @@
 #   notify     a file that is touched when `pid` and `exit` appear
 #   log_bytes  size at which `log` becomes `log.1`
 #   hostname   the program's host name, or nothing
-#   uid        the program's user and group, or nothing for root
+#   uid        the program's user, or nothing for root
+#   gid        the program's group
 # and three functions: `enter`, which enters the program's control groups, `mounts`, which binds files in this process's own mount
 # namespace, and `run`, which is given a prefix and runs it with the program.
 #
@@ -67,7 +68,7 @@ LC_ALL=C awk -W interactive -v log_file="$folder/log" -v limit="$log_bytes" '
 # what is recorded stays true: it is bound to it, and does not begin where this shell has ended before that.
 bound='[ "$PPID" = "$0" ] && exec "$@"'
 if [ -n "$uid" ]; then
-  set -- --reuid="$uid" --regid="$uid" --clear-groups --no-new-privs
+  set -- --reuid="$uid" --regid="$gid" --clear-groups --no-new-privs
 else
   set --
 fi

@@ -1,6 +1,6 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { hijackAnnotation } from "#agent/pod-hijack.ts";
@@ -309,6 +309,26 @@ describe("Pods with sidecars", () => {
     expect(stats).toMatch(/http\.inbound_.*downstream_rq_total: [1-9]/);
     const info = await world.inPod<{ node: { id: string } }>("shop", "server", 15000, "/server_info");
     expect(info.node.id).toBe(`sidecar~${server.status!.podIP}~server.shop~shop.svc.cluster.local`);
+  });
+
+  it("have proxies of a user each, of which none gets at another's socket", async () => {
+    const proxies = await Promise.all(
+      ["client", "server"].map(async (name) =>
+        world.start(await world.pods.get({ namespace: "shop", name }), "istio-proxy"),
+      ),
+    );
+    const [one, two] = proxies.map(({ pid }) => ({ pid, ...statSync(`/proc/${pid}`) }));
+    expect([one!.gid, two!.gid]).toEqual([1337, 1337]);
+    expect(one!.uid).not.toBe(two!.uid);
+    const look = (pid: number): string => {
+      const user = ["setpriv", `--reuid=${one!.uid}`, "--regid=1337", "--clear-groups"];
+      const { stdout, stderr } = spawnSync(user[0]!, [...user.slice(1), "ls", `/proc/${pid}/root/run/weft`], {
+        encoding: "utf8",
+      });
+      return `${stdout}${stderr}`;
+    };
+    expect(look(one!.pid)).toContain("xds.sock");
+    expect(look(two!.pid)).toMatch(/Permission denied/);
   });
 
   it("are counted in the mesh's status", async () => {

@@ -33,7 +33,7 @@ export class Identities implements AsyncDisposable {
     const service = new SecretService({ secrets, logger: silentLogger });
     this.#services.set(name, service);
     const socket = join(dirname(ads), `identity-${name}`, "sds.sock");
-    this.#stack.use(await ProxySocket.open({ socket, uid: proxyUser, services: [service] }));
+    this.#stack.use(await ProxySocket.open({ socket, uid: proxyUser, gid: proxyUser, services: [service] }));
     return socket;
   }
 

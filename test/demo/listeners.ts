@@ -94,17 +94,24 @@ export function listenersTests(running: () => Demo): void {
     ).catch(() => undefined);
     const listening = found();
     expect([...new Set(listening.map(({ row }) => row))].toSorted()).toEqual(rows);
+    const owners: number[] = [];
     for (const { program, socket, row } of listening) {
       const [, path] = /^unix (\/.*)$/.exec(socket) ?? [];
       const { mode } = expected.find((each) => `${each.program}: ${each.listener}` === row)!;
       if (path !== undefined) {
         expect([path, (statSync(path).mode & 0o777).toString(8).padStart(4, "0")]).toEqual([path, mode]);
-        expect([path, statSync(path).uid]).toEqual([path, path.endsWith("/xds.sock") ? 1337 : 0]);
-        if (path.endsWith("/xds.sock")) expect([path, statSync(dirname(path)).mode & 0o777]).toEqual([path, 0o700]);
+        const { uid } = statSync(path);
+        if (path.endsWith("/xds.sock")) {
+          expect([path, uid]).toEqual([path, expect.toSatisfy((user: number) => user > 1_337_000_000)]);
+          expect([path, statSync(dirname(path)).mode & 0o777]).toEqual([path, 0o700]);
+          owners.push(uid);
+        } else expect([path, uid]).toEqual([path, 0]);
       }
       const [, host] = /^(?:tcp|udp) (.*):\d+$/.exec(socket) ?? [];
       if (host !== undefined && program !== "proxy") expect([row, isLoopback(host)]).toEqual([row, true]);
     }
+    // Each proxy is a user of its own.
+    expect(new Set(owners).size).toBe(owners.length);
     // One of each, not only one of them.
     const count = (row: string): number =>
       new Set(listening.filter((one) => one.row === row).map((one) => one.socket)).size;

@@ -67,8 +67,8 @@ describe("connections", () => {
   it("that the proxy does not have are told from those that it has", () => {
     const all = readConnections(table);
     expect(all).toHaveLength(5);
-    expect(outside(all).map(connectionText)).toEqual(["10.77.0.11:50000 with 10.10.10.1:8080"]);
-    expect(captured(all)).toBe(2);
+    expect(outside(all, 1337).map(connectionText)).toEqual(["10.77.0.11:50000 with 10.10.10.1:8080"]);
+    expect(captured(all, 1337)).toBe(2);
   });
 
   it("that are older pass by the rules of capture, in both directions, and no others", () => {

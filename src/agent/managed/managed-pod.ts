@@ -1,5 +1,6 @@
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
+import { proxyUser } from "../layout.ts";
 import type { ProxyContext } from "../node-context.ts";
 import { PodProxy } from "../pod-proxy.ts";
 import type { ProxyView } from "../pod-status.ts";
@@ -183,6 +184,12 @@ export class ManagedPod implements AsyncDisposable {
     tell(record.pod, { type: "Warning", reason: "ConnectionsOutside", message: message.slice(0, 1000) });
   }
 
+  /** By whom connections of the proxy are known; of nobody while it has never been started. */
+  get #proxyUser(): number {
+    const { baseId } = this.record;
+    return baseId === undefined ? -1 : proxyUser(baseId);
+  }
+
   /** Captures new connections of a Pod that runs; @returns those that are older. */
   async #captureRunning({ network, process }: PodPlace): Promise<readonly OpenConnection[]> {
     const { record } = this;
@@ -193,7 +200,7 @@ export class ManagedPod implements AsyncDisposable {
     this.#context.records.save(record);
     if (rules === "") return [];
     await capture(network, rules);
-    return outside(connectionsOf(process.pid)).filter(({ open }) => open);
+    return outside(connectionsOf(process.pid), this.#proxyUser).filter(({ open }) => open);
   }
 
   /** Forgets connections outside of the proxy that have ended: what has their ends next is captured. */
@@ -225,7 +232,7 @@ export class ManagedPod implements AsyncDisposable {
       record.leaving = { ...record.leaving, released: clock.now() };
       await this.#drainOnce("all");
     }
-    const open = captured(connectionsOf(place.process.pid));
+    const open = captured(connectionsOf(place.process.pid), this.#proxyUser);
     if (open > 0 && clock.now() < (record.leaving.released ?? 0) + drainMs) return { gone: false, again: stepMs };
     const turn = await this.#end();
     if (turn.gone) await forgetConnections(place.network);

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { probeAddress } from "#runtime/fabric.ts";
-import { proxyUid } from "../layout.ts";
 
 /** A TCP connection as the kernel's table of a network namespace has it. */
 export interface OpenConnection {
@@ -66,16 +65,19 @@ export function connectionText({ local, remote }: OpenConnection): string {
   return `${local} with ${remote}`;
 }
 
-/** Connections of the application that its proxy does not have: those that are older than the rules of capture. */
-export function outside(all: readonly OpenConnection[]): readonly OpenConnection[] {
+/**
+ * Connections of the application that its proxy does not have: those that are older than the rules of capture.
+ * @param proxy the proxy's user.
+ */
+export function outside(all: readonly OpenConnection[], proxy: number): readonly OpenConnection[] {
   // What is captured has its other end at the proxy.
   const captured = new Set(all.filter(({ local }) => local.endsWith(`:${outboundPort}`)).map(({ remote }) => remote));
-  return all.filter(({ local, remote, uid }) => uid !== proxyUid && !isOwn(remote) && !captured.has(local));
+  return all.filter(({ local, remote, uid }) => uid !== proxy && !isOwn(remote) && !captured.has(local));
 }
 
-/** How many connections of the application the proxy has. */
-export function captured(all: readonly OpenConnection[]): number {
+/** How many connections of the application its proxy has, by that one's user. */
+export function captured(all: readonly OpenConnection[], proxy: number): number {
   return all.filter(
-    ({ local, uid }) => uid === proxyUid && (local.endsWith(`:${outboundPort}`) || local.endsWith(`:${inboundPort}`)),
+    ({ local, uid }) => uid === proxy && (local.endsWith(`:${outboundPort}`) || local.endsWith(`:${inboundPort}`)),
   ).length;
 }

@@ -43,7 +43,7 @@ describe("the secrets of a proxy", () => {
     lines = [];
     const logger = jsonLogger({ level: "info", write: (line) => lines.push(line), now: () => 0 });
     service = new SecretService({ secrets: () => secrets, logger });
-    opened = await ProxySocket.open({ socket, uid: 1337, services: [service] });
+    opened = await ProxySocket.open({ socket, uid: 1337, gid: 1337, services: [service] });
     client = new Client(`unix:${socket}`, credentials.createInsecure());
   });
 

@@ -144,7 +144,12 @@ export async function runSidecar(
   });
   const folder = join(sidecarFiles.proxy, "xds");
   mkdirSync(folder, { recursive: true, mode: 0o700 });
-  await using _socket = await ProxySocket.open({ socket: join(folder, "xds.sock"), uid, services: [relay, identity] });
+  await using _socket = await ProxySocket.open({
+    socket: join(folder, "xds.sock"),
+    uid,
+    gid: uid,
+    services: [relay, identity],
+  });
   const proxy = await startProxy(plane, node, options, context, signal);
   if (proxy === undefined) {
     logger.info("ending before the Pod's proxy was started");
