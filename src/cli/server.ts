@@ -67,7 +67,7 @@ function oidcOf(flags: ServerFlags): readonly OidcOptions[] {
 
 /** Files by which the store and etcd know each other. */
 async function storeFilesOf(flags: ServerFlags): Promise<EtcdFiles> {
-  const { isEtcdAddress } = await import("#store/etcd/address.ts");
+  const { isEtcdAddress } = await import("#base/etcd-address.ts");
   const { storeCa: ca, storeCertificate: certificate, storeKey: key, storeUser: user } = flags;
   const given = Object.entries({ ca, certificate, key, user }).filter(([, file]) => file !== undefined);
   if (given.length > 0 && !isEtcdAddress(flags.store)) {

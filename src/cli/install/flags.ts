@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { WeftError } from "#base/errors.ts";
 import type { InstallOptions, InstallStore } from "#controllers/install/options.ts";
-import { isEtcdAddress } from "#store/etcd/address.ts";
+import { isEtcdAddress } from "#base/etcd-address.ts";
 import { wholeNumber } from "../output.ts";
 
 /** Flags of what is installed. */

@@ -13,7 +13,7 @@ import { becomeReady } from "#controllers/install/readiness.ts";
 import { apiService, definitionKind } from "#controllers/install/resources.ts";
 import { mutatingWebhooks } from "#injection/webhook-configuration.ts";
 import type { Client } from "#kube/client.ts";
-import { type KnownKeys, installKeys } from "#server/install-keys.ts";
+import type { KnownKeys, MadeKeys } from "#server/install-keys.ts";
 import { interrupted, waiting } from "../cluster/progress.ts";
 import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
 import { wholeNumber } from "../output.ts";
@@ -59,14 +59,20 @@ async function checkKinds(client: Client, cluster: string): Promise<void> {
   );
 }
 
-function stagesOf(flags: Flags, keys: Awaited<ReturnType<typeof installKeys>>["keys"]): readonly InstallStage[] {
+/** Keys that an install needs, those that there are among them. */
+async function keysFor(known: KnownKeys): Promise<MadeKeys> {
+  const { installKeys } = await import("#server/install-keys.ts");
+  return installKeys(known, systemClock);
+}
+
+function stagesOf(flags: Flags, keys: MadeKeys["keys"]): readonly InstallStage[] {
   const { cluster, network } = flags;
   const injector = mutatingWebhooks({ revision: "default", namespace: installNames.namespace, cluster, network });
   return installStages({ ...optionsOf(flags), keys }, [injector]);
 }
 
 async function print(flags: Flags): Promise<void> {
-  const { keys } = await installKeys({}, systemClock);
+  const { keys } = await keysFor({});
   for (const { title, objects } of stagesOf(flags, keys)) {
     console.log(`# ${title}`);
     for (const object of objects)
@@ -81,7 +87,7 @@ async function install(flags: Flags): Promise<void> {
   using api = await openApi(flags);
   const { client } = api;
   await checkKinds(client, flags.cluster);
-  const { keys, administrator } = await installKeys(await knownKeys(client), systemClock);
+  const { keys, administrator } = await keysFor(await knownKeys(client));
   const stages = stagesOf(flags, keys);
   const all = stages.flatMap(({ objects }) => objects);
   const installer = new Installer(client);

@@ -20,11 +20,6 @@ const addressForm = /^(etcds?):\/\/([^/]+)(\/.*)?$/;
 const endpointForm = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(?::(\d{1,5}))?$/;
 const segmentForm = /^[A-Za-z0-9._-]{1,64}$/;
 
-/** Whether a text is meant as the address of an etcd. */
-export function isEtcdAddress(text: string): boolean {
-  return /^etcds?:\/\//.test(text);
-}
-
 function endpointOf(text: string, secure: boolean): string {
   const [, host = "", port = "2379"] = endpointForm.exec(text) ?? [];
   if (host === "" || Number(port) < 1 || Number(port) > 65_535) {
