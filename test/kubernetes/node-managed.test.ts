@@ -203,7 +203,7 @@ test("the mesh is enabled and disabled for a namespace under traffic: nothing re
   for (const pod of ["a", "b"]) expect(await conditionOf("shop", pod, "reason")).toBe("ConnectionsOutside");
   expect(await conditionOf("shop", "a", "message")).toContain(`with ${held.replace(" ", ":")}`);
   expect(await kubectl("get events -n shop --field-selector involvedObject.name=a")).toContain("ConnectionsOutside");
-  await inPod("shop", "a")(["pkill", "nc"]);
+  await inPod("shop", "a")(["killall", "nc"]);
   for (const pod of ["a", "b"])
     await eventually("nothing is outside any more", async () => (await conditionOf("shop", pod)) === "True", 60_000);
   expect(await proxiesOf("shop", "b")).toHaveLength(1);
