@@ -317,7 +317,10 @@ describe("Pods with sidecars", () => {
         world.start(await world.pods.get({ namespace: "shop", name }), "istio-proxy"),
       ),
     );
-    const [one, two] = proxies.map(({ pid }) => ({ pid, ...statSync(`/proc/${pid}`) }));
+    const [one, two] = proxies.map(({ pid }) => {
+      const { uid, gid } = statSync(`/proc/${pid}`);
+      return { pid, uid, gid };
+    });
     expect([one!.gid, two!.gid]).toEqual([1337, 1337]);
     expect(one!.uid).not.toBe(two!.uid);
     const look = (pid: number): string => {
