@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import { shortId } from "#runtime/names.ts";
 
-/** The group that proxies run as, by which rules of capture know them: Istio's. */
-export const proxyGroup = 1337;
-/** The user of what the agent does in proxies' place, which those rules know too. */
-export const proxyUid = proxyGroup;
+/** Istio's user and group of proxies, by which the rules of capture know them. */
+const istioProxy = 1337;
+/** The group that proxies run as. */
+export const proxyGroup = istioProxy;
+/** The user of what the agent does in proxies' place. */
+export const proxyUid = istioProxy;
 
 /** The first of the users that proxies run as; few give so high numbers to anybody. */
 const firstProxyUser = 1_337_000_000;
