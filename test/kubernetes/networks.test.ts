@@ -27,7 +27,7 @@ import {
   shopService,
 } from "./shop.ts";
 
-const patience = 240_000;
+const patience = 400_000;
 const services = ["details", "ratings"] as const;
 const resources = new AsyncDisposableStack();
 let mesh: JoinedMesh;
@@ -161,7 +161,7 @@ async function gets(cluster: Cluster, service: string, wanted: readonly string[]
   await eventually(`${cluster.name} gets ${wanted.join(", ")} of ${service}`, check, patience);
 }
 
-test("Pods of another network are called by its gateway, which ends no TLS", { timeout: 400_000 }, async () => {
+test("Pods of another network are called by its gateway, which ends no TLS", { timeout: 900_000 }, async () => {
   for (const cluster of [east, west]) await gets(cluster, "details", ["200 v1 east", "200 v2 west"]);
   const since = await loadOf(east);
   await kubectl(west, "apply -f -", shopRoute("details", "v2"));
