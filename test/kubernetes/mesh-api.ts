@@ -8,22 +8,10 @@ import { silentLogger } from "#base/logger.ts";
 import { memberObjects } from "#controllers/aggregation/objects.ts";
 import { serveMember } from "#server/members.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
-import { Api } from "../playground/cluster.ts";
+import { Api, version } from "../playground/cluster.ts";
 import type { Cluster } from "./cluster.ts";
 import { Gate } from "./gate.ts";
 import { folderPrefix } from "./run.ts";
-
-const version = {
-  major: "1",
-  minor: "36",
-  gitVersion: "v1.36.0+test",
-  gitCommit: "",
-  gitTreeState: "clean",
-  buildDate: "2026-01-01T00:00:00Z",
-  goVersion: "none",
-  compiler: "none",
-  platform: "linux/amd64",
-};
 
 /** Whom the mesh's control plane is in its members. */
 const account = { kind: "User", name: "weft" } as const;

@@ -33,7 +33,8 @@ import { runPlayground } from "#playground/playground.ts";
 import type { ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
 
-const version = {
+/** What API servers of tests say that they are. */
+export const version = {
   major: "1",
   minor: "36",
   gitVersion: "v1.36.0+test",
