@@ -74,6 +74,9 @@ const checks: CheckRequest[] = [];
 /** Its word: a status of gRPC, 0 for yes. */
 let word = 0;
 
+/** Whether a Pod is one of the authorizer's, not of the workload "guarded". */
+const isAuthorizer = (pod: string): boolean => /^guard(-|$)/.test(pod);
+
 /** An authorizer as Envoy's external authorization has it, spoken on the port of bytes. */
 function authorizer(): Http2Server {
   const server = createServer();
@@ -169,7 +172,7 @@ beforeAll(async () => {
   });
   const server = authorizer();
   world.backends.raw = (socket, pod) => {
-    if (pod.startsWith("guard")) server.emit("connection", socket);
+    if (isAuthorizer(pod)) server.emit("connection", socket);
     else socket.pipe(socket);
   };
   await eventually("the policies are there", async () => (await send("unknown", "/asked")).status === 403);
@@ -188,7 +191,7 @@ function send(app: string, path: string, options: Call = {}) {
 async function checksDuring(work: () => Promise<unknown>): Promise<readonly Seen[]> {
   const from = world.backends.seen.length;
   await work();
-  return world.backends.seen.slice(from).filter(({ pod }) => pod.startsWith("guard"));
+  return world.backends.seen.slice(from).filter(({ pod }) => isAuthorizer(pod));
 }
 
 describe("EnvoyExternalAuthorizationHttpProvider", () => {
