@@ -65,8 +65,11 @@ class Management {
   async settle(): Promise<void> {
     this.fates = [];
     await this.#rest();
-    this.clock.advance(retryMs);
-    await this.#rest();
+    const isWaiting = (): boolean => names.some((name) => this.store.find(name)?.status?.operation !== undefined);
+    for (let rests = 0; rests === 0 || (rests < 10 && isWaiting()); rests += 1) {
+      this.clock.advance(retryMs);
+      await this.#rest();
+    }
   }
 
   async #rest(): Promise<void> {
@@ -307,6 +310,17 @@ test.each(beside)("%s goes through though revision %s is dead", async (_kind, de
   expect(mesh.status?.lastOperation?.outcome).toBe("Succeeded");
   expect(management.running("blue")).toEqual({ ...asked(mesh), proxies: expect.any(Number) });
   expect(management.world.wrongs).toEqual([]);
+});
+
+test("nobody is sent to a revision that ends between its being ready and its being used", async () => {
+  const management = await asking(plain, (spec) => ({ ...spec, version: "2.0.0" }));
+  const begun = (): string | undefined =>
+    management.mesh("blue").status?.operation?.steps.find(({ state }) => state === "Begun")?.name;
+  while (begun() !== "route") await management.turn("blue");
+  management.world.crash("blue", 1);
+  await management.settle();
+  expect(management.world.wrongs).toEqual([]);
+  expect(management.running("blue")).toEqual(asked(management.mesh("blue")));
 });
 
 test("nobody is moved for good to a revision that is dead", async () => {

@@ -121,18 +121,20 @@ export class MeshLifecycle {
       await this.#tell(mesh, { ...mesh.status, operation: begun }, undefined);
       return 0;
     }
+    let result: StepResult;
     try {
-      const result = await this.#take(mesh, operation, name);
-      if (result.kind === "waits") return await this.#wait(mesh, operation, index, result);
-      const to = operation.direction === "Forward" ? "Done" : "TakenBack";
-      const next = withStep(operation, index, to, this.#options.clock.now());
-      await this.#tell(mesh, { ...result.status, operation: next }, undefined);
-      return 0;
+      result = await this.#take(mesh, operation, name);
     } catch (error) {
       // Not a step's fault: somebody else wrote the object, or the API is away.
       if (codeOf(error) === "Conflict" || codeOf(error) === "Cancelled") throw error;
       return this.#fail(mesh, operation, name, error);
     }
+    // A write that fails may have been done all the same: what comes next must read it first.
+    if (result.kind === "waits") return this.#wait(mesh, operation, index, result);
+    const to = operation.direction === "Forward" ? "Done" : "TakenBack";
+    const next = withStep(operation, index, to, this.#options.clock.now());
+    await this.#tell(mesh, { ...result.status, operation: next }, undefined);
+    return 0;
   }
 
   async #take(mesh: Mesh, operation: MeshOperation, step: string): Promise<StepResult> {
@@ -152,7 +154,7 @@ export class MeshLifecycle {
     mesh: Mesh,
     operation: MeshOperation,
     index: number,
-    { message, limitMs, late = "fails" }: Extract<StepResult, { kind: "waits" }>,
+    { message, limitMs, late = "fails", anyway }: Extract<StepResult, { kind: "waits" }>,
   ): Promise<number> {
     const { clock, logger } = this.#options;
     const since = Date.parse(operation.stepSince ?? "");
@@ -165,6 +167,11 @@ export class MeshLifecycle {
       return lookMs;
     }
     logger.warn("a step goes on without what it waited for", { mesh: mesh.metadata.name, waited: message });
+    try {
+      await anyway?.();
+    } catch (error) {
+      return this.#fail(mesh, operation, operation.steps[index]?.name ?? "", error);
+    }
     const next = withStep(operation, index, forward ? "Done" : "TakenBack", clock.now());
     await this.#tell(mesh, { ...status, operation: next }, undefined);
     return 0;

@@ -1,5 +1,5 @@
 import type { MeshOperation, MeshQuotas } from "#api/weft/mesh-lifecycle.ts";
-import type { LifeStatus } from "./operation.ts";
+import { currentStep, type LifeStatus } from "./operation.ts";
 
 type Revision = NonNullable<LifeStatus["revisions"]>[number];
 type StepState = MeshOperation["steps"][number]["state"];
@@ -12,8 +12,10 @@ export interface Standing {
   readonly serves: boolean;
 }
 
-function stateOf({ steps }: MeshOperation, step: string): StepState | undefined {
-  return steps.find(({ name }) => name === step)?.state;
+/** A step's state. One that is being taken back is as one that has begun: what it did may be there or not. */
+function stateOf(operation: MeshOperation, step: string): StepState | undefined {
+  const index = operation.steps.findIndex(({ name }) => name === step);
+  return operation.direction === "Back" && index === currentStep(operation) ? "Begun" : operation.steps[index]?.state;
 }
 
 /** Whether an operation has begun to end a revision, or has ended it. */

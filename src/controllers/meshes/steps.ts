@@ -13,6 +13,8 @@ export type StepResult =
       readonly limitMs?: number;
       /** What becomes of the step then; what is being taken back always goes on. */
       readonly late?: "fails" | "goes on";
+      /** Done before it goes on without what it waited for. */
+      readonly anyway?: () => Promise<void>;
     }
   | { readonly kind: "done"; readonly status: LifeStatus };
 
@@ -167,9 +169,21 @@ async function check(context: StepContext): Promise<StepResult | void> {
   if (found.length > 0) throw new WeftError("FailedPrecondition", `not now: ${found.join("; ")}`);
 }
 
-async function route(context: StepContext): Promise<void> {
+/** Nobody is sent to a revision that has ended since it was waited for, unless it does not come back. */
+async function route(context: StepContext): Promise<StepResult | void> {
+  const { operation, runtime } = context;
   const wanted = design(context);
-  if (wanted) await context.runtime.route(placeOf(context), routing(wanted, context));
+  if (!wanted) return undefined;
+  const place = placeOf(context);
+  const to = routing(wanted, context);
+  const anyway = async (): Promise<void> => runtime.route(place, to);
+  const left = operation.direction === "Forward" ? operation.from : operation.to;
+  for (const revision of [to.stable, ...(to.canary ? [to.canary] : [])]) {
+    if (isOf(left, revision.name)) continue;
+    const message = await runtime.unready(place, revision);
+    if (message !== undefined) return { kind: "waits", message, limitMs: againLimitMs, late: "fails", anyway };
+  }
+  return anyway();
 }
 
 const steps: Readonly<Record<StepKind, Step>> = {

@@ -85,7 +85,9 @@ export class World {
       }),
       removeRevision: effect((mesh, place: MeshPlace, { name }: RevisionPlace) => {
         const proxies = mesh.revisions.get(name)?.proxies ?? 0;
-        const gone = this.objects.get(place.mesh)?.status?.operation?.kind === "Delete";
+        const { kind, direction } = this.objects.get(place.mesh)?.status?.operation ?? {};
+        // Proxies may have come to a mesh that was just being made; it is made anew.
+        const gone = kind === "Delete" || (kind === "Create" && direction === "Back");
         if (proxies > 0 && !gone) this.wrongs.push(`${place.mesh}: ${name} went with ${proxies} proxies on it`);
         mesh.revisions.delete(name);
       }),
