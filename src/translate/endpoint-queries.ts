@@ -187,8 +187,9 @@ export function endpointSetQueries(engine: Engine, model: Model): EndpointSetQue
       const policy = localityOf({ service, port, subset, rules });
       const near = policy !== undefined && dependsOnPlace(policy) ? { place } : {};
       const from = narrowed(service, host, origin);
-      // Who passes TLS on needs no certificate.
-      const known = passed ? { origin: { ...from, identified: true as const }, passed } : { origin: from };
+      // What came across networks is not sent across networks again: two gateways would pass it to and fro.
+      const { identified: _, ...within } = from;
+      const known = passed ? { origin: within, passed } : { origin: from };
       return leaf.get({ service, port, subset, rules, ...near, ...known });
     },
     originOf: ({ cluster, network, node, identified }) => ({

@@ -24,15 +24,15 @@ const ports = [
 
 const crossing = 15_443;
 
-/** The Service by which network `far` is entered; without an address it is no gateway. */
-function border(address: string): string {
+/** The Service by which a network is entered, `far` unless told; without an address it is no gateway. */
+function border(address: string, of = "far"): string {
   return serviceText({
-    name: "border",
+    name: of === "far" ? "border" : `border-of-${of}`,
     namespace: "istio-system",
-    address: "10.111.0.1",
+    address: of === "far" ? "10.111.0.1" : "10.111.0.4",
     ports: [{ name: "tls", port: crossing }],
     endpoints: [],
-    labels: network("far"),
+    labels: network(of),
     spec: { type: "LoadBalancer" },
     status: { loadBalancer: { ingress: address === "" ? [] : [{ ip: address }] } },
   });
@@ -79,6 +79,14 @@ spec:
     kubernetes: {
       east: [
         border("@border"),
+        // The gateway of a third network is the same one: passed on across networks, a connection would come back for ever.
+        border("@border", "third"),
+        podText({
+          name: "astray",
+          at: "plain-v1-0",
+          labels: { ...network("third"), "security.istio.io/tlsMode": "istio" },
+        }),
+        serviceText({ name: "astray", address: "10.111.0.5", endpoints: [{ at: "plain-v1-0", pod: "astray" }] }),
         podText({ name: "plain-v1-0", at: "plain-v1-0", labels: network("far") }),
         serviceText({
           name: "hidden",
@@ -190,6 +198,13 @@ const knocks = [
 describe("ServerTLSSettings mode AUTO_PASSTHROUGH", () => {
   test.each(knocks)("%s at %s: %s", async (who, servername, expected) => {
     expect(await strangers.request(who, world.addressOf("border"), crossing, { servername })).toBe(expected);
+  });
+
+  test("what is in a further network is not passed on: it would go to and fro between gateways", async () => {
+    const servername = sni(9080, "astray.shop.svc.cluster.local");
+    const knock = strangers.request("stock", world.addressOf("border"), crossing, { servername });
+    expect(await knock).toBe("closed");
+    expect(await passed(servername)).toBe(1);
   });
 
   test("who offers no protocol of the mesh is not passed on, so that nobody comes in whom the workload does not ask", async () => {
