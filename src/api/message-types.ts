@@ -171,6 +171,11 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ["DuplicateObject", "Warning", "Files have an object more than once; the last one counts."],
   ["EndingAuthority", "Warning", "A certificate of the mesh's authority, or a root, ends soon: within 30 days."],
   ["EndingCredential", "Warning", "A certificate that a Gateway or DestinationRule names ends soon: within 30 days."],
+  [
+    "ForbiddenCredential",
+    "Error",
+    "A service account may not list the Secrets of its namespace, so that its proxies are not served one that a Gateway or DestinationRule names.",
+  ],
   ["GatewayRouteMismatch", "Warning", "Routes are of a protocol that the Gateway's servers do not see."],
   ["InvalidCredential", "Error", "What a DestinationRule's credentialName means cannot be used, or has expired."],
   [

@@ -36,6 +36,7 @@ import { ProxyApi } from "./proxy-api.ts";
 import { ProxyApiServer } from "./proxy-api-server.ts";
 import { proxyEvent } from "./proxy-finding.ts";
 import { type IdentityContext, type IdentityOptions, MeshIdentity } from "./identity/mesh-identity.ts";
+import { SecretRefusals } from "./identity/secret-refusals.ts";
 import { holdersOf } from "./holders.ts";
 import { Replicas } from "./replicas.ts";
 import { synced } from "./synced.ts";
@@ -248,7 +249,8 @@ export async function runDiscovery(
   const { rootNamespace } = model.services.mesh.get(only);
   const kept = await KeptKeys.open({ client, namespace: rootNamespace, clock, logger });
   using jwks = new JwksKeeper({ engine, model, kept, clock, logger });
-  const fetching = Promise.all([jwks.run(signal), kept.run(signal)]);
+  using refusals = identity && new SecretRefusals({ engine, model, rights: identity.rights, clock, logger });
+  const fetching = Promise.all([jwks.run(signal), kept.run(signal), refusals?.run(signal)]);
   await synced([jwks.asked(signal)], Math.min(options.startLimitMs, keysLimitMs), context, signal);
   signal.throwIfAborted();
   // Not before the mesh's settings are known: an authority that is made says its trust domain.

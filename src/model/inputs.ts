@@ -40,6 +40,8 @@ export interface Inputs {
   setAsks(workload: string, asks: Asks | undefined): void;
   /** Sets the keys of an issuer of tokens, by where they are (`jwksKey`); undefined when nobody needs them any more. */
   setJwks(key: string, jwks: JwksRow | undefined): void;
+  /** Sets whether a service account (`secretAccountKey`) may not read the Secrets of its namespace. */
+  setSecretRefusal(account: string, refused: boolean): void;
   /** Sets the mesh's configuration, in Istio's form. */
   setMesh(config: MeshInput): void;
 }
@@ -116,6 +118,10 @@ export function modelInputs(engine: Engine, tables: Tables): Inputs {
     setJwks(key, jwks) {
       if (jwks) tables.jwks.set(key, jwks);
       else tables.jwks.delete(key);
+    },
+    setSecretRefusal(account, refused) {
+      if (refused) tables.secretRefusals.set(account, true);
+      else tables.secretRefusals.delete(account);
     },
     setMesh(config) {
       engine.change(() => {

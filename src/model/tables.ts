@@ -102,6 +102,8 @@ export interface Tables {
   readonly requestAuthentications: ConfigTable<RequestAuthenticationSpec>;
   /** Keys of tokens' issuers that were fetched, or why they could not be, by where they are (`jwksKey`). */
   readonly jwks: Table<JwksRow>;
+  /** Service accounts (`secretAccountKey`) that may not read the Secrets of their namespace, as their cluster said. */
+  readonly secretRefusals: Table<true>;
   readonly egressScopes: ConfigTable<HeldHosts>;
   /** What proxies asked for by name, by workload (`namespace/name`). */
   readonly asks: Table<Asks>;
@@ -190,6 +192,7 @@ export function declareTables(engine: Engine): Tables {
     authorizationPolicies: configTable(engine, "authorizationpolicies"),
     requestAuthentications: configTable(engine, "requestauthentications"),
     jwks: engine.table("jwks"),
+    secretRefusals: engine.table("secret-refusals"),
     egressScopes: configTable(engine, "egressscopes"),
     asks: engine.table("asks"),
     time: engine.table("time"),

@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "#base/clock.ts";
 import { type Certificate, createAuthority } from "#base/testing/certificate.ts";
 import { eventually } from "../support/eventually.ts";
 import { groups } from "./authorization-groups.ts";
@@ -157,6 +158,54 @@ describe("a whole workload", () => {
     const { status, text } = await world.outside.send(`http://${world.addressOf(app)}:8080/`, { method, fresh: true });
     if (outcome === "denied") expect({ status, text }).toEqual(denied);
     else expect(status).toBe(200);
+  });
+});
+
+describe("a server that talks first", () => {
+  const greets = "220 ready\n";
+  let heard = "";
+  let before: typeof world.backends.raw;
+  beforeAll(() => {
+    before = world.backends.raw;
+    world.backends.raw = (socket) => {
+      socket.write(greets);
+      socket.on("data", (chunk) => (heard += String(chunk))).pipe(socket);
+    };
+  });
+  afterAll(() => {
+    world.backends.raw = before;
+  });
+
+  /** What a caller gets that sends a word once it was greeted, or was not for some time, until it is closed or has it back. */
+  async function said(socket: Socket, word: string): Promise<string> {
+    const { promise: over, resolve } = Promise.withResolvers<void>();
+    const { promise: greeted, resolve: first } = Promise.withResolvers<void>();
+    let got = "";
+    socket.on("data", (chunk: Buffer) => {
+      got += String(chunk);
+      first();
+      if (got.includes(word)) resolve();
+    });
+    for (const end of ["error", "end", "close"]) socket.once(end, () => resolve());
+    await Promise.race([greeted, over, systemClock.sleep(1000)]);
+    socket.write(word);
+    await over;
+    socket.destroy();
+    return got;
+  }
+
+  const rows = rowsOf(groups).filter(({ group }) => group.tcp);
+  test.each(rows.map((row, at) => [row.title, row, at] as const))("%s", async (_title, row, at) => {
+    const word = `word-${at}.`;
+    const got = await said(await connection(row), word);
+    if (row.outcome === "allowed") {
+      expect(got).toBe(`${greets}${word}`);
+      expect(heard).toContain(word);
+    } else {
+      // Envoy asks its policies when the caller has sent something: the server may have been heard, the caller never is.
+      expect(["", greets]).toContain(got);
+      expect(heard).not.toContain(word);
+    }
   });
 });
 

@@ -3,13 +3,24 @@ import { execFile } from "node:child_process";
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "#base/clock.ts";
+import type { Certificate } from "#base/testing/certificate.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { startDns } from "./dns.ts";
 import { type Image, toolsImage } from "./image.ts";
 import { ClusterNetwork } from "./network.ts";
-import { startNode } from "./node.ts";
+import { type KubernetesNode, startNode } from "./node.ts";
 import { proxyImage } from "./proxy-image.ts";
+import {
+  fingerprint,
+  gatewayObjects,
+  gatewayPod,
+  secretReader,
+  shownAt,
+  siteCertificate,
+  siteSecret,
+} from "./tls-gateway.ts";
 
 const weft = join(import.meta.dirname, "..", "..", "weft");
 const patience = 200_000;
@@ -18,6 +29,7 @@ let cluster: Cluster;
 let kubeconfig: string;
 let tools: Image;
 let own: Image;
+let node: KubernetesNode;
 /** All objects of the cluster before anything was installed. */
 let before: readonly string[];
 
@@ -116,7 +128,7 @@ beforeAll(async () => {
     await startCluster({ name: "one", network, apiServer: ["--enable-aggregator-routing=true"] }),
   );
   resources.use(await startDns(cluster));
-  const node = resources.use(await startNode(cluster, { name: "n1", images: [tools, own] }));
+  node = resources.use(await startNode(cluster, { name: "n1", images: [tools, own] }));
   mkdirSync(node.path("/var/lib/weft"));
   chownSync(node.path("/var/lib/weft"), 1337, 1337);
   kubeconfig = join(cluster.folder, "install.kubeconfig");
@@ -223,6 +235,58 @@ describe("installed", () => {
     await expect(curl("plain", "stranger", `http://${address}:8080/`)).rejects.toThrow(
       /reset by peer|Empty reply|Recv/,
     );
+  });
+
+  describe("gateways whose service account", () => {
+    const [first, second] = [siteCertificate(), siteCertificate()];
+    const shown = async (pod: string): Promise<string> =>
+      shownAt(node, await kubectl(`get pod -n edge ${pod} -o jsonpath={.status.podIP}`));
+    const shows = async (pod: string, { certificate }: Certificate): Promise<boolean> =>
+      eventually(`${pod} shows the certificate`, async () => (await shown(pod)) === fingerprint(certificate), 60_000);
+    const ready = async (): Promise<string> => kubectl("wait pod --all -n edge --for=condition=Ready --timeout=2m");
+    const forbidden = async (): Promise<string> => {
+      const path = "{.status.conditions[?(@.reason=='ForbiddenCredential')].message}".replaceAll("'", '"');
+      return kubectl(["get", "gateways.networking.istio.io", "site", "-n", "edge", "-o", `jsonpath=${path}`]);
+    };
+    const told = async (account: string): Promise<boolean> =>
+      eventually(
+        `it is said of ${account}`,
+        async () =>
+          (await forbidden()).startsWith(
+            `spec.servers[0].tls.credentialName: Service account edge/${account} may not list Secrets`,
+          ),
+        60_000,
+      );
+
+    test("may read Secrets show theirs, and others show none, which the Gateway's status says", async () => {
+      await apply(...gatewayObjects(), siteSecret(first), secretReader("site"));
+      await apply(...gatewayPod("site"), ...gatewayPod("bare"));
+      await ready();
+      await shows("site", first);
+      await told("bare");
+      expect(await shown("bare")).toBe("none");
+    });
+
+    test("is given the right show it, within a minute", async () => {
+      await apply(secretReader("bare"));
+      await shows("bare", first);
+      await eventually("nothing is said any more", async () => (await forbidden()) === "", 60_000);
+    });
+
+    test("loses the right keep what they have, and get no more, nor does a new one get any", async () => {
+      await kubectl("delete rolebinding site -n edge");
+      await told("site");
+      // Streams that have begun are looked at every ten seconds.
+      await systemClock.sleep(11_000);
+      await apply(siteSecret(second));
+      await shows("bare", second);
+      expect(await shown("site")).toBe(fingerprint(first.certificate));
+      await kubectl("delete pod site -n edge --wait");
+      await apply(...gatewayPod("site"));
+      await ready();
+      expect(await shown("site")).toBe("none");
+      await kubectl("delete namespace edge --wait");
+    });
   });
 
   test("the mesh's objects outlive the Pod of their server", async () => {

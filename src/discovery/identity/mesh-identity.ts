@@ -68,6 +68,9 @@ export class MeshIdentity implements AsyncDisposable {
   readonly #authority: AuthoritySecret;
   readonly #publisher: TrustBundlePublisher;
   readonly #rotations: RootRotations;
+  readonly #mesh: CallersOptions["mesh"];
+  /** Which service accounts may read Secrets. */
+  readonly rights: SecretRights;
 
   constructor(options: IdentityOptions, context: IdentityContext) {
     const { client, rootNamespace, trustDomains, clock, logger } = context;
@@ -84,6 +87,8 @@ export class MeshIdentity implements AsyncDisposable {
       logger,
     });
     this.#publisher = new TrustBundlePublisher({ bundle: () => this.#authority.bundle, clock, logger });
+    this.#mesh = this.#meshAccess();
+    this.rights = new SecretRights(() => this.#mesh.clusters(), clock, logger);
     const { rotationSettleMs: settleMs } = options;
     this.#rotations = new RootRotations({
       client,
@@ -149,15 +154,13 @@ export class MeshIdentity implements AsyncDisposable {
     const certificate = await ServerCertificate.create({ signer, roots, names: this.#options.names, clock, logger });
     const renewal = this.#authority.onChange(() => certificate.renew());
     const { tokens, lifetimes, nodeAccounts: accounts } = this.#options;
-    const mesh = this.#meshAccess();
-    const callers = new Callers({ mesh, clock, tokens });
-    const rights = new SecretRights(() => mesh.clusters(), clock, logger);
+    const callers = new Callers({ mesh: this.#mesh, clock, tokens });
     const { readsSecrets } = this.#context;
     const rules = () => ({ accounts, pods: this.#pods, trustDomains: this.#context.trustDomains() });
     return {
       credentials: certificate,
       methods: certificateMethods({ callers, signer, roots, rules, lifetimes, clock, logger }),
-      gatekeeper: new ProxyGatekeeper({ callers, pods: this.#pods, accounts, rights, readsSecrets }),
+      gatekeeper: new ProxyGatekeeper({ callers, pods: this.#pods, accounts, rights: this.rights, readsSecrets }),
       [Symbol.dispose]: () => {
         renewal[Symbol.dispose]();
         certificate[Symbol.dispose]();

@@ -47,7 +47,7 @@ async function mayReadSecrets(account: string): Promise<void> {
 
 const account = (serviceAccount: string) => ({ cluster: "east", namespace: "edge", serviceAccount });
 
-test("an account may read Secrets where a role of its cluster says so, and is asked for once a minute", async () => {
+test("an account may read Secrets where a role of its cluster says so, and is asked for twice a minute, more often while it has not", async () => {
   const clock = new ManualClock();
   const rights = new SecretRights(() => new Map([["east", api]]), clock, silentLogger);
   await mayReadSecrets("gateway");
@@ -58,10 +58,15 @@ test("an account may read Secrets where a role of its cluster says so, and is as
   const before = asked.length;
   await mayReadSecrets("sleeper");
   await server.ask("east", `${rbac}/rolebindings/gateway`, { method: "DELETE" });
-  clock.advance(59_000);
-  expect(await rights.mayRead(account("gateway"))).toBe(true);
+  clock.advance(14_000);
+  expect([await rights.mayRead(account("sleeper")), await rights.isRefused(account("sleeper"))]).toEqual([false, true]);
   expect(asked).toHaveLength(before);
   clock.advance(1_001);
+  expect(await rights.mayRead(account("sleeper"))).toBe(true);
+  clock.advance(14_000);
+  expect(await rights.mayRead(account("gateway"))).toBe(true);
+  expect(asked).toHaveLength(before + 1);
+  clock.advance(1_000);
   const answers = ["gateway", "gateway", "sleeper"].map(async (name) => rights.mayRead(account(name)));
   expect(await Promise.all(answers)).toEqual([false, false, true]);
   expect(asked).toHaveLength(before + 2);
@@ -77,7 +82,7 @@ test("while a cluster does not answer, what it said last counts, and nobody else
   away = true;
   clock.advance(60_001);
   expect(await rights.mayRead(account("kept"))).toBe(true);
-  expect(await rights.mayRead(account("late"))).toBe(false);
+  expect([await rights.mayRead(account("late")), await rights.isRefused(account("late"))]).toEqual([false, false]);
   expect(logged.join()).toContain("a cluster does not say who may read its Secrets");
   away = false;
   expect(await rights.mayRead(account("late"))).toBe(false);

@@ -2,13 +2,7 @@ import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import { messageOf } from "#base/errors.ts";
 import type { TokenApi } from "#identity/issuer.ts";
-
-/** A service account of a cluster. */
-export interface ClusterAccount {
-  readonly cluster: string;
-  readonly namespace: string;
-  readonly serviceAccount: string;
-}
+import type { SecretAccount } from "#model/credentials/readers.ts";
 
 /** Kubernetes' `authorization.k8s.io/v1.SubjectAccessReview`, as far as its answer is read. */
 interface Review {
@@ -17,12 +11,14 @@ interface Review {
 
 interface Answer {
   readonly allowed: boolean;
+  /** Whether the cluster has ever said so. */
+  readonly said: boolean;
   /** Until when it is not asked again. */
   readonly until: number;
 }
 
-/** Milliseconds that an answer counts, and after which a cluster that did not answer is asked again. */
-const [answeredMs, failedMs] = [60_000, 10_000];
+/** Milliseconds that an answer counts, the shorter where somebody may be waiting for the right, and that a silent cluster is let be. */
+const [allowedMs, refusedMs, failedMs] = [30_000, 15_000, 10_000];
 /** Accounts that are remembered; those asked for longest ago go first. */
 const mostRemembered = 20_000;
 
@@ -35,7 +31,7 @@ export class SecretRights {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #answers = new Map<string, Answer>();
-  readonly #asking = new Map<string, Promise<boolean>>();
+  readonly #asking = new Map<string, Promise<Answer>>();
 
   /** @param apis of the member clusters, by their names. */
   constructor(apis: () => ReadonlyMap<string, TokenApi>, clock: Clock, logger: Logger) {
@@ -45,17 +41,27 @@ export class SecretRights {
   }
 
   /** Whether an account may read its namespace's Secrets; while its cluster does not answer, what it said last, and no before. */
-  async mayRead(account: ClusterAccount): Promise<boolean> {
+  async mayRead(account: SecretAccount): Promise<boolean> {
+    return (await this.#answer(account)).allowed;
+  }
+
+  /** Whether an account's cluster says that it may not read its namespace's Secrets. */
+  async isRefused(account: SecretAccount): Promise<boolean> {
+    const { allowed, said } = await this.#answer(account);
+    return said && !allowed;
+  }
+
+  async #answer(account: SecretAccount): Promise<Answer> {
     const { cluster, namespace, serviceAccount } = account;
     const key = `${cluster}/${namespace}/${serviceAccount}`;
     const known = this.#answers.get(key);
-    if (known && this.#clock.monotonic() < known.until) return known.allowed;
+    if (known && this.#clock.monotonic() < known.until) return known;
     const asking = this.#asking.get(key) ?? this.#ask(key, account).finally(() => this.#asking.delete(key));
     this.#asking.set(key, asking);
     return asking;
   }
 
-  async #ask(key: string, { cluster, namespace, serviceAccount }: ClusterAccount): Promise<boolean> {
+  async #ask(key: string, { cluster, namespace, serviceAccount }: SecretAccount): Promise<Answer> {
     const user = `system:serviceaccount:${namespace}:${serviceAccount}`;
     const groups = ["system:serviceaccounts", `system:serviceaccounts:${namespace}`, "system:authenticated"];
     const spec = { user, groups, resourceAttributes: { namespace, verb: "list", resource: "secrets" } };
@@ -63,19 +69,21 @@ export class SecretRights {
     const path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
     try {
       const { status } = ((await this.#apis().get(cluster)?.json({ method: "POST", path, body })) ?? {}) as Review;
-      return this.#keep(key, status?.allowed === true, answeredMs);
+      const allowed = status?.allowed === true;
+      return this.#keep(key, { allowed, said: status !== undefined }, allowed ? allowedMs : refusedMs);
     } catch (fault) {
       const fields = { cluster, account: `${namespace}/${serviceAccount}`, problem: messageOf(fault) };
       this.#logger.warn("a cluster does not say who may read its Secrets", fields);
-      return this.#keep(key, this.#answers.get(key)?.allowed === true, failedMs);
+      return this.#keep(key, this.#answers.get(key) ?? { allowed: false, said: false }, failedMs);
     }
   }
 
-  #keep(key: string, allowed: boolean, forMs: number): boolean {
+  #keep(key: string, { allowed, said }: Omit<Answer, "until">, forMs: number): Answer {
+    const answer = { allowed, said, until: this.#clock.monotonic() + forMs };
     this.#answers.delete(key);
-    this.#answers.set(key, { allowed, until: this.#clock.monotonic() + forMs });
+    this.#answers.set(key, answer);
     const [oldest] = this.#answers.keys();
     if (this.#answers.size > mostRemembered && oldest !== undefined) this.#answers.delete(oldest);
-    return allowed;
+    return answer;
   }
 }

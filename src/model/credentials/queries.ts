@@ -7,6 +7,7 @@ import { rowKey } from "../rows.ts";
 import type { Tables } from "../tables.ts";
 import { type Broken, readAuthorities, readKeyPair, readRevoked, type Validity } from "./certificate.ts";
 import { type CredentialPlace, withoutSuffix } from "./name.ts";
+import { type SecretAccount, secretAccountsQuery } from "./readers.ts";
 import { credentialKeys, type CredentialRow } from "./row.ts";
 
 /** What proxies can use, with values in base64; or why they cannot. */
@@ -46,6 +47,8 @@ export interface CredentialQueries {
    * shorter life for the last third of that.
    */
   readonly timeOf: (validity: Validity) => "valid" | "ending" | "expired" | "early";
+  /** Service accounts, by their keys, whose right to read Secrets matters: objects ask their proxies to show keys of Secrets. */
+  readonly accounts: Query<string, ReadonlyMap<string, SecretAccount>>;
 }
 
 /** How long before a certificate ends that is told, so that somebody can renew it. */
@@ -134,6 +137,7 @@ export function credentialQueries(engine: Engine, tables: Tables): CredentialQue
 
   return {
     credential,
+    accounts: secretAccountsQuery(engine, tables),
     timeOf: ({ from, until }) => {
       if (reached.get(until) === true) return "expired";
       if (reached.get(from) === false) return "early";

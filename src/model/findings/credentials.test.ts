@@ -54,7 +54,7 @@ spec:
 /** Fields and messages of what is wrong with the Gateway, by the codes of Istio's messages. */
 function problems(model: Model, kind = "Gateway", name = "g", namespace = "edge"): readonly string[] {
   const found = model.findings.get({ kind, namespace, name });
-  const wanted = new Set(["MissingCredential", "InvalidCredential", "EndingCredential"]);
+  const wanted = new Set(["MissingCredential", "InvalidCredential", "EndingCredential", "ForbiddenCredential"]);
   return found
     .filter(({ code }) => wanted.has(code))
     .map((each) => `${messageType(each).code} ${each.field}: ${each.message}`);
@@ -123,6 +123,30 @@ describe("credentials of a Gateway", () => {
     );
   });
 
+  it("that its proxies' service accounts may not read", () => {
+    const model = modelOf(
+      `${pods}\n---\ncluster: east\nkind: Pod\nmetadata: { name: c, namespace: edge, labels: { istio: ingress } }\nspec: { serviceAccountName: site }`,
+    );
+    put(model, "a", { "tls.crt": good.certificate, "tls.key": good.key });
+    put(model, "ca", { "ca.crt": authority.certificate });
+    expect([...model.credentials.accounts.get("").keys()]).toEqual(["east/edge/default", "east/edge/site"]);
+    expect(problems(model)).toEqual([missingAuthorities]);
+    const shown = (): readonly string[] => model.gatewayCredentials.get("edge/g").map(({ field }) => field);
+    expect(shown()).toEqual(["spec.servers[0].tls.credentialName", "spec.servers[1].tls.credentialName"]);
+    model.inputs.setSecretRefusal("east/edge/site", true);
+    const says = (who: string, whose: string): string =>
+      `${who} may not list Secrets of ${whose} namespace in cluster east, so that proxies are not served Secret edge/a; ${keeps}. Bind a Role there that allows to list secrets.`;
+    const told = (): string | undefined => problems(model)[0]?.replace(/^.*?: /, "");
+    expect(told()).toBe(says("Service account edge/site", "its"));
+    expect(shown()).toHaveLength(2);
+    model.inputs.setSecretRefusal("east/edge/default", true);
+    expect(told()).toBe(says("Service accounts edge/default, edge/site", "their"));
+    expect(shown()).toEqual([]);
+    model.inputs.setSecretRefusal("east/edge/site", false);
+    model.inputs.setSecretRefusal("east/edge/default", false);
+    expect(problems(model)).toEqual([missingAuthorities]);
+  });
+
   it("never say what a key is", () => {
     const model = modelOf(pods);
     put(model, "a", { "tls.crt": good.certificate, "tls.key": "do not tell" });
@@ -144,6 +168,17 @@ describe("credentials of a DestinationRule", () => {
     expect(ofRule(model)).toEqual([second]);
     put(model, "b", { cert: "x", key: "x", cacert: authority.certificate });
     expect(ofRule(model)).toEqual([second.replace("IST0101", "InvalidCredential")]);
+  });
+
+  it("that no gateway may read, where it asks for keys", () => {
+    const model = modelOf(pods);
+    put(model, "a", { "ca.crt": authority.certificate });
+    put(model, "b", { cert: good.certificate, key: good.key, cacert: authority.certificate });
+    expect(ofRule(model)).toEqual([]);
+    model.inputs.setSecretRefusal("east/edge/default", true);
+    expect(ofRule(model)).toEqual([
+      "ForbiddenCredential spec.subsets[0].trafficPolicy.portLevelSettings[0].tls.credentialName",
+    ]);
   });
 
   it("that are missing where the workloads are that it selects", () => {

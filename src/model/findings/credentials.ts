@@ -1,14 +1,20 @@
 import type { DestinationRuleSpec } from "#api/istio/destination-rule.ts";
 import type { GatewaySpec } from "#api/istio/gateway.ts";
 import type { GatewayCredential } from "#api/istio/gateway-credential.ts";
-import type { StringMap } from "#api/meta.ts";
 import { canonical } from "#base/canonical.ts";
 import { timestamp } from "#base/timestamp.ts";
 import { type CredentialPlace, isConfigMap, mayRead, parseCredential, withoutSuffix } from "../credentials/name.ts";
 import type { CredentialQueries } from "../credentials/queries.ts";
-import { type CredentialUse, credentialUses, ruleCredentials, serverCredentials } from "../credentials/uses.ts";
-import { labelsMatch } from "../labels.ts";
-import type { Config, PodRow } from "../rows.ts";
+import {
+  gatewayReaders,
+  gatewayUses,
+  needsRight,
+  type Readers,
+  ruleReaders,
+  secretAccountKey,
+} from "../credentials/readers.ts";
+import { type CredentialUse, credentialUses, ruleCredentials } from "../credentials/uses.ts";
+import type { Config } from "../rows.ts";
 import type { Tables } from "../tables.ts";
 import type { Problem } from "./finding.ts";
 
@@ -16,36 +22,6 @@ import type { Problem } from "./finding.ts";
 export interface CredentialContext {
   readonly tables: Tables;
   readonly credentials: CredentialQueries;
-}
-
-/** Where proxies run that ask for a credential. */
-interface Readers {
-  readonly cluster: string;
-  readonly namespace: string;
-}
-
-/** Places of Pods with labels, each once. */
-function readersOf(pods: readonly PodRow[], labels: StringMap): readonly Readers[] {
-  const places = pods
-    .filter((pod) => labelsMatch(labels, pod.labels))
-    .map(({ cluster, namespace }) => [`${cluster}/${namespace}`, { cluster, namespace }] as const);
-  return [...new Map(places).values()];
-}
-
-function gatewayReaders({ tables }: CredentialContext, selector: StringMap = {}): readonly Readers[] {
-  const [first] = Object.entries(selector);
-  return first ? readersOf(tables.podsWithLabel.rows(first.join("=")), selector) : [];
-}
-
-function ruleReaders(row: Config<DestinationRuleSpec>, context: CredentialContext): readonly Readers[] {
-  const labels = row.spec.workloadSelector?.matchLabels;
-  if (labels === undefined) {
-    const all = context.tables.gateways.rows.rows().flatMap(({ spec }) => gatewayReaders(context, spec.selector));
-    return [...new Map(all.map((each) => [`${each.cluster}/${each.namespace}`, each])).values()];
-  }
-  const [first] = Object.entries(labels);
-  const pods = first ? context.tables.podsWithLabel.rows(first.join("=")) : [];
-  return readersOf(pods, labels).filter(({ namespace }) => namespace === row.namespace);
 }
 
 const keepsLast = "proxies that have had a good one keep it, others have none";
@@ -57,13 +33,43 @@ function isForeign({ kind, ofMesh }: CredentialPlace, owner: string, namespace: 
   return kind === "Secret" && ofMesh && owner !== namespace;
 }
 
+/** Service accounts that are not served a credential, because they may not read the Secrets of their namespace. */
+function refusedAccounts(
+  use: CredentialUse,
+  { cluster, namespace, accounts }: Readers,
+  { secretRefusals }: Tables,
+): readonly string[] {
+  if (!needsRight(use, namespace)) return [];
+  return accounts.filter((serviceAccount) =>
+    secretRefusals.get(secretAccountKey({ cluster, namespace, serviceAccount })),
+  );
+}
+
+/** That accounts may not read a Secret; for what proxies use that an object selects it matters where any may not, else where none may. */
+function refusal(
+  use: CredentialUse,
+  readers: Readers,
+  owner: string | undefined,
+  tables: Tables,
+): Omit<Problem, "field"> | undefined {
+  const { cluster, namespace, accounts } = readers;
+  const refused = refusedAccounts(use, readers, tables);
+  if (refused.length === 0 || (owner === undefined && refused.length < accounts.length)) return undefined;
+  const several = refused.length > 1;
+  const who = `Service account${several ? "s" : ""} ${refused.map((name) => `${namespace}/${name}`).join(", ")}`;
+  const message = `${who} may not list Secrets of ${several ? "their" : "its"} namespace in cluster ${cluster}, so that proxies are not served Secret ${namespace}/${parseCredential(use.resource, namespace)?.name}; ${keepsLast}. Bind a Role there that allows to list secrets.`;
+  return { code: "ForbiddenCredential", severity, message };
+}
+
 /** What is wrong with a credential for the proxies of one place; undefined where nothing is. */
 function problemAt(
-  { written, resource }: CredentialUse,
-  { cluster, namespace }: Readers,
+  use: CredentialUse,
+  readers: Readers,
   owner: string | undefined,
   { credentials, tables }: CredentialContext,
 ): Omit<Problem, "field"> | undefined {
+  const { written, resource } = use;
+  const { cluster, namespace } = readers;
   const place = parseCredential(resource, namespace);
   if (!place) return undefined;
   const { kind, name, wanted } = place;
@@ -84,6 +90,8 @@ function problemAt(
     const message = `There is no ${called} in ${where}, which ${written} means; ${keepsLast}. Create it with ${holds}, or correct the name.`;
     return { code: "MissingCredential", severity, message };
   }
+  const forbidden = refusal(use, readers, owner, tables);
+  if (forbidden) return forbidden;
   const time = credentials.timeOf(found.validity);
   if (time === "valid") return undefined;
   if (time === "ending") {
@@ -103,29 +111,11 @@ function firstOfField(problems: readonly Problem[]): readonly Problem[] {
   return [...new Map(problems.toReversed().map((problem) => [problem.field, problem])).values()].toReversed();
 }
 
-/** A credential that a Gateway's server asks for, and where proxies are that do. */
-interface GatewayUse {
-  /** The field that names it. */
-  readonly field: string;
-  readonly use: CredentialUse;
-  readonly readers: readonly Readers[];
-}
-
-function gatewayUses({ spec: { selector, servers = [] } }: Config<GatewaySpec>, context: CredentialContext) {
-  const uses = servers.flatMap(({ tls }, index) => {
-    const credentials = tls && serverCredentials(tls);
-    return (credentials ? credentialUses(credentials) : []).map((use) => ({
-      use,
-      field: `spec.servers[${index}].tls.${use.field}`,
-    }));
-  });
-  const readers = uses.length > 0 ? gatewayReaders(context, selector) : [];
-  return uses.map((each): GatewayUse => ({ ...each, readers }));
-}
-
 /** Credentials of a Gateway's servers that its proxies cannot use. */
 export function gatewayCredentialProblems(row: Config<GatewaySpec>, context: CredentialContext): readonly Problem[] {
-  const all = gatewayUses(row, context).flatMap(({ use, field, readers }) =>
+  const uses = gatewayUses(row);
+  const readers = uses.length > 0 ? gatewayReaders(context.tables, row) : [];
+  const all = uses.flatMap(({ use, field }) =>
     readers.flatMap((place): readonly Problem[] => {
       const problem = problemAt(use, place, row.namespace, context);
       return problem ? [{ ...problem, field }] : [];
@@ -136,9 +126,12 @@ export function gatewayCredentialProblems(row: Config<GatewaySpec>, context: Cre
 
 /** Credentials of a Gateway's servers that its proxies can use, and when their certificates end; each once for a field. */
 export function gatewayCredentials(row: Config<GatewaySpec>, context: CredentialContext): readonly GatewayCredential[] {
-  const all = gatewayUses(row, context).flatMap(({ use: { resource }, field, readers }) =>
-    readers.flatMap(({ cluster, namespace }): readonly GatewayCredential[] => {
-      const place = parseCredential(resource, namespace);
+  const uses = gatewayUses(row);
+  const all = (uses.length > 0 ? gatewayReaders(context.tables, row) : []).flatMap((readers) =>
+    uses.flatMap(({ use, field }): readonly GatewayCredential[] => {
+      const { cluster, namespace, accounts } = readers;
+      if (refusedAccounts(use, readers, context.tables).length === accounts.length) return [];
+      const place = parseCredential(use.resource, namespace);
       const grants = place ? context.tables.referenceGrants.byNamespace.rows(place.namespace) : [];
       if (!place || !mayRead(place, namespace, grants) || isForeign(place, row.namespace, namespace)) return [];
       const found = context.credentials.credential.get({ cluster, place });
@@ -163,9 +156,9 @@ export function ruleCredentialProblems(
     credentialUses(credentials).map((use) => ({ use, at })),
   );
   if (uses.length === 0) return [];
-  const readers = ruleReaders(row, context);
+  const readers = ruleReaders(context.tables, row);
   const all = uses.flatMap(({ use, at }): readonly Problem[] => {
-    const places = isConfigMap(use.written) ? [{ cluster: "", namespace: row.namespace }] : readers;
+    const places = isConfigMap(use.written) ? [{ cluster: "", namespace: row.namespace, accounts: [] }] : readers;
     const found = places.map((place) => problemAt(use, place, undefined, context));
     const own = found.find((each) => each && each.code !== "MissingCredential");
     const none = found.length > 0 && found.every((each) => each !== undefined);
