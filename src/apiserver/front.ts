@@ -19,7 +19,7 @@ const firstByteMs = 30_000;
 export const keepAliveTimeout = 120_000;
 
 /** Milliseconds that a handshake of TLS may take. */
-const handshakeTimeout = 10_000;
+export const handshakeTimeout = 10_000;
 
 /** Connections at one address, of all clients together. */
 const mostConnections = 10_000;
@@ -60,6 +60,34 @@ function tlsServer(settings: TlsSettings, listener: RequestListener): HttpsServe
   return createHttpsServer(options, listener);
 }
 
+/** What connections come to before a server that speaks TLS. */
+export interface Gate {
+  /** Takes connections; it is this that listens. */
+  readonly listening: Server;
+  /** Those that wait for their turn; disposed of, they are closed. */
+  readonly handshakes: Handshakes;
+  /** All that are open, also those in the middle of a handshake. */
+  readonly connections: ReadonlySet<Socket>;
+}
+
+/** Lets so many connections in at once, whose handshakes take turns. */
+export function gateBefore(
+  secure: HttpsServer,
+  clock: Clock,
+  { connections: most = mostConnections, handshakes: limits }: ConnectionLimits = {},
+): Gate {
+  know(secure);
+  const connections = new Set<Socket>();
+  const handshakes = new Handshakes(clock, (socket) => secure.emit("connection", socket), limits);
+  const listening = createNetServer({ pauseOnConnect: true }, (socket) => {
+    connections.add(socket);
+    socket.once("close", () => connections.delete(socket));
+    handshakes.add(socket);
+  });
+  listening.maxConnections = most;
+  return { listening, handshakes, connections };
+}
+
 /** One address that is listened on, with the HTTP servers behind it. */
 export class Front {
   /** Where it listens, with its real port. */
@@ -67,20 +95,20 @@ export class Front {
   readonly #servers: readonly (HttpServer | HttpsServer)[];
   readonly #tls: HttpsServer | undefined;
   readonly #listening: Server;
-  readonly #handshakes: Handshakes | undefined;
+  readonly #gate: Gate | undefined;
 
   private constructor(
     address: ListenAddress,
     listening: Server,
     servers: readonly (HttpServer | HttpsServer)[],
     tls: HttpsServer | undefined,
-    handshakes?: Handshakes,
+    gate?: Gate,
   ) {
     this.address = address;
     this.#listening = listening;
     this.#servers = servers;
     this.#tls = tls;
-    this.#handshakes = handshakes;
+    this.#gate = gate;
   }
 
   /**
@@ -92,8 +120,9 @@ export class Front {
     listeners: Listeners,
     tls: TlsSettings | undefined,
     clock: Clock,
-    { connections = mostConnections, handshakes }: ConnectionLimits = {},
+    limits: ConnectionLimits = {},
   ): Promise<Front> {
+    const { connections = mostConnections } = limits;
     if (tls === undefined) {
       const server = createHttpServer({ keepAliveTimeout }, listeners.plain);
       server.maxConnections = connections;
@@ -101,11 +130,8 @@ export class Front {
     }
     const secure = tlsServer(tls, listeners.tls);
     if (!("socketPath" in address)) {
-      know(secure);
-      const gate = new Handshakes(clock, (socket) => secure.emit("connection", socket), handshakes);
-      const front = createNetServer({ pauseOnConnect: true }, (socket) => gate.add(socket));
-      front.maxConnections = connections;
-      return new Front(await listen(front, address, true), front, [secure], secure, gate);
+      const gate = gateBefore(secure, clock, limits);
+      return new Front(await listen(gate.listening, address, true), gate.listening, [secure], secure, gate);
     }
     const plain = createHttpServer({ keepAliveTimeout }, listeners.plain);
     for (const server of [plain, secure]) know(server);
@@ -124,7 +150,7 @@ export class Front {
     const { promise, resolve } = Promise.withResolvers<void>();
     // A server that never listened says so; it is closed all the same.
     this.#listening.close(() => resolve());
-    this.#handshakes?.[Symbol.dispose]();
+    this.#gate?.handshakes[Symbol.dispose]();
     for (const server of this.#servers) {
       server.closeIdleConnections();
       server.close();
@@ -135,6 +161,7 @@ export class Front {
   /** Ends what is still open. */
   closeAllConnections(): void {
     for (const server of this.#servers) server.closeAllConnections();
+    for (const socket of this.#gate?.connections ?? []) socket.destroy();
   }
 }
 

@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:https";
 import { createSecureContext, TLSSocket, type SecureContext } from "node:tls";
 import type { FrontProxyTrust } from "#api/front-proxy.ts";
 import type { Clock } from "#base/clock.ts";
-import { keepAliveTimeout } from "../front.ts";
+import { type ConnectionLimits, type Gate, gateBefore, handshakeTimeout, keepAliveTimeout } from "../front.ts";
 import { listen, type ListenAddress } from "../listener.ts";
 import { isDue, type Authority, type Credential } from "../pki/authority.ts";
 
@@ -45,10 +45,11 @@ export class MembersFront implements AsyncDisposable {
   /** Open connections, with whom their certificates were verified for. */
   readonly #sockets = new Map<TLSSocket, { readonly name: string; trust: FrontProxyTrust | undefined }>();
   readonly #server: Server;
+  readonly #gate: Gate;
   #address: ListenAddress | undefined;
 
   /** @param authority signs the certificates that it serves with. */
-  constructor(authority: Authority, clock: Clock) {
+  constructor(authority: Authority, clock: Clock, limits: ConnectionLimits = {}) {
     this.#authority = authority;
     this.#clock = clock;
     this.#server = createServer(
@@ -60,6 +61,7 @@ export class MembersFront implements AsyncDisposable {
         // A resumed session would be verified for the name that it was opened under, which may be another member's.
         secureOptions: constants.SSL_OP_NO_TICKET,
         keepAliveTimeout,
+        handshakeTimeout,
         SNICallback: (name, done) => {
           const context = this.#contextOf(name);
           if (context === undefined) done(new Error(`no member has the name ${JSON.stringify(name)}`));
@@ -69,6 +71,7 @@ export class MembersFront implements AsyncDisposable {
       (request, response) => this.#serve(request, response),
     );
     this.#server.on("secureConnection", (socket) => this.#take(socket));
+    this.#gate = gateBefore(this.#server, clock, limits);
   }
 
   /** Where it listens, with its real port; only once it does. */
@@ -78,7 +81,7 @@ export class MembersFront implements AsyncDisposable {
 
   /** @throws WeftError `Unavailable` for an address that is taken. */
   async listen(address: ListenAddress): Promise<void> {
-    this.#address = await listen(this.#server, address, true);
+    this.#address = await listen(this.#gate.listening, address, true);
   }
 
   /** Answers requests under a name, until disposed of: then its connections end. */
@@ -109,15 +112,17 @@ export class MembersFront implements AsyncDisposable {
   /** Takes no more connections; resolves when the last one has ended. */
   async close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#server.close(() => resolve());
+    this.#gate.listening.close(() => resolve());
+    this.#gate.handshakes[Symbol.dispose]();
     this.#server.closeIdleConnections();
+    this.#server.close();
     await promise;
   }
 
   /** Ends all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = this.close();
-    for (const socket of this.#sockets.keys()) socket.destroy();
+    for (const socket of [...this.#sockets.keys(), ...this.#gate.connections]) socket.destroy();
     await closed;
   }
 
