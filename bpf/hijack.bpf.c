@@ -117,7 +117,6 @@ static __always_inline int is_mapped(const struct address *address)
 	return address->words[0] == 0 && address->words[1] == 0 && address->words[2] == bpf_htonl(0xffff);
 }
 
-
 static __always_inline int is_set(const struct address *address)
 {
 	return address->words[0] | address->words[1] | address->words[2] | address->words[3];
@@ -222,7 +221,7 @@ static __always_inline int lead(struct bpf_sock_addr *ctx, struct endpoint *to, 
 	__u64 cookie = bpf_get_netns_cookie(ctx);
 	struct pod *pod = bpf_map_lookup_elem(&weft_pods, &cookie);
 	if (!pod) return 0;
-	enum verdict verdict = judge(ctx, pod, to, source);
+	enum verdict verdict = pod->flags & LEAVING ? LEAVE : judge(ctx, pod, to, source);
 	if (verdict == LEAVE) {
 		if (ctx->sk) bpf_sk_storage_delete(&weft_asked, ctx->sk);
 		return 0;
@@ -426,7 +425,10 @@ struct in6 {
 	__u32 scope;
 };
 
-/* Where the connection that a proxy accepted was to go; zero where that is not ours to say. */
+/*
+ * Where the connection that a proxy accepted was to go; zero where that is not ours to say. What was put down here goes before the
+ * kernel's own answer: where rules of iptables have connections tracked too, that one is where the connection was led.
+ */
 static __always_inline int original(struct bpf_sockopt *ctx, struct endpoint *to)
 {
 	struct bpf_sock *socket = ctx->sk;
@@ -443,6 +445,7 @@ static __always_inline int original(struct bpf_sockopt *ctx, struct endpoint *to
 		*to = *origin;
 		return 1;
 	}
+	if (ctx->retval == 0) return 0;
 	/* Inbound connections keep their addresses. */
 	to->address = local;
 	to->port = socket->src_port;
@@ -454,8 +457,7 @@ int weft_getsockopt(struct bpf_sockopt *ctx)
 {
 	if (ctx->optname != SO_ORIGINAL_DST || (ctx->level != SOL_IP && ctx->level != SOL_IPV6)) return PASS;
 	struct endpoint to;
-	/* The kernel's own answer, of connection tracking, goes before. */
-	if (ctx->retval == 0 || !original(ctx, &to)) return PASS;
+	if (!original(ctx, &to)) return PASS;
 	int four = is_mapped(&to.address);
 	if (ctx->level == SOL_IP && four) {
 		struct in4 *answer = ctx->optval;
@@ -487,7 +489,7 @@ int weft_sk_lookup(struct bpf_sk_lookup *ctx)
 	__u64 cookie = weft_cookie;
 	if (ctx->protocol != IPPROTO_TCP) return SK_PASS;
 	struct pod *pod = bpf_map_lookup_elem(&weft_pods, &cookie);
-	if (!pod || pod->flags & INBOUND_NONE) return SK_PASS;
+	if (!pod || pod->flags & (INBOUND_NONE | LEAVING)) return SK_PASS;
 	struct address remote = EITHER(ctx->family == AF_INET, ctx->remote_ip4, ctx->remote_ip6);
 	__u32 port = ctx->local_port;
 	/* The Pod's own calls were judged when they were made. Nothing but the source tells them: the interface does not. */

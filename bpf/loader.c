@@ -20,8 +20,10 @@
 
 static const char usage[] =
 	"Usage: weft-hijack attach FOLDER OBJECT CGROUP    attach for all Pods, or put newer programs in place\n"
-	"       weft-hijack add FOLDER OBJECT NETNS        hijack a Pod, as standard input says; prints its cookie\n"
-	"       weft-hijack remove FOLDER COOKIE           leave a Pod alone\n"
+	"       weft-hijack cookie NETNS                   print by what a Pod is known\n"
+	"       weft-hijack add FOLDER OBJECT NETNS        hijack a Pod, as standard input says; prints whether it is\n"
+	"       weft-hijack leave FOLDER COOKIE            lead no new connections of a Pod\n"
+	"       weft-hijack remove FOLDER COOKIE           forget a Pod\n"
 	"       rm -r FOLDER                               remove everything\n"
 	"\n"
 	"FOLDER is in a bpf file system, OBJECT the compiled programs, CGROUP the root of cgroup2, NETNS a namespace's file.\n";
@@ -57,7 +59,9 @@ struct bpf_object *open_object(const char *folder, const char *file)
 struct namespace enter(const char *path)
 {
 	struct namespace namespace = { .fd = open(path, O_RDONLY | O_CLOEXEC) };
-	if (namespace.fd < 0) fail(path, errno);
+	struct stat file;
+	if (namespace.fd < 0 || fstat(namespace.fd, &file) != 0) fail(path, errno);
+	namespace.inode = file.st_ino;
 	if (setns(namespace.fd, CLONE_NEWNET) != 0) fail(path, errno);
 	int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t length = sizeof(namespace.cookie);
@@ -124,6 +128,8 @@ int main(int count, char **words)
 	libbpf_set_print(say_problem);
 	const char *task = count > 2 ? words[1] : "";
 	if (count == 5 && !strcmp(task, "attach")) attach_all(words[2], words[3], words[4]);
+	else if (count == 3 && !strcmp(task, "cookie")) printf("%llu\n", (unsigned long long)enter(words[2]).cookie);
+	else if (count == 4 && !strcmp(task, "leave")) pod_leave(words[2], strtoull(words[3], NULL, 10));
 	else if (count == 5 && !strcmp(task, "add")) pod_add(words[2], words[3], words[4]);
 	else if (count == 4 && !strcmp(task, "remove")) pod_remove(words[2], strtoull(words[3], NULL, 10));
 	else {

@@ -2,7 +2,6 @@
 /* Hijacks one Pod, or leaves it alone again. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -10,13 +9,12 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include "hijack.h"
 #include "loader.h"
 
-static int map(const char *folder, const char *name)
+int map(const char *folder, const char *name)
 {
 	char *maps = path_in(folder, "maps"), *path = path_in(maps, name);
 	int fd = bpf_obj_get(path);
@@ -79,7 +77,7 @@ struct told {
 	struct pod pod;
 	__u64 cookie;
 	int ports, ranges, interfaces;
-	int proxy; /* a proxy that listens already; zero for none */
+	int live; /* led otherwise until now: not by us before its proxy is found */
 };
 
 static void take(struct told *told, char *line)
@@ -93,7 +91,7 @@ static void take(struct told *told, char *line)
 	else if (!strcmp(first, "inbound")) told->pod.inbound_port = atoi(second);
 	else if (!strcmp(first, "tunnel")) told->pod.tunnel_port = atoi(second);
 	else if (!strcmp(first, "dns")) told->pod.dns_port = atoi(second);
-	else if (!strcmp(first, "process")) told->proxy = atoi(second);
+	else if (!strcmp(first, "flag") && !strcmp(second, "live")) told->live = 1;
 	else if (!strcmp(first, "flag")) told->pod.flags |= flag_of(second);
 	else if (!strcmp(first, "address")) {
 		__u32 bits;
@@ -205,44 +203,6 @@ static void attach_lookup(const char *folder, const char *file, const struct nam
 	free(pin);
 }
 
-/* Puts down a socket as the Pod's inbound listener where it is one. */
-static void take_listener(int listeners, const struct told *told, int fd)
-{
-	int listens = 0;
-	struct sockaddr_in6 local = {};
-	socklen_t size = sizeof(listens), length = sizeof(local);
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || !listens) return;
-	/* Both families have the port at the same place. */
-	if (getsockname(fd, (struct sockaddr *)&local, &length) != 0 || ntohs(local.sin6_port) != told->pod.inbound_port)
-		return;
-	struct listener_key key = { .cookie = told->cookie, .family = local.sin6_family };
-	__u64 value = fd;
-	set(listeners, &key, &value);
-}
-
-/* A proxy that began to listen before it was watched: its sockets are looked through. */
-static void take_listeners(const char *folder, const struct told *told)
-{
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/fd", told->proxy);
-	int process = syscall(SYS_pidfd_open, told->proxy, 0);
-	DIR *entries = opendir(path);
-	/* It may have ended meanwhile; the next one is seen when it listens. */
-	if (process < 0 || !entries) return;
-	int listeners = map(folder, "weft_listeners");
-	for (struct dirent *entry; (entry = readdir(entries));) {
-		char kind[16] = "";
-		if (entry->d_name[0] == '.' || readlinkat(dirfd(entries), entry->d_name, kind, sizeof(kind) - 1) < 0) continue;
-		if (strncmp(kind, "socket:", 7) != 0) continue;
-		int fd = syscall(SYS_pidfd_getfd, process, atoi(entry->d_name), 0);
-		if (fd < 0) continue;
-		take_listener(listeners, told, fd);
-		close(fd);
-	}
-	closedir(entries);
-	close(process);
-}
-
 void pod_add(const char *folder, const char *file, const char *netns)
 {
 	struct namespace namespace = enter(netns);
@@ -254,14 +214,26 @@ void pod_add(const char *folder, const char *file, const char *netns)
 	char line[256];
 	while (fgets(line, sizeof(line), stdin)) take(&told, line);
 	if (!told.pod.outbound_port || !told.pod.inbound_port) fail("the proxy's ports", EINVAL);
+	int led = !told.live || take_listeners(folder, &namespace, &told.pod);
 	int pods = map(folder, "weft_pods");
 	struct pod before;
 	int known = bpf_map_lookup_elem(pods, &told.cookie, &before) == 0;
+	if (!led) told.pod.flags |= LEAVING;
 	set(pods, &told.cookie, &told.pod);
 	if (known) clear_rules(folder, before.rules);
-	if (told.proxy) take_listeners(folder, &told);
+	/* Once more: what began to listen meanwhile was not watched yet. */
+	take_listeners(folder, &namespace, &told.pod);
 	attach_lookup(folder, file, &namespace);
-	printf("%llu\n", (unsigned long long)told.cookie);
+	puts(led ? "led" : "no listener");
+}
+
+void pod_leave(const char *folder, __u64 cookie)
+{
+	int pods = map(folder, "weft_pods");
+	struct pod pod;
+	if (bpf_map_lookup_elem(pods, &cookie, &pod) != 0) return;
+	pod.flags |= LEAVING;
+	set(pods, &cookie, &pod);
 }
 
 void pod_remove(const char *folder, __u64 cookie)

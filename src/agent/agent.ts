@@ -20,12 +20,12 @@ import { NameServer } from "./name-server.ts";
 import { NodeRegistration } from "./node-registration.ts";
 import type { AgentOptions } from "./options.ts";
 import { PodManager } from "./pod-manager.ts";
-import { NodeHijack } from "./pod-hijack.ts";
 import { embeddedSite } from "./pod-start.ts";
 import { Programs } from "./programs.ts";
 import { keptProgram } from "./proxy.ts";
 import { type PodRecord, PodRecords, writeWhole } from "./records.ts";
 import { StatusWriter } from "./status-writer.ts";
+import { NodeTraffic } from "./traffic/node-traffic.ts";
 
 /** What an agent needs of the machine. */
 export interface AgentContext {
@@ -69,9 +69,10 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
       clock,
       logger,
       programs: new Programs(options.programs),
-      hijack: new NodeHijack({
+      traffic: new NodeTraffic({
         ...(options.hijackPrograms !== undefined && { programs: options.hijackPrograms }),
         name: `${options.instance}-${options.node}`,
+        clock,
         logger,
       }),
       records,
@@ -106,7 +107,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
     trust.published(after);
     identities?.published(before, after);
   });
-  manager.adopt();
+  await manager.adopt();
   logger.info("running the node's Pods", { node: options.node, podCidr });
   await Promise.all([
     nameServer.run(signal),

@@ -3,6 +3,8 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { WeftError } from "#base/errors.ts";
 import { defaultCapture } from "#runtime/capture.ts";
 import type { CaptureOptions, Ports } from "#runtime/capture.ts";
+import { probeAddress } from "#runtime/fabric.ts";
+import { proxyUid } from "./layout.ts";
 
 const prefix = "traffic.sidecar.istio.io/";
 
@@ -96,4 +98,14 @@ export function captureOptions(
     excludeOutboundRanges: read("excludeOutboundIPRanges", [], ranges),
     excludeInterfaces: read("excludeInterfaces", [], interfaces),
   };
+}
+
+/**
+ * What of a Pod's traffic its sidecar gets, by its annotations; undefined for one that asks to be left alone. What the node's own probes
+ * come from passes by the proxy.
+ * @throws WeftError `InvalidArgument` for annotations that are wrong.
+ */
+export function podCapture(pod: Pod, dns?: CaptureOptions["dns"]): CaptureOptions | undefined {
+  if (interceptionMode(pod) === "NONE") return undefined;
+  return captureOptions(pod, { proxyId: proxyUid, probeSource: probeAddress, ...(dns && { dns }) });
 }

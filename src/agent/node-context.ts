@@ -7,10 +7,10 @@ import type { ControlPlane } from "./control-plane.ts";
 import type { NameFiles } from "./dns/name-files.ts";
 import type { AgentLayout } from "./layout.ts";
 import type { AgentOptions, ProxyOptions } from "./options.ts";
-import type { NodeHijack } from "./pod-hijack.ts";
 import type { PodSite } from "./pod-site.ts";
 import type { Programs } from "./programs.ts";
 import type { PodRecord, PodRecords, ProxyRecord } from "./records.ts";
+import type { NodeTraffic } from "./traffic/node-traffic.ts";
 import type { WorkloadIdentities } from "./workload-identities.ts";
 
 /** The node's place in the Pod network. */
@@ -29,6 +29,8 @@ export interface ProxyContext {
   readonly logger: Logger;
   readonly records: { save(record: ProxyRecord): void };
   readonly baseIds: BaseIds;
+  /** Leads connections of Pods to their proxies. */
+  readonly traffic: NodeTraffic;
   /** What the node's name server is told, where it has one. */
   readonly names?: NameFiles;
   /** Where the processes of a Pod are. */
@@ -49,7 +51,6 @@ export interface NodeContext extends ProxyContext {
   readonly options: AgentOptions;
   readonly network: NodeNetwork;
   readonly programs: Programs;
-  readonly hijack: NodeHijack;
   readonly records: PodRecords<PodRecord>;
   readonly names: NameFiles;
   /** Data of a ConfigMap or a Secret, decoded; undefined when there is none. */

@@ -1,4 +1,4 @@
-import type { HijackMode } from "./pod-hijack.ts";
+import type { HijackMode } from "./traffic/mode.ts";
 
 /** What the proxies of a node are run with, whoever runs its Pods; every value is explicit. */
 export interface ProxyOptions {
@@ -25,6 +25,8 @@ export interface ProxyOptions {
   readonly envoy: EnvoyOptions;
   /** Name servers that proxies ask themselves; absent where the agent serves names to Pods and their proxies. */
   readonly nameServers?: readonly string[];
+  /** Folder of the compiled programs of `bpf/`; without it nothing is led by eBPF. */
+  readonly hijackPrograms?: string;
   /** The domain of the cluster's Services. */
   readonly clusterDomain: string;
   readonly meshId: string;
@@ -47,8 +49,6 @@ export interface AgentOptions extends ProxyOptions {
   readonly resolvers: readonly string[];
   /** How connections of Pods are led to their proxies unless a Pod says otherwise; by iptables unless told. */
   readonly hijack?: HijackMode;
-  /** Folder of the compiled programs of `bpf/`; without it nothing is led by eBPF. */
-  readonly hijackPrograms?: string;
   /** What the Node says its agent's version is. */
   readonly version: string;
 }

@@ -15,7 +15,7 @@ import { ControlPlane } from "./control-plane.ts";
 import { NameFiles } from "./dns/name-files.ts";
 import { AgentLayout } from "./layout.ts";
 import { embeddedSite } from "./pod-start.ts";
-import { NodeHijack } from "./pod-hijack.ts";
+import { NodeTraffic } from "./traffic/node-traffic.ts";
 import { PodManager } from "./pod-manager.ts";
 import { Programs } from "./programs.ts";
 import { PodRecords } from "./records.ts";
@@ -66,7 +66,7 @@ function makeManager(podCidr: string, namespaceLabels: (name: string) => Promise
       clock,
       logger,
       programs: new Programs(options.programs),
-      hijack: new NodeHijack({ name: instance, logger }),
+      traffic: new NodeTraffic({ name: instance, clock, logger }),
       xds: new ControlPlane({ address: options.xds, logger }),
       records: new PodRecords(layout),
       baseIds: new BaseIds(join(root, "base-ids")),

@@ -56,8 +56,10 @@ export class PodManager implements AsyncDisposable {
   }
 
   /** Takes over what an earlier agent left. */
-  adopt(): void {
-    for (const record of this.#context.records.load(this.#context.logger)) {
+  async adopt(): Promise<void> {
+    const records = this.#context.records.load(this.#context.logger);
+    await this.#context.traffic.adopt(records.map(({ traffic }) => traffic));
+    for (const record of records) {
       this.#addresses.take(record.address);
       this.#add(record);
     }

@@ -1,19 +1,15 @@
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
-import type { CaptureOptions } from "#runtime/capture.ts";
-import { fabricName, probeAddress } from "#runtime/fabric.ts";
+import { fabricName } from "#runtime/fabric.ts";
 import { forwarderRuns, startForwarder, stopForwarder } from "#runtime/forwarder.ts";
 import { namespaceExists, namespacePath } from "#runtime/namespace.ts";
 import { createSandbox, killSandbox, removeSandbox, sandboxName } from "#runtime/sandbox.ts";
-import { captureOptions, interceptionMode } from "./capture-annotations.ts";
 import { dnsAddress, hostsFile, resolvConf } from "./files.ts";
-import { proxyUid } from "./layout.ts";
-import { hijackMode } from "./pod-hijack.ts";
 import type { NodeContext } from "./node-context.ts";
 import { dnsPort } from "./dns/service.ts";
 import type { PodRecord } from "./records.ts";
+import { leadPod } from "./traffic/lead-pod.ts";
 
 function sandboxId(context: NodeContext, { pod }: PodRecord): { readonly instance: string; readonly pod: string } {
   return { instance: context.options.instance, pod: pod.metadata.uid };
@@ -24,38 +20,33 @@ export function hasNetwork(context: NodeContext, record: PodRecord): boolean {
   return namespaceExists(sandboxName(sandboxId(context, record)));
 }
 
-/** What of a Pod's traffic its sidecar gets; undefined for one that asks to be left alone. */
-function captureOf(pod: Pod): CaptureOptions | undefined {
-  if (interceptionMode(pod) === "NONE") return undefined;
-  const dns = { servers: [dnsAddress], port: dnsPort };
-  return captureOptions(pod, { proxyId: proxyUid, dns, probeSource: probeAddress });
-}
-
 /**
- * Makes a Pod's network, the files that its processes see, and its capture rules.
+ * Makes a Pod's network, the files that its processes see, and has its traffic led to its proxy.
  * @throws WeftError `InvalidArgument` when its annotations are wrong.
  */
 export async function prepareNetwork(context: NodeContext, record: PodRecord): Promise<void> {
-  const { options, network, layout } = context;
-  const { pod, address, role } = record;
-  const capture = role === "sidecar" ? captureOf(pod) : undefined;
+  const { options, network, layout, traffic } = context;
+  const { pod, address } = record;
   const id = sandboxId(context, record);
   const { files } = layout.pod(pod.metadata.uid);
   mkdirSync(files, { recursive: true, mode: 0o755 });
   writeFileSync(join(files, "resolv.conf"), resolvConf(pod, options.clusterDomain), { mode: 0o644 });
   writeFileSync(join(files, "hosts"), hostsFile(pod, address, options.clusterDomain), { mode: 0o644 });
+  await traffic.forget(record.traffic);
+  delete record.traffic;
   await createSandbox({ ...id, cluster: options.cluster, address, prefix: network.prefix, gateway: network.hostIp });
-  record.hijack = undefined;
-  if (capture !== undefined) await leadTraffic(context, record, capture);
+  await leadTraffic(context, record, true);
 }
 
-async function leadTraffic(context: NodeContext, record: PodRecord, capture: CaptureOptions): Promise<void> {
-  const namespace = sandboxName(sandboxId(context, record));
-  const wanted = hijackMode(record.pod, context.options.hijack ?? "iptables");
-  record.hijack = await context.hijack.lead({ namespace, address: record.address, capture }, wanted);
-  if (record.hijack.mode === wanted) return;
-  const message = "Connections are led by iptables instead of eBPF: the agent's log says why";
-  context.tell(record.pod, { type: "Warning", reason: "HijackFallback", message });
+/**
+ * Has a Pod's traffic led to its proxy as is wanted now, and tidies up after the change that was last.
+ * @param fresh whether nothing of the Pod runs yet.
+ */
+export async function leadTraffic(context: NodeContext, record: PodRecord, fresh = false): Promise<void> {
+  if (record.role !== "sidecar") return;
+  const network = namespacePath(sandboxName(sandboxId(context, record)));
+  const dns = { servers: [dnsAddress], port: dnsPort };
+  await leadPod(context, record, { network, fresh, dns, usual: context.options.hijack ?? "iptables" });
 }
 
 /** Ends whatever still runs in a Pod's network and removes it. */
@@ -63,8 +54,8 @@ export async function removeNetwork(context: NodeContext, record: PodRecord): Pr
   const id = sandboxId(context, record);
   context.names.remove(id.pod);
   killSandbox(sandboxName(id));
-  if (record.hijack) await context.hijack.forget(record.hijack);
-  record.hijack = undefined;
+  await context.traffic.forget(record.traffic);
+  delete record.traffic;
   await removeSandbox(id);
 }
 

@@ -14,6 +14,7 @@ import {
   closeHostPorts,
   hasHostPorts,
   hasNetwork,
+  leadTraffic,
   openHostPorts,
   prepareNetwork,
   removeNetwork,
@@ -223,7 +224,18 @@ export class PodRunner implements AsyncDisposable {
       return false;
     }
     await this.#proxy?.serve(!there);
+    if (there) await this.#leadTraffic();
     return true;
+  }
+
+  /** A change that does not succeed is tried again by the next turn; meanwhile connections are led as before. */
+  async #leadTraffic(): Promise<void> {
+    try {
+      await leadTraffic(this.#context, this.record);
+    } catch (error) {
+      const about = { pod: this.record.pod.metadata.name, error: messageOf(error) };
+      this.#context.logger.warn("a Pod's connections are not led as they should be", about);
+    }
   }
 
   /** Init containers one after another, then the proxy and the others together. */

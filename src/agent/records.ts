@@ -4,9 +4,9 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { ProxyRole } from "./injection.ts";
-import type { HijackRecord } from "./pod-hijack.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
 import type { AgentLayout } from "./layout.ts";
+import type { TrafficRecord } from "./traffic/record.ts";
 
 /** How a container's earlier start ended. */
 export interface Ending {
@@ -51,14 +51,14 @@ export interface ProxyRecord {
   secrets?: boolean;
   /** Whether the proxy that runs has been ready since it was started. */
   served?: boolean;
+  /** How its connections are led to its proxy; absent where none ever were. */
+  traffic?: TrafficRecord;
   readonly containers: Record<string, ContainerRecord>;
 }
 
 /** What is known of one Pod that the agent runs; everything that a later agent needs to go on with it. */
 export interface PodRecord extends ProxyRecord {
   readonly startTime: number;
-  /** How its connections are led to its proxy; undefined where they are not. */
-  hijack?: HijackRecord | undefined;
   /** Whether its network and its files are complete. */
   prepared: boolean;
   /** When its removal began. */

@@ -2,7 +2,7 @@ import { getServers } from "node:dns";
 import { isIPv4 } from "node:net";
 import { dirname, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { type HijackMode, hijackAnnotation, hijackModes } from "#agent/pod-hijack.ts";
+import { type HijackMode, hijackAnnotation, hijackModes } from "#agent/traffic/mode.ts";
 import { systemClock } from "#base/clock.ts";
 import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
 import { wholeNumber } from "./output.ts";

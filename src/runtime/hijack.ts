@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { WeftError, messageOf } from "#base/errors.ts";
 import type { CaptureOptions } from "./capture.ts";
 import { command } from "./command.ts";
-import { namespacePath } from "./namespace.ts";
 
 /** Where the kernel keeps what is pinned, and where its cgroups are where nobody has mounted them. */
 const pinsFolder = "/sys/fs/bpf";
@@ -11,20 +10,20 @@ const ownCgroups = "/run/weft/cgroup2";
 
 /** A Pod that is to be hijacked. */
 export interface HijackedPod {
-  /** Name of its network namespace. */
-  readonly namespace: string;
+  /** File of its network namespace. */
+  readonly network: string;
   /** Its own addresses; its proxy is reached at the first of each family. */
   readonly addresses: readonly string[];
   readonly capture: CaptureOptions;
-  /** Its proxy's process, where one runs already. */
-  readonly proxy?: number;
+  /** Whether it is led otherwise until now. */
+  readonly live?: boolean;
 }
 
 const ports = (purpose: string, list: readonly number[]): string[] => list.map((port) => `port ${purpose} ${port}`);
 const ranges = (purpose: string, list: readonly string[]): string[] => list.map((one) => `range ${purpose} ${one}`);
 
 /** What the loader is told of a Pod: a line a fact. The rules are those of `captureRules`. */
-function hijackFacts({ addresses, capture, proxy }: Omit<HijackedPod, "namespace">): string {
+function hijackFacts({ addresses, capture, live = false }: HijackedPod): string {
   const { includeInboundPorts: inbound, includeOutboundRanges: outbound, dns } = capture;
   const [inboundPorts, outboundRanges] = [inbound === "*" ? [] : inbound, outbound === "*" ? [] : outbound];
   const facts = [
@@ -33,7 +32,7 @@ function hijackFacts({ addresses, capture, proxy }: Omit<HijackedPod, "namespace
     `inbound ${capture.inboundPort}`,
     `tunnel ${capture.tunnelPort}`,
     ...(dns ? [`dns ${dns.port}`] : []),
-    ...(proxy === undefined ? [] : [`process ${proxy}`]),
+    ...(live ? ["flag live"] : []),
     ...addresses.map((address) => `address ${address}`),
     ...(inbound === "*" ? ["flag inbound-all"] : []),
     ...(inbound.length === 0 ? ["flag inbound-none"] : []),
@@ -64,7 +63,7 @@ export class Hijack {
    */
   constructor(programs: string, name: string) {
     this.#programs = programs;
-    this.#pins = join(pinsFolder, `weft-${name}`);
+    this.#pins = pinsOf(name);
   }
 
   /**
@@ -80,22 +79,35 @@ export class Hijack {
     }
   }
 
-  /** Hijacks a Pod, or changes how it is; returns by what it is known. */
-  async add(pod: HijackedPod): Promise<string> {
-    const { namespace, ...facts } = pod;
-    const words = ["add", this.#pins, this.#object, namespacePath(namespace)] as const;
-    return (await this.#run(words, hijackFacts(facts))).trim();
+  /** By what a Pod is known here. */
+  async cookie(network: string): Promise<string> {
+    return (await this.#run(["cookie", network])).trim();
   }
 
-  /** Leaves a Pod alone again; one that is not hijacked is no error. */
-  async remove(known: string): Promise<void> {
-    if (existsSync(this.#pins)) await this.#run(["remove", this.#pins, known]);
+  /**
+   * Hijacks a Pod, or changes how it is. Its proxy may run already, or begin to listen later; but one that is led otherwise until now is
+   * not hijacked before.
+   * @returns whether it is hijacked.
+   */
+  async add(pod: HijackedPod): Promise<boolean> {
+    const answer = await this.#run(["add", this.#pins, this.#object, pod.network], hijackFacts(pod));
+    return answer.trim() === "led";
   }
 
-  /** Whether any Pod is hijacked. */
-  get leads(): boolean {
+  /** Leads no new connections of a Pod; older ones go on, and what is asked about them is answered. */
+  async leave(cookie: string): Promise<void> {
+    if (existsSync(this.#pins)) await this.#run(["leave", this.#pins, cookie]);
+  }
+
+  /** Forgets a Pod; one that is not known is no error. */
+  async remove(cookie: string): Promise<void> {
+    if (existsSync(this.#pins)) await this.#run(["remove", this.#pins, cookie]);
+  }
+
+  /** Pods that are known. */
+  pods(): readonly string[] {
     const pods = join(this.#pins, "pods");
-    return existsSync(pods) && readdirSync(pods).length > 0;
+    return existsSync(pods) ? readdirSync(pods) : [];
   }
 
   /** Removes everything; Pods that are hijacked still are not any more. */
@@ -112,11 +124,17 @@ export class Hijack {
   }
 }
 
+/** Names of what is pinned have no dots, and those of nodes no underlines. */
+function pinsOf(name: string): string {
+  return join(pinsFolder, `weft-${name.replaceAll(".", "_")}`);
+}
+
 /** Removes everything of names that begin so, whoever attached it. */
 export function removeHijacks(prefix: string): void {
   if (!existsSync(pinsFolder)) return;
   for (const name of readdirSync(pinsFolder))
-    if (name.startsWith(`weft-${prefix}`)) rmSync(join(pinsFolder, name), { recursive: true, force: true });
+    if (join(pinsFolder, name).startsWith(pinsOf(prefix)))
+      rmSync(join(pinsFolder, name), { recursive: true, force: true });
 }
 
 function mounted(type: string): readonly string[] {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { hijackAnnotation } from "#agent/pod-hijack.ts";
+import { hijackAnnotation } from "#agent/traffic/mode.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { Mesh } from "#api/weft/mesh.ts";
 import { freePort } from "#base/free-port.ts";
@@ -377,17 +377,37 @@ describe("Pods with sidecars", () => {
     await eventually("calls succeed", async () => (await world.inPod<Calls>("shop", "leading", 8080, "/calls")).ok > 5);
     const pins = `/sys/fs/bpf/weft-${world.instance}-${world.node}`;
     expect(readdirSync(`${pins}/pods`)).toHaveLength(2);
-    for (const { metadata } of there) {
+    const hasRules = ({ metadata }: Pod): boolean => {
       const namespace = namespacePath(sandboxName({ instance: world.instance, pod: metadata.uid }));
-      const rules = execFileSync("nsenter", [`--net=${namespace}`, "iptables-save", "-t", "nat"], { encoding: "utf8" });
-      expect(rules).not.toContain("ISTIO");
-    }
+      const words = [`--net=${namespace}`, "iptables-save", "-t", "nat"];
+      return execFileSync("nsenter", words, { encoding: "utf8" }).includes("ISTIO");
+    };
+    expect(there.map(hasRules)).toEqual([false, false]);
     const proxied = async (name: string, direction: string): Promise<void> => {
       const path = `/proxy/shop/${name}/15000/stats?filter=${direction}.*downstream_rq_total`;
       expect((await world.ask(path)).text).toMatch(/downstream_rq_total: [1-9]/);
     };
     await proxied("led", "http.inbound");
     await proxied("leading", "http.outbound");
+    const starts = (): unknown => there.flatMap((pod) => ["app", "istio-proxy"].map((name) => world.start(pod, name)));
+    const before = starts();
+    await world.inPod("shop", "leading", 8080, "/calls?forget");
+    for (const mode of ["iptables", "ebpf"] as const) {
+      const body = { metadata: { annotations: { [hijackAnnotation]: mode } } };
+      for (const name of ["led", "leading"])
+        await world.pods.patch({ namespace: "shop", name }, { kind: "merge", body });
+      // Somewhere in the middle.
+      await new Promise((resolve) => {
+        setTimeout(resolve, 60);
+      });
+      await world.endAgent("SIGKILL");
+      world.startAgent();
+      await eventually(`both are led by ${mode}`, () => there.every((pod) => hasRules(pod) === (mode === "iptables")));
+    }
+    const after = await world.inPod<Calls>("shop", "leading", 8080, "/calls");
+    expect(after).toMatchObject({ failed: 0, problems: [] });
+    expect(after.ok).toBeGreaterThan(20);
+    expect(starts()).toEqual(before);
     for (const name of ["led", "leading"]) await remove("shop", name);
     await eventually("nothing is in the kernel", () => !existsSync(pins));
   });

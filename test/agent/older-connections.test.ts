@@ -2,8 +2,8 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { expect, test } from "vitest";
-import { capture, forgetConnections, passBy, release, trackConnections } from "#agent/managed/managed-capture.ts";
-import { readConnections } from "#agent/managed/open-connections.ts";
+import { capture, forgetConnections, passBy, release, trackConnections } from "#agent/traffic/rules.ts";
+import { readConnections } from "#agent/traffic/open-connections.ts";
 import { captureRules, defaultCapture } from "#runtime/capture.ts";
 import { command } from "#runtime/command.ts";
 import { connectInside, listenInside } from "#runtime/namespace-socket.ts";

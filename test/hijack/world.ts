@@ -18,7 +18,7 @@ export const rawPort = 9000;
 const { proxyId, outboundPort, inboundPort } = defaultCapture;
 
 /** Folder of the compiled programs. */
-const programs = execFileSync(process.execPath, ["setup/bpf.ts"], { encoding: "utf8" }).trim();
+export const programs = execFileSync(process.execPath, ["setup/bpf.ts"], { encoding: "utf8" }).trim();
 
 /** A listener that answers with its name, where the connection was to go, and whence it came. */
 function listener(name: string, port: number) {
@@ -155,8 +155,7 @@ export class HijackWorld implements AsyncDisposable {
       return;
     }
     await (this.#attached ??= this.hijack.attach());
-    const proxy = this.#envoy && { proxy: this.#envoy.pid };
-    await this.hijack.add({ namespace: this.pod, addresses, capture, ...proxy });
+    await this.hijack.add({ network: namespacePath(this.pod), addresses, capture });
   }
 
   /**

@@ -3,8 +3,8 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { captureRules, defaultCapture } from "#runtime/capture.ts";
 import { podOf } from "../testing/pods.ts";
 import { podOfGroups } from "./control-groups.ts";
-import { passing, removalOf } from "./managed-capture.ts";
-import { captured, connectionText, outside, readConnections } from "./open-connections.ts";
+import { passing, removalOf } from "../traffic/rules.ts";
+import { captured, connectionText, outside, readConnections } from "../traffic/open-connections.ts";
 import { probedPorts, probeRules } from "./probe-rules.ts";
 import { isManaged } from "./selection.ts";
 
@@ -82,7 +82,9 @@ describe("connections", () => {
       "COMMIT",
       "",
     ]);
-    expect(passing([{ local: "[2001:0db8]:1", remote: "[2001:0db8]:2", uid: 1, open: true }])).not.toContain("ACCEPT");
+    expect(
+      passing([{ local: "[2001:0db8]:1", remote: "[2001:0db8]:2", uid: 1, open: true, served: false }]),
+    ).not.toContain("ACCEPT");
   });
 
   it("of IPv6 sockets are read too", () => {

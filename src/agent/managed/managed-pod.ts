@@ -5,8 +5,8 @@ import type { ProxyContext } from "../node-context.ts";
 import { PodProxy } from "../pod-proxy.ts";
 import type { ProxyView } from "../pod-status.ts";
 import type { ProbeTarget } from "../probe.ts";
-import { capture, forgetConnections, managedRules, passBy, release, trackConnections } from "./managed-capture.ts";
-import { captured, connectionsOf, connectionText, type OpenConnection, outside } from "./open-connections.ts";
+import { keptTraffic, leadPod } from "../traffic/lead-pod.ts";
+import { captured, connectionsOf, connectionText, type OpenConnection, outside } from "../traffic/open-connections.ts";
 import type { PodPlace, PodPlaces } from "./pod-places.ts";
 import { probedPorts, type ProbeRules } from "./probe-rules.ts";
 import type { ManagedRecord } from "./record.ts";
@@ -44,8 +44,6 @@ export interface NewSandbox {
   /** File of its namespace. */
   readonly network: string;
   readonly sandbox: string;
-  /** Rules of capture; none where that is empty. */
-  readonly rules: string;
 }
 
 /** Gives one Pod that another runtime runs its sidecar, and takes it back, without a change to the Pod's own processes. */
@@ -61,7 +59,6 @@ export class ManagedPod implements AsyncDisposable {
   moved = false;
   #claimed = false;
   #drained = false;
-  #tracked = false;
 
   constructor(context: ManagedContext, record: ManagedRecord) {
     this.record = record;
@@ -104,19 +101,18 @@ export class ManagedPod implements AsyncDisposable {
   }
 
   /** Captures its traffic in a network that nobody uses yet. */
-  async captureNew({ network, sandbox, rules }: NewSandbox): Promise<void> {
+  async captureNew({ network, sandbox }: NewSandbox): Promise<void> {
     const { record } = this;
     record.sandbox = sandbox;
-    record.rules = rules;
-    this.#context.records.save(record);
     await this.#context.probes.set(this.#uid, probedPorts(record.pod, record.address));
-    if (rules !== "") await capture(network, rules);
+    await this.#lead(network, true);
   }
 
   /** Kills its proxy, whose network is gone. */
   async abandon(): Promise<void> {
     this.#proxy.runner.stop(0);
     this.#proxy.runner.wind();
+    await this.#context.traffic.forget(this.record.traffic);
     await this[Symbol.asyncDispose]();
     if (this.record.baseId !== undefined) this.#context.baseIds.free(this.record.baseId);
   }
@@ -139,7 +135,8 @@ export class ManagedPod implements AsyncDisposable {
 
   /** The Pod's network is another one than before: what was done to the old one is gone, but for the process. */
   async #startOver(): Promise<void> {
-    for (const name of ["rules", "joined", "outside", "leaving"] as const) delete this.record[name];
+    await this.#context.traffic.forget(this.record.traffic);
+    for (const name of ["traffic", "joined", "outside", "leaving"] as const) delete this.record[name];
     this.#claimed = false;
     this.#proxy.runner.stop(0);
     await this.#proxy.close();
@@ -153,12 +150,11 @@ export class ManagedPod implements AsyncDisposable {
     this.#claimed = true;
     await this.#proxy.serve(false);
     await probes.set(this.#uid, probedPorts(record.pod, record.address));
-    if (record.rules === undefined && !this.#tracked) await trackConnections(place.network);
-    this.#tracked = true;
     const again = await this.#proxy.run();
     if (record.pod.metadata.deletionTimestamp !== undefined) await this.#drainOnce();
     else if (this.#proxy.ready && record.joined !== true) await this.#capture(place);
-    await this.#lookOutside(place);
+    else if (record.joined === true) await this.#lead(place.network);
+    this.#lookOutside(place);
     return { gone: false, again: Math.min(lookMs, again ?? lookMs) };
   }
 
@@ -168,8 +164,9 @@ export class ManagedPod implements AsyncDisposable {
     let left: readonly OpenConnection[] = [];
     try {
       // What was captured before its first container started has no connections that are older.
-      if (record.rules === undefined) left = await this.#captureRunning(place);
-      else if (record.rules !== "") await capture(place.network, record.rules);
+      const isNew = record.traffic?.mode === undefined;
+      await this.#lead(place.network);
+      if (isNew && record.traffic?.mode !== "none") left = this.#older(place);
     } catch (error) {
       tell(record.pod, { type: "Warning", reason: "CaptureFailed", message: messageOf(error).slice(0, 1000) });
       throw error;
@@ -190,27 +187,22 @@ export class ManagedPod implements AsyncDisposable {
     return baseId === undefined ? -1 : proxyUser(baseId);
   }
 
-  /** Captures new connections of a Pod that runs; @returns those that are older. */
-  async #captureRunning({ network, process }: PodPlace): Promise<readonly OpenConnection[]> {
-    const { record } = this;
-    const rules = managedRules(record.pod) ?? "";
-    if (rules !== "") await passBy(network, connectionsOf(process.pid));
-    // Noted before, so that an agent that is killed in between leaves rules that the next one can take back.
-    record.rules = rules;
-    this.#context.records.save(record);
-    if (rules === "") return [];
-    await capture(network, rules);
+  /** Has its connections led as is wanted now. @param fresh whether nothing of the Pod runs yet. */
+  async #lead(network: string, fresh = false): Promise<void> {
+    await leadPod(this.#context, this.record, { network, fresh, usual: "iptables" });
+  }
+
+  /** Connections of a Pod that runs which are older than what leads new ones. */
+  #older({ process }: PodPlace): readonly OpenConnection[] {
     return outside(connectionsOf(process.pid), this.#proxyUser).filter(({ open }) => open);
   }
 
-  /** Forgets connections outside of the proxy that have ended: what has their ends next is captured. */
-  async #lookOutside({ network, process }: PodPlace): Promise<void> {
+  /** Forgets connections outside of the proxy that have ended. */
+  #lookOutside({ process }: PodPlace): void {
     const { record } = this;
     if (record.outside === undefined) return;
     const known = new Set(record.outside);
     const left = connectionsOf(process.pid).filter((each) => known.has(connectionText(each)));
-    if (left.length === known.size) return;
-    await passBy(network, left);
     if (left.length === 0) delete record.outside;
     else record.outside = left.map(connectionText);
   }
@@ -228,14 +220,14 @@ export class ManagedPod implements AsyncDisposable {
       await this.#proxy.run();
       const left = record.joined === true ? record.leaving.since + noticeMs - clock.now() : 0;
       if (left > 0) return { gone: false, again: Math.min(left, stepMs) };
-      await release(place.network, record.rules ?? "");
+      await this.#context.traffic.release(place.network, keptTraffic(this.#context, record));
       record.leaving = { ...record.leaving, released: clock.now() };
       await this.#drainOnce("all");
     }
     const open = captured(connectionsOf(place.process.pid), this.#proxyUser);
     if (open > 0 && clock.now() < (record.leaving.released ?? 0) + drainMs) return { gone: false, again: stepMs };
     const turn = await this.#end();
-    if (turn.gone) await forgetConnections(place.network);
+    if (turn.gone) await this.#context.traffic.end(place.network, keptTraffic(this.#context, record));
     if (turn.gone) logger.info("a Pod has left the mesh", { pod: record.pod.metadata.name, cut: open });
     return turn;
   }
@@ -255,6 +247,7 @@ export class ManagedPod implements AsyncDisposable {
     if (runner.state.kind === "running" || runner.state.kind === "starting")
       return { gone: false, again: Math.min(again ?? stepMs, stepMs) };
     await probes.remove(this.#uid);
+    await this.#context.traffic.forget(this.record.traffic);
     await this[Symbol.asyncDispose]();
     if (this.record.baseId !== undefined) baseIds.free(this.record.baseId);
     delete this.record.baseId;

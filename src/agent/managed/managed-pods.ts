@@ -53,8 +53,10 @@ export class ManagedPods implements AsyncDisposable {
   }
 
   /** Takes over what an earlier agent left. */
-  adopt(): void {
-    for (const record of this.#context.records.load(this.#context.logger)) this.#add(record);
+  async adopt(): Promise<void> {
+    const records = this.#context.records.load(this.#context.logger);
+    await this.#context.traffic.adopt(records.map(({ traffic }) => traffic));
+    for (const record of records) this.#add(record);
   }
 
   /** The Pods as the API has them, all of them. */

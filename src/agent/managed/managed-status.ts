@@ -22,14 +22,14 @@ const capturedCondition = "mesh.weft.dev/TrafficCaptured";
 const all: readonly string[] = [...proxyConditions, capturedCondition];
 
 function capturedAspect({ record }: ManagedPod): Aspect {
-  const { joined, outside, leaving, rules } = record;
+  const { joined, outside, leaving, traffic } = record;
   const type = capturedCondition;
   if (leaving) return { type, ok: false, reason: "Leaving", message: "the Pod leaves the mesh" };
   if (joined !== true) {
-    const closed = rules === undefined ? "" : ": nothing gets in or out meanwhile";
+    const closed = traffic?.mode === undefined ? "" : ": nothing gets in or out meanwhile";
     return { type, ok: false, reason: "ProxyNotReady", message: `the Pod's proxy is not ready yet${closed}` };
   }
-  if (rules === undefined || rules === "")
+  if (traffic?.mode === undefined || traffic.mode === "none")
     return { type, ok: false, reason: "NotAsked", message: "the Pod asks for none" };
   if (outside === undefined) return { type, ok: true, reason: "Captured" };
   const message = `${outside.length} connections are older than the sidecar and go on without it: ${outside.join(", ")}`;

@@ -19,6 +19,7 @@ import type { ProxyOptions } from "../options.ts";
 import type { PodSite } from "../pod-site.ts";
 import { keptProgram } from "../proxy.ts";
 import { PodRecords } from "../records.ts";
+import { NodeTraffic } from "../traffic/node-traffic.ts";
 import { type CniPlaces, installPlugin } from "./cni/install.ts";
 import { CniMailbox } from "./cni/mailbox.ts";
 import { NewPods } from "./cni/new-pods.ts";
@@ -89,6 +90,12 @@ export async function runNodeAgent(
       places,
       probes: new ProbeRules(),
       records: new PodRecords<ManagedRecord>(layout),
+      traffic: new NodeTraffic({
+        ...(options.hijackPrograms !== undefined && { programs: options.hijackPrograms }),
+        name: `node_${node}`,
+        clock,
+        logger,
+      }),
       baseIds: new BaseIds(baseIdFolder),
       site: ({ metadata: { uid } }) => siteOf(places, uid),
       xds: new ControlPlane({ address: options.xds, ...(xdsTls && { trust: trust.files }), logger }),
@@ -104,7 +111,7 @@ export async function runNodeAgent(
     trust.published(after);
     identities?.published(before, after);
   });
-  pods.adopt();
+  await pods.adopt();
   const labelsOf = (name: string): StringMap => {
     const found = namespaces.get({ name });
     if (!found) throw new WeftError("Unavailable", `the namespace ${name} is not known yet`);

@@ -4,8 +4,6 @@ import type { ProxyRecord } from "../records.ts";
 export interface ManagedRecord extends ProxyRecord {
   /** The network namespace that all of this is about; a Pod whose sandbox was made anew has another. */
   sandbox?: string;
-  /** Rules of capture that were put in force there. */
-  rules?: string;
   /** Whether its traffic was seen captured while its proxy was ready: it is joined. */
   joined?: boolean;
   /** Connections that are older than the rules and still open, in words. */

@@ -3,7 +3,6 @@ import { pod as podKind, type Pod } from "#api/kubernetes/pod.ts";
 import type { StringMap } from "#api/meta.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { KindClient, Client } from "#kube/client.ts";
-import { managedRules } from "../managed-capture.ts";
 import type { ManagedPods } from "../managed-pods.ts";
 import { sandboxOf } from "../pod-places.ts";
 import { isManaged } from "../selection.ts";
@@ -51,7 +50,6 @@ export class NewPods {
         address,
         network: file,
         sandbox: sandboxOf(statSync(file).ino),
-        rules: managedRules(pod) ?? "",
       });
       return undefined;
     } catch (error) {

@@ -8,11 +8,14 @@ export interface OpenConnection {
   readonly uid: number;
   /** Whether it is open: neither being made nor being ended. */
   readonly open: boolean;
+  /** Whether something listens at its own end's port. */
+  readonly served: boolean;
 }
 
 /** States of the kernel's table: that of an open connection, and those in which nobody holds one any more, or not yet. */
 const established = "01";
-const unheld: ReadonlySet<string> = new Set(["06", "07", "0A"]);
+const listening = "0A";
+const unheld: ReadonlySet<string> = new Set(["06", "07", listening]);
 const outboundPort = 15_001;
 const inboundPort = 15_006;
 
@@ -31,31 +34,35 @@ function endText(end: string): string {
   return `${addressText(address)}:${Number.parseInt(port, 16)}`;
 }
 
-/** Reads `/proc/PID/net/tcp` or `tcp6`. */
-export function readConnections(table: string): readonly OpenConnection[] {
-  const rows = table
+const portOf = (end: string): number => Number(end.slice(end.lastIndexOf(":") + 1));
+
+/** Reads `/proc/PID/net/tcp` or `tcp6`, or both one after the other. */
+export function readConnections(tables: string): readonly OpenConnection[] {
+  const rows = tables
     .split("\n")
-    .slice(1)
-    .map((line) => line.trim().split(/\s+/));
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, , , state = ""]) => /^[0-9A-F]{2}$/.test(state))
+    .map(([, local = "", remote = "", state = "", , , , uid]) => {
+      return { local: endText(local), remote: endText(remote), state, uid: Number(uid) };
+    });
+  const served = new Set(rows.filter(({ state }) => state === listening).map(({ local }) => portOf(local)));
   return rows
-    .filter(([, , , state]) => state !== undefined && !unheld.has(state))
-    .map(([, local = "", remote = "", state, , , , uid]) => ({
-      local: endText(local),
-      remote: endText(remote),
-      uid: Number(uid),
-      open: state === established,
-    }));
+    .filter(({ state }) => !unheld.has(state))
+    .map(({ local, remote, state, uid }) => {
+      return { local, remote, uid, open: state === established, served: served.has(portOf(local)) };
+    });
 }
 
 /** The connections of the network namespace of a process. */
 export function connectionsOf(pid: number): readonly OpenConnection[] {
-  return ["tcp", "tcp6"].flatMap((name) => {
+  const tables = ["tcp", "tcp6"].map((name) => {
     try {
-      return readConnections(readFileSync(`/proc/${pid}/net/${name}`, "utf8"));
+      return readFileSync(`/proc/${pid}/net/${name}`, "utf8");
     } catch {
-      return [];
+      return "";
     }
   });
+  return readConnections(tables.join(""));
 }
 
 const isOwn = (end: string): boolean => end.startsWith("127.") || end.startsWith(`${probeAddress}:`);
@@ -75,9 +82,22 @@ export function outside(all: readonly OpenConnection[], proxy: number): readonly
   return all.filter(({ local, remote, uid }) => uid !== proxy && !isOwn(remote) && !captured.has(local));
 }
 
+/** What a proxy serves itself: its statistics, probes and administration. */
+const isOwnService = (port: number): boolean => port >= 15_000 && port < 15_100;
+
 /** How many connections of the application its proxy has, by that one's user. */
 export function captured(all: readonly OpenConnection[], proxy: number): number {
-  return all.filter(
-    ({ local, uid }) => uid === proxy && (local.endsWith(`:${outboundPort}`) || local.endsWith(`:${inboundPort}`)),
-  ).length;
+  return all.filter(({ local, uid, served }) => {
+    const port = portOf(local);
+    if (uid !== proxy) return false;
+    if (port === outboundPort || port === inboundPort) return true;
+    // Programs in the kernel leave inbound connections their addresses.
+    return served && !isOwn(local) && !isOwnService(port);
+  }).length;
+}
+
+/** How many connections are at the proxy by rules of iptables. */
+export function redirected(all: readonly OpenConnection[]): number {
+  const ends = new Set([`127.0.0.1:${outboundPort}`]);
+  return all.filter(({ local }) => ends.has(local) || portOf(local) === inboundPort).length;
 }

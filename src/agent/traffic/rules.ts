@@ -1,27 +1,17 @@
 import { isIPv4 } from "node:net";
-import type { Pod } from "#api/kubernetes/pod.ts";
-import { captureRules } from "#runtime/capture.ts";
 import { command } from "#runtime/command.ts";
-import { probeAddress } from "#runtime/fabric.ts";
 import { inside } from "#runtime/namespace.ts";
-import { captureOptions, interceptionMode } from "../capture-annotations.ts";
-import { proxyUid } from "../layout.ts";
-import type { OpenConnection } from "./open-connections.ts";
+import { type OpenConnection, readConnections } from "./open-connections.ts";
 
-/**
- * The rules that capture a Pod's traffic, by its annotations; undefined for a Pod whose traffic is to be left alone. What the node's own
- * probes come from passes by the proxy.
- * @throws WeftError `InvalidArgument` for annotations that are wrong.
- */
-export function managedRules(pod: Pod): string | undefined {
-  if (interceptionMode(pod) === "NONE") return undefined;
-  return captureRules(captureOptions(pod, { proxyId: proxyUid, probeSource: probeAddress }));
+function tablesOf(rules: string): readonly string[] {
+  return rules.split(/^(?=\*)/m).filter((table) => table !== "");
 }
+
+const nameOf = (table: string): string => table.slice(1, table.indexOf("\n"));
 
 /** What undoes rules: only those that they added, whatever else is in the tables. */
 export function removalOf(rules: string): string {
-  const tables = rules.split(/^(?=\*)/m).filter((table) => table !== "");
-  return tables
+  return tablesOf(rules)
     .map((table) => {
       const lines = table.split("\n");
       const chains = lines.filter((line) => line.startsWith(":")).map((line) => line.slice(1, line.indexOf(" ")));
@@ -57,7 +47,7 @@ export async function trackConnections(network: string): Promise<void> {
 
 /** Rules by which exactly these connections pass by the rules of capture. */
 export function passing(connections: readonly OpenConnection[]): string {
-  const rules = connections
+  const each = connections
     .map(({ local, remote }) => [local.split(":"), remote.split(":")] as const)
     .filter((ends) => ends.every(([address = ""]) => isIPv4(address)))
     .flatMap((ends) =>
@@ -66,7 +56,8 @@ export function passing(connections: readonly OpenConnection[]): string {
         return `-A ${older} -s ${source}/32 -d ${target}/32 -p tcp -m tcp --sport ${sport} --dport ${dport} -j ACCEPT`;
       }),
     );
-  return ["*nat", `:${older} - [0:0]`, tracking, ...rules, "COMMIT", ""].join("\n");
+  // The kernel's table has both ends of a connection within the Pod.
+  return ["*nat", `:${older} - [0:0]`, tracking, ...new Set(each), "COMMIT", ""].join("\n");
 }
 
 /** Has exactly these connections pass by the rules of capture. */
@@ -86,19 +77,36 @@ async function restore(network: string, input: string): Promise<void> {
   await command(inside(network, ["iptables-restore", "--noflush", "--wait"]), { input });
 }
 
-/** Whether rules of capture are in force in a network namespace. */
-async function isCaptured(network: string): Promise<boolean> {
-  const text = await command(inside(network, ["iptables-save", "-t", "nat"]));
-  return /^:ISTIO_OUTPUT /m.test(text);
+/** The connections of a network namespace. */
+export async function openConnections(network: string): Promise<readonly OpenConnection[]> {
+  const read = "cat /proc/self/net/tcp; cat /proc/self/net/tcp6 2>/dev/null || true";
+  return readConnections(await command(inside(network, ["sh", "-c", read])));
+}
+
+/** Whether rules of capture are in force in a table of a network namespace. */
+async function isCaptured(network: string, table: string): Promise<boolean> {
+  const text = await command(inside(network, ["iptables-save", "-t", table]));
+  return /^:ISTIO_/m.test(text);
 }
 
 /** Puts rules in force beside whatever else is there, as one change. Those in force already stay. */
 export async function capture(network: string, rules: string): Promise<void> {
-  if (!(await isCaptured(network))) await restore(network, rules);
+  const tables = tablesOf(rules);
+  const there = await Promise.all(tables.map(async (table) => isCaptured(network, nameOf(table))));
+  const missing = tables.filter((_, at) => there[at] !== true).join("");
+  if (missing !== "") await restore(network, missing);
 }
 
-/** Takes rules back, as one change. Connections that were captured stay so, as long as connections are tracked. */
+/** Captures nothing new any more. Connections that were captured stay so, as long as connections are tracked. */
 export async function release(network: string, rules: string): Promise<void> {
   await trackConnections(network);
-  if (rules !== "" && (await isCaptured(network))) await restore(network, removalOf(rules));
+  const nat = tablesOf(rules).find((table) => nameOf(table) === "nat");
+  if (nat !== undefined && (await isCaptured(network, "nat"))) await restore(network, removalOf(nat));
+}
+
+/** Takes back what `release` has left, once nothing is captured any more: answers of DNS find their way by it. */
+export async function forget(network: string, rules: string): Promise<void> {
+  const raw = tablesOf(rules).find((table) => nameOf(table) === "raw");
+  if (raw !== undefined && (await isCaptured(network, "raw"))) await restore(network, removalOf(raw));
+  await forgetConnections(network);
 }

@@ -1,0 +1,19 @@
+import type { HijackMode } from "./mode.ts";
+
+/** How the connections of a Pod are led to its proxy: what a later agent needs to go on with it. */
+export interface TrafficRecord {
+  /** By what new connections are led: `none` for a Pod that asks to be left alone; absent before they are led at all. */
+  mode?: HijackMode | "none";
+  /** A change has begun of which nobody knows how far it came. */
+  unsettled?: true;
+  /** Rules of iptables that are in force, wholly or in part. */
+  rules?: string;
+  /** By what the kernel's programs know the Pod. */
+  known?: string;
+  /** Why the kernel's programs do not lead it as was wanted, and when that was found. */
+  refused?: { readonly why: string; readonly at: number };
+  /** Since when connections are led by programs, while some that iptables redirected may go on. */
+  redirected?: number;
+  /** Connections that go on past the rules as they were led before, in words, and since when. */
+  older?: { readonly since: number; readonly ends: readonly string[] };
+}
