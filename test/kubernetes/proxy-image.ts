@@ -16,7 +16,21 @@ function packages(): readonly string[] {
 }
 
 /** What a node's agent runs, beside Envoy and Node. */
-const nodePrograms = ["nsenter", "unshare", "setsid", "setpriv", "mount", "awk", "date", "iptables", "iptables-save"];
+const nodePrograms = [
+  "nsenter",
+  "unshare",
+  "setsid",
+  "setpriv",
+  "mount",
+  "awk",
+  "date",
+  "iptables",
+  "iptables-save",
+  "ebtables",
+];
+
+/** What shells of the image, hooks and probes among them, find beside. */
+const applets = ["cat", "env", "mkdir", "mkfifo", "mv", "rm", "sleep", "tail", "wget"];
 
 /** Programs of the image: Istio's name of its agent, and Weft's own command. */
 const scripts = {
@@ -33,7 +47,9 @@ export async function proxyImage(name: string): Promise<Image> {
   const folder = mkdtempSync(join(tmpdir(), folderPrefix));
   try {
     await addProgram(folder, await pathOf("busybox"), "/bin/busybox");
-    symlinkSync("busybox", join(folder, "bin", "sh"));
+    // BusyBox' own shell prefers its applets to programs, which take other flags.
+    await addProgram(folder, await pathOf("dash"), "/bin/sh");
+    for (const applet of applets) symlinkSync("busybox", join(folder, "bin", applet));
     await addProgram(folder, process.execPath, "/usr/bin/node");
     const envoy = readFileSync(join(root, "build", "envoy.path"), "utf8").trim();
     await addProgram(folder, envoy, "/usr/local/bin/envoy");

@@ -59,7 +59,7 @@ const kubeconfig = {
 };
 
 /** What agents act as. */
-export function nodeAgentAccount(): readonly object[] {
+function nodeAgentAccount(): readonly object[] {
   const apiVersion = `${rbacGroup}/v1`;
   const subjects = [{ kind: "ServiceAccount", name, namespace }];
   const roleRef = { apiGroup: rbacGroup, kind: "ClusterRole", name };
