@@ -1,3 +1,4 @@
+import { isDuration, parseDuration } from "#base/duration.ts";
 import { InvalidArgumentError, Option } from "commander";
 import { stringify } from "yaml";
 
@@ -12,6 +13,12 @@ export function outputOption(formats: readonly OutputFormat[]): Option {
 /** Data as the text of a format. */
 export function serialize(data: unknown, format: "json" | "yaml"): string {
   return format === "json" ? `${JSON.stringify(data, undefined, 2)}\n` : stringify(data, { lineWidth: 0 });
+}
+
+/** Reads a duration, such as 24h or 90s, as milliseconds. */
+export function durationValue(text: string): number {
+  if (!isDuration(text)) throw new InvalidArgumentError("write a duration such as 24h or 90m.");
+  return parseDuration(text);
 }
 
 /** Reads a whole number of a flag within bounds; commander prints the refusal beside the flag's name. */

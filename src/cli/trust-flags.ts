@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
-import { InvalidArgumentError, Option, type Command } from "commander";
+import { Option, type Command } from "commander";
 import type { ProxyOptions } from "#agent/options.ts";
-import { isDuration, parseDuration } from "#base/duration.ts";
+import { durationValue } from "./output.ts";
 
 /** Flags of an agent about identities: those of its workloads, the control plane's and its own. */
 export interface TrustFlags {
@@ -14,11 +14,6 @@ export interface TrustFlags {
   readonly rootNamespace: string;
   /** Milliseconds. */
   readonly certificateTtl: number;
-}
-
-function durationValue(text: string): number {
-  if (!isDuration(text)) throw new InvalidArgumentError("write a duration such as 24h or 90m.");
-  return parseDuration(text);
 }
 
 /** Adds the flags to a command. */

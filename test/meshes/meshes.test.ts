@@ -41,7 +41,7 @@ let server: ChildProcess;
 function startServer(): void {
   const log = openSync(join(folder, "server.log"), "a");
   const places = ["--store", join(folder, "store.db"), "--run-dir", join(folder, "run"), "--mesh-port", String(port)];
-  const meshes = ["--meshes-dir", join(folder, "meshes"), "--meshes-port", String(port + 1)];
+  const meshes = ["--meshes-dir", join(folder, "meshes"), "--meshes-port", String(port + 1), "--meshes-silence", "8s"];
   const args = ["server", ...places, ...meshes, "--release", `0.0.9=${oldWeft}`];
   server = spawn(weft, args, { stdio: ["ignore", log, log] });
 }
@@ -121,6 +121,23 @@ test("each mesh runs, at ports of its own, with the settings that it was made wi
 test("credentials of one mesh are refused by another's API", async () => {
   await expect((await apiOf("green", "blue")).of(namespace).list()).rejects.toMatchObject({ code: "Unauthenticated" });
   await expect((await apiOf("green")).of(namespace).list()).resolves.toBeDefined();
+});
+
+test("a control plane and an API that hang are started anew", async () => {
+  const before = processes("green");
+  for (const pid of before.values()) process.kill(Number(pid), "SIGSTOP");
+  await eventually(
+    "others have taken their place",
+    async () => {
+      const now = processes("green");
+      for (const [kind, pid] of before) expect(now.get(kind)?.replace(pid, "the old one")).toMatch(/^\d+$/);
+      expect((await mesh("green")).status?.conditions).toContainEqual(
+        expect.objectContaining({ type: "Ready", status: "True" }),
+      );
+      return true;
+    },
+    limit,
+  );
 });
 
 test("what is written to one mesh is not in another", async () => {

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import type { Mesh } from "#api/weft/mesh.ts";
 import { systemClock } from "#base/clock.ts";
-import { WeftError } from "#base/errors.ts";
+import { codeOf, WeftError } from "#base/errors.ts";
 import { type ApiContext, type ApiFlags, openApi, withApiFlags } from "../context.ts";
 import { type OutputFormat, outputOption, serialize, wholeNumber } from "../output.ts";
 import { followMesh, meshesOf, meshesText, meshText, proxiesOf } from "./progress.ts";
@@ -23,14 +23,28 @@ async function follow(api: ApiContext, mesh: Mesh, { wait, timeout }: WaitFlags)
   if (wait) await followMesh(api.client, mesh, timeout * 1000, systemClock, (line) => console.log(line));
 }
 
+/** Times that a change is tried anew: its status is written meanwhile, as often as what runs of the mesh changes. */
+const mostTries = 10;
+
+/** Changes the spec of a mesh as it is now. */
+async function edited({ client }: ApiContext, name: string, edit: (mesh: Mesh) => object): Promise<Mesh> {
+  const meshes = meshesOf(client);
+  for (let tries = 1; ; tries += 1) {
+    const mesh = await meshes.get({ name });
+    const { resourceVersion } = mesh.metadata;
+    const body = { metadata: { resourceVersion }, spec: edit(mesh) };
+    try {
+      return await meshes.patch({ name }, { kind: "merge", body });
+    } catch (error) {
+      if (codeOf(error) !== "Conflict" || tries === mostTries) throw error;
+    }
+  }
+}
+
 /** Changes a mesh's spec and tells how that goes on. */
 async function change(name: string, flags: WaitFlags, edit: (mesh: Mesh) => object): Promise<void> {
   using api = await openApi(flags);
-  const meshes = meshesOf(api.client);
-  const mesh = await meshes.get({ name });
-  const { resourceVersion } = mesh.metadata;
-  const body = { metadata: { resourceVersion }, spec: edit(mesh) };
-  await follow(api, await meshes.patch({ name }, { kind: "merge", body }), flags);
+  await follow(api, await edited(api, name, edit), flags);
 }
 
 function canaryOf({ metadata, spec }: Mesh): NonNullable<Mesh["spec"]["canary"]> {

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { WeftError } from "#base/errors.ts";
 import type { ServerOptions } from "#server/server.ts";
-import { wholeNumber } from "../output.ts";
+import { durationValue, wholeNumber } from "../output.ts";
 import { weftProgram } from "../service.ts";
 import { weftVersion } from "../version.ts";
 
@@ -12,6 +12,7 @@ export interface MeshesFlags {
   readonly meshesDir?: string;
   readonly meshesPort?: number;
   readonly release?: ReadonlyMap<string, string>;
+  readonly meshesSilence?: number;
   readonly runDir: string;
   readonly address?: string;
   readonly serverName?: readonly string[];
@@ -42,6 +43,11 @@ export function withMeshesFlags(command: Command): Command {
       "--release <version=program>",
       "another version of Weft that they may run, oldest first; this one is the newest; may be repeated",
       release,
+    )
+    .option(
+      "--meshes-silence <duration>",
+      "how long what is run for them may give no answer before it is started anew (default: 90s)",
+      durationValue,
     );
 }
 
@@ -68,6 +74,7 @@ export function meshesOf(flags: MeshesFlags): ServerOptions["meshes"] {
     serverNames: flags.serverName ?? [],
     firstPort: meshesPort,
     programs,
+    silenceMs: flags.meshesSilence ?? 90_000,
     env: environment(),
   };
 }

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "#base/clock.ts";
-import { processState, startProcess, stopProcess } from "#runtime/process.ts";
+import { killProcess, processState, startProcess, stopProcess } from "#runtime/process.ts";
 
 /** Milliseconds between an end and the next start. */
 const pauseMs = 1000;
@@ -52,6 +52,12 @@ export class KeptProcess {
     const log = last && join(last.folder, "log");
     const lines = log !== undefined && existsSync(log) ? readFileSync(log, "utf8").trimEnd().split("\n") : [];
     return `it does not run${lines.length > 0 ? `: ${lines.at(-1)}` : ""}`;
+  }
+
+  /** Ends it at once, where it runs: `ensure` starts it anew. */
+  kill(): void {
+    const last = this.#starts().at(-1);
+    if (last) killProcess(last.folder);
   }
 
   /** Ends it for good, with all that is kept of it. */

@@ -12,6 +12,7 @@ import { KeptProcess } from "./kept-process.ts";
 import { type MeshFolders, type MeshLayout, meshLayout } from "./layout.ts";
 import { MeshApi } from "./mesh-api.ts";
 import { RevisionStatus } from "./revision-status.ts";
+import { Silence } from "./silence.ts";
 
 /** Where and by what the meshes of this machine are run. */
 export interface ProcessRuntimeOptions extends MeshFolders {
@@ -23,6 +24,8 @@ export interface ProcessRuntimeOptions extends MeshFolders {
   readonly firstPort: number;
   /** The command `weft` of each version, the newest last. APIs are run by the newest, which knows what all of them store. */
   readonly programs: ReadonlyMap<string, string>;
+  /** Milliseconds for which what runs may give no answer before it is started anew: a control plane of a big mesh takes a while to begin. */
+  readonly silenceMs: number;
   /** The environment of what is run. */
   readonly env: Readonly<Record<string, string>>;
   readonly clock: Clock;
@@ -50,9 +53,11 @@ export class ProcessRuntime implements MeshRuntime {
   readonly slots = slots;
   readonly indexes = indexes;
   readonly #options: ProcessRuntimeOptions;
+  readonly #silence: Silence;
 
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
+    this.#silence = new Silence(options.silenceMs, options.clock);
     this.versions = [...options.programs.keys()];
   }
 
@@ -90,7 +95,8 @@ export class ProcessRuntime implements MeshRuntime {
   async ensureApi(place: MeshPlace, { objects }: MeshQuotas): Promise<void> {
     const layout = this.#layout(place.mesh);
     const { address, serverNames, clock } = this.#options;
-    await this.#process(layout, "server").ensure(
+    const process = this.#process(layout, "server");
+    await process.ensure(
       [
         this.#program(this.versions.at(-1) ?? ""),
         "server",
@@ -112,9 +118,12 @@ export class ProcessRuntime implements MeshRuntime {
     using api = await MeshApi.open(layout.kubeconfig, clock);
     for (;;) {
       try {
-        return await api.ready();
+        await api.ready();
+        return this.#silence.note(layout.apiSocket, false);
       } catch (error) {
-        const trouble = this.#process(layout, "server").trouble();
+        const trouble = process.trouble();
+        this.#silence.note(layout.apiSocket, trouble === undefined);
+        if (this.#silence.isOver(layout.apiSocket)) process.kill();
         if (trouble !== undefined || clock.monotonic() > until) {
           throw new WeftError("Unavailable", `the mesh's API is not ready: ${trouble ?? "it does not answer"}`, error);
         }
@@ -135,7 +144,9 @@ export class ProcessRuntime implements MeshRuntime {
   async ensureRevision(place: MeshPlace, revision: RevisionPlace, { proxies }: MeshQuotas): Promise<void> {
     const layout = this.#layout(place.mesh);
     const { name, version } = revision;
-    await this.#process(layout, `discovery-${name}`).ensure(
+    const process = this.#process(layout, `discovery-${name}`);
+    if (this.#silence.isOver(layout.statusSocket(name))) process.kill();
+    await process.ensure(
       [
         this.#program(version),
         "discovery",
@@ -166,10 +177,13 @@ export class ProcessRuntime implements MeshRuntime {
   }
 
   async unready({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<string | undefined> {
-    const trouble = this.#process(this.#layout(mesh), `discovery-${name}`).trouble();
-    if (trouble !== undefined) return `revision ${name}: ${trouble}`;
+    const layout = this.#layout(mesh);
+    const trouble = this.#process(layout, `discovery-${name}`).trouble();
     using status = this.#status(mesh, name);
-    return (await status.serves()) ? undefined : `revision ${name} does not serve yet`;
+    const serves = trouble === undefined && (await status.serves());
+    this.#silence.note(layout.statusSocket(name), trouble === undefined && !serves);
+    if (trouble !== undefined) return `revision ${name}: ${trouble}`;
+    return serves ? undefined : `revision ${name} does not serve yet`;
   }
 
   async route(place: MeshPlace, { stable, canary, percentage }: Routing): Promise<void> {
