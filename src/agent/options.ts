@@ -1,4 +1,4 @@
-import type { HijackMode } from "./traffic/mode.ts";
+import type { HijackMode } from "#api/weft/hijack-mode.ts";
 
 /** What the proxies of a node are run with, whoever runs its Pods; every value is explicit. */
 export interface ProxyOptions {

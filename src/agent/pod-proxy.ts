@@ -1,5 +1,4 @@
 import type { Container } from "#api/kubernetes/container.ts";
-import { equal } from "#base/canonical.ts";
 import { messageOf } from "#base/errors.ts";
 import type { CertificateState } from "./certificates/holder.ts";
 import type { Proof } from "./certificates/proof.ts";
@@ -13,13 +12,10 @@ import { proxyNode } from "./node-metadata.ts";
 import { awaitNames, openServices, type ProxyServices } from "./pod-services.ts";
 import { speaksMutualTls } from "./pod-status.ts";
 import { drainProxy, proxyReadiness, proxyRules, sidecarContainer } from "./proxy.ts";
-import { fetchSettings, type ProxySettings } from "./proxy-settings.ts";
+import { fetchSettings, startsAlike } from "./proxy-settings.ts";
 import { proxyStart } from "./proxy-start.ts";
 import { newContainer } from "./records.ts";
 import type { ProxyRecord } from "./records.ts";
-
-/** How a proxy is started of which nothing is said. */
-const noSettings: ProxySettings = { config: {} };
 
 /**
  * The proxy of one Pod, whoever runs the Pod: its process, and what the agent serves to it. The process outlives the agent, and is
@@ -139,7 +135,7 @@ export class PodProxy implements AsyncDisposable {
 
   get #settingsChanged(): boolean {
     const { settings, startedWith } = this.#record;
-    return !equal(settings ?? noSettings, startedWith ?? noSettings);
+    return !startsAlike(settings, startedWith);
   }
 
   /** How it is to be started; while the control plane is away it is started as last heard, else as without settings. */

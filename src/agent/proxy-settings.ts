@@ -1,5 +1,7 @@
 import { create, fromBinary, fromJson, type JsonObject, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
+import { type HijackMode, hijackMode } from "#api/weft/hijack-mode.ts";
+import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { adsService } from "#proto/ads.ts";
@@ -12,9 +14,11 @@ import type { ControlPlane } from "./control-plane.ts";
 import type { ProxyNode } from "./node-metadata.ts";
 import { readOwn } from "./wire.ts";
 
-/** How a proxy is to be started, as the control plane says. */
+/** What the control plane says of a proxy: how it is to be started, and how connections are led to it. */
 export interface ProxySettings {
   readonly config: MeshProxyConfig;
+  /** As its namespace or the mesh says; absent where both say nothing. */
+  readonly hijack?: HijackMode;
   /** What is merged into its bootstrap: a serialized `envoy.config.bootstrap.v3.Bootstrap` in base64; absent for nothing. */
   readonly patch?: string;
 }
@@ -22,11 +26,21 @@ export interface ProxySettings {
 /** Reads settings from the part of a bootstrap that the control plane sends. */
 export function readSettings(bytes: Uint8Array): ProxySettings {
   const part = fromBinary(BootstrapSchema, bytes);
-  const { PROXY_CONFIG: config = {}, ...metadata } = part.node?.metadata ?? {};
+  const { PROXY_CONFIG: config = {}, HIJACK, ...metadata } = part.node?.metadata ?? {};
   if (part.node) part.node.metadata = metadata;
   const empty = toBinary(BootstrapSchema, create(BootstrapSchema, { node: { metadata: {} } }));
   const patch = Buffer.from(toBinary(BootstrapSchema, part));
-  return { config: config as MeshProxyConfig, ...(!patch.equals(empty) && { patch: patch.toString("base64") }) };
+  const hijack = typeof HIJACK === "string" ? hijackMode(HIJACK) : undefined;
+  return {
+    config: config as MeshProxyConfig,
+    ...(hijack && { hijack }),
+    ...(!patch.equals(empty) && { patch: patch.toString("base64") }),
+  };
+}
+
+/** Whether a proxy is started alike with both. */
+export function startsAlike(a: ProxySettings | undefined, b: ProxySettings | undefined): boolean {
+  return equal(a?.config ?? {}, b?.config ?? {}) && a?.patch === b?.patch;
 }
 
 /** Milliseconds that the control plane gets to answer; without its word a proxy is started as it was before. */

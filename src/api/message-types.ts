@@ -184,6 +184,11 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
     "A label or annotation that is to say what proxies hold has a value, or a place, that means nothing.",
   ],
   ["InvalidHash", "Error", "A hash of a certificate is not one; connections would never be accepted."],
+  [
+    "InvalidHijack",
+    "Warning",
+    "A label or annotation that is to say how connections are led to proxies has a value, or a place, that means nothing.",
+  ],
   ["InvalidPatch", "Error", "A patch of an EnvoyFilter does not fit what it is applied to."],
   ["InvalidYAML", "Error", "A document of a file cannot be read, or is no object."],
   ["KeysUnavailable", "Error", "The keys that verify an issuer's tokens cannot be fetched."],

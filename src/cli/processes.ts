@@ -2,7 +2,7 @@ import { getServers } from "node:dns";
 import { isIPv4 } from "node:net";
 import { dirname, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { type HijackMode, hijackAnnotation, hijackModes } from "#agent/traffic/mode.ts";
+import { type HijackMode, hijackKey, hijackModes } from "#api/weft/hijack-mode.ts";
 import { systemClock } from "#base/clock.ts";
 import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
 import { wholeNumber } from "./output.ts";
@@ -85,7 +85,7 @@ export function agentCommand(program: Command): void {
     .addOption(
       new Option(
         "--hijack <mode>",
-        `how connections of Pods are led to their proxies, unless a Pod's annotation ${hijackAnnotation} says otherwise`,
+        `how connections of Pods are led to their proxies, unless a Pod's annotation ${hijackKey} says otherwise`,
       )
         .choices(hijackModes)
         .default("iptables"),

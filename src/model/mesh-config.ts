@@ -60,7 +60,13 @@ function readMembers(spec: object, validator: Validator): MeshReading {
   if (errors.length > 0) {
     return { problem: errors.map(({ field, message }) => `${field.replace(/^spec\.?/, "")}: ${message}`).join("; ") };
   }
-  const { trustDomain, discovery: _discovery, forgetCallsAfter: _forget, ...config } = (object as unknown as Mesh).spec;
+  const {
+    trustDomain,
+    discovery: _discovery,
+    forgetCallsAfter: _forget,
+    hijack: _hijack,
+    ...config
+  } = (object as unknown as Mesh).spec;
   const named = trustDomain === defaultTrustDomain ? {} : { trustDomain };
   return { config: { ...config, ...named }, missing: missingMembers(spec) };
 }

@@ -3,6 +3,7 @@ import type { MeshNetworks } from "#api/istio/mesh-networks.ts";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { ProtocolFlags } from "#api/istio/protocol-flags.ts";
 import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
+import type { HijackMode } from "#api/weft/hijack-mode.ts";
 import type { ClientTLSSettings } from "#api/istio/traffic-policy.ts";
 
 /** The trust domain of a mesh that names none. */
@@ -13,6 +14,7 @@ export type MeshInput = MeshConfig & {
   readonly meshNetworks?: MeshNetworks;
   readonly discovery?: DiscoveryMode;
   readonly forgetCallsAfter?: string;
+  readonly hijack?: HijackMode;
   readonly trustDomain?: string;
 };
 
@@ -42,6 +44,7 @@ export type MeshSettings = Required<
     readonly meshNetworks: MeshNetworks;
     readonly discovery: DiscoveryMode;
     readonly forgetCallsAfter: string;
+    readonly hijack?: HijackMode;
     readonly trustDomain: string;
   };
 

@@ -1,4 +1,5 @@
 import { Validator } from "#api/validation.ts";
+import { hijackKey, hijackMode } from "#api/weft/hijack-mode.ts";
 import { canonical, equal } from "#base/canonical.ts";
 import type { Engine } from "#incremental/engine.ts";
 import type { Query } from "#incremental/query.ts";
@@ -8,6 +9,7 @@ import type { Model } from "#model/model.ts";
 import { readProxyConfig } from "#model/mesh-config.ts";
 import { mergeProxyConfig, type TrafficConfig, trafficConfig } from "#model/proxy-config.ts";
 import { only } from "#model/services.ts";
+import type { StartSettings } from "./scopes.ts";
 import type { ProxyView } from "./view.ts";
 
 /** Settings of a proxy's own by the texts that say them, the later before the earlier; undefined where they come to the mesh's. */
@@ -38,12 +40,16 @@ function startConfig(config: MeshProxyConfig): MeshProxyConfig {
 }
 
 /** Declares the query about how a proxy is started. */
-export function startConfigQuery(engine: Engine, model: Model): (view: ProxyView) => MeshProxyConfig {
+export function startConfigQuery(engine: Engine, model: Model): (view: ProxyView) => StartSettings {
   const validator = new Validator();
   const annotated = engine.stringQuery("config-annotation", (text) => readProxyConfig(text, validator) ?? {}, equal);
-  return ({ namespace, labels, config: [text = ""] = [] }) => {
+  return ({ type, namespace, labels, config: [text = ""] = [] }) => {
     const annotation = text === "" ? undefined : annotated.get(text);
-    return startConfig(model.proxyConfigs.effective({ namespace, labels, annotation }));
+    const config = startConfig(model.proxyConfigs.effective({ namespace, labels, annotation }));
+    if (type !== "sidecar") return { config };
+    const { services } = model;
+    const hijack = hijackMode(services.namespaceLabels(namespace)[hijackKey]) ?? services.mesh.get(only).hijack;
+    return { config, ...(hijack && { hijack }) };
   };
 }
 

@@ -1,5 +1,6 @@
 import { canonical } from "#base/canonical.ts";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
+import type { HijackMode } from "#api/weft/hijack-mode.ts";
 import type { Client } from "#model/client.ts";
 import type { Bucket } from "#model/clients.ts";
 import type { ChosenPolicies } from "#model/policies.ts";
@@ -19,6 +20,12 @@ import type { GatewayRouteView, RouteView, SidecarRouteView } from "./view.ts";
 export interface PeerScope {
   readonly policy: PeerPolicy;
   readonly identified: boolean;
+}
+
+/** What the agent of a proxy is told: settings that hold from its start, and how connections are led to it. */
+export interface StartSettings {
+  readonly config: MeshProxyConfig;
+  readonly hijack?: HijackMode;
 }
 
 /** A set of resources as translation makes them; see `PatchScope` for those of proxies for which there are EnvoyFilters. */
@@ -123,7 +130,7 @@ export type PlainScope =
   /** Certificates and authorities that proxies may read. */
   | { readonly kind: "secrets"; readonly readers: SecretReaders }
   /** What the agent is told of a proxy: settings that hold from its start, and patches of its bootstrap. */
-  | { readonly kind: "bootstrap"; readonly config: MeshProxyConfig; readonly patches: readonly ScopePatches[] }
+  | ({ readonly kind: "bootstrap"; readonly patches: readonly ScopePatches[] } & StartSettings)
   /** Names that a proxy's DNS answers. */
   | { readonly kind: "name-table"; readonly client: Client; readonly cluster: string; readonly network: string };
 

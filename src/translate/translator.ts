@@ -220,7 +220,7 @@ export function createTranslator(
       case "name-table":
         return name === nameTableName ? nameTables.table(scope) : undefined;
       case "bootstrap":
-        return name === bootstrapName ? bootstrapPart(scope.config, patches.bootstrap(scope.patches)) : undefined;
+        return name === bootstrapName ? bootstrapPart(scope, patches.bootstrap(scope.patches)) : undefined;
       case "patched": {
         const before = resource.get({ scope: scope.of, name });
         return before && patches.patched(scope, parsePlain(scope.of), before);

@@ -3,9 +3,10 @@ import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { hijackAnnotation } from "#agent/traffic/mode.ts";
+import { hijackKey } from "#api/weft/hijack-mode.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
-import type { Mesh } from "#api/weft/mesh.ts";
+import { namespace } from "#api/kubernetes/namespace.ts";
+import { mesh, type Mesh } from "#api/weft/mesh.ts";
 import { freePort } from "#base/free-port.ts";
 import { namespacePath } from "#runtime/namespace.ts";
 import { sandboxName, sandboxesOf } from "#runtime/sandbox.ts";
@@ -369,7 +370,7 @@ describe("Pods with sidecars", () => {
   });
 
   it("are led by eBPF where they ask for it, and nothing of that stays", async () => {
-    const annotations = { [hijackAnnotation]: "ebpf" };
+    const annotations = { [hijackKey]: "ebpf" };
     await world.create(serviceManifest("led"));
     await run("led", { namespace: "shop", annotations });
     await run("leading", { namespace: "shop", annotations, container: { args: ["--call", "http://led/hello"] } });
@@ -393,7 +394,7 @@ describe("Pods with sidecars", () => {
     const before = starts();
     await world.inPod("shop", "leading", 8080, "/calls?forget");
     for (const mode of ["iptables", "ebpf"] as const) {
-      const body = { metadata: { annotations: { [hijackAnnotation]: mode } } };
+      const body = { metadata: { annotations: { [hijackKey]: mode } } };
       for (const name of ["led", "leading"])
         await world.pods.patch({ namespace: "shop", name }, { kind: "merge", body });
       // Somewhere in the middle.
@@ -404,6 +405,38 @@ describe("Pods with sidecars", () => {
       world.startAgent();
       await eventually(`both are led by ${mode}`, () => there.every((pod) => hasRules(pod) === (mode === "iptables")));
     }
+    const annotate = async (name: string, word: string | null): Promise<unknown> => {
+      const body = { metadata: { annotations: { [hijackKey]: word } } };
+      return world.pods.patch({ namespace: "shop", name }, { kind: "merge", body });
+    };
+    const ofMesh = async (hijack: string | null): Promise<unknown> =>
+      world.client.of<Mesh>(mesh).patch({ name: "default" }, { kind: "merge", body: { spec: { hijack } } });
+    const ofNamespace = async (word: string | null): Promise<unknown> => {
+      const body = { metadata: { labels: { [hijackKey]: word } } };
+      return world.client.of(namespace).patch({ name: "shop" }, { kind: "merge", body });
+    };
+    const led = async (...modes: readonly ("iptables" | "ebpf")[]): Promise<void> => {
+      await eventually(`they are led by ${modes.join(" and ")}`, () =>
+        there.every((pod, at) => hasRules(pod) === (modes[at] === "iptables")),
+      );
+    };
+    // The Pod's word goes before the namespace's, and that before the mesh's.
+    for (const name of ["led", "leading"]) await annotate(name, null);
+    await led("iptables", "iptables");
+    await ofMesh("ebpf");
+    await led("ebpf", "ebpf");
+    await ofNamespace("iptables");
+    await led("iptables", "iptables");
+    await annotate("led", "ebpf");
+    await led("ebpf", "iptables");
+    await annotate("led", "epbf");
+    await led("iptables", "iptables");
+    await eventually("the word is told of", async () => {
+      const { items } = await world.events.list({ namespace: "shop" });
+      return items.some(({ reason, message }) => reason === "InvalidHijack" && message?.includes('"epbf"'));
+    });
+    await ofMesh(null);
+    await ofNamespace(null);
     const after = await world.inPod<Calls>("shop", "leading", 8080, "/calls");
     expect(after).toMatchObject({ failed: 0, problems: [] });
     expect(after.ok).toBeGreaterThan(20);

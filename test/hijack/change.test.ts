@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { HijackMode } from "#agent/traffic/mode.ts";
+import type { HijackMode } from "#api/weft/hijack-mode.ts";
 import { NodeTraffic } from "#agent/traffic/node-traffic.ts";
 import type { TrafficRecord } from "#agent/traffic/record.ts";
 import { systemClock } from "#base/clock.ts";

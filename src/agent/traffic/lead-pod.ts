@@ -2,7 +2,7 @@ import type { CaptureOptions } from "#runtime/capture.ts";
 import { podCapture } from "../capture-annotations.ts";
 import type { ProxyContext } from "../node-context.ts";
 import type { ProxyRecord } from "../records.ts";
-import { type HijackMode, hijackMode } from "./mode.ts";
+import { type HijackMode, hijackKey, hijackMode, hijackModes } from "#api/weft/hijack-mode.ts";
 import type { Kept } from "./node-traffic.ts";
 
 /** What of a Pod's connections is not known by the Pod itself. */
@@ -23,6 +23,19 @@ export function keptTraffic({ records }: Pick<ProxyContext, "records">, record: 
 }
 
 /**
+ * How a Pod's connections are to be led: as its annotation says, else its namespace's label or the mesh, else as usual. A word that means
+ * nothing counts for nothing.
+ */
+function wantedMode(record: ProxyRecord, usual: HijackMode): { readonly mode: HijackMode; readonly problem?: string } {
+  const word = record.pod.metadata.annotations?.[hijackKey];
+  const otherwise = record.settings?.hijack ?? usual;
+  const mode = hijackMode(word);
+  if (mode || word === undefined) return { mode: mode ?? otherwise };
+  const problem = `the annotation ${hijackKey} says ${JSON.stringify(word)}, which is none of ${hijackModes.join(", ")}: ${otherwise} holds`;
+  return { mode: otherwise, problem };
+}
+
+/**
  * Has a Pod's connections led to its proxy as is wanted now, and tidies up after the change that was last.
  * @throws WeftError `InvalidArgument` when its annotations are wrong.
  */
@@ -31,12 +44,17 @@ export async function leadPod(context: ProxyContext, record: ProxyRecord, way: P
   const { pod, address } = record;
   const { network, fresh = false } = way;
   const kept = keptTraffic(context, record);
-  const before = kept.record.refused?.why;
+  const { refused: before, misread } = kept.record;
+  const { mode, problem } = wantedMode(record, way.usual);
+  if (problem === undefined) delete kept.record.misread;
+  else kept.record.misread = problem;
+  if (problem !== undefined && problem !== misread)
+    tell(pod, { type: "Warning", reason: "InvalidHijack", message: problem.slice(0, 1000) });
   const capture = podCapture(pod, way.dns);
-  await traffic.lead({ network, address, capture, fresh }, hijackMode(pod, way.usual), kept);
+  await traffic.lead({ network, address, capture, fresh }, mode, kept);
   await traffic.tidy(network, kept);
   const why = kept.record.refused?.why;
-  if (why === undefined || why === before) return;
+  if (why === undefined || why === before?.why) return;
   const message = `Connections are led by iptables instead of eBPF: ${why}`;
   tell(pod, { type: "Warning", reason: "HijackFallback", message: message.slice(0, 1000) });
 }

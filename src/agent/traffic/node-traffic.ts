@@ -2,8 +2,8 @@ import type { Clock } from "#base/clock.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { type CaptureOptions, captureRules } from "#runtime/capture.ts";
-import type { HijackMode } from "./mode.ts";
-import { connectionText, redirected } from "./open-connections.ts";
+import type { HijackMode } from "#api/weft/hijack-mode.ts";
+import { connectionText, isLedOut, redirected } from "./open-connections.ts";
 import { Programs } from "./programs.ts";
 import type { TrafficRecord } from "./record.ts";
 import { capture, forget, openConnections, passBy, release, trackConnections } from "./rules.ts";
@@ -37,7 +37,7 @@ interface NodeTrafficOptions {
 /** How long what the kernel refused is not asked of it again. */
 const refusedMs = 60_000;
 /** How long what is on its way when a Pod is led anew gets to arrive. */
-const settleMs = 10_000;
+const settleMs = 5000;
 
 /**
  * Leads the connections of a node's Pods to their proxies, each by rules of iptables or by programs in the kernel, and changes from one to
@@ -102,9 +102,9 @@ export class NodeTraffic {
       record.older = { since: record.older.since, ends: left.map(connectionText) };
       save();
     }
-    if (left.length > 0 || !settled(record.older.since) || record.mode !== "iptables") return;
-    await this.#forgetPrograms(record);
-    delete record.older;
+    if (record.mode !== "iptables" || !settled(record.older.since)) return;
+    if (record.known !== undefined && !left.some(isLedOut)) await this.#forgetPrograms(record);
+    if (left.length === 0) delete record.older;
     save();
   }
 

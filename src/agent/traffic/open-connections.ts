@@ -96,6 +96,11 @@ export function captured(all: readonly OpenConnection[], proxy: number): number 
   }).length;
 }
 
+/** Whether it is one of the application's own at its proxy, of which programs in the kernel may be asked as long as it is open. */
+export function isLedOut({ local, remote }: OpenConnection): boolean {
+  return [local, remote].some((end) => portOf(end) === outboundPort);
+}
+
 /** How many connections are at the proxy by rules of iptables. */
 export function redirected(all: readonly OpenConnection[]): number {
   const ends = new Set([`127.0.0.1:${outboundPort}`]);

@@ -1,4 +1,4 @@
-import type { HijackMode } from "./mode.ts";
+import type { HijackMode } from "#api/weft/hijack-mode.ts";
 
 /** How the connections of a Pod are led to its proxy: what a later agent needs to go on with it. */
 export interface TrafficRecord {
@@ -12,6 +12,8 @@ export interface TrafficRecord {
   known?: string;
   /** Why the kernel's programs do not lead it as was wanted, and when that was found. */
   refused?: { readonly why: string; readonly at: number };
+  /** What is wrong with the Pod's own word for it. */
+  misread?: string;
   /** Since when connections are led by programs, while some that iptables redirected may go on. */
   redirected?: number;
   /** Connections that go on past the rules as they were led before, in words, and since when. */

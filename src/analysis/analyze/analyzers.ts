@@ -8,7 +8,7 @@ import { conditionAnalyzer } from "./checks/conditions.ts";
 import { applicationUidAnalyzer, multiServiceAnalyzer } from "./checks/deployments.ts";
 import { deprecationAnalyzer } from "./checks/deprecated.ts";
 import { caCertificateAnalyzer, doubleTlsAnalyzer, localityAnalyzer } from "./checks/destination-rules.ts";
-import { discoveryAnalyzer } from "./checks/discovery.ts";
+import { discoveryAnalyzer, hijackAnalyzer } from "./checks/modes.ts";
 import { envoyPatchAnalyzer } from "./checks/envoy-filters.ts";
 import { findingsAnalyzer } from "./checks/findings.ts";
 import {
@@ -65,6 +65,7 @@ export const analyzers: readonly Analyzer[] = [
   alphaAnnotationAnalyzer,
   injectionAnalyzer,
   discoveryAnalyzer,
+  hijackAnalyzer,
   authorityAnalyzer,
   conditionAnalyzer,
   proxyAnalyzer,

@@ -1,8 +1,7 @@
-import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { ChosenPatch } from "#model/envoyfilters.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ClassScopes } from "../class-scopes.ts";
-import { isPlain, parseScope, scopeKey } from "../scopes.ts";
+import { isPlain, parseScope, scopeKey, type StartSettings } from "../scopes.ts";
 import type { ProxyView } from "../view.ts";
 import { addsFor, meetsContext, type PatchContext } from "./patch.ts";
 import { type AddedType, addedKinds, contextsOf, kindsIn, type ScopePatches } from "./scope.ts";
@@ -16,9 +15,9 @@ function grouped(patches: readonly ChosenPatch[]): readonly ScopePatches[] {
 }
 
 /** The scope of what a proxy's agent is told: how it is started, and the patches of its bootstrap. */
-export function bootstrapScope(config: MeshProxyConfig, chosen: readonly ChosenPatch[]): string {
+export function bootstrapScope(start: StartSettings, chosen: readonly ChosenPatch[]): string {
   const patches = grouped(chosen.filter(({ applyTo, operation }) => applyTo === "BOOTSTRAP" && operation === "MERGE"));
-  return scopeKey({ kind: "bootstrap", config, patches });
+  return scopeKey({ kind: "bootstrap", ...start, patches });
 }
 
 function addsWhole({ applyTo, operation }: ChosenPatch): boolean {

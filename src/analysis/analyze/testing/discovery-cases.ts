@@ -21,7 +21,7 @@ const everything = networking("Sidecar", "x", '{ egress: [{ hosts: ["*/*"] }] }'
 
 const code = "InvalidDiscovery";
 
-/** Mistakes in what says how much of the mesh proxies hold. */
+/** Mistakes in what says how much of the mesh proxies hold, and how connections are led to them. */
 export const discoveryCases: readonly Case[] = [
   {
     code: "DeclaresEverything",
@@ -82,6 +82,21 @@ export const discoveryCases: readonly Case[] = [
     bad: annotated(onDemand),
     at: "Service x: metadata.annotations[mesh.weft.dev/discovery]",
     good: annotated("example.com/discovery: OnDemand"),
+    fix: true,
+  },
+  {
+    code: "InvalidHijack",
+    bad: namespaced("mesh.weft.dev/hijack: epbf"),
+    at: "Namespace x: metadata.labels[mesh.weft.dev/hijack]",
+    good: namespaced("mesh.weft.dev/hijack: ebpf"),
+    fix: true,
+  },
+  {
+    code: "InvalidHijack",
+    title: "a label of Pods",
+    bad: deployed("", "mesh.weft.dev/hijack: ebpf", ""),
+    at: "Deployment x: spec.template.metadata.labels[mesh.weft.dev/hijack]",
+    good: deployed("", "", "mesh.weft.dev/hijack: ebpf"),
     fix: true,
   },
 ];

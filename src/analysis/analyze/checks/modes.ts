@@ -1,12 +1,13 @@
 import { fieldPointer } from "#api/field-path.ts";
 import type { StringMap } from "#api/meta.ts";
-import { discoveryKey, discoveryMode, discoveryModes } from "#api/weft/discovery-mode.ts";
+import { discoveryKey, discoveryModes } from "#api/weft/discovery-mode.ts";
+import { hijackKey, hijackModes } from "#api/weft/hijack-mode.ts";
 import { type Analyzer, problemOf } from "../analyzer.ts";
 import type { Fix, PatchOperation, Problem } from "../message.ts";
 import { nearest } from "../nearest.ts";
 import { type Annotated, annotated } from "./annotations.ts";
 
-/** Where an object's metadata may say what proxies hold. */
+/** Where an object's metadata may say which mode holds. */
 type Section = "labels" | "annotations";
 
 /** A place where the word counts, in the same object, and what else stands there. */
@@ -16,10 +17,18 @@ interface Target {
   readonly entries: StringMap;
 }
 
-const code = "InvalidDiscovery";
+/** A label of Namespaces and annotation of Pods that names one of several modes. */
+interface ModeKey {
+  readonly key: string;
+  readonly modes: readonly string[];
+  readonly code: string;
+}
 
-function fieldOf({ at }: { readonly at: string }, section: Section): string {
-  return `${at}.${section}[${discoveryKey}]`;
+const discovery: ModeKey = { key: discoveryKey, modes: discoveryModes, code: "InvalidDiscovery" };
+const hijack: ModeKey = { key: hijackKey, modes: hijackModes, code: "InvalidHijack" };
+
+function fieldOf({ at }: { readonly at: string }, section: Section, { key }: ModeKey): string {
+  return `${at}.${section}[${key}]`;
 }
 
 /** Where the word counts: as a label of a Namespace, and as an annotation of Pods. Nowhere in objects of other kinds. */
@@ -29,34 +38,35 @@ function targetOf({ kind, at, labels, annotations, template }: Annotated): Targe
   return template && { at: template.at, section: "annotations", entries: template.annotations ?? {} };
 }
 
-function moved(from: string, { at, section, entries }: Target, value: string): readonly PatchOperation[] {
+function moved(from: string, { at, section, entries }: Target, value: string, of: ModeKey): readonly PatchOperation[] {
   const remove = { op: "remove", path: fieldPointer(from) } as const;
-  if (entries[discoveryKey] !== undefined) return [remove];
+  if (entries[of.key] !== undefined) return [remove];
   const isEmpty = Object.keys(entries).length === 0;
   const fresh = { op: "add", path: fieldPointer(`${at}.${section}`), value: {} } as const;
-  const added = { op: "add", path: fieldPointer(fieldOf({ at }, section)), value } as const;
+  const added = { op: "add", path: fieldPointer(fieldOf({ at }, section, of)), value } as const;
   return isEmpty ? [remove, fresh, added] : [remove, added];
 }
 
-function* judged(of: Annotated): Generator<Problem> {
+function* judged(of: Annotated, mode: ModeKey): Generator<Problem> {
+  const { key, modes, code } = mode;
   const target = targetOf(of);
   for (const section of ["labels", "annotations"] as const) {
-    const value = of[section][discoveryKey];
+    const value = of[section][key];
     if (value === undefined) continue;
-    const field = fieldOf(of, section);
+    const field = fieldOf(of, section, mode);
     if (target?.at !== of.at || target.section !== section) {
       const where = "it is a label of Namespaces and an annotation of Pods";
-      const message = `${discoveryKey} means nothing here: ${where}.`;
+      const message = `${key} means nothing here: ${where}.`;
       const fix: Fix = target
-        ? { text: `Move it to ${target.at}.${target.section}.`, patch: moved(field, target, value) }
+        ? { text: `Move it to ${target.at}.${target.section}.`, patch: moved(field, target, value, mode) }
         : { text: "Remove it.", patch: [{ op: "remove", path: fieldPointer(field) }] };
       yield problemOf(of.ref, { code, field, message, fix });
-    } else if (discoveryMode(value) === undefined) {
-      const meant = nearest(value, discoveryModes);
+    } else if (!modes.includes(value)) {
+      const meant = nearest(value, modes);
       const path = fieldPointer(field);
       const fix: Fix | undefined =
         meant === undefined ? undefined : { text: `Write ${meant}.`, patch: [{ op: "replace", path, value: meant }] };
-      const message = `${discoveryKey} says ${JSON.stringify(value)}, which is none of ${discoveryModes.join(", ")}, so that it counts for nothing.`;
+      const message = `${key} says ${JSON.stringify(value)}, which is none of ${modes.join(", ")}, so that it counts for nothing.`;
       yield problemOf(of.ref, { code, field, message, fix });
     }
   }
@@ -67,6 +77,15 @@ export const discoveryAnalyzer: Analyzer = {
   name: "discovery.ModeAnalyzer",
   description: `Checks the values and places of the label and annotation ${discoveryKey}`,
   *problems(objects) {
-    for (const of of annotated(objects)) yield* judged(of);
+    for (const of of annotated(objects)) yield* judged(of, discovery);
+  },
+};
+
+/** What is to say how connections are led to proxies, and does not. */
+export const hijackAnalyzer: Analyzer = {
+  name: "hijack.ModeAnalyzer",
+  description: `Checks the values and places of the label and annotation ${hijackKey}`,
+  *problems(objects) {
+    for (const of of annotated(objects)) yield* judged(of, hijack);
   },
 };
