@@ -9,7 +9,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import { afterAll, describe, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
-import { type ConnectionLimits, Front } from "./front.ts";
+import type { GateLimits } from "#base/tls-gate.ts";
+import { Front } from "./front.ts";
 import type { ListenAddress } from "./listener.ts";
 import { Authority } from "./pki/authority.ts";
 
@@ -71,7 +72,7 @@ describe.each([
 });
 
 describe("strangers", () => {
-  async function front(limits: ConnectionLimits, settings: typeof tls | undefined = tls): Promise<Front> {
+  async function front(limits: Partial<GateLimits>, settings: typeof tls | undefined = tls): Promise<Front> {
     return Front.open(port(), { plain: listener, tls: listener }, settings, systemClock, limits);
   }
   const address = ({ address: at }: Front): { readonly host: string; readonly port: number } =>

@@ -2,7 +2,7 @@ import { createServer as createHttpServer, type RequestListener, type Server as 
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
 import type { Clock } from "#base/clock.ts";
-import { Handshakes, type HandshakeLimits } from "#base/handshakes.ts";
+import { type GateLimits, TlsGate } from "#base/tls-gate.ts";
 import { listen, type ListenAddress } from "./listener.ts";
 import type { Credential } from "./pki/authority.ts";
 
@@ -23,12 +23,6 @@ export const handshakeTimeout = 10_000;
 
 /** Connections at one address, of all clients together. */
 const mostConnections = 10_000;
-
-/** How many connections there may be, before anybody has proven anything. */
-export interface ConnectionLimits {
-  readonly connections?: number;
-  readonly handshakes?: Partial<HandshakeLimits>;
-}
 
 /** What TLS is spoken with. */
 export interface TlsSettings {
@@ -60,32 +54,9 @@ function tlsServer(settings: TlsSettings, listener: RequestListener): HttpsServe
   return createHttpsServer(options, listener);
 }
 
-/** What connections come to before a server that speaks TLS. */
-export interface Gate {
-  /** Takes connections; it is this that listens. */
-  readonly listening: Server;
-  /** Those that wait for their turn; disposed of, they are closed. */
-  readonly handshakes: Handshakes;
-  /** All that are open, also those in the middle of a handshake. */
-  readonly connections: ReadonlySet<Socket>;
-}
-
-/** Lets so many connections in at once, whose handshakes take turns. */
-export function gateBefore(
-  secure: HttpsServer,
-  clock: Clock,
-  { connections: most = mostConnections, handshakes: limits }: ConnectionLimits = {},
-): Gate {
-  know(secure);
-  const connections = new Set<Socket>();
-  const handshakes = new Handshakes(clock, (socket) => secure.emit("connection", socket), limits);
-  const listening = createNetServer({ pauseOnConnect: true }, (socket) => {
-    connections.add(socket);
-    socket.once("close", () => connections.delete(socket));
-    handshakes.add(socket);
-  });
-  listening.maxConnections = most;
-  return { listening, handshakes, connections };
+/** What stands before a server that speaks TLS. */
+export function gateBefore(secure: HttpsServer, clock: Clock, limits: Partial<GateLimits> = {}): TlsGate {
+  return TlsGate.before(secure, clock, { connections: mostConnections, ...limits });
 }
 
 /** One address that is listened on, with the HTTP servers behind it. */
@@ -95,14 +66,14 @@ export class Front {
   readonly #servers: readonly (HttpServer | HttpsServer)[];
   readonly #tls: HttpsServer | undefined;
   readonly #listening: Server;
-  readonly #gate: Gate | undefined;
+  readonly #gate: TlsGate | undefined;
 
   private constructor(
     address: ListenAddress,
     listening: Server,
     servers: readonly (HttpServer | HttpsServer)[],
     tls: HttpsServer | undefined,
-    gate?: Gate,
+    gate?: TlsGate,
   ) {
     this.address = address;
     this.#listening = listening;
@@ -120,7 +91,7 @@ export class Front {
     listeners: Listeners,
     tls: TlsSettings | undefined,
     clock: Clock,
-    limits: ConnectionLimits = {},
+    limits: Partial<GateLimits> = {},
   ): Promise<Front> {
     const { connections = mostConnections } = limits;
     if (tls === undefined) {
@@ -150,7 +121,7 @@ export class Front {
     const { promise, resolve } = Promise.withResolvers<void>();
     // A server that never listened says so; it is closed all the same.
     this.#listening.close(() => resolve());
-    this.#gate?.handshakes[Symbol.dispose]();
+    this.#gate?.[Symbol.dispose]();
     for (const server of this.#servers) {
       server.closeIdleConnections();
       server.close();
@@ -161,7 +132,7 @@ export class Front {
   /** Ends what is still open. */
   closeAllConnections(): void {
     for (const server of this.#servers) server.closeAllConnections();
-    for (const socket of this.#gate?.connections ?? []) socket.destroy();
+    this.#gate?.closeAllConnections();
   }
 }
 

@@ -4,6 +4,7 @@ import { TLSSocket } from "node:tls";
 import { type ProxyApiPlace, proxyApiClient, proxyApiName } from "#api/weft/replicas.ts";
 import { Authority } from "#apiserver/pki/authority.ts";
 import type { Clock } from "#base/clock.ts";
+import { TlsGate } from "#base/tls-gate.ts";
 import { listenOn } from "#grpc/listen.ts";
 
 /** Where the API of proxies is served to API servers of other machines. */
@@ -17,6 +18,10 @@ export interface ProxyApiServerOptions {
   readonly clock: Clock;
 }
 
+/** Connections of all who may ask, and of strangers who begin handshakes. */
+const mostConnections = 1000;
+/** Milliseconds that a handshake may take. */
+const handshakeTimeout = 10_000;
 /** Milliseconds after which the certificate is replaced, a third of its life. */
 const renewMs = 10 * 86_400_000;
 
@@ -33,10 +38,12 @@ export class ProxyApiServer implements AsyncDisposable {
   /** What its Lease is to tell. */
   readonly place: ProxyApiPlace;
   readonly #server: Server;
+  readonly #gate: TlsGate;
   readonly #renewal: Disposable;
 
-  private constructor(server: Server, place: ProxyApiPlace, renewal: Disposable) {
+  private constructor(server: Server, gate: TlsGate, place: ProxyApiPlace, renewal: Disposable) {
     this.#server = server;
+    this.#gate = gate;
     this.place = place;
     this.#renewal = renewal;
   }
@@ -53,19 +60,23 @@ export class ProxyApiServer implements AsyncDisposable {
       else response.writeHead(403, { "content-type": "text/plain" }).end("only the mesh's API servers are told\n");
     };
     const strict = { requestCert: true, rejectUnauthorized: true, minVersion: "TLSv1.3" } as const;
-    const server = createServer({ ...credential(), ...strict }, asked);
-    const bound = await listenOn(server, { host, port, tls: true });
+    const server = createServer({ ...credential(), ...strict, handshakeTimeout }, asked);
+    const gate = TlsGate.before(server, clock, { connections: mostConnections });
+    const bound = await listenOn(gate.listening, { host, port, tls: true });
     const taken = "port" in bound ? bound.port : port;
     const address = `${host.includes(":") ? `[${host}]` : host}:${taken}`;
     const renewal = clock.every(renewMs, () =>
       server.setSecureContext({ ...credential(), minVersion: strict.minVersion }),
     );
-    return new ProxyApiServer(server, { address, authority: authority.certificate }, renewal);
+    return new ProxyApiServer(server, gate, { address, authority: authority.certificate }, renewal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#renewal[Symbol.dispose]();
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+    const closed = new Promise((resolve) => this.#gate.listening.close(resolve));
+    this.#gate[Symbol.dispose]();
+    this.#gate.closeAllConnections();
+    this.#server.close();
+    await closed;
   }
 }

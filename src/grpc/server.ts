@@ -1,10 +1,11 @@
 import { createSecureServer, createServer, type Http2SecureServer, type Http2Server } from "node:http2";
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { X509Certificate } from "node:crypto";
-import { createServer as createTcpServer, type Server } from "node:net";
+import type { Server } from "node:net";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
-import { Handshakes, type HandshakeLimits } from "#base/handshakes.ts";
+import type { HandshakeLimits } from "#base/handshakes.ts";
+import { TlsGate } from "#base/tls-gate.ts";
 import { IdleConnections } from "./idle.ts";
 import { Keepalive } from "./keepalive.ts";
 import { listenOn, type ListenAddress } from "./listen.ts";
@@ -126,10 +127,8 @@ export class GrpcServer implements Disposable {
     const idle = new IdleConnections(clock, idleMs);
     secure.on("session", (session: ServerHttp2Session) => idle.watch(session));
     this.#follow(secure, address);
-    const gate = this.#owned.use(new Handshakes(clock, (socket) => secure.emit("connection", socket), handshakes));
-    const server = createTcpServer({ pauseOnConnect: true }, (socket) => gate.add(socket));
-    server.maxConnections = mostConnections;
-    return server;
+    const limits = { connections: mostConnections, handshakes };
+    return this.#owned.use(new TlsGate((socket) => secure.emit("connection", socket), clock, limits)).listening;
   }
 
   #follow<S extends Http2Server | Http2SecureServer>(server: S, address: string): S {

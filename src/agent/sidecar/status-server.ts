@@ -35,6 +35,8 @@ const openMetrics = "application/openmetrics-text";
 const defaultProbeMs = 1000;
 /** Milliseconds that metrics may take: Prometheus waits 10 seconds. */
 const metricsMs = 9000;
+/** Connections of all who ask: whoever reaches the Pod may. */
+const mostConnections = 1000;
 
 /** Answers at Istio's port 15020: readiness, merged metrics, the kubelet's questions, and the commands of the container's hooks. */
 export class StatusServer implements Disposable {
@@ -46,6 +48,7 @@ export class StatusServer implements Disposable {
     this.#server = createServer((request, response) => void this.#serve(request, response));
     // The kubelet asks anew each time.
     this.#server.keepAliveTimeout = 5000;
+    this.#server.maxConnections = mostConnections;
   }
 
   /** Opens the port. @throws WeftError `Unavailable` when it is taken. */

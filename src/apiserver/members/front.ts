@@ -4,7 +4,8 @@ import { createServer, type Server } from "node:https";
 import { createSecureContext, TLSSocket, type SecureContext } from "node:tls";
 import type { FrontProxyTrust } from "#api/front-proxy.ts";
 import type { Clock } from "#base/clock.ts";
-import { type ConnectionLimits, type Gate, gateBefore, handshakeTimeout, keepAliveTimeout } from "../front.ts";
+import type { GateLimits, TlsGate } from "#base/tls-gate.ts";
+import { gateBefore, handshakeTimeout, keepAliveTimeout } from "../front.ts";
 import { listen, type ListenAddress } from "../listener.ts";
 import { isDue, type Authority, type Credential } from "../pki/authority.ts";
 
@@ -45,11 +46,11 @@ export class MembersFront implements AsyncDisposable {
   /** Open connections, with whom their certificates were verified for. */
   readonly #sockets = new Map<TLSSocket, { readonly name: string; trust: FrontProxyTrust | undefined }>();
   readonly #server: Server;
-  readonly #gate: Gate;
+  readonly #gate: TlsGate;
   #address: ListenAddress | undefined;
 
   /** @param authority signs the certificates that it serves with. */
-  constructor(authority: Authority, clock: Clock, limits: ConnectionLimits = {}) {
+  constructor(authority: Authority, clock: Clock, limits: Partial<GateLimits> = {}) {
     this.#authority = authority;
     this.#clock = clock;
     this.#server = createServer(
@@ -113,7 +114,7 @@ export class MembersFront implements AsyncDisposable {
   async close(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#gate.listening.close(() => resolve());
-    this.#gate.handshakes[Symbol.dispose]();
+    this.#gate[Symbol.dispose]();
     this.#server.closeIdleConnections();
     this.#server.close();
     await promise;
@@ -122,7 +123,7 @@ export class MembersFront implements AsyncDisposable {
   /** Ends all connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = this.close();
-    for (const socket of [...this.#sockets.keys(), ...this.#gate.connections]) socket.destroy();
+    this.#gate.closeAllConnections();
     await closed;
   }
 

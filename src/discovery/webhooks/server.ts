@@ -1,10 +1,13 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type Server } from "node:https";
+import type { Clock } from "#base/clock.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import { type GateLimits, TlsGate } from "#base/tls-gate.ts";
 import { type ListenAddress, listenOn } from "#grpc/listen.ts";
 import { contextOptions, type CredentialSource } from "#grpc/tls.ts";
 import { type AdmissionRequest, type AdmissionResponse, readReview, writeReview } from "#injection/review.ts";
+import { type QuestionLimits, Questions } from "./questions.ts";
 
 /** What webhooks are served by. */
 export interface WebhookServerOptions {
@@ -14,54 +17,54 @@ export interface WebhookServerOptions {
   readonly inject: (request: AdmissionRequest, path: string) => AdmissionResponse;
   /** Answers what is asked at `/validate`. */
   readonly validate: (request: AdmissionRequest) => AdmissionResponse;
+  readonly clock: Clock;
   readonly logger: Logger;
+  /** Other than the usual ones. */
+  readonly limits?: { readonly gate?: Partial<GateLimits>; readonly questions?: QuestionLimits };
 }
 
-/** Bytes of a question: an object of 3 MiB, before and after a change. */
-const mostBytes = 8 * 1024 * 1024;
 /** Milliseconds that a question may take to arrive. */
 const requestMs = 10_000;
-
-async function readText(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > mostBytes) throw new WeftError("ResourceExhausted", `the question is longer than ${mostBytes} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
+/** Milliseconds that a handshake may take, and that a connection is kept which is not used: longer than Go's clients keep one. */
+const [handshakeMs, keepMs] = [10_000, 120_000];
+/** Connections of all who ask. */
+const mostConnections = 4000;
 
 const statuses: Readonly<Partial<Record<ReturnType<typeof codeOf>, number>>> = {
   NotFound: 404,
   InvalidArgument: 400,
   Unsupported: 400,
   ResourceExhausted: 413,
+  Unavailable: 503,
 };
 
 /** The admission webhooks of the clusters, over TLS: what is asked of `/inject` and `/validate`. */
 export class WebhookServer implements AsyncDisposable {
   readonly #options: WebhookServerOptions;
   readonly #server: Server;
+  readonly #gate: TlsGate;
+  readonly #questions: Questions;
   readonly #renewal: Disposable;
   #address: ListenAddress;
 
   private constructor(options: WebhookServerOptions) {
-    const { credentials } = options;
+    const { credentials, clock, limits = {} } = options;
     this.#options = options;
     this.#address = options.address;
     const { cert, key, minVersion } = contextOptions(credentials.current);
-    this.#server = createServer({ cert, key, minVersion, requestTimeout: requestMs }, (request, response) => {
+    const times = { requestTimeout: requestMs, handshakeTimeout: handshakeMs, keepAliveTimeout: keepMs };
+    this.#server = createServer({ cert, key, minVersion, ...times }, (request, response) => {
       void this.#serve(request, response);
     });
+    this.#gate = TlsGate.before(this.#server, clock, { connections: mostConnections, ...limits.gate });
+    this.#questions = new Questions(limits.questions);
     this.#renewal = credentials.onChange(() => this.#server.setSecureContext(contextOptions(credentials.current)));
   }
 
   /** Opens the address. @throws WeftError where that is taken. */
   static async listen(options: WebhookServerOptions): Promise<WebhookServer> {
     const server = new WebhookServer(options);
-    server.#address = await listenOn(server.#server, options.address);
+    server.#address = await listenOn(server.#gate.listening, options.address);
     return server;
   }
 
@@ -72,8 +75,11 @@ export class WebhookServer implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#renewal[Symbol.dispose]();
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+    const closed = new Promise((resolve) => this.#gate.listening.close(resolve));
+    this.#gate[Symbol.dispose]();
+    this.#gate.closeAllConnections();
+    this.#server.close();
+    await closed;
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -96,7 +102,7 @@ export class WebhookServer implements AsyncDisposable {
     const review = this.#reviewer(pathname);
     if (!review || request.method !== "POST")
       throw new WeftError("NotFound", "POST an AdmissionReview to /inject or /validate");
-    const answer = review(readReview(await readText(request)));
+    const answer = review(readReview(await this.#questions.read(request)));
     if (!answer.allowed)
       this.#options.logger.info("refused by a webhook", { path: pathname, reason: answer.status?.message ?? "" });
     return writeReview(answer);

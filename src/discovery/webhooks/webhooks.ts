@@ -61,6 +61,7 @@ export class MeshWebhooks {
       credentials,
       inject: (request, path) => this.#injector.review(request, path),
       validate: (request) => reviewObject(request, kindOf, validator),
+      clock: this.#options.clock,
       logger: this.#options.logger,
     });
     this.#serving.resolve();
