@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { createSecureContext } from "node:tls";
 import { type ChannelOptions, Client, credentials, Metadata } from "@grpc/grpc-js";
+import type { Clock } from "#base/clock.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { readCertificates } from "#identity/authority.ts";
@@ -30,6 +31,9 @@ const anySize = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_
 
 /** A control plane on another machine that is gone says nothing: it is noticed while streams are open. */
 const keepalive: ChannelOptions = { "grpc.keepalive_time_ms": 30_000, "grpc.keepalive_timeout_ms": 10_000 };
+
+/** Milliseconds for which a connection is tried again and again before who asked for it is told. */
+const attemptsMs = 2_500;
 
 const connection: ChannelOptions = {
   ...anySize,
@@ -187,6 +191,15 @@ export class ControlPlaneConnection implements Disposable {
       this.#current = { roots, client: this.#make(roots) };
     }
     return this.#current.client;
+  }
+
+  /**
+   * Waits until it is connected, for a while: behind the one address of a Service another replica may take the next attempt. Who then
+   * sends a request is told what is wrong.
+   */
+  async attempt(clock: Pick<Clock, "now">): Promise<void> {
+    const { client } = this;
+    await new Promise<void>((resolve) => client.waitForReady(clock.now() + attemptsMs, () => resolve()));
   }
 
   /** Has the next request make a connection of its own: what was chosen for this one ended it. Streams of it go on. */

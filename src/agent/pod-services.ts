@@ -35,6 +35,7 @@ export async function openServices(context: ProxyContext, record: ProxyRecord): 
       record.settings = settings;
       keep(context, record);
     },
+    clock: context.clock,
     logger,
   });
   const socket = join(layout.pod(uid).proxy, xdsSocketName);

@@ -6,6 +6,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Client, Metadata, Server, ServerCredentials, credentials, status } from "@grpc/grpc-js";
 import type { ClientDuplexStream, ServerDuplexStream, ServiceError } from "@grpc/grpc-js";
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { systemClock } from "#base/clock.ts";
 import { silentLogger as logger } from "#base/logger.ts";
 import {
   DeltaDiscoveryRequestSchema,
@@ -110,6 +111,7 @@ describe("a proxy's relay", () => {
       identity: { id: nodeId, namespace: "shop", cluster: "east" },
       upstream: new ControlPlane({ address: `unix:${upstream.socket}`, logger }),
       onNames: (table) => tables.push(table),
+      clock: systemClock,
       logger,
     });
     opened = await ProxySocket.open({ socket, uid: 1337, gid: 1337, services: [relay] });
@@ -138,6 +140,19 @@ describe("a proxy's relay", () => {
     expect(await next(call)).toEqual(Buffer.from([0x1a, 1, 0x61]));
     stream.end();
     await once(call, "end");
+  });
+
+  it("goes on trying for a proxy that comes while nobody takes connections, such as the one that died behind a Service", async () => {
+    upstream.stop();
+    const stream = open();
+    const ended = vi.fn<() => void>();
+    stream.on("error", ended);
+    stream.write(first);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await upstream.start();
+    expect(await next(await upstream.call())).toEqual(first);
+    expect(ended).not.toHaveBeenCalled();
+    stream.end();
   });
 
   it("keeps name tables to itself and acknowledges them", async () => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type ClientDuplexStream, type Server, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import type { Clock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { adsService } from "#proto/ads.ts";
@@ -22,6 +23,7 @@ export interface RelayOptions {
   readonly onNames: (table: NameTable) => void;
   /** Called with what the control plane says of how the proxy is started; without it nobody asks. */
   readonly onSettings?: (settings: ProxySettings) => void;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -80,6 +82,8 @@ export class Relay implements ProxyService {
     const fail = (error: Error): void => ended.abort(error);
     let upstream: Upstream | undefined;
     try {
+      await this.#connection.attempt(this.#options.clock);
+      if (call.cancelled) return;
       upstream = this.#open(variant);
       upstream.on("error", fail);
       await Promise.race([this.#up(variant, call, upstream, signal), this.#down(variant, call, upstream, signal)]);

@@ -1,5 +1,7 @@
 import { Command, CommanderError } from "commander";
+import { systemClock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
+import { noticeGoneHosts } from "#base/gone-hosts.ts";
 import { benchCommand } from "./bench/command.ts";
 import { discoveryCommand } from "./discovery.ts";
 import { guardCommand } from "./guard.ts";
@@ -50,6 +52,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   else process.exit(0);
 });
 
+noticeGoneHosts(systemClock);
 try {
   const program = await build(process.argv[2]);
   await program.parseAsync();

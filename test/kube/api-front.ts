@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type IncomingMessage, request as httpRequest, type ServerResponse } from "node:http";
 import { createServer, request as httpsRequest, type RequestOptions, type Server } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import { text } from "node:stream/consumers";
 import type { Authority } from "#base/testing/certificate.ts";
 
 /** How a front answers: as the API behind it; not at all; or each request in one bad way. */
@@ -13,7 +14,13 @@ export type Manner =
       readonly status: number;
       readonly headers?: Record<string, string>;
       readonly text?: string;
-    };
+    }
+  /** Begins an answer, and never ends it. */
+  | { readonly kind: "hang"; readonly text: string }
+  /** Answers watches with lines of its own, and goes on with the connection; everything else as the API. */
+  | { readonly kind: "watch"; readonly text: string }
+  /** Changes the whole answers of the API, lists among them; watches are told to list again. */
+  | { readonly kind: "change"; readonly change: (answer: unknown) => unknown };
 
 /** An API as clusters serve theirs, over TLS to those with a token, in front of one of a test; it can be broken and mended. */
 export class ApiFront implements AsyncDisposable {
@@ -76,6 +83,15 @@ export class ApiFront implements AsyncDisposable {
       response.writeHead(manner.status, manner.headers).end(manner.text ?? "");
       return;
     }
+    const isWatch = path.includes("watch=true");
+    if (isWatch && manner.kind === "change") {
+      response.writeHead(410).end();
+      return;
+    }
+    if (manner.kind === "hang" || (isWatch && manner.kind === "watch")) {
+      response.writeHead(200, { "content-type": "application/json" }).write(manner.text || " ");
+      return;
+    }
     const own = this.own.get(path);
     if (own !== undefined) {
       response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(own));
@@ -94,6 +110,10 @@ export class ApiFront implements AsyncDisposable {
     const options = { method: request.method, headers, ...this.#tls };
     const send = this.target.startsWith("https:") ? httpsRequest : httpRequest;
     const forward = send(this.target + path, options, (answer) => {
+      if (manner.kind === "change") {
+        void changed(answer, manner.change).then((text) => response.writeHead(answer.statusCode ?? 502).end(text));
+        return;
+      }
       response.writeHead(answer.statusCode ?? 502, answer.headers);
       response.flushHeaders();
       answer.pipe(response);
@@ -102,4 +122,8 @@ export class ApiFront implements AsyncDisposable {
     forward.on("error", () => response.destroy());
     request.pipe(forward);
   }
+}
+
+async function changed(answer: IncomingMessage, change: (answer: unknown) => unknown): Promise<string> {
+  return JSON.stringify(change(JSON.parse(await text(answer)))) ?? "";
 }

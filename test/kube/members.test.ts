@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { secret as secretKind } from "#api/kubernetes/secret.ts";
 import { type Cluster, cluster as clusterKind } from "#api/weft/cluster.ts";
 import { type TestServer, startTestServer } from "#apiserver/testing/server.ts";
-import { systemClock } from "#base/clock.ts";
+import { type Clock, systemClock } from "#base/clock.ts";
 import { createAuthority } from "#base/testing/certificate.ts";
 import { hastyClock } from "#base/testing/hasty-clock.ts";
 import { Client } from "#kube/client.ts";
@@ -243,6 +243,21 @@ test("a draining cluster is not led to, and says when all proxies know", async (
   expect(world.seen).toEqual(["10.1.0.1", "", "10.1.0.1"]);
 });
 
+/** A clock on which limits of requests pass soon, too. */
+const soon: Clock = {
+  ...systemClock,
+  sleep: async (ms, signal) => systemClock.sleep(ms / 10, signal),
+  after: (ms, action) => systemClock.after(ms / 10, action),
+};
+
+/** Lines of a watch that are no news of an object. */
+const senseless = [
+  "<html>sign in</html>",
+  `{"type":"NEWS","object":{"metadata":{"name":"a","uid":"u","resourceVersion":"1"}}}`,
+  `{"type":"DELETED","object":{"metadata":{"name":"a"}}}`,
+  `{"type":"ADDED","object":null}`,
+];
+
 describe("what does not work says why, and touches nothing", () => {
   test("a weak kubeconfig, an API that is too busy, one that answers with anything", async () => {
     await using world = new MemberWorld(mesh, true, clock);
@@ -275,6 +290,38 @@ describe("what does not work says why, and touches nothing", () => {
     east.behave({ kind: "well" });
     expect(await says("east", "Reachable", "CredentialsRefused")).toContain("put new ones into the kubeconfig");
     expect(world.seen).toEqual(["10.2.0.1", "10.1.0.1 10.2.0.1"]);
+  });
+
+  test("an API that hangs half-way through its answers, and one whose watches tell what makes no sense", async () => {
+    await using world = new MemberWorld(mesh, true, soon);
+    await using west = await ApiFront.of(server.url("west"), authority);
+    await using east = await ApiFront.of(server.url("east"), authority);
+    await putSecret("kubeconfig-west", { kubeconfig: kubeconfig(west) });
+    await putSecret("kubeconfig-east", { kubeconfig: kubeconfig(east) });
+    await putCluster("west");
+    await world.become("10.2.0.1");
+    await putCluster("east");
+    await world.become("10.1.0.1 10.2.0.1");
+    for (const text of ["", `{"metadata":{"resourceVersion":"1"},"items":[`]) {
+      east.behave({ kind: "hang", text });
+      expect(await says("east", "Reachable", "Unreachable")).toMatch(/no answer from https:.* in \d+ ms/);
+      east.behave({ kind: "well" });
+      await says("east", "Ready", "Following");
+    }
+    for (const text of senseless) {
+      east.behave({ kind: "watch", text: `${text}\n` });
+      const told = async (): Promise<boolean> =>
+        (await says("east", "Synced", "Unreachable")).includes("the watch sent");
+      await eventually(`it says what ${text} is`, told);
+      east.behave({ kind: "well" });
+      await says("east", "Ready", "Following");
+    }
+    await addEndpoint("east", "e", "10.1.0.5");
+    await world.become("10.1.0.1 10.1.0.5 10.2.0.1");
+    await removeEndpoint("east", "e");
+    await world.become("10.1.0.1 10.2.0.1");
+    const all = ["10.2.0.1", "10.1.0.1 10.2.0.1", "10.1.0.1 10.1.0.5 10.2.0.1", "10.1.0.1 10.2.0.1"];
+    expect(world.seen).toEqual(all);
   });
 
   test("an object that names a socket of the control plane's machine, where its users are not the mesh's", async () => {

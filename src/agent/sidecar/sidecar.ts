@@ -140,6 +140,7 @@ export async function runSidecar(
     identity: { id: node.id, namespace: told.namespace, cluster },
     upstream: plane,
     onNames: ({ table }) => names.setHosts(table),
+    clock,
     logger,
   });
   const folder = join(sidecarFiles.proxy, "xds");
