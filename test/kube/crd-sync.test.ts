@@ -45,6 +45,48 @@ test("what is written on one side is on the other, and what is deleted goes", { 
   expect((await member.entries.get(c)).metadata.annotations?.[local]).toBe("{}");
 });
 
+test(
+  "the mesh's status is shown in the member, with its own generation, and none goes the other way",
+  {
+    timeout: 60_000,
+  },
+  async () => {
+    await using keeper = await worlds.keeper();
+    const { mesh, member } = keeper;
+    const a = { namespace: "shop", name: "a" };
+    await mesh.make("a", "one");
+    await mesh.say("a", "two");
+    keeper.start();
+    await member.become({ "shop/a": "two" });
+    const tell = async (message: string, behind = 0): Promise<void> => {
+      const object = await mesh.entries.get(a);
+      const { generation } = object.metadata;
+      const condition = { type: "Accepted", status: "True", reason: "Accepted", message };
+      const conditions = [{ ...condition, lastTransitionTime: "2026-01-01T00:00:00Z", observedGeneration: generation }];
+      await mesh.entries.replaceStatus({ ...object, status: { conditions, observedGeneration: generation - behind } });
+    };
+    const shown = async (): Promise<unknown> => (await member.entries.get(a))["status"];
+    await tell("first");
+    await eventually("it is shown", async () => {
+      expect(await shown()).toMatchObject({
+        conditions: [{ message: "first", observedGeneration: 1 }],
+        observedGeneration: 1,
+      });
+      return true;
+    });
+    // One that speaks of an older content is not that of what the member has.
+    await tell("stale", 1);
+    await member.make("b", "three");
+    await mesh.become({ "shop/a": "two", "shop/b": "three" });
+    expect(await shown()).toMatchObject({ conditions: [{ message: "first" }] });
+    const b = await member.entries.get({ namespace: "shop", name: "b" });
+    await member.entries.replaceStatus({ ...b, status: { conditions: [] } });
+    await tell("second");
+    await eventually("the next one is shown", async () => JSON.stringify(await shown()).includes("second"));
+    expect((await mesh.entries.get({ namespace: "shop", name: "b" }))["status"]).toBeUndefined();
+  },
+);
+
 test("nothing is written where nothing changed", { timeout: 60_000 }, async () => {
   await using keeper = await worlds.keeper();
   const { mesh, member } = keeper;

@@ -1,13 +1,13 @@
 /** Clusters with Istio's definitions and objects of their own, which the mesh takes over and gives back, on real API servers. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { kinds } from "#api/kinds.ts";
-import { memberGroups } from "#api/member-api.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { definitionKind } from "#controllers/aggregation/installation.ts";
 import { exportFrom, labelOf, writtenOf } from "#controllers/adoption/exported.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { istioDefinitions } from "./istio-definitions.ts";
 import { type Ended, JoinedMesh } from "./joined-mesh.ts";
 import { ClusterNetwork } from "./network.ts";
 
@@ -23,30 +23,6 @@ async function run(line: string, input?: unknown): Promise<string> {
   const { code, stdout, stderr } = await east.kubectl(line, { patience, ...text });
   if (code !== 0) throw new Error(`kubectl ${line}: ${stderr}\n${mesh.server.log.slice(-2000)}`);
   return stdout;
-}
-
-/** A definition for each of Istio's kinds, as Istio's own but for the schemas. */
-function definitions(): readonly object[] {
-  const groups: ReadonlySet<string> = new Set(memberGroups);
-  const openAPIV3Schema = { type: "object", "x-kubernetes-preserve-unknown-fields": true };
-  return kinds
-    .filter(({ group }) => groups.has(group))
-    .map(({ group, kind, plural, singular, versions }) => ({
-      apiVersion: "apiextensions.k8s.io/v1",
-      kind: "CustomResourceDefinition",
-      metadata: { name: `${plural}.${group}`, labels: { chart: "istio" } },
-      spec: {
-        group,
-        scope: "Namespaced",
-        names: { kind, plural, singular, listKind: `${kind}List` },
-        versions: versions.map(({ name }, at) => ({
-          name,
-          served: true,
-          storage: at === 0,
-          schema: { openAPIV3Schema },
-        })),
-      },
-    }));
 }
 
 const route = (name: string, host: string, namespace = "shop", metadata: object = {}): object => ({
@@ -68,7 +44,7 @@ beforeAll(async () => {
   east = resources.use(await startCluster({ name: "east", network, apiServer: ["--enable-aggregator-routing=true"] }));
   mesh = resources.use(await JoinedMesh.start(network));
   await mesh.api.client.of(namespaceKind).create({ metadata: { name: "shop" } });
-  for (const definition of definitions()) await run("create -f -", definition);
+  for (const definition of istioDefinitions()) await run("create -f -", definition);
   await run("wait crd --all --for=condition=Established --timeout=1m");
   await run("create namespace shop");
   await run("create namespace bank");

@@ -35,7 +35,7 @@ export function sideOf(object: ResourceObject | undefined): Side {
   return { hash: contentHash(contentOf(object)), version: object.metadata.resourceVersion };
 }
 
-/** An object without its content, which is told by an annotation: many are remembered. */
+/** An object without its content and its status, of which hashes are kept: many are remembered. */
 export function stubOf<T extends ResourceObject>(object: T): T {
   const { name, namespace, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp } = object.metadata;
   const metadata = {
@@ -48,7 +48,23 @@ export function stubOf<T extends ResourceObject>(object: T): T {
     ...(deletionTimestamp !== undefined && { deletionTimestamp }),
   };
   const { apiVersion, kind } = object;
-  return { apiVersion, kind, metadata, side: sideOf(object) } as unknown as T;
+  const status = statusHash(object["status"]);
+  return { apiVersion, kind, metadata, side: sideOf(object), ...(status !== undefined && { status }) } as unknown as T;
+}
+
+/** Tells statuses apart, but for the generations that they speak of: each side counts its own. */
+export function statusHash(status: unknown): string | undefined {
+  if (typeof status !== "object" || status === null) return undefined;
+  const { conditions, observedGeneration: _own, ...rest } = status as Readonly<Record<string, unknown>>;
+  const told = Array.isArray(conditions)
+    ? conditions.map(({ observedGeneration: _its, ...condition }: Record<string, unknown>) => condition)
+    : conditions;
+  return contentHash({ ...rest, conditions: told });
+}
+
+/** The hash of a stub's status. */
+export function stubStatus(stub: ResourceObject | undefined): string | undefined {
+  return stub?.["status"] as string | undefined;
 }
 
 /** What is known of an object by its stub. */

@@ -9,6 +9,7 @@ import type { KeptVersions } from "./kept.ts";
 import { type SideObjects, objectKey } from "./objects.ts";
 import type { Places } from "./places.ts";
 import type { SyncState } from "./state.ts";
+import { StatusCopies } from "./status-copies.ts";
 import { type Both, NamespaceAbsent, transfer } from "./transfer.ts";
 
 /** What one kind's objects are kept the same by. */
@@ -31,11 +32,13 @@ const againMs = 500;
 /** Keeps the objects of one kind of a member and the mesh the same. */
 export class KindSync {
   readonly #options: KindSyncOptions;
+  readonly #statuses: StatusCopies;
   /** Whether the member's definition is away: what it had is neither here nor there. */
   #undefined = false;
 
   constructor(options: KindSyncOptions) {
     this.#options = options;
+    this.#statuses = new StatusCopies({ ...options.objects, now: options.now });
   }
 
   /** Whether the member's definition of the kind is away, as far as was looked. */
@@ -62,8 +65,14 @@ export class KindSync {
     }
     const told = { mesh: objects.mesh.side(name), member: objects.member.side(name) };
     const decision = decide(state.get(key), told);
-    if (decision.kind === "settled") return this.#settled(key);
-    if (decision.kind === "agree") return this.#agree(key, told.mesh.hash);
+    if (decision.kind === "settled") {
+      this.#settled(key);
+      return this.#statuses.bring(name);
+    }
+    if (decision.kind === "agree") {
+      this.#agree(key, told.mesh.hash);
+      return this.#statuses.bring(name);
+    }
     return this.#look(key, name);
   }
 

@@ -4,7 +4,7 @@ import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client, KindClient, ObjectName } from "#kube/client.ts";
 import { Informer } from "#kube/informer.ts";
-import { stubOf, stubSide } from "./content.ts";
+import { stubOf, stubSide, stubStatus } from "./content.ts";
 import { definitionName } from "./definition.ts";
 import type { Side } from "./decision.ts";
 
@@ -56,6 +56,11 @@ export class SideObjects {
   /** An object as it was told last. */
   side(name: ObjectName): Side {
     return stubSide(this.#informer.get(name));
+  }
+
+  /** The hash of an object's status, as it was told last; undefined where it has none. */
+  status(name: ObjectName): string | undefined {
+    return stubStatus(this.#informer.get(name));
   }
 
   /** Names of all objects, of one namespace where one is told. */
