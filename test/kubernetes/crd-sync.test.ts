@@ -123,6 +123,9 @@ test("what both write while the control plane is away is told, kept, and decided
   mesh.discovery.start();
   await become({ "shop/both": "east", "shop/edited": "west", "shop/new": "west" }, east, west);
   await noDrift();
+  expect(await mesh.succeeds("check west")).toContain("the same as the mesh's (Synced)");
+  const { out } = await mesh.weft(`check east --kubeconfig ${mesh.kubeconfigOf(east)}`);
+  expect(out).toContain("its API server serves the mesh's (Aggregated)");
   const told = await drift();
   expect(told).toMatch(/shop\/both +BothChanged +content in the member/);
   expect(told).toMatch(/shop\/edited +ChangedAndDeleted +deletion in the mesh/);

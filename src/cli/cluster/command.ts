@@ -10,6 +10,7 @@ import { addCommand } from "./add.ts";
 import { adoptCommand } from "./adopt.ts";
 import { driftCommand } from "./drift.ts";
 import { type MemberFlags, type MeshFlags, openMember, openMesh, withMeshFlags } from "./member.ts";
+import { istioState } from "./istio-state.ts";
 import { checkLine } from "./progress.ts";
 import { removeCommand } from "./remove.ts";
 
@@ -63,8 +64,13 @@ async function check(name: string, flags: MeshFlags & MemberFlags & { readonly n
   const found = clusters.find(({ metadata }) => metadata.name === name);
   let wrong = found !== undefined && stateOf(found) !== "Ready";
   if (found) process.stdout.write(`${name} in the mesh: ${stateOf(found)}\n${aspects(found)}`);
-  if (flags.kubeconfig !== undefined) {
-    using member = await openMember(flags.kubeconfig, flags);
+  using member = flags.kubeconfig === undefined ? undefined : await openMember(flags.kubeconfig, flags);
+  if (found) {
+    const istio = await istioState(found, mesh.client, member?.client);
+    console.log(checkLine({ check: "Istio's", ...istio }));
+    wrong ||= istio.outcome === "failed";
+  }
+  if (member) {
     const { client, address } = member;
     const network = flags.network ?? found?.spec.network ?? "";
     console.log(`${name} by its own API`);

@@ -8,7 +8,7 @@ import { table } from "../table.ts";
 import { type MeshFlags, openMesh, withMeshFlags } from "./member.ts";
 
 /** Where the mesh remembers what it keeps the same: Istio's root namespace. */
-const usualNamespace = "istio-system";
+export const usualNamespace = "istio-system";
 
 function listed({ total, items }: DriftReport): string {
   if (total === 0) return "objects: all are the same as the mesh's\n";

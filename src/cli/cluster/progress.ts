@@ -11,7 +11,11 @@ export const lines: Progress = {
 const marks = { passed: "ok ", warned: "?? ", failed: "!! " } as const;
 
 /** One check as a line. */
-export function checkLine({ check, outcome, message }: CheckResult): string {
+export function checkLine({
+  check,
+  outcome,
+  message,
+}: Omit<CheckResult, "check"> & { readonly check: string }): string {
   return `  ${marks[outcome]} ${check.padEnd(11)} ${message}`;
 }
 

@@ -79,7 +79,7 @@ export class Installation {
   async becomesAvailable(limitMs: number, told: (text: string) => void, signal: AbortSignal): Promise<void> {
     const until = this.#clock.monotonic() + limitMs;
     for (let last = ""; ;) {
-      const away = await this.#unavailable(signal);
+      const away = await this.unavailable(signal);
       if (away === undefined) return;
       if (away !== last) told(away);
       last = away;
@@ -104,8 +104,10 @@ export class Installation {
     await this.#gone(configMap, departedConfigMap);
   }
 
-  async #unavailable(signal: AbortSignal): Promise<string | undefined> {
+  /** Which of the APIServices does not find the mesh's API, and why; undefined where all do. */
+  async unavailable(signal?: AbortSignal): Promise<string | undefined> {
     const { items } = await this.#client.of<ApiService>(apiServiceKind).list({ labelSelector: ours }, signal);
+    if (items.length === 0) return "it has no APIService of the mesh";
     for (const { metadata, status } of items) {
       const found = status?.conditions?.find(({ type }) => type === "Available");
       if (found?.status !== "True") return `${metadata.name}: ${found?.message ?? "nothing is known of it yet"}`;

@@ -52,7 +52,7 @@ export class StatusCopies {
     const status = shownIn(to, from);
     if (status === undefined || statusHash(status) === statusHash(to["status"])) return;
     try {
-      await member.client.replaceStatus({ ...to, status } as ResourceObject);
+      await member.client.replaceStatus({ ...to, status });
     } catch (error) {
       // The object is there: its definition has no such subresource.
       if (codeOf(error) === "NotFound") this.#without = true;
