@@ -23,6 +23,9 @@ export interface Bootstrap extends Readonly<Record<string, unknown>> {
 /** Ports of a proxy, as Istio has them. */
 export const proxyPorts = { admin: 15000, agent: 15020, status: 15021, prometheus: 15090 } as const;
 
+/** Counts of handshakes at the ports of a Pod, which the agent looks at when the Pod leaves the mesh. */
+export const handshakesStat = "15006.ssl.handshake";
+
 const router = {
   name: "envoy.filters.http.router",
   typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
@@ -135,6 +138,7 @@ const statsPatterns = [
     "istio",
   ].map((prefix) => ({ prefix })),
   ...["rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied"].map((suffix) => ({ suffix })),
+  { suffix: handshakesStat },
   // Requests per proxy, which the console and the live status read.
   { safe_regex: { regex: String.raw`^http\.(inbound|outbound)_.*downstream_rq_(total|\dxx)$` } },
 ];

@@ -74,6 +74,9 @@ function serviceCluster(config: MeshProxyConfig, labels: StringMap, namespace: s
 /** Metadata of proxies that their agent serves secrets to. */
 export const servesSecrets = "WEFT_SDS";
 
+/** Metadata of proxies that take plain text beside mutual TLS, whatever policies say: their Pods are on their way into the mesh, or out of it. */
+export const lenientKey = "WEFT_LENIENT";
+
 const metadataPrefix = "ISTIO_META_";
 
 /** Variables of the proxy's environment that are metadata of its node, too. */

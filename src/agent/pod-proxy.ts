@@ -8,10 +8,11 @@ import type { ProbeTarget } from "./probe.ts";
 import { proxyContainer } from "./layout.ts";
 import { keep } from "./node-context.ts";
 import type { ProxyContext } from "./node-context.ts";
-import { proxyNode } from "./node-metadata.ts";
+import { lenientKey, proxyNode } from "./node-metadata.ts";
 import { awaitNames, openServices, type ProxyServices } from "./pod-services.ts";
 import { speaksMutualTls } from "./pod-status.ts";
-import { drainProxy, proxyReadiness, proxyRules, sidecarContainer } from "./proxy.ts";
+import { drainProxy, handshakes, takesPlainText } from "./proxy-admin.ts";
+import { proxyReadiness, proxyRules, sidecarContainer } from "./proxy.ts";
 import { fetchSettings, startsAlike } from "./proxy-settings.ts";
 import { proxyStart } from "./proxy-start.ts";
 import { newContainer } from "./records.ts";
@@ -90,6 +91,22 @@ export class PodProxy implements AsyncDisposable {
   async run(): Promise<number | undefined> {
     this.#restartFresh();
     return this.runner.run();
+  }
+
+  /** Has the control plane give it a configuration by which it takes plain text beside mutual TLS, or the one that policies ask for. */
+  beLenient(lenient: boolean): void {
+    this.#services?.relay.say(lenient ? { [lenientKey]: "true" } : {});
+  }
+
+  /** Whether it has taken a configuration by which all of its ports take plain text. */
+  async takesPlainText(): Promise<boolean> {
+    if (!this.#runs) return true;
+    return takesPlainText(this.#context.site(this.#record.pod).network);
+  }
+
+  /** How often peers began to speak mutual TLS to it; undefined where it does not say. */
+  async handshakes(): Promise<number | undefined> {
+    return this.#runs ? handshakes(this.#context.site(this.#record.pod).network) : undefined;
   }
 
   /** Makes it tell its peers to go: listeners, those of others' calls unless told, close once their connections have ended. */

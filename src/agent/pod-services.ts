@@ -16,6 +16,7 @@ import type { WorkloadIdentity } from "./workload-identities.ts";
 /** What the agent serves to a Pod's proxy. */
 export interface ProxyServices {
   readonly socket: ProxySocket;
+  readonly relay: Relay;
   /** Its certificate, where workloads have one. */
   readonly identity?: WorkloadIdentity;
 }
@@ -42,7 +43,7 @@ export async function openServices(context: ProxyContext, record: ProxyRecord): 
   const identity = holdIdentity(context, pod);
   const services = identity ? [relay, identity] : [relay];
   const owner = { uid: proxyUser(baseId), gid: proxyGroup };
-  return { socket: await ProxySocket.open({ socket, ...owner, services }), ...(identity && { identity }) };
+  return { socket: await ProxySocket.open({ socket, ...owner, services }), relay, ...(identity && { identity }) };
 }
 
 /** Holds the Pod's certificate, and tells when it is not renewed in time. */

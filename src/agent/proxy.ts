@@ -9,12 +9,9 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { request } from "node:http";
 import { join } from "node:path";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { Container } from "#api/kubernetes/container.ts";
-import { WeftError } from "#base/errors.ts";
-import { connectInside } from "#runtime/namespace-socket.ts";
 import type { ProcessSpec } from "#runtime/process.ts";
 import { type Bootstrap, bootstrap, proxyPorts } from "./bootstrap.ts";
 import type { RestartRules } from "./container-runner.ts";
@@ -137,37 +134,4 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
     ],
     logBytes,
   };
-}
-
-/**
- * Asks the admin interface of a Pod's proxy.
- * @throws WeftError `Unavailable` when it does not answer with 200.
- */
-async function askAdmin(network: string, method: "GET" | "POST", path: string): Promise<string> {
-  const socket = await connectInside(network, { host: "127.0.0.1", port: proxyPorts.admin });
-  return new Promise((resolve, reject) => {
-    const call = request({
-      createConnection: () => socket,
-      method,
-      path,
-      headers: { connection: "close" },
-      timeout: 5000,
-    });
-    call.once("timeout", () => call.destroy(new Error("no answer in time")));
-    call.once("error", (error) => reject(new WeftError("Unavailable", `the proxy's ${path}`, error)));
-    call.once("response", (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
-      response.once("end", () => {
-        if (response.statusCode === 200) resolve(text);
-        else reject(new WeftError("Unavailable", `the proxy answered ${response.statusCode} to ${path}: ${text}`));
-      });
-    });
-    call.end();
-  });
-}
-
-/** Makes a proxy tell its peers to go: listeners, those of others' calls unless told, close once their connections have ended. */
-export async function drainProxy(network: string, which: "inbound" | "all" = "inbound"): Promise<void> {
-  await askAdmin(network, "POST", `/drain_listeners?${which === "inbound" ? "inboundonly&" : ""}graceful&skip_exit`);
 }

@@ -96,6 +96,7 @@ describe("a proxy's relay", () => {
   const socket = join(root, "proxy", "xds.sock");
   const tables: NameTable[] = [];
   let opened: ProxySocket;
+  let relay: Relay;
   let proxy: Client;
 
   const open = (path: keyof typeof paths = "delta"): ClientDuplexStream<Buffer, Buffer> => {
@@ -107,7 +108,7 @@ describe("a proxy's relay", () => {
   beforeEach(async () => {
     tables.length = 0;
     await upstream.start();
-    const relay = new Relay({
+    relay = new Relay({
       identity: { id: nodeId, namespace: "shop", cluster: "east" },
       upstream: new ControlPlane({ address: `unix:${upstream.socket}`, logger }),
       onNames: (table) => tables.push(table),
@@ -154,6 +155,36 @@ describe("a proxy's relay", () => {
     expect(ended).not.toHaveBeenCalled();
     stream.end();
   });
+
+  it.each(["delta", "sotw"] as const)(
+    "says more of a proxy than it says itself, from its next stream on: %s",
+    async (variant) => {
+      const schema = variant === "delta" ? DeltaDiscoveryRequestSchema : DiscoveryRequestSchema;
+      const node = { id: nodeId, metadata: { NAMESPACE: "shop" } };
+      const request = Buffer.from(toBinary(schema, create(schema, { node, typeUrl: typeUrls.cluster })));
+      const stream = open(variant);
+      const ended = once(stream, "end");
+      stream.write(request);
+      stream.resume();
+      expect(await next(await upstream.call())).toEqual(request);
+      relay.say({ WEFT_LENIENT: "true" });
+      // The proxy opens another stream by itself.
+      await ended;
+      upstream.calls.length = 0;
+      const again = open(variant);
+      again.write(request);
+      const told = fromBinary(schema, await next(await upstream.call()));
+      expect(told.node?.metadata).toEqual({ NAMESPACE: "shop", WEFT_LENIENT: "true" });
+      expect(told.typeUrl).toBe(typeUrls.cluster);
+      // Nothing new to say.
+      const kept = new Promise((resolve) => {
+        setTimeout(() => resolve("open"), 200);
+      });
+      relay.say({ WEFT_LENIENT: "true" });
+      expect(await Promise.race([kept, once(again, "end")])).toBe("open");
+      again.cancel();
+    },
+  );
 
   it("keeps name tables to itself and acknowledges them", async () => {
     const stream = open();

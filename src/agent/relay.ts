@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type ClientDuplexStream, type Server, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
@@ -10,7 +11,7 @@ import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import type { ControlPlane, ControlPlaneConnection } from "./control-plane.ts";
 import type { ProxyService } from "./proxy-socket.ts";
 import { type ProxySettings, readSettings } from "./proxy-settings.ts";
-import { ownRequest, readOwn, requestIdentity, responseType } from "./wire.ts";
+import { ownRequest, readOwn, requestIdentity, responseType, sayingMore } from "./wire.ts";
 import type { ProxyIdentity, Variant } from "./wire.ts";
 
 /** One proxy's way to the control plane. */
@@ -48,6 +49,10 @@ async function write(stream: Downstream | Upstream, bytes: Buffer, signal: Abort
 export class Relay implements ProxyService {
   readonly #options: RelayOptions;
   readonly #connection: ControlPlaneConnection;
+  /** What is said of the proxy beside what it says itself: metadata of its node. */
+  #more: Readonly<Record<string, string>> = {};
+  /** Ends of the streams that are open. */
+  readonly #ends = new Set<() => void>();
 
   /** What is done with types that the agent asks for beside the proxy, and keeps to itself. */
   readonly #own = new Map<TypeUrl, (value: Uint8Array) => void>();
@@ -58,6 +63,13 @@ export class Relay implements ProxyService {
     this.#own.set(typeUrls.nameTable, (value) => onNames(fromBinary(NameTableSchema, value)));
     if (onSettings) this.#own.set(typeUrls.bootstrap, (value) => onSettings(readSettings(value)));
     this.#connection = options.upstream.connect();
+  }
+
+  /** Has more said of the proxy to the control plane from now on: its streams end, and it opens others at once. */
+  say(more: Readonly<Record<string, string>>): void {
+    if (equal(more, this.#more)) return;
+    this.#more = more;
+    for (const end of this.#ends) end();
   }
 
   register(server: Server): void {
@@ -75,6 +87,8 @@ export class Relay implements ProxyService {
   async #serve(variant: Variant, call: Downstream): Promise<void> {
     const ended = new AbortController();
     const { signal } = ended;
+    const { promise: renewed, resolve: renew } = Promise.withResolvers<void>();
+    this.#ends.add(renew);
     const stop = (): void => ended.abort();
     call.on("cancelled", stop);
     call.on("error", stop);
@@ -86,12 +100,17 @@ export class Relay implements ProxyService {
       if (call.cancelled) return;
       upstream = this.#open(variant);
       upstream.on("error", fail);
-      await Promise.race([this.#up(variant, call, upstream, signal), this.#down(variant, call, upstream, signal)]);
+      await Promise.race([
+        this.#up(variant, call, upstream, signal),
+        this.#down(variant, call, upstream, signal),
+        renewed,
+      ]);
       call.end();
     } catch (error) {
       if (!call.cancelled) this.#end(call, signal.aborted ? signal.reason : error);
     } finally {
       stop();
+      this.#ends.delete(renew);
       upstream?.cancel();
       // The control plane ended it, not the proxy: there may be another that serves it.
       if (!call.cancelled) this.#connection.renew();
@@ -126,7 +145,8 @@ export class Relay implements ProxyService {
           throw new WeftError("PermissionDenied", `this socket is for ${identity.id}, not for ${claim}`);
         }
       }
-      await write(upstream, bytes, signal);
+      const more = first && Object.keys(this.#more).length > 0;
+      await write(upstream, more ? Buffer.from(sayingMore(variant, bytes, this.#more)) : bytes, signal);
       // The control plane must know the node before anything else is asked for it.
       if (first)
         for (const type of this.#own.keys()) await write(upstream, Buffer.from(ownRequest(variant, type)), signal);

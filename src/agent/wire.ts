@@ -1,8 +1,10 @@
-import { fromBinary, toBinary, create } from "@bufbuild/protobuf";
+import { fromBinary, toBinary, create, type JsonObject } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import {
+  type DeltaDiscoveryRequest,
   DeltaDiscoveryRequestSchema,
   DeltaDiscoveryResponseSchema,
+  type DiscoveryRequest,
   DiscoveryRequestSchema,
   DiscoveryResponseSchema,
 } from "#proto/gen/envoy/service/discovery/v3/discovery_pb.js";
@@ -47,6 +49,17 @@ export function requestIdentity(variant: Variant, bytes: Uint8Array): Partial<Pr
     ...(typeof namespace === "string" && { namespace }),
     ...(typeof cluster === "string" && { cluster }),
   };
+}
+
+/** The first request of a stream, whose node says more of itself than the proxy does. */
+export function sayingMore(variant: Variant, bytes: Uint8Array, more: JsonObject): Uint8Array {
+  const said = <T extends DeltaDiscoveryRequest | DiscoveryRequest>(request: T): T => {
+    if (request.node) request.node.metadata = { ...request.node.metadata, ...more };
+    return request;
+  };
+  return variant === "delta"
+    ? toBinary(DeltaDiscoveryRequestSchema, said(fromBinary(DeltaDiscoveryRequestSchema, bytes)))
+    : toBinary(DiscoveryRequestSchema, said(fromBinary(DiscoveryRequestSchema, bytes)));
 }
 
 /** The request that subscribes a stream to all of a type, such as its name table. */

@@ -5,6 +5,7 @@ import { type Client, clientKey } from "#model/client.ts";
 import { placedLabels } from "#model/endpoint.ts";
 import { labelsMatch } from "#model/labels.ts";
 import type { Model } from "#model/model.ts";
+import type { MutualTlsMode, PeerPolicy } from "#model/peer-authentications.ts";
 import { only } from "#model/services.ts";
 import type { ChosenPolicies } from "#model/policies.ts";
 import type { TrafficConfig } from "#model/proxy-config.ts";
@@ -56,6 +57,14 @@ interface ClassScopeQueries {
   readonly scopesFor: (view: ProxyView) => ProxyScopes;
   /** Who holds only what its workload calls; undefined for who holds everything. */
   readonly holderOf: (view: ProxyView) => Holder | undefined;
+}
+
+const either = (asked: MutualTlsMode): MutualTlsMode => (asked === "STRICT" ? "PERMISSIVE" : asked);
+
+/** The same, but that no port takes mutual TLS alone. */
+function withPlainText({ mode, ports, by }: PeerPolicy): PeerPolicy {
+  const each = Object.entries(ports).map(([port, asked]) => [port, either(asked)] as const);
+  return { mode: either(mode), ports: Object.fromEntries(each), by };
 }
 
 /** Works out which sets of resources a class of proxies shares with which others; read it inside of a query. */
@@ -158,8 +167,9 @@ export function classScopes({
   };
 
   /** What a workload takes; for proxies without certificates, where they must not take plain text. */
-  const peersOf = ({ identified, namespace, labels }: ProxyView): { readonly peers?: PeerScope } => {
-    const policy = model.peers.policy({ namespace, labels });
+  const peersOf = ({ identified, lenient, namespace, labels }: ProxyView): { readonly peers?: PeerScope } => {
+    const asked = model.peers.policy({ namespace, labels });
+    const policy = lenient ? withPlainText(asked) : asked;
     const closed = [policy.mode, ...Object.values(policy.ports)].includes("STRICT");
     return identified || closed ? { peers: { policy, identified: identified === true } } : {};
   };

@@ -61,6 +61,9 @@ function localityOf(locality: Locality, labels: StringMap): Locality {
 /** What tells single proxies apart: a class for each of them would share nothing. */
 const ownMetadata: ReadonlySet<string> = new Set(["NAME", "INSTANCE_IPS", "NODE_NAME"]);
 
+/** What an agent says of a proxy whose workload it brings into the mesh, or out of it. */
+const lenientKey = "WEFT_LENIENT";
+
 /** Entries of its metadata by which EnvoyFilters may ask for it, less those that the view has otherwise. */
 function sharedMetadata(metadata: NodeInfo["metadata"]): StringMap {
   const kept = Object.entries(metadata).filter(([name]) => isSharedMetadata(name) && name !== "POD_PORTS");
@@ -145,6 +148,7 @@ export function proxyView(
     workloadPorts: podPorts(metadata["POD_PORTS"]),
     interception: interceptionOf(text(metadata["INTERCEPTION_MODE"])),
     ...(isIdentified(metadata) && { identified: true }),
+    ...(metadata[lenientKey] === "true" && { lenient: true }),
     ...(withoutSecrets && { withoutSecrets }),
     ...configOf(metadata),
     metadata: sharedMetadata(metadata),

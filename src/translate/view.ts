@@ -25,6 +25,8 @@ export interface ProxyView {
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
   /** Present where its agent serves it a certificate of the mesh. */
   readonly identified?: true;
+  /** Present while its agent brings its workload into the mesh or out of it: it takes what callers send before and after they hear of that. */
+  readonly lenient?: true;
   /** Present where its account may not read the Secrets of its namespace, as its cluster's API says. */
   readonly withoutSecrets?: true;
   /** Settings of its own, as texts: its workload's annotation, and what it was started with; absent where it has none. */

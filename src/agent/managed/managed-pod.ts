@@ -7,6 +7,7 @@ import type { ProxyView } from "../pod-status.ts";
 import type { ProbeTarget } from "../probe.ts";
 import { keptTraffic, leadPod } from "../traffic/lead-pod.ts";
 import { captured, connectionsOf, connectionText, type OpenConnection, outside } from "../traffic/open-connections.ts";
+import { leavingStep, stepMs } from "./leaving.ts";
 import type { PodPlace, PodPlaces } from "./pod-places.ts";
 import { probedPorts, type ProbeRules } from "./probe-rules.ts";
 import type { ManagedRecord } from "./record.ts";
@@ -21,10 +22,9 @@ export interface ManagedContext extends ProxyContext {
 const lookMs = 2000;
 /** How soon a Pod whose processes are not there yet is looked for again. */
 const findMs = 300;
-/** How soon the next step of leaving is looked at. */
-const stepMs = 500;
-/** How long callers get to learn that a Pod takes plain text again, and how long connections get to leave its proxy then. */
-const noticeMs = 5000;
+/** How long callers get to hear that a Pod that ran before is of the mesh now. */
+const lenientMs = 8000;
+/** How long connections get to leave the proxy of a Pod that has left. */
 const drainMs = 60_000;
 /** How long a proxy may take to end when asked. */
 const graceMs = 2000;
@@ -136,7 +136,7 @@ export class ManagedPod implements AsyncDisposable {
   /** The Pod's network is another one than before: what was done to the old one is gone, but for the process. */
   async #startOver(): Promise<void> {
     await this.#context.traffic.forget(this.record.traffic);
-    for (const name of ["traffic", "joined", "outside", "leaving"] as const) delete this.record[name];
+    for (const name of ["traffic", "lenientUntil", "joined", "outside", "leaving"] as const) delete this.record[name];
     this.#claimed = false;
     this.#proxy.runner.stop(0);
     await this.#proxy.close();
@@ -149,6 +149,7 @@ export class ManagedPod implements AsyncDisposable {
     if (!this.#claimed) await this.#proxy.claim();
     this.#claimed = true;
     await this.#proxy.serve(false);
+    this.#proxy.beLenient(this.#isLenient);
     await probes.set(this.#uid, probedPorts(record.pod, record.address));
     const again = await this.#proxy.run();
     if (record.pod.metadata.deletionTimestamp !== undefined) await this.#drainOnce();
@@ -158,6 +159,12 @@ export class ManagedPod implements AsyncDisposable {
     return { gone: false, again: Math.min(lookMs, again ?? lookMs) };
   }
 
+  /** Whether callers may not have heard that it joins, where it ran before: until they have, they send what they always sent. */
+  get #isLenient(): boolean {
+    const { joined, traffic, lenientUntil = 0 } = this.record;
+    return joined === true ? this.#context.clock.now() < lenientUntil : traffic?.mode === undefined;
+  }
+
   async #capture(place: PodPlace): Promise<void> {
     const { record } = this;
     const { tell, logger } = this.#context;
@@ -165,6 +172,7 @@ export class ManagedPod implements AsyncDisposable {
     try {
       // What was captured before its first container started has no connections that are older.
       const isNew = record.traffic?.mode === undefined;
+      if (isNew) record.lenientUntil = this.#context.clock.now() + lenientMs;
       await this.#lead(place.network);
       if (isNew && record.traffic?.mode !== "none") left = this.#older(place);
     } catch (error) {
@@ -207,10 +215,7 @@ export class ManagedPod implements AsyncDisposable {
     else record.outside = left.map(connectionText);
   }
 
-  /**
-   * Callers learn first that the Pod takes plain text; then new connections go past the proxy, which tells those that it has to go, and
-   * ends when they have.
-   */
+  /** Once callers have heard, new connections go past the proxy, which tells those that it has to go, and ends when they have. */
   async #leave(place: PodPlace): Promise<Turn> {
     const { record } = this;
     const { clock, logger } = this.#context;
@@ -218,8 +223,11 @@ export class ManagedPod implements AsyncDisposable {
     if (record.leaving.released === undefined) {
       await this.#proxy.serve(false);
       await this.#proxy.run();
-      const left = record.joined === true ? record.leaving.since + noticeMs - clock.now() : 0;
-      if (left > 0) return { gone: false, again: Math.min(left, stepMs) };
+      if (record.joined === true) {
+        const { leaving, done } = await leavingStep(record.leaving, this.#proxy, clock);
+        record.leaving = leaving;
+        if (!done) return { gone: false, again: stepMs };
+      }
       await this.#context.traffic.release(place.network, keptTraffic(this.#context, record));
       record.leaving = { ...record.leaving, released: clock.now() };
       await this.#drainOnce("all");

@@ -105,7 +105,11 @@ export class ManagedStatus {
     const label = known ? known.label : pod.metadata.labels?.[tlsModeLabel];
     const before = known?.conditions ?? pod.status?.conditions ?? [];
     const view = { ...managed.view(), pod: { ...pod, status: { ...pod.status, conditions: [...before] } } };
-    const wanted = leaving ? withoutOurs(label) : (joined === true && missingLabels(view)?.[tlsModeLabel]) || label;
+    // While its proxy is not open for plain text yet, callers must not send it.
+    const wanted =
+      leaving?.told !== undefined
+        ? withoutOurs(label)
+        : (joined === true && missingLabels(view)?.[tlsModeLabel]) || label;
     if (label !== wanted) await this.#label(pod, wanted, signal);
     const conditions = proxyStatus(view, [capturedAspect(managed)]);
     const differ = conditions.filter((each) => !before.some((old) => equal(old, each)));
