@@ -3,6 +3,7 @@ import type { Pod } from "#api/kubernetes/pod.ts";
 import { codeOf } from "#base/errors.ts";
 import { command } from "#runtime/command.ts";
 import { probeAddress } from "#runtime/fabric.ts";
+import { clearBridges, guardBridges } from "./bridge-guard.ts";
 
 /** A port of a Pod that its kubelet asks. */
 export interface ProbedPort {
@@ -96,6 +97,7 @@ export class ProbeRules {
   static async clear(): Promise<void> {
     for (const [table, chainName, rule] of [call, guard])
       await command(["iptables", "--wait", "-t", table, "-D", chainName, ...rule]).catch(() => "");
+    await clearBridges(probeAddress);
     for (const flag of ["-F", "-X"]) await command(["iptables", "--wait", "-t", "nat", flag, chain]).catch(() => "");
   }
 
@@ -107,7 +109,7 @@ export class ProbeRules {
       if (rules === this.#written) return;
       const first = this.#written === undefined;
       // The guard stands before any connection can have the address.
-      if (first) await ensure(guard);
+      if (first) await Promise.all([ensure(guard), guardBridges(probeAddress)]);
       await command(["iptables-restore", "--noflush", "--wait"], { input: rules });
       if (first) await ensure(call);
       this.#written = rules;
