@@ -79,9 +79,12 @@ export const lenientKey = "WEFT_LENIENT";
 
 const metadataPrefix = "ISTIO_META_";
 
+/** What is the agent's to say, and no setting's. */
+const isOwn = (name: string): boolean => name === `${metadataPrefix}${lenientKey}`;
+
 /** Variables of the proxy's environment that are metadata of its node, too. */
 function extraMetadata({ proxyMetadata = {} }: MeshProxyConfig): StringMap {
-  const named = Object.entries(proxyMetadata).filter(([name]) => name.startsWith(metadataPrefix));
+  const named = Object.entries(proxyMetadata).filter(([name]) => name.startsWith(metadataPrefix) && !isOwn(name));
   return Object.fromEntries(named.map(([name, value]) => [name.slice(metadataPrefix.length), value]));
 }
 

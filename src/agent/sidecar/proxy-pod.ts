@@ -1,5 +1,5 @@
 import type { Pod } from "#api/kubernetes/pod.ts";
-import { type ProxyNode, proxyNode } from "../node-metadata.ts";
+import { lenientKey, type ProxyNode, proxyNode } from "../node-metadata.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** What a sidecar's agent knows of its own Pod, which it has no right to read. */
@@ -28,7 +28,8 @@ export function ownPod(told: Surroundings): Pod {
 
 /** The proxy's node: what the node's agent would say of it, and before that what the injection says in variables, as Istio's agent has it. */
 export function ownNode(told: Surroundings, role: "sidecar" | "gateway", clusterDomain: string): ProxyNode {
-  const { metadata, address, config, trustDomain, certificateTtlMs: ttlMs } = told;
+  const { [lenientKey]: _never, ...metadata } = told.metadata;
+  const { address, config, trustDomain, certificateTtlMs: ttlMs } = told;
   const node = proxyNode({
     pod: ownPod(told),
     role,

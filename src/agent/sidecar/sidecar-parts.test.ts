@@ -82,6 +82,8 @@ describe("what the injection tells", () => {
     expect(node.metadata).not.toHaveProperty("DNS_CAPTURE");
     const asking = ownNode(readSurroundings({ ...env, ISTIO_META_DNS_CAPTURE: "true" }), "sidecar", "cluster.local");
     expect(asking.metadata["DNS_CAPTURE"]).toBe("true");
+    const bold = ownNode(readSurroundings({ ...env, ISTIO_META_WEFT_LENIENT: "true" }), "sidecar", "cluster.local");
+    expect(bold.metadata).not.toHaveProperty("WEFT_LENIENT");
   });
 });
 
