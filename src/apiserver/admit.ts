@@ -24,7 +24,7 @@ export interface Admitted extends Disposable {
  */
 export async function admit(context: Context, request: IncomingMessage, url: URL, local: boolean): Promise<Admitted> {
   const { access, member } = context;
-  if (member !== undefined) return admitMember(context, member, request, url);
+  if (member !== undefined) return admitMember(member, request, url);
   const attributes = attributesOf(request, url.pathname, url.searchParams);
   if (access === undefined) {
     if (!local) guardAgainstBrowsers(request);

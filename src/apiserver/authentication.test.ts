@@ -138,6 +138,31 @@ describe("over TLS", () => {
     expect(await whoami(bearer("nonsense"))).toEqual(unauthorized);
     expect(await whoami({ as: null, headers: { Authorization: "Basic YWRtaW46YWRtaW4=" } })).toEqual(unauthorized);
   });
+
+  test("why somebody was refused stands in the log once a minute, and nothing of what was shown", async () => {
+    const since = server.log.length;
+    const { privateKey } = await generateKeyPair("ES256");
+    const issuer = ((await server.ask("east", "/.well-known/openid-configuration")).json as { issuer: string }).issuer;
+    const forged = await new SignJWT({ secret: "word-of-the-token" })
+      .setProtectedHeader({ alg: "ES256" })
+      .setIssuer(issuer)
+      .sign(privateKey);
+    const shown = [forged, "word-of-nonsense", "Basic d29yZA=="];
+    for (const text of [...shown, ...shown]) {
+      const Authorization = text.startsWith("Basic") ? text : `Bearer ${text}`;
+      expect(await whoami({ as: null, headers: { Authorization } })).toEqual(unauthorized);
+    }
+    const refusals = (from: number): readonly string[] =>
+      server.log.slice(from).filter((line) => line.includes('"msg":"request refused"'));
+    // Some were told of by earlier tests.
+    const [all, lines] = [refusals(0).join("\n"), refusals(since)];
+    expect(lines.length).toBeLessThan(4);
+    expect(all).toContain("the token is not valid: it is signed by a key that this cluster does not have");
+    expect(all).toContain("the token is of no issuer that is known here");
+    expect(all).toContain("the authorization header holds no bearer token");
+    const parts = [...forged.split("."), "word-of", "d29yZA"];
+    for (const part of parts) expect(all).not.toContain(part);
+  });
 });
 
 describe("over the Unix socket", () => {

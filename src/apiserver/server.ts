@@ -7,6 +7,7 @@ import { Validator } from "#api/validation.ts";
 import type { Partition, ResourceStore } from "#store/port.ts";
 import { Watches, type Access, type AccessOptions } from "./access.ts";
 import { ServiceAddresses } from "./admission/service-addresses.ts";
+import { SparingLog } from "#base/sparing-log.ts";
 import { Authenticator } from "./authentication/authenticator.ts";
 import { ClientCertificates } from "./authentication/client-certificates.ts";
 import { documentFetcher } from "./authentication/fetch-document.ts";
@@ -130,9 +131,10 @@ function accessOf(
   const authorizer = new Authorizer(store, partition);
   const revocations = Revocations.open(folder);
   const certificates = new ClientCertificates(revocations, clock);
+  const refusals = new SparingLog(logger.with({ endpoint: name }), clock);
   return {
     authority: Authority.open(folder, name, clock),
-    authenticator: new Authenticator({ certificates, tokens, oidc: providers, anonymous, logger }),
+    authenticator: new Authenticator({ certificates, tokens, oidc: providers, anonymous, refusals }),
     authorizer,
     watches: new Watches(authorizer),
     limits: new Limits(limits, clock),

@@ -46,6 +46,8 @@ let [east, west]: TokenCluster[] = [];
 let authority: AuthorityFiles;
 /** What certificates are checked by. */
 let trust: Trust;
+/** Milliseconds that have passed for the service. */
+let passed = 0;
 /** How far the clock by which callers are checked is ahead. */
 let ahead = 0;
 let signer: Signer;
@@ -84,7 +86,7 @@ beforeAll(async () => {
       rules: () => rules,
       lifetimes: defaultLifetimes,
       rate: { perSecond: 1, burst: 40 },
-      clock: systemClock,
+      clock: { ...systemClock, monotonic: () => performance.now() + passed },
       logger,
     }),
   });
@@ -99,6 +101,8 @@ afterAll(async () => {
 
 beforeEach(() => {
   lines = [];
+  // Reasons are logged once a minute.
+  passed += 61_000;
 });
 
 /** A certificate of the mesh. */

@@ -3,6 +3,7 @@ import { Allowance } from "#base/allowance.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf, WeftError } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import { SparingLog } from "#base/sparing-log.ts";
 import type { Call, Methods } from "#grpc/server.ts";
 import { unary } from "#grpc/unary.ts";
 import {
@@ -86,9 +87,11 @@ function textAt({ metadata }: IstioCertificateRequest, name: string): string | u
 class CertificateService {
   readonly #options: CertificateServiceOptions;
   readonly #allowances: Allowances;
+  readonly #refusals: SparingLog;
 
   constructor(options: CertificateServiceOptions) {
     this.#options = options;
+    this.#refusals = new SparingLog(options.logger, options.clock);
     this.#allowances = new Allowances(options.rate ?? defaultRate, options.clock);
   }
 
@@ -98,7 +101,7 @@ class CertificateService {
       return await this.#issue(request, call, told);
     } catch (fault) {
       const reason = { from: call.from, ...told, code: codeOf(fault), reason: messageOf(fault) };
-      this.#options.logger.warn("no certificate was issued", reason);
+      this.#refusals.say("warn", "no certificate was issued", reason);
       throw fault;
     }
   }

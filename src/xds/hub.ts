@@ -2,6 +2,7 @@ import { type BatchOptions, BatchSchedule } from "#base/batch.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import { SparingLog } from "#base/sparing-log.ts";
 import type { Engine } from "#incremental/engine.ts";
 import { Accounts } from "./accounts.ts";
 import { SendBudget } from "./budget.ts";
@@ -226,6 +227,7 @@ export class XdsHub implements ProxyStatusSource, Disposable {
       pushes: new Pushes(this.#store, this.#encoder, this.limits.rememberedBytes),
       clock,
       logger,
+      ended: new SparingLog(logger, clock),
       limits: this.limits,
       accounts: this.#accounts,
       held: new HeldNames(),

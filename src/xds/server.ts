@@ -1,4 +1,5 @@
 import type { Clock } from "#base/clock.ts";
+import { SparingLog } from "#base/sparing-log.ts";
 import { messageOf, WeftError } from "#base/errors.ts";
 import type { ListenAddress } from "#grpc/listen.ts";
 import { GrpcServer, type Call, type GrpcServerOptions, type Method, type Methods } from "#grpc/server.ts";
@@ -63,6 +64,7 @@ class AdsServer implements XdsServer {
   readonly #intake: Intake;
   readonly #options: XdsServerOptions;
   readonly #clock: Clock;
+  readonly #refusals: SparingLog;
   readonly #drainMs: number;
   #server: GrpcServer | undefined;
   #disposed: Promise<void> | undefined;
@@ -74,6 +76,7 @@ class AdsServer implements XdsServer {
     this.#intake = new Intake(this.#hub.limits.partialBytes);
     this.#options = options;
     this.#clock = clock;
+    this.#refusals = new SparingLog(options.logger, clock);
     this.#drainMs = drainMs;
   }
 
@@ -151,7 +154,7 @@ class AdsServer implements XdsServer {
 
   /** With a gatekeeper nothing is read before it is known who calls. */
   async #accept(variant: Variant, call: Call): Promise<void> {
-    const { gatekeeper, logger } = this.#options;
+    const { gatekeeper } = this.#options;
     if (!gatekeeper) {
       this.#open(variant, call);
       return;
@@ -160,7 +163,8 @@ class AdsServer implements XdsServer {
       this.#open(variant, call, await gatekeeper.callerOf(call));
     } catch (fault) {
       const reason = fault instanceof WeftError ? fault : new WeftError("Internal", "the caller is not known", fault);
-      logger.warn("an xDS stream was refused", { from: call.from, code: reason.code, reason: messageOf(reason) });
+      const fields = { from: call.from, code: reason.code, reason: messageOf(reason) };
+      this.#refusals.say("warn", "an xDS stream was refused", fields);
       call.stream.end(reason);
     }
   }

@@ -1,5 +1,6 @@
 import type { WeftError } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import type { SparingLog } from "#base/sparing-log.ts";
 import type { SendBudget } from "./budget.ts";
 import type { ProxyClass } from "./classes.ts";
 import type { HostScopes } from "./host-scopes.ts";
@@ -27,6 +28,8 @@ export interface Transport extends Readable {
 export interface SessionContext extends RestraintContext<Session> {
   readonly pushes: Pushes;
   readonly logger: Logger;
+  /** Told of streams that were ended: whoever opens them may do so again and again. */
+  readonly ended: SparingLog;
   readonly budget: SendBudget;
   /** Finds the class of a proxy and enters the session in it. */
   readonly join: (session: Session, node: ProxyNode, virtualHosts: VirtualHostUse) => ProxyClass;

@@ -230,7 +230,7 @@ export class Session {
     if (reason instanceof Misconduct) this.#restraint.ended(reason);
     else if (reason) {
       const fields = { node: this.#node?.id ?? "", code: reason.code, reason: messageOf(reason) };
-      this.#context.logger.warn("an xDS stream was ended", fields);
+      this.#context.ended.say("warn", "an xDS stream was ended", fields);
     }
   }
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
-import type { Logger } from "#base/logger.ts";
+import type { SparingLog } from "#base/sparing-log.ts";
 import { ApiError } from "../status.ts";
 import type { ServiceAccountTokens, VerifiedToken } from "../tokens/service-account-tokens.ts";
 import { anonymous, localAdministrator } from "../user.ts";
@@ -15,7 +15,8 @@ export interface AuthenticatorOptions {
   readonly oidc: readonly OidcIssuer[];
   /** Whether who shows no credential is taken in as `system:anonymous`. */
   readonly anonymous: boolean;
-  readonly logger: Logger;
+  /** Told of refusals. */
+  readonly refusals: SparingLog;
 }
 
 /** Says who makes a request. */
@@ -42,7 +43,7 @@ export class Authenticator {
     } catch (error) {
       if (codeOf(error) !== "Unauthenticated") throw error;
       const { remoteAddress } = request.socket;
-      this.#options.logger.debug("request refused", { remoteAddress, reason: messageOf(error) });
+      this.#options.refusals.say("info", "request refused", { remoteAddress, reason: messageOf(error) });
       throw new ApiError("Unauthorized", "Unauthorized");
     }
   }

@@ -3,7 +3,6 @@ import { codeOf, messageOf } from "#base/errors.ts";
 import type { Admitted } from "../admit.ts";
 import { attributesOf, type Attributes } from "../authorization/attributes.ts";
 import { authorOf, isEndless } from "../author.ts";
-import type { Context } from "../context.ts";
 import { ApiError } from "../status.ts";
 import type { User } from "../user.ts";
 import type { MemberView } from "./view.ts";
@@ -16,14 +15,9 @@ const documents = /^\/(?:apis?(?:\/|$)|openapi\/|version\/?$|(?:healthz|livez|re
  * nothing here.
  * @throws ApiError `Unauthorized`, `Forbidden`, `TooManyRequests`, `ServiceUnavailable`.
  */
-export async function admitMember(
-  { logger }: Context,
-  view: MemberView,
-  request: IncomingMessage,
-  url: URL,
-): Promise<Admitted> {
+export async function admitMember(view: MemberView, request: IncomingMessage, url: URL): Promise<Admitted> {
   const attributes = attributesOf(request, url.pathname, url.searchParams);
-  const { user, proof } = proven(view, request, logger);
+  const { user, proof } = proven(view, request);
   using place = new DisposableStack();
   place.use(view.limits.enter(user, isEndless(attributes)));
   const open = attributes.kind === "path" && attributes.verb === "get" && documents.test(attributes.path);
@@ -70,17 +64,14 @@ function clearedNamespace({ name }: User, attributes: Attributes): string | unde
   return ["list", "deletecollection"].includes(attributes.verb) ? attributes.namespace : undefined;
 }
 
-function proven(
-  view: MemberView,
-  request: IncomingMessage,
-  logger: Context["logger"],
-): ReturnType<MemberView["prove"]> {
+function proven(view: MemberView, request: IncomingMessage): ReturnType<MemberView["prove"]> {
   try {
     return view.prove(request);
   } catch (error) {
     if (codeOf(error) !== "Unauthenticated") throw error;
     const { remoteAddress } = request.socket;
-    logger.debug("request refused", { cluster: view.member.name, remoteAddress, reason: messageOf(error) });
+    const { name: cluster } = view.member;
+    view.refusals.say("info", "request refused", { cluster, remoteAddress, reason: messageOf(error) });
     throw new ApiError("Unauthorized", "Unauthorized");
   }
 }

@@ -3,6 +3,7 @@ import { TLSSocket } from "node:tls";
 import { isMemberKind, memberServerName } from "#api/member-api.ts";
 import type { Kind } from "#api/kind.ts";
 import { messageOf, WeftError } from "#base/errors.ts";
+import { SparingLog } from "#base/sparing-log.ts";
 import { Watches } from "../access.ts";
 import type { Proven } from "../authentication/proof.ts";
 import { Authorizer } from "../authorization/authorizer.ts";
@@ -133,6 +134,7 @@ export class MemberApis implements AsyncDisposable {
       watches: new Watches(authorizer),
       limits: new Limits({}, clock),
       missed: new MissedDepartures(clock),
+      refusals: new SparingLog(shared.logger, clock),
       prove: (request) => proven(member, request),
     };
     const context: Context = {

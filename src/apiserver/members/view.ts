@@ -1,3 +1,4 @@
+import type { SparingLog } from "#base/sparing-log.ts";
 import type { IncomingMessage } from "node:http";
 import type { Watches } from "../access.ts";
 import type { Proven } from "../authentication/proof.ts";
@@ -18,6 +19,8 @@ export interface MemberView {
   readonly limits: Limits;
   /** Namespaces that went while the member could not be asked. */
   readonly missed: MissedDepartures;
+  /** Told of requests whose maker is not known. */
+  readonly refusals: SparingLog;
   /** Who makes a request. @throws WeftError `Unauthenticated`, or `Unavailable` while it is not known whom to believe. */
   prove(request: IncomingMessage): Proven;
 }

@@ -71,6 +71,8 @@ export interface TestServer extends AsyncDisposable {
   readonly store: ResourceStore;
   readonly server: ApiServer;
   readonly directory: string;
+  /** What it has said, from `info` on. */
+  readonly log: readonly string[];
   /** The base URL of an endpoint. */
   url(endpoint: string): string;
   ask(endpoint: string, path: string, ask?: Ask): Promise<Answer>;
@@ -194,9 +196,9 @@ async function openLines(url: string, ask: Ask, tls?: ClientTls): Promise<Lines>
 /** Starts a test server. */
 export async function startTestServer(options: TestOptions = {}): Promise<TestServer> {
   const directory = mkdtempSync(join(tmpdir(), "weft-apiserver-"));
-  const complaints: string[] = [];
+  const log: string[] = [];
   const clock = options.clock ?? systemClock;
-  const logger = jsonLogger({ level: "warn", write: (line) => complaints.push(line), now: () => clock.now() });
+  const logger = jsonLogger({ level: "info", write: (line) => log.push(line), now: () => clock.now() });
   let running: Running;
   try {
     running = await run(directory, clock, logger, options);
@@ -225,6 +227,7 @@ export async function startTestServer(options: TestOptions = {}): Promise<TestSe
       return running.server;
     },
     directory,
+    log,
     url,
     ask: (endpoint, path, ask = {}) => readAnswer(url(endpoint) + path, ask, tls(endpoint, ask.as)),
     watch: (endpoint, path, headers = {}, as) => openLines(url(endpoint) + path, { headers }, tls(endpoint, as)),
@@ -235,6 +238,7 @@ export async function startTestServer(options: TestOptions = {}): Promise<TestSe
     async [Symbol.asyncDispose]() {
       await stop();
       rmSync(directory, { recursive: true, force: true });
+      const complaints = log.filter((line) => /"level":"(?:warn|error)"/.test(line));
       if (complaints.length > 0) throw new Error(`the server complained:\n${complaints.join("\n")}`);
     },
   };
