@@ -160,6 +160,34 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
+/** A text, where it is one. */
+function told(value: unknown): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}
+
+function texts(value: unknown): readonly string[] | undefined {
+  return Array.isArray(value) ? value.filter((each) => typeof each === "string") : undefined;
+}
+
+function isPort(value: unknown): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value > 0 && value <= 65_535;
+}
+
+/** Texts by their names, where there are some. */
+function textMap(value: unknown): StringMap | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  return Object.fromEntries(Object.entries(value).filter((entry) => typeof entry[1] === "string"));
+}
+
+/** Ports of a Service; what has no number is none. */
+function servicePorts(value: unknown): readonly ServicePortSpec[] {
+  return list(value).flatMap(({ name, port, protocol, appProtocol, targetPort }) => {
+    if (!isPort(port)) return [];
+    const target = isPort(targetPort) ? targetPort : told(targetPort);
+    return [{ name: told(name), port, protocol: told(protocol), appProtocol: told(appProtocol), targetPort: target }];
+  });
+}
+
 /** `status.addresses` of a ServiceEntry, by host. */
 function givenAddresses(object: ResourceObject): NonNullable<Config<unknown>["given"]> {
   const addresses = list(record(object["status"])["addresses"]);
@@ -233,15 +261,14 @@ function externalAddresses(object: ResourceObject): readonly string[] {
   const { type, externalIPs } = record(object["spec"]);
   const balancer = record(record(object["status"])["loadBalancer"]);
   const ingress = type === "LoadBalancer" ? list(balancer["ingress"]) : [];
-  const own = Array.isArray(externalIPs) ? (externalIPs as string[]) : [];
+  const own = texts(externalIPs) ?? [];
   return [...ingress.map(({ ip, hostname }) => text(ip) || text(hostname)), ...own].filter((each) => each !== "");
 }
 
 /** A Service. */
 export function serviceRow(object: ResourceObject, cluster: string): ServiceRow {
   const { name, namespace = "", creationTimestamp, annotations = {}, labels = {} } = object.metadata;
-  const spec = record(object["spec"]) as unknown as ServiceSpec;
-
+  const spec = record(object["spec"]);
   return {
     ref: refOf(object, cluster),
     cluster,
@@ -255,21 +282,15 @@ export function serviceRow(object: ResourceObject, cluster: string): ServiceRow 
     podPorts: labels["experimental.istio.io/disable-gateway-port-translation"] !== undefined,
     externalAddresses: externalAddresses(object),
     spec: {
-      type: spec.type,
-      clusterIP: spec.clusterIP,
-      clusterIPs: spec.clusterIPs,
-      externalName: spec.externalName,
-      selector: spec.selector,
-      publishNotReadyAddresses: spec.publishNotReadyAddresses,
-      internalTrafficPolicy: spec.internalTrafficPolicy,
-      trafficDistribution: spec.trafficDistribution,
-      ports: spec.ports?.map((port) => ({
-        name: port.name,
-        port: port.port,
-        protocol: port.protocol,
-        appProtocol: port.appProtocol,
-        targetPort: port.targetPort,
-      })),
+      type: told(spec["type"]),
+      clusterIP: told(spec["clusterIP"]),
+      clusterIPs: texts(spec["clusterIPs"]),
+      externalName: told(spec["externalName"]),
+      selector: textMap(spec["selector"]),
+      publishNotReadyAddresses: spec["publishNotReadyAddresses"] === true,
+      internalTrafficPolicy: told(spec["internalTrafficPolicy"]),
+      trafficDistribution: told(spec["trafficDistribution"]),
+      ports: servicePorts(spec["ports"]),
     },
   };
 }
@@ -280,7 +301,7 @@ function sliceEndpoint(endpoint: Readonly<Record<string, unknown>>): SliceEndpoi
   // Unknown readiness means ready, by the API's definition. What is not ready is taken to end unless it says otherwise.
   const ready = conditions["ready"] !== false;
   return {
-    addresses: Array.isArray(endpoint["addresses"]) ? (endpoint["addresses"] as string[]) : [],
+    addresses: texts(endpoint["addresses"]) ?? [],
     ready,
     ending: !ready && conditions["terminating"] !== false,
     node: text(endpoint["nodeName"]),
@@ -296,7 +317,7 @@ export function sliceRow(object: ResourceObject, cluster: string): SliceRow | un
   const service = labels["kubernetes.io/service-name"];
   if (service === undefined || object["addressType"] !== "IPv4") return undefined;
   const ports = list(object["ports"]).flatMap((port) =>
-    typeof port["port"] === "number" ? [{ name: text(port["name"]), port: port["port"] }] : [],
+    isPort(port["port"]) ? [{ name: text(port["name"]), port: port["port"] }] : [],
   );
   return { cluster, namespace, name, service, ports, endpoints: list(object["endpoints"]).map(sliceEndpoint) };
 }
@@ -323,7 +344,9 @@ function serves({ metadata, ...object }: ResourceObject): boolean {
 function namedPorts({ containers, initContainers }: Readonly<Record<string, unknown>>): PodRow["ports"] {
   const staying = list(initContainers).filter(({ restartPolicy }) => restartPolicy === "Always");
   const all = [...list(containers), ...staying].flatMap(({ ports }) => list(ports));
-  const named = all.filter(({ name, protocol }) => text(name) !== "" && (protocol ?? "TCP") === "TCP");
+  const named = all.filter(
+    ({ name, protocol, containerPort }) => text(name) !== "" && (protocol ?? "TCP") === "TCP" && isPort(containerPort),
+  );
   return Object.fromEntries(named.toReversed().map((port) => [text(port["name"]), Number(port["containerPort"])]));
 }
 

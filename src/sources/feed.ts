@@ -1,4 +1,4 @@
-import type { ResourceObject } from "#api/meta.ts";
+import type { ResourceObject, StringMap } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client, KindRef, Selection } from "#kube/client.ts";
@@ -49,10 +49,22 @@ export interface Followed extends Source {
   readonly answered: Promise<void>;
 }
 
-/** Members of an object's metadata that nobody here reads; managed fields alone can be half of an object. */
-function withoutManagedFields(object: ResourceObject): ResourceObject {
-  const { managedFields: _dropped, ...metadata } = object.metadata;
-  return { ...object, metadata };
+/** Texts by their names, without what is none; undefined for anything else. */
+function textsOf(value: unknown): StringMap | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const all = Object.entries(value);
+  const texts = all.filter((entry): entry is [string, string] => typeof entry[1] === "string");
+  return texts.length === all.length ? (value as StringMap) : Object.fromEntries(texts);
+}
+
+/**
+ * An object without what nobody here reads of its metadata (managed fields alone can be half of an object), nor what is not of its
+ * shape: no API server takes that in, but what stands before one may say anything, and one object must not hold up all.
+ */
+function sound(object: ResourceObject): ResourceObject {
+  const { managedFields: _dropped, labels: someLabels, annotations: some, ...rest } = object.metadata;
+  const [labels, annotations] = [textsOf(someLabels), textsOf(some)];
+  return { ...object, metadata: { ...rest, ...(labels && { labels }), ...(annotations && { annotations }) } };
 }
 
 /** A change of a feed as it enters the model. What ended before its turn came does not enter. */
@@ -140,7 +152,7 @@ export function follow(
         client: client.of(kind),
         clock,
         logger,
-        trim: (object) => trim(withoutManagedFields(object)),
+        trim: (object) => trim(sound(object)),
         ...(selection && { selection }),
         ...(state && { state: (failure: unknown) => state(kind, failure) }),
       },
