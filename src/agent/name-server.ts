@@ -10,6 +10,7 @@ import { watchTouches } from "./changes.ts";
 import { ContainerRunner } from "./container-runner.ts";
 import type { AgentLayout } from "./layout.ts";
 import type { AgentOptions } from "./options.ts";
+import type { PodSite } from "./pod-site.ts";
 import { proxyRules } from "./proxy.ts";
 import { newContainer, writeWhole } from "./records.ts";
 import type { ContainerRecord } from "./records.ts";
@@ -33,18 +34,25 @@ interface State {
   readonly process: ContainerRecord;
 }
 
+/** What the name server is started with. */
+export interface NameServerOptions
+  extends Pick<AgentOptions, "hostNetwork" | "resolvers" | "version">, Pick<PodSite, "groups"> {
+  /** Whether it is to run; always unless told. */
+  readonly needed?: () => boolean;
+}
+
 /**
  * Keeps the node's name server running: a process beside the agent, so that programs find each other while the agent is away. One
  * that an agent of another version started is replaced.
  */
 export class NameServer implements Disposable {
-  readonly #options: AgentOptions;
+  readonly #options: NameServerOptions;
   readonly #layout: AgentLayout;
   readonly #state: State;
   readonly #runner: ContainerRunner;
   readonly #queue: WorkQueue;
 
-  constructor(options: AgentOptions, layout: AgentLayout, clock: Clock, logger: Logger) {
+  constructor(options: NameServerOptions, layout: AgentLayout, clock: Clock, logger: Logger) {
     this.#options = options;
     this.#layout = layout;
     this.#state = this.#load();
@@ -101,12 +109,16 @@ export class NameServer implements Disposable {
       this.#state.version = this.#options.version;
       this.#runner.stop(1000);
     }
+    if (this.#options.needed?.() === false) {
+      this.#runner.stop(1000);
+      return Math.min(this.#runner.wind() ?? lookMs, lookMs);
+    }
     const again = await this.#runner.run();
     return Math.min(again ?? lookMs, lookMs);
   }
 
   #spec(folder: string): ProcessSpec {
-    const { hostNetwork, resolvers } = this.#options;
+    const { hostNetwork, resolvers, groups } = this.#options;
     return {
       folder,
       notify: this.#notify,
@@ -122,6 +134,7 @@ export class NameServer implements Disposable {
       cwd: "/",
       network: "/proc/self/ns/net",
       mounts: [],
+      ...(groups && { groups }),
       inherit: hostNetwork,
       logBytes,
     };

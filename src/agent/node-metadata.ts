@@ -88,6 +88,11 @@ function extraMetadata({ proxyMetadata = {} }: MeshProxyConfig): StringMap {
   return Object.fromEntries(named.map(([name, value]) => [name.slice(metadataPrefix.length), value]));
 }
 
+/** Whether a Pod is to look up names at its agent, as the settings of its proxy say in Istio's variable. */
+export function asksForNames({ proxyMetadata = {} }: MeshProxyConfig): boolean {
+  return proxyMetadata["ISTIO_META_DNS_CAPTURE"] === "true";
+}
+
 /** A proxy's node as Istio's agent announces it. */
 export function proxyNode({ pod, role, address, agent, config = {} }: ProxyNodeOptions): ProxyNode {
   const { name, namespace = "" } = pod.metadata;
@@ -108,7 +113,7 @@ export function proxyNode({ pod, role, address, agent, config = {} }: ProxyNodeO
       ANNOTATIONS: pod.metadata.annotations ?? {},
       APP_CONTAINERS: role === "gateway" ? "" : pod.spec.containers.map((container) => container.name).join(","),
       CLUSTER_ID: agent.cluster,
-      DNS_CAPTURE: agent.nameServers ? "false" : "true",
+      DNS_CAPTURE: agent.nameServers ? String(asksForNames(config)) : "true",
       ENVOY_PROMETHEUS_PORT: 15090,
       ENVOY_STATUS_PORT: 15021,
       INSTANCE_IPS: address,

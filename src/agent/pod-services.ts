@@ -27,7 +27,15 @@ export async function openServices(context: ProxyContext, record: ProxyRecord): 
   const { pod, role, address, baseId } = record;
   if (role === "none" || baseId === undefined) throw new TypeError("a Pod without a proxy needs no relay");
   const { uid, namespace = "" } = pod.metadata;
-  names?.add(uid, { network: context.site(pod).network, namespace, clusterDomain: options.clusterDomain });
+  const { resolvers } = record;
+  // Where proxies ask others, Pods do as well, unless they are to ask the agent.
+  if (options.nameServers === undefined || resolvers !== undefined)
+    names?.add(uid, {
+      network: context.site(pod).network,
+      namespace,
+      clusterDomain: options.clusterDomain,
+      ...(resolvers && { resolvers, sharesDomain: true }),
+    });
   const relay = new Relay({
     identity: { id: proxyNode({ pod, role, address, agent: options }).id, namespace, cluster: options.cluster },
     upstream: context.xds,

@@ -42,7 +42,9 @@ export async function proxyStart(context: ProxyContext, record: ProxyRecord, fol
     throw new StartRefusal("CreateContainerConfigError", new Error("this Pod has no proxy"));
   const { config = {} } = record.settings ?? {};
   const node = proxyNode({ pod, role, address, agent: options, config });
-  const plain = proxyBootstrap(node, config, options.nameServers);
+  const { nameServers } = options;
+  const agentAnswers = record.metrics !== undefined;
+  const plain = proxyBootstrap({ node, config, agentAnswers, ...(nameServers && { nameServers }) });
   const bootstrap = await checkedBootstrap(context, record, plain);
   if (record.settings) record.startedWith = record.settings;
   else delete record.startedWith;

@@ -13,10 +13,9 @@ import { join } from "node:path";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { Container } from "#api/kubernetes/container.ts";
 import type { ProcessSpec } from "#runtime/process.ts";
-import { type Bootstrap, bootstrap, proxyPorts } from "./bootstrap.ts";
+import { type Bootstrap, bootstrap, type BootstrapOptions, proxyPorts } from "./bootstrap.ts";
 import type { RestartRules } from "./container-runner.ts";
 import { logBytes, proxyContainer, proxyGroup, proxyUser } from "./layout.ts";
-import type { ProxyNode } from "./node-metadata.ts";
 import type { PodSite } from "./pod-site.ts";
 import { proxyArguments } from "./proxy-arguments.ts";
 
@@ -90,12 +89,9 @@ const seenAt = "/run/weft";
 /** The name of the xDS socket in the proxy's folder. */
 export const xdsSocketName = "xds.sock";
 
-/**
- * A proxy's bootstrap, as it sees its folder.
- * @param nameServers that it asks; the agent's unless told.
- */
-export function proxyBootstrap(node: ProxyNode, config: MeshProxyConfig, nameServers?: readonly string[]): Bootstrap {
-  return bootstrap({ node, config, xdsSocket: join(seenAt, xdsSocketName), ...(nameServers && { nameServers }) });
+/** A proxy's bootstrap, as it sees its folder. */
+export function proxyBootstrap(options: Omit<BootstrapOptions, "xdsSocket">): Bootstrap {
+  return bootstrap({ ...options, xdsSocket: join(seenAt, xdsSocketName) });
 }
 
 /** Writes a proxy's files and says how it is started. Hot restart stays possible: nothing else of the machine has its base id. */

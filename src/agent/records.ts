@@ -49,6 +49,10 @@ export interface ProxyRecord {
   startedWith?: ProxySettings;
   /** Whether the proxy that runs can ask for its certificate. */
   secrets?: boolean;
+  /** Name servers of the Pod, where others run it and it looks up names at its agent. */
+  resolvers?: readonly string[];
+  /** Where the application's own metrics are, which the agent gives together with the proxy's; undefined where the proxy gives its own. */
+  metrics?: string;
   /** Whether the proxy that runs has been ready since it was started. */
   served?: boolean;
   /** How its connections are led to its proxy; absent where none ever were. */

@@ -5,6 +5,7 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { systemClock } from "#base/clock.ts";
 import { wholeNumber } from "./output.ts";
+import { weftVersion } from "./version.ts";
 import { type LogFlags, stderrLogger, terminated, withLogFlag } from "./processes.ts";
 import { trustOptions, withTrustFlags, type TrustFlags } from "./trust-flags.ts";
 
@@ -74,6 +75,7 @@ export function nodeAgentCommand(program: Command): void {
         clusterDomain,
         meshId,
         revision: "default",
+        version: weftVersion(),
         nameServers: flags.nameServer ?? getServers().filter((address) => isIPv4(address)),
         envoy: { program: flags.envoy, concurrency: flags.envoyConcurrency },
         ...(flags.cni && {

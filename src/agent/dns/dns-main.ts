@@ -11,5 +11,7 @@ const [, , folder = "", ...resolvers] = process.argv;
 const logger = jsonLogger({ level: "info", write: (line) => console.log(line), now: () => clock.now() });
 const end = new AbortController();
 process.once("SIGTERM", () => end.abort());
-using forwarder = new HostForwarder(`/proc/${process.pid}/fd/3`, resolvers, clock);
-await new DnsService(folder, forwarder, clock, logger).run(end.signal);
+const to = (servers: readonly string[]): HostForwarder =>
+  new HostForwarder(`/proc/${process.pid}/fd/3`, servers, clock);
+using host = to(resolvers);
+await new DnsService(folder, { host, to }, clock, logger).run(end.signal);

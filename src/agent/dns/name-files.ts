@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { writeWhole } from "../records.ts";
 import type { NameEntry, Place } from "./table.ts";
@@ -7,6 +7,8 @@ import type { NameEntry, Place } from "./table.ts";
 export interface PodNames extends Place {
   /** File of the Pod's network namespace. */
   readonly network: string;
+  /** Name servers that know all other names; those of the host unless told. */
+  readonly resolvers?: readonly string[];
   /** The hosts of the mesh, by name; undefined until the control plane has told them. */
   readonly hosts?: Readonly<Record<string, NameEntry>>;
 }
@@ -21,6 +23,11 @@ export class NameFiles {
 
   constructor(folder: string) {
     this.#folder = folder;
+  }
+
+  /** Whether no Pod is served. */
+  get empty(): boolean {
+    return !readdirSync(this.#folder).some((name) => name.endsWith(".json"));
   }
 
   #path(uid: string): string {

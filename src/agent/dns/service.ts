@@ -21,8 +21,18 @@ export const proxyDnsPort = 15054;
 /** Questions of a proxy on their way at once: when it starts, it asks for all hosts that it calls by name. */
 export const maxOfProxy = 512;
 
+/** Where questions about names go that are not the mesh's. */
+export interface Forwarders {
+  /** The host's name servers. */
+  readonly host: Forwarder;
+  /** Others. */
+  readonly to: (servers: readonly string[]) => Forwarder & Disposable;
+}
+
 /** The name servers of one Pod. */
 interface PodServers extends Disposable {
+  /** File of the network namespace that they are in. */
+  readonly network: string;
   /** What its programs ask: it knows the mesh's names. */
   readonly programs: DnsServer;
 }
@@ -31,27 +41,28 @@ interface PodServers extends Disposable {
  * Opens the name servers of a Pod. Its proxy has one that knows none of the mesh's names: what the proxy asks for is what stands
  * behind them.
  */
-async function openServers(names: PodNames, forwarder: Forwarder, signal: AbortSignal): Promise<PodServers> {
+async function openServers(names: PodNames, forwarders: Forwarders, signal: AbortSignal): Promise<PodServers> {
   // Sockets of the proxy's user: capture rules leave their traffic alone and track it apart.
   const open = (port: number) => serveInside(names.network, { host: "127.0.0.1", port, uid: proxyUid }, signal);
   using servers = new DisposableStack();
+  const forwarder = names.resolvers ? servers.use(forwarders.to(names.resolvers)) : forwarders.host;
   const programs = servers.use(new DnsServer(await open(dnsPort), forwarder));
   const proxy = servers.use(new DnsServer(await open(proxyDnsPort), forwarder, maxOfProxy));
   proxy.setTable(new LookupTable({}, names));
   const kept = servers.move();
-  return { programs, [Symbol.dispose]: () => kept.dispose() };
+  return { network: names.network, programs, [Symbol.dispose]: () => kept.dispose() };
 }
 
 /** Serves names to the Pods that a folder tells of, and to their proxies, each on sockets in its own namespace. */
 export class DnsService {
   readonly #folder: string;
-  readonly #forwarder: Forwarder;
+  readonly #forwarders: Forwarders;
   readonly #servers = new Map<string, PodServers>();
   readonly #queue: WorkQueue;
 
-  constructor(folder: string, forwarder: Forwarder, clock: Clock, logger: Logger) {
+  constructor(folder: string, forwarders: Forwarders, clock: Clock, logger: Logger) {
     this.#folder = folder;
-    this.#forwarder = forwarder;
+    this.#forwarders = forwarders;
     this.#queue = new WorkQueue({
       clock,
       work: async (file, signal) => this.#update(file, signal),
@@ -73,13 +84,14 @@ export class DnsService {
   async #update(file: string, signal: AbortSignal): Promise<void> {
     const names = readNames(join(this.#folder, file));
     let servers = this.#servers.get(file);
-    if (names === undefined) {
-      servers?.[Symbol.dispose]();
+    if (servers !== undefined && servers.network !== names?.network) {
+      servers[Symbol.dispose]();
       this.#servers.delete(file);
-      return;
+      servers = undefined;
     }
+    if (names === undefined) return;
     if (servers === undefined) {
-      servers = await openServers(names, this.#forwarder, signal);
+      servers = await openServers(names, this.#forwarders, signal);
       this.#servers.set(file, servers);
     }
     if (names.hosts !== undefined) servers.programs.setTable(new LookupTable(names.hosts, names));

@@ -75,3 +75,9 @@ describe("a Pod's names", () => {
     expect(table.answers("reviews", mail)).toEqual([]);
   });
 });
+
+it("leaves names of the cluster's domain to others where they know it, too", () => {
+  const place = { namespace: "shop", clusterDomain: "cluster.local" };
+  expect(new LookupTable({}, place).owns("pod-1.cluster.local")).toBe(true);
+  expect(new LookupTable({}, { ...place, sharesDomain: true }).owns("pod-1.cluster.local")).toBe(false);
+});

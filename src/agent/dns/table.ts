@@ -16,6 +16,8 @@ export interface Place {
   readonly namespace: string;
   /** The domain of the cluster's Services, such as `cluster.local`. */
   readonly clusterDomain: string;
+  /** Whether others know names of that domain, too, as a cluster's own name server does. */
+  readonly sharesDomain?: boolean;
 }
 
 /** Seconds that an answer may be kept, as Istio's DNS proxy has it. */
@@ -37,11 +39,12 @@ export class LookupTable {
   /** Names of Services, all forms of them. */
   readonly #ofCluster = new Set<string>();
   readonly #search: string;
-  readonly #domain: string;
+  /** The domain whose names nobody else knows; undefined where others do. */
+  readonly #domain: string | undefined;
 
   constructor(hosts: Readonly<Record<string, NameEntry>>, place: Place) {
     this.#search = `.${place.namespace}.svc.${place.clusterDomain}`;
-    this.#domain = place.clusterDomain.toLowerCase();
+    if (place.sharesDomain !== true) this.#domain = place.clusterDomain.toLowerCase();
     for (const [host, entry] of Object.entries(hosts)) {
       const addresses = entry.ips.filter((ip) => isIPv4(ip));
       if (entry.ips.length === 0) continue;
@@ -78,7 +81,7 @@ export class LookupTable {
 
   /** Whether a name is of the cluster's own domain: nobody else knows such names, and nobody else needs to hear them. */
   owns(name: string): boolean {
-    return name === this.#domain || name.endsWith(`.${this.#domain}`);
+    return this.#domain !== undefined && (name === this.#domain || name.endsWith(`.${this.#domain}`));
   }
 
   /** The addresses of a name, or of the closest wildcard that covers it. */

@@ -58,6 +58,15 @@ export function groupsOfPod(text: string, uid: string): readonly ControlGroup[] 
   return [...new Set(groups)];
 }
 
+/** Files by which a process enters the groups of the node's first process: there it lives as long as it wants, whoever started it. */
+export function nodeGroups(): readonly string[] {
+  const found = memberships(readFileSync("/proc/1/cgroup", "utf8")).flatMap(({ controllers, path }) => {
+    const top = hierarchy(controllers);
+    return top === undefined ? [] : [join(top, path, "cgroup.procs")];
+  });
+  return [...new Set(found)].filter((file) => existsSync(file));
+}
+
 /** In version 1 a group of processors has none before it is told which. */
 function inherit(parent: string, child: string): void {
   for (const file of ["cpuset.cpus", "cpuset.mems"]) {

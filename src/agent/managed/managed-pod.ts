@@ -9,6 +9,7 @@ import { keptTraffic, leadPod } from "../traffic/lead-pod.ts";
 import { captured, connectionsOf, connectionText, type OpenConnection, outside } from "../traffic/open-connections.ts";
 import { leavingStep, stepMs } from "./leaving.ts";
 import type { PodPlace, PodPlaces } from "./pod-places.ts";
+import { PodExtras } from "./pod-extras.ts";
 import { probedPorts, type ProbeRules } from "./probe-rules.ts";
 import type { ManagedRecord } from "./record.ts";
 
@@ -51,6 +52,7 @@ export class ManagedPod implements AsyncDisposable {
   readonly record: ManagedRecord;
   readonly #context: ManagedContext;
   readonly #proxy: PodProxy;
+  readonly #extras: PodExtras;
   /** Whether the Pod is to have a sidecar. */
   wanted = true;
   /** Whether the Pod itself has ended, or is not the API's any more. */
@@ -64,6 +66,7 @@ export class ManagedPod implements AsyncDisposable {
     this.record = record;
     this.#context = context;
     this.#proxy = new PodProxy(context, record, () => this.#target());
+    this.#extras = new PodExtras(context, record);
   }
 
   get #uid(): string {
@@ -119,6 +122,7 @@ export class ManagedPod implements AsyncDisposable {
 
   /** Lets go of it; its proxy goes on. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#extras[Symbol.dispose]();
     await this.#proxy[Symbol.asyncDispose]();
   }
 
@@ -138,6 +142,7 @@ export class ManagedPod implements AsyncDisposable {
     await this.#context.traffic.forget(this.record.traffic);
     for (const name of ["traffic", "lenientUntil", "joined", "outside", "leaving"] as const) delete this.record[name];
     this.#claimed = false;
+    this.#extras.end();
     this.#proxy.runner.stop(0);
     await this.#proxy.close();
   }
@@ -148,6 +153,7 @@ export class ManagedPod implements AsyncDisposable {
     const { probes } = this.#context;
     if (!this.#claimed) await this.#proxy.claim();
     this.#claimed = true;
+    if (this.#extras.decide(place, this.#proxy)) await this.#proxy.close();
     await this.#proxy.serve(false);
     this.#proxy.beLenient(this.#isLenient);
     await probes.set(this.#uid, probedPorts(record.pod, record.address));
@@ -156,6 +162,7 @@ export class ManagedPod implements AsyncDisposable {
     else if (this.#proxy.ready && record.joined !== true) await this.#capture(place);
     else if (record.joined === true) await this.#lead(place.network);
     this.#lookOutside(place);
+    await this.#extras.serve(place, this.#proxy);
     return { gone: false, again: Math.min(lookMs, again ?? lookMs) };
   }
 
@@ -228,6 +235,7 @@ export class ManagedPod implements AsyncDisposable {
         record.leaving = leaving;
         if (!done) return { gone: false, again: stepMs };
       }
+      await this.#extras.release(place);
       await this.#context.traffic.release(place.network, keptTraffic(this.#context, record));
       record.leaving = { ...record.leaving, released: clock.now() };
       await this.#drainOnce("all");
@@ -256,6 +264,7 @@ export class ManagedPod implements AsyncDisposable {
       return { gone: false, again: Math.min(again ?? stepMs, stepMs) };
     await probes.remove(this.#uid);
     await this.#context.traffic.forget(this.record.traffic);
+    this.#extras.end();
     await this[Symbol.asyncDispose]();
     if (this.record.baseId !== undefined) baseIds.free(this.record.baseId);
     delete this.record.baseId;

@@ -1,5 +1,6 @@
 import { clusterRole, clusterRoleBinding, type PolicyRule, rbacGroup } from "#api/kubernetes/rbac.ts";
 import { serviceAccount } from "#api/kubernetes/service-account.ts";
+import { agentAdmission } from "./agent-admission.ts";
 import { agentAccount } from "../node-token.ts";
 
 /** What a cluster's agents are told. */
@@ -141,6 +142,7 @@ export function nodeAgentObjects(settings: NodeAgentSettings): readonly object[]
   return [
     { apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } },
     ...nodeAgentAccount(),
+    ...agentAdmission(`system:serviceaccount:${namespace}:${name}`, labels),
     { apiVersion: "v1", kind: "ConfigMap", metadata: config, data: { kubeconfig: JSON.stringify(kubeconfig) } },
     daemonSet(settings),
   ];

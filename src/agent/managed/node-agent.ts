@@ -14,7 +14,9 @@ import { AgentTrust } from "../agent-trust.ts";
 import { BaseIds } from "../base-ids.ts";
 import { ClusterObjects } from "../cluster-objects.ts";
 import { ControlPlane } from "../control-plane.ts";
+import { NameFiles } from "../dns/name-files.ts";
 import { AgentLayout, baseIdFolder } from "../layout.ts";
+import { NameServer } from "../name-server.ts";
 import type { ProxyOptions } from "../options.ts";
 import type { PodSite } from "../pod-site.ts";
 import { keptProgram } from "../proxy.ts";
@@ -23,7 +25,7 @@ import { NodeTraffic } from "../traffic/node-traffic.ts";
 import { type CniPlaces, installPlugin } from "./cni/install.ts";
 import { CniMailbox } from "./cni/mailbox.ts";
 import { NewPods } from "./cni/new-pods.ts";
-import { proxyGroups } from "./control-groups.ts";
+import { nodeGroups, proxyGroups } from "./control-groups.ts";
 import { ManagedPods } from "./managed-pods.ts";
 import { ManagedStatus } from "./managed-status.ts";
 import { PodPlaces } from "./pod-places.ts";
@@ -37,6 +39,8 @@ export interface NodeAgentOptions extends ProxyOptions {
   readonly api: string;
   /** Where its CNI plugin is put; absent for none. */
   readonly cni?: CniPlaces;
+  /** The agent's version: a name server that one of another version started is replaced. */
+  readonly version: string;
 }
 
 /** What it needs of the machine. */
@@ -51,6 +55,18 @@ function siteOf(places: PodPlaces, uid: string): PodSite {
   return { network: place.network, groups: proxyGroups(place.groups), mounts: [] };
 }
 
+/** The node's name server, which runs while a Pod looks up names at it. */
+function nameServerOf(
+  { version }: NodeAgentOptions,
+  names: NameFiles,
+  layout: AgentLayout,
+  { clock, logger }: NodeAgentContext,
+): NameServer {
+  const needed = (): boolean => !names.empty;
+  const options = { hostNetwork: "/proc/1/ns/net", resolvers: [], version, groups: nodeGroups(), needed };
+  return new NameServer(options, layout, clock, logger);
+}
+
 /**
  * Gives Pods of a node that a kubelet runs their sidecars, until the signal aborts. It must run in the node's own network and see all of
  * its processes. Sidecars outlive it: the next agent with the same state folder takes them over.
@@ -63,7 +79,8 @@ export async function runNodeAgent(
   const { clock, logger } = context;
   const { node, xdsTls = false } = options;
   const layout = new AgentLayout(options);
-  for (const folder of [options.stateDir, options.runDir]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const folder of [options.stateDir, options.runDir, layout.names])
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
   using connection = new Connection(await apiAddress(options.api), { clock });
   const client = new Client(connection);
   const events = new EventRecorder(client, `weft-node-agent, ${node}`, clock, logger);
@@ -79,6 +96,8 @@ export async function runNodeAgent(
     backoff,
   });
   using identities = trust.identities();
+  const names = new NameFiles(layout.names);
+  using nameServer = nameServerOf(options, names, layout, context);
   const places = new PodPlaces(clock);
   const status = new ManagedStatus(client, (uid) => pods.get(uid), clock, logger);
   await using pods = new ManagedPods(
@@ -97,6 +116,7 @@ export async function runNodeAgent(
         logger,
       }),
       baseIds: new BaseIds(baseIdFolder),
+      names,
       site: ({ metadata: { uid } }) => siteOf(places, uid),
       xds: new ControlPlane({ address: options.xds, ...(xdsTls && { trust: trust.files }), logger }),
       ...(identities && { identities }),
@@ -126,6 +146,7 @@ export async function runNodeAgent(
     objects.run(signal),
     namespaces.run(signal),
     trust.run(signal),
+    nameServer.run(signal),
     follow(objects, namespaces, pods, signal),
     options.cni && serveCni(options.cni, news, namespaces, context, signal),
   ]);

@@ -1,4 +1,4 @@
-import { type IncomingHttpHeaders, request } from "node:http";
+import { type Agent, type IncomingHttpHeaders, request } from "node:http";
 import { WeftError } from "#base/errors.ts";
 
 /** An answer of a program of the Pod. */
@@ -12,6 +12,8 @@ export interface LocalAnswer {
 export interface LocalRequest {
   readonly method?: "GET" | "POST";
   readonly headers?: IncomingHttpHeaders;
+  /** Opens and keeps connections, as into another network; each question has one of its own unless told. */
+  readonly agent?: Agent;
   /** Milliseconds until there must be an answer; 5 seconds unless told. */
   readonly timeoutMs?: number;
   /** Bytes that an answer may have; more is a failure. 10 MiB unless told. */
@@ -23,11 +25,12 @@ export interface LocalRequest {
  * @throws WeftError `Unavailable` when there is no answer in time, `ResourceExhausted` when it is too long.
  */
 export function askLocal(url: string, asked: LocalRequest = {}): Promise<LocalAnswer> {
-  const { method = "GET", headers = {}, timeoutMs = 5000, mostBytes = 10 * 1024 * 1024 } = asked;
+  const { method = "GET", headers = {}, agent, timeoutMs = 5000, mostBytes = 10 * 1024 * 1024 } = asked;
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void =>
       reject(error instanceof WeftError ? error : new WeftError("Unavailable", `${url} does not answer`, error));
-    const call = request(url, { method, headers: { ...headers, connection: "close" }, agent: false });
+    const own = agent ? { headers, agent } : { headers: { ...headers, connection: "close" }, agent: false };
+    const call = request(url, { method, ...own });
     call.setTimeout(timeoutMs, () => call.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     call.once("error", fail);
     call.once("response", (response) => {

@@ -134,7 +134,8 @@ export async function runSidecar(
     logger,
   });
   using _roots = followRoots(identities, clock);
-  using names = await SidecarNames.serve({ namespace: told.namespace, clusterDomain }, options.resolvers, clock);
+  const place = { namespace: told.namespace, clusterDomain, sharesDomain: true };
+  using names = await SidecarNames.serve(place, options.resolvers, clock);
   const identity = identities.hold(ownPod(told), () => undefined);
   const relay = new Relay({
     identity: { id: node.id, namespace: told.namespace, cluster },

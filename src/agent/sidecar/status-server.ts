@@ -1,15 +1,20 @@
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import { type Agent, type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import type { Server as Listener } from "node:net";
 import type { Clock } from "#base/clock.ts";
 import { messageOf, WeftError } from "#base/errors.ts";
 import { isLoopback } from "#base/loopback.ts";
 import type { Logger } from "#base/logger.ts";
 import { proxyPorts } from "../bootstrap.ts";
 import { type AppProbe, askApplication } from "./app-probe.ts";
-import { askLocal, type LocalAnswer } from "./local-http.ts";
+import { askLocal, type LocalAnswer, type LocalRequest } from "./local-http.ts";
 
 /** What is answered at the agent's port. */
 export interface StatusServerOptions {
   readonly port: number;
+  /** Takes the connections, as in another network; the port is opened here unless told. */
+  readonly listener?: Listener;
+  /** Opens connections to programs of the Pod, where that is another network. */
+  readonly agent?: Agent;
   /** The Pod's address, or loopback where the application is to be asked there. */
   readonly application: string;
   readonly probes: ReadonlyMap<string, AppProbe>;
@@ -17,8 +22,8 @@ export interface StatusServerOptions {
   readonly metrics: string | undefined;
   /** Has the proxy tell its callers to go. */
   readonly drain: () => Promise<void>;
-  /** Ends proxy and agent at once. */
-  readonly quit: () => void;
+  /** Ends proxy and agent at once; absent where the Pod has no say in that. */
+  readonly quit?: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -54,6 +59,8 @@ export class StatusServer implements Disposable {
   /** Opens the port. @throws WeftError `Unavailable` when it is taken. */
   static async listen(options: StatusServerOptions): Promise<StatusServer> {
     const own = new StatusServer(options);
+    options.listener?.on("connection", (socket) => own.#server.emit("connection", socket));
+    if (options.listener) return own;
     await new Promise<void>((resolve, reject) => {
       own.#server.once("error", (error) =>
         reject(new WeftError("Unavailable", `the agent's port ${options.port} cannot be opened`, error)),
@@ -70,6 +77,7 @@ export class StatusServer implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#options.listener?.close();
     this.#server.close();
     this.#server.closeAllConnections();
   }
@@ -94,14 +102,18 @@ export class StatusServer implements Disposable {
       case "/drain":
         return this.#commanded(request, async () => this.#options.drain());
       case "/quitquitquit":
-        return this.#commanded(request, () => this.#options.quit());
-      default:
-        return this.#probe(request, pathname);
+        if (this.#options.quit) return this.#commanded(request, this.#options.quit);
     }
+    return this.#probe(request, pathname);
+  }
+
+  async #ask(url: string, asked: LocalRequest = {}): Promise<LocalAnswer> {
+    const { agent } = this.#options;
+    return askLocal(url, { ...asked, ...(agent && { agent }) });
   }
 
   async #ready(): Promise<Answer> {
-    const { status, body } = await askLocal(`http://127.0.0.1:${proxyPorts.admin}/ready`);
+    const { status, body } = await this.#ask(`http://127.0.0.1:${proxyPorts.admin}/ready`);
     return { status: status === 200 ? 200 : 503, body };
   }
 
@@ -143,7 +155,7 @@ export class StatusServer implements Disposable {
 
   async #scrape(url: string, headers: Readonly<Record<string, string | string[]>>): Promise<LocalAnswer | undefined> {
     try {
-      const answer = await askLocal(url, { headers, timeoutMs: metricsMs });
+      const answer = await this.#ask(url, { headers, timeoutMs: metricsMs });
       if (answer.status === 200) return answer;
       throw new WeftError("Unavailable", `${url} answers ${answer.status}`);
     } catch (error) {
