@@ -170,6 +170,30 @@ describe("lists", () => {
     expect(api.requests.map(({ url }) => url.searchParams.get("labelSelector"))).toEqual(["a=b", "a=b", "a=b"]);
   });
 
+  test("pages that are too large are asked for smaller", async () => {
+    const item = (name: string): object => ({
+      metadata: { name, uid: name, resourceVersion: "1", filler: "x".repeat(400) },
+    });
+    const limits: number[] = [];
+    await using server = await testServer((request, response) => {
+      const { searchParams } = new URL(request.url ?? "", "http://x");
+      const [limit, from] = [Number(searchParams.get("limit")), Number(searchParams.get("continue") ?? 0)];
+      limits.push(limit);
+      const items = Array.from({ length: Math.min(limit, 12 - from) }, (_, at) => item(`w${from + at}`));
+      const next = from + items.length;
+      answer(response, 200, {
+        metadata: { resourceVersion: "1", ...(next < 12 && { continue: String(next) }) },
+        items,
+      });
+    });
+    using small = new Connection({ url: server.url }, { clock: systemClock, maxResponseBytes: 4000 });
+    const { items } = await new Client(small).of<Widget>(widgetKind).list();
+    expect(items).toHaveLength(12);
+    expect(limits).toEqual([500, 50, 5, 5, 5]);
+    using none = new Connection({ url: server.url }, { clock: systemClock, maxResponseBytes: 300 });
+    await expect(new Client(none).of<Widget>(widgetKind).list()).rejects.toMatchObject({ code: "ResourceExhausted" });
+  });
+
   test("pages whose revision is gone are read again in one piece", async () => {
     const { promise: second, resolve } = Promise.withResolvers<void>();
     api.put("f", 1);

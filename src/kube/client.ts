@@ -3,7 +3,7 @@ import { apiVersionOf } from "#api/meta.ts";
 import type { ObjectMeta, ResourceObject } from "#api/meta.ts";
 import { WeftError } from "#base/errors.ts";
 import { pageOf } from "./answers.ts";
-import type { ApiRequest, Connection } from "./connection.ts";
+import { type ApiRequest, type Connection, isTooLarge } from "./connection.ts";
 import { responseError } from "./failure.ts";
 import { watchEvents } from "./watch.ts";
 import type { WatchEvent } from "./watch.ts";
@@ -160,10 +160,23 @@ export class KindClient<T extends ResourceObject> {
     }
   }
 
-  /** All objects of a selection, page by page. Starts again, unpaged, when the pages' revision is compacted meanwhile. */
+  /**
+   * All objects of a selection, page by page. Starts again, unpaged, when the pages' revision is compacted meanwhile; and with smaller
+   * pages where objects are so large that one is more than the connection takes.
+   */
   async list(selection: Selection = {}, signal?: AbortSignal): Promise<List<T>> {
+    for (let limit = pageSize; ; limit = Math.ceil(limit / 10)) {
+      try {
+        return await this.#paged(selection, limit, signal);
+      } catch (error) {
+        if (!isTooLarge(error) || limit === 1) throw error;
+      }
+    }
+  }
+
+  async #paged(selection: Selection, limit: number, signal: AbortSignal | undefined): Promise<List<T>> {
     try {
-      return await this.#pages(selection, pageSize, signal);
+      return await this.#pages(selection, limit, signal);
     } catch (error) {
       if (!(error instanceof WeftError) || error.code !== "Gone") throw error;
       return await this.#pages(selection, undefined, signal);

@@ -82,6 +82,14 @@ interface Exchange {
   readonly response: IncomingMessage;
 }
 
+/** Why an answer is not read to its end. */
+class AnswerTooLarge extends Error {}
+
+/** Whether a request failed because its answer is larger than this side takes: one that asks for less may succeed. */
+export function isTooLarge(error: unknown): boolean {
+  return error instanceof WeftError && error.cause instanceof AnswerTooLarge;
+}
+
 const defaultTimeoutMs = 30_000;
 const maxStreams = 1024;
 /** Times that a request is sent at most, where the server says each time when to send it again. */
@@ -310,7 +318,11 @@ export class Connection implements Disposable {
     for await (const part of response as AsyncIterable<Buffer>) {
       size += part.length;
       if (size > most)
-        throw new WeftError("ResourceExhausted", `an answer of ${this.url} is larger than ${most} bytes`);
+        throw new WeftError(
+          "ResourceExhausted",
+          `an answer of ${this.url} is too large`,
+          new AnswerTooLarge(`it has more than ${most} bytes`),
+        );
       parts.push(part);
     }
     return Buffer.concat(parts, size);

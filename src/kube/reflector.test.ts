@@ -212,6 +212,17 @@ describe("a reflector", () => {
     expect(watchedFrom().length).toBeLessThan(20);
   });
 
+  test("does not read the state over and over from a server that forgets every revision at once", async () => {
+    follow({ backoff: { initialMs: 20, maxMs: 40 } });
+    const until = systemClock.monotonic() + 200;
+    while (systemClock.monotonic() < until) {
+      api.cut("gone");
+      await systemClock.sleep(1);
+    }
+    expect(lists()).toBeGreaterThan(1);
+    expect(lists()).toBeLessThan(20);
+  });
+
   test("trims before it keeps or tells", async () => {
     api.put("a", 1);
     const { become } = follow({ trim: (widget) => ({ ...widget, spec: { size: widget.spec.size * 10 } }) });

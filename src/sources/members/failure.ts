@@ -1,4 +1,5 @@
 import { codeOf, messageOf } from "#base/errors.ts";
+import { isTooLarge } from "#kube/connection.ts";
 
 /** Why a cluster's API cannot be followed. */
 export interface Failure {
@@ -39,6 +40,7 @@ export function failureOf(error: unknown): Failure {
     const message = `the credentials allow too little: ${why}; grant it, as weft cluster add does`;
     return { reason: "NotAllowed", message };
   }
+  if (isTooLarge(error)) return { reason: "Unreachable", message: `its API answers with too much: ${why}` };
   if (code === "ResourceExhausted") return { reason: "Busy", message: `its API is too busy: ${why}` };
   return { reason: "Unreachable", message: `its API does not answer: ${why}` };
 }
