@@ -290,7 +290,7 @@ export async function runDiscovery(
     socketPath: options.statusSocket,
     proxies: xds,
     held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
-    certificate: (...pod) => identity?.certificate(...pod),
+    sidecar: (...pod) => identity?.sidecar(...pod) ?? {},
     clusterClient: member,
     clock,
     metrics: () => ({ ...xds.figures() }),

@@ -8,7 +8,7 @@ import type { ProxyStatus, ProxyStatusSource } from "#xds/port.ts";
 import { readAdmin } from "./proxy-admin.ts";
 import { type ProxyFindingObject, proxyFindingObject, proxyFindingTable } from "./proxy-finding.ts";
 import {
-  type CertificateOf,
+  type SidecarOf,
   type HeldBy,
   type ProxyObject,
   proxyGroup,
@@ -23,8 +23,8 @@ export interface ProxyApiOptions {
   readonly proxies: ProxyStatusSource;
   /** What a proxy holds. */
   readonly held: (proxy: ProxyStatus) => HeldBy;
-  /** How the certificate of a Pod's proxy stands. */
-  readonly certificate: CertificateOf;
+  /** What is said of a Pod's proxy. */
+  readonly sidecar: SidecarOf;
   /** The API of a member cluster, through which its Pods are reached. */
   readonly clusterClient: (cluster: string) => Client | undefined;
   readonly clock: Clock;
@@ -147,11 +147,11 @@ export class ProxyApi implements AsyncDisposable {
   }
 
   #proxies(): readonly ProxyObject[] {
-    const { proxies, held, certificate } = this.#options;
+    const { proxies, held, sidecar } = this.#options;
     const findings = Map.groupBy(proxies.findings(), ({ node }) => node);
     return proxies
       .proxies()
-      .map((proxy) => proxyObject(proxy, held(proxy), findings.get(proxy.node.id) ?? [], certificate));
+      .map((proxy) => proxyObject(proxy, held(proxy), findings.get(proxy.node.id) ?? [], sidecar));
   }
 
   #findings(): readonly ProxyFindingObject[] {

@@ -2,7 +2,7 @@ import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import { readable } from "#base/readable.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ProxyFinding, ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
-import type { HeldCertificate } from "./identity/pod-places.ts";
+import type { HeldCertificate, SidecarReport } from "./identity/pod-places.ts";
 import { tableOf, type TableColumn } from "./table.ts";
 
 /** Group of the API that tells of proxies. */
@@ -52,6 +52,8 @@ export interface ProxyObject {
     readonly discovery: HeldBy;
     /** How its certificate stands; absent where it gets none. */
     readonly certificate?: HeldCertificate;
+    /** Which connections of its Pod are older than it and go past it, in words; absent where there are none. */
+    readonly outside?: string;
   };
 }
 
@@ -97,8 +99,8 @@ export function proxyLabel(node: ProxyNode): string {
   return `${pod}.${namespace} (${clusterOf(node)})`;
 }
 
-/** Tells how the certificate of a Pod's proxy stands. */
-export type CertificateOf = (cluster: string, namespace: string, pod: string) => HeldCertificate | undefined;
+/** Tells what is said of a Pod's proxy. */
+export type SidecarOf = (cluster: string, namespace: string, pod: string) => SidecarReport;
 
 /** What a proxy holds, as translation tells it. */
 export interface HeldBy {
@@ -109,18 +111,18 @@ export interface HeldBy {
 /**
  * A proxy as an object; its name is its Pod's with the cluster's, since Pods of two clusters may have one name.
  * @param findings what stands against it.
- * @param certificateOf how the certificate of a Pod's proxy stands.
+ * @param sidecarOf what is said of a Pod's proxy.
  */
 export function proxyObject(
   proxy: ProxyStatus,
   { mode, reason }: HeldBy,
   findings: readonly ProxyFinding[],
-  certificateOf: CertificateOf,
+  sidecarOf: SidecarOf,
 ): ProxyObject {
   const { type, address, pod, namespace } = nodeParts(proxy.node.id);
   const { LABELS: labels } = proxy.node.metadata;
   const cluster = clusterOf(proxy.node);
-  const certificate = certificateOf(cluster, namespace, pod);
+  const { certificate, outside } = sidecarOf(cluster, namespace, pod);
   const types = Object.entries(proxy.types).filter(([, state]) => state.state !== "NEVER");
   return {
     apiVersion: `${proxyGroup}/${proxyVersion}`,
@@ -145,6 +147,7 @@ export function proxyObject(
       ...(findings.length > 0 && { findings: findings.map(findingMember) }),
       discovery: { mode, ...(reason !== undefined && { reason }) },
       ...(certificate && { certificate }),
+      ...(outside !== undefined && { outside }),
     },
   };
 }

@@ -1,3 +1,4 @@
+import { connectionsOutside } from "#api/kubernetes/pod-status.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
 import { proxyUser } from "../layout.ts";
@@ -193,7 +194,7 @@ export class ManagedPod implements AsyncDisposable {
     if (left.length === 0) return;
     const named = left.slice(0, mostNamed).map(connectionText).join(", ");
     const message = `${left.length} connections are older than the sidecar and go on without it: ${named}`;
-    tell(record.pod, { type: "Warning", reason: "ConnectionsOutside", message: message.slice(0, 1000) });
+    tell(record.pod, { type: "Warning", reason: connectionsOutside, message: message.slice(0, 1000) });
   }
 
   /** By whom connections of the proxy are known; of nobody while it has never been started. */

@@ -1,3 +1,4 @@
+import { capturedCondition, connectionsOutside } from "#api/kubernetes/pod-status.ts";
 import { pod as podKind } from "#api/kubernetes/pod.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { equal } from "#base/canonical.ts";
@@ -16,9 +17,6 @@ import {
 } from "../pod-status.ts";
 import type { ManagedPod } from "./managed-pod.ts";
 
-/** The condition that tells whether all connections of a Pod go through its sidecar. */
-const capturedCondition = "mesh.weft.dev/TrafficCaptured";
-
 const all: readonly string[] = [...proxyConditions, capturedCondition];
 
 function capturedAspect({ record }: ManagedPod): Aspect {
@@ -33,7 +31,7 @@ function capturedAspect({ record }: ManagedPod): Aspect {
     return { type, ok: false, reason: "NotAsked", message: "the Pod asks for none" };
   if (outside === undefined) return { type, ok: true, reason: "Captured" };
   const message = `${outside.length} connections are older than the sidecar and go on without it: ${outside.join(", ")}`;
-  return { type, ok: false, reason: "ConnectionsOutside", message: message.slice(0, 1000) };
+  return { type, ok: false, reason: connectionsOutside, message: message.slice(0, 1000) };
 }
 
 /** The label without what we say by it; what others say stays. */

@@ -132,3 +132,7 @@ export type PodStatus = Value<typeof PodStatus>;
 
 /** The condition in which a node's agent tells how the certificate of a Pod's proxy stands: its reason is the state. */
 export const certificateCondition = "mesh.weft.dev/ProxyCertificate";
+
+/** The condition in which it tells whether all connections of a Pod go through its sidecar, and the reason while some are older. */
+export const capturedCondition = "mesh.weft.dev/TrafficCaptured";
+export const connectionsOutside = "ConnectionsOutside";

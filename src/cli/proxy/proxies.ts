@@ -22,6 +22,8 @@ export interface ProxyObject {
     readonly discovery: { readonly mode: string; readonly reason?: string };
     /** How its certificate stands, and more for people; absent where it gets none. */
     readonly certificate?: { readonly state: string; readonly message: string };
+    /** Which connections of its Pod are older than it and go past it; absent where there are none. */
+    readonly outside?: string;
   };
 }
 

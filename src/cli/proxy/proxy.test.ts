@@ -89,6 +89,13 @@ describe("proxy-status", () => {
     expect(statusData(all)).toMatchObject([{ certificate: { state: "Valid" } }, { certificate: late }, {}]);
   });
 
+  test("which connections go past a proxy that came after them", () => {
+    const outside = "1 connections are older than the sidecar and go on without it: 10.0.0.1:40000 with 10.0.0.2:8080";
+    const late: ProxyObject = { ...page, status: { ...page.status, outside } };
+    expect(statusTable([late, proxy("other-1", "shop")], now)).toContain(`\npage-1.shop: ${outside}\n`);
+    expect(statusData([late])).toMatchObject([{ outside }]);
+  });
+
   test("data of each proxy by type", () => {
     expect(statusData([page])).toEqual([
       { proxy: "page-1.shop", cluster: "east", types: page.status.types, discovery: { mode: "All" } },

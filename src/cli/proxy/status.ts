@@ -14,13 +14,13 @@ const always: ReadonlySet<string> = new Set(["CDS", "EDS", "LDS", "RDS"]);
 
 /**
  * Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}, discovery: {mode}, findings: [...],
- * certificate: {state, message}}`.
+ * certificate: {state, message}, outside}`.
  */
 export function statusData(proxies: readonly ProxyObject[]): readonly object[] {
   return proxies.map((one) => {
-    const { types: states, discovery, findings, certificate } = one.status;
+    const { types: states, discovery, findings, certificate, outside } = one.status;
     const own = { proxy: proxyName(one), cluster: one.spec.cluster, types: states, discovery };
-    return { ...own, ...(findings && { findings }), ...(certificate && { certificate }) };
+    return { ...own, ...(findings && { findings }), ...(certificate && { certificate }), ...(outside && { outside }) };
   });
 }
 
@@ -59,7 +59,10 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
     const { state = "Valid", message = "" } = one.status.certificate ?? {};
     return state === "Valid" ? [] : [`${proxyName(one)} has a certificate that is ${state}: ${message}\n`];
   });
-  const notes = [...refusals, ...reasons, ...certificates];
+  const outside = proxies.flatMap((one) =>
+    one.status.outside === undefined ? [] : [`${proxyName(one)}: ${one.status.outside}\n`],
+  );
+  const notes = [...refusals, ...reasons, ...certificates, ...outside];
   return notes.length === 0 ? listed : `${listed}\n${notes.join("")}`;
 }
 

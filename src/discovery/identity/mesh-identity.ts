@@ -18,7 +18,7 @@ import type { ProxyNode } from "#xds/port.ts";
 import { AuthoritySecret } from "./authority-secret.ts";
 import { ProxyGatekeeper } from "./gatekeeper.ts";
 import { meshAuthority } from "./mesh-authority.ts";
-import { type HeldCertificate, PodPlaces } from "./pod-places.ts";
+import { PodPlaces, type SidecarReport } from "./pod-places.ts";
 import { RootRotations } from "./root-rotations.ts";
 import { SecretRights } from "./secret-rights.ts";
 import { ServerCertificate } from "./server-certificate.ts";
@@ -110,9 +110,9 @@ export class MeshIdentity implements AsyncDisposable {
     left: (cluster) => this.#pods.forget(cluster),
   };
 
-  /** How the certificate of a Pod's proxy stands; undefined where it has none. */
-  certificate(cluster: string, namespace: string, pod: string): HeldCertificate | undefined {
-    return this.#pods.pod(cluster, namespace, pod)?.certificate;
+  /** What the agent of its node says of a Pod's proxy. */
+  sidecar(cluster: string, namespace: string, pod: string): SidecarReport {
+    return this.#pods.pod(cluster, namespace, pod) ?? {};
   }
 
   /** How the authority stands, for the status of the mesh. */

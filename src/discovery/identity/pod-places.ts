@@ -1,4 +1,4 @@
-import { certificateCondition } from "#api/kubernetes/pod-status.ts";
+import { capturedCondition, certificateCondition, connectionsOutside } from "#api/kubernetes/pod-status.ts";
 import { type Pod, pod as podKind } from "#api/kubernetes/pod.ts";
 import { type ProxyTrust, readTrust, trustCondition } from "#api/kubernetes/proxy-trust.ts";
 import type { ResourceObject, StringMap } from "#api/meta.ts";
@@ -11,6 +11,8 @@ export interface PodPlace extends PodRecord {
   readonly labels: StringMap;
   /** How the certificate of its proxy stands, as its node's agent says. */
   readonly certificate?: HeldCertificate;
+  /** Which of its connections are older than its sidecar and go past it, in words; absent where there are none. */
+  readonly outside?: string;
   /** What its proxy holds, as the agent says; `pending` while it has not acknowledged all that it was sent. */
   readonly trust?: ProxyTrust | "pending";
   /** Whether it has a proxy that speaks the mesh's TLS, as its agent or Istio's injection says. */
@@ -18,6 +20,9 @@ export interface PodPlace extends PodRecord {
   /** When it was made, in milliseconds since the epoch. */
   readonly created: number;
 }
+
+/** What the agent of its node says of a Pod's proxy. */
+export type SidecarReport = Pick<PodPlace, "certificate" | "outside">;
 
 /** How the certificate of a proxy stands. */
 export interface HeldCertificate {
@@ -30,6 +35,11 @@ export interface HeldCertificate {
 function certificateOf({ status }: Pod): HeldCertificate | undefined {
   const found = status?.conditions?.find(({ type }) => type === certificateCondition);
   return found && { state: found.reason ?? found.status, message: found.message ?? "" };
+}
+
+function outsideOf({ status }: Pod): string | undefined {
+  const found = status?.conditions?.find(({ type }) => type === capturedCondition);
+  return found?.reason === connectionsOutside ? (found.message ?? "") : undefined;
 }
 
 function trustOf({ status }: Pod): ProxyTrust | "pending" | undefined {
@@ -47,7 +57,7 @@ function placeOf(pod: Pod): PodPlace | undefined {
   if (status?.phase === "Failed" || status?.phase === "Succeeded") return undefined;
   const { uid, labels = {} } = metadata;
   const { serviceAccountName: serviceAccount = "default", nodeName: node = "" } = spec;
-  const [certificate, trust] = [certificateOf(pod), trustOf(pod)];
+  const [certificate, trust, outside] = [certificateOf(pod), trustOf(pod), outsideOf(pod)];
   const [meshTls, created] = [speaksMeshTls(pod), Date.parse(metadata.creationTimestamp)];
   return {
     uid,
@@ -57,6 +67,7 @@ function placeOf(pod: Pod): PodPlace | undefined {
     meshTls,
     created,
     ...(certificate && { certificate }),
+    ...(outside !== undefined && { outside }),
     ...(trust && { trust }),
   };
 }
