@@ -1,6 +1,7 @@
 /** The mesh's objects behind the API servers of two real clusters, with their controllers. */
 import { request } from "node:https";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { virtualService } from "#api/istio/virtual-service.ts";
 import { kinds } from "#api/kinds.ts";
 import { memberServerName } from "#api/member-api.ts";
 import type { ResourceObject } from "#api/meta.ts";
@@ -11,6 +12,7 @@ import { partCases } from "#apiserver/testing/apply/part-cases.ts";
 import { refusalCases } from "#apiserver/testing/apply/refusal-cases.ts";
 import { ownersOf, runApplyCase, type CaseClient } from "#apiserver/testing/apply/runner.ts";
 import { systemClock } from "#base/clock.ts";
+import { codeOf } from "#base/errors.ts";
 import { silentLogger } from "#base/logger.ts";
 import { NamespaceGuard } from "#controllers/aggregation/guard.ts";
 import { obstacles } from "#controllers/aggregation/obstacles.ts";
@@ -102,6 +104,35 @@ describe("kubectl in each cluster", () => {
       (await read(west, "vs/reviews -n shop")).spec,
     );
     expect(await fail(east, "replace -f -", stale)).toContain("the object has been modified");
+  });
+
+  test("writes one object at the same time as the other, and neither loses what it wrote", async () => {
+    await run(east, "apply -f -", route("contended", "v1"));
+    const place = { namespace: "shop", name: "contended" };
+    const marks = 20;
+    let refused = 0;
+    /** Adds marks of a cluster to what it reads, as often as it takes. */
+    const add = async ({ api, name }: Cluster): Promise<void> => {
+      const routes = api.client.of(virtualService);
+      for (let mark = 1; mark <= marks; mark += 1) {
+        for (;;) {
+          const { metadata, ...found } = await routes.get(place);
+          const annotations = { ...metadata.annotations, [`${name}/${mark}`]: "written" };
+          try {
+            await routes.replace({ ...found, metadata: { ...metadata, annotations } });
+            break;
+          } catch (error) {
+            if (codeOf(error) !== "Conflict") throw error;
+            refused += 1;
+          }
+        }
+      }
+    };
+    await Promise.all([add(east), add(west)]);
+    const { metadata } = await east.api.client.of(virtualService).get(place);
+    const written = Object.keys(metadata.annotations ?? {}).filter((key) => /^(?:east|west)\//.test(key));
+    expect(written).toHaveLength(2 * marks);
+    expect(refused).toBeGreaterThan(0);
   });
 
   test("applies with managers, whose conflicts are the same in both", async () => {

@@ -70,8 +70,8 @@ export async function startMesh(cluster: Cluster): Promise<TestMesh> {
   return { api, server, discovery, serves, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
 
-/** Istio's Service of the control plane, which is outside of the cluster. */
-export async function istiodService({ api }: Cluster, address: string): Promise<void> {
+/** Istio's Service of the control plane, whose replicas are outside of the cluster. */
+export async function istiodService({ api }: Cluster, ...addresses: readonly string[]): Promise<void> {
   const name = { namespace: "istio-system", name: "istiod" };
   await api.client.of(namespace).create({ metadata: { name: name.namespace } });
   const named = [
@@ -88,7 +88,7 @@ export async function istiodService({ api }: Cluster, address: string): Promise<
   await api.client.of(endpointSlice).create({
     metadata: { ...name, labels: { "kubernetes.io/service-name": name.name } },
     addressType: "IPv4",
-    endpoints: [{ addresses: [address], conditions: { ready: true } }],
+    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
     ports: named.map((each) => ({ name: each.name, port: each.target, protocol: "TCP" as const })),
   });
 }

@@ -1,5 +1,5 @@
 /**
- * Runs in a container: sends a steady load to URLs, 30 requests a second each, over kept connections and without retries, and keeps in
+ * Runs in a container: sends a steady load to URLs, 30 requests a second each unless `PER_SECOND` says another number, over kept connections and without retries, and keeps in
  * /tmp/load.json what came of them.
  *
  *     node shop-load-main.ts details=http://details:9080/details/emma ...
@@ -8,7 +8,7 @@ import { renameSync, writeFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import type { IncomingMessage } from "node:http";
 
-const perSecond = 30;
+const perSecond = Number(process.env["PER_SECOND"] ?? 30);
 const tickMs = 5;
 /** Requests that were due while the process was held up are sent at once, but not more than these. */
 const mostArrears = 30;
@@ -17,6 +17,8 @@ const timeoutMs = 10_000;
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
 /** Outcomes by what was called: `200 v1 east`, `503`, `reset`, `timeout`, ... */
 const counts: Record<string, Record<string, number>> = {};
+/** When the newest request with each outcome began, in milliseconds since the epoch. */
+const last: Record<string, Record<string, number>> = {};
 
 function failure(error: NodeJS.ErrnoException): string {
   if (error.name === "TimeoutError" || error.name === "AbortError") return "timeout";
@@ -41,8 +43,11 @@ async function outcome(url: string): Promise<string> {
 
 async function once(name: string, url: string): Promise<void> {
   const of = (counts[name] ??= {});
+  const newest = (last[name] ??= {});
+  const began = Date.now();
   const result = await outcome(url);
   of[result] = (of[result] ?? 0) + 1;
+  newest[result] = Math.max(newest[result] ?? 0, began);
 }
 
 for (const target of process.argv.slice(2)) {
@@ -57,7 +62,7 @@ for (const target of process.argv.slice(2)) {
   }, tickMs);
 }
 setInterval(() => {
-  writeFileSync("/tmp/load.new", JSON.stringify({ at: Date.now(), counts }));
+  writeFileSync("/tmp/load.new", JSON.stringify({ at: Date.now(), counts, last }));
   renameSync("/tmp/load.new", "/tmp/load.json");
 }, 100);
 process.once("SIGTERM", () => process.exit(0));

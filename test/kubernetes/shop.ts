@@ -56,14 +56,16 @@ export function shopService(name: string): object {
 }
 
 function pod(name: string, labels: object, container: object): object {
-  const annotations = { "sidecar.istio.io/proxyCPU": "10m", "sidecar.istio.io/proxyMemory": "64Mi" };
+  // Enough that a machine which does much else does not leave them without a turn for seconds.
+  const annotations = { "sidecar.istio.io/proxyCPU": "50m", "sidecar.istio.io/proxyMemory": "64Mi" };
+  const resources = { requests: { cpu: "100m" } };
   return {
     apiVersion: "v1",
     kind: "Pod",
     metadata: { namespace: "shop", name, labels, annotations },
     spec: {
       terminationGracePeriodSeconds: 20,
-      containers: [{ image: shopImage, imagePullPolicy: "Never", workingDir: "/shop", ...container }],
+      containers: [{ image: shopImage, imagePullPolicy: "Never", workingDir: "/shop", resources, ...container }],
     },
   };
 }
@@ -84,11 +86,15 @@ export function shopPod(cluster: string, { service, version, labels = {} }: Work
   );
 }
 
-/** A Pod that sends load to services of the shop. */
-export function loadPod(services: readonly string[]): object {
-  const urls = services.map((name) => `${name}=http://${name}:9080/${name}/time-machine`);
+/** A Pod that sends load to services of the shop: `details`, or `SERVICE/details` for details behind another Service. */
+export function loadPod(services: readonly string[], name = "load", perSecond = 30): object {
+  const urls = services.map((each) => {
+    const [service, path = service] = each.split("/");
+    return `${service}=http://${service}:9080/${path}/time-machine`;
+  });
   const command = ["node", "--max-semi-space-size=2", "test/kubernetes/shop-load-main.ts", ...urls];
-  return pod("load", { app: "load" }, { name: "app", command });
+  const env = [{ name: "PER_SECOND", value: String(perSecond) }];
+  return pod(name, { app: name }, { name: "app", command, env });
 }
 
 /** A VirtualService of the shop without retries, to one version or to all. */
@@ -115,7 +121,7 @@ export async function kubectl(
 }
 
 /** Says in the mesh by which images and settings Pods are injected. */
-export async function injectionSettings(mesh: JoinedMesh): Promise<void> {
+export async function injectionSettings(mesh: Pick<JoinedMesh, "api">): Promise<void> {
   const global = {
     hub: "weft.dev/test",
     tag: "1",
@@ -166,11 +172,13 @@ export interface LoadState {
   readonly at: number;
   /** How often each outcome was, by service: `200 VERSION CLUSTER`, or what went wrong. */
   readonly counts: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** When the newest request of each outcome began, in milliseconds since the epoch. */
+  readonly last: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
-/** What the load of a cluster has come to. */
-export async function loadOf(cluster: Cluster): Promise<LoadState> {
-  return JSON.parse(await kubectl(cluster, "exec -n shop load -c app -- cat /tmp/load.json")) as LoadState;
+/** What the load of a cluster has come to, of one of its Pods. */
+export async function loadOf(cluster: Cluster, pod = "load"): Promise<LoadState> {
+  return JSON.parse(await kubectl(cluster, `exec -n shop ${pod} -c app -- cat /tmp/load.json`)) as LoadState;
 }
 
 /** What came of a load between two moments, of one service. */
