@@ -57,6 +57,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
   const { node, xdsTls = false } = options;
   const trust = new AgentTrust(options, layout, { client, clock, logger });
   const rootNamespace = options.trust?.rootNamespace;
+  const xds = new ControlPlane({ address: options.xds, ...(xdsTls && { trust: trust.files }), logger });
   const objects = new ClusterObjects({ client, node, ...(rootNamespace && { rootNamespace }), clock, logger });
   using identities = trust.identities();
   const writer = new StatusWriter(client, { status: (uid) => manager.status(uid) }, clock, logger);
@@ -79,7 +80,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
       baseIds: new BaseIds(baseIdFolder),
       names: new NameFiles(layout.names),
       site: (pod) => embeddedSite(options.instance, layout, pod),
-      xds: new ControlPlane({ address: options.xds, ...(xdsTls && { trust: trust.files }), logger }),
+      xds: () => xds,
       ...(identities && { identities }),
       envoy: keptProgram(options.envoy.program, layout.programs),
       tell: (pod, text) => events.record(pod, text),

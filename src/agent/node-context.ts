@@ -35,8 +35,8 @@ export interface ProxyContext {
   readonly names?: NameFiles;
   /** Where the processes of a Pod are. */
   readonly site: (pod: Pod) => PodSite;
-  /** Where the control plane serves xDS. */
-  readonly xds: ControlPlane;
+  /** Where the control plane that serves a proxy serves xDS. */
+  readonly xds: (record: ProxyRecord) => ControlPlane;
   /** Certificates of the node's workloads; absent where they have none. */
   readonly identities?: WorkloadIdentities;
   /** Path of the agent's own copy of Envoy. */

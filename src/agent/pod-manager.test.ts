@@ -58,6 +58,7 @@ function makeManager(podCidr: string, namespaceLabels: (name: string) => Promise
   const layout = new AgentLayout(options);
   const told: EventText[] = [];
   const gone: string[] = [];
+  const xds = new ControlPlane({ address: options.xds, logger });
   const manager = new PodManager(
     {
       options,
@@ -67,7 +68,7 @@ function makeManager(podCidr: string, namespaceLabels: (name: string) => Promise
       logger,
       programs: new Programs(options.programs),
       traffic: new NodeTraffic({ name: instance, clock, logger }),
-      xds: new ControlPlane({ address: options.xds, logger }),
+      xds: () => xds,
       records: new PodRecords(layout),
       baseIds: new BaseIds(join(root, "base-ids")),
       names: new NameFiles(layout.names),

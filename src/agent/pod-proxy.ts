@@ -81,6 +81,25 @@ export class PodProxy implements AsyncDisposable {
     await this.#askSettings();
   }
 
+  /**
+   * Has it served by another control plane, once that answers; its process goes on with what it holds.
+   * @throws WeftError `Unavailable` when it does not answer: then the one before stays.
+   */
+  async follow(upstream: NonNullable<ProxyRecord["upstream"]>): Promise<void> {
+    const { pod, role, address } = this.#record;
+    const { options, xds, clock, logger } = this.#context;
+    if (role === "none") return;
+    const node = proxyNode({ pod, role, address, agent: options });
+    const plane = xds({ ...this.#record, upstream });
+    const settings = await fetchSettings(plane, node, clock);
+    const before = this.#record.upstream?.revision ?? options.revision;
+    this.#record.upstream = upstream;
+    this.#record.settings = settings;
+    this.#services?.relay.move(plane);
+    const { name, namespace } = pod.metadata;
+    logger.info("a proxy follows another revision", { pod: name, namespace, before, revision: upstream.revision });
+  }
+
   /** Has it served, unless it is already. @param fresh whether its Pod's network is new. */
   async serve(fresh: boolean): Promise<void> {
     this.#services ??= await openServices(this.#context, this.#record);
@@ -162,7 +181,7 @@ export class PodProxy implements AsyncDisposable {
     const { options, xds, logger, clock } = this.#context;
     const node = proxyNode({ pod, role, address, agent: options });
     try {
-      this.#record.settings = await fetchSettings(xds, node, clock);
+      this.#record.settings = await fetchSettings(xds(this.#record), node, clock);
     } catch (error) {
       logger.debug("a proxy's settings are not known yet", { pod: pod.metadata.name, error: messageOf(error) });
     }

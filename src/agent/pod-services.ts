@@ -38,7 +38,7 @@ export async function openServices(context: ProxyContext, record: ProxyRecord): 
     });
   const relay = new Relay({
     identity: { id: proxyNode({ pod, role, address, agent: options }).id, namespace, cluster: options.cluster },
-    upstream: context.xds,
+    upstream: context.xds(record),
     onNames: ({ table }) => names?.setHosts(uid, table),
     onSettings: (settings) => {
       record.settings = settings;

@@ -41,6 +41,8 @@ export interface ProxyRecord {
   pod: Pod;
   readonly address: string;
   readonly role: ProxyRole;
+  /** The control plane that serves it; that of the agent's own options where nothing else was said. */
+  upstream?: { readonly revision: string; readonly address: string };
   /** Number by which Envoy's hot restart finds its predecessor; unique on the machine. */
   baseId?: number;
   /** How the proxy is to be started, as last heard. */

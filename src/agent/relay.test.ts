@@ -204,6 +204,29 @@ describe("a proxy's relay", () => {
     stream.cancel();
   });
 
+  it("leads to another control plane when it is told: the proxy comes anew, and the streams before end", async () => {
+    const other = new Upstream();
+    await other.start();
+    try {
+      const stream = open();
+      const ended = once(stream.resume(), "status");
+      stream.write(first);
+      const call = await upstream.call();
+      await next(call);
+      const left = once(call, "cancelled");
+      relay.move(new ControlPlane({ address: `unix:${other.socket}`, logger }));
+      await ended;
+      await left;
+      const again = open();
+      again.write(first);
+      expect(await next(await other.call())).toEqual(first);
+      expect(upstream.calls).toHaveLength(1);
+      again.cancel();
+    } finally {
+      other.stop();
+    }
+  });
+
   it("does the same for the state of the world", async () => {
     const stream = open("sotw");
     const request = create(DiscoveryRequestSchema, { node: { id: nodeId }, typeUrl: typeUrls.cluster });

@@ -48,7 +48,8 @@ async function write(stream: Downstream | Upstream, bytes: Buffer, signal: Abort
  */
 export class Relay implements ProxyService {
   readonly #options: RelayOptions;
-  readonly #connection: ControlPlaneConnection;
+  #upstream: ControlPlane;
+  #connection: ControlPlaneConnection;
   /** What is said of the proxy beside what it says itself: metadata of its node. */
   #more: Readonly<Record<string, string>> = {};
   /** Ends of the streams that are open. */
@@ -62,6 +63,7 @@ export class Relay implements ProxyService {
     const { onNames, onSettings } = options;
     this.#own.set(typeUrls.nameTable, (value) => onNames(fromBinary(NameTableSchema, value)));
     if (onSettings) this.#own.set(typeUrls.bootstrap, (value) => onSettings(readSettings(value)));
+    this.#upstream = options.upstream;
     this.#connection = options.upstream.connect();
   }
 
@@ -70,6 +72,17 @@ export class Relay implements ProxyService {
     if (equal(more, this.#more)) return;
     this.#more = more;
     for (const end of this.#ends) end();
+  }
+
+  /**
+   * Leads to another control plane: the proxy's streams end, as they do when a replica ends, and it comes anew with what it holds.
+   */
+  move(upstream: ControlPlane): void {
+    const before = this.#connection;
+    this.#upstream = upstream;
+    this.#connection = upstream.connect();
+    for (const end of this.#ends) end();
+    before[Symbol.dispose]();
   }
 
   register(server: Server): void {
@@ -95,8 +108,9 @@ export class Relay implements ProxyService {
     // What befell the control plane's stream says more than that writing to it was given up.
     const fail = (error: Error): void => ended.abort(error);
     let upstream: Upstream | undefined;
+    const connection = this.#connection;
     try {
-      await this.#connection.attempt(this.#options.clock);
+      await connection.attempt(this.#options.clock);
       if (call.cancelled) return;
       upstream = this.#open(variant);
       upstream.on("error", fail);
@@ -113,13 +127,13 @@ export class Relay implements ProxyService {
       this.#ends.delete(renew);
       upstream?.cancel();
       // The control plane ended it, not the proxy: there may be another that serves it.
-      if (!call.cancelled) this.#connection.renew();
+      if (!call.cancelled && connection === this.#connection) connection.renew();
     }
   }
 
   #open(variant: Variant): Upstream {
     const { path, requestSerialize, responseDeserialize } = methods[variant];
-    const metadata = this.#options.upstream.metadata();
+    const metadata = this.#upstream.metadata();
     metadata.set("clusterid", this.#options.identity.cluster);
     return this.#connection.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
   }
@@ -127,7 +141,7 @@ export class Relay implements ProxyService {
   #end(call: Downstream, error: unknown): void {
     const refused = error instanceof WeftError && error.code === "PermissionDenied";
     if (refused) this.#options.logger.warn("a proxy was refused", { error: messageOf(error) });
-    else this.#options.upstream.failed(error);
+    else this.#upstream.failed(error);
     const code = refused ? status.PERMISSION_DENIED : status.UNAVAILABLE;
     call.emit("error", { code, details: messageOf(error) });
   }
@@ -158,7 +172,7 @@ export class Relay implements ProxyService {
   /** From the control plane to the proxy. */
   async #down(variant: Variant, call: Downstream, upstream: Upstream, signal: AbortSignal): Promise<void> {
     for await (const bytes of upstream as AsyncIterable<Buffer>) {
-      this.#options.upstream.answered();
+      this.#upstream.answered();
       const type = responseType(bytes) as TypeUrl;
       const take = this.#own.get(type);
       if (take === undefined) {

@@ -146,8 +146,8 @@ export interface WorkloadIdentitiesOptions {
 /** The identities of the workloads on a node: a certificate for each Pod with a proxy, and the authorities that all of them trust. */
 export class WorkloadIdentities implements Disposable {
   readonly #options: WorkloadIdentitiesOptions;
-  readonly #plane: ControlPlane;
-  readonly #authority: Authority;
+  #plane: ControlPlane;
+  #authority: Authority;
   readonly #trust: TrustBundle;
   readonly #held = new Set<WorkloadIdentity>();
   readonly #watch: Disposable;
@@ -156,12 +156,25 @@ export class WorkloadIdentities implements Disposable {
 
   constructor(options: WorkloadIdentitiesOptions) {
     this.#options = options;
-    const { identity, trust, agent, ownIdentity = false, clock, logger } = options;
-    const plane = new ControlPlane({ address: identity.ca, trust, logger });
-    this.#plane = plane;
-    this.#authority = new Authority({ plane, cluster: agent.cluster, ttlMs: identity.ttlMs, own: ownIdentity, clock });
+    const { identity, trust, clock, logger } = options;
+    this.#plane = new ControlPlane({ address: identity.ca, trust, logger });
+    this.#authority = this.#authorityOf(this.#plane);
     this.#trust = new TrustBundle(logger, () => this.#trustChanged());
     this.#watch = clock.every(watchMs, () => this.#lookAtPlane());
+  }
+
+  /** Asks for certificates at another address from now on; those that there are stay. */
+  move(ca: string): void {
+    const { trust, logger } = this.#options;
+    const before = this.#authority;
+    this.#plane = new ControlPlane({ address: ca, trust, logger });
+    this.#authority = this.#authorityOf(this.#plane);
+    before[Symbol.dispose]();
+  }
+
+  #authorityOf(plane: ControlPlane): Authority {
+    const { identity, agent, ownIdentity: own = false, clock } = this.#options;
+    return new Authority({ plane, cluster: agent.cluster, ttlMs: identity.ttlMs, own, clock });
   }
 
   /**

@@ -8,6 +8,7 @@ import type { ServiceAccountName } from "#identity/caller.ts";
 import { type AuthorityKey, authorityKeys, defaultLifetimes } from "#identity/settings.ts";
 import { wholeNumber } from "./output.ts";
 import { type LogFlags, stderrLogger, terminated, withLogFlag } from "./processes.ts";
+import { weftVersion } from "./version.ts";
 
 interface DiscoveryFlags extends LogFlags {
   readonly meshApi: string;
@@ -28,6 +29,7 @@ interface DiscoveryFlags extends LogFlags {
   readonly statusSocket: string;
   readonly statusAddress?: ListenAddress;
   readonly replica?: string;
+  readonly ownCluster?: string;
 }
 
 /** Reads `HOST:PORT`, an IPv6 address in brackets. */
@@ -66,11 +68,17 @@ function serviceAccount(text: string, before: readonly ServiceAccountName[] = []
 
 /** What the control plane calls itself: Istio's name, for the agents of stock sidecars too. */
 const ownNames = ["istiod.istio-system.svc"];
+
+/** The name of the Service of a revision, by which its webhooks and injected proxies reach it. */
+function revisionNames(revision: string): readonly string[] {
+  return revision === "default" ? [] : [`istiod-${revision}.istio-system.svc`];
+}
+
 const ownAccounts = [{ namespace: "istio-system", name: "weft-agent" }];
 
 function identityOf(flags: DiscoveryFlags): IdentityOptions {
   const { serverName = [], nodeAccount = ownAccounts, tokenCheck: tokens, caKey: authorityKey } = flags;
-  const names = [...ownNames, ...serverName];
+  const names = [...ownNames, ...revisionNames(flags.revision), ...serverName];
   return { names, authorityKey, nodeAccounts: nodeAccount, tokens, lifetimes: defaultLifetimes };
 }
 
@@ -88,8 +96,10 @@ function optionsOf(flags: DiscoveryFlags): DiscoveryOptions {
   ];
   const { webhookAddress, revision, clusterApi: clusterApis, maxProxies } = flags;
   const identity = (secure.length > 0 || webhookAddress) && { identity: identityOf(flags) };
-  const { replica, clusterSockets, statusAddress } = flags;
+  const { replica, clusterSockets, statusAddress, ownCluster } = flags;
   const more = {
+    version: weftVersion(),
+    ...(ownCluster !== undefined && { ownCluster }),
     ...(webhookAddress && { webhooks: webhookAddress }),
     ...(maxProxies !== undefined && { maxProxies }),
     ...(replica !== undefined && { replica }),
@@ -124,6 +134,10 @@ export function discoveryCommand(program: Command): void {
       tlsAddress,
     )
     .option("--replica <name>", "name of this replica, where several run side by side", replicaName)
+    .option(
+      "--own-cluster <name>",
+      "the cluster that it was installed into, where its administrators are told how the revision stands; needs --replica",
+    )
     .option("--mesh <name>", "name of the Mesh object", "default")
     .option(
       "--revision <name>",

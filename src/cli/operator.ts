@@ -18,6 +18,7 @@ import { memberObjectsCommand } from "./member-objects.ts";
 import { proxyConfigCommand } from "./proxy/config.ts";
 import { installCommand } from "./install/install.ts";
 import { uninstallCommand } from "./install/uninstall.ts";
+import { revisionCommand } from "./revision/command.ts";
 import { listProxies, proxyName } from "./proxy/proxies.ts";
 import { proxyStatusCommand } from "./proxy/status.ts";
 import { apiResources } from "./resources.ts";
@@ -76,6 +77,7 @@ export function operatorCommands(program: Command): void {
   clusterCommand(program);
   installCommand(program);
   uninstallCommand(program);
+  revisionCommand(program);
   versionCommand(program);
   completionCommands(program);
 }

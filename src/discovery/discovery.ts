@@ -3,11 +3,14 @@ import type { MeshConfigState } from "#api/istio/mesh-config.ts";
 import { untranslatedKinds } from "#api/untranslated.ts";
 import { egressScope } from "#api/weft/egress-scope.ts";
 import type { MeshAuthority } from "#api/weft/mesh.ts";
+import type { RevisionReport } from "#api/weft/revision-report.ts";
+import { aborted } from "#base/aborted.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { collectWhenIdle } from "#base/idle-collection.ts";
 import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
+import { RevisionTablePublisher } from "#controllers/revisions/table-publisher.ts";
 import { runCrdSync } from "#controllers/crd-sync/controller.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
@@ -19,7 +22,7 @@ import { createModel } from "#model/model.ts";
 import { only } from "#model/services.ts";
 import { JwksKeeper } from "#sources/jwks/keeper.ts";
 import { KeptKeys } from "#sources/jwks/kept.ts";
-import { together } from "#sources/members/companion.ts";
+import { type Companion, together } from "#sources/members/companion.ts";
 import { Members } from "#sources/members/members.ts";
 import type { Audience } from "#sources/feed.ts";
 import { Intake } from "#sources/intake.ts";
@@ -39,6 +42,7 @@ import { type IdentityContext, type IdentityOptions, MeshIdentity } from "./iden
 import { SecretRefusals } from "./identity/secret-refusals.ts";
 import { holdersOf } from "./holders.ts";
 import { Replicas } from "./replicas.ts";
+import { reportOf, RevisionReporter } from "./revision-reporter.ts";
 import { synced } from "./synced.ts";
 import { Verdicts } from "./verdicts.ts";
 import type { InjectorOptions } from "./webhooks/injector.ts";
@@ -64,6 +68,10 @@ export interface DiscoveryOptions {
   readonly webhooks?: ListenAddress;
   /** The revision that this control plane is: `default` unless told. */
   readonly revision?: string;
+  /** The version of Weft that it runs. */
+  readonly version: string;
+  /** The cluster in which it is told how the revision stands, as who installed it there wants to know; told nowhere unless set. Needs `replica`. */
+  readonly ownCluster?: string;
   /** Unix socket of the API of proxies. */
   readonly statusSocket: string;
   /**
@@ -125,6 +133,27 @@ function meshWebhooks(
   if (!address) return undefined;
   const { rootNamespace } = context.model.services.mesh.get(only);
   return new MeshWebhooks({ ...context, address, revision, rootNamespace, roots: () => identity.roots });
+}
+
+/** A companion of members that is told of none of their objects. */
+function following(follow: Companion["follow"]): Companion {
+  return { audience: () => ({ seen: () => undefined, gone: () => undefined }), left: () => undefined, follow };
+}
+
+/** Tells the cluster that the control plane was installed into how it stands, once it serves. */
+function reporter(
+  { ownCluster, replica, revision = "default" }: DiscoveryOptions,
+  serving: Promise<() => RevisionReport>,
+  context: DiscoveryContext,
+): readonly Companion[] {
+  if (ownCluster === undefined || replica === undefined) return [];
+  return [
+    following(async (cluster, client, signal) => {
+      if (cluster !== ownCluster) return;
+      const report = await Promise.race([serving, aborted(signal)]);
+      if (report) await new RevisionReporter({ client, revision, replica, report, ...context }).run(signal);
+    }),
+  ];
 }
 
 /** @throws WeftError `InvalidArgument` where API servers of other machines could not find this control plane, or it them. */
@@ -230,7 +259,14 @@ export async function runDiscovery(
   });
   await using identity = options.identity && new MeshIdentity(options.identity, identityContext());
   const webhooks = identity && meshWebhooks(options, identity, { client, model, clock, logger });
-  const companions = [...(identity ? [identity.companion] : []), ...(webhooks ? [webhooks.companion] : [])];
+  const tables = new RevisionTablePublisher({ client, clock, logger });
+  const reporting = Promise.withResolvers<() => RevisionReport>();
+  const companions = [
+    ...(identity ? [identity.companion] : []),
+    ...(webhooks ? [webhooks.companion] : []),
+    ...reporter(options, reporting.promise, context),
+    following((cluster, member, until) => tables.follow(cluster, member, until)),
+  ];
   const membersContext = {
     ...sourceContext,
     client,
@@ -286,7 +322,10 @@ export async function runDiscovery(
   const serve = { source, engine, clock, logger, demand, pressed, limits, listen: options.xds, ...secured };
   await using xds = await createXdsServer(serve);
   serving = xds;
+  const report = (): RevisionReport =>
+    reportOf({ version: options.version, proxies: xds, findings: () => verdicts.all(), clock });
   await using api = await ProxyApi.listen({
+    report,
     socketPath: options.statusSocket,
     proxies: xds,
     held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
@@ -297,7 +336,8 @@ export async function runDiscovery(
   });
   using _refusals = verdicts.follow(xds, source);
   const own = (): ProxyCounts => ({ ...xds.standings(), misbehaving: misbehaving(xds) });
-  const { replica: name, statusAddress } = options;
+  const { replica: name, statusAddress, revision = "default" } = options;
+  reporting.resolve(report);
   const { ca: clients = "" } = meshAddress;
   await using told =
     statusAddress && (await ProxyApiServer.listen({ ...statusAddress, clients, answer: api.answer, clock }));
@@ -306,7 +346,18 @@ export async function runDiscovery(
   const among =
     name === undefined
       ? undefined
-      : { name, client, namespace: rootNamespace, own, move, ...(told && { api: told.place }), changed, clock, logger };
+      : {
+          name,
+          revision,
+          client,
+          namespace: rootNamespace,
+          own,
+          move,
+          ...(told && { api: told.place }),
+          changed,
+          clock,
+          logger,
+        };
   replicas = among && new Replicas(among);
   const events = new ProxyEventWriter({ member, clock, logger });
   using _proxies = xds.onChange(() => {
@@ -322,6 +373,7 @@ export async function runDiscovery(
     replicas?.run(signal),
     events.run(signal),
     onDemand.run(signal),
+    tables.run(signal),
     runCrdSync({ client, namespace: rootNamespace, identity: randomUUID(), member, clock, logger }, signal),
     identityDone,
     webhooksDone,

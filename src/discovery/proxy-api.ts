@@ -1,4 +1,5 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import type { RevisionReport } from "#api/weft/revision-report.ts";
 import type { Clock } from "#base/clock.ts";
 import { formatAge } from "#base/duration.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
@@ -28,6 +29,8 @@ export interface ProxyApiOptions {
   /** The API of a member cluster, through which its Pods are reached. */
   readonly clusterClient: (cluster: string) => Client | undefined;
   readonly clock: Clock;
+  /** How the revision stands, served at `/revision`. */
+  readonly report: () => RevisionReport;
   /** Further plain figures, served at `/metrics`. */
   readonly metrics: () => Readonly<Record<string, number>>;
 }
@@ -118,6 +121,7 @@ export class ProxyApi implements AsyncDisposable {
     const { pathname: path, search } = new URL(request.url ?? "/", "http://localhost");
     if (request.method !== "GET") throw new WeftError("Unsupported", `proxies can only be read, not ${request.method}`);
     if (path === "/metrics") return { type: "text/plain", body: this.#metrics() };
+    if (path === "/revision") return json(this.#options.report());
     if (path === root) return json(resourceList);
     const found = new RegExp(
       `^${root}(?:/namespaces/([^/]+))?/(proxies|proxyfindings)(?:/([^/]+)(?:/admin/(.+))?)?$`,

@@ -5,6 +5,7 @@ import {
   replicaLabel as label,
   replicaLabelValue as labelValue,
 } from "#api/weft/replicas.ts";
+import { defaultRevisionName, revisionLabel } from "#api/weft/revisions.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
@@ -21,6 +22,8 @@ export interface ReplicasOptions {
   readonly namespace: string;
   /** This replica's name, unlike every other's. */
   readonly name: string;
+  /** The revision that it is of: proxies move among replicas of one revision alone. */
+  readonly revision: string;
   /** How this replica's own proxies stand. */
   readonly own: () => ProxyCounts;
   /** Where API servers of other machines are told of its proxies. */
@@ -48,6 +51,7 @@ interface Seen {
   /** On the monotonic clock: others' clocks are not believed. */
   readonly since: number;
   readonly counts: ProxyCounts;
+  readonly revision: string;
 }
 
 /**
@@ -66,12 +70,12 @@ export class Replicas {
 
   /** How the proxies of all replicas stand; of others as they were some seconds ago. */
   get counts(): ProxyCounts {
-    return this.#living.reduce(sumCounts, this.#options.own());
+    return this.#living.map(({ counts }) => counts).reduce(sumCounts, this.#options.own());
   }
 
-  get #living(): readonly ProxyCounts[] {
+  get #living(): readonly Seen[] {
     const now = this.#options.clock.monotonic();
-    return [...this.#others.values()].filter(({ since }) => now - since < goneMs).map(({ counts }) => counts);
+    return [...this.#others.values()].filter(({ since }) => now - since < goneMs);
   }
 
   /** Keeps its own Lease and reads the others' until the signal aborts; then its own is removed. */
@@ -95,10 +99,11 @@ export class Replicas {
 
   /** Lets others have proxies that this replica has too many of. */
   #even(): void {
-    const { own, logger, move, name } = this.#options;
+    const { own, logger, move, name, revision } = this.#options;
+    const others = this.#living.filter((other) => other.revision === revision);
     const count = this.#balance.excess(
       own().connected,
-      this.#living.map(({ connected }) => connected),
+      others.map(({ counts }) => counts.connected),
     );
     if (count === 0) return;
     logger.info("other replicas have fewer proxies: some are to connect anew", { replica: name, proxies: count });
@@ -110,7 +115,7 @@ export class Replicas {
   }
 
   async #tell(): Promise<void> {
-    const { client, name, own, api, clock } = this.#options;
+    const { client, name, revision, own, api, clock } = this.#options;
     const leases = client.of<Lease>(leaseKind);
     const renewTime = new Date(clock.now()).toISOString().replace("Z", "000Z");
     const spec = { holderIdentity: name, leaseDurationSeconds: goneMs / 1000, renewTime };
@@ -118,7 +123,7 @@ export class Replicas {
       [annotation]: printCounts(own()),
       ...(api && { [proxyApiAnnotation]: JSON.stringify(api) }),
     };
-    const metadata = { labels: { [label]: labelValue }, annotations };
+    const metadata = { labels: { [label]: labelValue, [revisionLabel]: revision }, annotations };
     const place = this.#place(name);
     try {
       await leases.patch(place, { kind: "merge", body: { metadata, spec } });
@@ -139,8 +144,10 @@ export class Replicas {
       if (of === this.#place(name).name) continue;
       there.add(of);
       const seen = this.#others.get(of);
+      const { annotations = {}, labels = {} } = lease.metadata;
+      const { [revisionLabel]: revision = defaultRevisionName } = labels;
       if (seen?.version !== version)
-        this.#others.set(of, { version, since: now, counts: parseCounts(lease.metadata.annotations?.[annotation]) });
+        this.#others.set(of, { version, since: now, counts: parseCounts(annotations[annotation]), revision });
       else if (now - seen.since > removedMs) await this.#remove({ namespace, name: of });
     }
     for (const of of this.#others.keys()) if (!there.has(of)) this.#others.delete(of);

@@ -62,7 +62,7 @@ function refusalsOf(proxies: ProxyStatusSource, translator: Translator): Readonl
 export class Verdicts implements Audience {
   readonly #known: Query<ObjectId, Known>;
   readonly #engine: Engine;
-  readonly #observed = new Map<string, Disposable>();
+  readonly #observed = new Map<string, { readonly id: ObjectId; readonly watch: Disposable }>();
   readonly #changed: Changed;
   #refusals: ReadonlyMap<string, readonly Refusal[]> = new Map();
 
@@ -84,16 +84,22 @@ export class Verdicts implements Audience {
     const key = statusKey(ref);
     // What is said of kinds that are not translated never changes.
     if (this.#observed.has(key) || untranslatedFinding(ref) !== undefined) return;
-    this.#observed.set(
-      key,
-      this.#engine.observe(this.#known, idOf(ref), () => this.#changed([key])),
-    );
+    const id = idOf(ref);
+    this.#observed.set(key, { id, watch: this.#engine.observe(this.#known, id, () => this.#changed([key])) });
   }
 
   gone(object: ResourceObject): void {
     const key = statusKey(refOf(object));
-    this.#observed.get(key)?.[Symbol.dispose]();
+    this.#observed.get(key)?.watch[Symbol.dispose]();
     this.#observed.delete(key);
+  }
+
+  /** What is found against all objects, as `CODE KIND NAMESPACE/NAME`. */
+  all(): readonly string[] {
+    const found = [...this.#observed.values()].flatMap(({ id }) =>
+      this.#known.get(id).findings.map(({ code }) => `${code} ${id.kind} ${id.namespace}/${id.name}`),
+    );
+    return [...new Set(found)];
   }
 
   /** Follows what proxies refuse, until disposed. */

@@ -198,6 +198,7 @@ export class NodeWorld implements AsyncDisposable {
       ...(this.#secured && { identity: meshIdentity }),
       statusSocket: socket("discovery.sock"),
       startLimitMs: 5000,
+      version: "0.0.0",
     };
   }
 

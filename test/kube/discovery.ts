@@ -22,6 +22,7 @@ export function startDiscovery(
     xds: [{ socketPath: join(folder, "ads.sock") }],
     statusSocket: join(folder, "discovery.sock"),
     startLimitMs: 10_000,
+    version: "0.0.0",
     ...more,
   };
   const running = runDiscovery(options, { clock, logger }, stop.signal);

@@ -185,6 +185,7 @@ test("an address without what it needs is refused", async () => {
     xds: [],
     statusSocket: path("no.sock"),
     startLimitMs: 1,
+    version: "0.0.0",
   };
   const run = async (host: string, more: object): Promise<void> =>
     runDiscovery({ ...options, statusAddress: { host, port: 0 }, ...more }, { clock, logger }, AbortSignal.abort());

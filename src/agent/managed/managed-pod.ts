@@ -1,10 +1,11 @@
 import { connectionsOutside } from "#api/kubernetes/pod-status.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
-import { messageOf } from "#base/errors.ts";
+import { WeftError, messageOf } from "#base/errors.ts";
 import { proxyUser } from "../layout.ts";
 import type { ProxyContext } from "../node-context.ts";
 import { PodProxy } from "../pod-proxy.ts";
 import type { ProxyView } from "../pod-status.ts";
+import type { Upstream } from "../revisions/routes.ts";
 import type { ProbeTarget } from "../probe.ts";
 import { keptTraffic, leadPod } from "../traffic/lead-pod.ts";
 import { captured, connectionsOf, connectionText, type OpenConnection, outside } from "../traffic/open-connections.ts";
@@ -18,6 +19,8 @@ import type { ManagedRecord } from "./record.ts";
 export interface ManagedContext extends ProxyContext {
   readonly places: PodPlaces;
   readonly probes: ProbeRules;
+  /** The control plane that is to serve a Pod's proxy; undefined while that is not known. */
+  readonly upstream: (pod: Pod) => Upstream | undefined;
 }
 
 /** How often a Pod is looked at without any sign of change. */
@@ -30,6 +33,8 @@ const lenientMs = 8000;
 const drainMs = 60_000;
 /** How long a proxy may take to end when asked. */
 const graceMs = 2000;
+/** How long is waited before a control plane that does not answer is asked again whether it takes a proxy. */
+const followAgainMs = 5000;
 /** Connections that are named; the others are counted. */
 const mostNamed = 20;
 
@@ -62,6 +67,8 @@ export class ManagedPod implements AsyncDisposable {
   moved = false;
   #claimed = false;
   #drained = false;
+  /** The revision that was told not to answer, and when it is asked again. */
+  #unanswered: { readonly revision: string; readonly againAt: number } | undefined;
 
   constructor(context: ManagedContext, record: ManagedRecord) {
     this.record = record;
@@ -152,10 +159,11 @@ export class ManagedPod implements AsyncDisposable {
   async #join(place: PodPlace): Promise<Turn> {
     const { record } = this;
     const { probes } = this.#context;
-    if (!this.#claimed) await this.#proxy.claim();
+    if (!this.#claimed) await this.#claim();
     this.#claimed = true;
     if (this.#extras.decide(place, this.#proxy)) await this.#proxy.close();
     await this.#proxy.serve(false);
+    await this.#follow();
     this.#proxy.beLenient(this.#isLenient);
     await probes.set(this.#uid, probedPorts(record.pod, record.address));
     const again = await this.#proxy.run();
@@ -171,6 +179,40 @@ export class ManagedPod implements AsyncDisposable {
   get #isLenient(): boolean {
     const { joined, traffic, lenientUntil = 0 } = this.record;
     return joined === true ? this.#context.clock.now() < lenientUntil : traffic?.mode === undefined;
+  }
+
+  /** A proxy that was never started begins with the control plane that it is to have. */
+  async #claim(): Promise<void> {
+    const { record } = this;
+    const { revision, address } = this.#context.upstream(record.pod) ?? {};
+    if (record.baseId === undefined && revision !== undefined && address !== undefined)
+      record.upstream = { revision, address };
+    await this.#proxy.claim();
+  }
+
+  /** Follows another revision once that takes the proxy; until then it stays with the one that it has. */
+  async #follow(): Promise<void> {
+    const { pod, upstream: now } = this.record;
+    const { options, clock, tell } = this.#context;
+    const wanted = this.#context.upstream(pod);
+    const [revision, at] = [now?.revision ?? options.revision, now?.address ?? options.xds];
+    if (!wanted || (wanted.revision === revision && wanted.address === at)) {
+      this.#unanswered = undefined;
+      return;
+    }
+    const asked = this.#unanswered?.revision === wanted.revision ? this.#unanswered : undefined;
+    if (asked && clock.monotonic() < asked.againAt) return;
+    const { address } = wanted;
+    try {
+      if (address === undefined) throw new WeftError("NotFound", "nothing says where it is");
+      await this.#proxy.follow({ revision: wanted.revision, address });
+      this.#unanswered = undefined;
+    } catch (error) {
+      this.#unanswered = { revision: wanted.revision, againAt: clock.monotonic() + followAgainMs };
+      if (asked) return;
+      const message = `The proxy stays with revision ${revision}: revision ${wanted.revision} at ${address ?? "no known address"} does not take it: ${messageOf(error)}`;
+      tell(pod, { type: "Warning", reason: "RevisionUnavailable", message: message.slice(0, 1000) });
+    }
   }
 
   async #capture(place: PodPlace): Promise<void> {

@@ -82,6 +82,11 @@ export class ManagedPods implements AsyncDisposable {
     this.#wake(uid);
   }
 
+  /** Has every Pod looked at: they may have another control plane. */
+  wakeAll(): void {
+    for (const uid of this.#pods.keys()) this.#wake(uid);
+  }
+
   /** A Pod that the API no longer has. */
   drop(pod: Pod): void {
     const { uid } = pod.metadata;

@@ -1,5 +1,6 @@
 import { clusterRole, clusterRoleBinding, type PolicyRule, rbacGroup } from "#api/kubernetes/rbac.ts";
 import { serviceAccount } from "#api/kubernetes/service-account.ts";
+import { revisionsName } from "#api/weft/revisions.ts";
 import { agentAdmission } from "./agent-admission.ts";
 import { agentAccount } from "../node-token.ts";
 
@@ -20,13 +21,19 @@ export interface NodeAgentSettings {
 const read = ["get", "list", "watch"];
 
 /**
- * All that an agent does with its cluster's API: it reads Pods, Namespaces and the mesh's roots, and says on Pods how their sidecars stand. Its
+ * All that an agent does with its cluster's API: it reads Pods, Namespaces, the mesh's roots and who follows which revision, and says on Pods how their sidecars stand. Its
  * token it gets from the kubelet, so that it is one of its own node.
  */
 const rules: readonly PolicyRule[] = [
   { verbs: read, apiGroups: [""], resources: ["pods", "namespaces"] },
   { verbs: ["patch"], apiGroups: [""], resources: ["pods", "pods/status"] },
-  { verbs: read, apiGroups: [""], resources: ["configmaps"], resourceNames: ["istio-ca-root-cert"] },
+  {
+    verbs: read,
+    apiGroups: [""],
+    resources: ["configmaps"],
+    resourceNames: ["istio-ca-root-cert", revisionsName],
+  },
+  { verbs: read, apiGroups: ["admissionregistration.k8s.io"], resources: ["mutatingwebhookconfigurations"] },
   { verbs: ["create", "patch"], apiGroups: [""], resources: ["events"] },
 ];
 

@@ -13,7 +13,7 @@ import { apiAddress } from "#kube/kubeconfig.ts";
 import { AgentTrust } from "../agent-trust.ts";
 import { BaseIds } from "../base-ids.ts";
 import { ClusterObjects } from "../cluster-objects.ts";
-import { ControlPlane } from "../control-plane.ts";
+import { ControlPlanes } from "../control-planes.ts";
 import { NameFiles } from "../dns/name-files.ts";
 import { AgentLayout, baseIdFolder } from "../layout.ts";
 import { NameServer } from "../name-server.ts";
@@ -21,6 +21,7 @@ import type { ProxyOptions } from "../options.ts";
 import type { PodSite } from "../pod-site.ts";
 import { keptProgram } from "../proxy.ts";
 import { PodRecords } from "../records.ts";
+import { RevisionFollower } from "../revisions/known.ts";
 import { NodeTraffic } from "../traffic/node-traffic.ts";
 import { type CniPlaces, installPlugin } from "./cni/install.ts";
 import { CniMailbox } from "./cni/mailbox.ts";
@@ -99,6 +100,8 @@ export async function runNodeAgent(
   const names = new NameFiles(layout.names);
   using nameServer = nameServerOf(options, names, layout, context);
   const places = new PodPlaces(clock);
+  const planes = new ControlPlanes({ ...(xdsTls && { trust: trust.files }), logger });
+  const revisions = new RevisionFollower({ client, xds: options.xds, clock, logger });
   const status = new ManagedStatus(client, (uid) => pods.get(uid), clock, logger);
   await using pods = new ManagedPods(
     {
@@ -118,7 +121,13 @@ export async function runNodeAgent(
       baseIds: new BaseIds(baseIdFolder),
       names,
       site: ({ metadata: { uid } }) => siteOf(places, uid),
-      xds: new ControlPlane({ address: options.xds, ...(xdsTls && { trust: trust.files }), logger }),
+      xds: ({ upstream }) => planes.at(upstream?.address ?? options.xds),
+      upstream: (pod) => {
+        const { namespace = "", labels = {} } = pod.metadata;
+        // While its namespace is not known, it stays with whom it has.
+        const found = namespaces.get({ name: namespace });
+        return found && revisions.upstream({ namespace, labels, namespaceLabels: found.metadata.labels ?? {} });
+      },
       ...(identities && { identities }),
       envoy: keptProgram(options.envoy.program, layout.programs),
       tell: (pod, text) => events.record(pod, text),
@@ -139,6 +148,13 @@ export async function runNodeAgent(
   };
   const known = (namespace: string, name: string): Pod | undefined => objects.pods.get({ namespace, name });
   const news = new NewPods({ client, known, namespaceLabels: labelsOf, pods });
+  let authority = options.identity?.ca;
+  // Where a management plane says where its revisions are, the one that was told at the start may end.
+  const followAuthority = (stable: string | undefined): void => {
+    if (stable === undefined || stable === authority) return;
+    authority = stable;
+    identities?.move(stable);
+  };
   logger.info("giving the node's Pods their sidecars", { node });
   await Promise.all([
     pods.run(signal),
@@ -148,6 +164,10 @@ export async function runNodeAgent(
     trust.run(signal),
     nameServer.run(signal),
     follow(objects, namespaces, pods, signal),
+    revisions.run(() => {
+      followAuthority(revisions.stable);
+      pods.wakeAll();
+    }, signal),
     options.cni && serveCni(options.cni, news, namespaces, context, signal),
   ]);
 }

@@ -17,6 +17,7 @@ export interface InstallFlags {
   readonly storeSecret?: string;
   readonly servers?: number;
   readonly replicas: number;
+  readonly revision?: string;
 }
 
 /** Reads `--store`. */
@@ -33,6 +34,12 @@ function storeOf(text: string): InstallStore {
 function clusterName(text: string): string {
   if (/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
   throw new InvalidArgumentError("write it in small letters, digits and -, such as primary.");
+}
+
+/** Reads `--revision`, which becomes part of names. */
+export function revisionName(text: string): string {
+  if (/^[a-z0-9](?:[-a-z0-9]{0,28}[a-z0-9])?$/.test(text)) return text;
+  throw new InvalidArgumentError("write it in small letters, digits and -, at most 30, such as 1-1-0.");
 }
 
 /** Adds the flags to a command. */
@@ -57,7 +64,12 @@ export function withInstallFlags(command: Command): Command {
     .option("--storage-class <name>", "the class of the volume; the cluster's default unless given")
     .option("--store-secret <name>", "Secret of istio-system with ca.crt, tls.crt and tls.key for the etcd")
     .option("--servers <number>", "servers of the mesh's API: 2 on an etcd, else 1", wholeNumber(1, 9))
-    .option("--replicas <number>", "control planes of proxies", wholeNumber(1, 50), 2);
+    .option("--replicas <number>", "control planes of proxies", wholeNumber(1, 50), 2)
+    .option(
+      "--revision <name>",
+      "install a revision of the control plane of proxies beside the installed one, and change nothing else",
+      revisionName,
+    );
 }
 
 /** The store with what other flags say of it. @throws WeftError `InvalidArgument` for flags that do not fit it. */
@@ -78,5 +90,6 @@ export function optionsOf(flags: InstallFlags): Omit<InstallOptions, "keys"> {
   const { image, proxyImage = image, imagePullPolicy, cluster, network, trustDomain, replicas } = flags;
   const store = completed(flags);
   const servers = flags.servers ?? (store.kind === "etcd" ? 2 : 1);
-  return { image, proxyImage, imagePullPolicy, cluster, network, trustDomain, replicas, store, servers };
+  const { revision = "default" } = flags;
+  return { image, proxyImage, imagePullPolicy, cluster, network, trustDomain, replicas, revision, store, servers };
 }

@@ -2,12 +2,15 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { kinds } from "#api/kinds.ts";
+import { type Deployment, deployment as deploymentKind } from "#api/kubernetes/deployment.ts";
 import { type Secret, secret as secretKind } from "#api/kubernetes/secret.ts";
+import { defaultRevisionName, revisionLabel } from "#api/weft/revisions.ts";
 import { systemClock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { type Existing, obstacles } from "#controllers/aggregation/obstacles.ts";
 import { Installer } from "#controllers/install/installer.ts";
-import { type InstallStage, installStages } from "#controllers/install/manifests.ts";
+import { asleep, tagsOf } from "#controllers/revisions/tags.ts";
+import { type InstallStage, installStages, revisionStages } from "#controllers/install/manifests.ts";
 import { type InstallAuthority, installNames } from "#controllers/install/options.ts";
 import { becomeReady } from "#controllers/install/readiness.ts";
 import { apiService, definitionKind } from "#controllers/install/resources.ts";
@@ -65,15 +68,59 @@ async function keysFor(known: KnownKeys): Promise<MadeKeys> {
   return installKeys(known, systemClock);
 }
 
-function stagesOf(flags: Flags, keys: MadeKeys["keys"]): readonly InstallStage[] {
+function stagesOf(flags: Flags, keys: MadeKeys["keys"] | undefined): readonly InstallStage[] {
   const { cluster, network } = flags;
-  const injector = mutatingWebhooks({ revision: "default", namespace: installNames.namespace, cluster, network });
-  return installStages({ ...optionsOf(flags), keys }, [injector]);
+  const options = optionsOf(flags);
+  const { revision } = options;
+  const injector = mutatingWebhooks({ revision, namespace: installNames.namespace, cluster, network });
+  return keys ? installStages({ ...options, keys }, [injector]) : revisionStages(options, [injector]);
+}
+
+/** Whether a revision beside the installed one is meant. */
+function isBeside({ revision = "default" }: Flags): boolean {
+  return revision !== "default";
+}
+
+/** @throws WeftError `FailedPrecondition` where there is nothing that a revision could stand beside. */
+async function checkInstalled(client: Client, { cluster }: Flags): Promise<void> {
+  const { namespace, server } = installNames;
+  const found = await client.of<Deployment>(deploymentKind).find({ namespace, name: server });
+  if (!found) {
+    throw new WeftError("FailedPrecondition", "--revision is for a second control plane: weft install makes the first");
+  }
+  const args = found.spec.template.spec.containers.flatMap(({ command = [] }) => command);
+  const member = args.find((arg) => arg.startsWith("--member="));
+  const [, name = ""] = /^--member=([^=]+)=/.exec(member ?? "") ?? [];
+  if (name === cluster) return;
+  throw new WeftError("InvalidArgument", `--cluster ${cluster}: the installation calls this cluster ${name}`);
+}
+
+/**
+ * What is made of an installation whose first revision does not serve everybody any more: its webhooks ask for nobody while there is a tag
+ * `default`, and when it was removed it stays away.
+ * @returns the stages, and the revision that serves in its place; undefined where it was not removed.
+ */
+async function besideOthers(
+  client: Client,
+  stages: readonly InstallStage[],
+): Promise<{ readonly stages: readonly InstallStage[]; readonly serving?: string }> {
+  const serving = (await tagsOf(client)).find(({ tag }) => tag === defaultRevisionName)?.revision;
+  if (serving === undefined) return { stages };
+  const { namespace, discovery } = installNames;
+  const first = await client.of(deploymentKind).find({ namespace, name: discovery });
+  if (serving === defaultRevisionName || first) {
+    return { stages: stages.map((stage) => ({ ...stage, objects: stage.objects.map((each) => asleep(each)) })) };
+  }
+  const left = stages.map((stage) => ({
+    ...stage,
+    objects: stage.objects.filter(({ metadata: { labels } }) => labels?.[revisionLabel] !== "default"),
+  }));
+  return { stages: left.filter(({ objects }) => objects.length > 0), serving };
 }
 
 async function print(flags: Flags): Promise<void> {
-  const { keys } = await keysFor({});
-  for (const { title, objects } of stagesOf(flags, keys)) {
+  const made = isBeside(flags) ? undefined : await keysFor({});
+  for (const { title, objects } of stagesOf(flags, made?.keys)) {
     console.log(`# ${title}`);
     for (const object of objects)
       process.stdout.write(`---\n${stringify(object, { lineWidth: 0, aliasDuplicateObjects: false })}`);
@@ -86,12 +133,14 @@ async function install(flags: Flags): Promise<void> {
   const signal = interrupted();
   using api = await openApi(flags);
   const { client } = api;
-  await checkKinds(client, flags.cluster);
-  const { keys, administrator } = await keysFor(await knownKeys(client));
-  const stages = stagesOf(flags, keys);
-  const all = stages.flatMap(({ objects }) => objects);
+  const beside = isBeside(flags);
+  await (beside ? checkInstalled(client, flags) : checkKinds(client, flags.cluster));
+  const made = beside ? undefined : await keysFor(await knownKeys(client));
+  const whole = stagesOf(flags, made?.keys);
+  const all = whole.flatMap(({ objects }) => objects);
   const installer = new Installer(client);
   await installer.check(all);
+  const { stages, serving } = beside ? { stages: whole } : await besideOthers(client, whole);
   const patience = { clock: systemClock, limitMs: flags.timeout * 1000, told: waiting, signal };
   for (const { title, objects } of stages) {
     console.log(`  ... ${title}`);
@@ -99,9 +148,19 @@ async function install(flags: Flags): Promise<void> {
     await becomeReady(client, objects, patience);
     console.log(`  ok  ${title}`);
   }
-  await installer.prune(all);
-  if (flags.adminKubeconfig !== undefined) writeFileSync(flags.adminKubeconfig, administrator, { mode: 0o600 });
-  console.log("Weft is installed: kubectl label namespace NAME istio-injection=enabled gives its new Pods a proxy");
+  const { revision = "default" } = flags;
+  await installer.prune(all, revision);
+  if (flags.adminKubeconfig !== undefined && made)
+    writeFileSync(flags.adminKubeconfig, made.administrator, { mode: 0o600 });
+  console.log(outcomeOf(revision, serving));
+}
+
+function outcomeOf(revision: string, serving: string | undefined): string {
+  if (revision !== "default")
+    return `Revision ${revision} is installed: weft revision move ${revision} --percent 10 has namespaces follow it`;
+  if (serving !== undefined)
+    return `Weft is installed; proxies are served by revision ${serving}: weft install --revision ${serving} changes that`;
+  return "Weft is installed: kubectl label namespace NAME istio-injection=enabled gives its new Pods a proxy";
 }
 
 /** `weft install`. */
@@ -119,7 +178,7 @@ export function installCommand(program: Command): void {
     .option("--timeout <seconds>", "how long each part may take to serve", wholeNumber(1, 3600), 300)
     .addHelpText(
       "after",
-      "\nExamples:\n  weft install --image registry.example/weft:1.0\n  weft install --image registry.example/weft:1.0 --store etcds://etcd.example:2379/weft --store-secret weft-etcd\n  weft install --image registry.example/weft:1.0 --print > weft.yaml",
+      "\nExamples:\n  weft install --image registry.example/weft:1.0\n  weft install --image registry.example/weft:1.0 --store etcds://etcd.example:2379/weft --store-secret weft-etcd\n  weft install --image registry.example/weft:1.0 --print > weft.yaml\n  weft install --revision 1-1 --image registry.example/weft:1.1",
     )
     .action(install);
 }

@@ -7,6 +7,7 @@ import { systemClock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { departedConfigMap } from "#controllers/aggregation/departed.ts";
 import { gone, removePublished } from "#controllers/clusters/published.ts";
+import { removeReports } from "#controllers/revisions/remove.ts";
 import { Installer, removeNamespace } from "#controllers/install/installer.ts";
 import { installNames } from "#controllers/install/options.ts";
 import type { Client } from "#kube/client.ts";
@@ -63,6 +64,7 @@ async function uninstall({ force = false, timeout, ...flags }: Flags): Promise<v
   await waitUntil({ what: "the control plane's Pods have ended", limitMs, hint }, systemClock, signal, ended);
   console.log("  ... removing what the control plane wrote");
   await gone(client.of(configMap).delete(departedConfigMap));
+  await removeReports(client);
   await waitUntil({ what: "the mesh's roots are gone", limitMs, hint }, systemClock, signal, () =>
     removePublished(client),
   );

@@ -1,7 +1,8 @@
 import { stringify } from "yaml";
+import { revisionLabel } from "#api/weft/revisions.ts";
 import { type InstallObject, ownObject } from "./object.ts";
 import { clusterKubeconfig, clusterMount } from "./cluster-access.ts";
-import { type InstallOptions, installNames, installPorts } from "./options.ts";
+import { type InstallOptions, installNames, installPorts, nameOfRevision } from "./options.ts";
 import { type Mount, type Part, budgetOf, deploymentOf, serviceOf } from "./pods.ts";
 import { base64 } from "./server.ts";
 
@@ -11,16 +12,20 @@ const clientMount: Mount = {
   readOnly: true,
   source: { secret: { secretName: installNames.client } },
 };
-const objectsMount: Mount = {
-  name: "objects",
-  path: "/etc/weft/objects",
-  readOnly: true,
-  source: { configMap: { name: installNames.objects } },
-};
 
-/** What the mesh's own API begins with: its settings, its first cluster, and how Pods are injected. */
-function meshObjects(options: InstallOptions): readonly object[] {
-  const { cluster, network, trustDomain, proxyImage, imagePullPolicy } = options;
+function objectsMount(revision: string): Mount {
+  const name = nameOfRevision(installNames.objects, revision);
+  return { name: "objects", path: "/etc/weft/objects", readOnly: true, source: { configMap: { name } } };
+}
+
+/** How a revision injects Pods. */
+function injectorSettings({
+  cluster,
+  network,
+  proxyImage,
+  imagePullPolicy,
+  revision,
+}: Omit<InstallOptions, "keys">): object {
   const values = {
     global: {
       imagePullPolicy,
@@ -30,6 +35,19 @@ function meshObjects(options: InstallOptions): readonly object[] {
       network,
     },
   };
+  return {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { namespace: installNames.namespace, name: nameOfRevision("istio-sidecar-injector", revision) },
+    data: { values: stringify(values) },
+  };
+}
+
+/** What the mesh's own API begins with: its settings and its first cluster; a revision beside the first adds its own settings alone. */
+function meshObjects(options: Omit<InstallOptions, "keys">): readonly object[] {
+  const { cluster, network, trustDomain, revision } = options;
+  const injector = injectorSettings(options);
+  if (revision !== "default") return [injector];
   const api = { apiVersion: "mesh.weft.dev/v1alpha1" };
   return [
     { ...api, kind: "Mesh", metadata: { name: "default" }, spec: { trustDomain } },
@@ -39,36 +57,41 @@ function meshObjects(options: InstallOptions): readonly object[] {
       metadata: { name: cluster },
       spec: { server: "https://kubernetes.default.svc", ...(network !== "" && { network }) },
     },
-    {
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      metadata: { namespace: installNames.namespace, name: "istio-sidecar-injector" },
-      data: { values: stringify(values) },
-    },
+    injector,
   ];
 }
 
-/** The control plane of proxies: xDS, certificates, and the webhooks that inject. */
-export function discoveryObjects(options: InstallOptions): readonly InstallObject[] {
-  const { cluster, replicas, keys } = options;
-  const client = ownObject("v1", "Secret", installNames.client, {
+/** The object with the label by which all of a revision is found. */
+function ofRevision(object: InstallObject, revision: string): InstallObject {
+  const { metadata } = object;
+  return { ...object, metadata: { ...metadata, labels: { ...metadata.labels, [revisionLabel]: revision } } };
+}
+
+/** The kubeconfig of the mesh's API, which all revisions have. */
+function clientSecret(kubeconfig: string): InstallObject {
+  return ownObject("v1", "Secret", installNames.client, {
     type: "Opaque",
-    data: { kubeconfig: base64(keys.discovery) },
+    data: { kubeconfig: base64(kubeconfig) },
   });
-  const text = meshObjects(options)
-    .map((object) => `---\n${stringify(object)}`)
-    .join("");
-  const objects = ownObject("v1", "ConfigMap", installNames.objects, { data: { "objects.yaml": text } });
+}
+
+function partOf(options: Omit<InstallOptions, "keys">, reads: readonly InstallObject[]): Part {
+  const { cluster, replicas, revision } = options;
   const access = `${clientMount.path}/kubeconfig`;
-  const part: Part = {
-    name: installNames.discovery,
+  const objects = objectsMount(revision);
+  const app = installNames.discovery;
+  return {
+    name: nameOfRevision(app, revision),
+    app,
     replicas,
     strategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
-    mounts: [clusterMount, clientMount, objectsMount],
-    before: ["apply", `--kubeconfig=${access}`, "--wait=120", "--filename", `${objectsMount.path}/objects.yaml`],
+    mounts: [clusterMount, clientMount, objects],
+    before: ["apply", `--kubeconfig=${access}`, "--wait=120", "--filename", `${objects.path}/objects.yaml`],
     args: [
       "discovery",
+      `--revision=${revision}`,
       `--mesh-api=${access}`,
+      `--own-cluster=${cluster}`,
       `--cluster-api=${cluster}=${clusterMount.path}/kubeconfig`,
       "--no-cluster-sockets",
       `--tls-address=0.0.0.0:${installPorts.xds}`,
@@ -81,17 +104,38 @@ export function discoveryObjects(options: InstallOptions): readonly InstallObjec
     probe: installPorts.xds,
     requests: { cpu: "200m", memory: "512Mi" },
     graceSeconds: 30,
-    reads: [client, objects, clusterKubeconfig],
-    labels: { "istio.io/rev": "default" },
+    reads,
+    labels: { [revisionLabel]: revision },
+    // What a Deployment selects cannot be changed, and that of the first revision was made without its name.
+    ...(revision === "default" && { selector: { app } }),
   };
+}
+
+/**
+ * One revision of the control plane of proxies: xDS, certificates, and the webhooks that inject. The first brings what the others read, too.
+ * @param discovery the kubeconfig of the mesh's API; undefined beside a revision that has brought it.
+ */
+export function discoveryObjects(
+  options: Omit<InstallOptions, "keys">,
+  discovery: string | undefined,
+): readonly InstallObject[] {
+  const { revision } = options;
+  const client = discovery === undefined ? [] : [clientSecret(discovery)];
+  const text = meshObjects(options)
+    .map((object) => `---\n${stringify(object)}`)
+    .join("");
+  const name = nameOfRevision(installNames.objects, revision);
+  const objects = ofRevision(ownObject("v1", "ConfigMap", name, { data: { "objects.yaml": text } }), revision);
+  const part = partOf(options, [...client, objects, clusterKubeconfig]);
+  const service = serviceOf(part, [
+    { name: "https-dns", port: installPorts.xds, target: installPorts.xds },
+    { name: "https-webhook", port: 443, target: installPorts.webhooks },
+  ]);
   return [
-    client,
+    ...client,
     objects,
-    serviceOf(part.name, [
-      { name: "https-dns", port: installPorts.xds, target: installPorts.xds },
-      { name: "https-webhook", port: 443, target: installPorts.webhooks },
-    ]),
-    deploymentOf(part, options),
-    ...budgetOf(part),
+    ofRevision(service, revision),
+    ofRevision(deploymentOf(part, options), revision),
+    ...budgetOf(part).map((each) => ofRevision(each, revision)),
   ];
 }

@@ -1,9 +1,11 @@
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import type { ResourceObject } from "#api/meta.ts";
+import { revisionLabel, tagLabel } from "#api/weft/revisions.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Client, KindRef } from "#kube/client.ts";
 import { gone } from "../clusters/published.ts";
 import { type InstallObject, installLabel, installSelector } from "./object.ts";
+import { installNames } from "./options.ts";
 import { installKinds, kindOfObject } from "./resources.ts";
 
 /** Whose fields they are in Kubernetes' managed fields. */
@@ -61,13 +63,29 @@ export class Installer {
     }
   }
 
-  /** Removes what an earlier installation made and this one does not have; never what holds the mesh's objects. */
-  async prune(kept: readonly InstallObject[]): Promise<void> {
+  /**
+   * Removes what an earlier installation made and this one does not have; never what holds the mesh's objects, nor revision tags.
+   * @param revision whose objects are looked at; what is no revision's goes with the default one.
+   */
+  async prune(kept: readonly InstallObject[], revision: string): Promise<void> {
     const keep = new Set(kept.map((object) => keyOf(kindOfObject(object), object.metadata)));
     for (const kind of installKinds) {
       if (kind.kind === "PersistentVolumeClaim") continue;
       for (const object of await this.#all(kind)) {
+        const { labels = {}, name } = object.metadata;
+        // Where the first revision is gone it leads to the one that has its place.
+        if (kind.kind === "Service" && name === installNames.discovery) continue;
+        if (labels[tagLabel] !== undefined || (labels[revisionLabel] ?? "default") !== revision) continue;
         if (!keep.has(keyOf(kind, object.metadata))) await this.#delete(kind, object);
+      }
+    }
+  }
+
+  /** Removes what was installed of a revision, but for what `stays` names. */
+  async removeRevision(revision: string, stays: (object: ResourceObject) => boolean): Promise<void> {
+    for (const kind of installKinds) {
+      for (const object of await this.#all(kind)) {
+        if (object.metadata.labels?.[revisionLabel] === revision && !stays(object)) await this.#delete(kind, object);
       }
     }
   }

@@ -49,8 +49,23 @@ export function installStages(options: InstallOptions, webhooks: readonly object
       objects: [namespace, ...accessObjects(), clusterKubeconfig, ...served.filter((one) => !routes.includes(one))],
     },
     { title: "the mesh's API", objects: serverObjects(options) },
-    { title: "the control plane of proxies", objects: discoveryObjects(options) },
+    { title: "the control plane of proxies", objects: discoveryObjects(options, options.keys.discovery) },
     { title: "Istio's kinds in the cluster's API", objects: [guardDeployment(options), ...routes] },
     { title: "the webhooks that inject", objects: webhooks.map((each) => installed(each as InstallObject)) },
+  ];
+}
+
+/**
+ * The objects of a revision of the control plane of proxies beside others, in stages.
+ * @param webhooks as in `installStages`.
+ */
+export function revisionStages(
+  options: Omit<InstallOptions, "keys">,
+  webhooks: readonly object[],
+): readonly InstallStage[] {
+  const { revision } = options;
+  return [
+    { title: `revision ${revision} of the control plane of proxies`, objects: discoveryObjects(options, undefined) },
+    { title: `its webhooks that inject`, objects: webhooks.map((each) => installed(each as InstallObject)) },
   ];
 }

@@ -41,6 +41,8 @@ export interface InstallOptions {
   /** How many of each; more than one server needs an etcd. */
   readonly servers: number;
   readonly replicas: number;
+  /** The revision of the control plane of proxies: `default` for the one without a name. */
+  readonly revision: string;
   readonly keys: InstallKeys;
 }
 
@@ -61,6 +63,11 @@ export const installNames = {
   /** The claim of the store's volume. */
   store: "weft-store",
 } as const;
+
+/** The name of something of a revision's: that of the default revision has no suffix, as with Istio. */
+export function nameOfRevision(name: string, revision: string): string {
+  return revision === "default" ? name : `${name}-${revision}`;
+}
 
 /** Ports that the parts listen on. */
 export const installPorts = { api: 16440, members: 15443, xds: 15012, webhooks: 15017, status: 15014 } as const;

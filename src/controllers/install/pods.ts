@@ -15,6 +15,8 @@ export interface Mount {
 /** A part of the control plane that runs as Pods. */
 export interface Part {
   readonly name: string;
+  /** The label `app` of its Pods, and the account that they act as: its name unless told. */
+  readonly app?: string;
   readonly replicas: number;
   /** How old Pods are replaced. */
   readonly strategy: object;
@@ -31,7 +33,19 @@ export interface Part {
   readonly graceSeconds: number;
   /** Objects whose change has its Pods made anew. */
   readonly reads: readonly InstallObject[];
+  /** Labels that tell its Pods from those of others of the same `app`. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** Labels by which its Deployment knows its Pods, which never change: all of them unless told. */
+  readonly selector?: Readonly<Record<string, string>>;
+}
+
+/** The labels by which the Pods of a part are found. */
+function labelsOf({
+  name,
+  app = name,
+  labels = {},
+}: Pick<Part, "name" | "app" | "labels">): Readonly<Record<string, string>> {
+  return { app, ...labels };
 }
 
 /** The user that all parts run as: the proxy's in Istio. */
@@ -71,7 +85,10 @@ function probes(port: number): object {
 }
 
 /** The Deployment of a part. */
-export function deploymentOf(part: Part, { image, imagePullPolicy }: InstallOptions): InstallObject {
+export function deploymentOf(
+  part: Part,
+  { image, imagePullPolicy }: Pick<InstallOptions, "image" | "imagePullPolicy">,
+): InstallObject {
   const mounts = [...part.mounts, ...scratch];
   const common = {
     image,
@@ -88,7 +105,7 @@ export function deploymentOf(part: Part, { image, imagePullPolicy }: InstallOpti
     })),
   };
   const container = {
-    name: part.name,
+    name: part.app ?? part.name,
     command: ["weft", ...part.args],
     ports: Object.entries(part.ports).map(([name, containerPort]) => ({ name, containerPort, protocol: "TCP" })),
     resources: { requests: part.requests },
@@ -96,21 +113,22 @@ export function deploymentOf(part: Part, { image, imagePullPolicy }: InstallOpti
     ...(part.probe !== undefined && probes(part.probe)),
   };
   const initContainers = part.before && [{ name: "begin", command: ["weft", ...part.before], ...common }];
-  const app = { app: part.name };
-  const labels = { ...app, ...part.labels, "sidecar.istio.io/inject": "false" };
+  const own = labelsOf(part);
+  const labels = { ...own, "sidecar.istio.io/inject": "false" };
   const template = {
     metadata: { labels, annotations: { "mesh.weft.dev/configuration": hashOf(part.reads) } },
     spec: {
-      serviceAccountName: part.name,
+      serviceAccountName: part.app ?? part.name,
       securityContext: podSecurity,
       terminationGracePeriodSeconds: part.graceSeconds,
-      ...(part.replicas > 1 && { topologySpreadConstraints: [spread(app)] }),
+      ...(part.replicas > 1 && { topologySpreadConstraints: [spread(own)] }),
       ...(initContainers && { initContainers }),
       containers: [container],
       volumes: mounts.map(({ name, source }) => ({ name, ...source })),
     },
   };
-  const spec = { replicas: part.replicas, strategy: part.strategy, selector: { matchLabels: app }, template };
+  const matchLabels = part.selector ?? own;
+  const spec = { replicas: part.replicas, strategy: part.strategy, selector: { matchLabels }, template };
   return ownObject("apps/v1", "Deployment", part.name, { spec });
 }
 
@@ -122,19 +140,19 @@ function spread(matchLabels: object): object {
 
 /** A Service of a part's Pods, from ports of the Service to those of the Pods. */
 export function serviceOf(
-  name: string,
+  part: Pick<Part, "name" | "app" | "labels">,
   ports: readonly { name: string; port: number; target: number }[],
 ): InstallObject {
   const spec = {
-    selector: { app: name },
+    selector: labelsOf(part),
     ports: ports.map((each) => ({ name: each.name, port: each.port, targetPort: each.target, protocol: "TCP" })),
   };
-  return ownObject("v1", "Service", name, { spec });
+  return ownObject("v1", "Service", part.name, { spec });
 }
 
 /** Lets nodes be emptied of a part's Pods no faster than one after the other; nothing where there is only one. */
-export function budgetOf({ name, replicas }: Pick<Part, "name" | "replicas">): readonly InstallObject[] {
-  if (replicas < 2) return [];
-  const spec = { maxUnavailable: 1, selector: { matchLabels: { app: name } } };
-  return [ownObject("policy/v1", "PodDisruptionBudget", name, { spec })];
+export function budgetOf(part: Pick<Part, "name" | "app" | "labels" | "replicas">): readonly InstallObject[] {
+  if (part.replicas < 2) return [];
+  const spec = { maxUnavailable: 1, selector: { matchLabels: labelsOf(part) } };
+  return [ownObject("policy/v1", "PodDisruptionBudget", part.name, { spec })];
 }

@@ -1,6 +1,7 @@
 import { type Deployment, deployment as deploymentKind } from "#api/kubernetes/deployment.ts";
 import { type Pod, pod as podKind } from "#api/kubernetes/pod.ts";
 import type { ResourceObject } from "#api/meta.ts";
+import { revisionLabel } from "#api/weft/revisions.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
@@ -45,7 +46,9 @@ async function deploymentObstacle(client: Client, name: string): Promise<Obstacl
   const { observedGeneration = 0, updatedReplicas = 0, availableReplicas = 0, replicas = 0 } = status ?? {};
   const current = observedGeneration >= (metadata.generation ?? 0);
   if (current && updatedReplicas === wanted && availableReplicas >= wanted && replicas === wanted) return undefined;
-  const { items } = await client.of<Pod>(podKind).list({ namespace, labelSelector: `app=${name}` });
+  const labels = Object.entries(spec.selector.matchLabels ?? {});
+  const labelSelector = labels.map((pair) => pair.join("=")).join(",");
+  const { items } = await client.of<Pod>(podKind).list({ namespace, labelSelector });
   const notReady = items.find(
     ({ status: { conditions = [] } = {} }) => !conditions.some((one) => one.type === "Ready" && one.status === "True"),
   );
@@ -68,10 +71,12 @@ async function routeObstacle(client: Client, name: string): Promise<Obstacle> {
   return `APIService ${name} is not available yet: ${available?.message ?? "nobody has looked"}`;
 }
 
-function fixOf({ kind, metadata: { name } }: InstallObject): string {
+function fixOf({ kind, metadata: { name, labels = {} } }: InstallObject): string {
   const { namespace } = installNames;
+  const revision = labels[revisionLabel];
+  const pods = revision === undefined ? `app=${name}` : `app=${installNames.discovery},${revisionLabel}=${revision}`;
   return kind === "Deployment"
-    ? `kubectl -n ${namespace} describe pods -l app=${name} and kubectl -n ${namespace} logs -l app=${name} --all-containers tell more`
+    ? `kubectl -n ${namespace} describe pods -l ${pods} and kubectl -n ${namespace} logs -l ${pods} --all-containers tell more`
     : `kubectl describe apiservice ${name} tells more; the cluster's API server must reach the Pods of ${installNames.server}`;
 }
 

@@ -16,6 +16,9 @@ function ref(group: string, kind: string, plural: string, namespaced: boolean): 
 
 const admission = "admissionregistration.k8s.io";
 
+/** What has Pods injected. */
+export const mutatingKind = ref(admission, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false);
+
 /** Groups of APIs that are served by the mesh. */
 export const apiService = ref("apiregistration.k8s.io", "APIService", "apiservices", false);
 
@@ -32,7 +35,7 @@ export const definitionKind = ref(
  * the control plane cannot do without.
  */
 export const installKinds: readonly KindRef[] = [
-  ref(admission, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false),
+  mutatingKind,
   ref(admission, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false),
   apiService,
   ref("policy", "PodDisruptionBudget", "poddisruptionbudgets", true),

@@ -102,7 +102,7 @@ export function serverObjects(options: InstallOptions): readonly InstallObject[]
   return [
     secret,
     ...claim(options),
-    serviceOf(part.name, [{ name: "https-api", port: installPorts.api, target: installPorts.api }]),
+    serviceOf(part, [{ name: "https-api", port: installPorts.api, target: installPorts.api }]),
     deploymentOf(part, options),
     ...budgetOf(part),
   ];

@@ -104,7 +104,9 @@ function upgrade(from: MeshDesign, { stable, canary, percentage }: MeshDesign): 
     const steps = [`check ${from.stable.name}`, ...begins(canary.name), "route"];
     return { kind: "Upgrade", to: { ...from, canary, percentage }, steps };
   }
-  return { kind: "Update", to: { ...from, percentage }, steps: ["route"] };
+  // Nobody is moved to a canary that is not well; to come back from it, it need not be.
+  const checks = canary && percentage > from.percentage ? [`check ${canary.name}`] : [];
+  return { kind: "Update", to: { ...from, percentage }, steps: [...checks, "route"] };
 }
 
 function update(from: MeshDesign, to: MeshDesign): Plan {

@@ -64,6 +64,9 @@ export interface MeshRuntime {
   route(place: MeshPlace, routing: Routing): Promise<void>;
   /** How many proxies a revision that runs serves. @throws WeftError `Unavailable` where it does not tell. */
   proxies(place: MeshPlace, revision: RevisionPlace): Promise<number>;
-  /** What speaks against moving proxies from a revision now, such as some that refuse what they are sent; empty for nothing. */
-  objections(place: MeshPlace, revision: RevisionPlace): Promise<readonly string[]>;
+  /**
+   * What speaks against moving proxies now, such as some of a revision that refuse what they are sent; empty for nothing.
+   * @param from the revision that they are moved from to it; absent where it is the one that they are moved from.
+   */
+  objections(place: MeshPlace, revision: RevisionPlace, from?: RevisionPlace): Promise<readonly string[]>;
 }

@@ -162,11 +162,16 @@ async function check(context: StepContext): Promise<StepResult | void> {
   const [place, revision] = [placeOf(context), revisionOf(context)];
   const message = await runtime.unready(place, revision);
   if (message !== undefined) {
-    const late = operation.kind === "Finish" ? "fails" : "goes on";
+    const late = operation.kind === "Upgrade" ? "goes on" : "fails";
     return { kind: "waits", message, limitMs: againLimitMs, late };
   }
-  const found = await runtime.objections(place, revision);
-  if (found.length > 0) throw new WeftError("FailedPrecondition", `not now: ${found.join("; ")}`);
+  const { stable } = operation.from ?? {};
+  const from = stable && stable.name !== revision.name ? revisionOf({ ...context, revision: stable.name }) : undefined;
+  const found = await runtime.objections(place, revision, from);
+  // Proxies that were just sent something take it soon.
+  if (found.length > 0)
+    return { kind: "waits", message: `not now: ${found.join("; ")}`, limitMs: againLimitMs, late: "fails" };
+  return undefined;
 }
 
 /** Nobody is sent to a revision that has ended since it was waited for, unless it does not come back. */

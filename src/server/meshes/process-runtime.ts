@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { writePrivate } from "#apiserver/private-file.ts";
 import type { MeshQuotas } from "#api/weft/mesh-lifecycle.ts";
+import { objectionsBetween } from "#api/weft/revision-report.ts";
 import { revisionsData } from "#api/weft/revisions.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
@@ -156,6 +157,8 @@ export class ProcessRuntime implements MeshRuntime {
           "tls-socket": layout.adsSocket(name),
           "tls-address": this.xdsAddress(place, revision),
           "status-socket": layout.statusSocket(name),
+          // What runs once in a mesh is done by one revision of it.
+          replica: name,
           "max-proxies": proxies === undefined ? undefined : String(proxies),
         }),
         // The mesh's users are not this machine's: their Clusters must not lead into another mesh's sockets.
@@ -205,10 +208,15 @@ export class ProcessRuntime implements MeshRuntime {
     return (await status.proxies()).length;
   }
 
-  async objections({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<readonly string[]> {
+  async objections({ mesh }: MeshPlace, { name }: RevisionPlace, from?: RevisionPlace): Promise<readonly string[]> {
     using status = this.#status(mesh, name);
     const behind = (await status.proxies()).filter(({ synced }) => !synced);
-    return behind.map(({ proxy, state }) => `${proxy} has not taken what it was sent (${state})`);
+    const stuck = behind.map(({ proxy, state }) => `${proxy} has not taken what it was sent (${state})`);
+    if (stuck.length > 0 || !from || !(await this.runs({ mesh, slot: 0 }, from))) return stuck;
+    using before = this.#status(mesh, from.name);
+    const [now, then] = await Promise.all([before.report(), status.report()]);
+    // An earlier version of Weft does not tell what it finds.
+    return now && then ? objectionsBetween([now], [then]) : [];
   }
 
   #status(mesh: string, revision: string): RevisionStatus {

@@ -1,3 +1,4 @@
+import { readReport, type RevisionReport } from "#api/weft/revision-report.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf } from "#base/errors.ts";
 import { Client } from "#kube/client.ts";
@@ -50,6 +51,17 @@ export class RevisionStatus implements Disposable {
       const state = [...new Set(behind.map((type) => type.state))].join(", ");
       return { proxy: `${namespace}/${name}`, synced: behind.length === 0, state };
     });
+  }
+
+  /** What it tells of itself to who upgrades; undefined where it does not, as earlier versions. */
+  async report(): Promise<RevisionReport | undefined> {
+    try {
+      const body = await this.#client.bytes({ method: "GET", path: "/revision", timeoutMs: 2000 });
+      return readReport(body.toString("utf8"));
+    } catch (error) {
+      if (codeOf(error) === "NotFound") return undefined;
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {
