@@ -313,6 +313,10 @@ describe("a node's agent", () => {
   beforeAll(async () => {
     for (const name of ["n1", "n2"]) {
       await created(server, "east", "/api/v1/nodes", { metadata: { name } });
+      for (const kind of ["secrets", "serviceaccounts"]) {
+        const own = { metadata: { name: kind === "secrets" ? `of-${name}` : `a-${name}` } };
+        await created(server, "east", `/api/v1/namespaces/shop/${kind}`, own);
+      }
       const volumes = [{ name: "v", secret: { secretName: `of-${name}` } }];
       await created(
         server,
@@ -320,10 +324,6 @@ describe("a node's agent", () => {
         pods,
         pod(`on-${name}`, { nodeName: name, serviceAccountName: `a-${name}`, volumes }),
       );
-      for (const kind of ["secrets", "serviceaccounts"]) {
-        const own = { metadata: { name: kind === "secrets" ? `of-${name}` : `a-${name}` } };
-        await created(server, "east", `/api/v1/namespaces/shop/${kind}`, own);
-      }
     }
     await createNamespace(server, "east", "istio-system");
     await created(server, "east", "/api/v1/namespaces/istio-system/serviceaccounts", {

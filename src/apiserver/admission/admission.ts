@@ -13,7 +13,7 @@ export function admitCreation(context: Context, kind: Kind, object: ResourceObje
     case "namespaces":
       return Promise.resolve(admitted(completeNamespace(object)));
     case "pods":
-      return Promise.resolve(admitted(completePod(object)));
+      return completePod(context, kind, object).then((pod) => admitted(pod));
     case "services":
       return admitService(context, kind, object, undefined);
     default:
