@@ -8,7 +8,7 @@ import { command as systemCommand } from "#runtime/command.ts";
 import { isAlive, signalProcess } from "#runtime/identity.ts";
 import { type OutputFormat, outputOption, serialize, wholeNumber } from "../output.ts";
 import { DemoControl, maxLoad, serveControl } from "./control.ts";
-import { calledFromOutside, goodbye, welcome } from "./hints.ts";
+import { calledFromOutside, goodbye, howToEnd, welcome } from "./hints.ts";
 import { defaultPorts, type Layout, layoutOf } from "./layout.ts";
 import { readRecord, runningRecord } from "./record.ts";
 import { plainLine } from "./screen.ts";
@@ -127,7 +127,7 @@ async function follow(layout: Layout, flags: DemoFlags): Promise<void> {
     await systemClock.sleep(1_000, signal).catch(() => undefined);
   }
   screen.end();
-  console.log("the demo goes on; end it with: make demo ARGS=--stop");
+  console.log(`the demo goes on; end it with: ${howToEnd(layout)}`);
 }
 
 /** Starts a supervisor of its own and returns when it is ready; its lines are passed on meanwhile. */
@@ -157,7 +157,7 @@ async function detach(layout: Layout): Promise<void> {
   passOn();
   if (child.exitCode === 0) throw new WeftError("Unavailable", "the demo was stopped before it was ready");
   if (hasEnded()) throw new WeftError("Unavailable", `the demo did not start; its log is ${logFile}`);
-  console.log("It runs in the background; end it with: make demo ARGS=--stop");
+  console.log(`It runs in the background; end it with: ${howToEnd(layout)}`);
 }
 
 /** Ends a demonstration, whichever checkout started it, and removes what a killed one left. */

@@ -50,3 +50,8 @@ export function goodbye(layout: Layout, kept: Kept): string {
     ? `the demo is gone; its state stays in ${layout.state}`
     : `the demo is gone; its logs stay in ${layout.logs} until the next one`;
 }
+
+/** How a demonstration is ended from elsewhere. */
+export function howToEnd({ name }: Layout): string {
+  return name === "demo" ? "make demo ARGS=--stop" : `make demo ARGS="--stop --name ${name}"`;
+}
