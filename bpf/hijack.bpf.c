@@ -63,6 +63,15 @@ struct {
 	__type(value, __u8);
 } weft_interfaces SEC(".maps");
 
+/* Tells the version of the programs. A map that is pinned is taken over only where it has as many entries. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LAYOUT);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, __u64);
+} weft_version SEC(".maps");
+
 /* Where a socket was to be connected to. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

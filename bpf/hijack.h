@@ -28,13 +28,19 @@ enum flags {
 	LEAVING = 1 << 4,      /* no new connections; what is asked of older ones is answered */
 };
 
-/* A Pod whose traffic is hijacked, by its network namespace's cookie. */
+/*
+ * One more whenever what is kept in maps has another meaning: programs of two layouts do not share maps, and newer ones wait until the last
+ * Pod has left the older.
+ */
+#define LAYOUT 1
+
+/* A Pod whose traffic is hijacked, by its network namespace's cookie. In every layout the flags are its first word. */
 struct pod {
+	__u32 flags;
+	__u32 proxy_id; /* user and group of the proxy */
 	__u64 rules; /* by which its ports, ranges and interfaces are known: new ones are complete before they take the old ones' place */
 	struct address address4; /* where the proxy is reached in the Pod; zero where there is none */
 	struct address address6;
-	__u32 proxy_id; /* user and group of the proxy */
-	__u32 flags;
 	__u16 outbound_port; /* ports in host order */
 	__u16 inbound_port;
 	__u16 tunnel_port;

@@ -19,7 +19,7 @@
 #endif
 
 static const char usage[] =
-	"Usage: weft-hijack attach FOLDER OBJECT CGROUP    attach for all Pods, or put newer programs in place\n"
+	"Usage: weft-hijack attach FOLDER OBJECT CGROUP    attach for all Pods, or put newer programs in place: prints which\n"
 	"       weft-hijack cookie NETNS                   print by what a Pod is known\n"
 	"       weft-hijack add FOLDER OBJECT NETNS        hijack a Pod, as standard input says; prints whether it is\n"
 	"       weft-hijack leave FOLDER COOKIE            lead no new connections of a Pod\n"
@@ -102,6 +102,28 @@ static void attach(const char *folder, struct bpf_program *program, int cgroup)
 	free(pin);
 }
 
+/* A number that tells one file's content from another's: FNV-1a. */
+static __u64 version_of(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	if (!file) fail(path, errno);
+	__u64 hash = 0xcbf29ce484222325;
+	for (int byte; (byte = getc(file)) != EOF;) hash = (hash ^ (__u64)byte) * 0x100000001b3;
+	fclose(file);
+	return hash;
+}
+
+/* Notes which programs are attached, and says whether there were others. */
+static void tell_version(const char *folder, __u64 now)
+{
+	const __u32 first = 0;
+	__u64 before = 0;
+	int fd = map(folder, "weft_version");
+	bpf_map_lookup_elem(fd, &first, &before);
+	if (bpf_map_update_elem(fd, &first, &now, BPF_ANY) != 0) fail("the version", errno);
+	puts(before == 0 ? "attached" : before == now ? "current" : "replaced");
+}
+
 static void attach_all(const char *folder, const char *file, const char *root)
 {
 	int cgroup = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -121,6 +143,7 @@ static void attach_all(const char *folder, const char *file, const char *root)
 	bpf_object__for_each_program(program, object)
 		if (!is_lookup(program)) attach(links, program, cgroup);
 	free(links);
+	tell_version(folder, version_of(file));
 }
 
 int main(int count, char **words)

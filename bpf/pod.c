@@ -227,13 +227,28 @@ void pod_add(const char *folder, const char *file, const char *netns)
 	puts(led ? "led" : "no listener");
 }
 
+/* An entry of any layout: those of others are of other sizes, with the same first word. */
+union entry {
+	struct pod pod;
+	char all[1024];
+};
+
+static int look_up(int pods, __u64 cookie, union entry *entry)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+	if (bpf_obj_get_info_by_fd(pods, &info, &size) != 0) fail("Pods", errno);
+	if (info.value_size > sizeof(*entry)) fail("Pods", E2BIG);
+	return bpf_map_lookup_elem(pods, &cookie, entry) == 0;
+}
+
 void pod_leave(const char *folder, __u64 cookie)
 {
 	int pods = map(folder, "weft_pods");
-	struct pod pod;
-	if (bpf_map_lookup_elem(pods, &cookie, &pod) != 0) return;
-	pod.flags |= LEAVING;
-	set(pods, &cookie, &pod);
+	union entry entry;
+	if (!look_up(pods, cookie, &entry)) return;
+	entry.pod.flags |= LEAVING;
+	set(pods, &cookie, &entry);
 }
 
 void pod_remove(const char *folder, __u64 cookie)
@@ -242,10 +257,10 @@ void pod_remove(const char *folder, __u64 cookie)
 	if (unlink(pin) != 0 && errno != ENOENT) fail(pin, errno);
 	free(pin);
 	int pods = map(folder, "weft_pods");
-	struct pod pod;
-	if (bpf_map_lookup_elem(pods, &cookie, &pod) == 0) {
+	union entry entry;
+	if (look_up(pods, cookie, &entry)) {
 		bpf_map_delete_elem(pods, &cookie);
-		clear_rules(folder, pod.rules);
+		clear_rules(folder, entry.pod.rules);
 	}
 	int listeners = map(folder, "weft_listeners");
 	for (const __u32 *family = (const __u32[]){ AF_INET, AF_INET6, 0 }; *family; family++) {

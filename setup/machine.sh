@@ -16,7 +16,7 @@ esac
 # Pairs of a program and the Debian package that holds it.
 needed=("npm npm" "python3 python3" "git git")
 [ "$1" = setup ] || needed+=("ip iproute2" "iptables iptables" "nsenter util-linux" "unshare util-linux" "setpriv util-linux" "sysctl procps")
-[ "$1" = test ] && needed+=("curl curl" "openssl openssl" "update-ca-certificates ca-certificates")
+[ "$1" = test ] && needed+=("curl curl" "openssl openssl" "update-ca-certificates ca-certificates" "bpftool bpftool")
 [ "$1" = kubernetes ] && needed+=("containerd containerd" "runc runc" "host-local containernetworking-plugins" "nft nftables" "conntrack conntrack" "busybox busybox-static" "curl curl" "flock util-linux" "tar tar")
 
 # Headers and archives, which are no programs.

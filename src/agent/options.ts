@@ -25,6 +25,8 @@ export interface ProxyOptions {
   readonly envoy: EnvoyOptions;
   /** Name servers that proxies ask themselves; absent where the agent serves names to Pods and their proxies. */
   readonly nameServers?: readonly string[];
+  /** How connections are led to proxies where neither the Pod nor its namespace nor the mesh says; by iptables unless told. */
+  readonly hijack?: HijackMode;
   /** Folder of the compiled programs of `bpf/`; without it nothing is led by eBPF. */
   readonly hijackPrograms?: string;
   /** The domain of the cluster's Services. */
@@ -47,8 +49,6 @@ export interface AgentOptions extends ProxyOptions {
   readonly programs: ProgramOptions;
   /** The name servers of the host, for names that are not the mesh's; may be empty. */
   readonly resolvers: readonly string[];
-  /** How connections of Pods are led to their proxies unless a Pod says otherwise; by iptables unless told. */
-  readonly hijack?: HijackMode;
   /** What the Node says its agent's version is. */
   readonly version: string;
 }

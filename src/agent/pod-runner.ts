@@ -91,7 +91,7 @@ export class PodRunner implements AsyncDisposable {
 
   /** The Pod as its status tells of it. */
   view(): PodView {
-    const { pod, address, startTime } = this.record;
+    const { pod, address, startTime, traffic } = this.record;
     const proxy = this.#proxy;
     const certificate = this.certificate;
     const proof = proxy?.proof;
@@ -105,6 +105,7 @@ export class PodRunner implements AsyncDisposable {
       ...(proxy && { restartDue: proxy.restartDue }),
       ...(certificate && { certificate }),
       ...(proof && { proof }),
+      ...(traffic && { traffic }),
       proxyReady: proxy?.ready,
       ...(this.#hostPorts === undefined ? {} : { problem: this.#hostPorts }),
       now: this.#context.clock.now(),

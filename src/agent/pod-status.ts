@@ -1,5 +1,10 @@
 import type { Container } from "#api/kubernetes/container.ts";
-import { certificateCondition, type ContainerStatus, type PodStatus } from "#api/kubernetes/pod-status.ts";
+import {
+  certificateCondition,
+  type ContainerStatus,
+  hijackCondition,
+  type PodStatus,
+} from "#api/kubernetes/pod-status.ts";
 import { trustCondition, trustMessage } from "#api/kubernetes/proxy-trust.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { StringMap } from "#api/meta.ts";
@@ -8,6 +13,8 @@ import type { ProcessState } from "#runtime/process.ts";
 import type { CertificateState } from "./certificates/holder.ts";
 import type { Proof } from "./certificates/proof.ts";
 import type { ContainerRecord, Ending } from "./records.ts";
+import { trafficAspect } from "./traffic/aspect.ts";
+import type { TrafficRecord } from "./traffic/record.ts";
 
 /** How one container stands, for the status. */
 export interface ContainerView {
@@ -32,6 +39,8 @@ export interface PodView {
   readonly certificate?: CertificateState;
   /** What the proxy was seen to hold of what it is served; absent while that is not known. */
   readonly proof?: Proof;
+  /** How connections are led to the proxy; absent where none are. */
+  readonly traffic?: TrafficRecord;
   /** Whether the proxy runs with other settings than it would be started with now. */
   readonly restartDue?: boolean;
   /** What keeps the Pod from being used beside its containers, for people. */
@@ -182,13 +191,18 @@ function whyNot(
 }
 
 /** How a Pod's proxy stands, whoever runs the Pod. */
-export type ProxyView = Pick<PodView, "pod" | "proxyReady" | "certificate" | "proof" | "restartDue" | "now">;
+export type ProxyView = Pick<
+  PodView,
+  "pod" | "proxyReady" | "certificate" | "proof" | "traffic" | "restartDue" | "now"
+>;
 
-function proxyAspects({ proxyReady, certificate, proof, restartDue }: ProxyView): readonly Aspect[] {
+function proxyAspects({ proxyReady, certificate, proof, traffic, restartDue }: ProxyView): readonly Aspect[] {
+  const led = trafficAspect(traffic);
   return [
     ...(proxyReady === undefined ? [] : [{ type: proxyCondition, ok: proxyReady }]),
     ...(certificate === undefined ? [] : [certificateAspect(certificate)]),
     ...(proof === undefined ? [] : [proofAspect(proof)]),
+    ...(led ? [led] : []),
     ...(proxyReady === undefined || restartDue === undefined
       ? []
       : [{ type: currentCondition, ok: !restartDue, ...(restartDue && outdated) }]),
@@ -200,6 +214,7 @@ export const proxyConditions: readonly string[] = [
   proxyCondition,
   certificateCondition,
   trustCondition,
+  hijackCondition,
   currentCondition,
 ];
 

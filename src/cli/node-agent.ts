@@ -4,12 +4,13 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { systemClock } from "#base/clock.ts";
+import { type HijackFlags, hijackOptions, withHijackFlags } from "./hijack-flags.ts";
 import { wholeNumber } from "./output.ts";
 import { weftVersion } from "./version.ts";
 import { type LogFlags, stderrLogger, terminated, withLogFlag } from "./processes.ts";
 import { trustOptions, withTrustFlags, type TrustFlags } from "./trust-flags.ts";
 
-interface NodeAgentFlags extends LogFlags, TrustFlags {
+interface NodeAgentFlags extends LogFlags, TrustFlags, HijackFlags {
   readonly cluster: string;
   readonly node: string;
   readonly region: string;
@@ -33,7 +34,7 @@ const several = (value: string, before: readonly string[] = []): readonly string
 
 /** `weft node-agent`. */
 export function nodeAgentCommand(program: Command): void {
-  withTrustFlags(withLogFlag(program.command("node-agent")))
+  withHijackFlags(withTrustFlags(withLogFlag(program.command("node-agent"))))
     .summary("give the Pods of a Kubernetes node their sidecars")
     .description(
       "Gives an Envoy to Pods of its node that a kubelet runs, in namespaces with the label mesh.weft.dev/sidecar: node, without a change to the Pods. It runs as root in the node's network and among its processes, and reaches the control plane over TLS. Envoys outlive it.",
@@ -81,6 +82,7 @@ export function nodeAgentCommand(program: Command): void {
         ...(flags.cni && {
           cni: { programs: flags.cniBin, configurations: flags.cniConf, mailbox: join(runDir, "cni") },
         }),
+        ...hijackOptions(flags),
         ...trustOptions({ ...flags, xdsTls: true, ca: flags.ca ?? xds }),
       };
       await runNodeAgent(options, { clock: systemClock, logger: stderrLogger(flags) }, terminated());

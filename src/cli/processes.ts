@@ -1,10 +1,10 @@
 import { getServers } from "node:dns";
 import { isIPv4 } from "node:net";
 import { dirname, resolve } from "node:path";
-import { type Command, Option } from "commander";
-import { type HijackMode, hijackKey, hijackModes } from "#api/weft/hijack-mode.ts";
+import type { Command } from "commander";
 import { systemClock } from "#base/clock.ts";
 import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
+import { type HijackFlags, hijackOptions, withHijackFlags } from "./hijack-flags.ts";
 import { wholeNumber } from "./output.ts";
 import { trustOptions, withTrustFlags, type TrustFlags } from "./trust-flags.ts";
 import { weftVersion } from "./version.ts";
@@ -37,7 +37,7 @@ export function withLogFlag(command: Command): Command {
   );
 }
 
-interface AgentFlags extends LogFlags, TrustFlags {
+interface AgentFlags extends LogFlags, TrustFlags, HijackFlags {
   readonly instance: string;
   readonly cluster: string;
   readonly node: string;
@@ -52,13 +52,11 @@ interface AgentFlags extends LogFlags, TrustFlags {
   readonly programs: string;
   readonly envoy: string;
   readonly envoyConcurrency: number;
-  readonly hijack: HijackMode;
-  readonly hijackPrograms?: string;
 }
 
 /** `weft agent`. */
 export function agentCommand(program: Command): void {
-  withTrustFlags(withLogFlag(program.command("agent")))
+  withHijackFlags(withTrustFlags(withLogFlag(program.command("agent"))))
     .summary("run a node's agent")
     .description(
       "Runs the Pods of a node and an Envoy beside each. It lives in the network namespace of the node. Pods and Envoys outlive it.",
@@ -82,15 +80,6 @@ export function agentCommand(program: Command): void {
     .option("--zone <name>", "the node's zone", "")
     .option("--network <name>", "the network of its Pods", "")
     .option("--envoy-concurrency <threads>", "worker threads of each Envoy", wholeNumber(1, 64), 1)
-    .addOption(
-      new Option(
-        "--hijack <mode>",
-        `how connections of Pods are led to their proxies, unless a Pod's annotation ${hijackKey} says otherwise`,
-      )
-        .choices(hijackModes)
-        .default("iptables"),
-    )
-    .option("--hijack-programs <folder>", "folder of the compiled programs of bpf/, for eBPF")
     .option("--host-network-fd <number>", "open descriptor of the host's network namespace", wholeNumber(3, 1023), 3)
     .addHelpText(
       "after",
@@ -114,8 +103,7 @@ export function agentCommand(program: Command): void {
         hostNetwork: `/proc/${process.pid}/fd/${flags.hostNetworkFd}`,
         programs: { file: flags.programs, folder: dirname(dirname(resolve(flags.programs))) },
         envoy: { program: flags.envoy, concurrency: flags.envoyConcurrency },
-        hijack: flags.hijack,
-        ...(flags.hijackPrograms !== undefined && { hijackPrograms: resolve(flags.hijackPrograms) }),
+        ...hijackOptions(flags),
         ...trustOptions(flags),
         resolvers: getServers().filter((address) => isIPv4(address)),
         clusterDomain: "cluster.local",

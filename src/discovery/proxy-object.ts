@@ -2,7 +2,7 @@ import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import { readable } from "#base/readable.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ProxyFinding, ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
-import type { HeldCertificate, SidecarReport } from "./identity/pod-places.ts";
+import type { AgentWord, SidecarReport } from "./identity/pod-places.ts";
 import { tableOf, type TableColumn } from "./table.ts";
 
 /** Group of the API that tells of proxies. */
@@ -51,9 +51,11 @@ export interface ProxyObject {
     /** What the proxy holds, and why where that is more than it should be. */
     readonly discovery: HeldBy;
     /** How its certificate stands; absent where it gets none. */
-    readonly certificate?: HeldCertificate;
+    readonly certificate?: AgentWord;
     /** Which connections of its Pod are older than it and go past it, in words; absent where there are none. */
     readonly outside?: string;
+    /** By what connections are led to it: `IPTables` or `EBPF`; absent where no agent of a node says. */
+    readonly hijack?: AgentWord;
   };
 }
 
@@ -122,7 +124,7 @@ export function proxyObject(
   const { type, address, pod, namespace } = nodeParts(proxy.node.id);
   const { LABELS: labels } = proxy.node.metadata;
   const cluster = clusterOf(proxy.node);
-  const { certificate, outside } = sidecarOf(cluster, namespace, pod);
+  const { certificate, outside, hijack } = sidecarOf(cluster, namespace, pod);
   const types = Object.entries(proxy.types).filter(([, state]) => state.state !== "NEVER");
   return {
     apiVersion: `${proxyGroup}/${proxyVersion}`,
@@ -148,6 +150,7 @@ export function proxyObject(
       discovery: { mode, ...(reason !== undefined && { reason }) },
       ...(certificate && { certificate }),
       ...(outside !== undefined && { outside }),
+      ...(hijack && { hijack }),
     },
   };
 }
@@ -170,6 +173,12 @@ const columns: readonly TableColumn<ProxyObject>[] = [
     description: "Why all is held.",
     wide: true,
     cell: ({ status }) => status.discovery.reason ?? "",
+  },
+  {
+    name: "Hijack",
+    description: "By what connections are led to it.",
+    wide: true,
+    cell: ({ status }) => status.hijack?.state ?? "",
   },
   { name: "Address", description: "The Pod's address.", wide: true, cell: ({ spec }) => spec.address },
 ];

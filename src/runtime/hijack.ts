@@ -68,12 +68,14 @@ export class Hijack {
 
   /**
    * Attaches the programs, or puts these in the place of those that an earlier run attached; Pods stay hijacked meanwhile.
+   * @returns whether there were others.
    * @throws WeftError `Unsupported` with the kernel's words where it cannot run them.
    */
-  async attach(): Promise<void> {
+  async attach(): Promise<"attached" | "replaced" | "current"> {
     try {
       await mountPins();
-      await this.#run(["attach", this.#pins, this.#object, await cgroupRoot()]);
+      const said = await this.#run(["attach", this.#pins, this.#object, await cgroupRoot()]);
+      return said.trim() as "attached" | "replaced" | "current";
     } catch (error) {
       throw new WeftError("Unsupported", `this kernel cannot hijack connections: ${messageOf(error)}`, error);
     }
@@ -148,7 +150,8 @@ async function mountPins(): Promise<void> {
 
 /** The root of cgroup2, which machines have that use the first version, too. */
 async function cgroupRoot(): Promise<string> {
-  const [root] = mounted("cgroup2");
+  // What a container sees may be a part of it, which all but the root say.
+  const root = mounted("cgroup2").find((path) => !existsSync(join(path, "cgroup.type")));
   if (root !== undefined) return root;
   mkdirSync(ownCgroups, { recursive: true });
   await command(["mount", "-t", "cgroup2", "cgroup2", ownCgroups]);

@@ -1,6 +1,8 @@
 /** How a Pod is led changes while its connections flow. */
-import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { HijackMode } from "#api/weft/hijack-mode.ts";
 import { NodeTraffic } from "#agent/traffic/node-traffic.ts";
@@ -11,6 +13,7 @@ import { defaultCapture } from "#runtime/capture.ts";
 import { listenInside } from "#runtime/namespace-socket.ts";
 import { removeHijacks } from "#runtime/hijack.ts";
 import { inside, namespacePath } from "#runtime/namespace.ts";
+import { eventually } from "../support/eventually.ts";
 import { Load, type Seen } from "./load.ts";
 import { HijackWorld, otherAddress, podAddress, programs, rawPort } from "./world.ts";
 
@@ -42,7 +45,7 @@ afterEach(async () => {
 });
 
 const network = (): string => namespacePath(world.pod);
-const newTraffic = (): NodeTraffic => new NodeTraffic({ programs, name, clock, logger });
+const newTraffic = (folder = programs): NodeTraffic => new NodeTraffic({ programs: folder, name, clock, logger });
 const pod = (fresh = false) => ({ network: network(), address: podAddress, capture: defaultCapture, fresh });
 const rules = (): string =>
   execFileSync("nsenter", inside(network(), ["iptables-save"]).slice(1), { encoding: "utf8" });
@@ -128,6 +131,81 @@ test("a change that ends half-way is completed by the next agent", async () => {
     }
   }
   for (const load of [into, out]) clean(await load.finish());
+});
+
+/** A link of the kernel that is pinned, and what runs behind it. */
+interface Link {
+  readonly id: number;
+  readonly prog_id: number;
+}
+
+const pins = (): string => `/sys/fs/bpf/weft-${name}`;
+const linkOf = (path: string): Link =>
+  JSON.parse(execFileSync("bpftool", ["-j", "link", "show", "pinned", path], { encoding: "utf8" })) as Link;
+const allLinks = (): readonly Link[] =>
+  ["links", "pods"].flatMap((part) =>
+    readdirSync(`${pins()}/${part}`).map((file) => linkOf(`${pins()}/${part}/${file}`)),
+  );
+const isThere = (kind: "prog" | "link", id: number): boolean => {
+  const { status } = spawnSync("bpftool", [kind, "show", "id", String(id)], { stdio: "ignore" });
+  return status === 0;
+};
+
+/** The programs with another word in their source. */
+function variant(from: string, to: string): string {
+  const folder = mkdtempSync(join(tmpdir(), "weft-bpf-"));
+  stack.defer(() => rmSync(folder, { recursive: true }));
+  cpSync("bpf", folder, { recursive: true });
+  cpSync(programs, folder, { recursive: true });
+  const header = join(folder, "hijack.h");
+  const text = readFileSync(header, "utf8");
+  expect(text).toContain(from);
+  writeFileSync(header, text.replace(from, to));
+  const machine = process.arch === "arm64" ? "aarch64" : "x86_64";
+  const flags = ["-O2", "-g", "--target=bpf", "-mcpu=v3", `-I/usr/include/${machine}-linux-gnu`];
+  execFileSync("clang", [...flags, "-c", "hijack.bpf.c", "-o", "hijack.bpf.o"], { cwd: folder });
+  return folder;
+}
+
+test("newer programs take the place of older ones, or follow them, and none stay in the end", async () => {
+  let traffic = newTraffic();
+  await traffic.lead(pod(true), "ebpf", kept());
+  await world.startEnvoy();
+  const [into, out] = await loads();
+  await using _into = into;
+  await using _out = out;
+  const before = allLinks();
+  await wait(300);
+  // The same layout: each link has the new program, and is the one that it was.
+  traffic = newTraffic(variant("RANGE_FIXED_BITS 96", "RANGE_FIXED_BITS (48 * 2)"));
+  await traffic.adopt([disk]);
+  await traffic.lead(pod(), "ebpf", kept());
+  const after = allLinks();
+  expect(after.map(({ id }) => id)).toEqual(before.map(({ id }) => id));
+  for (const [at, { prog_id: program }] of after.entries()) expect(program).not.toBe(before[at]?.prog_id);
+  await wait(300);
+  // Another one: rules lead until the older programs have gone.
+  traffic = newTraffic(variant("#define LAYOUT 1", "#define LAYOUT 2"));
+  await traffic.adopt([disk]);
+  await traffic.lead(pod(), "ebpf", kept());
+  expect(disk).toMatchObject({ mode: "iptables" });
+  expect(disk.refused?.why).toContain("weft_version");
+  await wait(300);
+  for (const load of [into, out]) clean(await load.finish());
+  lateMs = 70_000;
+  const now = kept();
+  await eventually("the older programs have gone", async () => {
+    await traffic.tidy(network(), now);
+    return !existsSync(pins());
+  });
+  await traffic.lead(pod(), "ebpf", now);
+  expect(disk).toMatchObject({ mode: "ebpf" });
+  expect(disk.refused).toBeUndefined();
+  const last = allLinks();
+  await traffic.forget(now.record);
+  expect(existsSync(pins())).toBe(false);
+  const gone = ({ id, prog_id: program }: Link): boolean => !isThere("link", id) && !isThere("prog", program);
+  await eventually("nothing is in the kernel", () => [...before, ...after, ...last].every(gone));
 });
 
 test("a break is noticed", async () => {

@@ -106,7 +106,7 @@ export class HijackWorld implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
   readonly #servers: Server[] = [];
   #envoy: NetworkEnvoy | undefined;
-  #attached: Promise<void> | undefined;
+  #attached: Promise<unknown> | undefined;
 
   private constructor(network: TestNetwork, pod: string, other: string, name: string) {
     this.network = network;

@@ -8,6 +8,7 @@ mount --bind "$folder/var" /var
 mount --bind "$folder/opt" /opt
 mount -t overlay -o "lowerdir=/etc,upperdir=$folder/etc,workdir=$folder/etc-work" overlay /etc
 mkdir -p /etc/cni/net.d
+mount -t bpf bpf /sys/fs/bpf
 hostname "$2"
 touch "$folder/initialised"
 while :; do

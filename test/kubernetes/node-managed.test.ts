@@ -70,6 +70,16 @@ async function joinMesh(): Promise<void> {
   await world.orLog(eventually("both Pods have joined", bothLabelled, 120_000));
 }
 
+/** Waits until a and b are led so. */
+async function ledBy(...ways: readonly [string, string]): Promise<void> {
+  const path = '{.status.conditions[?(@.type=="mesh.weft.dev/Hijack")].reason}';
+  const led = async (): Promise<boolean> => {
+    const said = await Promise.all(["a", "b"].map(async (pod) => world.fieldOf("shop", pod, path)));
+    return said.join(" ") === ways.join(" ");
+  };
+  await world.orLog(eventually(`they are led by ${ways.join(" and ")}`, led, 60_000));
+}
+
 async function leaveMesh(): Promise<void> {
   await world.kubectl("label namespace shop mesh.weft.dev/sidecar-");
   await world.orLog(eventually("both Pods have left", async () => bothSay("status", ""), 120_000));
@@ -118,6 +128,21 @@ describe("a namespace with traffic", () => {
     await areServed("strangers are served", world.outside);
   });
 
+  test("is led by eBPF and by iptables, as is said while it runs", async () => {
+    const held = `${await world.addressOf("shop", "b")} 8080`;
+    await callers[0](["sh", "-c", `(sleep 1000 | nc ${held} > /dev/null 2>&1) > /dev/null 2>&1 &`]);
+    await forget(...callers);
+    await world.kubectl("label namespace shop mesh.weft.dev/hijack=ebpf");
+    await ledBy("EBPF", "EBPF");
+    await world.kubectl("annotate pod -n shop b mesh.weft.dev/hijack=iptables");
+    await ledBy("EBPF", "IPTables");
+    await world.kubectl("annotate pod -n shop b --overwrite mesh.weft.dev/hijack=ebpf");
+    await ledBy("EBPF", "EBPF");
+    await noneFailed("while they were led otherwise");
+    // The one that was held is there still, or there would be none to kill.
+    await expect(callers[0](["killall", "nc"])).resolves.toBe("");
+  });
+
   test("goes on while its node's agent is replaced", async () => {
     const proxies = await Promise.all(["a", "b"].map(async (pod) => world.proxiesOf("shop", pod)));
     await forget(...callers);
@@ -134,28 +159,33 @@ describe("a namespace with traffic", () => {
     expect(await identities("shop")).toEqual(expect.arrayContaining([...before]));
     expect(await world.proxiesOf("shop", "b")).toEqual([]);
     expect(await world.kubectl("get pods -n shop -l security.istio.io/tlsMode -o name")).toBe("");
+    expect(await world.node.run(["ls", "/sys/fs/bpf"])).toBe("");
     expect(stranger.pid).not.toBe(0);
   });
 });
 
 /** A Pod whose first container tells what becomes of a connection to an address that nobody has. */
-function eagerPod(namespace: string, name: string): object {
+function eagerPod(namespace: string, name: string, annotations = {}): object {
   const line = "nc -w 3 10.64.0.250 80 < /dev/null; echo ended with $?";
-  return podOf(namespace, name, {
+  const spec = {
     initContainers: [world.container("first", ["sh", "-c", `${line} 2>&1`])],
     containers: [world.container("program", ["sleep", "infinity"])],
-  });
+  };
+  return podOf(namespace, name, spec, { annotations });
 }
 
 describe("new Pods", () => {
   test("are captured before any of their containers starts", async () => {
-    await world.apply(eagerPod("strict", "eager"), eagerPod("plain", "eager"));
-    await world.joined("strict", "eager");
+    const led = eagerPod("strict", "led", { "mesh.weft.dev/hijack": "ebpf" });
+    await world.apply(eagerPod("strict", "eager"), eagerPod("plain", "eager"), led);
+    for (const name of ["eager", "led"]) await world.joined("strict", name);
     await world.kubectl("wait pod -n plain eager --for=condition=Ready --timeout=1m");
-    const told = async (namespace: string): Promise<string> => world.kubectl(`logs -n ${namespace} eager -c first`);
+    const told = async (namespace: string, name = "eager"): Promise<string> =>
+      world.kubectl(`logs -n ${namespace} ${name} -c first`);
     // Captured, a connection is the proxy's, or is refused while there is none: nobody waits for that address.
     expect(await told("plain")).toMatch(/timed out|unreachable|No route/i);
-    expect(await told("strict")).not.toMatch(/timed out|unreachable|No route/i);
+    for (const name of ["eager", "led"])
+      expect(await told("strict", name)).not.toMatch(/timed out|unreachable|No route/i);
     expect(await world.captured("strict", "eager", "reason")).toBe("Captured");
   });
 

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -55,6 +56,8 @@ export async function proxyImage(name: string): Promise<Image> {
     await addProgram(folder, envoy, "/usr/local/bin/envoy");
     await addProgram(folder, await pathOf("iptables-restore"), "/usr/sbin/iptables-restore");
     for (const program of nodePrograms) await addProgram(folder, await pathOf(program), `/usr/bin/${program}`);
+    const bpf = execFileSync(process.execPath, ["setup/bpf.ts"], { cwd: root, encoding: "utf8" }).trim();
+    cpSync(bpf, join(folder, "usr", "local", "lib", "weft", "bpf"), { recursive: true });
     const extensions = `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/xtables`;
     cpSync(extensions, join(folder, extensions), { recursive: true });
     const weft = join(folder, "opt", "weft");

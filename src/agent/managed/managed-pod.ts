@@ -93,11 +93,13 @@ export class ManagedPod implements AsyncDisposable {
   /** How its proxy stands, for the Pod's status. While it leaves, it is said to be not ready. */
   view(): ProxyView {
     const { certificate, proof } = this.#proxy;
+    const { pod, traffic } = this.record;
     return {
-      pod: this.record.pod,
+      pod,
       proxyReady: this.record.joined === true && this.#proxy.ready && this.record.leaving === undefined,
       ...(certificate && { certificate }),
       ...(proof && { proof }),
+      ...(traffic && { traffic }),
       restartDue: this.#proxy.restartDue,
       now: this.#context.clock.now(),
     };
@@ -247,7 +249,7 @@ export class ManagedPod implements AsyncDisposable {
 
   /** Has its connections led as is wanted now. @param fresh whether nothing of the Pod runs yet. */
   async #lead(network: string, fresh = false): Promise<void> {
-    await leadPod(this.#context, this.record, { network, fresh, usual: "iptables" });
+    await leadPod(this.#context, this.record, { network, fresh, usual: this.#context.options.hijack ?? "iptables" });
   }
 
   /** Connections of a Pod that runs which are older than what leads new ones. */

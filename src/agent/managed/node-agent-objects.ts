@@ -50,6 +50,7 @@ const folders = {
   "cni-bin": "/opt/cni/bin",
   "cni-conf": "/etc/cni/net.d",
   cgroup: "/sys/fs/cgroup",
+  bpf: "/sys/fs/bpf",
 } as const;
 
 const kubeconfig = {
@@ -88,7 +89,12 @@ function container({ image, imagePullPolicy, cluster, xds, trustDomain, network 
     "trust-domain": trustDomain,
     network,
   };
-  const mounts = Object.entries(folders).map(([volume, mountPath]) => ({ name: volume, mountPath }));
+  const mounts = Object.entries(folders).map(([volume, mountPath]) => ({
+    name: volume,
+    mountPath,
+    // Where the node has not mounted its bpf file system, the agent does, and what is pinned there outlives it.
+    ...(volume === "bpf" && { mountPropagation: "Bidirectional" }),
+  }));
   return {
     name: "agent",
     image,
@@ -111,7 +117,7 @@ function container({ image, imagePullPolicy, cluster, xds, trustDomain, network 
 function daemonSet(settings: NodeAgentSettings): object {
   const hostPaths = Object.entries(folders).map(([volume, path]) => ({
     name: volume,
-    hostPath: { path, ...(volume === "cgroup" ? {} : { type: "DirectoryOrCreate" }) },
+    hostPath: { path, ...(path.startsWith("/sys/") ? {} : { type: "DirectoryOrCreate" }) },
   }));
   const token = { audience: "istio-ca", expirationSeconds: 3600, path: "istio-token" };
   return {

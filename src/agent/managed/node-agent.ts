@@ -27,6 +27,7 @@ import { type CniPlaces, installPlugin } from "./cni/install.ts";
 import { CniMailbox } from "./cni/mailbox.ts";
 import { NewPods } from "./cni/new-pods.ts";
 import { nodeGroups, proxyGroups } from "./control-groups.ts";
+import { hijackName } from "./hijack-name.ts";
 import { ManagedPods } from "./managed-pods.ts";
 import { ManagedStatus } from "./managed-status.ts";
 import { PodPlaces } from "./pod-places.ts";
@@ -114,7 +115,7 @@ export async function runNodeAgent(
       records: new PodRecords<ManagedRecord>(layout),
       traffic: new NodeTraffic({
         ...(options.hijackPrograms !== undefined && { programs: options.hijackPrograms }),
-        name: `node_${node}`,
+        name: hijackName(node),
         clock,
         logger,
       }),

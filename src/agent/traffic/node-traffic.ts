@@ -49,7 +49,7 @@ export class NodeTraffic {
   readonly #logger: Logger;
 
   constructor({ programs, name, clock, logger }: NodeTrafficOptions) {
-    this.#programs = new Programs(programs, name);
+    this.#programs = new Programs(programs, name, logger);
     this.#clock = clock;
     this.#logger = logger;
   }

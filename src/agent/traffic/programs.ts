@@ -1,4 +1,5 @@
 import { WeftError } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
 import { Hijack, type HijackedPod } from "#runtime/hijack.ts";
 
 /** The programs of a node in the kernel: attached with the first Pod that they lead, gone with the last; one change at a time. */
@@ -9,9 +10,12 @@ export class Programs {
   readonly #current = new Set<string>();
   #last: Promise<unknown> = Promise.resolve();
 
+  readonly #logger: Logger;
+
   /** @param folder of the programs; without it there are none. */
-  constructor(folder: string | undefined, name: string) {
+  constructor(folder: string | undefined, name: string, logger: Logger) {
     this.#hijack = folder === undefined ? undefined : new Hijack(folder, name);
+    this.#logger = logger;
   }
 
   /** Whether these programs lead a Pod, and not those of an earlier process. */
@@ -32,7 +36,10 @@ export class Programs {
   async lead(cookie: string, pod: HijackedPod): Promise<boolean> {
     const hijack = this.#there;
     return this.#alone(async () => {
-      if (!this.#attached) await hijack.attach();
+      if (!this.#attached) {
+        const programs = await hijack.attach();
+        this.#logger.info("programs in the kernel lead connections of Pods", { programs });
+      }
       this.#attached = true;
       const led = await hijack.add(pod);
       if (led) this.#current.add(cookie);

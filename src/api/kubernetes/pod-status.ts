@@ -136,3 +136,6 @@ export const certificateCondition = "mesh.weft.dev/ProxyCertificate";
 /** The condition in which it tells whether all connections of a Pod go through its sidecar, and the reason while some are older. */
 export const capturedCondition = "mesh.weft.dev/TrafficCaptured";
 export const connectionsOutside = "ConnectionsOutside";
+
+/** The condition in which it tells by what a Pod's connections are led to its proxy: its reason is the way. */
+export const hijackCondition = "mesh.weft.dev/Hijack";

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { namespacePath } from "#runtime/namespace.ts";
 import { fabricName } from "#runtime/fabric.ts";
@@ -49,6 +50,9 @@ export function discoverySpec(layout: Layout): ServiceSpec {
   ]);
 }
 
+/** Says where the kernel's programs are, where they have been compiled. */
+const bpf = join(root, "build", "bpf.path");
+
 /** A node's agent. It lives in the fabric, and finds the host's network namespace as its file 3. */
 export function agentSpec(
   layout: Layout,
@@ -75,6 +79,7 @@ export function agentSpec(
       "host-network-fd": "3",
       programs: join(root, "samples", "programs.json"),
       envoy,
+      ...(existsSync(bpf) && { "hijack-programs": readFileSync(bpf, "utf8").trim() }),
     }),
   ]);
   const fabric = namespacePath(fabricName(layout.name));

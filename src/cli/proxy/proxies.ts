@@ -24,6 +24,8 @@ export interface ProxyObject {
     readonly certificate?: { readonly state: string; readonly message: string };
     /** Which connections of its Pod are older than it and go past it; absent where there are none. */
     readonly outside?: string;
+    /** By what connections are led to it, and more for people; absent where no agent of a node says. */
+    readonly hijack?: { readonly state: string; readonly message: string };
   };
 }
 

@@ -96,6 +96,27 @@ describe("proxy-status", () => {
     expect(statusData([late])).toMatchObject([{ outside }]);
   });
 
+  test("by what connections are led, where that is not iptables, and why it is not as was wanted", () => {
+    const led = (pod: string, state: string, message = ""): ProxyObject => {
+      const one = proxy(pod, "shop");
+      return { ...one, status: { ...one.status, hijack: { state, message } } };
+    };
+    const refused = "eBPF is wanted, and refused: the kernel has no sk_lookup";
+    const all = [led("page-1", "EBPF"), led("late-1", "IPTables", refused)];
+    expect(statusTable(all, now)).toBe(
+      [
+        "PROXY         CLUSTER   CDS   EDS   LDS   RDS   HIJACK     ENVOY",
+        "page-1.shop   east      -     -     -     -     EBPF       1.40.0",
+        "late-1.shop   east      -     -     -     -     IPTables   1.40.0",
+        "",
+        `late-1.shop is led by IPTables: ${refused}`,
+        "",
+      ].join("\n"),
+    );
+    expect(statusTable([led("page-1", "IPTables")], now)).not.toContain("HIJACK");
+    expect(statusData(all)).toMatchObject([{ hijack: { state: "EBPF" } }, { hijack: { message: refused } }]);
+  });
+
   test("data of each proxy by type", () => {
     expect(statusData([page])).toEqual([
       { proxy: "page-1.shop", cluster: "east", types: page.status.types, discovery: { mode: "All" } },

@@ -14,13 +14,14 @@ const always: ReadonlySet<string> = new Set(["CDS", "EDS", "LDS", "RDS"]);
 
 /**
  * Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}, discovery: {mode}, findings: [...],
- * certificate: {state, message}, outside}`.
+ * certificate: {state, message}, outside, hijack: {state, message}}`.
  */
 export function statusData(proxies: readonly ProxyObject[]): readonly object[] {
   return proxies.map((one) => {
-    const { types: states, discovery, findings, certificate, outside } = one.status;
+    const { types: states, discovery, findings, certificate, outside, hijack } = one.status;
     const own = { proxy: proxyName(one), cluster: one.spec.cluster, types: states, discovery };
-    return { ...own, ...(findings && { findings }), ...(certificate && { certificate }), ...(outside && { outside }) };
+    const told = { ...(certificate && { certificate }), ...(outside && { outside }), ...(hijack && { hijack }) };
+    return { ...own, ...(findings && { findings }), ...told };
   });
 }
 
@@ -31,6 +32,9 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
     ({ status: { discovery } }) => discovery.mode !== "All" || discovery.reason !== undefined,
   );
   const certified = proxies.some(({ status: { certificate } }) => certificate);
+  const led = proxies.some(
+    ({ status: { hijack } }) => hijack && (hijack.state !== "IPTables" || hijack.message !== ""),
+  );
   const rows = proxies.map((one) => [
     proxyName(one),
     one.spec.cluster,
@@ -40,6 +44,7 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
     }),
     ...(differ ? [one.status.discovery.mode] : []),
     ...(certified ? [one.status.certificate?.state ?? "-"] : []),
+    ...(led ? [one.status.hijack?.state ?? "-"] : []),
     one.spec.envoyVersion,
   ]);
   const refusals = proxies.flatMap((one) =>
@@ -52,7 +57,15 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
     return reason === undefined ? [] : [`${proxyName(one)} holds everything: ${reason}\n`];
   });
   const listed = table(
-    ["PROXY", "CLUSTER", ...shown, ...(differ ? ["DISCOVERY"] : []), ...(certified ? ["CERTIFICATE"] : []), "ENVOY"],
+    [
+      "PROXY",
+      "CLUSTER",
+      ...shown,
+      ...(differ ? ["DISCOVERY"] : []),
+      ...(certified ? ["CERTIFICATE"] : []),
+      ...(led ? ["HIJACK"] : []),
+      "ENVOY",
+    ],
     rows,
   );
   const certificates = proxies.flatMap((one) => {
@@ -62,7 +75,11 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
   const outside = proxies.flatMap((one) =>
     one.status.outside === undefined ? [] : [`${proxyName(one)}: ${one.status.outside}\n`],
   );
-  const notes = [...refusals, ...reasons, ...certificates, ...outside];
+  const ways = proxies.flatMap((one) => {
+    const { state = "", message = "" } = one.status.hijack ?? {};
+    return message === "" ? [] : [`${proxyName(one)} is led by ${state}: ${message}\n`];
+  });
+  const notes = [...refusals, ...reasons, ...certificates, ...outside, ...ways];
   return notes.length === 0 ? listed : `${listed}\n${notes.join("")}`;
 }
 

@@ -1,4 +1,9 @@
-import { capturedCondition, certificateCondition, connectionsOutside } from "#api/kubernetes/pod-status.ts";
+import {
+  capturedCondition,
+  certificateCondition,
+  connectionsOutside,
+  hijackCondition,
+} from "#api/kubernetes/pod-status.ts";
 import { type Pod, pod as podKind } from "#api/kubernetes/pod.ts";
 import { type ProxyTrust, readTrust, trustCondition } from "#api/kubernetes/proxy-trust.ts";
 import type { ResourceObject, StringMap } from "#api/meta.ts";
@@ -10,9 +15,11 @@ import type { Audience } from "#sources/feed.ts";
 export interface PodPlace extends PodRecord {
   readonly labels: StringMap;
   /** How the certificate of its proxy stands, as its node's agent says. */
-  readonly certificate?: HeldCertificate;
+  readonly certificate?: AgentWord;
   /** Which of its connections are older than its sidecar and go past it, in words; absent where there are none. */
   readonly outside?: string;
+  /** By what connections are led to its proxy: its state is the way. */
+  readonly hijack?: AgentWord;
   /** What its proxy holds, as the agent says; `pending` while it has not acknowledged all that it was sent. */
   readonly trust?: ProxyTrust | "pending";
   /** Whether it has a proxy that speaks the mesh's TLS, as its agent or Istio's injection says. */
@@ -22,18 +29,18 @@ export interface PodPlace extends PodRecord {
 }
 
 /** What the agent of its node says of a Pod's proxy. */
-export type SidecarReport = Pick<PodPlace, "certificate" | "outside">;
+export type SidecarReport = Pick<PodPlace, "certificate" | "outside" | "hijack">;
 
-/** How the certificate of a proxy stands. */
-export interface HeldCertificate {
-  /** `Valid`, or why it is not. */
+/** What a node's agent tells of a proxy in a condition. */
+export interface AgentWord {
+  /** One word: of a certificate `Valid`, or why it is not. */
   readonly state: string;
-  /** For people: its serial number, its end, why it is not renewed. */
+  /** For people: of a certificate its serial number, its end, why it is not renewed. */
   readonly message: string;
 }
 
-function certificateOf({ status }: Pod): HeldCertificate | undefined {
-  const found = status?.conditions?.find(({ type }) => type === certificateCondition);
+function toldOf({ status }: Pod, condition: string): AgentWord | undefined {
+  const found = status?.conditions?.find(({ type }) => type === condition);
   return found && { state: found.reason ?? found.status, message: found.message ?? "" };
 }
 
@@ -57,7 +64,8 @@ function placeOf(pod: Pod): PodPlace | undefined {
   if (status?.phase === "Failed" || status?.phase === "Succeeded") return undefined;
   const { uid, labels = {} } = metadata;
   const { serviceAccountName: serviceAccount = "default", nodeName: node = "" } = spec;
-  const [certificate, trust, outside] = [certificateOf(pod), trustOf(pod), outsideOf(pod)];
+  const [certificate, trust, outside] = [toldOf(pod, certificateCondition), trustOf(pod), outsideOf(pod)];
+  const hijack = toldOf(pod, hijackCondition);
   const [meshTls, created] = [speaksMeshTls(pod), Date.parse(metadata.creationTimestamp)];
   return {
     uid,
@@ -68,6 +76,7 @@ function placeOf(pod: Pod): PodPlace | undefined {
     created,
     ...(certificate && { certificate }),
     ...(outside !== undefined && { outside }),
+    ...(hijack && { hijack }),
     ...(trust && { trust }),
   };
 }
