@@ -62,7 +62,7 @@ function localityOf(locality: Locality, labels: StringMap): Locality {
 const ownMetadata: ReadonlySet<string> = new Set(["NAME", "INSTANCE_IPS", "NODE_NAME"]);
 
 /** What an agent says of a proxy whose workload it brings into the mesh, or out of it. */
-const lenientKey = "WEFT_LENIENT";
+export const lenientKey = "WEFT_LENIENT";
 
 /** Entries of its metadata by which EnvoyFilters may ask for it, less those that the view has otherwise. */
 function sharedMetadata(metadata: NodeInfo["metadata"]): StringMap {

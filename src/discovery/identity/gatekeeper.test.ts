@@ -72,6 +72,15 @@ test("a proxy has its Pod's labels and no others, also of those that say where i
   expect(locality).toEqual({ region: "r1", zone: "", subzone: "" });
 });
 
+test("that a proxy is to take plain text, the agent of its node may say, and its workload may not", async () => {
+  pods.audience("east").seen(reviews("one"));
+  const agent = { namespace: "istio-system", serviceAccount: "weft-agent", node: "east-1" };
+  const bold = { ...node({}), metadata: { ...node({}).metadata, WEFT_LENIENT: "true" } };
+  const [own, ofNode] = [await gatekeeper.callerOf(await call()), await gatekeeper.callerOf(await call(agent))];
+  expect((await own(bold)).metadata).not.toHaveProperty("WEFT_LENIENT");
+  expect((await ofNode(bold)).metadata).toHaveProperty("WEFT_LENIENT", "true");
+});
+
 test("only a proxy whose account may read Secrets is served any, whatever it calls itself", async () => {
   pods.audience("east").seen(reviews("one"));
   const admit = await gatekeeper.callerOf(await call());

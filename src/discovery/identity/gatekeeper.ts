@@ -5,6 +5,7 @@ import type { Caller } from "#identity/caller.ts";
 import type { Callers } from "#identity/callers.ts";
 import { agentPlace, checkBound, type NodeAccounts } from "#identity/impersonation.ts";
 import { spiffeId } from "#identity/spiffe.ts";
+import { lenientKey } from "#translate/proxy-class.ts";
 import type { Admit, Gatekeeper } from "#xds/gatekeeper.ts";
 import type { ProxyNode } from "#xds/port.ts";
 import { nodeParts } from "../proxy-object.ts";
@@ -41,6 +42,12 @@ function withLabels(node: ProxyNode, { labels }: PodPlace): ProxyNode {
   return { ...node, locality: localityOf(node), metadata: { ...node.metadata, LABELS: labels } };
 }
 
+/** The same without what the agents of nodes alone may say of a proxy. */
+function withoutAgentsWord(node: ProxyNode): ProxyNode {
+  const { [lenientKey]: _claimed, ...metadata } = node.metadata;
+  return { ...node, metadata };
+}
+
 /** What deciding needs. */
 export interface GatekeeperOptions {
   readonly callers: Callers;
@@ -74,7 +81,8 @@ export class ProxyGatekeeper implements Gatekeeper {
       // Its name may be that of another Pod by now.
       uid ??= place.uid;
       if (uid !== place.uid) throw new WeftError("Unauthenticated", `the Pod of the proxy ${node.id} is gone`);
-      return this.#served(withLabels(node, place), place);
+      const said = this.#isAgentOf(caller, place) ? node : withoutAgentsWord(node);
+      return this.#served(withLabels(said, place), place);
     };
   }
 
@@ -99,13 +107,18 @@ export class ProxyGatekeeper implements Gatekeeper {
     return place;
   }
 
+  /** Whether a caller is the agent of a Pod's node. */
+  #isAgentOf(caller: Caller, { node }: PodPlace): boolean {
+    const agent = agentPlace(caller, this.#options.accounts, this.#options.pods);
+    return agent !== undefined && agent.node === node;
+  }
+
   #speaksFor(
     caller: Caller,
     proxy: { readonly namespace: string; readonly pod: string; readonly place: PodPlace },
   ): boolean {
     const { namespace, pod, place } = proxy;
-    const agent = agentPlace(caller, this.#options.accounts, this.#options.pods);
-    if (agent && agent.node === place.node) return true;
+    if (this.#isAgentOf(caller, place)) return true;
     if (caller.namespace !== namespace || caller.serviceAccount !== place.serviceAccount) return false;
     // A token that is bound to a Pod speaks for no other of the same account.
     return caller.pod === undefined || caller.pod.name === pod;
