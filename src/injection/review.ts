@@ -58,9 +58,18 @@ function refused({ uid }: AdmissionRequest, message: string): AdmissionResponse 
   return { uid, allowed: false, status: { message, code: 400, reason: "BadRequest" } };
 }
 
+/** @throws WeftError `InvalidArgument` for what is no part of an address. */
+function decoded(word: string): string {
+  try {
+    return decodeURIComponent(word);
+  } catch (error) {
+    throw new WeftError("InvalidArgument", "the path cannot be read", error);
+  }
+}
+
 /** What the webhook's address says of the cluster that asks, as Istio has it: `/inject/cluster/east/net/network-1`. */
 export function readPath(path: string): { readonly cluster?: string; readonly network?: string } {
-  const words = path.split("/").slice(2).map(decodeURIComponent);
+  const words = path.split("/").slice(2).map(decoded);
   const after = (name: string): string | undefined => words[words.indexOf(name) + 1];
   const [cluster, network] = ["cluster", "net"].map((name) => (words.includes(name) ? after(name) : undefined));
   return { ...(cluster !== undefined && { cluster }), ...(network !== undefined && { network }) };
@@ -72,7 +81,8 @@ export type ContextOf = (pod: Pod, namespace: string) => Omit<InjectionContext, 
 /** Answers whether, and what, is injected into a Pod that is being made. A Pod whose annotations are wrong is refused. */
 export function reviewInjection(request: AdmissionRequest, contextOf: ContextOf): AdmissionResponse {
   const { uid, object, namespace: asked = "" } = request;
-  if (!isObject(object)) return refused(request, "the request has no Pod");
+  if (!isObject(object) || !isObject(object["metadata"]) || !isObject(object["spec"]))
+    return refused(request, "the request has no Pod");
   const pod = object as unknown as Pod;
   const namespace = pod.metadata.namespace ?? asked;
   try {
@@ -93,6 +103,9 @@ export type KindOf = (group: string, kind: string) => Kind | undefined;
 export function reviewObject(request: AdmissionRequest, kindOf: KindOf, validator: Validator): AdmissionResponse {
   const { uid, object, oldObject, operation } = request;
   if (operation === "DELETE" || !isObject(object)) return { uid, allowed: true };
+  const { apiVersion, kind: called, metadata } = object;
+  if (typeof apiVersion !== "string" || typeof called !== "string" || !isObject(metadata))
+    return refused(request, "the request's object has no apiVersion, kind or metadata");
   const submitted = object as unknown as ResourceObject;
   const [group = ""] = submitted.apiVersion.split("/");
   const kind = kindOf(group, submitted.kind);

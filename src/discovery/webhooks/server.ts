@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:https";
 import type { Clock } from "#base/clock.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import { SparingLog } from "#base/sparing-log.ts";
 import { type GateLimits, TlsGate } from "#base/tls-gate.ts";
 import { type ListenAddress, listenOn } from "#grpc/listen.ts";
 import { contextOptions, type CredentialSource } from "#grpc/tls.ts";
@@ -44,6 +45,7 @@ export class WebhookServer implements AsyncDisposable {
   readonly #server: Server;
   readonly #gate: TlsGate;
   readonly #questions: Questions;
+  readonly #told: SparingLog;
   readonly #renewal: Disposable;
   #address: ListenAddress;
 
@@ -58,6 +60,7 @@ export class WebhookServer implements AsyncDisposable {
     });
     this.#gate = TlsGate.before(this.#server, clock, { connections: mostConnections, ...limits.gate });
     this.#questions = new Questions(limits.questions);
+    this.#told = new SparingLog(options.logger, clock);
     this.#renewal = credentials.onChange(() => this.#server.setSecureContext(contextOptions(credentials.current)));
   }
 
@@ -88,10 +91,9 @@ export class WebhookServer implements AsyncDisposable {
       response.writeHead(200, { "content-type": "application/json" }).end(body);
     } catch (error) {
       const status = statuses[codeOf(error)] ?? 500;
-      this.#options.logger.warn("an admission webhook was asked wrongly", {
-        path: request.url ?? "",
-        error: messageOf(error),
-      });
+      const { remoteAddress } = request.socket;
+      const fields = { path: request.url ?? "", remoteAddress, error: messageOf(error) };
+      this.#told.say("warn", "an admission webhook was asked wrongly", fields);
       // What was not read of the question goes with the connection.
       response.writeHead(status, { "content-type": "text/plain", connection: "close" }).end(messageOf(error));
     }
@@ -104,7 +106,7 @@ export class WebhookServer implements AsyncDisposable {
       throw new WeftError("NotFound", "POST an AdmissionReview to /inject or /validate");
     const answer = review(readReview(await this.#questions.read(request)));
     if (!answer.allowed)
-      this.#options.logger.info("refused by a webhook", { path: pathname, reason: answer.status?.message ?? "" });
+      this.#told.say("info", "refused by a webhook", { path: pathname, reason: answer.status?.message ?? "" });
     return writeReview(answer);
   }
 
