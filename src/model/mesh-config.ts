@@ -37,7 +37,8 @@ function camelCased(value: unknown): unknown {
 
 /** A part of the ConfigMap as an object. */
 function parsedPart(text: string): Readonly<Record<string, unknown>> {
-  const parsed: unknown = parse(text) ?? {};
+  // Its warnings would be written to standard error, for whatever users write.
+  const parsed: unknown = parse(text, { logLevel: "error" }) ?? {};
   if (typeof parsed !== "object" || Array.isArray(parsed)) throw new TypeError("it is not an object");
   return parsed as Record<string, unknown>;
 }

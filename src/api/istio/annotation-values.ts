@@ -47,7 +47,7 @@ function orAll(check: Check): Check {
 function proxyConfig(value: string): string | undefined {
   const message = "must be fields of ProxyConfig in YAML";
   try {
-    const config: unknown = parse(value);
+    const config: unknown = parse(value, { logLevel: "error" });
     return config === null || (typeof config === "object" && !Array.isArray(config)) ? undefined : message;
   } catch {
     return message;

@@ -34,6 +34,8 @@ export class Authenticator {
    * @throws ApiError `Unauthorized`, which tells the client nothing more; the reason is logged.
    */
   async authenticate(request: IncomingMessage, local: boolean): Promise<Proven> {
+    // A request that was broken off has no connection any more.
+    const { remoteAddress } = request.socket;
     try {
       const proven = await this.#proven(request);
       if (proven !== undefined) return proven;
@@ -42,7 +44,6 @@ export class Authenticator {
       throw new WeftError("Unauthenticated", "no credential was shown");
     } catch (error) {
       if (codeOf(error) !== "Unauthenticated") throw error;
-      const { remoteAddress } = request.socket;
       this.#options.refusals.say("info", "request refused", { remoteAddress, reason: messageOf(error) });
       throw new ApiError("Unauthorized", "Unauthorized");
     }

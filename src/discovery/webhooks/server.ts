@@ -86,12 +86,13 @@ export class WebhookServer implements AsyncDisposable {
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // A request that was broken off has no connection any more.
+    const { remoteAddress } = request.socket;
     try {
       const body = await this.#answer(request);
       response.writeHead(200, { "content-type": "application/json" }).end(body);
     } catch (error) {
       const status = statuses[codeOf(error)] ?? 500;
-      const { remoteAddress } = request.socket;
       const fields = { path: request.url ?? "", remoteAddress, error: messageOf(error) };
       this.#told.say("warn", "an admission webhook was asked wrongly", fields);
       // What was not read of the question goes with the connection.
