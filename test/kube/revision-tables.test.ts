@@ -32,11 +32,12 @@ test("a member is told which revision of a managed mesh serves whom, by each of 
     await Promise.all(running);
   });
   const told = async (): Promise<unknown> => (await member.of<ConfigMap>(configMap).find(place))?.data;
-  const tells = async (what: string, data: object): Promise<void> =>
-    eventually(what, async () => {
+  const tells = async (what: string, data: object): Promise<void> => {
+    await eventually(what, async () => {
       expect(await told()).toEqual(data);
       return true;
-    }).then(() => undefined);
+    });
+  };
   await tells("the member is told of the canary", revisionsData(table));
   const over = revisionsData({ stable: "0-2-0", percentage: 0, addresses: { "0-2-0": addresses["0-2-0"] } });
   const body = { data: { ...over, canary: null } };

@@ -11,6 +11,7 @@ import { namespace } from "#api/kubernetes/namespace.ts";
 import { type Secret, secret } from "#api/kubernetes/secret.ts";
 import { configMap } from "#api/kubernetes/config-map.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
+import { virtualService } from "#api/istio/virtual-service.ts";
 import { type Mesh, mesh as meshKind } from "#api/weft/mesh.ts";
 import { systemClock } from "#base/clock.ts";
 import { freePort } from "#base/free-port.ts";
@@ -207,6 +208,17 @@ test(
     ]);
     const table = await (await apiOf("green")).of(configMap).get({ namespace: "istio-system", name: "weft-revisions" });
     expect(table["data"]).toMatchObject({ stable: "0-0-9", canary: "0-1-0", percentage: "10" });
+    // Only the new revision reads it, and nobody is moved to what finds something wrong that was not there before.
+    const lost = { namespace: "default", name: "lost" };
+    const routes = (await apiOf("green")).of(virtualService);
+    await routes.create({
+      metadata: { ...lost, labels: { "istio.io/rev": "0-1-0" } },
+      spec: { hosts: ["lost.example"], http: [{ route: [{ destination: { host: "nowhere.example" } }] }] },
+    });
+    await expect(cli("upgrade", "green", "0.1.0", "--percentage", "20")).rejects.toThrow(
+      "it would find anew: UnknownHost VirtualService default/lost",
+    );
+    await routes.delete(lost);
     await cli("rollback", "green");
     expect(processes("green")).toEqual(before);
   },
