@@ -90,10 +90,10 @@ struct {
 	__type(value, struct endpoint);
 } weft_origins SEC(".maps");
 
-/* Sockets that a proxy bound to its inbound port. */
+/* Sockets that a proxy bound to its inbound port, and those that these accept. */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, int);
 	__type(value, __u8);
@@ -160,6 +160,8 @@ static __always_inline int has_range(__u64 rules, __u32 purpose, const struct ad
 	};
 	return bpf_map_lookup_elem(&weft_ranges, &key) != 0;
 }
+
+#include "shortcut.h"
 
 static __always_inline int has_interface(__u64 rules, __u32 index)
 {
@@ -233,6 +235,7 @@ static __always_inline int lead(struct bpf_sock_addr *ctx, struct endpoint *to, 
 	enum verdict verdict = pod->flags & LEAVING ? LEAVE : judge(ctx, pod, to, source);
 	if (verdict == LEAVE) {
 		if (ctx->sk) bpf_sk_storage_delete(&weft_asked, ctx->sk);
+		if (is_proxy(pod)) may_be_short(ctx, pod, &to->address);
 		return 0;
 	}
 	struct endpoint there = target(verdict, pod, to);
@@ -387,6 +390,19 @@ static __always_inline struct origin_key source_of(struct bpf_sock_ops *ctx)
 	};
 }
 
+/* A proxy has a connection of another of the node. */
+static __always_inline void accepted(struct bpf_sock_ops *ctx, struct bpf_sock *socket)
+{
+	if (!bpf_sk_storage_get(&weft_bound, socket, 0, 0)) return;
+	__u64 cookie = bpf_get_netns_cookie(ctx);
+	struct pod *pod = bpf_map_lookup_elem(&weft_pods, &cookie);
+	if (!pod || !(pod->flags & SHORTCUT)) return;
+	struct address remote = EITHER(ctx->family == AF_INET, ctx->remote_ip4, ctx->remote_ip6);
+	if (!is_near(&remote)) return;
+	struct flow *flow = bpf_sk_storage_get(&weft_flows, socket, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (flow) enrol(ctx, socket, flow, CALLED);
+}
+
 SEC("sockops")
 int weft_sockops(struct bpf_sock_ops *ctx)
 {
@@ -402,7 +418,16 @@ int weft_sockops(struct bpf_sock_ops *ctx)
 		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 		return 0;
 	}
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB: {
+		struct flow *flow = bpf_sk_storage_get(&weft_flows, socket, 0, 0);
+		if (flow) enrol(ctx, socket, flow, CALLER);
+		return 0;
+	}
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		accepted(ctx, socket);
+		return 0;
 	case BPF_SOCK_OPS_STATE_CB: {
+		if (ctx->args[1] == TCP_CLOSE) end_flow(socket);
 		if (ctx->args[1] != TCP_CLOSE || !bpf_sk_storage_get(&weft_asked, socket, 0, 0)) return 0;
 		struct origin_key key = source_of(ctx);
 		bpf_map_delete_elem(&weft_origins, &key);

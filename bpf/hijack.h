@@ -25,6 +25,7 @@ enum flags {
 	INBOUND_NONE = 1 << 1,
 	OUTBOUND_ALL = 1 << 2,
 	CALLS_ITSELF = 1 << 3, /* the application's calls to loopback go through the proxy too */
+	SHORTCUT = 1 << 5,     /* its proxy's connections to others of the node need no TCP */
 	LEAVING = 1 << 4,      /* no new connections; what is asked of older ones is answered */
 };
 

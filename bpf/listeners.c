@@ -28,7 +28,7 @@ static int listens_for(const struct pod *pod, int fd)
 }
 
 /* Looks through the sockets of one process; it may end meanwhile. */
-static void look_through(int listeners, const struct namespace *namespace, const struct pod *pod, int id)
+static void look_through(int listeners, int bound, const struct namespace *namespace, const struct pod *pod, int id)
 {
 	char path[64];
 	snprintf(path, sizeof(path), "/proc/%d/fd", id);
@@ -42,7 +42,11 @@ static void look_through(int listeners, const struct namespace *namespace, const
 		if (fd < 0) continue;
 		struct listener_key key = { .cookie = namespace->cookie, .family = listens_for(pod, fd) };
 		__u64 value = fd;
-		if (key.family) bpf_map_update_elem(listeners, &key, &value, BPF_ANY);
+		if (key.family) {
+			static const __u8 yes = 1;
+			bpf_map_update_elem(bound, &fd, &yes, BPF_ANY);
+			bpf_map_update_elem(listeners, &key, &value, BPF_ANY);
+		}
 		close(fd);
 	}
 	if (entries) closedir(entries);
@@ -51,7 +55,7 @@ static void look_through(int listeners, const struct namespace *namespace, const
 
 int take_listeners(const char *folder, const struct namespace *namespace, const struct pod *pod)
 {
-	int listeners = map(folder, "weft_listeners"), found = 0;
+	int listeners = map(folder, "weft_listeners"), bound = map(folder, "weft_bound"), found = 0;
 	DIR *processes = opendir("/proc");
 	for (struct dirent *entry; processes && (entry = readdir(processes));) {
 		char path[64];
@@ -59,7 +63,7 @@ int take_listeners(const char *folder, const struct namespace *namespace, const 
 		int id = atoi(entry->d_name);
 		snprintf(path, sizeof(path), "/proc/%d/ns/net", id);
 		if (id > 0 && stat(path, &network) == 0 && network.st_ino == namespace->inode)
-			look_through(listeners, namespace, pod, id);
+			look_through(listeners, bound, namespace, pod, id);
 	}
 	if (processes) closedir(processes);
 	for (const __u32 *family = (const __u32[]){ AF_INET, AF_INET6, 0 }; *family; family++) {
@@ -68,5 +72,6 @@ int take_listeners(const char *folder, const struct namespace *namespace, const 
 		if (bpf_map_lookup_elem(listeners, &key, &value) == 0) found++;
 	}
 	close(listeners);
+	close(bound);
 	return found;
 }

@@ -82,7 +82,7 @@ static int is_lookup(const struct bpf_program *program)
 }
 
 /* Attaches a program, or, where an earlier run did, puts this one into its link: no connection is missed in between. */
-static void attach(const char *folder, struct bpf_program *program, int cgroup)
+static void attach_link(const char *folder, struct bpf_program *program, int cgroup)
 {
 	const char *name = bpf_program__name(program);
 	char *pin = path_in(folder, name);
@@ -124,6 +124,17 @@ static void tell_version(const char *folder, __u64 now)
 	puts(before == 0 ? "attached" : before == now ? "current" : "replaced");
 }
 
+/* Messages are judged by what is attached to the map of their sockets. */
+static void attach(const char *folder, const struct bpf_object *object, struct bpf_program *program, int cgroup)
+{
+	if (bpf_program__expected_attach_type(program) != BPF_SK_MSG_VERDICT) {
+		attach_link(folder, program, cgroup);
+		return;
+	}
+	int sockets = bpf_object__find_map_fd_by_name(object, "weft_sockets");
+	if (bpf_prog_attach(bpf_program__fd(program), sockets, BPF_SK_MSG_VERDICT, 0) != 0) fail("the shortcut", errno);
+}
+
 static void attach_all(const char *folder, const char *file, const char *root)
 {
 	int cgroup = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -141,7 +152,7 @@ static void attach_all(const char *folder, const char *file, const char *root)
 	if (error) fail(file, error);
 	char *links = path_in(folder, "links");
 	bpf_object__for_each_program(program, object)
-		if (!is_lookup(program)) attach(links, program, cgroup);
+		if (!is_lookup(program)) attach(links, object, program, cgroup);
 	free(links);
 	tell_version(folder, version_of(file));
 }

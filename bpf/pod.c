@@ -69,6 +69,7 @@ static __u32 flag_of(const char *text)
 	if (!strcmp(text, "inbound-none")) return INBOUND_NONE;
 	if (!strcmp(text, "outbound-all")) return OUTBOUND_ALL;
 	if (!strcmp(text, "calls-itself")) return CALLS_ITSELF;
+	if (!strcmp(text, "shortcut")) return SHORTCUT;
 	fail(text, EINVAL);
 }
 
@@ -203,6 +204,21 @@ static void attach_lookup(const char *folder, const char *file, const struct nam
 	free(pin);
 }
 
+/* Notes that a Pod's proxy takes shortcuts, or does not. */
+static void set_near(const char *folder, const struct pod *pod, int is_near)
+{
+	static const __u8 yes = 1;
+	static const struct address none;
+	int near = map(folder, "weft_near");
+	const struct address *all[] = { &pod->address4, &pod->address6 };
+	for (int at = 0; at < 2; at++) {
+		if (!memcmp(all[at], &none, sizeof(none))) continue;
+		if (is_near) set(near, all[at], &yes);
+		else bpf_map_delete_elem(near, all[at]);
+	}
+	close(near);
+}
+
 void pod_add(const char *folder, const char *file, const char *netns)
 {
 	struct namespace namespace = enter(netns);
@@ -219,6 +235,7 @@ void pod_add(const char *folder, const char *file, const char *netns)
 	struct pod before;
 	int known = bpf_map_lookup_elem(pods, &told.cookie, &before) == 0;
 	if (!led) told.pod.flags |= LEAVING;
+	set_near(folder, &told.pod, told.pod.flags & SHORTCUT);
 	set(pods, &told.cookie, &told.pod);
 	if (known) clear_rules(folder, before.rules);
 	/* Once more: what began to listen meanwhile was not watched yet. */
@@ -248,6 +265,7 @@ void pod_leave(const char *folder, __u64 cookie)
 	union entry entry;
 	if (!look_up(pods, cookie, &entry)) return;
 	entry.pod.flags |= LEAVING;
+	entry.pod.flags &= ~SHORTCUT;
 	set(pods, &cookie, &entry);
 }
 
@@ -260,6 +278,7 @@ void pod_remove(const char *folder, __u64 cookie)
 	union entry entry;
 	if (look_up(pods, cookie, &entry)) {
 		bpf_map_delete_elem(pods, &cookie);
+		set_near(folder, &entry.pod, 0);
 		clear_rules(folder, entry.pod.rules);
 	}
 	int listeners = map(folder, "weft_listeners");

@@ -17,13 +17,15 @@ export interface HijackedPod {
   readonly capture: CaptureOptions;
   /** Whether it is led otherwise until now. */
   readonly live?: boolean;
+  /** Whether its proxy's connections to others of the node that are so take a shortcut past TCP. */
+  readonly sockmap?: boolean;
 }
 
 const ports = (purpose: string, list: readonly number[]): string[] => list.map((port) => `port ${purpose} ${port}`);
 const ranges = (purpose: string, list: readonly string[]): string[] => list.map((one) => `range ${purpose} ${one}`);
 
 /** What the loader is told of a Pod: a line a fact. The rules are those of `captureRules`. */
-function hijackFacts({ addresses, capture, live = false }: HijackedPod): string {
+function hijackFacts({ addresses, capture, live = false, sockmap = false }: HijackedPod): string {
   const { includeInboundPorts: inbound, includeOutboundRanges: outbound, dns } = capture;
   const [inboundPorts, outboundRanges] = [inbound === "*" ? [] : inbound, outbound === "*" ? [] : outbound];
   const facts = [
@@ -33,6 +35,7 @@ function hijackFacts({ addresses, capture, live = false }: HijackedPod): string 
     `tunnel ${capture.tunnelPort}`,
     ...(dns ? [`dns ${dns.port}`] : []),
     ...(live ? ["flag live"] : []),
+    ...(sockmap ? ["flag shortcut"] : []),
     ...addresses.map((address) => `address ${address}`),
     ...(inbound === "*" ? ["flag inbound-all"] : []),
     ...(inbound.length === 0 ? ["flag inbound-none"] : []),

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { hijackKey } from "#api/weft/hijack-mode.ts";
+import { hijackKey, sockmapKey } from "#api/weft/hijack-mode.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { namespace } from "#api/kubernetes/namespace.ts";
 import { mesh, type Mesh } from "#api/weft/mesh.ts";
@@ -370,7 +370,7 @@ describe("Pods with sidecars", () => {
   });
 
   it("are led by eBPF where they ask for it, and nothing of that stays", async () => {
-    const annotations = { [hijackKey]: "ebpf" };
+    const annotations = { [hijackKey]: "ebpf", [sockmapKey]: "true" };
     await world.create(serviceManifest("led"));
     await run("led", { namespace: "shop", annotations });
     await run("leading", { namespace: "shop", annotations, container: { args: ["--call", "http://led/hello"] } });
@@ -378,6 +378,8 @@ describe("Pods with sidecars", () => {
     await eventually("calls succeed", async () => (await world.inPod<Calls>("shop", "leading", 8080, "/calls")).ok > 5);
     const pins = `/sys/fs/bpf/weft-${world.instance}-${world.node}`;
     expect(readdirSync(`${pins}/pods`)).toHaveLength(2);
+    const near = ["-j", "map", "dump", "pinned", `${pins}/maps/weft_near`];
+    expect(JSON.parse(execFileSync("bpftool", near, { encoding: "utf8" }))).toHaveLength(2);
     const hasRules = ({ metadata }: Pod): boolean => {
       const namespace = namespacePath(sandboxName({ instance: world.instance, pod: metadata.uid }));
       const words = [`--net=${namespace}`, "iptables-save", "-t", "nat"];

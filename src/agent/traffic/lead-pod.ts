@@ -2,7 +2,7 @@ import type { CaptureOptions } from "#runtime/capture.ts";
 import { podCapture } from "../capture-annotations.ts";
 import type { ProxyContext } from "../node-context.ts";
 import type { ProxyRecord } from "../records.ts";
-import { type HijackMode, hijackKey, hijackMode, hijackModes } from "#api/weft/hijack-mode.ts";
+import { type HijackMode, hijackKey, hijackMode, hijackModes, sockmapKey } from "#api/weft/hijack-mode.ts";
 import type { Kept } from "./node-traffic.ts";
 
 /** What of a Pod's connections is not known by the Pod itself. */
@@ -51,7 +51,8 @@ export async function leadPod(context: ProxyContext, record: ProxyRecord, way: P
   if (problem !== undefined && problem !== misread)
     tell(pod, { type: "Warning", reason: "InvalidHijack", message: problem.slice(0, 1000) });
   const capture = podCapture(pod, way.dns);
-  await traffic.lead({ network, address, capture, fresh }, mode, kept);
+  const sockmap = pod.metadata.annotations?.[sockmapKey] === "true";
+  await traffic.lead({ network, address, capture, fresh, sockmap }, mode, kept);
   await traffic.tidy(network, kept);
   const why = kept.record.refused?.why;
   if (why === undefined || why === before?.why) return;

@@ -17,6 +17,8 @@ export interface LedPod {
   readonly capture: CaptureOptions | undefined;
   /** Whether nothing of it runs yet. */
   readonly fresh?: boolean;
+  /** Whether its proxy's connections to others of the node that are so take a shortcut, where programs lead. */
+  readonly sockmap?: boolean;
 }
 
 /** What is known of how its connections are led, and what keeps it on disk: each step is noted before it is taken. */
@@ -70,7 +72,7 @@ export class NodeTraffic {
       return;
     }
     if (wanted === "iptables") delete record.refused;
-    if (this.#isLed(record, wanted)) return;
+    if (this.#isLed(record, wanted, pod.sockmap)) return;
     if (wanted === "ebpf" && !this.#isRefused(record)) {
       try {
         await this.#leadByPrograms(pod, pod.capture, kept);
@@ -125,16 +127,21 @@ export class NodeTraffic {
     if (record) await this.#forgetPrograms(record);
   }
 
-  #isLed({ mode, unsettled, known }: TrafficRecord, wanted: HijackMode): boolean {
+  #isLed({ mode, unsettled, known, sockmap = false }: TrafficRecord, wanted: HijackMode, short = false): boolean {
     if (mode !== wanted || unsettled) return false;
-    return mode === "iptables" || (known !== undefined && this.#programs.isCurrent(known));
+    if (mode === "iptables") return true;
+    return sockmap === short && known !== undefined && this.#programs.isCurrent(known);
   }
 
   #isRefused({ refused }: TrafficRecord): boolean {
     return refused !== undefined && this.#clock.now() - refused.at < refusedMs;
   }
 
-  async #leadByPrograms({ network, address }: LedPod, options: CaptureOptions, kept: Kept): Promise<void> {
+  async #leadByPrograms(
+    { network, address, sockmap = false }: LedPod,
+    options: CaptureOptions,
+    kept: Kept,
+  ): Promise<void> {
     const { record, save } = kept;
     record.known = await this.#programs.cookie(network);
     record.unsettled = true;
@@ -142,13 +149,16 @@ export class NodeTraffic {
     // Both are in force for a moment: programs see connections first, and rules leave alone where those lead them.
     if (record.rules !== undefined) await trackConnections(network);
     const live = record.rules !== undefined;
-    const led = await this.#programs.lead(record.known, { network, addresses: [address], capture: options, live });
+    const pod = { network, addresses: [address], capture: options, live, sockmap };
+    const led = await this.#programs.lead(record.known, pod);
     if (!led) return;
     if (record.rules !== undefined) {
       await release(network, record.rules);
       record.redirected = this.#clock.now();
     }
     record.mode = "ebpf";
+    if (sockmap) record.sockmap = true;
+    else delete record.sockmap;
     delete record.refused;
     delete record.unsettled;
     save();

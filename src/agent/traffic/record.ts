@@ -10,6 +10,8 @@ export interface TrafficRecord {
   rules?: string;
   /** By what the kernel's programs know the Pod. */
   known?: string;
+  /** Whether its proxy's connections to others of the node may take the shortcut past TCP. */
+  sockmap?: boolean;
   /** Why the kernel's programs do not lead it as was wanted, and when that was found. */
   refused?: { readonly why: string; readonly at: number };
   /** What is wrong with the Pod's own word for it. */

@@ -8,6 +8,9 @@ export type HijackMode = (typeof hijackModes)[number];
 /** The label of Namespaces, and the annotation of Pods, that says which. */
 export const hijackKey = "mesh.weft.dev/hijack";
 
+/** The annotation of Pods by which proxies of one node speak past TCP, where both sides have it: "true". */
+export const sockmapKey = "mesh.weft.dev/sockmap";
+
 /** The mode that a label or an annotation says; undefined for any other word. */
 export function hijackMode(text: string | undefined): HijackMode | undefined {
   return hijackModes.find((mode) => mode === text);
