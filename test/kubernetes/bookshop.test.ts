@@ -199,9 +199,14 @@ test("a cluster leaves under load and joins again, and no request to what remain
   await kubectl(west, "apply -f -", shopRoute("details", "v1"));
   await gets(east, "details", ["200 v1 east"]);
   const since = await loadOf(east);
-  // Callers are led away from it before its Pods end.
-  await mesh.api.client.of(memberKind).patch({ name: "west" }, { kind: "merge", body: { spec: { draining: true } } });
+  // Callers are led away from it before its Pods end; until then that can be undone.
+  await mesh.succeeds("drain west");
   await becomes("west", "Drained", "Drained");
+  await gets(east, "ratings", ["200 v1 east"]);
+  await gets(west, "ratings", ["200 v1 east", "200 v1 west"]);
+  await mesh.succeeds("drain west --undo");
+  await gets(east, "ratings", ["200 v1 east", "200 v1 west"]);
+  await mesh.succeeds("drain west");
   await gets(east, "ratings", ["200 v1 east"]);
   await kubectl(west, "delete pod --all -n shop --timeout=3m");
   await eventually(

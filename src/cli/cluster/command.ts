@@ -8,6 +8,7 @@ import { type OutputFormat, outputOption, serialize } from "../output.ts";
 import { table } from "../table.ts";
 import { addCommand } from "./add.ts";
 import { adoptCommand } from "./adopt.ts";
+import { drainCommand } from "./drain.ts";
 import { driftCommand } from "./drift.ts";
 import { type MemberFlags, type MeshFlags, openMember, openMesh, withMeshFlags } from "./member.ts";
 import { istioState } from "./istio-state.ts";
@@ -114,5 +115,6 @@ export function clusterCommand(program: Command): void {
   adoptCommand(group);
   listCommand(group);
   checkCommand(group);
+  drainCommand(group);
   driftCommand(group);
 }

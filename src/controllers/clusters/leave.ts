@@ -19,6 +19,34 @@ export interface Leaving {
   readonly signal: AbortSignal;
 }
 
+/** What a change of whom a cluster serves waits for. */
+export interface Draining extends Pick<Leaving, "membership" | "limitMs" | "told" | "signal"> {
+  /** What to do where it takes too long. */
+  readonly fix: string;
+}
+
+/** Leads callers in other clusters elsewhere. */
+export function drainStep({ membership, limitMs, fix, told, signal }: Draining): Step {
+  return {
+    title: "lead nobody to the cluster, and wait until all proxies know",
+    run: async () => {
+      await membership.drain(true);
+      await membership.becomes({ type: "Drained", reason: "Drained", limitMs, fix }, told, signal);
+    },
+  };
+}
+
+/** Leads them to the cluster again. */
+export function returnStep({ membership, limitMs, fix, told, signal }: Draining): Step {
+  return {
+    title: "lead callers to the cluster again",
+    run: async () => {
+      await membership.drain(false);
+      await membership.becomes({ type: "Ready", limitMs, fix }, told, signal);
+    },
+  };
+}
+
 /**
  * The steps of leaving, none of which is undone: what was cut off is done by the same again. The `Cluster` object goes last and tells of
  * what is left to do.
@@ -27,15 +55,7 @@ export function leaveSteps(leaving: Leaving): readonly Step[] {
   const { membership, presence, installation, drains, limitMs, told, signal } = leaving;
   const fix =
     "weft proxy-status shows the proxies that do not know yet; the same command again goes on, and --force does not wait";
-  const drain: readonly Step[] = [
-    {
-      title: "lead nobody to the cluster, and wait until all proxies know",
-      run: async () => {
-        await membership.drain();
-        await membership.becomes({ type: "Drained", reason: "Drained", limitMs, fix }, told, signal);
-      },
-    },
-  ];
+  const drain = [drainStep({ membership, limitMs, fix, told, signal })];
   const remove: readonly Step[] = presence
     ? [
         { title: "take the control plane's rights in the cluster away", run: () => presence.revoke() },

@@ -114,9 +114,10 @@ export class Membership {
     await this.#clusters.patch({ name: this.#name }, { kind: "merge", body: { spec: { istioObjects } } });
   }
 
-  /** Asks for callers in other clusters not to be led to it any more. */
-  async drain(): Promise<void> {
-    await this.#clusters.patch({ name: this.#name }, { kind: "merge", body: { spec: { draining: true } } });
+  /** Says whether callers in other clusters are not to be led to it any more. */
+  async drain(draining: boolean): Promise<void> {
+    const body = { spec: { draining: draining || null } };
+    await this.#clusters.patch({ name: this.#name }, { kind: "merge", body });
   }
 
   /** Removes the kubeconfig, and then the Cluster: as long as that is there, something is left to be done. */
