@@ -9,6 +9,7 @@ import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { startDns } from "./dns.ts";
 import { type Image, toolsImage } from "./image.ts";
+import { reachedEtcd } from "./install-stores.ts";
 import { ClusterNetwork } from "./network.ts";
 import { type KubernetesNode, startNode } from "./node.ts";
 import { proxyImage } from "./proxy-image.ts";
@@ -25,6 +26,7 @@ import {
 const weft = join(import.meta.dirname, "..", "..", "weft");
 const patience = 200_000;
 const resources = new AsyncDisposableStack();
+let network: ClusterNetwork;
 let cluster: Cluster;
 let kubeconfig: string;
 let tools: Image;
@@ -119,7 +121,7 @@ const curl = (namespace: string, from: string, url: string): Promise<string> =>
   kubectl(["exec", "-n", namespace, from, "-c", "server", "--", "curl", "--silent", "--show-error", "-m10", url]);
 
 beforeAll(async () => {
-  const network = resources.use(await ClusterNetwork.create("install"));
+  network = resources.use(await ClusterNetwork.create("install"));
   [tools, own] = await Promise.all([toolsImage("weft.dev/test/tools:1", ["curl"]), proxyImage("weft.dev/test/weft:1")]);
   resources.use(tools);
   resources.use(own);
@@ -314,5 +316,92 @@ describe("installed", () => {
       },
       60_000,
     );
+  });
+});
+
+const strict = {
+  apiVersion: "security.istio.io/v1",
+  kind: "PeerAuthentication",
+  metadata: { namespace: "istio-system", name: "kept" },
+  spec: { mtls: { mode: "STRICT" } },
+};
+
+/** The mesh's objects are there when the Pods of its servers are others. */
+async function outlivesServers(): Promise<void> {
+  await apply(strict);
+  await kubectl("delete pod -n istio-system -l app=weft-server --wait");
+  await kubectl("rollout status deployment weft-server -n istio-system --timeout=2m");
+  await kubectl("wait apiservice v1.security.istio.io --for=condition=Available --timeout=2m");
+  await eventually(
+    "the object is there",
+    async () => (await kubectl("get peerauthentication -n istio-system -o name")).includes("kept"),
+    60_000,
+  );
+}
+
+async function isGone(): Promise<void> {
+  await succeeds("uninstall");
+  await eventually("nothing is left", async () => (await inventory()).join() === before.join(), 60_000);
+}
+
+/** Flags of an installation with another store. */
+const flagsWith = (...store: readonly string[]): readonly string[] => [
+  ...installFlags().filter((flag) => !flag.startsWith("--store")),
+  ...store,
+];
+
+describe("a mesh whose objects are kept", () => {
+  test("in a volume that the cluster gives outlives its server's Pod", async () => {
+    mkdirSync(node.path("/var/lib/weft-volume"));
+    chownSync(node.path("/var/lib/weft-volume"), 1337, 1337);
+    const volume = {
+      apiVersion: "v1",
+      kind: "PersistentVolume",
+      metadata: { name: "weft" },
+      spec: {
+        capacity: { storage: "2Gi" },
+        accessModes: ["ReadWriteOnce"],
+        storageClassName: "by-hand",
+        hostPath: { path: "/var/lib/weft-volume" },
+      },
+    };
+    await apply(volume);
+    await succeeds("install", ...flagsWith("--store=claim:1Gi", "--storage-class=by-hand"));
+    expect(await kubectl("get persistentvolumeclaims -n istio-system -o jsonpath={.items[*].status.phase}")).toBe(
+      "Bound",
+    );
+    await outlivesServers();
+    await succeeds("uninstall");
+    await kubectl("delete persistentvolume weft");
+    await isGone();
+  });
+
+  test("in an etcd has two servers, is there without one of them, and lets namespaces go without both", async () => {
+    await using etcd = await reachedEtcd(network, join(cluster.folder, "etcd"));
+    await apply(
+      { apiVersion: "v1", kind: "Namespace", metadata: { name: "istio-system" } },
+      {
+        apiVersion: "v1",
+        kind: "Secret",
+        metadata: { namespace: "istio-system", name: "weft-etcd" },
+        data: etcd.secret,
+      },
+    );
+    await succeeds("install", ...flagsWith(`--store=etcds://${etcd.address}/weft`, "--store-secret=weft-etcd"));
+    expect(await kubectl("get deployment weft-server -n istio-system -o jsonpath={.status.readyReplicas}")).toBe("2");
+    await outlivesServers();
+    const [one] = (await kubectl("get pods -n istio-system -l app=weft-server -o name")).split("\n");
+    await kubectl(["delete", "-n", "istio-system", one ?? "", "--wait=false"]);
+    expect(await kubectl("get peerauthentication -n istio-system -o name")).toContain("kept");
+    await kubectl("create namespace passing");
+    await kubectl("scale deployment weft-server -n istio-system --replicas=0");
+    await kubectl("wait apiservice v1.security.istio.io --for=condition=Available=False --timeout=1m");
+    // The guard gives the mesh's API a minute.
+    await kubectl("delete namespace passing --wait --timeout=3m");
+    await kubectl("scale deployment weft-server -n istio-system --replicas=2");
+    await kubectl("wait apiservice v1.security.istio.io --for=condition=Available --timeout=2m");
+    await succeeds("uninstall");
+    await kubectl("delete namespace istio-system --wait");
+    await isGone();
   });
 });
