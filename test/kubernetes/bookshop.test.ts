@@ -7,6 +7,7 @@ import { command } from "#runtime/command.ts";
 import { inside, namespacePath } from "#runtime/namespace.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { whileRunning } from "./daemon.ts";
 import { startDns } from "./dns.ts";
 import { JoinedMesh } from "./joined-mesh.ts";
 import { istiodService } from "./mesh.ts";
@@ -105,7 +106,8 @@ async function gets(cluster: Cluster, service: string, wanted: readonly string[]
     expect(Object.keys(outcomes).toSorted()).toEqual(wanted.toSorted());
     return true;
   };
-  await eventually(`${cluster.name} gets ${wanted.join(", ")} of ${service}`, check, 90_000);
+  const what = `${cluster.name} gets ${wanted.join(", ")} of ${service}`;
+  await whileRunning([mesh.server, mesh.discovery], what, check, 90_000);
 }
 
 /** Looks at what came of a cluster's load since a moment: enough of it, and no failure. */
