@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { type HijackMode, hijackKey, hijackModes } from "#api/weft/hijack-mode.ts";
+import type { HijackMode } from "#api/weft/hijack-mode.ts";
 
 /** Flags that say how connections are led to proxies. */
 export interface HijackFlags {
@@ -9,17 +9,20 @@ export interface HijackFlags {
   readonly hijackPrograms?: string;
 }
 
+/** The ways, as words of a flag: an agent that starts does not load the kinds of the API for them. */
+const ways: Readonly<Record<HijackMode, true>> = { iptables: true, ebpf: true };
+
 /** Where images have the compiled programs. */
 const usualFolder = "/usr/local/lib/weft/bpf";
 
 /** Adds them to an agent's command. */
 export function withHijackFlags(command: Command): Command {
-  const ways = new Option(
+  const hijack = new Option(
     "--hijack <mode>",
-    `how connections are led to proxies, where neither ${hijackKey} of the Pod or its namespace nor the mesh says`,
+    "how connections are led to proxies, where neither mesh.weft.dev/hijack of the Pod or its namespace nor the mesh says",
   );
   return command
-    .addOption(ways.choices(hijackModes).default("iptables"))
+    .addOption(hijack.choices(Object.keys(ways)).default("iptables"))
     .option(
       "--hijack-programs <folder>",
       `folder of the compiled programs of bpf/ (default: ${usualFolder}, where it is)`,
