@@ -30,6 +30,7 @@ test("a backup of many parts is read as it was written, and not when a part is m
   const backup: Backup = { cluster: "east", time: "2026-01-01T00:00:00Z", definitions: [], objects, replaced: [] };
   await place.write(backup);
   expect(await place.read()).toEqual(backup);
+  expect(await place.exists()).toBe(true);
   const maps = client.of<ConfigMap>(configMap);
   const part = { namespace: root, name: "weft-adopted-1" };
   expect((await maps.list({ namespace: root })).items.length).toBeGreaterThan(2);
@@ -40,4 +41,27 @@ test("a backup of many parts is read as it was written, and not when a part is m
   await expect(place.read()).rejects.toThrow("is not whole");
   await place.remove();
   expect(await place.exists()).toBe(false);
+});
+
+test("a backup whose writing was cut off is none, and is written anew", async () => {
+  await using server = await startTestServer();
+  using connection = new Connection({ url: server.url("east") }, { clock: systemClock });
+  const client = new Client(connection);
+  await client.of(namespaceKind).create({ metadata: { name: root } });
+  const place = new BackupPlace(client);
+  const backup: Backup = {
+    cluster: "east",
+    time: "2026-01-01T00:00:00Z",
+    definitions: [],
+    objects: [large("a"), large("b")],
+    replaced: [],
+  };
+  const name = "weft-adopted-0";
+  await client
+    .of<ConfigMap>(configMap)
+    .create({ metadata: { namespace: root, name, labels: { "mesh.weft.dev/adopted": "true" } }, data: { part: "x" } });
+  expect(await place.exists()).toBe(false);
+  await place.write(backup);
+  expect(await place.exists()).toBe(true);
+  expect(await place.read()).toEqual(backup);
 });

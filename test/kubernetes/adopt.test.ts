@@ -136,6 +136,29 @@ test("an adoption whose API server does not reach the mesh's gives everything ba
   expect(await run("get configmaps -n istio-system -l mesh.weft.dev/adopted=true -o name")).toBe("");
 });
 
+/** Steps of an adoption, at whose beginnings it is killed. */
+const steps = [
+  "refuse writes of the cluster's own Istio objects",
+  "write a backup into the cluster, and read it again",
+  "write the objects into the mesh, and read them again",
+  "let the mesh's API serve the cluster",
+  "remove the cluster's own definitions",
+  "let its API server pass requests for Istio's objects on to the mesh's",
+  "let writes through",
+];
+
+test.each(steps)("an adoption that is killed as it is to %s is taken back", async (step) => {
+  const definitionsBefore = await own();
+  const killed = await mesh.weft(`adopt east --kubeconfig ${mesh.kubeconfigOf(east)} --prefer mesh`, `... ${step}`);
+  expect(killed.out).toContain(`... ${step}`);
+  expect(killed.out).not.toContain("serves the mesh's Istio objects");
+  await succeeds("--undo");
+  expect(await own()).toEqual(definitionsBefore);
+  expect(await written()).toEqual(had);
+  await run("create -f - --dry-run=server", route("free", "v1"));
+  expect(await run("get configmaps -n istio-system -l mesh.weft.dev/adopted=true -o name")).toBe("");
+});
+
 test("the mesh takes a cluster's objects over, loses no write that was taken, and gives them back", async () => {
   const definitionsBefore = await own();
   // Somebody who writes all the while: each write that the cluster takes must be there afterwards, by whomever it is kept.

@@ -95,12 +95,17 @@ export class JoinedMesh implements AsyncDisposable {
     await whileRunning(both, "the control plane serves", () => this.discovery.log.includes("serving proxies"));
   }
 
-  /** Runs `weft cluster` with words that have no blanks. */
-  weft(command: string): Promise<Ended> {
+  /** Runs `weft cluster` with words that have no blanks; killed once its output has a text, where one is given. */
+  weft(command: string, killedAt?: string): Promise<Ended> {
     const env = { ...process.env, KUBECONFIG: join(this.folder, "kubeconfig") };
     return new Promise((resolve) => {
       const child = execFile(weftProgram, ["cluster", ...command.split(" ")], { env }, (_, stdout, stderr) => {
         resolve({ out: stdout + stderr, code: child.exitCode ?? -1 });
+      });
+      let seen = "";
+      child.stdout?.on("data", (text: string) => {
+        seen += text;
+        if (killedAt !== undefined && seen.includes(killedAt)) child.kill("SIGKILL");
       });
     });
   }

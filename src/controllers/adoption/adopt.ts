@@ -1,6 +1,7 @@
 import type { Kind } from "#api/kind.ts";
+import type { ResourceObject } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
-import { WeftError } from "#base/errors.ts";
+import { codeOf, WeftError } from "#base/errors.ts";
 import { timestamp } from "#base/timestamp.ts";
 import type { Client } from "#kube/client.ts";
 import type { Installation } from "../aggregation/installation.ts";
@@ -55,12 +56,29 @@ async function take({ mesh, member, kinds, choice }: Adoption): Promise<Taken> {
   return { exported, imports: new Imports(mesh, kinds, fates, choice) };
 }
 
+/** Milliseconds between questions that an API server cannot answer yet. */
+const againMs = 200;
+
 /** Looks whether the member serves all that it had. @throws WeftError `FailedPrecondition` with the first that it does not. */
-async function isServed({ member, kinds }: Adoption, { exported, imports }: Taken): Promise<void> {
+async function isServed(adoption: Adoption, { exported, imports }: Taken): Promise<void> {
+  const { member, kinds, clock, limitMs, signal } = adoption;
+  const until = clock.monotonic() + limitMs;
   for (const object of imports.taken) {
     const definition = exported.definitions.find(({ spec }) => spec.names.kind === object.kind);
     if (!definition) continue;
-    if (!(await member.of(kindOf(definition, kinds)).find(object.metadata))) {
+    const objects = member.of(kindOf(definition, kinds));
+    // An API server finds the mesh's API available a little before it passes requests on to it.
+    const find = async (): Promise<ResourceObject | undefined> => {
+      for (;;) {
+        try {
+          return await objects.find(object.metadata);
+        } catch (error) {
+          if (codeOf(error) !== "Unavailable" || clock.monotonic() > until) throw error;
+        }
+        await clock.sleep(againMs, signal);
+      }
+    };
+    if (!(await find())) {
       throw new WeftError("FailedPrecondition", `the cluster does not serve ${labelOf(object)} from the mesh`);
     }
   }
@@ -148,7 +166,9 @@ export function returnSteps({ member, membership, installation, kinds, clock, ba
     {
       title: "read the backup",
       run: async () => {
-        kept ??= await place.read();
+        // An adoption that was cut off before it had one has removed nothing.
+        const untouched = !(await place.exists()) && (await exportFrom(member, kinds)).definitions.length > 0;
+        if (!untouched) kept ??= await place.read();
       },
     },
     { title: "stop serving the mesh's Istio objects in the cluster", run: () => installation.remove() },

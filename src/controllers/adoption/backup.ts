@@ -20,6 +20,8 @@ export interface Backup {
 
 /** The label of the ConfigMaps that hold a backup. */
 const label = "mesh.weft.dev/adopted";
+/** The annotation of its first part, once all are written and read again: nothing is removed from the cluster before. */
+const finished = "mesh.weft.dev/complete";
 
 /** Base64 that one ConfigMap holds: below Kubernetes' limit of a mebibyte. */
 const partSize = 700_000;
@@ -54,13 +56,15 @@ export class BackupPlace {
     return items;
   }
 
-  /** Whether there is one, whole or not. */
+  /** Whether one was finished, be it whole yet or not. One that was cut off is none: the cluster has all that it had. */
   async exists(): Promise<boolean> {
-    return (await this.#parts()).length > 0;
+    const parts = await this.#parts();
+    return parts.some(({ metadata }) => metadata.annotations?.[finished] !== undefined);
   }
 
   /** Writes a backup, and reads it again. @throws WeftError `Internal` where what is read is not what was written. */
   async write(backup: Backup): Promise<void> {
+    await this.remove();
     const packed = gzipSync(JSON.stringify(backup)).toString("base64");
     const count = Math.ceil(packed.length / partSize);
     for (let at = 0; at < count; at += 1) {
@@ -77,6 +81,8 @@ export class BackupPlace {
     if (JSON.stringify(read) !== JSON.stringify(backup)) {
       throw new WeftError("Internal", "the backup reads otherwise than it was written; nothing was removed");
     }
+    const body = { metadata: { annotations: { [finished]: "true" } } };
+    await this.#maps.patch({ namespace: memberNamespace, name: "weft-adopted-0" }, { kind: "merge", body });
   }
 
   /** @throws WeftError `NotFound` where there is none, `FailedPrecondition` where parts of it are missing. */
