@@ -150,8 +150,9 @@ const steps = [
 test.each(steps)("an adoption that is killed as it is to %s is taken back", async (step) => {
   const definitionsBefore = await own();
   const killed = await mesh.weft(`adopt east --kubeconfig ${mesh.kubeconfigOf(east)} --prefer mesh`, `... ${step}`);
-  expect(killed.out).toContain(`... ${step}`);
-  expect(killed.out).not.toContain("serves the mesh's Istio objects");
+  if (!killed.out.includes(`... ${step}`)) throw new Error(`it did not come to that step: ${killed.out}`);
+  // The last step may be over before the signal is there: going back has the same to do.
+  if (step !== steps.at(-1)) expect(killed.out).not.toContain("serves the mesh's Istio objects");
   await succeeds("--undo");
   expect(await own()).toEqual(definitionsBefore);
   expect(await written()).toEqual(had);

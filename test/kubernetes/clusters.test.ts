@@ -1,5 +1,4 @@
 /** Clusters that join and leave a mesh by `weft cluster`, against real API servers. */
-import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +12,6 @@ import { serviceAccount } from "#api/kubernetes/service-account.ts";
 import { type Cluster as Member, cluster as memberKind } from "#api/weft/cluster.ts";
 import { type TestServer, startTestServer } from "#apiserver/testing/server.ts";
 import { systemClock } from "#base/clock.ts";
-import { weftProgram } from "#cli/service.ts";
 import { defaultLifetimes } from "#identity/settings.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
@@ -21,6 +19,7 @@ import { formatKubeconfig } from "#kube/kubeconfig.ts";
 import { startDiscovery } from "../kube/discovery.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { type Ended, weftCluster } from "./joined-mesh.ts";
 
 const root = "istio-system";
 const patience = 60_000;
@@ -72,25 +71,7 @@ async function rangeOf(cluster: Cluster): Promise<string | undefined> {
   return spec?.podCIDR;
 }
 
-interface Ended {
-  readonly out: string;
-  readonly code: number;
-}
-
-/** Runs `weft cluster`; killed once its output has a text, where one is given. */
-function weft(command: string, killedAt?: string): Promise<Ended> {
-  const env = { ...process.env, KUBECONFIG: path("mesh") };
-  return new Promise((resolve) => {
-    const child = execFile(weftProgram, ["cluster", ...command.split(" ")], { env }, (_, stdout, stderr) => {
-      resolve({ out: stdout + stderr, code: child.exitCode ?? -1 });
-    });
-    let seen = "";
-    child.stdout?.on("data", (text: string) => {
-      seen += text;
-      if (killedAt !== undefined && seen.includes(killedAt)) child.kill("SIGKILL");
-    });
-  });
-}
+const weft = (command: string, killedAt?: string): Promise<Ended> => weftCluster(command, path("mesh"), killedAt);
 
 async function succeeds(command: string): Promise<string> {
   const { out, code } = await weft(command);

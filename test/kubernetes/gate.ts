@@ -1,6 +1,19 @@
 import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 
+/** Leads a connection on to a port of loopback. @returns the connection to it. */
+export function leadOn(from: Socket, port: number): Socket {
+  const to = connect({ host: "127.0.0.1", port });
+  for (const [one, other] of [
+    [from, to],
+    [to, from],
+  ] as const) {
+    one.on("error", () => undefined).once("close", () => other.destroy());
+    one.pipe(other);
+  }
+  return to;
+}
+
 /** A way to a server of this machine that can be cut and mended, as a network's can. */
 export class Gate implements AsyncDisposable {
   readonly #server: Server;
@@ -13,19 +26,9 @@ export class Gate implements AsyncDisposable {
         from.destroy();
         return;
       }
-      const to = connect({ host: "127.0.0.1", port });
-      for (const [one, other] of [
-        [from, to],
-        [to, from],
-      ] as const) {
-        this.#sockets.add(one);
-        one
-          .on("error", () => undefined)
-          .once("close", () => {
-            this.#sockets.delete(one);
-            other.destroy();
-          });
-        one.pipe(other);
+      for (const socket of [from, leadOn(from, port)]) {
+        this.#sockets.add(socket);
+        socket.once("close", () => this.#sockets.delete(socket));
       }
     });
   }

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { connect } from "node:net";
 import { join } from "node:path";
 import { listenInside } from "#runtime/namespace-socket.ts";
 import { namespacePath } from "#runtime/namespace.ts";
 import { Credentials } from "./credentials.ts";
 import { Etcd } from "./etcd.ts";
+import { leadOn } from "./gate.ts";
 import type { ClusterNetwork } from "./network.ts";
 
 /** An etcd that speaks TLS alone, as Pods of a network reach it. */
@@ -29,16 +29,7 @@ export async function reachedEtcd(network: ClusterNetwork, folder: string): Prom
   const own = Number(etcd.members[0]?.endpoint.split(":").at(-1));
   const front = await listenInside(namespacePath(host.namespace), { host: host.address, port });
   resources.defer(() => void front.close());
-  front.on("connection", (from) => {
-    const to = connect({ host: "127.0.0.1", port: own });
-    for (const [one, other] of [
-      [from, to],
-      [to, from],
-    ] as const) {
-      one.on("error", () => undefined).once("close", () => other.destroy());
-      one.pipe(other);
-    }
-  });
+  front.on("connection", (from) => void leadOn(from, own));
   const encoded = (name: string): string => readFileSync(path(name)).toString("base64");
   const secret = { "ca.crt": encoded("ca/ca.crt"), "tls.crt": encoded("store.crt"), "tls.key": encoded("store.key") };
   const held = resources.move();

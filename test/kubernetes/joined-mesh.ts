@@ -19,6 +19,21 @@ export interface Ended {
   readonly code: number;
 }
 
+/** Runs `weft cluster` with words that have no blanks; killed once its output has a text, where one is given. */
+export function weftCluster(command: string, kubeconfig: string, killedAt?: string): Promise<Ended> {
+  const env = { ...process.env, KUBECONFIG: kubeconfig };
+  return new Promise((resolve) => {
+    const child = execFile(weftProgram, ["cluster", ...command.split(" ")], { env }, (_, stdout, stderr) => {
+      resolve({ out: stdout + stderr, code: child.exitCode ?? -1 });
+    });
+    let seen = "";
+    child.stdout?.on("data", (text: string) => {
+      seen += text;
+      if (killedAt !== undefined && seen.includes(killedAt)) child.kill("SIGKILL");
+    });
+  });
+}
+
 /** Port at which API servers of members reach the mesh's. */
 const membersPort = 15_443;
 
@@ -97,17 +112,7 @@ export class JoinedMesh implements AsyncDisposable {
 
   /** Runs `weft cluster` with words that have no blanks; killed once its output has a text, where one is given. */
   weft(command: string, killedAt?: string): Promise<Ended> {
-    const env = { ...process.env, KUBECONFIG: join(this.folder, "kubeconfig") };
-    return new Promise((resolve) => {
-      const child = execFile(weftProgram, ["cluster", ...command.split(" ")], { env }, (_, stdout, stderr) => {
-        resolve({ out: stdout + stderr, code: child.exitCode ?? -1 });
-      });
-      let seen = "";
-      child.stdout?.on("data", (text: string) => {
-        seen += text;
-        if (killedAt !== undefined && seen.includes(killedAt)) child.kill("SIGKILL");
-      });
-    });
+    return weftCluster(command, join(this.folder, "kubeconfig"), killedAt);
   }
 
   /** Runs `weft cluster`, which must succeed. */

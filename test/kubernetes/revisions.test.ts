@@ -211,6 +211,7 @@ describe("under load, a workload that is injected and one that a node's agent ma
     await world.succeeds("revision", "finish", "canary");
     await areServed("canary", ["load.stock", "ratings.stock"]);
     expect(await Promise.all(namespaces.map(revisionOf))).toEqual(["", ""]);
+    await areServed("default", ["details.orders"]);
     const refused = await world.weft("revision", "remove", "default");
     expect(refused.stderr).toMatch(/Pods that it injected run, and are to be made anew: details-\S+\.orders/);
     expect(refused.stderr).toMatch(/1 proxies are on it: details-\S+\.orders \(one\)/);

@@ -59,7 +59,10 @@ async function take({ mesh, member, kinds, choice }: Adoption): Promise<Taken> {
 /** Milliseconds between questions that an API server cannot answer yet. */
 const againMs = 200;
 
-/** Looks whether the member serves all that it had. @throws WeftError `FailedPrecondition` with the first that it does not. */
+/**
+ * Waits until the member serves all that it had: an API server finds the mesh's API available a little before it passes requests on to it, and
+ * has no such kind or no way until then. @throws WeftError `FailedPrecondition` with the first object that it does not serve in time.
+ */
 async function isServed(adoption: Adoption, { exported, imports }: Taken): Promise<void> {
   const { member, kinds, clock, limitMs, signal } = adoption;
   const until = clock.monotonic() + limitMs;
@@ -67,19 +70,19 @@ async function isServed(adoption: Adoption, { exported, imports }: Taken): Promi
     const definition = exported.definitions.find(({ spec }) => spec.names.kind === object.kind);
     if (!definition) continue;
     const objects = member.of(kindOf(definition, kinds));
-    // An API server finds the mesh's API available a little before it passes requests on to it.
     const find = async (): Promise<ResourceObject | undefined> => {
-      for (;;) {
-        try {
-          return await objects.find(object.metadata);
-        } catch (error) {
-          if (codeOf(error) !== "Unavailable" || clock.monotonic() > until) throw error;
-        }
-        await clock.sleep(againMs, signal);
+      try {
+        return await objects.find(object.metadata);
+      } catch (error) {
+        if (codeOf(error) !== "Unavailable" || clock.monotonic() > until) throw error;
+        return undefined;
       }
     };
-    if (!(await find())) {
-      throw new WeftError("FailedPrecondition", `the cluster does not serve ${labelOf(object)} from the mesh`);
+    while (!(await find())) {
+      if (clock.monotonic() > until) {
+        throw new WeftError("FailedPrecondition", `the cluster does not serve ${labelOf(object)} from the mesh`);
+      }
+      await clock.sleep(againMs, signal);
     }
   }
 }
