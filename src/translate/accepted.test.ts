@@ -144,10 +144,9 @@ function sweptMeshes(size: number): readonly Made[] {
 }
 
 /** Whether a patch takes clusters away, which may be all of them. */
-function removesClusters({ spec }: Made["patches"][number]): boolean {
-  return (
-    spec.configPatches?.some(({ applyTo, patch }) => applyTo === "CLUSTER" && patch?.operation === "REMOVE") === true
-  );
+function removesClusters(patch: ObjectInput): boolean {
+  const { configPatches = [] } = (patch as { readonly spec?: Partial<EnvoyFilterSpec> }).spec ?? {};
+  return configPatches.some((each) => each.applyTo === "CLUSTER" && each.patch?.operation === "REMOVE");
 }
 
 describe("any configuration that the API accepts", () => {
