@@ -34,6 +34,10 @@ export interface ProxyOptions {
   readonly meshId: string;
   /** The revision of the control plane, for namespaces that ask for one by `istio.io/rev`. */
   readonly revision: string;
+  /** The agent's version, which its Node and its proxies tell. */
+  readonly version: string;
+  /** Milliseconds between reports of how a proxy stands; 10 seconds unless told. */
+  readonly reportEveryMs?: number;
 }
 
 /** What an agent that runs the Pods of its node is told, too. */
@@ -49,8 +53,6 @@ export interface AgentOptions extends ProxyOptions {
   readonly programs: ProgramOptions;
   /** The name servers of the host, for names that are not the mesh's; may be empty. */
   readonly resolvers: readonly string[];
-  /** What the Node says its agent's version is. */
-  readonly version: string;
 }
 
 /** Where workloads get certificates. */

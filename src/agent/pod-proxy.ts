@@ -16,6 +16,7 @@ import { proxyReadiness, proxyRules, sidecarContainer } from "./proxy.ts";
 import { fetchSettings, startsAlike } from "./proxy-settings.ts";
 import { proxyStart } from "./proxy-start.ts";
 import { newContainer } from "./records.ts";
+import { type PodReport, reportPod } from "./reports/pod-report.ts";
 import type { ProxyRecord } from "./records.ts";
 
 /**
@@ -28,6 +29,8 @@ export class PodProxy implements AsyncDisposable {
   readonly #context: ProxyContext;
   readonly #record: ProxyRecord;
   #services: ProxyServices | undefined;
+  #report: PodReport | undefined;
+  #drainingSince: number | undefined;
 
   /** @param target whom the proxy's probes ask. */
   constructor(
@@ -47,7 +50,10 @@ export class PodProxy implements AsyncDisposable {
       probes: (state) => target(this.#container, state),
       graceMs: () => record.pod.spec.terminationGracePeriodSeconds * 1000,
       clock: context.clock,
-      changed: () => keep(context, record),
+      changed: () => {
+        keep(context, record);
+        this.#report?.changed();
+      },
       tell: (text) => context.tell(record.pod, text),
     });
   }
@@ -103,6 +109,7 @@ export class PodProxy implements AsyncDisposable {
   /** Has it served, unless it is already. @param fresh whether its Pod's network is new. */
   async serve(fresh: boolean): Promise<void> {
     this.#services ??= await openServices(this.#context, this.#record);
+    this.#report ??= this.#reported(this.#services);
     if (fresh) await awaitNames(this.#context, this.#record);
   }
 
@@ -132,6 +139,8 @@ export class PodProxy implements AsyncDisposable {
   async drain(which: "inbound" | "all" = "inbound"): Promise<void> {
     if (!this.#runs) return;
     const { pod } = this.#record;
+    this.#drainingSince ??= this.#context.clock.now();
+    this.#report?.changed();
     try {
       await drainProxy(this.#context.site(pod).network, which);
     } catch (error) {
@@ -144,6 +153,8 @@ export class PodProxy implements AsyncDisposable {
   async close(): Promise<void> {
     const services = this.#services;
     this.#services = undefined;
+    this.#report?.[Symbol.dispose]();
+    this.#report = undefined;
     await services?.socket[Symbol.asyncDispose]();
   }
 
@@ -151,6 +162,16 @@ export class PodProxy implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.runner[Symbol.dispose]();
     await this.close();
+  }
+
+  /** Has the control plane told how it stands. */
+  #reported(services: ProxyServices): PodReport {
+    return reportPod(this.#context, this.#record, services, {
+      runner: this.runner,
+      ready: () => this.ready,
+      certificate: () => this.certificate,
+      drainingSince: () => this.#drainingSince,
+    });
   }
 
   get #runs(): boolean {

@@ -15,6 +15,8 @@ import type { WorkloadIdentity } from "./workload-identities.ts";
 
 /** What the agent serves to a Pod's proxy. */
 export interface ProxyServices {
+  /** The node id of the proxy. */
+  readonly node: string;
   readonly socket: ProxySocket;
   readonly relay: Relay;
   /** Its certificate, where workloads have one. */
@@ -36,8 +38,9 @@ export async function openServices(context: ProxyContext, record: ProxyRecord): 
       clusterDomain: options.clusterDomain,
       ...(resolvers && { resolvers, sharesDomain: true }),
     });
+  const { id: node } = proxyNode({ pod, role, address, agent: options });
   const relay = new Relay({
-    identity: { id: proxyNode({ pod, role, address, agent: options }).id, namespace, cluster: options.cluster },
+    identity: { id: node, namespace, cluster: options.cluster },
     upstream: context.xds(record),
     onNames: ({ table }) => names?.setHosts(uid, table),
     onSettings: (settings) => {
@@ -51,7 +54,7 @@ export async function openServices(context: ProxyContext, record: ProxyRecord): 
   const identity = holdIdentity(context, pod);
   const services = identity ? [relay, identity] : [relay];
   const owner = { uid: proxyUser(baseId), gid: proxyGroup };
-  return { socket: await ProxySocket.open({ socket, ...owner, services }), relay, ...(identity && { identity }) };
+  return { node, socket: await ProxySocket.open({ socket, ...owner, services }), relay, ...(identity && { identity }) };
 }
 
 /** Holds the Pod's certificate, and tells when it is not renewed in time. */

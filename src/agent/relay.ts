@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { fromBinary } from "@bufbuild/protobuf";
-import { type ClientDuplexStream, type Server, type ServerDuplexStream, status } from "@grpc/grpc-js";
+import { type ClientDuplexStream, type Metadata, type Server, type ServerDuplexStream, status } from "@grpc/grpc-js";
 import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
@@ -32,6 +32,8 @@ const methods = {
   delta: adsService.deltaAggregatedResources,
   sotw: adsService.streamAggregatedResources,
 } as const satisfies Readonly<Record<Variant, unknown>>;
+
+const unchanged = (bytes: Buffer): Buffer => bytes;
 
 type Downstream = ServerDuplexStream<Buffer, Buffer>;
 type Upstream = ClientDuplexStream<Buffer, Buffer>;
@@ -92,6 +94,16 @@ export class Relay implements ProxyService {
     });
   }
 
+  /** Opens a stream of another method beside the proxy's, on their connection. @throws WeftError `Unavailable` when there is no way. */
+  open(path: string): Upstream {
+    return this.#connection.client.makeBidiStreamRequest(path, unchanged, unchanged, this.#metadata());
+  }
+
+  /** The connection that the proxy's next stream is on. @throws WeftError `Unavailable` when there is no way. */
+  get connection(): object {
+    return this.#connection.client;
+  }
+
   /** Closes the way to the control plane. */
   [Symbol.dispose](): void {
     this.#connection[Symbol.dispose]();
@@ -133,9 +145,13 @@ export class Relay implements ProxyService {
 
   #open(variant: Variant): Upstream {
     const { path, requestSerialize, responseDeserialize } = methods[variant];
+    return this.#connection.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, this.#metadata());
+  }
+
+  #metadata(): Metadata {
     const metadata = this.#upstream.metadata();
     metadata.set("clusterid", this.#options.identity.cluster);
-    return this.#connection.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata);
+    return metadata;
   }
 
   #end(call: Downstream, error: unknown): void {

@@ -22,6 +22,7 @@ import { revisionCommand } from "./revision/command.ts";
 import { listProxies, proxyName } from "./proxy/proxies.ts";
 import { proxyStatusCommand } from "./proxy/status.ts";
 import { apiResources } from "./resources.ts";
+import { sidecarCommand } from "./sidecar/command.ts";
 import { versionCommand } from "./version.ts";
 
 /** Names that the API knows, for completion; none where there is no API. */
@@ -61,6 +62,7 @@ export function operatorCommands(program: Command): void {
   demoCommand(program);
   proxyStatusCommand(program);
   proxyConfigCommand(program);
+  sidecarCommand(program);
   memberObjectsCommand(program);
   analyzeCommand(program);
   explainCommand(program);

@@ -7,6 +7,7 @@ import type { Logger, LogLevel } from "#base/logger.ts";
 import type { CaptureFlags } from "#agent/sidecar/capture-command.ts";
 import { wholeNumber } from "./output.ts";
 import { stderrLogger, terminated } from "./processes.ts";
+import { weftVersion } from "./version.ts";
 
 interface ProxyFlags {
   readonly domain: string;
@@ -49,6 +50,7 @@ async function runProxy(role: string, flags: ProxyFlags): Promise<void> {
       componentLogLevel: flags.proxyComponentLogLevel,
       uid: process.getuid?.() ?? 0,
       resolvers: nameServers(),
+      version: weftVersion(),
     },
     { clock: systemClock, logger: logger(flags) },
     terminated(),

@@ -42,6 +42,7 @@ import { type IdentityContext, type IdentityOptions, MeshIdentity } from "./iden
 import { SecretRefusals } from "./identity/secret-refusals.ts";
 import { holdersOf } from "./holders.ts";
 import { Replicas } from "./replicas.ts";
+import { ProxyReports } from "./reports/reports.ts";
 import { reportOf, RevisionReporter } from "./revision-reporter.ts";
 import { synced } from "./synced.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -319,7 +320,9 @@ export async function runDiscovery(
   const { demand } = onDemand;
   const pressed = (): boolean => intake.waits;
   const limits = options.maxProxies === undefined ? {} : { nodesPerAddress: options.maxProxies };
-  const serve = { source, engine, clock, logger, demand, pressed, limits, listen: options.xds, ...secured };
+  using reports = new ProxyReports({ clock, logger });
+  const methods = { ...secured?.methods, ...reports.methods(secured?.gatekeeper) };
+  const serve = { source, engine, clock, logger, demand, pressed, limits, listen: options.xds, ...secured, methods };
   await using xds = await createXdsServer(serve);
   serving = xds;
   const report = (): RevisionReport =>
@@ -328,8 +331,9 @@ export async function runDiscovery(
     report,
     socketPath: options.statusSocket,
     proxies: xds,
+    reports,
     held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
-    sidecar: (...pod) => identity?.sidecar(...pod) ?? {},
+    sidecar: (...pod) => (identity ? identity.sidecar(...pod) : {}),
     clusterClient: member,
     clock,
     metrics: () => ({ ...xds.figures() }),

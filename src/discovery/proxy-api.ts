@@ -5,27 +5,14 @@ import { formatAge } from "#base/duration.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import { listenOn } from "#grpc/listen.ts";
 import type { Client } from "#kube/client.ts";
-import type { ProxyStatus, ProxyStatusSource } from "#xds/port.ts";
 import { readAdmin } from "./proxy-admin.ts";
 import { type ProxyFindingObject, proxyFindingObject, proxyFindingTable } from "./proxy-finding.ts";
-import {
-  type SidecarOf,
-  type HeldBy,
-  type ProxyObject,
-  proxyGroup,
-  proxyObject,
-  proxyTable,
-  proxyVersion,
-} from "./proxy-object.ts";
+import { listedProxies, type ProxyListOptions } from "./proxy-list.ts";
+import { type ProxyObject, proxyGroup, proxyTable, proxyVersion } from "./proxy-object.ts";
 
 /** What the API of proxies is made of. */
-export interface ProxyApiOptions {
+export interface ProxyApiOptions extends ProxyListOptions {
   readonly socketPath: string;
-  readonly proxies: ProxyStatusSource;
-  /** What a proxy holds. */
-  readonly held: (proxy: ProxyStatus) => HeldBy;
-  /** What is said of a Pod's proxy. */
-  readonly sidecar: SidecarOf;
   /** The API of a member cluster, through which its Pods are reached. */
   readonly clusterClient: (cluster: string) => Client | undefined;
   readonly clock: Clock;
@@ -81,7 +68,7 @@ function failure(error: unknown): { readonly status: number; readonly body: stri
 }
 
 /**
- * The API group that tells of connected proxies, as an aggregated API server: list and get with tables, and reading
+ * The API group that tells of proxies, as an aggregated API server: list and get with tables, and reading
  * a proxy's administration interface (`proxies/NAME/admin/PATH`). On a Unix socket for this machine's API server; for those of
  * others, see `ProxyApiServer`.
  */
@@ -151,11 +138,7 @@ export class ProxyApi implements AsyncDisposable {
   }
 
   #proxies(): readonly ProxyObject[] {
-    const { proxies, held, sidecar } = this.#options;
-    const findings = Map.groupBy(proxies.findings(), ({ node }) => node);
-    return proxies
-      .proxies()
-      .map((proxy) => proxyObject(proxy, held(proxy), findings.get(proxy.node.id) ?? [], sidecar));
+    return listedProxies(this.#options);
   }
 
   #findings(): readonly ProxyFindingObject[] {

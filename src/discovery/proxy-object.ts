@@ -3,6 +3,8 @@ import { readable } from "#base/readable.ts";
 import { typeUrls } from "#proto/encoded.ts";
 import type { ProxyFinding, ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
 import type { AgentWord, SidecarReport } from "./identity/pod-places.ts";
+import { reportedStatus, type ReportedStatus } from "./reports/reported-status.ts";
+import type { HeldReport } from "./reports/reports.ts";
 import { tableOf, type TableColumn } from "./table.ts";
 
 /** Group of the API that tells of proxies. */
@@ -23,7 +25,7 @@ const shortTypes: Readonly<Record<string, string>> = {
   [typeUrls.bootstrap]: "Bootstrap",
 };
 
-/** A connected proxy as an API object. */
+/** A proxy as an API object: one that is connected, or one that its agent tells of. */
 export interface ProxyObject {
   readonly apiVersion: string;
   readonly kind: "Proxy";
@@ -43,13 +45,14 @@ export interface ProxyObject {
     /** What the proxy said of itself, from which its configuration is chosen. */
     readonly node: Pick<ProxyNode, "id" | "metadata" | "locality">;
   };
-  readonly status: {
-    readonly connectedAt: string;
-    readonly types: Readonly<Record<string, object>>;
+  readonly status: ReportedStatus & {
+    /** Absent where it is not. */
+    readonly connectedAt?: string;
+    readonly types: Readonly<Record<string, TypeObject>>;
     /** What it did lately that it should not (`ProxyFinding`); absent for most. */
-    readonly findings?: readonly object[];
+    readonly findings?: readonly FindingMember[];
     /** What the proxy holds, and why where that is more than it should be. */
-    readonly discovery: HeldBy;
+    readonly discovery?: HeldBy;
     /** How its certificate stands; absent where it gets none. */
     readonly certificate?: AgentWord;
     /** Which connections of its Pod are older than it and go past it, in words; absent where there are none. */
@@ -64,7 +67,19 @@ export function timestamp(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-function typeObject({ state, version, since, refused }: TypeState): object {
+/** Where a proxy stands with one type of resource. */
+export interface TypeObject {
+  readonly state: TypeState["state"];
+  /** Version last acknowledged. */
+  readonly version: string;
+  /** RFC 3339. */
+  readonly since: string;
+  /** Why the proxy refuses the newest, when it does, and what it refuses. */
+  readonly message?: string;
+  readonly refused?: readonly string[];
+}
+
+function typeObject({ state, version, since, refused }: TypeState): TypeObject {
   return {
     state,
     version,
@@ -85,7 +100,16 @@ export function nodeParts(id: string): {
   return { type, address, pod: name.slice(0, dot), namespace: name.slice(dot + 1) };
 }
 
-function findingMember({ code, what, since, last, count }: ProxyFinding): object {
+/** What a proxy did, as its object tells it. */
+interface FindingMember {
+  readonly code: string;
+  readonly message: string;
+  readonly since: string;
+  readonly last: string;
+  readonly count: number;
+}
+
+function findingMember({ code, what, since, last, count }: ProxyFinding): FindingMember {
   return { code, message: readable(what), since: timestamp(since), last: timestamp(last), count };
 }
 
@@ -102,7 +126,7 @@ export function proxyLabel(node: ProxyNode): string {
 }
 
 /** Tells what is said of a Pod's proxy. */
-export type SidecarOf = (cluster: string, namespace: string, pod: string) => SidecarReport;
+export type SidecarOf = (cluster: string, namespace: string, pod: string) => SidecarReport | undefined;
 
 /** What a proxy holds, as translation tells it. */
 export interface HeldBy {
@@ -110,48 +134,82 @@ export interface HeldBy {
   readonly reason?: string;
 }
 
-/**
- * A proxy as an object; its name is its Pod's with the cluster's, since Pods of two clusters may have one name.
- * @param findings what stands against it.
- * @param sidecarOf what is said of a Pod's proxy.
- */
-export function proxyObject(
-  proxy: ProxyStatus,
-  { mode, reason }: HeldBy,
-  findings: readonly ProxyFinding[],
-  sidecarOf: SidecarOf,
-): ProxyObject {
-  const { type, address, pod, namespace } = nodeParts(proxy.node.id);
-  const { LABELS: labels } = proxy.node.metadata;
-  const cluster = clusterOf(proxy.node);
-  const { certificate, outside, hijack } = sidecarOf(cluster, namespace, pod);
-  const types = Object.entries(proxy.types).filter(([, state]) => state.state !== "NEVER");
+/** What is known of a connected proxy beside its stream. */
+export interface ProxyKnowledge {
+  readonly held: HeldBy;
+  /** What stands against it. */
+  readonly findings: readonly ProxyFinding[];
+  /** What its Pod says of it. */
+  readonly said: SidecarReport;
+  /** What its agent says of it. */
+  readonly report: HeldReport | undefined;
+}
+
+/** What is said of a proxy on its Pod. */
+function podStatus({ certificate, outside, hijack }: SidecarReport): Partial<ProxyObject["status"]> {
+  return { ...(certificate && { certificate }), ...(outside !== undefined && { outside }), ...(hijack && { hijack }) };
+}
+
+/** The members that all proxies have; a name is the Pod's with the cluster's, since Pods of two clusters may have one name. */
+function headOf(
+  id: string,
+  cluster: string,
+  since: number,
+): {
+  readonly head: Pick<ProxyObject, "apiVersion" | "kind" | "metadata">;
+  readonly spec: Omit<ProxyObject["spec"], "envoyVersion" | "node">;
+} {
+  const { type, address, pod, namespace } = nodeParts(id);
+  const metadata = { name: `${pod}.${cluster}`, namespace, creationTimestamp: timestamp(since) };
   return {
-    apiVersion: `${proxyGroup}/${proxyVersion}`,
-    kind: "Proxy",
-    metadata: {
-      name: `${pod}.${cluster}`,
-      namespace,
-      creationTimestamp: timestamp(proxy.connectedAt),
-      ...(typeof labels === "object" && labels !== null && { labels }),
-    },
+    head: { apiVersion: `${proxyGroup}/${proxyVersion}`, kind: "Proxy", metadata },
+    spec: { pod, cluster, address, type },
+  };
+}
+
+/** A connected proxy as an object. */
+export function proxyObject(proxy: ProxyStatus, { held, findings, said, report }: ProxyKnowledge): ProxyObject {
+  const { LABELS: labels } = proxy.node.metadata;
+  const { head, spec } = headOf(proxy.node.id, clusterOf(proxy.node), proxy.connectedAt);
+  const types = Object.entries(proxy.types).filter(([, state]) => state.state !== "NEVER");
+  const { mode, reason } = held;
+  return {
+    ...head,
+    metadata: { ...head.metadata, ...(typeof labels === "object" && labels !== null && { labels }) },
     spec: {
-      pod,
-      cluster,
-      address,
-      type,
+      ...spec,
       envoyVersion: proxy.node.version,
       node: { id: proxy.node.id, metadata: proxy.node.metadata, locality: proxy.node.locality },
     },
     status: {
+      ...reportedStatus(report, Object.fromEntries(types), said.container),
       connectedAt: timestamp(proxy.connectedAt),
       types: Object.fromEntries(types.map(([url, state]) => [shortTypes[url] ?? url, typeObject(state)])),
       ...(findings.length > 0 && { findings: findings.map(findingMember) }),
       discovery: { mode, ...(reason !== undefined && { reason }) },
-      ...(certificate && { certificate }),
-      ...(outside !== undefined && { outside }),
-      ...(hijack && { hijack }),
+      ...podStatus(said),
     },
+  };
+}
+
+/** A proxy that is not connected as an object, by its agent's word. */
+export function reportedObject(report: HeldReport, said: SidecarReport): ProxyObject {
+  const { id, cluster, namespace } = report.node;
+  const { head, spec } = headOf(id, cluster, report.since);
+  const { labels } = said;
+  return {
+    ...head,
+    metadata: { ...head.metadata, ...(labels && { labels }) },
+    spec: {
+      ...spec,
+      envoyVersion: readable(report.report.envoy ?? ""),
+      node: {
+        id,
+        metadata: { CLUSTER_ID: cluster, NAMESPACE: namespace },
+        locality: { region: "", zone: "", subzone: "" },
+      },
+    },
+    status: { ...reportedStatus(report, undefined, said.container), types: {}, ...podStatus(said) },
   };
 }
 
@@ -159,20 +217,30 @@ const columns: readonly TableColumn<ProxyObject>[] = [
   { name: "Name", format: "name", description: "Pod and cluster.", cell: ({ metadata }) => metadata.name },
   { name: "Cluster", description: "The member cluster.", cell: ({ spec }) => spec.cluster },
   { name: "Type", description: "Sidecar or router.", cell: ({ spec }) => spec.type },
+  { name: "Phase", description: "Where it stands.", cell: ({ status }) => status.phase },
   { name: "Synced", description: "Types of resources that are in sync.", cell: syncedCell },
-  { name: "Discovery", description: "All is held, or what is called.", cell: ({ status }) => status.discovery.mode },
+  {
+    name: "Discovery",
+    description: "All is held, or what is called.",
+    cell: ({ status }) => status.discovery?.mode ?? "",
+  },
   { name: "Envoy", description: "Version of Envoy.", cell: ({ spec }) => spec.envoyVersion },
+  {
+    name: "Restarts",
+    description: "Starts of Envoy after the first.",
+    cell: ({ status }) => String(status.process?.restarts ?? ""),
+  },
   {
     name: "Age",
     type: "date",
-    description: "Since when it is connected.",
-    cell: ({ status }, age) => age(status.connectedAt),
+    description: "Since when it is connected, or told of.",
+    cell: ({ metadata }, age) => age(metadata.creationTimestamp),
   },
   {
     name: "Reason",
     description: "Why all is held.",
     wide: true,
-    cell: ({ status }) => status.discovery.reason ?? "",
+    cell: ({ status }) => status.discovery?.reason ?? "",
   },
   {
     name: "Hijack",
@@ -184,7 +252,7 @@ const columns: readonly TableColumn<ProxyObject>[] = [
 ];
 
 function syncedCell({ status }: ProxyObject): string {
-  const states = Object.values(status.types) as readonly { readonly state: string }[];
+  const states = Object.values(status.types);
   return `${states.filter((one) => one.state === "SYNCED").length}/${states.length}`;
 }
 

@@ -81,6 +81,8 @@ export class NodeWorld implements AsyncDisposable {
   readonly node = "node-1";
   /** The name servers of the host that the agent is told of. */
   resolvers: readonly string[] = [];
+  /** Milliseconds between the agent's reports of a proxy; as usual unless told. */
+  reportEveryMs: number | undefined;
   /** Everything that the world keeps on disk. */
   readonly root = mkdtempSync(join(tmpdir(), "weft-node-"));
   readonly #secure: ((world: NodeWorld) => Promise<void>) | undefined;
@@ -259,6 +261,7 @@ export class NodeWorld implements AsyncDisposable {
       meshId: "cluster.local",
       revision: "default",
       version: "0.0.0",
+      ...(this.reportEveryMs !== undefined && { reportEveryMs: this.reportEveryMs }),
       ...(this.#secured && {
         xdsTls: true,
         trust: { serverName, rootNamespace: "istio-system" },

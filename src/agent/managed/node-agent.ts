@@ -41,8 +41,6 @@ export interface NodeAgentOptions extends ProxyOptions {
   readonly api: string;
   /** Where its CNI plugin is put; absent for none. */
   readonly cni?: CniPlaces;
-  /** The agent's version: a name server that one of another version started is replaced. */
-  readonly version: string;
 }
 
 /** What it needs of the machine. */
@@ -57,7 +55,7 @@ function siteOf(places: PodPlaces, uid: string): PodSite {
   return { network: place.network, groups: proxyGroups(place.groups), mounts: [] };
 }
 
-/** The node's name server, which runs while a Pod looks up names at it. */
+/** The node's name server, which runs while a Pod looks up names at it; one that an agent of another version started is replaced. */
 function nameServerOf(
   { version }: NodeAgentOptions,
   names: NameFiles,

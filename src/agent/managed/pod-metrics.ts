@@ -1,10 +1,9 @@
-import { Agent, type ClientRequestArgs } from "node:http";
-import type { Duplex } from "node:stream";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { Clock } from "#base/clock.ts";
 import type { Logger } from "#base/logger.ts";
-import { connectInside, listenInside } from "#runtime/namespace-socket.ts";
+import { listenInside } from "#runtime/namespace-socket.ts";
 import { proxyPorts } from "../bootstrap.ts";
+import { InsideAgent } from "../inside-agent.ts";
 import { StatusServer } from "../sidecar/status-server.ts";
 
 /**
@@ -21,26 +20,6 @@ export function metricsOf({ metadata: { annotations = {} } }: Pod): string | und
   // Asking itself would never end.
   if (!/^\d{1,5}$/.test(port) || Number(port) === proxyPorts.agent) return undefined;
   return `http://127.0.0.1:${port}${path.startsWith("/") ? path : `/${path}`}`;
-}
-
-/** Connections to programs of a Pod, which are made inside of its network; kept, since each is made by a process of its own. */
-class InsideAgent extends Agent {
-  readonly #network: string;
-
-  constructor(network: string) {
-    super({ keepAlive: true, maxSockets: 4, maxFreeSockets: 2 });
-    this.#network = network;
-  }
-
-  override createConnection(
-    { host, port }: ClientRequestArgs,
-    made: (error: Error | null, stream: Duplex) => void = () => undefined,
-  ): undefined {
-    connectInside(this.#network, { host: host ?? "127.0.0.1", port: Number(port) }).then(
-      (socket) => made(null, socket),
-      (error: Error) => (made as (error: Error) => void)(error),
-    );
-  }
 }
 
 /** Whose metrics are given. */

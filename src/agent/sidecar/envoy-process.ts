@@ -3,6 +3,7 @@ import type { Clock } from "#base/clock.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { proxyPorts } from "../bootstrap.ts";
+import type { ProxyLook } from "../reports/gauge.ts";
 import { askLocal } from "./local-http.ts";
 
 /** How a proxy is run beside its agent. */
@@ -38,11 +39,14 @@ export class EnvoyProcess {
   readonly #child: ChildProcess;
   /** Resolves with how it ended. */
   readonly ended: Promise<string>;
+  readonly #startedAt: number;
+  #drainingSince: number | undefined;
   #drained = false;
   #over = false;
 
   constructor(options: EnvoyProcessOptions) {
     this.#options = options;
+    this.#startedAt = options.clock.now();
     this.#child = spawn(options.program, options.args, { stdio: ["ignore", "inherit", "inherit"] });
     const { promise, resolve } = Promise.withResolvers<string>();
     this.ended = promise;
@@ -56,9 +60,23 @@ export class EnvoyProcess {
     );
   }
 
+  /** How it stands; its container tells of earlier ones. */
+  get look(): ProxyLook {
+    const { pid } = this.#child;
+    const draining = this.#drainingSince;
+    return {
+      process: this.#over ? "Ended" : "Running",
+      ...(pid !== undefined && !this.#over && { pid }),
+      startedAt: this.#startedAt,
+      restarts: 0,
+      ...(draining !== undefined && { drainingSince: draining }),
+    };
+  }
+
   /** Has it tell its callers to go; it goes on with those who stay. */
   async drain(): Promise<void> {
     this.#drained = true;
+    this.#drainingSince ??= this.#options.clock.now();
     try {
       await askLocal(`${admin}/drain_listeners?inboundonly&graceful&skip_exit`, { method: "POST" });
     } catch (error) {

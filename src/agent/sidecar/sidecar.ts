@@ -13,6 +13,8 @@ import { proxyArguments } from "../proxy-arguments.ts";
 import { fetchSettings, patchedBootstrap, type ProxySettings } from "../proxy-settings.ts";
 import { ProxySocket } from "../proxy-socket.ts";
 import { Relay } from "../relay.ts";
+import { asking } from "../reports/asking.ts";
+import { ProxyReporter } from "../reports/reporter.ts";
 import { WorkloadIdentities } from "../workload-identities.ts";
 import { askedSettings } from "./asked-settings.ts";
 import { EnvoyProcess } from "./envoy-process.ts";
@@ -34,6 +36,8 @@ export interface SidecarOptions {
   readonly uid: number;
   /** Name servers of the Pod. */
   readonly resolvers: readonly string[];
+  /** The agent's version. */
+  readonly version: string;
 }
 
 /** What it needs of the machine. */
@@ -168,6 +172,15 @@ export async function runSidecar(
     logger,
   };
   using _status = told.statusPort === 0 ? undefined : await StatusServer.listen(status);
+  using _report = new ProxyReporter({
+    node: { id: node.id, cluster, namespace: told.namespace },
+    way: relay,
+    version: options.version,
+    look: () => ({ ...proxy.look, certificate: identity.state }),
+    ask: asking(),
+    clock,
+    logger,
+  });
   logger.info("running the Pod's proxy", { node: node.id, discovery: told.discovery });
   const ended = await Promise.race([proxy.ended, aborted(signal)]);
   if (ended !== undefined) return ended;

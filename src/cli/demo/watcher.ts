@@ -19,7 +19,10 @@ interface Deployment extends ResourceObject {
 }
 
 interface ProxyObject {
-  readonly status: { readonly types: Readonly<Record<string, { readonly state: string }>> };
+  readonly status: {
+    readonly connected?: boolean;
+    readonly types: Readonly<Record<string, { readonly state: string }>>;
+  };
 }
 
 /** Reads what a demonstration's status shows, through its APIs. */
@@ -88,7 +91,8 @@ export class DemoWatcher implements Disposable {
   async proxies(): Promise<ProxyCounts | undefined> {
     const found = await this.#items<ProxyObject>("mesh", "/apis/status.mesh.weft.dev/v1alpha1/proxies");
     if (!found) return undefined;
-    const states = found.map(({ status }) => Object.values(status.types).map((type) => type.state));
+    const connected = found.filter(({ status }) => status.connected !== false);
+    const states = connected.map(({ status }) => Object.values(status.types).map((type) => type.state));
     return {
       connected: states.length,
       synced: states.filter((types) => types.every((state) => state === "SYNCED")).length,

@@ -1,10 +1,11 @@
 import { WeftError } from "#base/errors.ts";
+import type { ProxyObject as Served, TypeObject } from "#discovery/proxy-object.ts";
 import type { Client } from "#kube/client.ts";
 import type { NodeInfo } from "#translate/proxy-class.ts";
 
 /** A connected proxy as the API tells of it (`status.mesh.weft.dev`, kind `Proxy`). */
 export interface ProxyObject {
-  readonly metadata: { readonly name: string; readonly namespace: string };
+  readonly metadata: { readonly name: string; readonly namespace: string; readonly labels?: object };
   readonly spec: {
     readonly pod: string;
     readonly cluster: string;
@@ -15,7 +16,7 @@ export interface ProxyObject {
   };
   readonly status: {
     readonly connectedAt: string;
-    readonly types: Readonly<Record<string, ProxyTypeStatus>>;
+    readonly types: Readonly<Record<string, TypeObject>>;
     /** What it did lately that it should not. */
     readonly findings?: readonly object[];
     /** Whether it holds all of the mesh or what its workload calls, and why where that is more than it should be. */
@@ -29,15 +30,10 @@ export interface ProxyObject {
   };
 }
 
-/** Where a proxy stands with one type of resource. */
-export interface ProxyTypeStatus {
-  readonly state: "SYNCED" | "STALE" | "NACKED";
-  readonly version: string;
-  /** RFC 3339. */
-  readonly since: string;
-  /** Why the proxy refuses the newest, when it does. */
-  readonly message?: string;
-  readonly refused?: readonly string[];
+/** What names a proxy. */
+interface NamedProxy {
+  readonly metadata: { readonly namespace: string };
+  readonly spec: Pick<ProxyObject["spec"], "pod" | "cluster">;
 }
 
 /** Root of the API of proxies. */
@@ -45,15 +41,23 @@ export const proxiesPath = "/apis/status.mesh.weft.dev/v1alpha1";
 
 /** Every connected proxy, by name. */
 export async function listProxies(client: Client): Promise<readonly ProxyObject[]> {
-  const { items } = await client.json<{ readonly items: readonly ProxyObject[] }>({
-    method: "GET",
-    path: `${proxiesPath}/proxies`,
+  const all = await listSidecars(client);
+  return all.flatMap(({ status, ...rest }) => {
+    const { connectedAt, discovery } = status;
+    if (connectedAt === undefined || discovery === undefined) return [];
+    return { ...rest, status: { ...status, connectedAt, discovery } };
   });
+}
+
+/** Every proxy that is known, also such as are not connected, by name. */
+export async function listSidecars(client: Client): Promise<readonly Served[]> {
+  const path = `${proxiesPath}/proxies`;
+  const { items } = await client.json<{ readonly items: readonly Served[] }>({ method: "GET", path });
   return items.toSorted((a, b) => proxyName(a).localeCompare(proxyName(b)));
 }
 
 /** `pod.namespace`, as operators of Istio write it. */
-export function proxyName({ metadata, spec }: ProxyObject): string {
+export function proxyName({ metadata, spec }: NamedProxy): string {
   return `${spec.pod}.${metadata.namespace}`;
 }
 
@@ -62,7 +66,7 @@ export function proxyName({ metadata, spec }: ProxyObject): string {
  * Of several Pods of one workload any will do, and the first is taken.
  * @throws WeftError `NotFound` or, where different workloads fit, `InvalidArgument`.
  */
-export function proxyNamed(proxies: readonly ProxyObject[], word: string): ProxyObject {
+export function proxyNamed<P extends NamedProxy>(proxies: readonly P[], word: string): P {
   const exact = proxies.find((one) =>
     [proxyName(one), one.spec.pod, `${one.spec.pod}.${one.spec.cluster}`].includes(word),
   );

@@ -110,9 +110,9 @@ export class MeshIdentity implements AsyncDisposable {
     left: (cluster) => this.#pods.forget(cluster),
   };
 
-  /** What the agent of its node says of a Pod's proxy. */
-  sidecar(cluster: string, namespace: string, pod: string): SidecarReport {
-    return this.#pods.pod(cluster, namespace, pod) ?? {};
+  /** What a Pod says of its proxy; undefined of a Pod that is not there. */
+  sidecar(cluster: string, namespace: string, pod: string): SidecarReport | undefined {
+    return this.#pods.pod(cluster, namespace, pod);
   }
 
   /** How the authority stands, for the status of the mesh. */

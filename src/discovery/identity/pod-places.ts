@@ -22,14 +22,37 @@ export interface PodPlace extends PodRecord {
   readonly hijack?: AgentWord;
   /** What its proxy holds, as the agent says; `pending` while it has not acknowledged all that it was sent. */
   readonly trust?: ProxyTrust | "pending";
+  /** What the Pod says of its proxy's container, where that is one. */
+  readonly container?: ContainerWord;
   /** Whether it has a proxy that speaks the mesh's TLS, as its agent or Istio's injection says. */
   readonly meshTls: boolean;
   /** When it was made, in milliseconds since the epoch. */
   readonly created: number;
 }
 
-/** What the agent of its node says of a Pod's proxy. */
-export type SidecarReport = Pick<PodPlace, "certificate" | "outside" | "hijack">;
+/** What a Pod, and on it the agent of its node, says of its proxy. */
+export type SidecarReport = Partial<Pick<PodPlace, "labels" | "certificate" | "outside" | "hijack" | "container">>;
+
+/** How often a container was started again, and how it ended last. */
+export interface ContainerWord {
+  readonly restarts: number;
+  readonly lastExit?: { readonly reason: string; readonly at: string };
+}
+
+/** The name of a proxy's container, as in Istio. */
+const proxyContainer = "istio-proxy";
+
+function containerOf({ status }: Pod): ContainerWord | undefined {
+  const all = [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])];
+  const found = all.find(({ name }) => name === proxyContainer);
+  if (!found) return undefined;
+  const { terminated } = found.lastState ?? {};
+  const exit = terminated && {
+    reason: `${terminated.reason ?? "ended"}, code ${terminated.exitCode}`,
+    at: terminated.finishedAt ?? "",
+  };
+  return { restarts: found.restartCount, ...(exit && { lastExit: exit }) };
+}
 
 /** What a node's agent tells of a proxy in a condition. */
 export interface AgentWord {
@@ -66,6 +89,7 @@ function placeOf(pod: Pod): PodPlace | undefined {
   const { serviceAccountName: serviceAccount = "default", nodeName: node = "" } = spec;
   const [certificate, trust, outside] = [toldOf(pod, certificateCondition), trustOf(pod), outsideOf(pod)];
   const hijack = toldOf(pod, hijackCondition);
+  const container = containerOf(pod);
   const [meshTls, created] = [speaksMeshTls(pod), Date.parse(metadata.creationTimestamp)];
   return {
     uid,
@@ -77,6 +101,7 @@ function placeOf(pod: Pod): PodPlace | undefined {
     ...(certificate && { certificate }),
     ...(outside !== undefined && { outside }),
     ...(hijack && { hijack }),
+    ...(container && { container }),
     ...(trust && { trust }),
   };
 }

@@ -16,7 +16,10 @@ export interface RevisionProxy {
 
 interface ProxyObject {
   readonly metadata: { readonly namespace: string; readonly name: string };
-  readonly status: { readonly types: Readonly<Record<string, { readonly state: string }>> };
+  readonly status: {
+    readonly connected?: boolean;
+    readonly types: Readonly<Record<string, { readonly state: string }>>;
+  };
 }
 
 /** What a revision of a control plane tells of its proxies, on its socket. */
@@ -46,7 +49,8 @@ export class RevisionStatus implements Disposable {
       path,
       timeoutMs: 2000,
     });
-    return list.items.map(({ metadata: { namespace, name }, status }) => {
+    const connected = list.items.filter(({ status }) => status.connected !== false);
+    return connected.map(({ metadata: { namespace, name }, status }) => {
       const behind = Object.values(status.types).filter(({ state }) => state !== "SYNCED");
       const state = [...new Set(behind.map((type) => type.state))].join(", ");
       return { proxy: `${namespace}/${name}`, synced: behind.length === 0, state };

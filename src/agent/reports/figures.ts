@@ -1,0 +1,69 @@
+import { WeftError } from "#base/errors.ts";
+
+/** Asks a proxy's administration interface for a page. @throws WeftError `Unavailable` when it does not answer with 200. */
+export type AskAdmin = (path: string) => Promise<string>;
+
+/** Requests and answers of the class 5xx, since Envoy started. */
+export interface Requests {
+  readonly all: number;
+  readonly failed: number;
+}
+
+/** What an Envoy says of itself. */
+export interface Figures {
+  readonly connections: number;
+  readonly inbound: Requests;
+  readonly outbound: Requests;
+  readonly clusters: number;
+  readonly listeners: number;
+}
+
+/** The statistics that are read, of those that bootstraps have Envoy keep. */
+const filter = [
+  String.raw`^server\.total_connections$`,
+  String.raw`^cluster_manager\.active_clusters$`,
+  String.raw`^listener_manager\.total_listeners_active$`,
+  String.raw`^http\.(inbound|outbound)_.*downstream_rq_(total|5xx)$`,
+].join("|");
+
+/** A list of statistics as Envoy prints them, `name: value`. */
+export function readFigures(stats: string): Figures {
+  const sums = new Map<string, number>();
+  for (const line of stats.split("\n")) {
+    const [, name = "", value = ""] = /^(.+): (\d+)$/.exec(line) ?? [];
+    if (name === "") continue;
+    const [, direction, kind] = /^http\.(inbound|outbound)_.*downstream_rq_(total|5xx)$/.exec(name) ?? [];
+    const key = direction === undefined ? name : `${direction} ${kind}`;
+    sums.set(key, (sums.get(key) ?? 0) + Number(value));
+  }
+  const of = (key: string): number => sums.get(key) ?? 0;
+  return {
+    connections: of("server.total_connections"),
+    inbound: { all: of("inbound total"), failed: of("inbound 5xx") },
+    outbound: { all: of("outbound total"), failed: of("outbound 5xx") },
+    clusters: of("cluster_manager.active_clusters"),
+    listeners: of("listener_manager.total_listeners_active"),
+  };
+}
+
+/** Asks an Envoy how it does. @throws WeftError as `ask` does. */
+export async function figuresOf(ask: AskAdmin): Promise<Figures> {
+  return readFigures(await ask(`/stats?filter=${encodeURIComponent(filter)}`));
+}
+
+/** Asks an Envoy for its version, such as `1.40.0`. @throws WeftError as `ask` does. */
+export async function versionOf(ask: AskAdmin): Promise<string> {
+  const { version = "" } = JSON.parse(await ask("/server_info")) as { readonly version?: string };
+  // HASH/1.40.0/Clean/RELEASE/BoringSSL
+  const [, number] = version.split("/");
+  if (number === undefined) throw new WeftError("Unavailable", `the proxy tells no version: ${version}`);
+  return number;
+}
+
+/** Whether an Envoy has its listeners and clusters. */
+export async function isReady(ask: AskAdmin): Promise<boolean> {
+  return ask("/ready").then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,127 @@
+import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
+import type { ProxyReport, ProxyWord, ReportedNode } from "#api/weft/proxy-report.ts";
+import { reportMethod } from "#api/weft/proxy-report.ts";
+import { equal } from "#base/canonical.ts";
+import type { Clock } from "#base/clock.ts";
+import { messageOf } from "#base/errors.ts";
+import type { Logger } from "#base/logger.ts";
+import { type GaugeOptions, ProxyGauge } from "./gauge.ts";
+
+/** A stream of reports. */
+type ReportStream = ClientDuplexStream<Buffer, Buffer>;
+
+/** The proxy's way to the control plane. */
+export interface ReportWay {
+  /** Opens a stream on the connection that the proxy's own are on. @throws WeftError when there is no way. */
+  open(path: string): ReportStream;
+  /** Another one once that leads elsewhere. */
+  readonly connection: object;
+}
+
+/** What a reporter needs. */
+export interface ReporterOptions extends GaugeOptions {
+  readonly node: ReportedNode;
+  readonly way: ReportWay;
+  /** Milliseconds between reports; 10 seconds unless told. */
+  readonly everyMs?: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const defaultEveryMs = 10_000;
+/** Changes that are known at once are told together, so long after the first, in milliseconds. */
+const settleMs = 300;
+/** What is the same is told again after so many milliseconds. */
+const againMs = 60_000;
+
+/** A stream that is open. */
+interface Open {
+  readonly stream: ReportStream;
+  readonly connection: object;
+  /** Whether what was written waits to be taken. */
+  full: boolean;
+}
+
+/**
+ * Tells the control plane how one proxy stands, also while its Envoy does not run: on a stream of its own beside the proxy's, on the same
+ * connection, so that the replica that serves the proxy is the one that is told.
+ */
+export class ProxyReporter implements Disposable {
+  readonly #options: ReporterOptions;
+  readonly #gauge: ProxyGauge;
+  readonly #end = new AbortController();
+  #nudge = new AbortController();
+  #open: Open | undefined;
+  #told: { readonly report: ProxyReport; readonly at: number } | undefined;
+
+  constructor(options: ReporterOptions) {
+    this.#options = options;
+    this.#gauge = new ProxyGauge(options);
+    void this.#run(this.#end.signal);
+  }
+
+  /** How the proxy stands has changed: that is told soon. */
+  changed(): void {
+    this.#nudge.abort();
+  }
+
+  /** Tells no more; the control plane forgets the proxy unless another agent tells of it. */
+  [Symbol.dispose](): void {
+    this.#end.abort();
+    this.#open?.stream.end();
+    this.#open = undefined;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { clock, logger, node, everyMs = defaultEveryMs } = this.#options;
+    // A node's proxies are taken over at once, and told of one after the other.
+    await clock.sleep(settleMs + (Math.random() * everyMs) / 10, signal).catch(() => undefined);
+    while (!signal.aborted) {
+      this.#nudge = new AbortController();
+      try {
+        await this.#tell(signal);
+      } catch (error) {
+        logger.debug("how a proxy stands was not told", { node: node.id, error: messageOf(error) });
+      }
+      await clock.sleep(everyMs, AbortSignal.any([signal, this.#nudge.signal])).catch(() => undefined);
+      if (this.#nudge.signal.aborted) await clock.sleep(settleMs, signal).catch(() => undefined);
+    }
+  }
+
+  async #tell(signal: AbortSignal): Promise<void> {
+    const report = await this.#gauge.read();
+    if (signal.aborted) return;
+    const open = this.#opened();
+    const now = this.#options.clock.monotonic();
+    if (this.#told && equal(this.#told.report, report) && now - this.#told.at < againMs) return;
+    // Who takes nothing is told the newest once it does.
+    if (open.full) return;
+    this.#told = { report, at: now };
+    this.#say(open, { kind: "report", report });
+  }
+
+  #opened(): Open {
+    const { way, node, logger } = this.#options;
+    const { connection } = way;
+    if (this.#open?.connection === connection) return this.#open;
+    this.#open?.stream.end();
+    const stream = way.open(reportMethod);
+    const open: Open = { stream, connection, full: false };
+    this.#open = open;
+    this.#told = undefined;
+    stream.on("drain", () => (open.full = false));
+    stream.on("data", () => undefined);
+    const closed = (error?: ServiceError): void => {
+      if (this.#open === open) this.#open = undefined;
+      if (error) logger.debug("a stream of reports ended", { node: node.id, error: error.details });
+    };
+    stream.on("error", closed);
+    stream.on("end", () => closed());
+    this.#say(open, { kind: "hello", node });
+    return open;
+  }
+
+  #say(open: Open, word: ProxyWord): void {
+    open.full = !open.stream.write(Buffer.from(JSON.stringify(word)));
+  }
+}

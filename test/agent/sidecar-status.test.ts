@@ -1,0 +1,240 @@
+/** What is seen of a node's proxies while they run, end, refuse and serve: real Envoys, their agent, the control plane, the CLI. */
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { ClientDuplexStream } from "@grpc/grpc-js";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { ControlPlane } from "#agent/control-plane.ts";
+import { type ProxyReport, reportMethod } from "#api/weft/proxy-report.ts";
+import { systemClock as clock } from "#base/clock.ts";
+import { silentLogger as logger } from "#base/logger.ts";
+import type { ProxyObject } from "#discovery/proxy-object.ts";
+import { Client } from "#kube/client.ts";
+import { Connection } from "#kube/connection.ts";
+import { eventually } from "../support/eventually.ts";
+import { type Manifest, NodeWorld } from "./node-world.ts";
+
+const run = promisify(execFile);
+let world: NodeWorld;
+let mesh: Client;
+
+function podManifest(name: string, args: readonly string[] = [], nodeName = world.node): Manifest {
+  const container = {
+    name: "app",
+    image: "test/program:v1",
+    args,
+    readinessProbe: { httpGet: { path: "/ready", port: 8080 }, periodSeconds: 1 },
+  };
+  const spec = { nodeName, serviceAccountName: name, terminationGracePeriodSeconds: 3, containers: [container] };
+  return { apiVersion: "v1", kind: "Pod", metadata: { name, namespace: "shop", labels: { app: name } }, spec };
+}
+
+/** A route that Envoy alone can refuse: which of its variables there are is for it to say. */
+const refusedRoute: Manifest = {
+  apiVersion: "networking.istio.io/v1",
+  kind: "VirtualService",
+  metadata: { name: "server", namespace: "shop" },
+  spec: {
+    hosts: ["server"],
+    http: [
+      {
+        headers: { request: { set: { "x-answer": "%NO_SUCH_VARIABLE%" } } },
+        route: [{ destination: { host: "server" } }],
+      },
+    ],
+  },
+};
+
+const proxiesPath = "/apis/status.mesh.weft.dev/v1alpha1/proxies";
+
+async function proxies(): Promise<readonly ProxyObject[]> {
+  const { items } = await mesh.json<{ readonly items: readonly ProxyObject[] }>({ method: "GET", path: proxiesPath });
+  return items;
+}
+
+/** A Pod's proxy once something is seen of it. */
+async function seen(pod: string, what: string, check: (proxy: ProxyObject) => boolean): Promise<ProxyObject> {
+  return eventually(`the proxy of ${pod} ${what}`, async () => {
+    const found = (await proxies()).find(({ spec }) => spec.pod === pod);
+    if (!found || !check(found)) throw new Error(JSON.stringify(found?.status ?? "there is none"));
+    return found;
+  });
+}
+
+/** Says of the mesh what the CLI says. */
+async function weft(...args: readonly string[]): Promise<string> {
+  const kubeconfig = join(world.root, "kubeconfig");
+  const { stdout } = await run(process.execPath, ["src/cli/weft.ts", ...args, "--kubeconfig", kubeconfig]);
+  return stdout;
+}
+
+beforeAll(async () => {
+  world = await NodeWorld.start({ secured: async () => undefined });
+  world.reportEveryMs = 1000;
+  mesh = new Client(new Connection({ url: `unix://${world.runDir}/api-mesh.sock` }, { clock }));
+  const server = `unix://${world.runDir}/api-mesh.sock`;
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "mesh", cluster: { server } }],
+    users: [],
+    contexts: [{ name: "mesh", context: { cluster: "mesh", user: "" } }],
+    "current-context": "mesh",
+  };
+  writeFileSync(join(world.root, "kubeconfig"), JSON.stringify(config));
+  world.startAgent();
+  const spec = { selector: { app: "server" }, ports: [{ name: "http", port: 80, targetPort: 8080 }] };
+  await world.create({ apiVersion: "v1", kind: "Service", metadata: { name: "server", namespace: "shop" }, spec });
+  await world.create(podManifest("server"));
+  await world.create(podManifest("client", ["--call", "http://server/hello"]));
+  await Promise.all([world.ready("shop", "server"), world.ready("shop", "client")]);
+}, 120_000);
+
+afterEach(({ task }) => {
+  if (task.result?.state === "fail")
+    console.error(readFileSync(world.agentLog, "utf8").split("\n").slice(-30).join("\n"));
+});
+
+afterAll(async () => {
+  mesh?.connection[Symbol.dispose]();
+  await world?.[Symbol.asyncDispose]();
+});
+
+describe("a proxy's status", { timeout: 60_000 }, () => {
+  it("tells of its process, its agent, its certificate and what it holds", async () => {
+    const running = await seen(
+      "server",
+      "runs",
+      ({ status }) => status.phase === "Running" && status.usage !== undefined,
+    );
+    expect(running.spec.envoyVersion).toMatch(/^1\.\d+\.\d+$/);
+    expect(running.status).toMatchObject({
+      connected: true,
+      agent: { version: "0.0.0", live: true },
+      process: { restarts: 0 },
+      hijack: { state: "IPTables" },
+      certificate: { state: "Valid" },
+    });
+    const { certificateNotAfter = "", usage, configuration } = running.status;
+    const left = Date.parse(certificateNotAfter) - clock.now();
+    expect(left).toBeGreaterThan(3_000_000);
+    expect(left).toBeLessThan(3_700_000);
+    expect(usage!.memoryBytes).toBeGreaterThan(10_000_000);
+    expect(configuration!.clusters).toBeGreaterThan(3);
+    expect(configuration!.listeners).toBeGreaterThan(3);
+  });
+
+  it("tells of requests: what a client sends and a server gets are rates, and 5xx are errors", async () => {
+    const about25 = (rate: number): boolean => rate > 15 && rate < 40;
+    await seen("server", "gets requests", ({ status }) => about25(status.traffic!.inbound.requestsPerSecond));
+    const client = await seen("client", "sends requests", ({ status }) =>
+      about25(status.traffic!.outbound.requestsPerSecond),
+    );
+    expect(client.status.traffic!.outbound.errorsPerSecond).toBe(0);
+    await seen("client", "uses CPU", ({ status }) => status.usage!.cpuMillis > 0);
+  });
+
+  it("tells that Envoy was killed, how it ended, and how often it was started again", async () => {
+    const pod = await world.pods.get({ namespace: "shop", name: "server" });
+    process.kill(world.start(pod, "istio-proxy").pid, "SIGKILL");
+    const again = await seen("server", "was started again", ({ status }) => status.process?.restarts === 1);
+    expect(again.status.process!.lastExit).toMatchObject({ reason: "it was ended by SIGKILL" });
+    const { startedAt = "" } = (await seen("server", "runs again", ({ status }) => status.phase === "Running")).status
+      .process!;
+    expect(clock.now() - Date.parse(startedAt)).toBeLessThan(30_000);
+    const listed = await weft("sidecar", "list", "-n", "shop");
+    expect(listed).toMatch(/^PROXY +CLUSTER +TYPE +PHASE +SYNCED +BEHIND +RESTARTS +CERTIFICATE +ENVOY +AGENT$/m);
+    expect(listed).toMatch(/^server\.shop +east +sidecar +Running +(\d)\/\1 +- +1 +\d+m/m);
+    expect(listed).toMatch(/^server\.shop: it was ended by SIGKILL \d+s ago$/m);
+    expect(await weft("sidecar", "describe", "server")).toMatch(/^Last exit: +it was ended by SIGKILL \(\d+s ago\)$/m);
+    const chosen = JSON.parse(await weft("sidecar", "list", "-l", "app=client", "-o", "json")) as ProxyObject[];
+    expect(chosen.map(({ spec }) => spec.pod)).toEqual(["client"]);
+  });
+
+  it("tells what it refuses, in Envoy's words, and since when", async () => {
+    await world.create(refusedRoute);
+    const refusing = await seen("client", "refuses", ({ status }) =>
+      Object.values(status.types).some(({ state }) => state === "NACKED"),
+    );
+    const nacked = Object.values(refusing.status.types).find(({ state }) => state === "NACKED")!;
+    expect(nacked.message).toContain("NO_SUCH_VARIABLE");
+    expect(clock.now() - Date.parse(refusing.status.unacknowledgedSince!)).toBeLessThan(60_000);
+    expect(await weft("sidecar", "describe", "client")).toMatch(/^refuses \w+: .*NO_SUCH_VARIABLE/m);
+    const path = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/server";
+    await mesh.json({ method: "DELETE", path });
+    await seen("client", "has all again", ({ status }) => status.unacknowledgedSince === undefined);
+  });
+});
+
+/** A stream of reports as the node's agent opens one, and how it ended. */
+class Claim implements Disposable {
+  readonly #connection = new ControlPlane({
+    address: `unix:${world.runDir}/ads.sock`,
+    trust: {
+      rootsFile: join(world.stateDir, "agents", world.node, "roots.pem"),
+      tokenFile: join(world.runDir, `node-${world.node}.token`),
+      serverName: "istiod.istio-system.svc",
+    },
+    logger,
+  });
+  readonly #way = this.#connection.connect();
+  readonly #stream: ClientDuplexStream<Buffer, Buffer>;
+  readonly ended: Promise<string>;
+
+  constructor() {
+    const metadata = this.#connection.metadata();
+    metadata.set("clusterid", "east");
+    const same = (bytes: Buffer): Buffer => bytes;
+    this.#stream = this.#way.client.makeBidiStreamRequest(reportMethod, same, same, metadata);
+    this.ended = new Promise((resolve) => {
+      this.#stream.on("error", (error) => resolve(error.message));
+      this.#stream.on("end", () => resolve("ended"));
+      this.#stream.resume();
+    });
+  }
+
+  say(word: object): void {
+    this.#stream.write(Buffer.from(JSON.stringify(word)));
+  }
+
+  [Symbol.dispose](): void {
+    this.#stream.cancel();
+    this.#way[Symbol.dispose]();
+  }
+}
+
+const hello = (pod: string): object => ({
+  kind: "hello",
+  node: { id: `sidecar~10.10.9.9~${pod}.shop~shop.svc.cluster.local`, cluster: "east", namespace: "shop" },
+});
+
+const report: ProxyReport = { agent: "9", process: "Running", ready: true, restarts: 77 };
+
+describe("what an agent says is refused", { timeout: 60_000 }, () => {
+  it("of a proxy of another node", async () => {
+    await world.create(podManifest("elsewhere", [], "node-2"));
+    using claim = new Claim();
+    claim.say(hello("elsewhere"));
+    claim.say({ kind: "report", report });
+    expect(await claim.ended).toMatch(/PERMISSION_DENIED.*may not be the proxy .*elsewhere/);
+    expect((await proxies()).map(({ spec }) => spec.pod).toSorted()).toEqual(["client", "server"]);
+  });
+
+  it.each([
+    ["of a Pod that there is not", [hello("nobody")], /PERMISSION_DENIED.*no such Pod/],
+    ["before it says of which proxy", [{ kind: "report", report }], /INVALID_ARGUMENT.*first message/],
+    ["in a message that is too long", [{ kind: "hello", more: "x".repeat(300_000) }], /RESOURCE_EXHAUSTED/],
+    ["in a message that is none", [{ kind: "other" }], /INVALID_ARGUMENT.*neither hello nor report/],
+  ])("%s", async (_, words, why) => {
+    using claim = new Claim();
+    for (const word of words) claim.say(word);
+    expect(await claim.ended).toMatch(why);
+  });
+
+  it("more often than it may", async () => {
+    using claim = new Claim();
+    for (let at = 0; at < 30; at += 1) claim.say(at === 0 ? hello("nobody") : { kind: "report", report });
+    expect(await claim.ended).toMatch(/RESOURCE_EXHAUSTED|PERMISSION_DENIED/);
+  });
+});
