@@ -15,6 +15,7 @@ import { BaseIds } from "./base-ids.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { ClusterObjects } from "./cluster-objects.ts";
 import { NameFiles } from "./dns/name-files.ts";
+import { envoysOf } from "./handover/programs.ts";
 import { AgentLayout, baseIdFolder } from "./layout.ts";
 import { NameServer } from "./name-server.ts";
 import { NodeRegistration } from "./node-registration.ts";
@@ -22,7 +23,6 @@ import type { AgentOptions } from "./options.ts";
 import { PodManager } from "./pod-manager.ts";
 import { embeddedSite } from "./pod-start.ts";
 import { Programs } from "./programs.ts";
-import { keptProgram } from "./proxy.ts";
 import { type PodRecord, PodRecords, writeWhole } from "./records.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { NodeTraffic } from "./traffic/node-traffic.ts";
@@ -82,7 +82,7 @@ export async function runAgent(told: AgentOptions, context: AgentContext, signal
       site: (pod) => embeddedSite(options.instance, layout, pod),
       xds: () => xds,
       ...(identities && { identities }),
-      envoy: keptProgram(options.envoy.program, layout.programs),
+      ...envoysOf(options, layout),
       tell: (pod, text) => events.record(pod, text),
       configMap: async (namespace, name) => objects.configMap(namespace, name),
       secret: async (namespace, name) => objects.secret(namespace, name),

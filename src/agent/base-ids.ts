@@ -1,9 +1,14 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { WeftError } from "#base/errors.ts";
 
 /** Largest base id: Envoy multiplies it by ten and keeps it in 32 bits. */
 const maxBaseId = 0xffff;
+
+/** Where an Envoy and the one that takes over from it find each other. */
+function sharedMemory(id: number): string {
+  return `/dev/shm/envoy_shared_memory_${id * 10}`;
+}
 
 /**
  * Gives each Envoy the number by which hot restart finds its predecessor. Its shared memory is the machine's, whatever the
@@ -56,9 +61,26 @@ export class BaseIds {
     }
   }
 
+  /**
+   * Takes away the mark of an Envoy that ended while it was about to take over from another: as long as the mark is there, nobody can.
+   * It is the last word of their shared memory, whose first word is its size.
+   */
+  unmark(id: number): void {
+    const path = sharedMemory(id);
+    const bytes = readFileSync(path);
+    const size = Number(bytes.readBigUInt64LE(0));
+    if (size !== bytes.length) throw new WeftError("Internal", `${path} has not the form of Envoy's shared memory`);
+    const file = openSync(path, "r+");
+    try {
+      writeSync(file, Buffer.alloc(8), 0, 8, size - 8);
+    } finally {
+      closeSync(file);
+    }
+  }
+
   /** Gives a number back, and with it the shared memory that its Envoy may have left. */
   free(id: number): void {
-    rmSync(`/dev/shm/envoy_shared_memory_${id * 10}`, { force: true });
+    rmSync(sharedMemory(id), { force: true });
     rmSync(join(this.#folder, String(id)), { force: true });
   }
 }

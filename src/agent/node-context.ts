@@ -5,6 +5,7 @@ import type { EventText } from "#kube/events.ts";
 import type { BaseIds } from "./base-ids.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { NameFiles } from "./dns/name-files.ts";
+import type { EnvoyPrograms } from "./handover/programs.ts";
 import type { AgentLayout } from "./layout.ts";
 import type { AgentOptions, ProxyOptions } from "./options.ts";
 import type { PodSite } from "./pod-site.ts";
@@ -41,6 +42,8 @@ export interface ProxyContext {
   readonly identities?: WorkloadIdentities;
   /** Path of the agent's own copy of Envoy. */
   readonly envoy: string;
+  /** The builds of Envoy that proxies may change to. */
+  readonly envoys: EnvoyPrograms;
   /** Asks for another turn of a Pod. */
   readonly wake: (uid: string) => void;
   readonly tell: (pod: Pod, text: EventText) => void;

@@ -91,6 +91,8 @@ export interface ProgramOptions {
 export interface EnvoyOptions {
   /** Path of the program. */
   readonly program: string;
+  /** A JSON file of other versions that proxies may be asked to change to: path and SHA-256 of each; none unless told. */
+  readonly others?: string;
   /** Worker threads of each. */
   readonly concurrency: number;
 }

@@ -13,6 +13,7 @@ import { BaseIds } from "./base-ids.ts";
 import { cleanUpAgents } from "./cleanup.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { NameFiles } from "./dns/name-files.ts";
+import { EnvoyPrograms } from "./handover/programs.ts";
 import { AgentLayout } from "./layout.ts";
 import { embeddedSite } from "./pod-start.ts";
 import { NodeTraffic } from "./traffic/node-traffic.ts";
@@ -74,6 +75,7 @@ function makeManager(podCidr: string, namespaceLabels: (name: string) => Promise
       names: new NameFiles(layout.names),
       site: (pod) => embeddedSite(instance, layout, pod),
       envoy: options.envoy.program,
+      envoys: new EnvoyPrograms({ usual: options.envoy.program, folder: layout.programs }),
       tell: (_pod, text) => told.push(text),
       configMap: () => Promise.resolve({}),
       secret: () => Promise.resolve({}),

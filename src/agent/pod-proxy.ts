@@ -1,9 +1,11 @@
 import type { Container } from "#api/kubernetes/container.ts";
+import type { ProxyUpgrade } from "#api/kubernetes/proxy-upgrade.ts";
 import { messageOf } from "#base/errors.ts";
 import type { CertificateState } from "./certificates/holder.ts";
 import type { Proof } from "./certificates/proof.ts";
 import { ContainerRunner } from "./container-runner.ts";
 import type { ProcessState } from "#runtime/process.ts";
+import { Handover } from "./handover/handover.ts";
 import type { ProbeTarget } from "./probe.ts";
 import { proxyContainer } from "./layout.ts";
 import { keep } from "./node-context.ts";
@@ -19,6 +21,9 @@ import { newContainer } from "./records.ts";
 import { type PodReport, reportPod } from "./reports/pod-report.ts";
 import type { ProxyRecord } from "./records.ts";
 
+/** How soon is looked again whether a process that was killed has ended. */
+const endingMs = 100;
+
 /**
  * The proxy of one Pod, whoever runs the Pod: its process, and what the agent serves to it. The process outlives the agent, and is
  * taken over by the next one with the same record.
@@ -28,6 +33,7 @@ export class PodProxy implements AsyncDisposable {
   readonly runner: ContainerRunner;
   readonly #context: ProxyContext;
   readonly #record: ProxyRecord;
+  readonly #handover: Handover;
   #services: ProxyServices | undefined;
   #report: PodReport | undefined;
   #drainingSince: number | undefined;
@@ -56,16 +62,23 @@ export class PodProxy implements AsyncDisposable {
       },
       tell: (text) => context.tell(record.pod, text),
     });
+    this.#handover = new Handover(context, record, this.runner);
   }
 
   /** Whether it has its configuration and its certificate. */
   get ready(): boolean {
-    return this.#runs && this.runner.record.ready && this.#isCertified;
+    const serves = this.runner.record.ready || this.#handover.isStarting;
+    return this.#runs && serves && this.#isCertified;
   }
 
   /** Whether it runs with other settings than it would be started with now. */
   get restartDue(): boolean {
     return this.#runs && this.#settingsChanged;
+  }
+
+  /** How its replacement by another process stands; undefined where none was ever asked for. */
+  get upgrade(): ProxyUpgrade | undefined {
+    return this.#handover.state;
   }
 
   /** How its certificate stands, for a proxy that can ask for it. */
@@ -116,7 +129,29 @@ export class PodProxy implements AsyncDisposable {
   /** Starts it, or starts it again where it should run and does not. Returns milliseconds until this is to be called again. */
   async run(): Promise<number | undefined> {
     this.#restartFresh();
-    return this.runner.run();
+    const turn = await this.#handover.step();
+    const waits = [turn.again, turn.holds ? undefined : await this.runner.run()].filter((wait) => wait !== undefined);
+    return waits.length === 0 ? undefined : Math.min(...waits);
+  }
+
+  /** Asks its processes to end; after the grace they are killed. */
+  stop(graceMs: number): void {
+    this.runner.stop(graceMs);
+    this.#handover.stop(graceMs === 0);
+  }
+
+  /** For a proxy that is to end: kills in time, starts nothing. Returns milliseconds until it is to be called again. */
+  wind(): number | undefined {
+    const again = this.runner.wind();
+    const { kind } = this.runner.state;
+    if (kind !== "running" && kind !== "starting") this.#handover.stop(true);
+    return again ?? (this.#handover.lives ? endingMs : undefined);
+  }
+
+  /** Whether one of its processes is there. */
+  get lives(): boolean {
+    const { kind } = this.runner.state;
+    return kind === "running" || kind === "starting" || this.#handover.lives;
   }
 
   /** Has the control plane give it a configuration by which it takes plain text beside mutual TLS, or the one that policies ask for. */

@@ -75,12 +75,12 @@ export class PodRemoval implements Disposable {
       const waits = containers.map((runner) => this.#stop(runner, left));
       return Math.min(...waits);
     }
-    if (proxy === undefined || !isLive(proxy.runner)) return undefined;
+    if (proxy === undefined || !(isLive(proxy.runner) || proxy.lives)) return undefined;
     const { terminationDrainDuration: drain } = this.#record.startedWith?.config ?? {};
     const drainMs = drain === undefined ? usualDrainMs : parseDuration(drain);
     if (age < drainMs) return drainMs - age;
-    proxy.runner.stop(Math.min(proxyGraceMs, left));
-    return proxy.runner.wind() ?? 200;
+    proxy.stop(Math.min(proxyGraceMs, left));
+    return proxy.wind() ?? 200;
   }
 
   async #drain(proxy: PodProxy | undefined): Promise<void> {

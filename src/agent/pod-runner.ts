@@ -105,6 +105,7 @@ export class PodRunner implements AsyncDisposable {
       ...(proxy && { restartDue: proxy.restartDue }),
       ...(certificate && { certificate }),
       ...(proof && { proof }),
+      ...(proxy?.upgrade && { upgrade: proxy.upgrade }),
       ...(traffic && { traffic }),
       proxyReady: proxy?.ready,
       ...(this.#hostPorts === undefined ? {} : { problem: this.#hostPorts }),

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { kubeletRules } from "./container-runner.ts";
-import { missingLabels, podStatus, proxyCondition, qosClass } from "./pod-status.ts";
+import { proxyCondition } from "#api/kubernetes/pod-status.ts";
+import { missingLabels, podStatus, qosClass } from "./pod-status.ts";
 import type { ContainerView, PodView } from "./pod-status.ts";
 import { newContainer } from "./records.ts";
 import { containerOf, podOf } from "./testing/pods.ts";

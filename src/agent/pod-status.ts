@@ -4,7 +4,9 @@ import {
   type ContainerStatus,
   hijackCondition,
   type PodStatus,
+  proxyCondition,
 } from "#api/kubernetes/pod-status.ts";
+import { type ProxyUpgrade, upgradeCondition, upgradeMessage } from "#api/kubernetes/proxy-upgrade.ts";
 import { trustCondition, trustMessage } from "#api/kubernetes/proxy-trust.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import type { StringMap } from "#api/meta.ts";
@@ -41,6 +43,8 @@ export interface PodView {
   readonly proof?: Proof;
   /** How connections are led to the proxy; absent where none are. */
   readonly traffic?: TrafficRecord;
+  /** How the proxy's replacement by another process stands; absent where none was ever asked for. */
+  readonly upgrade?: ProxyUpgrade;
   /** Whether the proxy runs with other settings than it would be started with now. */
   readonly restartDue?: boolean;
   /** What keeps the Pod from being used beside its containers, for people. */
@@ -52,9 +56,6 @@ export interface PodView {
 /** A condition of a Pod. */
 export type Condition = NonNullable<PodStatus["conditions"]>[number];
 type State = NonNullable<ContainerStatus["state"]>;
-
-/** The condition that tells whether the Pod's proxy is ready. */
-export const proxyCondition = "mesh.weft.dev/ProxyReady";
 
 /** The condition that tells whether the Pod's proxy would be started as it was. */
 const currentCondition = "mesh.weft.dev/ProxyCurrent";
@@ -81,6 +82,11 @@ function certificateAspect({ phase, notAfter, serialNumber, problem }: Certifica
   const held = notAfter === undefined ? "none yet" : `serial number ${serialNumber}, until ${timestamp(notAfter)}`;
   const message = problem === undefined ? held : `${held}; the last request failed: ${problem}`;
   return { type: certificateCondition, ok: phase === "Valid" || phase === "Expiring", reason: phase, message };
+}
+
+function upgradeAspect(upgrade: ProxyUpgrade): Aspect {
+  const { phase } = upgrade;
+  return { type: upgradeCondition, ok: phase === "Upgraded", reason: phase, message: upgradeMessage(upgrade) };
 }
 
 function proofAspect(proof: NonNullable<Proof>): Aspect {
@@ -193,16 +199,17 @@ function whyNot(
 /** How a Pod's proxy stands, whoever runs the Pod. */
 export type ProxyView = Pick<
   PodView,
-  "pod" | "proxyReady" | "certificate" | "proof" | "traffic" | "restartDue" | "now"
+  "pod" | "proxyReady" | "certificate" | "proof" | "traffic" | "upgrade" | "restartDue" | "now"
 >;
 
-function proxyAspects({ proxyReady, certificate, proof, traffic, restartDue }: ProxyView): readonly Aspect[] {
+function proxyAspects({ proxyReady, certificate, proof, traffic, upgrade, restartDue }: ProxyView): readonly Aspect[] {
   const led = trafficAspect(traffic);
   return [
     ...(proxyReady === undefined ? [] : [{ type: proxyCondition, ok: proxyReady }]),
     ...(certificate === undefined ? [] : [certificateAspect(certificate)]),
     ...(proof === undefined ? [] : [proofAspect(proof)]),
     ...(led ? [led] : []),
+    ...(upgrade ? [upgradeAspect(upgrade)] : []),
     ...(proxyReady === undefined || restartDue === undefined
       ? []
       : [{ type: currentCondition, ok: !restartDue, ...(restartDue && outdated) }]),
@@ -216,6 +223,7 @@ export const proxyConditions: readonly string[] = [
   trustCondition,
   hijackCondition,
   currentCondition,
+  upgradeCondition,
 ];
 
 /** The conditions about a Pod's proxy, and more of that kind, with the time at which each last changed. */

@@ -31,6 +31,15 @@ async function askAdmin(network: string, method: "GET" | "POST", path: string): 
   });
 }
 
+/** Which of the processes that hand over to each other answers, and whether it serves. */
+export async function servingEpoch(network: string): Promise<{ readonly epoch: number; readonly live: boolean }> {
+  const info = JSON.parse(await askAdmin(network, "GET", "/server_info")) as {
+    readonly state?: string;
+    readonly command_line_options?: { readonly restart_epoch?: number };
+  };
+  return { epoch: info.command_line_options?.restart_epoch ?? 0, live: info.state === "LIVE" };
+}
+
 /** Makes a proxy tell its peers to go: listeners, those of others' calls unless told, close once their connections have ended. */
 export async function drainProxy(network: string, which: "inbound" | "all" = "inbound"): Promise<void> {
   await askAdmin(network, "POST", `/drain_listeners?${which === "inbound" ? "inboundonly&" : ""}graceful&skip_exit`);

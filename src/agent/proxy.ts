@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { Container } from "#api/kubernetes/container.ts";
+import { parseDuration } from "#base/duration.ts";
 import type { ProcessSpec } from "#runtime/process.ts";
 import { type Bootstrap, bootstrap, type BootstrapOptions, proxyPorts } from "./bootstrap.ts";
 import type { RestartRules } from "./container-runner.ts";
@@ -80,7 +81,26 @@ export interface ProxyStart {
   /** Its configuration, if not one without patches. */
   readonly bootstrap: object;
   readonly baseId: number;
+  /** How many processes before it have handed over to each other. */
+  readonly epoch: number;
   readonly concurrency: number;
+}
+
+/** The names of what belongs to one of the processes that hand over to each other, in the proxy's folder. */
+function namesOf(epoch: number): { readonly bootstrap: string; readonly program: string } {
+  const end = epoch === 0 ? "" : `.${epoch}`;
+  return { bootstrap: `bootstrap${end}.json`, program: `envoy${end}` };
+}
+
+/** Forgets the files of a process that has ended. */
+export function removeProxyFiles(proxyFolder: string, epoch: number): void {
+  for (const name of Object.values(namesOf(epoch))) rmSync(join(proxyFolder, name), { force: true });
+}
+
+/** Seconds after which the process before ends, however many connections it has: a third more than it tells them to go. */
+export function parentSeconds({ drainDuration = "45s" }: MeshProxyConfig): number {
+  const seconds = Math.ceil(parseDuration(drainDuration) / 1000);
+  return Math.max(Math.ceil((seconds * 4) / 3), seconds + 2);
 }
 
 /** All that a proxy sees of the instance's sockets: its own folder in their place. */
@@ -101,23 +121,28 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
   mkdirSync(proxyFolder, { recursive: true, mode: 0o700 });
   const user = proxyUser(start.baseId);
   chownSync(proxyFolder, user, proxyGroup);
-  const config = join(proxyFolder, "bootstrap.json");
+  const names = namesOf(start.epoch);
+  const config = join(proxyFolder, names.bootstrap);
   writeFileSync(config, JSON.stringify(start.bootstrap, undefined, 1), { mode: 0o600 });
   chownSync(config, user, proxyGroup);
   // The program's own place may be closed to the proxy's user; this name is where it is mounted.
-  const place = join(proxyFolder, "envoy");
+  const place = join(proxyFolder, names.program);
   rmSync(place, { force: true });
   writeFileSync(place, "", { mode: 0o755 });
   const words = proxyArguments({
     config: settings,
-    bootstrap: join(seenAt, "bootstrap.json"),
+    bootstrap: join(seenAt, names.bootstrap),
     concurrency: start.concurrency,
-    more: { "--base-id": start.baseId, "--restart-epoch": 0, "--parent-shutdown-time-s": 60 },
+    more: {
+      "--base-id": start.baseId,
+      "--restart-epoch": start.epoch,
+      "--parent-shutdown-time-s": parentSeconds(settings),
+    },
   });
   return {
     folder: start.folder,
     notify: start.notify,
-    argv: [join(seenAt, "envoy"), ...words, "--allow-unknown-static-fields"],
+    argv: [join(seenAt, names.program), ...words, "--allow-unknown-static-fields"],
     env: proxyMetadata,
     cwd: "/",
     uid: user,
@@ -126,7 +151,7 @@ export function proxyProcess(start: ProxyStart): ProcessSpec {
     mounts: [
       ...site.mounts,
       { source: proxyFolder, target: seenAt },
-      { source: program, target: join(seenAt, "envoy") },
+      { source: program, target: join(seenAt, names.program) },
     ],
     logBytes,
   };

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import type { HandoverMemory } from "./handover/record.ts";
 import type { ProxyRole } from "./injection.ts";
 import type { ProxySettings } from "./proxy-settings.ts";
 import type { AgentLayout } from "./layout.ts";
@@ -36,7 +37,7 @@ export interface ContainerRecord {
 }
 
 /** What is known of one Pod and its proxy, whoever runs the Pod. */
-export interface ProxyRecord {
+export interface ProxyRecord extends HandoverMemory {
   /** The Pod as last seen. */
   pod: Pod;
   readonly address: string;

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { stringify } from "yaml";
 import { systemClock } from "#base/clock.ts";
+import { type EnvoyFlags, envoyOptions, withEnvoyFlags } from "./envoy-flags.ts";
 import { type HijackFlags, hijackOptions, withHijackFlags } from "./hijack-flags.ts";
-import { wholeNumber } from "./output.ts";
 import { weftVersion } from "./version.ts";
 import { type LogFlags, stderrLogger, terminated, withLogFlag } from "./processes.ts";
 import { trustOptions, withTrustFlags, type TrustFlags } from "./trust-flags.ts";
 
-interface NodeAgentFlags extends LogFlags, TrustFlags, HijackFlags {
+interface NodeAgentFlags extends LogFlags, TrustFlags, HijackFlags, EnvoyFlags {
   readonly cluster: string;
   readonly node: string;
   readonly region: string;
@@ -20,8 +20,6 @@ interface NodeAgentFlags extends LogFlags, TrustFlags, HijackFlags {
   readonly runDir: string;
   readonly api: string;
   readonly xds: string;
-  readonly envoy: string;
-  readonly envoyConcurrency: number;
   readonly clusterDomain: string;
   readonly meshId: string;
   readonly nameServer?: readonly string[];
@@ -34,7 +32,7 @@ const several = (value: string, before: readonly string[] = []): readonly string
 
 /** `weft node-agent`. */
 export function nodeAgentCommand(program: Command): void {
-  withHijackFlags(withTrustFlags(withLogFlag(program.command("node-agent"))))
+  withEnvoyFlags(withHijackFlags(withTrustFlags(withLogFlag(program.command("node-agent")))), 2)
     .summary("give the Pods of a Kubernetes node their sidecars")
     .description(
       "Gives an Envoy to Pods of its node that a kubelet runs, in namespaces with the label mesh.weft.dev/sidecar: node, without a change to the Pods. It runs as root in the node's network and among its processes, and reaches the control plane over TLS. Envoys outlive it.",
@@ -46,7 +44,6 @@ export function nodeAgentCommand(program: Command): void {
     .option("--state-dir <folder>", "where it keeps what a later agent goes on with", "/var/lib/weft/node-agent")
     .option("--run-dir <folder>", "folder of its Unix sockets", "/run/weft/node-agent")
     .option("--envoy <path>", "the Envoy to run", "/usr/local/bin/envoy")
-    .option("--envoy-concurrency <threads>", "worker threads of each Envoy", wholeNumber(1, 64), 2)
     .option("--region <name>", "the node's region", "")
     .option("--zone <name>", "the node's zone", "")
     .option("--network <name>", "the network of its Pods", "")
@@ -78,7 +75,7 @@ export function nodeAgentCommand(program: Command): void {
         revision: "default",
         version: weftVersion(),
         nameServers: flags.nameServer ?? getServers().filter((address) => isIPv4(address)),
-        envoy: { program: flags.envoy, concurrency: flags.envoyConcurrency },
+        envoy: envoyOptions(flags),
         ...(flags.cni && {
           cni: { programs: flags.cniBin, configurations: flags.cniConf, mailbox: join(runDir, "cni") },
         }),

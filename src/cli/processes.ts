@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { systemClock } from "#base/clock.ts";
 import { type Logger, type LogLevel, jsonLogger, logLevels } from "#base/logger.ts";
+import { type EnvoyFlags, envoyOptions, withEnvoyFlags } from "./envoy-flags.ts";
 import { type HijackFlags, hijackOptions, withHijackFlags } from "./hijack-flags.ts";
 import { wholeNumber } from "./output.ts";
 import { trustOptions, withTrustFlags, type TrustFlags } from "./trust-flags.ts";
@@ -37,7 +38,7 @@ export function withLogFlag(command: Command): Command {
   );
 }
 
-interface AgentFlags extends LogFlags, TrustFlags, HijackFlags {
+interface AgentFlags extends LogFlags, TrustFlags, HijackFlags, EnvoyFlags {
   readonly instance: string;
   readonly cluster: string;
   readonly node: string;
@@ -50,13 +51,11 @@ interface AgentFlags extends LogFlags, TrustFlags, HijackFlags {
   readonly xds: string;
   readonly hostNetworkFd: number;
   readonly programs: string;
-  readonly envoy: string;
-  readonly envoyConcurrency: number;
 }
 
 /** `weft agent`. */
 export function agentCommand(program: Command): void {
-  withHijackFlags(withTrustFlags(withLogFlag(program.command("agent"))))
+  withEnvoyFlags(withHijackFlags(withTrustFlags(withLogFlag(program.command("agent")))), 1)
     .summary("run a node's agent")
     .description(
       "Runs the Pods of a node and an Envoy beside each. It lives in the network namespace of the node. Pods and Envoys outlive it.",
@@ -79,7 +78,6 @@ export function agentCommand(program: Command): void {
     .option("--region <name>", "the node's region", "")
     .option("--zone <name>", "the node's zone", "")
     .option("--network <name>", "the network of its Pods", "")
-    .option("--envoy-concurrency <threads>", "worker threads of each Envoy", wholeNumber(1, 64), 1)
     .option("--host-network-fd <number>", "open descriptor of the host's network namespace", wholeNumber(3, 1023), 3)
     .addHelpText(
       "after",
@@ -102,7 +100,7 @@ export function agentCommand(program: Command): void {
         // Named by this process: children open it, and have other descriptors.
         hostNetwork: `/proc/${process.pid}/fd/${flags.hostNetworkFd}`,
         programs: { file: flags.programs, folder: dirname(dirname(resolve(flags.programs))) },
-        envoy: { program: flags.envoy, concurrency: flags.envoyConcurrency },
+        envoy: envoyOptions(flags),
         ...hijackOptions(flags),
         ...trustOptions(flags),
         resolvers: getServers().filter((address) => isIPv4(address)),

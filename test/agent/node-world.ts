@@ -86,6 +86,8 @@ export class NodeWorld implements AsyncDisposable {
   /** Everything that the world keeps on disk. */
   readonly root = mkdtempSync(join(tmpdir(), "weft-node-"));
   readonly #secure: ((world: NodeWorld) => Promise<void>) | undefined;
+  /** A JSON file of other Envoys that the agent is told of. */
+  envoys: string | undefined;
   readonly #connection: Connection;
   readonly client: Client;
   readonly pods: KindClient<Pod>;
@@ -254,6 +256,7 @@ export class NodeWorld implements AsyncDisposable {
       envoy: {
         program: execFileSync(process.execPath, ["setup/program.ts", "envoy"], { encoding: "utf8" }).trim(),
         concurrency: 1,
+        ...(this.envoys !== undefined && { others: this.envoys }),
       },
       hijackPrograms: execFileSync(process.execPath, ["setup/bpf.ts"], { encoding: "utf8" }).trim(),
       resolvers: this.resolvers,

@@ -92,7 +92,7 @@ export class ManagedPod implements AsyncDisposable {
 
   /** How its proxy stands, for the Pod's status. While it leaves, it is said to be not ready. */
   view(): ProxyView {
-    const { certificate, proof } = this.#proxy;
+    const { certificate, proof, upgrade } = this.#proxy;
     const { pod, traffic } = this.record;
     return {
       pod,
@@ -100,6 +100,7 @@ export class ManagedPod implements AsyncDisposable {
       ...(certificate && { certificate }),
       ...(proof && { proof }),
       ...(traffic && { traffic }),
+      ...(upgrade && { upgrade }),
       restartDue: this.#proxy.restartDue,
       now: this.#context.clock.now(),
     };
@@ -123,8 +124,8 @@ export class ManagedPod implements AsyncDisposable {
 
   /** Kills its proxy, whose network is gone. */
   async abandon(): Promise<void> {
-    this.#proxy.runner.stop(0);
-    this.#proxy.runner.wind();
+    this.#proxy.stop(0);
+    this.#proxy.wind();
     await this.#context.traffic.forget(this.record.traffic);
     await this[Symbol.asyncDispose]();
     if (this.record.baseId !== undefined) this.#context.baseIds.free(this.record.baseId);
@@ -153,7 +154,7 @@ export class ManagedPod implements AsyncDisposable {
     for (const name of ["traffic", "lenientUntil", "joined", "outside", "leaving"] as const) delete this.record[name];
     this.#claimed = false;
     this.#extras.end();
-    this.#proxy.runner.stop(0);
+    this.#proxy.stop(0);
     await this.#proxy.close();
   }
 
@@ -302,11 +303,9 @@ export class ManagedPod implements AsyncDisposable {
   /** Ends the proxy, and then what was made for it. */
   async #end(): Promise<Turn> {
     const { probes, baseIds } = this.#context;
-    const { runner } = this.#proxy;
-    runner.stop(graceMs);
-    const again = runner.wind();
-    if (runner.state.kind === "running" || runner.state.kind === "starting")
-      return { gone: false, again: Math.min(again ?? stepMs, stepMs) };
+    this.#proxy.stop(graceMs);
+    const again = this.#proxy.wind();
+    if (this.#proxy.lives) return { gone: false, again: Math.min(again ?? stepMs, stepMs) };
     await probes.remove(this.#uid);
     await this.#context.traffic.forget(this.record.traffic);
     this.#extras.end();

@@ -15,11 +15,11 @@ import { BaseIds } from "../base-ids.ts";
 import { ClusterObjects } from "../cluster-objects.ts";
 import { ControlPlanes } from "../control-planes.ts";
 import { NameFiles } from "../dns/name-files.ts";
+import { envoysOf } from "../handover/programs.ts";
 import { AgentLayout, baseIdFolder } from "../layout.ts";
 import { NameServer } from "../name-server.ts";
 import type { ProxyOptions } from "../options.ts";
 import type { PodSite } from "../pod-site.ts";
-import { keptProgram } from "../proxy.ts";
 import { PodRecords } from "../records.ts";
 import { RevisionFollower } from "../revisions/known.ts";
 import { NodeTraffic } from "../traffic/node-traffic.ts";
@@ -128,7 +128,7 @@ export async function runNodeAgent(
         return found && revisions.upstream({ namespace, labels, namespaceLabels: found.metadata.labels ?? {} });
       },
       ...(identities && { identities }),
-      envoy: keptProgram(options.envoy.program, layout.programs),
+      ...envoysOf(options, layout),
       tell: (pod, text) => events.record(pod, text),
     },
     { changed: (uid) => status.changed(uid), gone: (pod) => status.gone(pod) },

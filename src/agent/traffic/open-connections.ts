@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync } from "node:fs";
 import { probeAddress } from "#runtime/fabric.ts";
 
 /** A TCP connection as the kernel's table of a network namespace has it. */
@@ -36,25 +36,27 @@ function endText(end: string): string {
 
 const portOf = (end: string): number => Number(end.slice(end.lastIndexOf(":") + 1));
 
-/** Reads `/proc/PID/net/tcp` or `tcp6`, or both one after the other. */
-export function readConnections(tables: string): readonly OpenConnection[] {
+/**
+ * Reads `/proc/PID/net/tcp` or `tcp6`, or both one after the other.
+ * @param held the sockets that are told of, by their numbers; all unless told.
+ */
+export function readConnections(tables: string, held?: ReadonlySet<string>): readonly OpenConnection[] {
   const rows = tables
     .split("\n")
     .map((line) => line.trim().split(/\s+/))
     .filter(([, , , state = ""]) => /^[0-9A-F]{2}$/.test(state))
-    .map(([, local = "", remote = "", state = "", , , , uid]) => {
-      return { local: endText(local), remote: endText(remote), state, uid: Number(uid) };
+    .map(([, local = "", remote = "", state = "", , , , uid, , socket = ""]) => {
+      return { local: endText(local), remote: endText(remote), state, uid: Number(uid), socket };
     });
   const served = new Set(rows.filter(({ state }) => state === listening).map(({ local }) => portOf(local)));
   return rows
-    .filter(({ state }) => !unheld.has(state))
+    .filter(({ state, socket }) => !unheld.has(state) && held?.has(socket) !== false)
     .map(({ local, remote, state, uid }) => {
       return { local, remote, uid, open: state === established, served: served.has(portOf(local)) };
     });
 }
 
-/** The connections of the network namespace of a process. */
-export function connectionsOf(pid: number): readonly OpenConnection[] {
+function tablesOf(pid: number): string {
   const tables = ["tcp", "tcp6"].map((name) => {
     try {
       return readFileSync(`/proc/${pid}/net/${name}`, "utf8");
@@ -62,7 +64,30 @@ export function connectionsOf(pid: number): readonly OpenConnection[] {
       return "";
     }
   });
-  return readConnections(tables.join(""));
+  return tables.join("");
+}
+
+/** The connections of the network namespace of a process. */
+export function connectionsOf(pid: number): readonly OpenConnection[] {
+  return readConnections(tablesOf(pid));
+}
+
+/** The numbers of a process's sockets; none for one that has ended. */
+function socketsOf(pid: number): ReadonlySet<string> {
+  try {
+    const links = readdirSync(`/proc/${pid}/fd`).map((file) => readlinkOf(`/proc/${pid}/fd/${file}`));
+    return new Set(links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []));
+  } catch {
+    return new Set();
+  }
+}
+
+function readlinkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
 }
 
 const isOwn = (end: string): boolean => end.startsWith("127.") || end.startsWith(`${probeAddress}:`);
@@ -85,15 +110,22 @@ export function outside(all: readonly OpenConnection[], proxy: number): readonly
 /** What a proxy serves itself: its statistics, probes and administration. */
 const isOwnService = (port: number): boolean => port >= 15_000 && port < 15_100;
 
+/** Whether it comes from somebody whom a proxy serves. */
+function isServed({ local, served }: OpenConnection): boolean {
+  const port = portOf(local);
+  if (port === outboundPort || port === inboundPort) return true;
+  // Programs in the kernel leave inbound connections their addresses.
+  return served && !isOwn(local) && !isOwnService(port);
+}
+
 /** How many connections of the application its proxy has, by that one's user. */
 export function captured(all: readonly OpenConnection[], proxy: number): number {
-  return all.filter(({ local, uid, served }) => {
-    const port = portOf(local);
-    if (uid !== proxy) return false;
-    if (port === outboundPort || port === inboundPort) return true;
-    // Programs in the kernel leave inbound connections their addresses.
-    return served && !isOwn(local) && !isOwnService(port);
-  }).length;
+  return all.filter((each) => each.uid === proxy && isServed(each)).length;
+}
+
+/** How many open connections of those whom a proxy serves one of its processes has. */
+export function heldBy(pid: number): number {
+  return readConnections(tablesOf(pid), socketsOf(pid)).filter((each) => each.open && isServed(each)).length;
 }
 
 /** Whether it is one of the application's own at its proxy, of which programs in the kernel may be asked as long as it is open. */

@@ -139,3 +139,6 @@ export const connectionsOutside = "ConnectionsOutside";
 
 /** The condition in which it tells by what a Pod's connections are led to its proxy: its reason is the way. */
 export const hijackCondition = "mesh.weft.dev/Hijack";
+
+/** The condition in which a node's agent tells whether the proxy that it runs for the Pod is ready. */
+export const proxyCondition = "mesh.weft.dev/ProxyReady";
