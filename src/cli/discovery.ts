@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { InvalidArgumentError, type Command } from "commander";
 import { systemClock } from "#base/clock.ts";
+import { WeftError } from "#base/errors.ts";
 import type { DiscoveryOptions } from "#discovery/discovery.ts";
 import type { IdentityOptions } from "#discovery/identity/mesh-identity.ts";
 import type { ListenAddress } from "#grpc/listen.ts";
@@ -25,6 +26,9 @@ interface DiscoveryFlags extends LogFlags {
   readonly tokenCheck: "keys" | "review";
   readonly caKey: AuthorityKey;
   readonly webhookAddress?: ListenAddress;
+  readonly membersHost?: readonly string[];
+  readonly membersXdsPort?: number;
+  readonly membersWebhookPort?: number;
   readonly revision: string;
   readonly statusSocket: string;
   readonly statusAddress?: ListenAddress;
@@ -74,12 +78,30 @@ function revisionNames(revision: string): readonly string[] {
   return revision === "default" ? [] : [`istiod-${revision}.istio-system.svc`];
 }
 
+/** Addresses by which other machines do not reach this one. */
+const elsewhere = /^(?:0\.0\.0\.0|127\..*|::1?)$/;
+
 const ownAccounts = [{ namespace: "istio-system", name: "weft-agent" }];
 
 function identityOf(flags: DiscoveryFlags): IdentityOptions {
   const { serverName = [], nodeAccount = ownAccounts, tokenCheck: tokens, caKey: authorityKey } = flags;
   const names = [...ownNames, ...revisionNames(flags.revision), ...serverName];
   return { names, authorityKey, nodeAccounts: nodeAccount, tokens, lifetimes: defaultLifetimes };
+}
+
+/** How members reach the control plane, where it serves other machines. */
+function reachedBy(flags: DiscoveryFlags): Pick<DiscoveryOptions, "reached"> {
+  const { tlsAddress: tls, webhookAddress, membersHost = [], membersXdsPort, membersWebhookPort } = flags;
+  if (!tls || !("host" in tls)) {
+    if (membersHost.length === 0) return {};
+    throw new WeftError("InvalidArgument", "--members-host needs --tls-address");
+  }
+  const own = membersHost.length > 0 || elsewhere.test(tls.host) ? membersHost : [tls.host];
+  const webhooks = webhookAddress && "host" in webhookAddress ? (membersWebhookPort ?? webhookAddress.port) : undefined;
+  const xds = membersXdsPort ?? tls.port;
+  // A port that the system chooses is known to nobody else.
+  if (xds === 0 || webhooks === 0) return {};
+  return { reached: { hosts: own, xds, ...(webhooks !== undefined && { webhooks }) } };
 }
 
 function optionsOf(flags: DiscoveryFlags): DiscoveryOptions {
@@ -101,6 +123,7 @@ function optionsOf(flags: DiscoveryFlags): DiscoveryOptions {
     version: weftVersion(),
     ...(ownCluster !== undefined && { ownCluster }),
     ...(webhookAddress && { webhooks: webhookAddress }),
+    ...reachedBy(flags),
     ...(maxProxies !== undefined && { maxProxies }),
     ...(replica !== undefined && { replica }),
     ...(statusAddress && "host" in statusAddress && { statusAddress }),
@@ -150,6 +173,21 @@ export function discoveryCommand(program: Command): void {
     .option("--tls-socket <path>", "Unix socket that xDS and certificates are served on over TLS")
     .option("--tls-address <host:port>", "address that xDS and certificates are served on over TLS", tlsAddress)
     .option("--webhook-address <host:port>", "address that clusters' admission webhooks are served on", tlsAddress)
+    .option(
+      "--members-host <host>",
+      "address or name by which Pods and API servers of member clusters reach this control plane, told to weft cluster add; may be repeated for addresses; that of --tls-address unless given",
+      several,
+    )
+    .option(
+      "--members-xds-port <port>",
+      "the port at which they reach --tls-address, where it is another",
+      wholeNumber(1, 65_535),
+    )
+    .option(
+      "--members-webhook-port <port>",
+      "the port at which they reach --webhook-address, where it is another",
+      wholeNumber(1, 65_535),
+    )
     .option("--server-name <name>", "another name in the control plane's certificate; may be repeated", several)
     .option(
       "--node-account <namespace/name>",

@@ -5,12 +5,14 @@ import { egressScope } from "#api/weft/egress-scope.ts";
 import type { MeshAuthority } from "#api/weft/mesh.ts";
 import type { RevisionReport } from "#api/weft/revision-report.ts";
 import { aborted } from "#base/aborted.ts";
+import { Backoff } from "#base/backoff.ts";
 import type { Clock } from "#base/clock.ts";
-import { WeftError } from "#base/errors.ts";
+import { WeftError, messageOf } from "#base/errors.ts";
 import { collectWhenIdle } from "#base/idle-collection.ts";
 import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
 import { RevisionTablePublisher } from "#controllers/revisions/table-publisher.ts";
+import { type ControlPlaneAddress, publishControlPlane } from "#controllers/reach/published.ts";
 import { runCrdSync } from "#controllers/crd-sync/controller.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
@@ -67,6 +69,8 @@ export interface DiscoveryOptions {
   readonly identity?: IdentityOptions;
   /** Where the admission webhooks of clusters are served, over TLS; needs `identity`. */
   readonly webhooks?: ListenAddress;
+  /** How Pods and API servers of members reach it, told in the mesh's API; nothing is told unless set. */
+  readonly reached?: Omit<ControlPlaneAddress, "revision">;
   /** The revision that this control plane is: `default` unless told. */
   readonly revision?: string;
   /** The version of Weft that it runs. */
@@ -139,6 +143,28 @@ function meshWebhooks(
 /** A companion of members that is told of none of their objects. */
 function following(follow: Companion["follow"]): Companion {
   return { audience: () => ({ seen: () => undefined, gone: () => undefined }), left: () => undefined, follow };
+}
+
+/** Says in the mesh's API how members reach the control plane, as soon as that can be written. */
+async function tellReached(
+  { reached, revision = "default" }: DiscoveryOptions,
+  { client, clock, logger }: DiscoveryContext & { readonly client: Client },
+  signal: AbortSignal,
+): Promise<void> {
+  if (!reached) return;
+  const backoff = new Backoff({ initialMs: 200, maxMs: 30_000 });
+  while (!signal.aborted) {
+    try {
+      await publishControlPlane(client, { revision, ...reached });
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      logger.warn("it cannot be written how members reach the control plane; trying again", {
+        error: messageOf(error),
+      });
+      await clock.sleep(backoff.next(), signal).catch(() => undefined);
+    }
+  }
 }
 
 /** Tells the cluster that the control plane was installed into how it stands, once it serves. */
@@ -381,6 +407,7 @@ export async function runDiscovery(
     runCrdSync({ client, namespace: rootNamespace, identity: randomUUID(), member, clock, logger }, signal),
     identityDone,
     webhooksDone,
+    tellReached(options, { client, clock, logger }, signal),
     leading,
   ]);
 }

@@ -9,6 +9,8 @@ export interface WebhookOptions {
   readonly tag?: string;
   /** The namespace of the control plane's Service. */
   readonly namespace: string;
+  /** The port of that Service; 443 unless told. */
+  readonly port?: number;
   /** The control plane's address where it has no Service in the cluster: `https://istiod.example:15017`. */
   readonly url?: string;
   /** The cluster and the network as the control plane knows them; told in the webhook's path. */
@@ -73,10 +75,10 @@ function injectPath({ cluster, network }: WebhookOptions): string {
   return `/inject${pathPart("cluster", cluster)}${pathPart("net", network)}`;
 }
 
-function clientConfig({ revision, namespace, url }: WebhookOptions, path: string): object {
+function clientConfig({ revision, namespace, port = 443, url }: WebhookOptions, path: string): object {
   if (url !== undefined) return { url: `${url}${path}` };
   const [name] = controlPlaneService(revision, namespace).split(".");
-  return { service: { name, namespace, path, port: 443 } };
+  return { service: { name, namespace, path, port } };
 }
 
 /** Labels by which the control plane of a revision finds its webhooks, to give them its authority. */

@@ -10,14 +10,12 @@ import { type Cluster, startCluster } from "./cluster.ts";
 import { whileRunning } from "./daemon.ts";
 import { startDns } from "./dns.ts";
 import { JoinedMesh } from "./joined-mesh.ts";
-import { istiodService } from "./mesh.ts";
 import { ClusterNetwork } from "./network.ts";
 import { type KubernetesNode, startNode } from "./node.ts";
 import { proxyImage } from "./proxy-image.ts";
 import {
   between,
   failures,
-  injectInto,
   injectionSettings,
   kubectl,
   type LoadState,
@@ -79,9 +77,7 @@ beforeAll(async () => {
   for (const cluster of [east, west]) {
     resources.use(await startDns(cluster));
     nodes.push(resources.use(await startNode(cluster, { name: `n-${cluster.name}`, images: [shop, proxy] })));
-    await istiodService(cluster, mesh.host.address);
     await mesh.add(cluster, "--network main");
-    await injectInto(cluster, "main");
     await kubectl(cluster, "apply -f -", shopNamespace, ...services.map(shopService));
   }
   [eastNode, westNode] = [nodes[0]!, nodes[1]!];
@@ -217,10 +213,11 @@ test("a cluster leaves under load and joins again, and no request to what remain
     patience,
   );
   expect(await mesh.succeeds("list")).not.toContain("west");
-  expect(await kubectl(west, "get apiservices -l app.kubernetes.io/component=mesh-api -o name")).toBe("");
+  const left = "get apiservices,services,endpointslices,mutatingwebhookconfigurations -A -o name";
+  const ofMesh = "app.kubernetes.io/component in (mesh-api,control-plane)";
+  expect(await kubectl(west, [...left.split(" "), "-l", ofMesh])).toBe("");
 
   await mesh.add(west, "--network main");
-  await injectInto(west, "main");
   await open(west);
   await gets(east, "ratings", ["200 v1 east", "200 v1 west"]);
   await kubectl(west, "apply -f -", shopRoute("details", "v2"));

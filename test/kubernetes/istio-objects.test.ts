@@ -3,10 +3,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { configMap } from "#api/kubernetes/config-map.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import { clusterRole, clusterRoleBinding, role, roleBinding } from "#api/kubernetes/rbac.ts";
+import { endpointSlice } from "#api/kubernetes/endpoint-slice.ts";
 import { service } from "#api/kubernetes/service.ts";
 import { serviceAccount } from "#api/kubernetes/service-account.ts";
 import { deployment } from "#api/kubernetes/deployment.ts";
 import { apiServiceKind, definitionKind } from "#controllers/aggregation/installation.ts";
+import { mutatingKind } from "#controllers/install/resources.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { JoinedMesh } from "./joined-mesh.ts";
@@ -47,6 +49,8 @@ async function traces(cluster: Cluster): Promise<readonly string[]> {
     clusterRoleBinding,
     role,
     roleBinding,
+    endpointSlice,
+    mutatingKind,
     apiServiceKind,
     definitionKind,
   ];
@@ -119,6 +123,28 @@ test("clusters that join serve the mesh's objects, live, and leave without a tra
   const gone = (await east.kubectl("get virtualservices", { patience })).stderr;
   expect(gone).toMatch(/could not find the requested resource|doesn't have a resource type/);
   expect(await run(west, destination)).toBe("v2");
+});
+
+test("a cluster with a control plane of its own, and one whose API server does not reach the mesh's, have no Pods injected unawares", async () => {
+  const istiod = "service istiod -n istio-system";
+  await run(east, "create namespace istio-system");
+  await run(east, `create service clusterip istiod -n istio-system --tcp=15012`);
+  const before = await traces(east);
+  const own = `add east --kubeconfig ${mesh.kubeconfigOf(east)} --server ${east.internalUrl}`;
+  const foreign = await mesh.weft(own);
+  expect(foreign.out).toMatch(/!! {2}injection .*Service istiod that is not of the mesh.*--no-control-plane/);
+  expect(foreign.code).toBe(1);
+  expect(await traces(east)).toEqual(before);
+  await run(east, `delete ${istiod}`);
+  const away = await mesh.weft(`${own} --control-plane-host 10.255.255.1 --timeout 15`);
+  expect(away.out).toMatch(/no Pod of the cluster would be injected after 15 s .*failed calling webhook/);
+  expect(away.code).toBe(1);
+  expect(await run(east, "get services,endpointslices,mutatingwebhookconfigurations -n istio-system -o name")).toBe("");
+  const told = await mesh.add(east, "--no-control-plane");
+  expect(told).toContain("injection   its Pods are not to be injected");
+  expect(await run(east, "get services -n istio-system -o name")).not.toContain("istiod");
+  await mesh.remove(east);
+  await run(east, "delete namespace istio-system --wait");
 });
 
 test("a cluster with Istio's definitions does not join unless it is to keep them", async () => {

@@ -97,6 +97,7 @@ export class JoinedMesh implements AsyncDisposable {
       "mesh-api": `unix://${socket}`,
       "tls-address": `0.0.0.0:${ports.xds}`,
       "webhook-address": `0.0.0.0:${ports.webhooks}`,
+      "members-host": host.address,
       "status-socket": join(folder, "discovery.sock"),
     });
     const mesh = new JoinedMesh({ host, folder, api, server, discovery }, starting.move());

@@ -1,9 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { cluster as clusterKind } from "#api/weft/cluster.ts";
-import { endpointSlice } from "#api/kubernetes/endpoint-slice.ts";
 import { namespace } from "#api/kubernetes/namespace.ts";
-import { service } from "#api/kubernetes/service.ts";
+import { systemClock } from "#base/clock.ts";
+import { reachObjects } from "#controllers/reach/objects.ts";
+import { Reach } from "#controllers/reach/reach.ts";
 import { inside, namespacePath } from "#runtime/namespace.ts";
 import { Api } from "../playground/cluster.ts";
 import type { Cluster } from "./cluster.ts";
@@ -71,24 +72,8 @@ export async function startMesh(cluster: Cluster): Promise<TestMesh> {
 }
 
 /** Istio's Service of the control plane, whose replicas are outside of the cluster. */
-export async function istiodService({ api }: Cluster, ...addresses: readonly string[]): Promise<void> {
-  const name = { namespace: "istio-system", name: "istiod" };
-  await api.client.of(namespace).create({ metadata: { name: name.namespace } });
-  const named = [
-    { name: "https-dns", port: 15_012, target: ports.xds },
-    { name: "https-webhook", port: 443, target: ports.webhooks },
-  ];
-  const servicePorts = named.map((each) => ({
-    name: each.name,
-    port: each.port,
-    targetPort: each.target,
-    protocol: "TCP" as const,
-  }));
-  await api.client.of(service).create({ metadata: name, spec: { ports: servicePorts } });
-  await api.client.of(endpointSlice).create({
-    metadata: { ...name, labels: { "kubernetes.io/service-name": name.name } },
-    addressType: "IPv4",
-    endpoints: addresses.map((address) => ({ addresses: [address], conditions: { ready: true } })),
-    ports: named.map((each) => ({ name: each.name, port: each.target, protocol: "TCP" as const })),
-  });
+async function istiodService({ api }: Cluster, ...addresses: readonly string[]): Promise<void> {
+  await api.client.of(namespace).create({ metadata: { name: "istio-system" } });
+  const address = { revision: "default", hosts: addresses, xds: ports.xds, webhooks: ports.webhooks };
+  await new Reach(api.client, systemClock).make(reachObjects(address));
 }

@@ -7,14 +7,12 @@ import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { startDns } from "./dns.ts";
 import { JoinedMesh } from "./joined-mesh.ts";
-import { istiodService } from "./mesh.ts";
 import { ClusterNetwork } from "./network.ts";
 import { type KubernetesNode, startNode } from "./node.ts";
 import { proxyImage } from "./proxy-image.ts";
 import {
   between,
   failures,
-  injectInto,
   injectionSettings,
   kubectl,
   loadOf,
@@ -105,9 +103,7 @@ async function prepare(cluster: Cluster, images: Parameters<typeof startNode>[1]
   // Pods of the other network cannot be called by their own addresses; they are answered when they call the gateway.
   const other = cluster.name === "east" ? pods.west : pods.east;
   await node.run(["iptables", "-I", "FORWARD", "-d", other, "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP"]);
-  await istiodService(cluster, mesh.host.address);
   await mesh.add(cluster, `--network ${networkOf(cluster)}`);
-  await injectInto(cluster, networkOf(cluster));
   await kubectl(cluster, "apply -f -", shopNamespace, ...services.map(shopService), ...eastWestGateway(cluster));
   const status = JSON.stringify({ status: { loadBalancer: { ingress: [{ ip: node.address }] } } });
   const patch = "patch service eastwest -n istio-gateways --subresource=status --type=merge -p".split(" ");

@@ -23,7 +23,6 @@ import { type Discovery, ReplicatedMesh } from "./replicated-mesh.ts";
 import {
   between,
   failures,
-  injectInto,
   injectionSettings,
   kubectl,
   type LoadState,
@@ -106,7 +105,6 @@ beforeAll(async () => {
   });
   const routes = [shopRoute("details", "v1"), shopRoute("choice"), shopRoute("ratings")];
   for (const each of routes) await client.of(virtualService).create(each as never);
-  await injectInto(cluster, "main");
   const choice = { ...(shopService("choice") as { metadata: object; spec: object }) };
   const selectorless = { ...choice, spec: { ports: [{ name: "http", port: 9080, targetPort: 9080 }] } };
   await kubectl(cluster, "apply -f -", shopNamespace, shopService("details"), shopService("ratings"), selectorless);

@@ -1,21 +1,25 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { namespace } from "#api/kubernetes/namespace.ts";
 import { cluster as clusterKind } from "#api/weft/cluster.ts";
 import { systemClock } from "#base/clock.ts";
+import { injectionOf } from "#cli/cluster/injection.ts";
 import { weftProgram } from "#cli/service.ts";
+import { Reach } from "#controllers/reach/reach.ts";
 import type { ProxyObject } from "#discovery/proxy-object.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { inside, namespacePath } from "#runtime/namespace.ts";
 import { Api } from "../playground/cluster.ts";
+import { eventually } from "../support/eventually.ts";
 import { Balancer } from "./balancer.ts";
 import type { Cluster } from "./cluster.ts";
 import { flags } from "./control-plane.ts";
 import { admin } from "./credentials.ts";
 import { Daemon, whileRunning } from "./daemon.ts";
 import { Etcd } from "./etcd.ts";
-import { istiodService, ports } from "./mesh.ts";
+import { ports } from "./mesh.ts";
 import type { Host } from "./network.ts";
 import { folderPrefix } from "./run.ts";
 
@@ -86,7 +90,6 @@ export class ReplicatedMesh implements AsyncDisposable {
 
     const hosts = [await network.add("control plane a"), await network.add("control plane b")];
     const kubeconfig = credentials.kubeconfig("weft-discovery", internalUrl, admin);
-    await istiodService(cluster, ...hosts.map(({ address }) => address));
     const discoveries = hosts.map((host, index) => {
       const replica = names[index]!;
       const socket = join(folder, replica, "status.sock");
@@ -98,12 +101,28 @@ export class ReplicatedMesh implements AsyncDisposable {
         "webhook-address": `0.0.0.0:${ports.webhooks}`,
         "status-socket": socket,
       };
-      const argv = inside(namespacePath(host.namespace), [weftProgram, "discovery", ...flags(values)]);
+      const reached = hosts.map(({ address }) => `--members-host=${address}`);
+      const argv = inside(namespacePath(host.namespace), [weftProgram, "discovery", ...flags(values), ...reached]);
       return { host, daemon: daemon(`discovery-${replica}`, argv), client: clientOf(socket) };
     });
     const mesh = new ReplicatedMesh({ etcd, servers, discoveries, api }, starting.move());
     for (const each of discoveries) await mesh.takesProxies(each);
+    await mesh.#inject(cluster);
     return mesh;
+  }
+
+  /** Has the cluster's Pods injected by both control planes, as a join has. */
+  async #inject({ name, api: { client } }: Cluster): Promise<void> {
+    const injected = { cluster: name, network: "main" };
+    const injection = await eventually("the control planes say how they are reached", async () => {
+      const found = await injectionOf(injected, { controlPlane: true }, this.api.client);
+      return found && "objects" in found ? found : undefined;
+    });
+    await client.of(namespace).create({ metadata: { name: "istio-system" } });
+    const reach = new Reach(client, systemClock);
+    await reach.make(injection.objects);
+    const { signal } = new AbortController();
+    await reach.becomesAsked(injection.revisions, { limitMs: 60_000, told: () => undefined, signal });
   }
 
   /** Waits until a server answers. */

@@ -2,8 +2,6 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
-import { mutatingWebhooks } from "#injection/webhook-configuration.ts";
-import { eventually } from "../support/eventually.ts";
 import type { Cluster } from "./cluster.ts";
 import { addProgram, type Image, packImage, pathOf } from "./image.ts";
 import type { JoinedMesh } from "./joined-mesh.ts";
@@ -132,27 +130,6 @@ export async function injectionSettings(mesh: Pick<JoinedMesh, "api">): Promise<
     metadata: { namespace: "istio-system", name: "istio-sidecar-injector" },
     data: { values: JSON.stringify({ global }) },
   });
-}
-
-/** Makes the webhooks by which a cluster's Pods are injected, and waits until the control plane has given them its authority. */
-export async function injectInto(cluster: Cluster, network: string): Promise<void> {
-  await kubectl(
-    cluster,
-    "apply -f -",
-    mutatingWebhooks({ revision: "default", namespace: "istio-system", cluster: cluster.name, network }),
-  );
-  const path = "{.webhooks[*].clientConfig.caBundle}";
-  await eventually(
-    `the webhooks of ${cluster.name} know the mesh's authority`,
-    async () => {
-      const bundles = await kubectl(
-        cluster,
-        `get mutatingwebhookconfiguration istio-sidecar-injector -o jsonpath=${path}`,
-      );
-      return bundles.split(" ").filter((each) => each !== "").length === 4;
-    },
-    patience,
-  );
 }
 
 /** Waits until all Pods of the shop are Ready. */

@@ -8,13 +8,15 @@ import { joinSteps } from "#controllers/clusters/join.ts";
 import { Membership, joiningAnnotation } from "#controllers/clusters/membership.ts";
 import { Presence } from "#controllers/clusters/presence.ts";
 import { carryOut } from "#controllers/clusters/steps.ts";
+import { Reach } from "#controllers/reach/reach.ts";
 import { collected, wholeNumber } from "../output.ts";
 import { allowSync } from "./allow-sync.ts";
+import { type InjectionFlags, injectionOf, withInjectionFlags } from "./injection.ts";
 import { type IstioFlags, istioOf, withIstioFlags } from "./istio-objects.ts";
 import { type MemberFlags, type MeshFlags, openMember, openMesh, withMeshFlags } from "./member.ts";
 import { checkLine, interrupted, lines, waiting } from "./progress.ts";
 
-interface AddFlags extends MeshFlags, MemberFlags, IstioFlags {
+interface AddFlags extends MeshFlags, MemberFlags, IstioFlags, InjectionFlags {
   readonly kubeconfig: string;
   readonly network: string;
   readonly region?: string;
@@ -51,10 +53,20 @@ async function add(name: string, flags: AddFlags): Promise<void> {
   if (found) console.log(`going on with the join of ${name} that did not finish`);
   const { items: clusters } = await mesh.client.of<Cluster>(clusterKind).list();
   const { client, address } = member;
-  const istio = await istioOf(name, flags, mesh.client, client);
+  const wanted = await istioOf(name, flags, mesh.client, client);
+  const istio = wanted && "lack" in wanted ? undefined : wanted;
+  const injection = await injectionOf({ cluster: name, network }, flags, mesh.client);
   console.log(`checking ${name}`);
-  const istioKinds = istio && { istioKinds: kinds };
-  const candidate = { name, client, address, network, clusters, clock: systemClock, ...istioKinds };
+  const candidate = {
+    name,
+    client,
+    address,
+    network,
+    clusters,
+    clock: systemClock,
+    ...(wanted && { istioKinds: "lack" in wanted ? wanted : kinds }),
+    ...(injection && { injection }),
+  };
   judge(await checkCandidate(candidate, (result) => console.log(checkLine(result))), ignore);
   const joined = await presence.joinedAs();
   if (joined && (joined.cluster !== name || joined.mesh !== own.mesh)) {
@@ -79,6 +91,8 @@ async function add(name: string, flags: AddFlags): Promise<void> {
         ...(istio ? { istioObjects: "Aggregated" } : synced && { istioObjects: "Synced" }),
       },
       ...(istio && { istioObjects: istio }),
+      ...(injection &&
+        !("lack" in injection) && { injection: { ...injection, reach: new Reach(client, systemClock) } }),
       address: { url, ...(ca !== undefined && { ca }), ...(serverName !== undefined && { serverName }) },
       limitMs: flags.timeout * 1000,
       told: waiting,
@@ -91,7 +105,7 @@ async function add(name: string, flags: AddFlags): Promise<void> {
 
 /** `weft cluster add`. */
 export function addCommand(group: Command): void {
-  withIstioFlags(withMeshFlags(group.command("add")), true)
+  withInjectionFlags(withIstioFlags(withMeshFlags(group.command("add")), true))
     .summary("let a cluster join the mesh")
     .description(
       "Checks a Kubernetes cluster, makes an account for the control plane in it that may do no more than it must, and lets it join the mesh. When a step fails, all is undone. When the command itself is killed, the same again goes on, and weft cluster remove takes it back.",

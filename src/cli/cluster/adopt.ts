@@ -78,7 +78,8 @@ async function adopt(name: string, flags: AdoptFlags): Promise<void> {
     throw new WeftError("FailedPrecondition", `${name} was adopted already, or its adoption was cut off: ${fix}`);
   }
   const istio = await istioOf(name, { ...flags, istioObjects: "Aggregated" }, mesh.client, member.client);
-  if (!istio) throw new WeftError("Internal", "there is nothing that makes the cluster serve the mesh's objects");
+  if (!istio || "lack" in istio)
+    throw new WeftError("Internal", "there is nothing that makes the cluster serve the mesh's objects");
   const choice: Choice = { chosen: choose, leaveRefused, ...(prefer && { prefer }) };
   console.log(`reading the Istio objects of ${name}`);
   const fates = await planAdoption(mesh.client, await exportFrom(member.client, kinds), kinds);

@@ -11,6 +11,7 @@ import { adoptCommand } from "./adopt.ts";
 import { drainCommand } from "./drain.ts";
 import { driftCommand } from "./drift.ts";
 import { type MemberFlags, type MeshFlags, openMember, openMesh, withMeshFlags } from "./member.ts";
+import { injectionOf } from "./injection.ts";
 import { istioState } from "./istio-state.ts";
 import { checkLine } from "./progress.ts";
 import { removeCommand } from "./remove.ts";
@@ -74,8 +75,17 @@ async function check(name: string, flags: MeshFlags & MemberFlags & { readonly n
   if (member) {
     const { client, address } = member;
     const network = flags.network ?? found?.spec.network ?? "";
+    const injection = await injectionOf({ cluster: name, network }, { controlPlane: true }, mesh.client);
     console.log(`${name} by its own API`);
-    const candidate = { name, client, address, network, clusters, clock: systemClock };
+    const candidate = {
+      name,
+      client,
+      address,
+      network,
+      clusters,
+      clock: systemClock,
+      ...(injection && { injection }),
+    };
     const results = await checkCandidate(candidate, (result) => console.log(checkLine(result)));
     wrong ||= results.some(({ outcome }) => outcome === "failed");
   } else if (!found) {

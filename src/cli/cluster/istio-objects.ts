@@ -7,6 +7,7 @@ import { guardObjects } from "#controllers/aggregation/guard-objects.ts";
 import { Installation } from "#controllers/aggregation/installation.ts";
 import { type MemberObject, memberObjects, type Reach } from "#controllers/aggregation/objects.ts";
 import { readMembersAddress } from "#controllers/aggregation/published.ts";
+import type { Lack } from "#controllers/clusters/checks.ts";
 import { memberAccount, memberNamespace } from "#controllers/clusters/member-objects.ts";
 import type { Client } from "#kube/client.ts";
 
@@ -51,28 +52,32 @@ export function withIstioFlags(command: Command, chosen: boolean): Command {
     );
 }
 
+/** What makes a cluster serve the mesh's Istio objects. */
+export interface Serving {
+  readonly installation: Installation;
+  readonly objects: readonly MemberObject[];
+}
+
 /**
- * What makes a cluster serve the mesh's Istio objects; undefined where it is not to.
- * @throws WeftError `FailedPrecondition` where it is to, and the mesh has no address for that.
+ * What makes a cluster serve the mesh's Istio objects; why it cannot, where nobody asked for it; undefined where it is not to.
+ * @throws WeftError `FailedPrecondition` where somebody asked, and the mesh has no address for that.
  */
 export async function istioOf(
   member: string,
   { istioObjects, membersAddress, guardImage }: IstioFlags,
   mesh: Client,
   client: Client,
-): Promise<{ readonly installation: Installation; readonly objects: readonly MemberObject[] } | undefined> {
+): Promise<Serving | Lack | undefined> {
   if (istioObjects === "None" || istioObjects === "Synced") return undefined;
   const published = await readMembersAddress(mesh);
   const host = membersAddress?.host ?? published?.host;
   if (published === undefined || host === undefined) {
-    const wanted = istioObjects ?? membersAddress ?? guardImage;
-    if (wanted === undefined) return undefined;
-    throw new WeftError(
-      "FailedPrecondition",
+    const lack =
       published === undefined
         ? "the mesh's API server serves no members: start weft server with --members-address, or give --istio-objects None"
-        : "the mesh's API server does not say by what name it is reached: give --members-address here, or --members-host to weft server",
-    );
+        : "the mesh's API server does not say by what name it is reached: give --members-address here, or --members-host to weft server, or --istio-objects None";
+    if ((istioObjects ?? membersAddress ?? guardImage) === undefined) return { lack };
+    throw new WeftError("FailedPrecondition", lack);
   }
   const { authority, port } = published;
   const reach = reachOf(membersAddress ?? { host, port });

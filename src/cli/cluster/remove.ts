@@ -8,6 +8,7 @@ import { leaveSteps } from "#controllers/clusters/leave.ts";
 import { Membership } from "#controllers/clusters/membership.ts";
 import { Presence } from "#controllers/clusters/presence.ts";
 import { carryOut } from "#controllers/clusters/steps.ts";
+import { Reach } from "#controllers/reach/reach.ts";
 import type { Client } from "#kube/client.ts";
 import { wholeNumber } from "../output.ts";
 import { listProxies } from "../proxy/proxies.ts";
@@ -89,7 +90,10 @@ async function remove(name: string, flags: RemoveFlags): Promise<void> {
     told: waiting,
     signal: interrupted(),
     ...(presence && { presence }),
-    ...(member && { installation: new Installation(member.client, systemClock) }),
+    ...(member && {
+      installation: new Installation(member.client, systemClock),
+      reach: new Reach(member.client, systemClock),
+    }),
   });
   await carryOut(steps, lines);
   console.log(`${name} has left the mesh`);

@@ -6,10 +6,11 @@ import { service } from "#api/kubernetes/service.ts";
 import { serviceAccount } from "#api/kubernetes/service-account.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
-import { WeftError, codeOf } from "#base/errors.ts";
-import type { Client, KindRef, ObjectName } from "#kube/client.ts";
+import { WeftError } from "#base/errors.ts";
+import type { Client, KindRef } from "#kube/client.ts";
 import { departedConfigMap } from "./departed.ts";
 import { memberLabels, type MemberObject } from "./objects.ts";
+import { OwnedObjects, removed } from "./owned-objects.ts";
 
 /** Kubernetes' `apiregistration.k8s.io/v1.APIService`: which server answers for a group and version. */
 export const apiServiceKind: KindRef = {
@@ -45,10 +46,6 @@ const ownKinds: readonly KindRef[] = [
 /** Milliseconds between looks. */
 const lookMs = 200;
 
-const ours = Object.entries(memberLabels)
-  .map(([key, value]) => `${key}=${value}`)
-  .join(",");
-
 /** An `APIService`, as far as it is read. */
 interface ApiService extends ResourceObject {
   readonly status?: {
@@ -60,16 +57,18 @@ interface ApiService extends ResourceObject {
 export class Installation {
   readonly #client: Client;
   readonly #clock: Clock;
+  readonly #objects: OwnedObjects;
 
   /** @param client the member's API, as an administrator of it. */
   constructor(client: Client, clock: Clock) {
     this.#client = client;
     this.#clock = clock;
+    this.#objects = new OwnedObjects(client, { labels: memberLabels, kinds: ownKinds });
   }
 
   /** Makes objects in their order. @throws WeftError `FailedPrecondition` where something of the name is not ours. */
   async make(objects: readonly MemberObject[]): Promise<void> {
-    for (const object of objects) await this.#ensure(object);
+    await this.#objects.make(objects);
   }
 
   /**
@@ -95,18 +94,13 @@ export class Installation {
 
   /** Removes all of it, whatever made it. */
   async remove(): Promise<void> {
-    for (const kind of ownKinds) {
-      const { items } = await this.#client.of(kind).list({ labelSelector: ours });
-      for (const { metadata } of items) {
-        await this.#gone(kind, nameOf(metadata), metadata.uid);
-      }
-    }
-    await this.#gone(configMap, departedConfigMap);
+    await this.#objects.remove();
+    await removed(this.#client, configMap, { name: departedConfigMap });
   }
 
   /** Which of the APIServices does not find the mesh's API, and why; undefined where all do. */
   async unavailable(signal?: AbortSignal): Promise<string | undefined> {
-    const { items } = await this.#client.of<ApiService>(apiServiceKind).list({ labelSelector: ours }, signal);
+    const items = await this.#objects.list<ApiService>(apiServiceKind, signal);
     if (items.length === 0) return "it has no APIService of the mesh";
     for (const { metadata, status } of items) {
       const found = status?.conditions?.find(({ type }) => type === "Available");
@@ -114,37 +108,4 @@ export class Installation {
     }
     return undefined;
   }
-
-  async #ensure(wanted: MemberObject): Promise<void> {
-    const kind = ownKinds.find((each) => each.kind === wanted.kind);
-    if (kind === undefined) throw new WeftError("Internal", `${wanted.kind} is no kind of what a member has`);
-    const objects = this.#client.of(kind);
-    const { metadata, apiVersion: _version, kind: _kind, ...content } = wanted;
-    const name = nameOf(metadata);
-    const found = await objects.find(name);
-    if (!found) await objects.create({ metadata, ...content });
-    else if (isOurs(found)) await objects.patch(name, { kind: "merge", body: { metadata, ...content } });
-    else {
-      throw new WeftError(
-        "FailedPrecondition",
-        `there is a ${wanted.kind} ${metadata.name} in the cluster that is not of the mesh: remove it if nobody needs it`,
-      );
-    }
-  }
-
-  async #gone(kind: KindRef, name: ObjectName, uid?: string): Promise<void> {
-    try {
-      await this.#client.of(kind).delete(name, { ...(uid !== undefined && { uid }) });
-    } catch (error) {
-      if (codeOf(error) !== "NotFound") throw error;
-    }
-  }
-}
-
-function isOurs({ metadata: { labels = {} } }: ResourceObject): boolean {
-  return Object.entries(memberLabels).every(([key, value]) => labels[key] === value);
-}
-
-function nameOf({ name, namespace }: { readonly name: string; readonly namespace?: string }): ObjectName {
-  return namespace === undefined ? { name } : { namespace, name };
 }

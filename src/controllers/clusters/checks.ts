@@ -11,14 +11,31 @@ import type { Client } from "#kube/client.ts";
 import type { ServerAddress } from "#kube/connection.ts";
 import { apiServiceKind, definitionKind } from "../aggregation/installation.ts";
 import { obstacles } from "../aggregation/obstacles.ts";
+import type { MemberObject } from "../aggregation/objects.ts";
+import { Reach } from "../reach/reach.ts";
 import { memberNamespace, memberObjects } from "./member-objects.ts";
 
 /** What a check found. Only `failed` keeps a cluster from joining. */
 export interface CheckResult {
-  readonly check: "reachable" | "identity" | "version" | "permissions" | "addresses" | "clock" | "trust" | "objects";
+  readonly check:
+    | "reachable"
+    | "identity"
+    | "version"
+    | "permissions"
+    | "addresses"
+    | "clock"
+    | "trust"
+    | "objects"
+    | "injection";
   readonly outcome: "passed" | "warned" | "failed";
   /** What was found, and what to do about it. */
   readonly message: string;
+}
+
+/** Why a cluster does without something that it would have otherwise. */
+export interface Lack {
+  /** What is missing, and what mends it. */
+  readonly lack: string;
 }
 
 /** What is checked. */
@@ -29,8 +46,10 @@ export interface Candidate {
   /** How the control plane is to reach it. */
   readonly address: ServerAddress;
   readonly network: string;
-  /** Kinds of Istio's objects that it is to serve as the mesh has them; none unless told. */
-  readonly istioKinds?: readonly Kind[];
+  /** Kinds of Istio's objects that it is to serve as the mesh has them; or why it cannot; absent where it is not to. */
+  readonly istioKinds?: readonly Kind[] | Lack;
+  /** What is to have its Pods injected, and by whom; or why nothing can; absent where they are not to be. */
+  readonly injection?: { readonly objects: readonly MemberObject[]; readonly to: string } | Lack;
   /** The mesh's clusters. */
   readonly clusters: readonly Cluster[];
   readonly clock: Clock;
@@ -194,6 +213,7 @@ async function trust({ client }: Candidate): Promise<Found> {
 
 async function objects({ name, client, istioKinds }: Candidate): Promise<Found> {
   if (istioKinds === undefined) return passed("it is not to serve the mesh's Istio objects");
+  if ("lack" in istioKinds) return warned(`it will not serve the mesh's Istio objects: ${istioKinds.lack}`);
   const definitions = (await client.of(definitionKind).list()).items;
   const apiServices = (await client.of(apiServiceKind).list()).items;
   const found = obstacles(name, istioKinds, { definitions, apiServices });
@@ -206,7 +226,17 @@ async function objects({ name, client, istioKinds }: Candidate): Promise<Found> 
   );
 }
 
-const checks = { reachable, identity, version, permissions, addresses, clock: clockSkew, trust, objects };
+async function injection({ client, clock, injection: wanted }: Candidate): Promise<Found> {
+  if (wanted === undefined) return passed("its Pods are not to be injected");
+  if ("lack" in wanted) return warned(`its Pods will not be injected: ${wanted.lack}`);
+  const other = await new Reach(client, clock).foreign(wanted.objects);
+  if (other === undefined) return passed(`its Pods will reach the control plane at ${wanted.to}`);
+  return failed(
+    `there is a ${other.kind} ${other.metadata.name} that is not of the mesh, such as Istio's own: remove it, or let the cluster join with --no-control-plane`,
+  );
+}
+
+const checks = { reachable, identity, version, permissions, addresses, clock: clockSkew, trust, objects, injection };
 
 /**
  * Checks a cluster before it joins. The first is whether it can be reached at all; without that there are no others.

@@ -1,6 +1,7 @@
 import type { ServerAddress } from "#kube/connection.ts";
 import type { Installation } from "../aggregation/installation.ts";
 import type { MemberObject } from "../aggregation/objects.ts";
+import type { Reach } from "../reach/reach.ts";
 import type { Membership, Place } from "./membership.ts";
 import type { Presence } from "./presence.ts";
 import type { Step } from "./steps.ts";
@@ -14,6 +15,12 @@ export interface Joining {
   readonly address: Pick<ServerAddress, "url" | "ca" | "serverName">;
   /** What makes the cluster serve the mesh's Istio objects; absent where it is not to. */
   readonly istioObjects?: { readonly installation: Installation; readonly objects: readonly MemberObject[] };
+  /** What makes the cluster's Pods injected, by which revisions; absent where they are not to be. */
+  readonly injection?: {
+    readonly reach: Reach;
+    readonly objects: readonly MemberObject[];
+    readonly revisions: readonly string[];
+  };
   /** Milliseconds that the control plane may take to read it. */
   readonly limitMs: number;
   /** Told what the cluster's status says while it is waited for. */
@@ -52,6 +59,7 @@ export function joinSteps(joining: Joining): readonly Step[] {
       run: () => membership.becomes({ type: "Ready", limitMs, fix: "mend that, and join again" }, told, signal),
     },
     ...istioSteps(joining),
+    ...injectionSteps(joining),
     { title: "write down that it has joined", run: () => membership.finish() },
   ];
 }
@@ -68,6 +76,22 @@ function istioSteps({ istioObjects, limitMs, told, signal }: Joining): readonly 
     {
       title: "wait until its API server finds the mesh's",
       run: () => installation.becomesAvailable(limitMs, told, signal),
+    },
+  ];
+}
+
+function injectionSteps({ injection, limitMs, told, signal }: Joining): readonly Step[] {
+  if (!injection) return [];
+  const { reach, objects, revisions } = injection;
+  return [
+    {
+      title: "lead its Pods and its webhooks to the control plane",
+      run: () => reach.make(objects),
+      undo: () => reach.remove(),
+    },
+    {
+      title: "wait until its API server has Pods injected",
+      run: () => reach.becomesAsked(revisions, { limitMs, told, signal }),
     },
   ];
 }

@@ -1,4 +1,5 @@
 import type { Installation } from "../aggregation/installation.ts";
+import type { Reach } from "../reach/reach.ts";
 import type { Membership } from "./membership.ts";
 import type { Presence } from "./presence.ts";
 import type { Step } from "./steps.ts";
@@ -10,6 +11,8 @@ export interface Leaving {
   readonly presence?: Presence;
   /** What the cluster may have to serve the mesh's Istio objects; absent with `presence`. */
   readonly installation?: Installation;
+  /** What it may have so that its Pods are injected; absent with `presence`. */
+  readonly reach?: Reach;
   /** Whether proxies are waited for. A cluster that never joined has nothing to drain. */
   readonly drains: boolean;
   /** Milliseconds that proxies may take to hear that it is not called any more. */
@@ -52,7 +55,7 @@ export function returnStep({ membership, limitMs, fix, told, signal }: Draining)
  * what is left to do.
  */
 export function leaveSteps(leaving: Leaving): readonly Step[] {
-  const { membership, presence, installation, drains, limitMs, told, signal } = leaving;
+  const { membership, presence, installation, reach, drains, limitMs, told, signal } = leaving;
   const fix =
     "weft proxy-status shows the proxies that do not know yet; the same command again goes on, and --force does not wait";
   const drain = [drainStep({ membership, limitMs, fix, told, signal })];
@@ -62,11 +65,15 @@ export function leaveSteps(leaving: Leaving): readonly Step[] {
         { title: "remove what the mesh wrote into the cluster", run: () => presence.clean(signal) },
       ]
     : [];
+  const injection: readonly Step[] = reach
+    ? [{ title: "have none of its Pods injected any more", run: () => reach.remove() }]
+    : [];
   const objects: readonly Step[] = installation
     ? [{ title: "stop serving the mesh's Istio objects in the cluster", run: () => installation.remove() }]
     : [];
   return [
     ...(drains ? drain : []),
+    ...injection,
     ...objects,
     ...remove,
     { title: "remove its credentials and its Cluster from the mesh", run: () => membership.end() },

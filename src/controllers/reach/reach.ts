@@ -1,0 +1,120 @@
+import { endpointSlice } from "#api/kubernetes/endpoint-slice.ts";
+import { pod as podKind } from "#api/kubernetes/pod.ts";
+import { service } from "#api/kubernetes/service.ts";
+import type { ResourceObject } from "#api/meta.ts";
+import { revisionLabel, tagLabel } from "#api/weft/revisions.ts";
+import type { Clock } from "#base/clock.ts";
+import { WeftError, messageOf } from "#base/errors.ts";
+import type { Client } from "#kube/client.ts";
+import { memberNamespace } from "#api/member-api.ts";
+import type { MemberObject } from "../aggregation/objects.ts";
+import { OwnedObjects, removed } from "../aggregation/owned-objects.ts";
+import { mutatingKind } from "../install/resources.ts";
+import { reachLabels } from "./objects.ts";
+
+/** Milliseconds between looks. */
+const lookMs = 200;
+
+/** A `MutatingWebhookConfiguration`, as far as it is read. */
+interface Webhooks extends ResourceObject {
+  readonly webhooks?: readonly { readonly clientConfig: { readonly caBundle?: string } }[];
+}
+
+/** A Pod that is never made: the cluster is asked what would become of it. */
+function trialOf(revision: string): ResourceObject {
+  const name = "weft-injection-trial";
+  const securityContext = {
+    allowPrivilegeEscalation: false,
+    runAsNonRoot: true,
+    runAsUser: 65_532,
+    capabilities: { drop: ["ALL"] },
+    seccompProfile: { type: "RuntimeDefault" },
+  };
+  return {
+    metadata: { namespace: memberNamespace, name, labels: { [revisionLabel]: revision } },
+    spec: { automountServiceAccountToken: false, containers: [{ name: "trial", image: "none", securityContext }] },
+  } as unknown as ResourceObject;
+}
+
+/** How long is waited, and who is told of what. */
+interface Patience {
+  readonly limitMs: number;
+  readonly told: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** What a member has so that its Pods are injected and reach the mesh's control plane. Everything may be done again. */
+export class Reach {
+  readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #objects: OwnedObjects;
+
+  /** @param client the member's API, as an administrator of it. */
+  constructor(client: Client, clock: Clock) {
+    this.#client = client;
+    this.#clock = clock;
+    const kinds = [mutatingKind, endpointSlice, service];
+    this.#objects = new OwnedObjects(client, { labels: reachLabels, kinds });
+  }
+
+  /** Makes objects in their order. @throws WeftError `FailedPrecondition` where something of the name is not ours. */
+  async make(objects: readonly MemberObject[]): Promise<void> {
+    await this.#objects.make(objects);
+  }
+
+  /** The first of these objects in whose place there is somebody else's. */
+  async foreign(objects: readonly MemberObject[]): Promise<MemberObject | undefined> {
+    return this.#objects.foreign(objects);
+  }
+
+  /**
+   * Waits until the control plane has written its authority into the webhooks, and the cluster's API server asks it by them.
+   * @throws WeftError `DeadlineExceeded` with what keeps it from that.
+   */
+  async becomesAsked(revisions: readonly string[], { limitMs, told, signal }: Patience): Promise<void> {
+    const until = this.#clock.monotonic() + limitMs;
+    for (let last = ""; ;) {
+      const trouble = (await this.#unknowing(signal)) ?? (await this.#unasked(revisions, signal));
+      if (trouble === undefined) return;
+      if (trouble !== last) told(trouble);
+      last = trouble;
+      if (this.#clock.monotonic() > until) {
+        throw new WeftError(
+          "DeadlineExceeded",
+          `no Pod of the cluster would be injected after ${limitMs / 1000} s (${trouble}): see to it that its API server reaches the control plane's webhooks, and say by --control-plane-host how; --no-control-plane lets it join without`,
+        );
+      }
+      await this.#clock.sleep(lookMs, signal);
+    }
+  }
+
+  /** Removes all of it, and the revision tags that stand for revisions of the mesh. */
+  async remove(): Promise<void> {
+    const labelSelector = `app.kubernetes.io/managed-by=weft,${tagLabel}`;
+    const { items } = await this.#client.of(mutatingKind).list({ labelSelector });
+    for (const { metadata } of items)
+      await removed(this.#client, mutatingKind, { name: { name: metadata.name }, uid: metadata.uid });
+    await this.#objects.remove();
+  }
+
+  /** Which webhooks do not know the mesh's authority. */
+  async #unknowing(signal: AbortSignal): Promise<string | undefined> {
+    const found = await this.#objects.list<Webhooks>(mutatingKind, signal);
+    const bare = found.find(({ webhooks = [] }) => webhooks.some(({ clientConfig }) => !clientConfig.caBundle));
+    return bare && `the control plane has not written its authority into ${bare.metadata.name}`;
+  }
+
+  /** Why the API server does not ask the control plane about Pods of a revision. */
+  async #unasked(revisions: readonly string[], signal: AbortSignal): Promise<string | undefined> {
+    for (const revision of revisions) {
+      try {
+        await this.#client.of(podKind).create(trialOf(revision), { dryRun: true, signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        // Who refuses the Pod otherwise, the webhook itself among them, has been asked after it or in its place.
+        if (/failed calling webhook|no endpoints available/.test(messageOf(error))) return messageOf(error);
+      }
+    }
+    return undefined;
+  }
+}
