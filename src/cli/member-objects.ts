@@ -36,7 +36,13 @@ export function memberObjectsCommand(program: Command): void {
     .action((cluster: string, flags: MemberObjectsFlags) => {
       const authority = readFileSync(flags.authority, "utf8");
       const account = { kind: "User", name: flags.user } as const;
-      const objects = memberObjects({ member: cluster, authority, reach: reachOf(flags), account, kinds });
+      const objects = memberObjects({
+        member: cluster,
+        authority,
+        reach: reachOf([flags.host], flags.port),
+        account,
+        kinds,
+      });
       process.stdout.write(objects.map((object) => `---\n${stringify(object)}`).join(""));
     });
 }

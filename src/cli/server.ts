@@ -37,7 +37,8 @@ interface ServerFlags extends LogFlags, MeshesFlags {
   readonly oidcGroupsPrefix?: string;
   readonly oidcCa?: string;
   readonly membersAddress?: ListenAddress;
-  readonly membersHost?: string;
+  readonly membersHost?: readonly string[];
+  readonly membersPort?: number;
   readonly member: readonly MemberFlag[];
 }
 
@@ -150,18 +151,23 @@ function memberFlag(text: string, before: readonly MemberFlag[]): readonly Membe
 }
 
 /** The members that flags name, with what their kubeconfigs say. */
-async function membersOf({ membersAddress, membersHost, member }: ServerFlags): Promise<ServerOptions["members"]> {
+async function membersOf({
+  membersAddress,
+  membersHost,
+  membersPort,
+  member,
+}: ServerFlags): Promise<ServerOptions["members"]> {
   if (membersAddress === undefined) {
-    if (member.length === 0 && membersHost === undefined) return undefined;
-    throw new WeftError("InvalidArgument", "--member and --members-host need --members-address");
+    if (member.length === 0 && (membersHost ?? membersPort) === undefined) return undefined;
+    throw new WeftError("InvalidArgument", "--member, --members-host and --members-port need --members-address");
   }
   const { readKubeconfig } = await import("#kube/kubeconfig.ts");
   const clusters = member.map(async ({ name, kubeconfig }) => ({
     name,
     server: (await readKubeconfig(kubeconfig)).server,
   }));
-  const host = membersHost === undefined ? {} : { host: membersHost };
-  return { listen: membersAddress, ...host, clusters: await Promise.all(clusters) };
+  const reached = { hosts: membersHost ?? [], ...(membersPort !== undefined && { port: membersPort }) };
+  return { listen: membersAddress, ...reached, clusters: await Promise.all(clusters) };
 }
 
 /** `weft server`. */
@@ -200,8 +206,10 @@ export function serverCommand(program: Command): void {
     )
     .option(
       "--members-host <host>",
-      "name or address by which they reach it, told to weft cluster add; that of --members-address unless given",
+      "name or address by which they reach it, told to weft cluster add; may be repeated for addresses; that of --members-address unless given",
+      collected,
     )
+    .option("--members-port <port>", "the port at which they do, where it is another", wholeNumber(1, 65_535))
     .option(
       "--member <cluster>",
       "a member cluster that serves the mesh's objects as its own and has no Cluster that says so: NAME=KUBECONFIG; may be repeated",

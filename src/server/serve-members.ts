@@ -10,8 +10,10 @@ import { serveMember, type ServedCluster, type ServingContext } from "./members.
 /** How a server serves members. */
 export interface MembersOptions {
   readonly listen: ListenAddress;
-  /** By what name or address API servers of members reach it; that which it listens on unless told. */
-  readonly host?: string;
+  /** By what name or addresses API servers of members reach it; that which it listens on where there are none. */
+  readonly hosts: readonly string[];
+  /** The port at which they do; that which it listens on unless told. */
+  readonly port?: number;
   /** Members that no `Cluster` object tells of. */
   readonly clusters: readonly ServedCluster[];
 }
@@ -26,13 +28,13 @@ export interface ServeMembersContext extends ServingContext {
 const everywhere: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 
 /** How members reach the server, as it knows. */
-function addressOf({ listen, host }: MembersOptions, { apis }: ServingContext): MembersAddress {
+function addressOf({ listen, hosts, port }: MembersOptions, { apis }: ServingContext): MembersAddress {
   const { address, authority } = apis;
   const own = "host" in listen && !everywhere.has(listen.host) ? listen.host : undefined;
-  const told = host ?? own;
+  const told = hosts.length > 0 || own === undefined ? hosts : [own];
   // Kubernetes refuses endpoints on loopback; a name of it is taken where the API server runs beside this one.
-  const named = told !== undefined && isIP(told) !== 0 && /^(?:127\.|::1$)/.test(told) ? "localhost" : told;
-  return { authority, port: "port" in address ? address.port : 0, ...(named !== undefined && { host: named }) };
+  const named = told.map((host) => (isIP(host) !== 0 && /^(?:127\.|::1$)/.test(host) ? "localhost" : host));
+  return { authority, port: port ?? ("port" in address ? address.port : 0), hosts: named };
 }
 
 /** Says in the mesh's API how members reach it, as soon as that can be written. */

@@ -64,22 +64,26 @@ async function succeeds(...args: readonly string[]): Promise<string> {
   throw new Error(`${args.join(" ")}: ${outcome.stdout}${outcome.stderr}\n${told.stdout.slice(-6000)}\n${log}`);
 }
 
-async function kubectl(line: string | readonly string[], input = ""): Promise<string> {
-  const outcome = await cluster.kubectl(line, { input, patience });
-  if (outcome.code !== 0) throw new Error(`kubectl ${String(line)}: ${outcome.stderr}`);
+async function kubectlIn(where: Cluster, line: string | readonly string[], input = ""): Promise<string> {
+  const outcome = await where.kubectl(line, { input, patience });
+  if (outcome.code !== 0) throw new Error(`kubectl ${String(line)} in ${where.name}: ${outcome.stderr}`);
   return outcome.stdout.trim();
 }
 
-const apply = async (...objects: readonly object[]): Promise<string> =>
-  kubectl("apply -f -", objects.map((object) => JSON.stringify(object)).join("\n---\n"));
+const kubectl = async (line: string | readonly string[], input = ""): Promise<string> =>
+  kubectlIn(cluster, line, input);
 
-/** All objects of the cluster but for what comes and goes by itself. */
-async function inventory(): Promise<readonly string[]> {
-  const names = (await kubectl("api-resources --verbs=list -o name")).split("\n");
+const applyIn = async (where: Cluster, ...objects: readonly object[]): Promise<string> =>
+  kubectlIn(where, "apply -f -", objects.map((object) => JSON.stringify(object)).join("\n---\n"));
+const apply = async (...objects: readonly object[]): Promise<string> => applyIn(cluster, ...objects);
+
+/** All objects of a cluster but for what comes and goes by itself. */
+async function inventory(where = cluster): Promise<readonly string[]> {
+  const names = (await kubectlIn(where, "api-resources --verbs=list -o name")).split("\n");
   const passing = /^(events|leases|endpointslices|endpoints|componentstatuses|ipaddresses)(\.|$)/;
   const kinds = names.filter((name) => !passing.test(name)).join(",");
   const row = "{range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{'\\n'}{end}".replaceAll("'", '"');
-  return (await kubectl(["get", kinds, "-A", "-o", `jsonpath=${row}`])).split("\n").toSorted();
+  return (await kubectlIn(where, ["get", kinds, "-A", "-o", `jsonpath=${row}`])).split("\n").toSorted();
 }
 
 const installFlags = (): readonly string[] => [
@@ -90,6 +94,8 @@ const installFlags = (): readonly string[] => [
   "--store=/var/lib/weft",
   "--timeout=120",
 ];
+
+const shop = { name: "shop", labels: { "istio-injection": "enabled" } };
 
 const serve = "mkdir -p /tmp/www && echo hello > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www";
 
@@ -117,8 +123,11 @@ const service = (namespace: string, name: string): object => ({
   spec: { selector: { app: name }, ports: [{ name: "http", port: 80, targetPort: 8080 }] },
 });
 
-const curl = (namespace: string, from: string, url: string): Promise<string> =>
-  kubectl(["exec", "-n", namespace, from, "-c", "server", "--", "curl", "--silent", "--show-error", "-m10", url]);
+const curlIn = (where: Cluster, namespace: string, from: string, ...args: readonly string[]): Promise<string> => {
+  const exec = ["exec", "-n", namespace, from, "-c", "server", "--"];
+  return kubectlIn(where, [...exec, "curl", "--silent", "--show-error", "-m10", ...args]);
+};
+const curl = (namespace: string, from: string, url: string): Promise<string> => curlIn(cluster, namespace, from, url);
 
 beforeAll(async () => {
   network = resources.use(await ClusterNetwork.create("install"));
@@ -174,8 +183,10 @@ describe("an installation that cannot work", () => {
 });
 
 describe("installed", () => {
+  const flags = (): readonly string[] => [...installFlags(), "--members=NodePort"];
+
   beforeAll(async () => {
-    await succeeds("install", ...installFlags());
+    await succeeds("install", ...flags());
   });
 
   test("the same again changes nothing", async () => {
@@ -183,14 +194,14 @@ describe("installed", () => {
       kubectl("get deployments,apiservices -A -o jsonpath={.items[*].metadata.generation}");
     const found = await generations();
     const secret = await kubectl("get secrets -n istio-system -o jsonpath={.items[*].metadata.resourceVersion}");
-    await succeeds("install", ...installFlags());
+    await succeeds("install", ...flags());
     expect(await generations()).toBe(found);
     expect(await kubectl("get secrets -n istio-system -o jsonpath={.items[*].metadata.resourceVersion}")).toBe(secret);
   });
 
   test("an administrator reaches the mesh's own API, in which its server says how members reach it", async () => {
     const file = join(cluster.folder, "admin.kubeconfig");
-    await succeeds("install", ...installFlags(), "--admin-kubeconfig", file);
+    await succeeds("install", ...flags(), "--admin-kubeconfig", file);
     await using forward = await cluster.portForward("istio-system", "service/weft-server", 16440);
     writeFileSync(file, readFileSync(file, "utf8").replace(":16440", `:${forward.port}`));
     const get = async (...what: readonly string[]): Promise<string> => succeeds("get", ...what, "--kubeconfig", file);
@@ -238,6 +249,70 @@ describe("installed", () => {
       /reset by peer|Empty reply|Recv/,
     );
   });
+
+  test("a second cluster joins it by commands alone, is served as the first, and leaves without a trace", async () => {
+    const second = resources.use(
+      await startCluster({
+        name: "two",
+        network,
+        apiServer: ["--enable-aggregator-routing=true"],
+        pods: "10.65.0.0/16",
+        services: "10.97.0.0/16",
+      }),
+    );
+    resources.use(await startDns(second));
+    resources.use(await startNode(second, { name: "n2", images: [tools, own] }));
+    const found = await inventory(second);
+    const file = join(second.folder, "admin.kubeconfig");
+    writeFileSync(file, second.kubeconfig(), { mode: 0o600 });
+    const mesh = join(cluster.folder, "mesh.kubeconfig");
+    await succeeds("install", ...flags(), "--admin-kubeconfig", mesh);
+    await using forward = await cluster.portForward("istio-system", "service/weft-server", 16440);
+    writeFileSync(mesh, readFileSync(mesh, "utf8").replace(":16440", `:${forward.port}`));
+    const access = ["--kubeconfig", file, "--mesh-kubeconfig", mesh];
+    const joined = await succeeds("cluster", "add", "two", ...access, "--server", second.internalUrl);
+    expect(joined).toMatch(new RegExp(`injection +its Pods will reach the control plane at ${node.address}:3\\d{4}`));
+    await applyIn(
+      second,
+      { apiVersion: "v1", kind: "Namespace", metadata: shop },
+      service("shop", "b"),
+      pod("shop", "c"),
+    );
+    await kubectlIn(second, "wait pod c -n shop --for=condition=Ready --timeout=3m");
+    // Strict mutual TLS, from the second cluster into the first.
+    await eventually("b answers", async () => (await curlIn(second, "shop", "c", "http://b/")) === "hello", 30_000);
+    const teapot = { fault: { abort: { httpStatus: 418, percentage: { value: 100 } } } };
+    const spec = { hosts: ["b"], http: [{ ...teapot, route: [{ destination: { host: "b" } }] }] };
+    const virtual = "networking.istio.io/v1";
+    await applyIn(second, {
+      apiVersion: virtual,
+      kind: "VirtualService",
+      metadata: { namespace: "shop", name: "b" },
+      spec,
+    });
+    expect(await kubectl("get virtualservices -n shop -o name")).toContain("/b");
+    const code = ["-o", "/dev/null", "-w", "%{http_code}", "http://b/"];
+    for (const [where, from] of [
+      [cluster, "a"],
+      [second, "c"],
+    ] as const) {
+      const asked = async (): Promise<boolean> => (await curlIn(where, "shop", from, ...code)) === "418";
+      await eventually(`${where.name} has what was written in the second cluster`, asked, 30_000);
+    }
+    await kubectl("delete virtualservice b -n shop");
+    await kubectlIn(second, "delete namespace shop --wait");
+    const left = async (): Promise<boolean> => (await command("cluster", "remove", "two", ...access)).code === 0;
+    await eventually("no proxy of the second cluster is connected", left, 60_000);
+    await eventually(
+      "the second cluster has nothing of the mesh",
+      async () => {
+        expect(await inventory(second)).toEqual(found);
+        return true;
+      },
+      60_000,
+    );
+    expect(await curl("shop", "a", "http://b/")).toBe("hello");
+  }, 300_000);
 
   describe("gateways whose service account", () => {
     const [first, second] = [siteCertificate(), siteCertificate()];

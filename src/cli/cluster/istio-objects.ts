@@ -18,9 +18,10 @@ export interface IstioFlags {
   readonly guardImage?: string;
 }
 
-/** An address of IP is reached by what is made of addresses; a name by a Service that is only a name. */
-export function reachOf({ host, port }: { readonly host: string; readonly port: number }): Reach {
-  return isIP(host) === 0 ? { kind: "name", host, port } : { kind: "addresses", addresses: [host], port };
+/** Addresses of IP are reached by what is made of addresses; a name by a Service that is only a name. */
+export function reachOf(hosts: readonly string[], port: number): Reach {
+  const name = hosts.find((host) => isIP(host) === 0);
+  return name === undefined ? { kind: "addresses", addresses: hosts, port } : { kind: "name", host: name, port };
 }
 
 function hostAndPort(text: string): { readonly host: string; readonly port: number } {
@@ -70,8 +71,8 @@ export async function istioOf(
 ): Promise<Serving | Lack | undefined> {
   if (istioObjects === "None" || istioObjects === "Synced") return undefined;
   const published = await readMembersAddress(mesh);
-  const host = membersAddress?.host ?? published?.host;
-  if (published === undefined || host === undefined) {
+  const hosts = membersAddress ? [membersAddress.host] : (published?.hosts ?? []);
+  if (published === undefined || hosts.length === 0) {
     const lack =
       published === undefined
         ? "the mesh's API server serves no members: start weft server with --members-address, or give --istio-objects None"
@@ -79,8 +80,8 @@ export async function istioOf(
     if ((istioObjects ?? membersAddress ?? guardImage) === undefined) return { lack };
     throw new WeftError("FailedPrecondition", lack);
   }
-  const { authority, port } = published;
-  const reach = reachOf(membersAddress ?? { host, port });
+  const { authority } = published;
+  const reach = reachOf(hosts, membersAddress?.port ?? published.port);
   const account = { kind: "ServiceAccount", namespace: memberNamespace, name: memberAccount } as const;
   const objects = memberObjects({ member, authority, reach, account, kinds });
   const guard = guardImage === undefined ? [] : guardObjects(guardImage);

@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { WeftError } from "#base/errors.ts";
-import type { InstallOptions, InstallStore } from "#controllers/install/options.ts";
+import type { InstallMembers, InstallOptions, InstallStore } from "#controllers/install/options.ts";
 import { isEtcdAddress } from "#base/etcd-address.ts";
-import { wholeNumber } from "../output.ts";
+import { collected, wholeNumber } from "../output.ts";
 
 /** Flags of what is installed. */
 export interface InstallFlags {
@@ -18,6 +18,8 @@ export interface InstallFlags {
   readonly servers?: number;
   readonly replicas: number;
   readonly revision?: string;
+  readonly members?: "LoadBalancer" | "NodePort";
+  readonly membersHost?: readonly string[];
 }
 
 /** Reads `--store`. */
@@ -69,7 +71,26 @@ export function withInstallFlags(command: Command): Command {
       "--revision <name>",
       "install a revision of the control plane of proxies beside the installed one, and change nothing else",
       revisionName,
+    )
+    .addOption(
+      new Option(
+        "--members <how>",
+        "let other clusters join the mesh: by what they reach its control plane, a Service of type",
+      ).choices(["LoadBalancer", "NodePort"]),
+    )
+    .option(
+      "--members-host <host>",
+      "address or name by which they do, where it is another than the Services' or nodes' own; may be repeated for addresses. Without --members it leads to ports 15443 of Service weft-members-api, 15012 and 15017 of weft-members-istiod",
+      collected,
     );
+}
+
+/** By what other clusters reach the control plane. @throws WeftError `InvalidArgument` for flags that do not go together. */
+function membersOf({ members: type, membersHost: hosts = [] }: InstallFlags): InstallMembers | undefined {
+  if (type === "LoadBalancer" && hosts.length > 0)
+    throw new WeftError("InvalidArgument", "--members LoadBalancer tells its hosts itself: leave out --members-host");
+  if (type === undefined && hosts.length === 0) return undefined;
+  return { type: type ?? "ClusterIP", hosts };
 }
 
 /** The store with what other flags say of it. @throws WeftError `InvalidArgument` for flags that do not fit it. */
@@ -91,5 +112,18 @@ export function optionsOf(flags: InstallFlags): Omit<InstallOptions, "keys"> {
   const store = completed(flags);
   const servers = flags.servers ?? (store.kind === "etcd" ? 2 : 1);
   const { revision = "default" } = flags;
-  return { image, proxyImage, imagePullPolicy, cluster, network, trustDomain, replicas, revision, store, servers };
+  const members = membersOf(flags);
+  const made = {
+    image,
+    proxyImage,
+    imagePullPolicy,
+    cluster,
+    network,
+    trustDomain,
+    replicas,
+    revision,
+    store,
+    servers,
+  };
+  return { ...made, ...(members && { members }) };
 }

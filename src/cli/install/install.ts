@@ -11,8 +11,10 @@ import { type Existing, obstacles } from "#controllers/aggregation/obstacles.ts"
 import { Installer } from "#controllers/install/installer.ts";
 import { asleep, tagsOf } from "#controllers/revisions/tags.ts";
 import { type InstallStage, installStages, revisionStages } from "#controllers/install/manifests.ts";
-import { type InstallAuthority, installNames } from "#controllers/install/options.ts";
-import { becomeReady } from "#controllers/install/readiness.ts";
+import { placesAt, placesOf } from "#controllers/install/members.ts";
+import type { InstallObject } from "#controllers/install/object.ts";
+import { type InstallAuthority, type MembersPlaces, installNames } from "#controllers/install/options.ts";
+import { type Patience, becomeReady } from "#controllers/install/readiness.ts";
 import { apiService, definitionKind } from "#controllers/install/resources.ts";
 import { mutatingWebhooks } from "#injection/webhook-configuration.ts";
 import type { Client } from "#kube/client.ts";
@@ -68,9 +70,9 @@ async function keysFor(known: KnownKeys): Promise<MadeKeys> {
   return installKeys(known, systemClock);
 }
 
-function stagesOf(flags: Flags, keys: MadeKeys["keys"] | undefined): readonly InstallStage[] {
+function stagesOf(flags: Flags, keys: MadeKeys["keys"] | undefined, places?: MembersPlaces): readonly InstallStage[] {
   const { cluster, network } = flags;
-  const options = optionsOf(flags);
+  const options = { ...optionsOf(flags), ...(places && { places }) };
   const { revision } = options;
   const injector = mutatingWebhooks({ revision, namespace: installNames.namespace, cluster, network });
   return keys ? installStages({ ...options, keys }, [injector]) : revisionStages(options, [injector]);
@@ -120,10 +122,29 @@ async function besideOthers(
 
 async function print(flags: Flags): Promise<void> {
   const made = isBeside(flags) ? undefined : await keysFor({});
-  for (const { title, objects } of stagesOf(flags, made?.keys)) {
+  const { members } = optionsOf(flags);
+  if (members && members.type !== "ClusterIP") {
+    const fix = "give --members-host alone, and lead it to the Services weft-members-api and weft-members-istiod";
+    throw new WeftError("InvalidArgument", `--print cannot know what addresses the cluster gives: ${fix}`);
+  }
+  for (const { title, objects } of stagesOf(flags, made?.keys, members && placesAt(members.hosts))) {
     console.log(`# ${title}`);
     for (const object of objects)
       process.stdout.write(`---\n${stringify(object, { lineWidth: 0, aliasDuplicateObjects: false })}`);
+  }
+}
+
+async function carryOutStages(
+  stages: readonly InstallStage[],
+  installer: Installer,
+  client: Client,
+  patience: Patience,
+): Promise<void> {
+  for (const { title, objects } of stages) {
+    console.log(`  ... ${title}`);
+    await installer.apply(objects);
+    await becomeReady(client, objects, patience);
+    console.log(`  ok  ${title}`);
   }
 }
 
@@ -136,23 +157,28 @@ async function install(flags: Flags): Promise<void> {
   const beside = isBeside(flags);
   await (beside ? checkInstalled(client, flags) : checkKinds(client, flags.cluster));
   const made = beside ? undefined : await keysFor(await knownKeys(client));
-  const whole = stagesOf(flags, made?.keys);
-  const all = whole.flatMap(({ objects }) => objects);
   const installer = new Installer(client);
-  await installer.check(all);
-  const { stages, serving } = beside ? { stages: whole } : await besideOthers(client, whole);
+  await installer.check(objectsOf(stagesOf(flags, made?.keys)));
   const patience = { clock: systemClock, limitMs: flags.timeout * 1000, told: waiting, signal };
-  for (const { title, objects } of stages) {
-    console.log(`  ... ${title}`);
-    await installer.apply(objects);
-    await becomeReady(client, objects, patience);
-    console.log(`  ok  ${title}`);
-  }
-  const { revision = "default" } = flags;
-  await installer.prune(all, revision);
+  const carryOut = (stages: readonly InstallStage[]): Promise<void> =>
+    carryOutStages(stages, installer, client, patience);
+  const planned = async (places?: MembersPlaces): ReturnType<typeof besideOthers> => {
+    const whole = stagesOf(flags, made?.keys, places);
+    return beside ? { stages: whole } : besideOthers(client, whole);
+  };
+  const { members, revision } = optionsOf(flags);
+  await carryOut((await planned()).stages.filter(({ opens = false }) => opens));
+  const places = members && (await placesOf(client, members, revision));
+  const { stages, serving } = await planned(places);
+  await carryOut(stages.filter(({ opens = false }) => !opens));
+  await installer.prune(objectsOf(stagesOf(flags, made?.keys, places)), revision);
   if (flags.adminKubeconfig !== undefined && made)
     writeFileSync(flags.adminKubeconfig, made.administrator, { mode: 0o600 });
   console.log(outcomeOf(revision, serving));
+}
+
+function objectsOf(stages: readonly InstallStage[]): readonly InstallObject[] {
+  return stages.flatMap(({ objects }) => objects);
 }
 
 function outcomeOf(revision: string, serving: string | undefined): string {

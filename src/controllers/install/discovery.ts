@@ -2,7 +2,7 @@ import { stringify } from "yaml";
 import { revisionLabel } from "#api/weft/revisions.ts";
 import { type InstallObject, ownObject } from "./object.ts";
 import { clusterKubeconfig, clusterMount } from "./cluster-access.ts";
-import { type InstallOptions, installNames, installPorts, nameOfRevision } from "./options.ts";
+import { type InstallOptions, type MembersPlaces, installNames, installPorts, nameOfRevision } from "./options.ts";
 import { type Mount, type Part, budgetOf, deploymentOf, serviceOf } from "./pods.ts";
 import { base64 } from "./server.ts";
 
@@ -62,7 +62,7 @@ function meshObjects(options: Omit<InstallOptions, "keys">): readonly object[] {
 }
 
 /** The object with the label by which all of a revision is found. */
-function ofRevision(object: InstallObject, revision: string): InstallObject {
+export function ofRevision(object: InstallObject, revision: string): InstallObject {
   const { metadata } = object;
   return { ...object, metadata: { ...metadata, labels: { ...metadata.labels, [revisionLabel]: revision } } };
 }
@@ -75,8 +75,16 @@ function clientSecret(kubeconfig: string): InstallObject {
   });
 }
 
+/** How the control plane is told where members reach it. */
+function membersArgs(places: MembersPlaces | undefined): readonly string[] {
+  if (!places) return [];
+  const { hosts, xds, webhooks } = places.discovery;
+  const told = hosts.map((host) => `--members-host=${host}`);
+  return [...told, `--members-xds-port=${xds}`, `--members-webhook-port=${webhooks}`];
+}
+
 function partOf(options: Omit<InstallOptions, "keys">, reads: readonly InstallObject[]): Part {
-  const { cluster, replicas, revision } = options;
+  const { cluster, replicas, revision, places } = options;
   const access = `${clientMount.path}/kubeconfig`;
   const objects = objectsMount(revision);
   const app = installNames.discovery;
@@ -99,6 +107,7 @@ function partOf(options: Omit<InstallOptions, "keys">, reads: readonly InstallOb
       "--status-socket=/run/weft/discovery.sock",
       `--status-address=$(POD_IP):${installPorts.status}`,
       "--replica=$(POD_NAME)",
+      ...membersArgs(places),
     ],
     ports: { xds: installPorts.xds, webhooks: installPorts.webhooks, status: installPorts.status },
     probe: installPorts.xds,

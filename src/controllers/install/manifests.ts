@@ -2,7 +2,8 @@ import { kinds } from "#api/kinds.ts";
 import { memberObjects } from "../aggregation/objects.ts";
 import { accessObjects } from "./access.ts";
 import { clusterKubeconfig, clusterMount } from "./cluster-access.ts";
-import { discoveryObjects } from "./discovery.ts";
+import { discoveryObjects, ofRevision } from "./discovery.ts";
+import { membersApi, membersDiscovery } from "./members.ts";
 import { type InstallObject, clusterObject, installed } from "./object.ts";
 import { type InstallOptions, installNames, installPorts } from "./options.ts";
 import { type Part, deploymentOf } from "./pods.ts";
@@ -13,6 +14,16 @@ export interface InstallStage {
   /** What it does, for people. */
   readonly title: string;
   readonly objects: readonly InstallObject[];
+  /** Whether what comes after depends on what the cluster makes of these objects, such as addresses. */
+  readonly opens?: boolean;
+}
+
+/** The Services by which other clusters reach what is installed, where some are to join. */
+function membersStage({ members, revision }: Omit<InstallOptions, "keys">, api: boolean): readonly InstallStage[] {
+  if (!members) return [];
+  const discovery = ofRevision(membersDiscovery(members, revision), revision);
+  const objects = api ? [membersApi(members), discovery] : [discovery];
+  return [{ title: "what other clusters reach it by", objects, opens: true }];
 }
 
 /** Lets namespaces of the cluster go while the mesh is away. */
@@ -47,7 +58,9 @@ export function installStages(options: InstallOptions, webhooks: readonly object
     {
       title: "the namespace, accounts and roles",
       objects: [namespace, ...accessObjects(), clusterKubeconfig, ...served.filter((one) => !routes.includes(one))],
+      opens: true,
     },
+    ...membersStage(options, true),
     { title: "the mesh's API", objects: serverObjects(options) },
     { title: "the control plane of proxies", objects: discoveryObjects(options, options.keys.discovery) },
     { title: "Istio's kinds in the cluster's API", objects: [guardDeployment(options), ...routes] },
@@ -65,6 +78,7 @@ export function revisionStages(
 ): readonly InstallStage[] {
   const { revision } = options;
   return [
+    ...membersStage(options, false),
     { title: `revision ${revision} of the control plane of proxies`, objects: discoveryObjects(options, undefined) },
     { title: `its webhooks that inject`, objects: webhooks.map((each) => installed(each as InstallObject)) },
   ];

@@ -25,6 +25,19 @@ export interface InstallKeys {
   readonly discovery: string;
 }
 
+/** By what other clusters, which join the mesh, reach the control plane. */
+export interface InstallMembers {
+  readonly type: "LoadBalancer" | "NodePort" | "ClusterIP";
+  /** What leads to the Services from elsewhere; none where these tell it themselves. */
+  readonly hosts: readonly string[];
+}
+
+/** Where other clusters reach the control plane. */
+export interface MembersPlaces {
+  readonly api: { readonly hosts: readonly string[]; readonly port: number };
+  readonly discovery: { readonly hosts: readonly string[]; readonly xds: number; readonly webhooks: number };
+}
+
 /** What a stand-alone installation is made of. */
 export interface InstallOptions {
   /** The cluster's name in the mesh: its id in Istio's sense. */
@@ -43,6 +56,10 @@ export interface InstallOptions {
   readonly replicas: number;
   /** The revision of the control plane of proxies: `default` for the one without a name. */
   readonly revision: string;
+  /** By what other clusters reach it; absent where none are to join. */
+  readonly members?: InstallMembers;
+  /** Where they do, as far as that is known. */
+  readonly places?: MembersPlaces;
   readonly keys: InstallKeys;
 }
 
@@ -60,6 +77,9 @@ export const installNames = {
   cluster: "weft-cluster-access",
   /** Holds the objects that the mesh begins with. */
   objects: "weft-mesh-objects",
+  /** The Services by which other clusters reach the server, and the control plane of proxies. */
+  membersApi: "weft-members-api",
+  membersDiscovery: "weft-members-istiod",
   /** The claim of the store's volume. */
   store: "weft-store",
 } as const;

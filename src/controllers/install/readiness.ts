@@ -1,10 +1,12 @@
 import { type Deployment, deployment as deploymentKind } from "#api/kubernetes/deployment.ts";
 import { type Pod, pod as podKind } from "#api/kubernetes/pod.ts";
+import { type Service, service as serviceKind } from "#api/kubernetes/service.ts";
 import type { ResourceObject } from "#api/meta.ts";
 import { revisionLabel } from "#api/weft/revisions.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
+import { balanced } from "./members.ts";
 import type { InstallObject } from "./object.ts";
 import { installNames } from "./options.ts";
 import { apiService } from "./resources.ts";
@@ -56,6 +58,18 @@ async function deploymentObstacle(client: Client, name: string): Promise<Obstacl
   return `Deployment ${name} has ${current ? updatedReplicas : 0} of ${wanted} new Pods, ${availableReplicas} of them ready${trouble}`;
 }
 
+async function balancerObstacle(client: Client, name: string): Promise<Obstacle> {
+  const found = await client.of<Service>(serviceKind).get({ namespace: installNames.namespace, name });
+  if (found.spec.type !== "LoadBalancer" || balanced(found).length > 0) return undefined;
+  return `Service ${name} has no address of a load balancer yet`;
+}
+
+const looks: Readonly<Record<string, (client: Client, name: string) => Promise<Obstacle>>> = {
+  Deployment: deploymentObstacle,
+  APIService: routeObstacle,
+  Service: balancerObstacle,
+};
+
 interface Condition {
   readonly type: string;
   readonly status: string;
@@ -75,6 +89,8 @@ function fixOf({ kind, metadata: { name, labels = {} } }: InstallObject): string
   const { namespace } = installNames;
   const revision = labels[revisionLabel];
   const pods = revision === undefined ? `app=${name}` : `app=${installNames.discovery},${revisionLabel}=${revision}`;
+  if (kind === "Service")
+    return `kubectl -n ${namespace} describe service ${name} tells more; where the cluster makes no load balancers, install with --members NodePort`;
   return kind === "Deployment"
     ? `kubectl -n ${namespace} describe pods -l ${pods} and kubectl -n ${namespace} logs -l ${pods} --all-containers tell more`
     : `kubectl describe apiservice ${name} tells more; the cluster's API server must reach the Pods of ${installNames.server}`;
@@ -94,8 +110,7 @@ export async function becomeReady(
   let last = "";
   for (const object of objects) {
     const { name } = object.metadata;
-    const look =
-      object.kind === "Deployment" ? deploymentObstacle : object.kind === "APIService" ? routeObstacle : undefined;
+    const look = looks[object.kind];
     if (!look) continue;
     for (;;) {
       const obstacle = await look(client, name).catch((error: unknown) => {

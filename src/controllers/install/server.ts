@@ -68,7 +68,7 @@ function storeArgs(store: InstallStore): readonly string[] {
 
 /** The mesh's API server: its objects, to the control plane and to the cluster's API server. */
 export function serverObjects(options: InstallOptions): readonly InstallObject[] {
-  const { cluster, store, servers } = options;
+  const { cluster, store, servers, places } = options;
   const secret = keysSecret(options);
   const items = keyFiles.map(([key, path]) => ({ key, path }));
   const part: Part = {
@@ -92,6 +92,9 @@ export function serverObjects(options: InstallOptions): readonly InstallObject[]
       `--server-name=${meshApiHost}`,
       `--members-address=0.0.0.0:${installPorts.members}`,
       `--member=${cluster}=${clusterMount.path}/kubeconfig`,
+      ...(places
+        ? [...places.api.hosts.map((host) => `--members-host=${host}`), `--members-port=${places.api.port}`]
+        : []),
     ],
     ports: { api: installPorts.api, members: installPorts.members },
     probe: installPorts.api,
