@@ -142,7 +142,22 @@ test("a cluster with a control plane of its own, and one whose API server does n
   expect(await run(east, "get services,endpointslices,mutatingwebhookconfigurations -n istio-system -o name")).toBe("");
   const told = await mesh.add(east, "--no-control-plane");
   expect(told).toContain("injection   its Pods are not to be injected");
-  expect(await run(east, "get services -n istio-system -o name")).not.toContain("istiod");
+  const made =
+    "get services,mutatingwebhookconfigurations -n istio-system -l app.kubernetes.io/component=control-plane";
+  const objects = [
+    "service/istiod",
+    "mutatingwebhookconfiguration.admissionregistration.k8s.io/istio-sidecar-injector",
+  ];
+  const kubeconfig = `--kubeconfig ${mesh.kubeconfigOf(east)}`;
+  for (const [flags, wanted] of [
+    [" --no-control-plane", []],
+    ["", objects],
+    ["", objects],
+    [" --no-control-plane", []],
+  ] as const) {
+    await mesh.succeeds(`update east ${kubeconfig}${flags}`);
+    expect((await run(east, `${made} -o name`)).split("\n").filter(Boolean)).toEqual(wanted);
+  }
   await mesh.remove(east);
   await run(east, "delete namespace istio-system --wait");
 });

@@ -15,6 +15,7 @@ import { injectionOf } from "./injection.ts";
 import { istioState } from "./istio-state.ts";
 import { checkLine } from "./progress.ts";
 import { removeCommand } from "./remove.ts";
+import { updateCommand } from "./update.ts";
 
 /** How a cluster stands, in a word or two. */
 function stateOf({ metadata, status }: Cluster): string {
@@ -121,6 +122,7 @@ export function clusterCommand(program: Command): void {
     .summary("let clusters join and leave the mesh")
     .description("Clusters of the mesh: how they join, stand, and leave.");
   addCommand(group);
+  updateCommand(group);
   removeCommand(group);
   adoptCommand(group);
   listCommand(group);

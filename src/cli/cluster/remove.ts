@@ -33,7 +33,7 @@ async function proxiesOf(mesh: Client, name: string): Promise<number> {
 }
 
 /** @throws WeftError `InvalidArgument` where the kubeconfig is another cluster's. */
-async function checkSame(member: Client, name: string, found: Cluster | undefined): Promise<void> {
+export async function checkSame(member: Client, name: string, found: Cluster | undefined): Promise<void> {
   const known = found?.status?.uid;
   if (known === undefined) return;
   const path = "/api/v1/namespaces/kube-system";

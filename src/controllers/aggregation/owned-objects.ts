@@ -44,13 +44,21 @@ export class OwnedObjects {
     return (await this.#client.of<T>(kind).list({ labelSelector }, signal)).items;
   }
 
-  /** Removes all of them, whatever made them. */
-  async remove(): Promise<void> {
+  /** Removes those that are not among these. */
+  async prune(kept: readonly MemberObject[]): Promise<void> {
     for (const kind of this.#belonging.kinds) {
+      const keep = new Set(kept.filter((each) => each.kind === kind.kind).map(({ metadata }) => metadata.name));
       for (const { metadata } of await this.list(kind)) {
-        await removed(this.#client, kind, { name: nameOf(metadata), uid: metadata.uid });
+        if (!keep.has(metadata.name)) {
+          await removed(this.#client, kind, { name: nameOf(metadata), uid: metadata.uid });
+        }
       }
     }
+  }
+
+  /** Removes all of them, whatever made them. */
+  async remove(): Promise<void> {
+    await this.prune([]);
   }
 
   #kindOf({ kind }: MemberObject): KindRef {

@@ -64,7 +64,21 @@ export function joinSteps(joining: Joining): readonly Step[] {
   ];
 }
 
-function istioSteps({ istioObjects, limitMs, told, signal }: Joining): readonly Step[] {
+/**
+ * The steps by which a member gets what a join makes now: the account's rights of this version, and the addresses that the mesh tells
+ * now. None is undone: what was cut off is done by the same again.
+ */
+export function updateSteps(updating: Pick<Joining, "presence" | WhatJoins>): readonly Step[] {
+  const made = [...istioSteps(updating), ...injectionSteps(updating)];
+  return [
+    { title: "make the control plane's account in the cluster what it is to be", run: () => updating.presence.make() },
+    ...made.map(({ title, run }) => ({ title, run })),
+  ];
+}
+
+type WhatJoins = "istioObjects" | "injection" | "limitMs" | "told" | "signal";
+
+function istioSteps({ istioObjects, limitMs, told, signal }: Pick<Joining, WhatJoins>): readonly Step[] {
   if (!istioObjects) return [];
   const { installation, objects } = istioObjects;
   return [
@@ -80,7 +94,7 @@ function istioSteps({ istioObjects, limitMs, told, signal }: Joining): readonly 
   ];
 }
 
-function injectionSteps({ injection, limitMs, told, signal }: Joining): readonly Step[] {
+function injectionSteps({ injection, limitMs, told, signal }: Pick<Joining, WhatJoins>): readonly Step[] {
   if (!injection) return [];
   const { reach, objects, revisions } = injection;
   return [

@@ -15,9 +15,24 @@ import { reachLabels } from "./objects.ts";
 /** Milliseconds between looks. */
 const lookMs = 200;
 
+interface Webhook {
+  readonly name: string;
+  readonly clientConfig: { readonly caBundle?: string };
+}
+
 /** A `MutatingWebhookConfiguration`, as far as it is read. */
 interface Webhooks extends ResourceObject {
-  readonly webhooks?: readonly { readonly clientConfig: { readonly caBundle?: string } }[];
+  readonly webhooks?: readonly Webhook[];
+}
+
+/** Webhooks as they are to be, with the authority that the control plane has written into those that are there. */
+function withAuthority(wanted: MemberObject, found: Webhooks | undefined): MemberObject {
+  const known = new Map(found?.webhooks?.map(({ name, clientConfig }) => [name, clientConfig.caBundle]));
+  const webhooks = (wanted["webhooks"] as readonly Webhook[]).map((each) => {
+    const caBundle = known.get(each.name);
+    return { ...each, clientConfig: { ...each.clientConfig, ...(caBundle !== undefined && { caBundle }) } };
+  });
+  return { ...wanted, webhooks };
 }
 
 /** A Pod that is never made: the cluster is asked what would become of it. */
@@ -57,9 +72,21 @@ export class Reach {
     this.#objects = new OwnedObjects(client, { labels: reachLabels, kinds });
   }
 
-  /** Makes objects in their order. @throws WeftError `FailedPrecondition` where something of the name is not ours. */
+  /**
+   * Makes objects in their order, or changes what is there to them; Pods are injected meanwhile as before.
+   * @throws WeftError `FailedPrecondition` where something of the name is not ours.
+   */
   async make(objects: readonly MemberObject[]): Promise<void> {
-    await this.#objects.make(objects);
+    const found = await this.#objects.list<Webhooks>(mutatingKind);
+    const wanted = objects.map((object) => {
+      if (object.kind !== mutatingKind.kind) return object;
+      return withAuthority(
+        object,
+        found.find(({ metadata }) => metadata.name === object.metadata.name),
+      );
+    });
+    await this.#objects.make(wanted);
+    await this.#objects.prune(objects);
   }
 
   /** The first of these objects in whose place there is somebody else's. */
