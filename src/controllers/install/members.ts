@@ -45,7 +45,7 @@ export function balanced({ status }: Pick<Service, "status">): readonly string[]
 }
 
 /** Addresses by which nodes are reached from elsewhere: those of outside where there are some. */
-export function nodeAddresses(nodes: readonly Node[]): readonly string[] {
+function nodeAddresses(nodes: readonly Node[]): readonly string[] {
   for (const type of ["ExternalIP", "InternalIP"]) {
     const found = nodes.flatMap(({ status }) => status?.addresses?.find((each) => each.type === type)?.address ?? []);
     if (found.length > 0) return found.slice(0, mostNodes);
