@@ -1,8 +1,9 @@
 import { endpointSlice } from "#api/kubernetes/endpoint-slice.ts";
+import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import { pod as podKind } from "#api/kubernetes/pod.ts";
 import { service } from "#api/kubernetes/service.ts";
 import type { ResourceObject } from "#api/meta.ts";
-import { revisionLabel, tagLabel } from "#api/weft/revisions.ts";
+import { injectionLabel, revisionLabel, tagLabel } from "#api/weft/revisions.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
@@ -35,6 +36,13 @@ function withAuthority(wanted: MemberObject, found: Webhooks | undefined): Membe
   return { ...wanted, webhooks };
 }
 
+const injectLabel = "sidecar.istio.io/inject";
+/** What injected Pods have, Istio's annotation. */
+const injectedAnnotation = "sidecar.istio.io/status";
+
+/** Words of an API server that has asked the control plane: it refused the Pod by the webhook's word, or afterwards. */
+const refusals = /admission webhook "|violates PodSecurity|exceeded quota/;
+
 /** A Pod that is never made: the cluster is asked what would become of it. */
 function trialOf(revision: string): ResourceObject {
   const name = "weft-injection-trial";
@@ -46,7 +54,7 @@ function trialOf(revision: string): ResourceObject {
     seccompProfile: { type: "RuntimeDefault" },
   };
   return {
-    metadata: { namespace: memberNamespace, name, labels: { [revisionLabel]: revision } },
+    metadata: { namespace: memberNamespace, name, labels: { [revisionLabel]: revision, [injectLabel]: "true" } },
     spec: { automountServiceAccountToken: false, containers: [{ name: "trial", image: "none", securityContext }] },
   } as unknown as ResourceObject;
 }
@@ -133,13 +141,18 @@ export class Reach {
 
   /** Why the API server does not ask the control plane about Pods of a revision. */
   async #unasked(revisions: readonly string[], signal: AbortSignal): Promise<string | undefined> {
+    const { metadata } = await this.#client.of(namespaceKind).get({ name: memberNamespace }, signal);
+    // What the namespace says goes before what a Pod says: it cannot be tried there.
+    const { labels = {} } = metadata;
+    if (labels[revisionLabel] !== undefined || labels[injectionLabel] !== undefined) return undefined;
     for (const revision of revisions) {
       try {
-        await this.#client.of(podKind).create(trialOf(revision), { dryRun: true, signal });
+        const { metadata: made } = await this.#client.of(podKind).create(trialOf(revision), { dryRun: true, signal });
+        if (made.annotations?.[injectedAnnotation] === undefined)
+          return `no webhook of revision ${revision} is asked yet`;
       } catch (error) {
         signal.throwIfAborted();
-        // Who refuses the Pod otherwise, the webhook itself among them, has been asked after it or in its place.
-        if (/failed calling webhook|no endpoints available/.test(messageOf(error))) return messageOf(error);
+        if (!refusals.test(messageOf(error))) return messageOf(error);
       }
     }
     return undefined;
