@@ -70,6 +70,43 @@ const route = (host: string): object => ({
 
 const destination = "get virtualservice reviews -o jsonpath={.spec.http[0].route[0].destination.host}";
 
+test("a cluster with a control plane of its own, and one whose API server does not reach the mesh's, have no Pods injected unawares", async () => {
+  const istiod = "service istiod -n istio-system";
+  await run(east, "create namespace istio-system");
+  await run(east, `create service clusterip istiod -n istio-system --tcp=15012`);
+  const own = `add east --kubeconfig ${mesh.kubeconfigOf(east)} --server ${east.internalUrl}`;
+  const foreign = await mesh.weft(own);
+  expect(foreign.out).toMatch(/!! {2}injection .*Service istiod that is not of the mesh.*--no-control-plane/);
+  expect(foreign.code).toBe(1);
+  expect(await run(east, "get serviceaccounts -n istio-system -o name")).not.toContain("weft");
+  await run(east, `delete ${istiod}`);
+  // API servers keep the connections that they have: this one has none to a control plane yet.
+  const away = await mesh.weft(`${own} --control-plane-host 10.255.255.1 --timeout 15`);
+  expect(away.out).toMatch(/no Pod of the cluster would be injected after 15 s .*failed calling webhook/);
+  expect(away.code).toBe(1);
+  expect(await run(east, "get services,endpointslices,mutatingwebhookconfigurations -n istio-system -o name")).toBe("");
+  const told = await mesh.add(east, "--no-control-plane");
+  expect(told).toContain("injection   its Pods are not to be injected");
+  const made =
+    "get services,mutatingwebhookconfigurations -n istio-system -l app.kubernetes.io/component=control-plane";
+  const objects = [
+    "service/istiod",
+    "mutatingwebhookconfiguration.admissionregistration.k8s.io/istio-sidecar-injector",
+  ];
+  const kubeconfig = `--kubeconfig ${mesh.kubeconfigOf(east)}`;
+  for (const [flags, wanted] of [
+    [" --no-control-plane", []],
+    ["", objects],
+    ["", objects],
+    [" --no-control-plane", []],
+  ] as const) {
+    await mesh.succeeds(`update east ${kubeconfig}${flags}`);
+    expect((await run(east, `${made} -o name`)).split("\n").filter(Boolean)).toEqual(wanted);
+  }
+  await mesh.remove(east);
+  await run(east, "delete namespace istio-system --wait");
+});
+
 test("clusters that join serve the mesh's objects, live, and leave without a trace", async () => {
   const before = await traces(east);
   expect(await mesh.add(east, "--guard-image weft.dev/test/weft:1")).toContain(
@@ -123,43 +160,6 @@ test("clusters that join serve the mesh's objects, live, and leave without a tra
   const gone = (await east.kubectl("get virtualservices", { patience })).stderr;
   expect(gone).toMatch(/could not find the requested resource|doesn't have a resource type/);
   expect(await run(west, destination)).toBe("v2");
-});
-
-test("a cluster with a control plane of its own, and one whose API server does not reach the mesh's, have no Pods injected unawares", async () => {
-  const istiod = "service istiod -n istio-system";
-  await run(east, "create namespace istio-system");
-  await run(east, `create service clusterip istiod -n istio-system --tcp=15012`);
-  const before = await traces(east);
-  const own = `add east --kubeconfig ${mesh.kubeconfigOf(east)} --server ${east.internalUrl}`;
-  const foreign = await mesh.weft(own);
-  expect(foreign.out).toMatch(/!! {2}injection .*Service istiod that is not of the mesh.*--no-control-plane/);
-  expect(foreign.code).toBe(1);
-  expect(await traces(east)).toEqual(before);
-  await run(east, `delete ${istiod}`);
-  const away = await mesh.weft(`${own} --control-plane-host 10.255.255.1 --timeout 15`);
-  expect(away.out).toMatch(/no Pod of the cluster would be injected after 15 s .*failed calling webhook/);
-  expect(away.code).toBe(1);
-  expect(await run(east, "get services,endpointslices,mutatingwebhookconfigurations -n istio-system -o name")).toBe("");
-  const told = await mesh.add(east, "--no-control-plane");
-  expect(told).toContain("injection   its Pods are not to be injected");
-  const made =
-    "get services,mutatingwebhookconfigurations -n istio-system -l app.kubernetes.io/component=control-plane";
-  const objects = [
-    "service/istiod",
-    "mutatingwebhookconfiguration.admissionregistration.k8s.io/istio-sidecar-injector",
-  ];
-  const kubeconfig = `--kubeconfig ${mesh.kubeconfigOf(east)}`;
-  for (const [flags, wanted] of [
-    [" --no-control-plane", []],
-    ["", objects],
-    ["", objects],
-    [" --no-control-plane", []],
-  ] as const) {
-    await mesh.succeeds(`update east ${kubeconfig}${flags}`);
-    expect((await run(east, `${made} -o name`)).split("\n").filter(Boolean)).toEqual(wanted);
-  }
-  await mesh.remove(east);
-  await run(east, "delete namespace istio-system --wait");
 });
 
 test("a cluster with Istio's definitions does not join unless it is to keep them", async () => {
