@@ -213,6 +213,11 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ],
   ["ProxyDuplicated", "Warning", "Several streams say for long that they are the same proxy."],
   [
+    "ProxyEndpointsStale",
+    "Warning",
+    "A proxy has long held other endpoints of a cluster than the control plane sent it; the message names them.",
+  ],
+  [
     "ProxyFloods",
     "Warning",
     "A proxy sends more requests than it may, or asks again and again for what it has; it is slowed down.",

@@ -44,7 +44,9 @@ import { type IdentityContext, type IdentityOptions, MeshIdentity } from "./iden
 import { SecretRefusals } from "./identity/secret-refusals.ts";
 import { holdersOf } from "./holders.ts";
 import { Replicas } from "./replicas.ts";
+import { listedFindings } from "./proxy-list.ts";
 import { ProxyReports } from "./reports/reports.ts";
+import { EndpointTruth } from "./reports/truth.ts";
 import { reportOf, RevisionReporter } from "./revision-reporter.ts";
 import { synced } from "./synced.ts";
 import { Verdicts } from "./verdicts.ts";
@@ -88,6 +90,8 @@ export interface DiscoveryOptions {
   readonly replica?: string;
   /** Milliseconds to wait, once the mesh's API has answered, for clusters that are away, before proxies are served without them. */
   readonly startLimitMs: number;
+  /** Milliseconds that a proxy may hold other endpoints than it was sent before that is told; 30 seconds unless told. */
+  readonly endpointsStaleMs?: number;
 }
 
 /** What it needs of the machine. */
@@ -351,6 +355,19 @@ export async function runDiscovery(
   const serve = { source, engine, clock, logger, demand, pressed, limits, listen: options.xds, ...secured, methods };
   await using xds = await createXdsServer(serve);
   serving = xds;
+  const { endpointsStaleMs: staleMs } = options;
+  const told = {
+    reports,
+    proxies: xds,
+    members: () => members.clients(),
+    clock,
+    ...(staleMs !== undefined && { staleMs }),
+  };
+  using truth: EndpointTruth = new EndpointTruth({ ...told, changed: () => tellEvents() });
+  const events = new ProxyEventWriter({ member, clock, logger });
+  const tellEvents = (): void => {
+    events.standing(listedFindings({ proxies: xds, truth }).flatMap((finding) => proxyEvent(finding) ?? []));
+  };
   const report = (): RevisionReport =>
     reportOf({ version: options.version, proxies: xds, findings: () => verdicts.all(), clock });
   await using api = await ProxyApi.listen({
@@ -358,6 +375,7 @@ export async function runDiscovery(
     socketPath: options.statusSocket,
     proxies: xds,
     reports,
+    truth,
     held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
     sidecar: (...pod) => (identity ? identity.sidecar(...pod) : {}),
     clusterClient: member,
@@ -369,7 +387,7 @@ export async function runDiscovery(
   const { replica: name, statusAddress, revision = "default" } = options;
   reporting.resolve(report);
   const { ca: clients = "" } = meshAddress;
-  await using told =
+  await using elsewhere =
     statusAddress && (await ProxyApiServer.listen({ ...statusAddress, clients, answer: api.answer, clock }));
   const changed = (): void => meshStatus.changed();
   const move = (count: number): void => xds.move(count);
@@ -383,16 +401,15 @@ export async function runDiscovery(
           namespace: rootNamespace,
           own,
           move,
-          ...(told && { api: told.place }),
+          ...(elsewhere && { api: elsewhere.place }),
           changed,
           clock,
           logger,
         };
   replicas = among && new Replicas(among);
-  const events = new ProxyEventWriter({ member, clock, logger });
   using _proxies = xds.onChange(() => {
     meshStatus.changed();
-    events.standing(xds.findings().flatMap((finding) => proxyEvent(finding) ?? []));
+    tellEvents();
   });
   served.resolve();
   logger.info("serving proxies", { listen: xds.addresses });

@@ -7,7 +7,7 @@ import { listenOn } from "#grpc/listen.ts";
 import type { Client } from "#kube/client.ts";
 import { readAdmin } from "./proxy-admin.ts";
 import { type ProxyFindingObject, proxyFindingObject, proxyFindingTable } from "./proxy-finding.ts";
-import { listedProxies, type ProxyListOptions } from "./proxy-list.ts";
+import { listedFindings, listedProxies, type ProxyListOptions } from "./proxy-list.ts";
 import { type ProxyObject, proxyGroup, proxyTable, proxyVersion } from "./proxy-object.ts";
 
 /** What the API of proxies is made of. */
@@ -142,7 +142,7 @@ export class ProxyApi implements AsyncDisposable {
   }
 
   #findings(): readonly ProxyFindingObject[] {
-    return this.#options.proxies.findings().map(proxyFindingObject);
+    return listedFindings(this.#options).map(proxyFindingObject);
   }
 
   async #admin(proxy: ProxyObject, path: string, search: string): Promise<Answer> {

@@ -1,7 +1,7 @@
 import { readable } from "#base/readable.ts";
 import type { ProxyEvent } from "#status/proxy-events.ts";
-import type { ProxyFinding } from "#xds/port.ts";
 import { nodeParts, proxyGroup, proxyVersion, timestamp } from "./proxy-object.ts";
+import type { ShownFinding } from "./shown-finding.ts";
 import { tableOf, type TableColumn } from "./table.ts";
 
 /** What a proxy did that it should not, as an API object. It is there until the proxy has behaved for some minutes. */
@@ -42,14 +42,14 @@ function kebab(code: string): string {
   return code.replaceAll(/(?!^)[A-Z]/g, "-$&").toLowerCase();
 }
 
-function subjectOf(pod: string, namespace: string, { node, cluster }: ProxyFinding): string {
+function subjectOf(pod: string, namespace: string, { node, cluster }: ShownFinding): string {
   if (node === "") return "A peer that has not said who it is";
   if (pod === "") return `Proxy ${node}`;
   return `Proxy ${pod}.${namespace}${cluster === "" ? "" : ` (${cluster})`}`;
 }
 
 /** A finding as an object. One that a proxy has of each kind keeps its name. */
-export function proxyFindingObject(finding: ProxyFinding): ProxyFindingObject {
+export function proxyFindingObject(finding: ShownFinding): ProxyFindingObject {
   const { code, since, last, count, what } = finding;
   const { pod, namespace } = nodeParts(finding.node);
   const parts = [pod === "" ? finding.node || "unnamed" : pod, finding.cluster, kebab(code)].map((part) =>
@@ -75,7 +75,7 @@ export function proxyFindingObject(finding: ProxyFinding): ProxyFindingObject {
 }
 
 /** A finding as an event of its Pod; undefined for a proxy that is none's. */
-export function proxyEvent(finding: ProxyFinding): ProxyEvent | undefined {
+export function proxyEvent(finding: ShownFinding): ProxyEvent | undefined {
   const { pod, namespace } = nodeParts(finding.node);
   if (pod === "" || finding.cluster === "") return undefined;
   const { message } = proxyFindingObject(finding).spec;

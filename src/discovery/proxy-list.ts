@@ -3,26 +3,40 @@ import {
   clusterOf,
   type HeldBy,
   nodeParts,
+  type ProxyKnowledge,
   type ProxyObject,
   proxyObject,
   reportedObject,
   type SidecarOf,
 } from "./proxy-object.ts";
-import type { ProxyReports } from "./reports/reports.ts";
+import type { HeldReport, ProxyReports } from "./reports/reports.ts";
+import type { EndpointTruth } from "./reports/truth.ts";
+import type { ShownFinding } from "./shown-finding.ts";
 
 /** Where it is known what there is to tell of proxies. */
 export interface ProxyListOptions {
   readonly proxies: ProxyStatusSource;
   readonly reports: ProxyReports;
+  /** What comes of comparing endpoints. */
+  readonly truth: EndpointTruth;
   /** What a proxy holds. */
   readonly held: (proxy: ProxyStatus) => HeldBy;
   /** What is said of a Pod's proxy; undefined of one whose Pod is not there. */
   readonly sidecar: SidecarOf;
 }
 
+/** What proxies did that they should not, and what they lack. */
+export function listedFindings({
+  proxies,
+  truth,
+}: Pick<ProxyListOptions, "proxies" | "truth">): readonly ShownFinding[] {
+  return [...proxies.findings(), ...truth.findings()];
+}
+
 /** All proxies: those that are connected, and those that agents tell of whose Pods are there. */
-export function listedProxies({ proxies, reports, held, sidecar }: ProxyListOptions): readonly ProxyObject[] {
-  const findings = Map.groupBy(proxies.findings(), ({ node }) => node);
+export function listedProxies(options: ProxyListOptions): readonly ProxyObject[] {
+  const { proxies, reports, truth, held, sidecar } = options;
+  const findings = Map.groupBy(listedFindings(options), ({ node }) => node);
   const connected = proxies.proxies();
   const known = new Set(connected.map(({ node }) => node.id));
   const others = [...reports.all()].filter(({ node }) => !known.has(node.id));
@@ -31,13 +45,17 @@ export function listedProxies({ proxies, reports, held, sidecar }: ProxyListOpti
     const said = sidecar(report.node.cluster, namespace, pod);
     return said ? reportedObject(report, said) : [];
   });
+  const told = (report: HeldReport | undefined): Pick<ProxyKnowledge, "report" | "endpoints"> => ({
+    report,
+    endpoints: report && truth.verdict(report),
+  });
   const all = connected.map((proxy) => {
     const { pod, namespace } = nodeParts(proxy.node.id);
     return proxyObject(proxy, {
       held: held(proxy),
       findings: findings.get(proxy.node.id) ?? [],
       said: sidecar(clusterOf(proxy.node), namespace, pod) ?? {},
-      report: reports.get(proxy.node.id),
+      ...told(reports.get(proxy.node.id)),
     });
   });
   return [...all, ...alone];

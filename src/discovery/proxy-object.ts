@@ -1,9 +1,11 @@
 import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import { readable } from "#base/readable.ts";
 import { typeUrls } from "#proto/encoded.ts";
-import type { ProxyFinding, ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
+import type { ProxyNode, ProxyStatus, TypeState } from "#xds/port.ts";
 import type { AgentWord, SidecarReport } from "./identity/pod-places.ts";
-import { reportedStatus, type ReportedStatus } from "./reports/reported-status.ts";
+import type { ShownFinding } from "./shown-finding.ts";
+import type { EndpointVerdict } from "./reports/endpoint-check.ts";
+import { endpointStatus, type EndpointStatus, reportedStatus, type ReportedStatus } from "./reports/reported-status.ts";
 import type { HeldReport } from "./reports/reports.ts";
 import { tableOf, type TableColumn } from "./table.ts";
 
@@ -59,6 +61,8 @@ export interface ProxyObject {
     readonly outside?: string;
     /** By what connections are led to it: `IPTables` or `EBPF`; absent where no agent of a node says. */
     readonly hijack?: AgentWord;
+    /** What came of comparing the endpoints that Envoy holds with those that it is to hold. */
+    readonly endpoints?: EndpointStatus;
   };
 }
 
@@ -109,7 +113,7 @@ interface FindingMember {
   readonly count: number;
 }
 
-function findingMember({ code, what, since, last, count }: ProxyFinding): FindingMember {
+function findingMember({ code, what, since, last, count }: ShownFinding): FindingMember {
   return { code, message: readable(what), since: timestamp(since), last: timestamp(last), count };
 }
 
@@ -138,11 +142,13 @@ export interface HeldBy {
 export interface ProxyKnowledge {
   readonly held: HeldBy;
   /** What stands against it. */
-  readonly findings: readonly ProxyFinding[];
+  readonly findings: readonly ShownFinding[];
   /** What its Pod says of it. */
   readonly said: SidecarReport;
   /** What its agent says of it. */
   readonly report: HeldReport | undefined;
+  /** What came of comparing its endpoints. */
+  readonly endpoints: EndpointVerdict | undefined;
 }
 
 /** What is said of a proxy on its Pod. */
@@ -168,7 +174,10 @@ function headOf(
 }
 
 /** A connected proxy as an object. */
-export function proxyObject(proxy: ProxyStatus, { held, findings, said, report }: ProxyKnowledge): ProxyObject {
+export function proxyObject(
+  proxy: ProxyStatus,
+  { held, findings, said, report, endpoints }: ProxyKnowledge,
+): ProxyObject {
   const { LABELS: labels } = proxy.node.metadata;
   const { head, spec } = headOf(proxy.node.id, clusterOf(proxy.node), proxy.connectedAt);
   const types = Object.entries(proxy.types).filter(([, state]) => state.state !== "NEVER");
@@ -188,6 +197,7 @@ export function proxyObject(proxy: ProxyStatus, { held, findings, said, report }
       ...(findings.length > 0 && { findings: findings.map(findingMember) }),
       discovery: { mode, ...(reason !== undefined && { reason }) },
       ...podStatus(said),
+      ...(report && endpoints && { endpoints: endpointStatus(report, endpoints) }),
     },
   };
 }

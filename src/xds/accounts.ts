@@ -95,6 +95,11 @@ export class Accounts<S> {
     if (this.#away.size > mostAccounts && oldest !== undefined) this.#away.delete(oldest);
   }
 
+  /** The newest stream of a proxy. */
+  newest(node: string): S | undefined {
+    return [...(this.#open.get(node)?.streams ?? [])].at(-1);
+  }
+
   /** The streams of each proxy that is connected more than once, the oldest first. */
   *repeated(): Generator<readonly S[]> {
     for (const { streams } of this.#open.values()) if (streams.size > 1) yield [...streams];

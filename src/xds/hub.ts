@@ -17,7 +17,15 @@ import { lastingTwins } from "./misconduct.ts";
 import { OwedStore } from "./owed.ts";
 import type { Part } from "./part.ts";
 import { standingsOf } from "./standings.ts";
-import type { Demand, ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource, ResourceSource } from "./port.ts";
+import type {
+  Demand,
+  DueEndpoints,
+  ProxyFinding,
+  ProxyStandings,
+  ProxyStatus,
+  ProxyStatusSource,
+  ResourceSource,
+} from "./port.ts";
 import { Pushes } from "./pushes.ts";
 import { Readmissions } from "./readmissions.ts";
 import { Rounds } from "./rounds.ts";
@@ -148,6 +156,10 @@ export class XdsHub implements ProxyStatusSource, Disposable {
 
   standings(): ProxyStandings {
     return standingsOf(this.#latest());
+  }
+
+  endpoints(node: string): DueEndpoints | undefined {
+    return this.#accounts.newest(node)?.endpoints();
   }
 
   findings(): readonly ProxyFinding[] {

@@ -122,6 +122,14 @@ export interface TypeState {
   readonly refused?: { readonly resources: readonly string[]; readonly message: string };
 }
 
+/** The endpoints that a proxy is to hold, as they are now. */
+export interface DueEndpoints {
+  /** The same object for all proxies that are to hold the same, as long as the revision is. */
+  readonly view: object;
+  readonly revision: number;
+  readonly resources: () => Iterable<EncodedResource>;
+}
+
 /** A connected proxy, as status and operators see it. */
 export interface ProxyStatus {
   readonly node: ProxyNode;
@@ -158,6 +166,8 @@ export interface ProxyStatusSource {
   standings(): ProxyStandings;
   /** What proxies did that they should not, also such as are not connected any more. */
   findings(): readonly ProxyFinding[];
+  /** The endpoints that a proxy is to hold; undefined of one that is not connected, or has not asked for any. */
+  endpoints(node: string): DueEndpoints | undefined;
   /** Calls back when a proxy connects, leaves, refuses something or stops refusing it, or a finding comes or goes; coalesced. */
   onChange(callback: () => void): Disposable;
 }

@@ -9,7 +9,7 @@ import { XdsHub, type HubOptions, type XdsFigures } from "./hub.ts";
 import { Intake } from "./intake.ts";
 import type { Variant } from "./message.ts";
 import { unreadable } from "./misconduct.ts";
-import type { ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource } from "./port.ts";
+import type { DueEndpoints, ProxyFinding, ProxyStandings, ProxyStatus, ProxyStatusSource } from "./port.ts";
 import { RequestReader } from "./request.ts";
 
 /** What a server needs. */
@@ -104,6 +104,10 @@ class AdsServer implements XdsServer {
 
   standings(): ProxyStandings {
     return this.#hub.standings();
+  }
+
+  endpoints(node: string): DueEndpoints | undefined {
+    return this.#hub.endpoints(node);
   }
 
   findings(): readonly ProxyFinding[] {

@@ -8,7 +8,7 @@ import { checkNames, checkSubscription } from "./limits.ts";
 import { Admission } from "./admission.ts";
 import type { Admit } from "./gatekeeper.ts";
 import type { Variant } from "./message.ts";
-import type { AskingProxy, ProxyNode, ProxyStatus, ScopeKey, TypeState } from "./port.ts";
+import type { AskingProxy, DueEndpoints, ProxyNode, ProxyStatus, ScopeKey, TypeState } from "./port.ts";
 import { changesNode, fallsBehind, foreignAnswer, isPlain, namelessStream, neverReads } from "./misconduct.ts";
 import { oddNodeId, saysNothing, shortened, tooManyInAll, tooManyStreams } from "./misconduct.ts";
 import { PushOrder } from "./order.ts";
@@ -193,6 +193,12 @@ export class Session {
     const never: TypeState = { state: "NEVER", version: "", since: this.connectedAt };
     const virtualHosts = virtualHostUse(this.#node, this.#variant);
     return { node: this.#node, connectedAt: this.connectedAt, virtualHosts, types: this.#watches.states(never) };
+  }
+
+  /** The endpoints that it is to hold; undefined where it has not asked for any. */
+  endpoints(): DueEndpoints | undefined {
+    const view = this.#watches.get(typeUrls.endpoints)?.shown;
+    return view && { view, revision: view.revision, resources: () => view.resources() };
   }
 
   /** How the proxy stands with all types together: `NACKED` where it refuses something, `STALE` where it lacks something. */

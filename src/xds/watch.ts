@@ -106,6 +106,11 @@ export class Watch implements PartUser {
     return this.#subscription;
   }
 
+  /** What the client is to hold; undefined before the first request. */
+  get shown(): View | undefined {
+    return this.#view;
+  }
+
   /** Whether a response waits for its answer. */
   get outstanding(): boolean {
     return this.#outstanding !== undefined;

@@ -81,6 +81,8 @@ export class NodeWorld implements AsyncDisposable {
   readonly node = "node-1";
   /** The name servers of the host that the agent is told of. */
   resolvers: readonly string[] = [];
+  /** Milliseconds after which other endpoints than were sent are told; as usual unless told. */
+  endpointsStaleMs: number | undefined;
   /** Milliseconds between the agent's reports of a proxy; as usual unless told. */
   reportEveryMs: number | undefined;
   /** Everything that the world keeps on disk. */
@@ -203,6 +205,7 @@ export class NodeWorld implements AsyncDisposable {
       statusSocket: socket("discovery.sock"),
       startLimitMs: 5000,
       version: "0.0.0",
+      ...(this.endpointsStaleMs !== undefined && { endpointsStaleMs: this.endpointsStaleMs }),
     };
   }
 

@@ -36,6 +36,7 @@ test("rates are over the time between two looks at one process, and none before"
   const pages: Record<string, () => string> = {
     "/server_info": () => JSON.stringify({ version: "abc/1.40.0/Clean/RELEASE/BoringSSL" }),
     "/stats": () => stats(requests, failed),
+    "/config_dump": () => "{}",
   };
   const ask = async (path: string): Promise<string> => pages[path.split("?")[0]!]!();
   const gauge = new ProxyGauge({ version: "1.2.3", look: () => look, ask, clock });

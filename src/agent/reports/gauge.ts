@@ -2,6 +2,7 @@ import { type ProxyReport, reportText, type TrafficRate } from "#api/weft/proxy-
 import type { Clock } from "#base/clock.ts";
 import { messageOf } from "#base/errors.ts";
 import type { CertificateState } from "../certificates/holder.ts";
+import { endpointSummary, type HeldEndpoints, heldEndpoints } from "./endpoints.ts";
 import { type AskAdmin, type Figures, figuresOf, isReady, type Requests, versionOf } from "./figures.ts";
 import { type Usage, usageOf } from "./usage.ts";
 
@@ -30,6 +31,7 @@ interface Sample {
 /** What an Envoy says, or why it says nothing. */
 interface Said {
   readonly figures?: Figures;
+  readonly endpoints?: ProxyReport["endpoints"];
   readonly ready?: boolean;
   readonly silent?: string;
 }
@@ -39,8 +41,14 @@ export interface GaugeOptions {
   readonly version: string;
   readonly look: () => ProxyLook;
   readonly ask: AskAdmin;
+  /** Milliseconds between looks at the endpoints that Envoy holds; 30 seconds unless told. */
+  readonly endpointsEveryMs?: number;
   readonly clock: Clock;
 }
+
+const defaultEndpointsMs = 30_000;
+/** How many times as long as a look at endpoints took nothing is asked. */
+const leastRest = 200;
 
 function rateOf(before: Requests, now: Requests, seconds: number): TrafficRate {
   const each = (from: number, to: number): number => Math.round((Math.max(0, to - from) / seconds) * 100) / 100;
@@ -56,6 +64,9 @@ const none: Requests = { all: 0, failed: 0 };
 export class ProxyGauge {
   readonly #options: GaugeOptions;
   #last: Sample | undefined;
+  #endpoints:
+    | { readonly start: string; readonly summary: ProxyReport["endpoints"]; readonly nextAt: number }
+    | undefined;
   #version: { readonly start: string; readonly text: string } | undefined;
 
   constructor(options: GaugeOptions) {
@@ -94,8 +105,36 @@ export class ProxyGauge {
       }),
       ...changesOf(before, now),
       ...(said.figures && { holds: { clusters: said.figures.clusters, listeners: said.figures.listeners } }),
+      ...(said.endpoints && { endpoints: said.endpoints }),
       ...(said.silent !== undefined && { silent: reportText(said.silent) }),
     };
+  }
+
+  /** Asks Envoy anew which endpoints it holds. @throws WeftError `Unavailable` when it does not answer. */
+  async endpoints(): Promise<HeldEndpoints> {
+    const { ask, look, clock, endpointsEveryMs = defaultEndpointsMs } = this.#options;
+    const { pid, startedAt } = look();
+    const from = clock.monotonic();
+    const held = await heldEndpoints(ask);
+    const now = clock.monotonic();
+    const nextAt = now + Math.max(endpointsEveryMs, (now - from) * leastRest);
+    this.#endpoints = { start: `${pid} ${startedAt}`, summary: endpointSummary(held), nextAt };
+    return held;
+  }
+
+  /** Which endpoints Envoy holds, as it said last: much is read for that. */
+  async #endpointsOf(start: string): Promise<ProxyReport["endpoints"]> {
+    const known = this.#endpoints;
+    const now = this.#options.clock.monotonic();
+    if (known?.start === start && known.nextAt > now) return known.summary;
+    try {
+      await this.endpoints();
+    } catch {
+      // The rest is told all the same; this is looked for again in its time.
+      const { endpointsEveryMs = defaultEndpointsMs } = this.#options;
+      this.#endpoints = { start, summary: undefined, nextAt: now + endpointsEveryMs };
+    }
+    return this.#endpoints?.summary;
   }
 
   async #asked(start: string, known: boolean | undefined): Promise<Said> {
@@ -103,7 +142,8 @@ export class ProxyGauge {
     try {
       if (this.#version?.start !== start) this.#version = { start, text: await versionOf(ask) };
       const figures = await figuresOf(ask);
-      return { figures, ...(known === undefined && { ready: await isReady(ask) }) };
+      const endpoints = await this.#endpointsOf(start);
+      return { figures, ...(endpoints && { endpoints }), ...(known === undefined && { ready: await isReady(ask) }) };
     } catch (error) {
       return { silent: messageOf(error) };
     }

@@ -1,10 +1,11 @@
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 import type { ProxyReport, ProxyWord, ReportedNode } from "#api/weft/proxy-report.ts";
-import { reportMethod } from "#api/weft/proxy-report.ts";
+import { readQuestion, reportMethod } from "#api/weft/proxy-report.ts";
 import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
+import { endpointAddresses, endpointHashes } from "./endpoints.ts";
 import { type GaugeOptions, ProxyGauge } from "./gauge.ts";
 
 /** A stream of reports. */
@@ -29,6 +30,8 @@ export interface ReporterOptions extends GaugeOptions {
 }
 
 const defaultEveryMs = 10_000;
+/** Of so many reports one tells anew which endpoints Envoy holds. */
+const endpointsRarer = 3;
 /** Changes that are known at once are told together, so long after the first, in milliseconds. */
 const settleMs = 300;
 /** What is the same is told again after so many milliseconds. */
@@ -52,11 +55,13 @@ export class ProxyReporter implements Disposable {
   readonly #end = new AbortController();
   #nudge = new AbortController();
   #open: Open | undefined;
+  #answering = false;
   #told: { readonly report: ProxyReport; readonly at: number } | undefined;
 
   constructor(options: ReporterOptions) {
     this.#options = options;
-    this.#gauge = new ProxyGauge(options);
+    const { everyMs = defaultEveryMs } = options;
+    this.#gauge = new ProxyGauge({ endpointsEveryMs: everyMs * endpointsRarer, ...options });
     void this.#run(this.#end.signal);
   }
 
@@ -110,7 +115,7 @@ export class ProxyReporter implements Disposable {
     this.#open = open;
     this.#told = undefined;
     stream.on("drain", () => (open.full = false));
-    stream.on("data", () => undefined);
+    stream.on("data", (bytes: Buffer) => void this.#asked(open, bytes));
     const closed = (error?: ServiceError): void => {
       if (this.#open === open) this.#open = undefined;
       if (error) logger.debug("a stream of reports ended", { node: node.id, error: error.details });
@@ -119,6 +124,24 @@ export class ProxyReporter implements Disposable {
     stream.on("end", () => closed());
     this.#say(open, { kind: "hello", node });
     return open;
+  }
+
+  /** Answers a question of the control plane, one at a time. */
+  async #asked(open: Open, bytes: Buffer): Promise<void> {
+    if (this.#answering || open.full) return;
+    this.#answering = true;
+    try {
+      const question = readQuestion(bytes);
+      const held = question && (await this.#gauge.endpoints());
+      if (!held || this.#open !== open) return;
+      const words = question.ask === "hashes" ? endpointHashes(held) : [endpointAddresses(held, question.clusters)];
+      for (const word of words) this.#say(open, word);
+    } catch (error) {
+      const { logger, node } = this.#options;
+      logger.debug("a question about a proxy was not answered", { node: node.id, error: messageOf(error) });
+    } finally {
+      this.#answering = false;
+    }
   }
 
   #say(open: Open, word: ProxyWord): void {

@@ -35,7 +35,7 @@ test("what it does not know is passed over: agents may be newer", () => {
 describe("what is none is refused", () => {
   test.each([
     ["not JSON", Buffer.from("{"), "no JSON"],
-    ["another kind", bytes({ kind: "x" }), "neither hello nor report"],
+    ["another kind", bytes({ kind: "x" }), "none of hello, report"],
     ["a number below zero", bytes({ kind: "report", report: { ...report, restarts: -1 } }), "restarts"],
     ["a number that is none", bytes({ kind: "report", report: { ...report, startedAt: "1" } }), "startedAt"],
     ["a process that is none", bytes({ kind: "report", report: { ...report, process: "Up" } }), "process is none of"],

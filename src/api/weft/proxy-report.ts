@@ -43,9 +43,29 @@ export interface ProxyReport {
   readonly traffic?: { readonly connections: number; readonly inbound: TrafficRate; readonly outbound: TrafficRate };
   /** What Envoy holds. */
   readonly holds?: { readonly clusters: number; readonly listeners: number };
+  /** The endpoints that Envoy holds of clusters that get them by EDS: `wholeHash` of them, and how many, when it was asked last. */
+  readonly endpoints?: { readonly hash: string; readonly clusters: number; readonly addresses: number };
   /** Why Envoy does not say how it stands, while its process runs. */
   readonly silent?: string;
 }
+
+/** Clusters of one message about endpoints, messages of one answer, and addresses of a cluster that are told. */
+export const mostClusters = 800;
+export const mostParts = 15;
+export const mostAddresses = 200;
+
+/** What Envoy holds, in parts. */
+export interface EndpointHashes {
+  /** `setHash` of each cluster that has addresses. */
+  readonly hashes: Readonly<Record<string, string>>;
+  /** `more`: other parts follow; `end`: this is the last; `cut`: it is, and there were too many. */
+  readonly part: "more" | "end" | "cut";
+}
+
+/** What a control plane asks an agent: hashes of all clusters, or the addresses of some. */
+export type ReportQuestion =
+  | { readonly ask: "hashes" }
+  | { readonly ask: "addresses"; readonly clusters: readonly string[] };
 
 /** The proxy that a stream tells of. */
 export interface ReportedNode {
@@ -57,7 +77,9 @@ export interface ReportedNode {
 /** One message of an agent. */
 export type ProxyWord =
   | { readonly kind: "hello"; readonly node: ReportedNode }
-  | { readonly kind: "report"; readonly report: ProxyReport };
+  | { readonly kind: "report"; readonly report: ProxyReport }
+  | { readonly kind: "hashes"; readonly hashes: EndpointHashes }
+  | { readonly kind: "addresses"; readonly addresses: Readonly<Record<string, readonly string[]>> };
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -147,8 +169,46 @@ function reportOf(of: Members): ProxyReport {
       "holds",
       inside((held) => ({ clusters: number(held, "clusters"), listeners: number(held, "listeners") })),
     ),
+    ...maybe(
+      of,
+      "endpoints",
+      inside((held) => ({
+        hash: text(held, "hash"),
+        clusters: number(held, "clusters"),
+        addresses: number(held, "addresses"),
+      })),
+    ),
     ...maybe(of, "silent", text),
   };
+}
+
+/** Members of an object that may have any names, up to a number. */
+function named<T>(value: unknown, name: string, read: (from: Members, name: string) => T): Readonly<Record<string, T>> {
+  const members = membersOf(value, name);
+  const names = Object.keys(members);
+  if (names.length > mostClusters) throw wrong(`${name} has over ${mostClusters} members`);
+  return Object.fromEntries(names.map((each) => [each, read(members, each)]));
+}
+
+function texts(from: Members, name: string): readonly string[] {
+  const { [name]: list } = from;
+  if (!Array.isArray(list) || list.length > mostAddresses)
+    throw wrong(`${name} is no list of at most ${mostAddresses}`);
+  return list.map((_, at) => text(list as unknown as Members, String(at)));
+}
+
+function hashesOf(of: Members): EndpointHashes {
+  const part = (["more", "end", "cut"] as const).find((each) => each === of["part"]);
+  if (!part) throw wrong("part is none of more, end, cut");
+  return { hashes: named(of["hashes"], "hashes", text), part };
+}
+
+/** Reads a question of a control plane; undefined for one that this version does not know. */
+export function readQuestion(bytes: Buffer): ReportQuestion | undefined {
+  const { ask, clusters } = JSON.parse(bytes.toString("utf8")) as Members;
+  if (ask === "hashes") return { ask };
+  if (ask !== "addresses" || !Array.isArray(clusters)) return undefined;
+  return { ask, clusters: clusters.filter((each) => typeof each === "string") };
 }
 
 /**
@@ -171,7 +231,10 @@ export function readProxyWord(bytes: Buffer): ProxyWord {
     };
   }
   if (word["kind"] === "report") return { kind: "report", report: reportOf(membersOf(word["report"], "report")) };
-  throw wrong("its kind is neither hello nor report");
+  if (word["kind"] === "hashes") return { kind: "hashes", hashes: hashesOf(membersOf(word["hashes"], "hashes")) };
+  if (word["kind"] === "addresses")
+    return { kind: "addresses", addresses: named(word["addresses"], "addresses", texts) };
+  throw wrong("its kind is none of hello, report, hashes, addresses");
 }
 
 /** A text as a report holds it. */

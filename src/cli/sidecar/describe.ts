@@ -46,12 +46,16 @@ function trafficLines({ status: { traffic } }: ProxyObject): readonly Line[] {
 }
 
 function configurationLines({ status }: ProxyObject, now: number): readonly Line[] {
-  const { configuration, certificate, certificateNotAfter: end, connectedAt, discovery, outside } = status;
+  const { configuration, endpoints, certificate, certificateNotAfter: end, connectedAt, discovery, outside } = status;
   const lines: (Line | undefined)[] = [
     ["Connected", connectedAt === undefined ? "no" : ago(connectedAt, now)],
     discovery && [
       "Discovery",
       discovery.reason === undefined ? discovery.mode : `${discovery.mode}: ${discovery.reason}`,
+    ],
+    endpoints && [
+      "Endpoints",
+      `${endpoints.state}: Envoy holds ${endpoints.addresses} addresses of ${endpoints.clusters} clusters`,
     ],
     configuration && ["Holds", `${configuration.clusters} clusters, ${configuration.listeners} listeners`],
     certificate && [

@@ -24,7 +24,7 @@ function row(proxy: ProxyObject, now: number): readonly string[] {
 }
 
 function notes(proxy: ProxyObject, now: number): readonly string[] {
-  const { process, types, silent } = proxy.status;
+  const { process, types, silent, findings = [] } = proxy.status;
   const name = proxyName(proxy);
   const exit = process?.lastExit;
   const refusals = Object.entries(types).flatMap(([type, { state, message }]) =>
@@ -36,6 +36,7 @@ function notes(proxy: ProxyObject, now: number): readonly string[] {
       : []),
     ...(silent === undefined ? [] : [`${name} does not say how it stands: ${silent}`]),
     ...refusals,
+    ...findings.map(({ code, message }) => `${name}: ${code}: it ${message}`),
   ];
 }
 

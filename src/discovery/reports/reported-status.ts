@@ -1,6 +1,7 @@
 import { readable } from "#base/readable.ts";
 import type { TypeState } from "#xds/port.ts";
 import type { ContainerWord } from "../identity/pod-places.ts";
+import type { EndpointVerdict, StaleCluster } from "./endpoint-check.ts";
 import { phaseOf, type ProxyPhase } from "./phase.ts";
 import type { HeldReport } from "./reports.ts";
 
@@ -36,6 +37,31 @@ export interface ReportedStatus {
   readonly certificateNotAfter?: string;
   /** Since when it has not acknowledged the oldest change that it has not, or refuses one. */
   readonly unacknowledgedSince?: string;
+}
+
+/** What came of comparing the endpoints that a proxy holds with those that it is to hold. */
+export interface EndpointStatus {
+  readonly state: EndpointVerdict["state"];
+  /** Clusters with endpoints that Envoy holds, and addresses of all. */
+  readonly clusters: number;
+  readonly addresses: number;
+  /** Some of those that have long differed. */
+  readonly stale?: readonly (Omit<StaleCluster, "since"> & { readonly since: string })[];
+}
+
+/** Addresses that are shown of a cluster. */
+const mostShown = 20;
+
+/** What came of comparing endpoints, for people and programs. */
+export function endpointStatus({ report }: HeldReport, { state, stale }: EndpointVerdict): EndpointStatus {
+  const { clusters = 0, addresses = 0 } = report.endpoints ?? {};
+  const told = stale.map(({ cluster, since, surplus, missing }) => ({
+    cluster,
+    since: time(since),
+    ...(surplus && { surplus: surplus.slice(0, mostShown).map(readable) }),
+    ...(missing && { missing: missing.slice(0, mostShown) }),
+  }));
+  return { state, clusters, addresses, ...(told.length > 0 && { stale: told }) };
 }
 
 function time(ms: number): string {

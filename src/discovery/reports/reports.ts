@@ -1,10 +1,11 @@
-import type { ProxyReport, ReportedNode } from "#api/weft/proxy-report.ts";
+import type { ProxyReport, ProxyWord, ReportedNode, ReportQuestion } from "#api/weft/proxy-report.ts";
 import { mostReportBytes, readProxyWord, reportMethod } from "#api/weft/proxy-report.ts";
 import { Allowance } from "#base/allowance.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf, WeftError } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { SparingLog } from "#base/sparing-log.ts";
+import { frameHead } from "#grpc/frames.ts";
 import type { Call, Methods } from "#grpc/server.ts";
 import type { Admit, Gatekeeper } from "#xds/gatekeeper.ts";
 
@@ -36,6 +37,9 @@ const readmitMs = 60_000;
 const [perSecond, burst] = [2, 20];
 /** Milliseconds between looks for what is not kept any more. */
 const lookMs = 5_000;
+
+/** What an agent answers. */
+type ReportAnswer = Exclude<ProxyWord, { readonly kind: "hello" | "report" }>;
 
 /** One agent's stream about one proxy. */
 class ReportStream {
@@ -74,6 +78,12 @@ class ReportStream {
     return this.#node;
   }
 
+  /** Asks the agent something. */
+  ask(question: ReportQuestion): void {
+    const bytes = Buffer.from(JSON.stringify(question));
+    this.#call.stream.send([{ pieces: [frameHead(bytes.length), bytes] }], () => undefined);
+  }
+
   /** Ends it; what was said last is kept for a while. */
   end(reason?: WeftError): void {
     if (this.#ended) return;
@@ -101,7 +111,8 @@ class ReportStream {
     if (this.#ended) return;
     if (word.kind === "hello") await this.#introduce(word.node);
     else if (!this.#node) throw new WeftError("InvalidArgument", "the first message must say of which proxy it is");
-    else await this.#tell(this.#node, word.report);
+    else if (word.kind === "report") await this.#tell(this.#node, word.report);
+    else this.#reports.answered(this, this.#node, word);
   }
 
   async #tell(node: ReportedNode, report: ProxyReport): Promise<void> {
@@ -136,6 +147,7 @@ export class ProxyReports implements Disposable {
   /** The newest stream of each proxy. */
   readonly #streams = new Map<string, ReportStream>();
   readonly #look: Disposable;
+  readonly #answers = new Set<(id: string, answer: ReportAnswer) => void>();
   readonly #listeners = new Set<(held: HeldReport, before: HeldReport | undefined) => void>();
 
   constructor(options: ProxyReportsOptions) {
@@ -164,6 +176,23 @@ export class ProxyReports implements Disposable {
     const listener = (held: HeldReport, before: HeldReport | undefined): void => callback(held, before);
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => this.#listeners.delete(listener) };
+  }
+
+  /** Calls back with each answer to a question. */
+  onAnswer(callback: (id: string, answer: ReportAnswer) => void): Disposable {
+    const listener = (id: string, answer: ReportAnswer): void => callback(id, answer);
+    this.#answers.add(listener);
+    return { [Symbol.dispose]: () => this.#answers.delete(listener) };
+  }
+
+  /** Asks a proxy's agent, where there is one. */
+  ask(id: string, question: ReportQuestion): void {
+    this.#streams.get(id)?.ask(question);
+  }
+
+  answered(stream: ReportStream, { id }: ReportedNode, answer: ReportAnswer): void {
+    if (this.#streams.get(id) !== stream) return;
+    for (const listener of this.#answers) listener(id, answer);
   }
 
   /** @throws WeftError `ResourceExhausted` when there are too many. */
