@@ -38,6 +38,7 @@ import { service } from "./kubernetes/service.ts";
 import { cluster } from "./weft/cluster.ts";
 import { egressScope } from "./weft/egress-scope.ts";
 import { mesh } from "./weft/mesh.ts";
+import { sidecarUpgrade } from "./weft/sidecar-upgrade.ts";
 import { rootRotation } from "./weft/root-rotation.ts";
 
 /** Every kind that Weft serves, in the order in which API lists name them: the core group first. */
@@ -62,6 +63,7 @@ export const kinds: readonly Kind[] = [
   egressScope,
   mesh,
   rootRotation,
+  sidecarUpgrade,
   destinationRule,
   envoyFilter,
   gateway,

@@ -14,6 +14,7 @@ import { AddressAllocator } from "#controllers/addresses/allocator.ts";
 import { RevisionTablePublisher } from "#controllers/revisions/table-publisher.ts";
 import { type ControlPlaneAddress, publishControlPlane } from "#controllers/reach/published.ts";
 import { runCrdSync } from "#controllers/crd-sync/controller.ts";
+import { runSidecarUpgrades } from "#controllers/sidecar-upgrades/controller.ts";
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection, type ServerAddress } from "#kube/connection.ts";
@@ -338,6 +339,7 @@ export async function runDiscovery(
         clusterStatus.run(turn),
         addresses.run(turn),
         identity?.rotate(turn),
+        runSidecarUpgrades({ client, member, clock, logger }, turn),
         programmed(),
       ]);
     },

@@ -72,6 +72,8 @@ const discovery: readonly PolicyRule[] = [
   rule(["create", "update", "delete"], ["mesh.weft.dev"], ["egressscopes"]),
   rule(["patch"], ["mesh.weft.dev"], ["rootrotations"]),
   rule(["create", "patch"], [""], ["events"]),
+  // Sidecars are asked for another Envoy by annotations of their Pods.
+  rule(["patch"], [""], ["pods"]),
   rule(["create", "update", "patch"], [""], ["configmaps"]),
   rule(["create"], ["authentication.k8s.io"], ["tokenreviews"]),
   rule(["create"], ["authorization.k8s.io"], ["subjectaccessreviews"]),

@@ -9,6 +9,7 @@ import { listSidecars, proxyNamed } from "../proxy/proxies.ts";
 import { type ChoiceFlags, withChoiceFlags } from "./choice-flags.ts";
 import { describeText } from "./describe.ts";
 import { listText } from "./list.ts";
+import { upgradeCommand } from "./upgrade.ts";
 import { topOrders, topText, TopScreen, type TopOrder } from "./top.ts";
 
 interface OutputFlags {
@@ -107,9 +108,10 @@ function topCommand(group: Command): void {
 export function sidecarCommand(program: Command): void {
   const group = program
     .command("sidecar")
-    .summary("see how proxies do")
+    .summary("see how proxies do, and replace their Envoy")
     .description("Shows how proxies do, sidecars and gateways, by the word of their agents and of the control plane.");
   listCommand(group);
   describeCommand(group);
   topCommand(group);
+  upgradeCommand(group);
 }

@@ -37,7 +37,8 @@ const read = ["get", "list", "watch"];
 
 /**
  * All that the control plane does in a member: it reads services, where they run and the certificates that gateways name, has callers'
- * tokens and service accounts checked, keeps the mesh's roots in each namespace and in the webhooks that ask it, and tells Pods of what their proxies did.
+ * tokens and service accounts checked, keeps the mesh's roots in each namespace and in the webhooks that ask it, tells Pods of what their proxies did, and asks by
+ * annotations of Pods for other Envoys.
  */
 export const controlPlaneRules: readonly PolicyRule[] = [
   { verbs: read, apiGroups: [""], resources: ["services", "pods", "nodes", "namespaces", "secrets"] },
@@ -45,6 +46,7 @@ export const controlPlaneRules: readonly PolicyRule[] = [
   { verbs: read, apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"] },
   { verbs: [...read, "create", "patch"], apiGroups: [""], resources: ["configmaps"] },
   { verbs: ["create", "patch"], apiGroups: [""], resources: ["events"] },
+  { verbs: ["patch"], apiGroups: [""], resources: ["pods"] },
   {
     verbs: [...read, "patch"],
     apiGroups: ["admissionregistration.k8s.io"],
