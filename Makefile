@@ -93,6 +93,11 @@ bench: setup ## run the benchmarks
 	@setup/machine.sh test
 	@node bench/all.ts $(ARGS)
 
+.PHONY: bench-dataplane
+bench-dataplane: setup bpf ## measure what the mesh costs a request, beside Istio's default configuration (hours; ARGS="--groups headline" for a part)
+	@setup/machine.sh test
+	@node bench/dataplane.ts $(ARGS)
+
 .PHONY: clean
 clean: ## remove build results
 	rm -rf build src/proto/gen node_modules

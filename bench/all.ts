@@ -19,8 +19,8 @@ const benchmarks: Readonly<Record<string, readonly (readonly string[])[]>> = {
   security: [["--seconds", "2", "--rounds", "5"]],
 };
 
-/** Those that run only when they are named: they build Kubernetes, and take longer than all others. */
-const apart: typeof benchmarks = { clusters: [[]] };
+/** Those that run only when they are named: they build Kubernetes or need compiled programs, and take longer than all others. */
+const apart: typeof benchmarks = { clusters: [[]], dataplane: [[]] };
 const all = { ...benchmarks, ...apart };
 
 /** Runs one and passes on what it prints. Returns its last line. */

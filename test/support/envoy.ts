@@ -26,7 +26,12 @@ interface StaticEnvoy {
   readonly resources: Readonly<Record<string, unknown>>;
 }
 
-/** Where an Envoy runs. */
+/** An Envoy with a bootstrap of its own, but for the admin interface. */
+interface WholeEnvoy {
+  readonly bootstrap: Readonly<Record<string, unknown>>;
+}
+
+/** Where and how an Envoy runs. */
 interface EnvoyPlace {
   /** Name of the network namespace. */
   readonly namespace: string;
@@ -34,13 +39,18 @@ interface EnvoyPlace {
   readonly resolvConf?: string;
   /** Worker threads; one unless told. */
   readonly workers?: number;
+  /** Its flags, in place of those that suit tests. */
+  readonly flags?: readonly string[];
+  /** A command that runs it, with its first arguments. */
+  readonly wrapper?: readonly string[];
 }
 
-type EnvoyOptions = (ServedEnvoy | StaticEnvoy) & EnvoyPlace;
+type EnvoyOptions = (ServedEnvoy | StaticEnvoy | WholeEnvoy) & EnvoyPlace;
 
 function bootstrap(options: EnvoyOptions, path: string): unknown {
   const admin = { address: { pipe: { path, mode: 0o600 } } };
   if ("resources" in options) return { admin, static_resources: options.resources };
+  if ("bootstrap" in options) return { ...options.bootstrap, admin };
   return { admin, ...served(options) };
 }
 
@@ -108,9 +118,9 @@ export class NetworkEnvoy implements AsyncDisposable {
     // The program lies in a folder of root's: the capability lets the proxy's user read it, and nothing more.
     const user = [`--reuid=${proxyId}`, `--regid=${proxyId}`, "--clear-groups"];
     const capability = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"];
-    const quick = ["--concurrency", String(options.workers ?? 1), "--file-flush-interval-msec", "100"];
-    const flags = ["-c", file, "--disable-hot-restart", ...quick, "-l", "warning"];
-    const argv = ["setpriv", ...user, ...capability, programPath(), ...flags];
+    const quick = ["--concurrency", String(options.workers ?? 1), "--file-flush-interval-msec", "100", "-l", "warning"];
+    const flags = ["-c", file, "--disable-hot-restart", ...(options.flags ?? quick)];
+    const argv = [...(options.wrapper ?? []), "setpriv", ...user, ...capability, programPath(), ...flags];
     const [program, ...args] = inside(namespacePath(options.namespace), withResolver(options.resolvConf, argv));
     this.#process = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => this.#log.push(text));
