@@ -70,7 +70,7 @@ beforeAll(async () => {
   const apiServer = ["--enable-aggregator-routing=true"];
   const [one, other] = await Promise.all([
     startCluster({ name: "east", network, apiServer }),
-    startCluster({ name: "west", network, pods: "10.65.0.0/16", services: "10.97.0.0/16" }),
+    startCluster({ name: "west", network, apiServer, pods: "10.65.0.0/16", services: "10.97.0.0/16" }),
   ]);
   east = resources.use(one);
   west = resources.use(other);
