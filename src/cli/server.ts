@@ -239,6 +239,7 @@ export function serverCommand(program: Command): void {
         ...(address === undefined ? {} : { address }),
         ...(access === undefined ? {} : { access }),
         ...(meshes === undefined ? {} : { meshes }),
+        ...(flags.meshImage === undefined ? {} : { meshImages: flags.meshImage }),
         ...(members === undefined ? {} : { members }),
         version: weftVersion(),
       };

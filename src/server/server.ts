@@ -27,6 +27,7 @@ import { limitedStore, type StoreLimit } from "#store/limited.ts";
 import type { RecordLimits, ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
 import { credentialContext } from "./credential.ts";
+import { ClusterRuntime } from "./meshes/cluster-runtime.ts";
 import { ProcessRuntime, type ProcessRuntimeOptions } from "./meshes/process-runtime.ts";
 import { ControlPlanes } from "./control-planes.ts";
 import { meshClusters } from "./mesh-clusters.ts";
@@ -71,6 +72,8 @@ export interface ServerOptions {
   readonly historyDays?: number;
   /** How the control planes of `Mesh` objects with the mode Managed are run; they are not unless told. */
   readonly meshes?: Omit<ProcessRuntimeOptions, "clock">;
+  /** Images of Weft by version, by which those with the mode StandAlone are run in their clusters; they are not unless told. */
+  readonly meshImages?: ReadonlyMap<string, string>;
   /** Weft's own version. */
   readonly version: string;
 }
@@ -208,11 +211,12 @@ async function ownApi(options: ServerOptions, clock: Clock): Promise<Connection>
 }
 
 /** @throws WeftError `InvalidArgument` for what only one server on its store can do, where there may be several. */
-function checkAlone({ store, embedded, meshes, maxObjects }: ServerOptions): void {
+function checkAlone({ store, embedded, meshes, meshImages, maxObjects }: ServerOptions): void {
   if (!isEtcdAddress(store)) return;
   const fix = "give them a --store that is a file";
   if (embedded.length > 0) throw new WeftError("InvalidArgument", `embedded clusters live in one server: ${fix}`);
   if (meshes) throw new WeftError("InvalidArgument", `the meshes of --meshes-dir live on one server's machine: ${fix}`);
+  if (meshImages) throw new WeftError("InvalidArgument", `the meshes of --mesh-image are led by one server: ${fix}`);
   // Each server would count only what goes through it.
   if (maxObjects !== undefined)
     throw new WeftError("InvalidArgument", `--max-objects is counted by one server: ${fix}`);
@@ -250,11 +254,16 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
     const connection = connections.use(new Connection({ url: `unix://${socketOf(options.runDir, name)}` }, { clock }));
     await runPlayground({ cluster: name, connection, clock, logger, podRange }, signal);
   });
-  const { meshes } = options;
+  const { meshes, meshImages: images } = options;
   if (meshes) {
-    const connection = connections.use(await ownApi(options, clock));
+    const client = new Client(connections.use(await ownApi(options, clock)));
     const runtime = new ProcessRuntime({ ...meshes, clock });
-    controllers.push(runMeshes({ client: new Client(connection), runtime, clock, logger }, signal));
+    controllers.push(runMeshes({ client, mode: "Managed", runtime, clock, logger }, signal));
+  }
+  if (images) {
+    const client = new Client(connections.use(await ownApi(options, clock)));
+    const runtime = new ClusterRuntime({ images, client, clock });
+    controllers.push(runMeshes({ client, mode: "StandAlone", runtime, clock, logger }, signal));
   }
   const { members } = options;
   if (members && server.members) {

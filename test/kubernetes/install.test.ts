@@ -9,6 +9,7 @@ import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { startDns } from "./dns.ts";
 import { type Image, toolsImage } from "./image.ts";
+import { inventoryOf } from "./inventory.ts";
 import { reachedEtcd } from "./install-stores.ts";
 import { ClusterNetwork } from "./network.ts";
 import { type KubernetesNode, startNode } from "./node.ts";
@@ -77,14 +78,8 @@ const applyIn = async (where: Cluster, ...objects: readonly object[]): Promise<s
   kubectlIn(where, "apply -f -", objects.map((object) => JSON.stringify(object)).join("\n---\n"));
 const apply = async (...objects: readonly object[]): Promise<string> => applyIn(cluster, ...objects);
 
-/** All objects of a cluster but for what comes and goes by itself. */
-async function inventory(where = cluster): Promise<readonly string[]> {
-  const names = (await kubectlIn(where, "api-resources --verbs=list -o name")).split("\n");
-  const passing = /^(events|leases|endpointslices|endpoints|componentstatuses|ipaddresses)(\.|$)/;
-  const kinds = names.filter((name) => !passing.test(name)).join(",");
-  const row = "{range .items[*]}{.kind} {.metadata.namespace}/{.metadata.name}{'\\n'}{end}".replaceAll("'", '"');
-  return (await kubectlIn(where, ["get", kinds, "-A", "-o", `jsonpath=${row}`])).split("\n").toSorted();
-}
+const inventory = async (where = cluster): Promise<readonly string[]> =>
+  inventoryOf(async (line) => kubectlIn(where, line));
 
 const installFlags = (): readonly string[] => [
   "--image",

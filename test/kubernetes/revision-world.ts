@@ -13,7 +13,7 @@ import { proxyImage } from "./proxy-image.ts";
 import { between, failures, type LoadState, packShop } from "./shop.ts";
 
 /** The folder of the node where an installation keeps the mesh's objects. */
-const store = "/var/lib/weft-store";
+export const store = "/var/lib/weft-store";
 const weft = join(import.meta.dirname, "..", "..", "weft");
 /** Milliseconds that a command may take on a busy machine. */
 export const patience = 240_000;
@@ -31,8 +31,11 @@ export class RevisionWorld implements AsyncDisposable {
   readonly cluster: Cluster;
   readonly node: KubernetesNode;
   readonly #owned: AsyncDisposableStack;
-  readonly #kubeconfig: string;
+  /** The file of an administrator of the cluster. */
+  readonly kubeconfig: string;
   readonly #images: { readonly own: Image; readonly shop: Image };
+  /** The image of Weft. */
+  readonly image: string;
 
   private constructor(
     network: ClusterNetwork,
@@ -45,9 +48,10 @@ export class RevisionWorld implements AsyncDisposable {
     this.cluster = cluster;
     this.node = node;
     this.#images = images;
+    this.image = images.own.name;
     this.#owned = owned;
-    this.#kubeconfig = join(cluster.folder, "install.kubeconfig");
-    writeFileSync(this.#kubeconfig, cluster.kubeconfig(), { mode: 0o600 });
+    this.kubeconfig = join(cluster.folder, "install.kubeconfig");
+    writeFileSync(this.kubeconfig, cluster.kubeconfig(), { mode: 0o600 });
   }
 
   /** @param name tells its network from those of others. */
@@ -80,7 +84,7 @@ export class RevisionWorld implements AsyncDisposable {
   /** Runs Weft's command against the cluster. */
   async weft(...args: readonly string[]): Promise<Outcome> {
     return new Promise((resolve) => {
-      const options = { env: { ...process.env, KUBECONFIG: this.#kubeconfig }, timeout: patience };
+      const options = { env: { ...process.env, KUBECONFIG: this.kubeconfig }, timeout: patience };
       const child = execFile(weft, [...args], options, (_error, stdout, stderr) =>
         resolve({ code: child.exitCode ?? -1, stdout, stderr }),
       );

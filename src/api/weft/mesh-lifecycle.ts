@@ -1,10 +1,15 @@
-import { FieldPath, forbidden, invalid } from "../field.ts";
+import { equal } from "#base/canonical.ts";
+import { FieldPath, forbidden, invalid, required } from "../field.ts";
 import type { FieldError } from "../kind.ts";
 import { validateNamed } from "../metadata.ts";
 import { anyObject, choice, int32, int64, keyedList, list, object, string, time, type Value } from "../schema.ts";
 
-/** Who runs a mesh's control plane: Weft's management plane, or a cluster of the user's. */
+import { fixedHomeFields, MeshHome, validateHome } from "./mesh-home.ts";
+
+/** Where a mesh's control plane runs: beside Weft's management plane, or in a cluster of the user's. */
 const meshModes = ["Managed", "StandAlone"] as const;
+/** One of them. */
+export type MeshMode = (typeof meshModes)[number];
 
 /** The states of a mesh, as Tencent Cloud Mesh's `DescribeMesh` names them. */
 export const meshStates = [
@@ -111,9 +116,10 @@ const LastOperation = object(
 /** Fields of a Mesh's spec that say how its control plane is run. */
 export const lifecycleSpec = {
   mode: choice(
-    "Who runs its control plane: Managed, Weft's management plane, apart from the clusters; StandAlone, a cluster of the user's (weft install). Unset in a mesh's own API.",
+    "Where its control plane runs: Managed, beside Weft's management plane, apart from the clusters; StandAlone, in a cluster of the user's, as weft install has it. Unset in a mesh's own API.",
     meshModes,
   ),
+  standAlone: MeshHome,
   version: string("The version of Weft that its control plane runs. What runs already, else the newest, unless set."),
   canary: object(
     "Another version beside it, to which namespaces are moved. Setting it upgrades, taking it away rolls back, and setting the mesh's version to it finishes.",
@@ -164,7 +170,8 @@ export function revisionOf(version: string): string {
 }
 
 interface Lifecycle {
-  readonly mode?: (typeof meshModes)[number];
+  readonly mode?: MeshMode;
+  readonly standAlone?: MeshHome;
   readonly version?: string;
   readonly canary?: { readonly version: string; readonly revision?: string };
   readonly quotas?: MeshQuotas;
@@ -182,11 +189,18 @@ function* checkVersion(version: string | undefined, path: FieldPath): Generator<
 export function* validateLifecycle(name: string, spec: Lifecycle, path: FieldPath): Generator<FieldError> {
   const { mode, version, canary } = spec;
   if (mode === undefined) {
-    for (const field of ["version", "canary", "quotas"] as const) {
+    for (const field of ["version", "canary", "quotas", "standAlone"] as const) {
       if (spec[field] !== undefined) yield forbidden(path.field(field), "needs spec.mode");
     }
     return;
   }
+  const home = path.field("standAlone");
+  if (mode === "Managed" && spec.standAlone) yield forbidden(home, "is for spec.mode StandAlone");
+  if (mode === "StandAlone" && !spec.standAlone)
+    yield required(home, "says in which cluster a mesh of the mode StandAlone runs");
+  if (spec.standAlone) yield* validateHome(spec.standAlone, home);
+  if (spec.standAlone?.store.kind === "Etcd" && spec.quotas?.objects !== undefined)
+    yield forbidden(path.field("quotas").field("objects"), "each server on an etcd would count only its own writes");
   const at = FieldPath.root.field("metadata", "name");
   yield* validateNamed("label", name, at);
   if (name.length > mostLetters)
@@ -207,6 +221,17 @@ export function* validateLifecycle(name: string, spec: Lifecycle, path: FieldPat
 
 /** A mesh stays of its mode: another means another place for all that it has. */
 export function* validateModeStays(spec: Lifecycle, before: Lifecycle, path: FieldPath): Generator<FieldError> {
-  if (spec.mode === before.mode) return;
-  yield invalid(path.field("mode"), spec.mode, `cannot be changed; it is ${before.mode ?? "unset"}`);
+  if (spec.mode !== before.mode) {
+    yield invalid(path.field("mode"), spec.mode, `cannot be changed; it is ${before.mode ?? "unset"}`);
+    return;
+  }
+  const [now, then] = [spec.standAlone, before.standAlone];
+  for (const field of fixedHomeFields) {
+    if (!now || !then || equal(now[field], then[field])) continue;
+    yield invalid(
+      path.field("standAlone").field(field),
+      now[field],
+      "cannot be changed: delete the mesh and make another",
+    );
+  }
 }

@@ -33,7 +33,7 @@ function storeOf(text: string): InstallStore {
 }
 
 /** Reads `--cluster`. */
-function clusterName(text: string): string {
+export function clusterName(text: string): string {
   if (/^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
   throw new InvalidArgumentError("write it in small letters, digits and -, such as primary.");
 }
@@ -43,6 +43,14 @@ export function revisionName(text: string): string {
   if (/^[a-z0-9](?:[-a-z0-9]{0,28}[a-z0-9])?$/.test(text)) return text;
   throw new InvalidArgumentError("write it in small letters, digits and -, at most 30, such as 1-1-0.");
 }
+
+/** `--store`. */
+export const storeFlag: readonly [string, string, (text: string) => InstallStore, InstallStore] = [
+  "--store <where>",
+  "where the mesh's objects are kept: claim:SIZE (a volume), a folder of the node that belongs to user 1337, memory (lost with the Pod), or an etcd, etcds://HOST:2379/PREFIX",
+  storeOf,
+  { kind: "claim", size: "10Gi" },
+];
 
 /** Adds the flags to a command. */
 export function withInstallFlags(command: Command): Command {
@@ -57,12 +65,7 @@ export function withInstallFlags(command: Command): Command {
     .option("--cluster <name>", "the cluster's name in the mesh: its id in Istio's sense", clusterName, "primary")
     .option("--network <name>", "the network of its Pods", "")
     .option("--trust-domain <name>", "the trust domain of the mesh's identities", "cluster.local")
-    .option(
-      "--store <where>",
-      "where the mesh's objects are kept: claim:SIZE (a volume), a folder of the node that belongs to user 1337, memory (lost with the Pod), or an etcd, etcds://HOST:2379/PREFIX",
-      storeOf,
-      { kind: "claim", size: "10Gi" } satisfies InstallStore,
-    )
+    .option(...storeFlag)
     .option("--storage-class <name>", "the class of the volume; the cluster's default unless given")
     .option("--store-secret <name>", "Secret of istio-system with ca.crt, tls.crt and tls.key for the etcd")
     .option("--servers <number>", "servers of the mesh's API: 2 on an etcd, else 1", wholeNumber(1, 9))
@@ -94,7 +97,12 @@ function membersOf({ members: type, membersHost: hosts = [] }: InstallFlags): In
 }
 
 /** The store with what other flags say of it. @throws WeftError `InvalidArgument` for flags that do not fit it. */
-function completed({ store, storageClass, storeSecret, servers }: InstallFlags): InstallStore {
+export function completedStore({
+  store,
+  storageClass,
+  storeSecret,
+  servers,
+}: Pick<InstallFlags, "store" | "storageClass" | "storeSecret" | "servers">): InstallStore {
   if (storageClass !== undefined && store.kind !== "claim")
     throw new WeftError("InvalidArgument", "--storage-class is for --store claim:SIZE");
   if (storeSecret !== undefined && store.kind !== "etcd")
@@ -109,7 +117,7 @@ function completed({ store, storageClass, storeSecret, servers }: InstallFlags):
 /** What flags say is to be installed. @throws WeftError `InvalidArgument` for flags that do not go together. */
 export function optionsOf(flags: InstallFlags): Omit<InstallOptions, "keys"> {
   const { image, proxyImage = image, imagePullPolicy, cluster, network, trustDomain, replicas } = flags;
-  const store = completed(flags);
+  const store = completedStore(flags);
   const servers = flags.servers ?? (store.kind === "etcd" ? 2 : 1);
   const { revision = "default" } = flags;
   const members = membersOf(flags);

@@ -1,21 +1,20 @@
 import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import { kinds } from "#api/kinds.ts";
 import { type Deployment, deployment as deploymentKind } from "#api/kubernetes/deployment.ts";
-import { type Secret, secret as secretKind } from "#api/kubernetes/secret.ts";
 import { defaultRevisionName, revisionLabel } from "#api/weft/revisions.ts";
 import { systemClock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
-import { type Existing, obstacles } from "#controllers/aggregation/obstacles.ts";
 import { Installer } from "#controllers/install/installer.ts";
 import { asleep, tagsOf } from "#controllers/revisions/tags.ts";
 import { type InstallStage, installStages, revisionStages } from "#controllers/install/manifests.ts";
+import { checkKinds } from "#controllers/install/kinds-check.ts";
+import { knownKeys } from "#controllers/install/known-keys.ts";
+import { checkUnmanaged } from "#controllers/install/mark.ts";
 import { placesAt, placesOf } from "#controllers/install/members.ts";
 import type { InstallObject } from "#controllers/install/object.ts";
-import { type InstallAuthority, type MembersPlaces, installNames } from "#controllers/install/options.ts";
+import { type MembersPlaces, installNames } from "#controllers/install/options.ts";
 import { type Patience, becomeReady } from "#controllers/install/readiness.ts";
-import { apiService, definitionKind } from "#controllers/install/resources.ts";
 import { mutatingWebhooks } from "#injection/webhook-configuration.ts";
 import type { Client } from "#kube/client.ts";
 import type { KnownKeys, MadeKeys } from "#server/install-keys.ts";
@@ -28,40 +27,6 @@ interface Flags extends InstallFlags, ApiFlags {
   readonly print?: boolean;
   readonly adminKubeconfig?: string;
   readonly timeout: number;
-}
-
-function textIn(found: Secret | undefined, key: string): string | undefined {
-  const data = found?.data?.[key];
-  return data === undefined ? undefined : Buffer.from(data, "base64").toString("utf8");
-}
-
-/** The keys that an earlier installation made. */
-async function knownKeys(client: Client): Promise<KnownKeys> {
-  const { namespace, keys: keysName, client: clientName } = installNames;
-  const secrets = client.of<Secret>(secretKind);
-  const [keys, access] = await Promise.all([keysName, clientName].map((name) => secrets.find({ namespace, name })));
-  const authority = (name: string): InstallAuthority | undefined => {
-    const [certificate, key] = [textIn(keys, `${name}-ca.crt`), textIn(keys, `${name}-ca.key`)];
-    return certificate === undefined || key === undefined ? undefined : { certificate, key };
-  };
-  const [mesh, members, discovery] = [authority("mesh"), authority("members"), textIn(access, "kubeconfig")];
-  // A kubeconfig of another authority is of no use.
-  return { ...(mesh && { mesh }), ...(members && { members }), ...(mesh && discovery !== undefined && { discovery }) };
-}
-
-/** @throws WeftError `FailedPrecondition` where the cluster has Istio's kinds by itself. */
-async function checkKinds(client: Client, cluster: string): Promise<void> {
-  const [definitions, apiServices] = await Promise.all(
-    [definitionKind, apiService].map(async (kind) => (await client.of(kind).list()).items),
-  );
-  const existing: Existing = { definitions: definitions ?? [], apiServices: apiServices ?? [] };
-  const found = obstacles(cluster, kinds, existing);
-  if (found.length === 0) return;
-  const lines = found.map(({ resource, message }) => `  ${resource.kind} ${resource.name}: ${message}`);
-  throw new WeftError(
-    "FailedPrecondition",
-    `the cluster has kinds of Istio's already; nothing was changed:\n${lines.join("\n")}`,
-  );
 }
 
 /** Keys that an install needs, those that there are among them. */
@@ -154,6 +119,7 @@ async function install(flags: Flags): Promise<void> {
   const signal = interrupted();
   using api = await openApi(flags);
   const { client } = api;
+  await checkUnmanaged(client);
   const beside = isBeside(flags);
   await (beside ? checkInstalled(client, flags) : checkKinds(client, flags.cluster));
   const made = beside ? undefined : await keysFor(await knownKeys(client));

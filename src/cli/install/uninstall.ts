@@ -1,15 +1,11 @@
 import type { Command } from "commander";
-import { configMap } from "#api/kubernetes/config-map.ts";
 import { type Pod, pod as podKind } from "#api/kubernetes/pod.ts";
-import { secret } from "#api/kubernetes/secret.ts";
-import { service } from "#api/kubernetes/service.ts";
 import { systemClock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
-import { departedConfigMap } from "#controllers/aggregation/departed.ts";
-import { gone, removePublished } from "#controllers/clusters/published.ts";
-import { removeReports } from "#controllers/revisions/remove.ts";
-import { Installer, removeNamespace } from "#controllers/install/installer.ts";
+import { Installer } from "#controllers/install/installer.ts";
 import { installNames } from "#controllers/install/options.ts";
+import { checkUnmanaged } from "#controllers/install/mark.ts";
+import { removeInstallation, removeInstalledNamespace } from "#controllers/install/removal.ts";
 import type { Client } from "#kube/client.ts";
 import { interrupted, waiting } from "../cluster/progress.ts";
 import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
@@ -49,26 +45,17 @@ async function uninstall({ force = false, timeout, ...flags }: Flags): Promise<v
   const { namespace } = installNames;
   const installer = new Installer(client);
   if (!(await installer.found())) console.log("nothing is installed but perhaps traces, which are removed");
-  if (!force) await checkUnused(client);
+  if (!force) {
+    await checkUnmanaged(client);
+    await checkUnused(client);
+  }
   const limitMs = timeout * 1000;
   const hint = `kubectl get pods -n ${namespace} shows what still runs; the same command again goes on`;
-  console.log("  ... removing what was installed");
-  const removed = async (): Promise<boolean> => (await installer.remove()) === 0;
-  await waitUntil({ what: "all objects are gone", limitMs, hint }, systemClock, signal, removed);
-  const ended = async (): Promise<boolean> => {
-    const { items } = await client
-      .of(podKind)
-      .list({ namespace, labelSelector: "app in (weft-server,istiod,weft-guard)" });
-    return items.length === 0;
-  };
-  await waitUntil({ what: "the control plane's Pods have ended", limitMs, hint }, systemClock, signal, ended);
-  console.log("  ... removing what the control plane wrote");
-  await gone(client.of(configMap).delete(departedConfigMap));
-  await removeReports(client);
-  await waitUntil({ what: "the mesh's roots are gone", limitMs, hint }, systemClock, signal, () =>
-    removePublished(client),
+  console.log("  ... removing what was installed, and what the control plane wrote");
+  await removeInstallation(client, async ({ what, holds }) =>
+    waitUntil({ what, limitMs, hint }, systemClock, signal, holds),
   );
-  const stays = await removeNamespace(client, namespace, [podKind, service, secret, configMap]);
+  const stays = await removeInstalledNamespace(client);
   if (stays !== undefined) waiting(stays);
   console.log("Weft is uninstalled");
 }

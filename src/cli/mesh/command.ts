@@ -1,27 +1,11 @@
 import { type Command, Option } from "commander";
 import type { Mesh } from "#api/weft/mesh.ts";
-import { systemClock } from "#base/clock.ts";
 import { codeOf, WeftError } from "#base/errors.ts";
 import { type ApiContext, type ApiFlags, openApi, withApiFlags } from "../context.ts";
 import { type OutputFormat, outputOption, serialize, wholeNumber } from "../output.ts";
-import { followMesh, meshesOf, meshesText, meshText, proxiesOf } from "./progress.ts";
-
-interface WaitFlags extends ApiFlags {
-  readonly wait: boolean;
-  readonly timeout: number;
-}
-
-/** A command that changes a mesh and tells how that goes on. */
-function changing(group: Command, name: string): Command {
-  return withApiFlags(group.command(name))
-    .argument("<name>", "the mesh")
-    .option("--no-wait", "return at once")
-    .option("--timeout <seconds>", "how long to tell how it goes on", wholeNumber(1, 86_400), 600);
-}
-
-async function follow(api: ApiContext, mesh: Mesh, { wait, timeout }: WaitFlags): Promise<void> {
-  if (wait) await followMesh(api.client, mesh, timeout * 1000, systemClock, (line) => console.log(line));
-}
+import { changing, follow, type WaitFlags } from "./changing.ts";
+import { createCommand } from "./create.ts";
+import { meshesOf, meshesText, meshText, proxiesOf } from "./progress.ts";
 
 /** Times that a change is tried anew: its status is written meanwhile, as often as what runs of the mesh changes. */
 const mostTries = 10;
@@ -51,39 +35,6 @@ function canaryOf({ metadata, spec }: Mesh): NonNullable<Mesh["spec"]["canary"]>
   if (spec.canary) return spec.canary;
   const fix = `weft mesh upgrade ${metadata.name} VERSION begins one`;
   throw new WeftError("FailedPrecondition", `no upgrade of the mesh ${metadata.name} is under way: ${fix}`);
-}
-
-interface CreateFlags extends WaitFlags {
-  readonly meshVersion?: string;
-  readonly trustDomain?: string;
-  readonly maxObjects?: number;
-  readonly maxProxies?: number;
-}
-
-function createCommand(group: Command): void {
-  changing(group, "create")
-    .summary("make a managed mesh")
-    .description("Makes a mesh whose control plane the management plane runs, with an API and an authority of its own.")
-    .option("--mesh-version <version>", "the version of Weft that it runs; the newest unless given")
-    .option("--trust-domain <domain>", "the trust domain of its identities; cluster.local unless given")
-    .option("--max-objects <number>", "quota of objects in its API", wholeNumber(1, 10_000_000))
-    .option("--max-proxies <number>", "quota of proxies", wholeNumber(1, 1_000_000))
-    .addHelpText(
-      "after",
-      "\nExamples:\n  weft mesh create shop\n  weft mesh create shop --trust-domain shop.example --max-objects 5000 --max-proxies 200",
-    )
-    .action(async (name: string, flags: CreateFlags) => {
-      using api = await openApi(flags);
-      const { meshVersion: version, trustDomain = "cluster.local", maxObjects: objects, maxProxies: proxies } = flags;
-      const quotas = { ...(objects !== undefined && { objects }), ...(proxies !== undefined && { proxies }) };
-      const spec = {
-        mode: "Managed" as const,
-        trustDomain,
-        ...(version !== undefined && { version }),
-        ...(Object.keys(quotas).length > 0 && { quotas }),
-      };
-      await follow(api, await meshesOf(api.client).create({ metadata: { name }, spec }), flags);
-    });
 }
 
 interface ShowFlags extends ApiFlags {

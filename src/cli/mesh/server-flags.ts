@@ -12,6 +12,7 @@ export interface MeshesFlags {
   readonly meshesDir?: string;
   readonly meshesPort?: number;
   readonly release?: ReadonlyMap<string, string>;
+  readonly meshImage?: ReadonlyMap<string, string>;
   readonly meshesSilence?: number;
   readonly runDir: string;
   readonly address?: string;
@@ -25,6 +26,15 @@ function release(text: string, before: ReadonlyMap<string, string> = new Map()):
     throw new InvalidArgumentError("write it as 1.4.0=/opt/weft-1.4.0/weft.");
   }
   return new Map([...before, [version, program]]);
+}
+
+/** Reads `VERSION=IMAGE`. */
+function meshImage(text: string, before: ReadonlyMap<string, string> = new Map()): ReadonlyMap<string, string> {
+  const [, version, image] = /^([^=]+)=(\S+)$/.exec(text) ?? [];
+  if (version === undefined || image === undefined) {
+    throw new InvalidArgumentError("write it as 1.4.0=registry.example/weft:1.4.0.");
+  }
+  return new Map([...before, [version, image]]);
 }
 
 /** Adds the flags to `weft server`. */
@@ -43,6 +53,11 @@ export function withMeshesFlags(command: Command): Command {
       "--release <version=program>",
       "another version of Weft that they may run, oldest first; this one is the newest; may be repeated",
       release,
+    )
+    .option(
+      "--mesh-image <version=image>",
+      "run the control planes of Mesh objects with the mode StandAlone in their clusters, by this image of a version, oldest first; may be repeated",
+      meshImage,
     )
     .option(
       "--meshes-silence <duration>",

@@ -167,6 +167,13 @@ async function addresses({ name, client, network, clusters }: Candidate): Promis
     const shared = (status?.podRanges ?? []).filter((range) => ranges.some((own) => cidrsOverlap(own, range)));
     return shared.length === 0 ? [] : [`${metadata.name} has ${shared.slice(0, 3).join(", ")}`];
   });
+  const silent = neighbours.filter(({ status }) => (status?.podRanges ?? []).length === 0);
+  if (common.length === 0 && silent.length > 0) {
+    const names = silent.map(({ metadata }) => metadata.name).join(", ");
+    return warned(
+      `${names} of the network "${network}" ${silent.length === 1 ? "does not tell its" : "do not tell their"} ranges of Pod addresses: see to it that ${ranges.slice(0, 3).join(", ")} are not among them`,
+    );
+  }
   if (common.length === 0)
     return passed(`Pods have ${ranges.slice(0, 3).join(", ")}, as no other cluster of the network "${network}"`);
   const fix =

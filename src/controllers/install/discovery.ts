@@ -45,12 +45,12 @@ function injectorSettings({
 
 /** What the mesh's own API begins with: its settings and its first cluster; a revision beside the first adds its own settings alone. */
 function meshObjects(options: Omit<InstallOptions, "keys">): readonly object[] {
-  const { cluster, network, trustDomain, revision } = options;
+  const { cluster, network, trustDomain, revision, settings } = options;
   const injector = injectorSettings(options);
   if (revision !== "default") return [injector];
   const api = { apiVersion: "mesh.weft.dev/v1alpha1" };
   return [
-    { ...api, kind: "Mesh", metadata: { name: "default" }, spec: { trustDomain } },
+    { ...api, kind: "Mesh", metadata: { name: "default" }, spec: { ...settings, trustDomain } },
     {
       ...api,
       kind: "Cluster",
@@ -84,7 +84,7 @@ function membersArgs(places: MembersPlaces | undefined): readonly string[] {
 }
 
 function partOf(options: Omit<InstallOptions, "keys">, reads: readonly InstallObject[]): Part {
-  const { cluster, replicas, revision, places } = options;
+  const { cluster, replicas, revision, places, maxProxies } = options;
   const access = `${clientMount.path}/kubeconfig`;
   const objects = objectsMount(revision);
   const app = installNames.discovery;
@@ -108,6 +108,7 @@ function partOf(options: Omit<InstallOptions, "keys">, reads: readonly InstallOb
       `--status-address=$(POD_IP):${installPorts.status}`,
       "--replica=$(POD_NAME)",
       ...membersArgs(places),
+      ...(maxProxies === undefined ? [] : [`--max-proxies=${maxProxies}`]),
     ],
     ports: { xds: installPorts.xds, webhooks: installPorts.webhooks, status: installPorts.status },
     probe: installPorts.xds,

@@ -11,6 +11,7 @@ import { serverObjects } from "./server.ts";
 
 /** What is made together, before anything that relies on it. */
 export interface InstallStage {
+  readonly part: "space" | "members" | "api" | "discovery" | "kinds" | "webhooks";
   /** What it does, for people. */
   readonly title: string;
   readonly objects: readonly InstallObject[];
@@ -23,7 +24,11 @@ function membersStage({ members, revision }: Omit<InstallOptions, "keys">, api: 
   if (!members) return [];
   const discovery = ofRevision(membersDiscovery(members, revision), revision);
   const objects = api ? [membersApi(members), discovery] : [discovery];
-  return [{ title: "what other clusters reach it by", objects, opens: true }];
+  return [{ part: "members", title: "what other clusters reach it by", objects, opens: true }];
+}
+
+function webhooksStage(title: string, webhooks: readonly object[]): InstallStage {
+  return { part: "webhooks", title, objects: webhooks.map((each) => installed(each as InstallObject)) };
 }
 
 /** Lets namespaces of the cluster go while the mesh is away. */
@@ -56,15 +61,20 @@ export function installStages(options: InstallOptions, webhooks: readonly object
   const namespace = clusterObject("v1", "Namespace", installNames.namespace, {});
   return [
     {
+      part: "space",
       title: "the namespace, accounts and roles",
       objects: [namespace, ...accessObjects(), clusterKubeconfig, ...served.filter((one) => !routes.includes(one))],
       opens: true,
     },
     ...membersStage(options, true),
-    { title: "the mesh's API", objects: serverObjects(options) },
-    { title: "the control plane of proxies", objects: discoveryObjects(options, options.keys.discovery) },
-    { title: "Istio's kinds in the cluster's API", objects: [guardDeployment(options), ...routes] },
-    { title: "the webhooks that inject", objects: webhooks.map((each) => installed(each as InstallObject)) },
+    { part: "api", title: "the mesh's API", objects: serverObjects(options) },
+    {
+      part: "discovery",
+      title: "the control plane of proxies",
+      objects: discoveryObjects(options, options.keys.discovery),
+    },
+    { part: "kinds", title: "Istio's kinds in the cluster's API", objects: [guardDeployment(options), ...routes] },
+    webhooksStage("the webhooks that inject", webhooks),
   ];
 }
 
@@ -79,7 +89,11 @@ export function revisionStages(
   const { revision } = options;
   return [
     ...membersStage(options, false),
-    { title: `revision ${revision} of the control plane of proxies`, objects: discoveryObjects(options, undefined) },
-    { title: `its webhooks that inject`, objects: webhooks.map((each) => installed(each as InstallObject)) },
+    {
+      part: "discovery",
+      title: `revision ${revision} of the control plane of proxies`,
+      objects: discoveryObjects(options, undefined),
+    },
+    webhooksStage("its webhooks that inject", webhooks),
   ];
 }

@@ -60,6 +60,11 @@ export interface InstallOptions {
   readonly members?: InstallMembers;
   /** Where they do, as far as that is known. */
   readonly places?: MembersPlaces;
+  /** Settings that the mesh's own Mesh begins with, beside its trust domain; what its users set stays. */
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** How many objects the mesh's API keeps, and how many proxies each revision serves at once; no limit unless told. */
+  readonly maxObjects?: number;
+  readonly maxProxies?: number;
   readonly keys: InstallKeys;
 }
 

@@ -41,7 +41,8 @@ function podTrouble({ metadata: { name }, status }: Pod): string {
   return `Pod ${name} is starting`;
 }
 
-async function deploymentObstacle(client: Client, name: string): Promise<Obstacle> {
+/** What keeps a Deployment of the control plane's from being as it is to be, with the reason of its Pods; undefined when it is. */
+export async function deploymentObstacle(client: Client, name: string): Promise<Obstacle> {
   const { namespace } = installNames;
   const { metadata, spec, status } = await client.of<Deployment>(deploymentKind).get({ namespace, name });
   const wanted = spec.replicas ?? 1;

@@ -68,7 +68,7 @@ function storeArgs(store: InstallStore): readonly string[] {
 
 /** The mesh's API server: its objects, to the control plane and to the cluster's API server. */
 export function serverObjects(options: InstallOptions): readonly InstallObject[] {
-  const { cluster, store, servers, places } = options;
+  const { cluster, store, servers, places, maxObjects } = options;
   const secret = keysSecret(options);
   const items = keyFiles.map(([key, path]) => ({ key, path }));
   const part: Part = {
@@ -95,6 +95,7 @@ export function serverObjects(options: InstallOptions): readonly InstallObject[]
       ...(places
         ? [...places.api.hosts.map((host) => `--members-host=${host}`), `--members-port=${places.api.port}`]
         : []),
+      ...(maxObjects === undefined ? [] : [`--max-objects=${maxObjects}`]),
     ],
     ports: { api: installPorts.api, members: installPorts.members },
     probe: installPorts.api,

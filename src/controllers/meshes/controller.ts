@@ -1,4 +1,5 @@
 import { type Mesh, mesh as meshKind } from "#api/weft/mesh.ts";
+import type { MeshMode } from "#api/weft/mesh-lifecycle.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
@@ -12,16 +13,17 @@ import type { MeshRuntime } from "./port.ts";
 export interface MeshControllerOptions {
   /** The API of the management plane. */
   readonly client: Client;
+  readonly mode: MeshMode;
   readonly runtime: MeshRuntime;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Leads the meshes of a management plane to what their objects ask for, until the signal aborts. */
+/** Leads the meshes of a mode of a management plane to what their objects ask for, until the signal aborts. */
 export async function runMeshes(options: MeshControllerOptions, signal: AbortSignal): Promise<void> {
-  const { client, runtime, clock, logger } = options;
+  const { client, mode, runtime, clock, logger } = options;
   const meshes = client.of<Mesh>(meshKind);
-  const lifecycle = new MeshLifecycle({ meshes, runtime, clock, logger });
+  const lifecycle = new MeshLifecycle({ meshes, mode, runtime, clock, logger });
   const informer = new Informer<Mesh>({ client: meshes, clock, logger });
   const queue = new WorkQueue({
     clock,

@@ -121,6 +121,7 @@ class Management {
     };
     return new MeshLifecycle({
       meshes,
+      mode: "Managed",
       runtime: this.world.runtime(effectPoint),
       clock: this.clock,
       logger: silentLogger,

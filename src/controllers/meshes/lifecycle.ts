@@ -1,5 +1,5 @@
 import type { Mesh } from "#api/weft/mesh.ts";
-import type { MeshOperation, MeshState } from "#api/weft/mesh-lifecycle.ts";
+import type { MeshMode, MeshOperation, MeshState } from "#api/weft/mesh-lifecycle.ts";
 import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, type ErrorCode, messageOf, WeftError } from "#base/errors.ts";
@@ -18,7 +18,7 @@ import {
   withStep,
 } from "./operation.ts";
 import { isOvertaken, nextOperation, type Plan, type StepKind } from "./plan.ts";
-import type { MeshRuntime } from "./port.ts";
+import type { MeshPlace, MeshRuntime } from "./port.ts";
 import { apiOf, standingOf } from "./standing.ts";
 import { free, type StepResult, takeStep } from "./steps.ts";
 
@@ -28,6 +28,8 @@ export type MeshRecords = Pick<KindClient<Mesh>, "find" | "list" | "replaceStatu
 /** What the lives of meshes need. */
 export interface LifecycleOptions {
   readonly meshes: MeshRecords;
+  /** The mode of the meshes that it leads; it looks at no others. */
+  readonly mode: MeshMode;
   readonly runtime: MeshRuntime;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -72,7 +74,7 @@ export class MeshLifecycle {
       this.#troubles.delete(name);
       return undefined;
     }
-    if (mesh.spec.mode !== "Managed") return undefined;
+    if (mesh.spec.mode !== this.#options.mode) return undefined;
     const plan = nextOperation(mesh, this.#options.runtime.versions.at(-1) ?? "");
     const { operation } = mesh.status ?? {};
     if (!operation) return this.#rest(mesh, plan);
@@ -142,6 +144,7 @@ export class MeshLifecycle {
     const { name } = mesh.metadata;
     return takeStep(kind as StepKind, {
       mesh: name,
+      home: mesh.spec.standAlone,
       status: mesh.status ?? {},
       operation,
       revision,
@@ -209,11 +212,11 @@ export class MeshLifecycle {
   }
 
   /** Has running what the mesh is made of now, and looks how it is. */
-  async #keep({ metadata: { name }, status = {} }: Mesh): Promise<LifeStatus> {
+  async #keep({ metadata: { name }, spec: { standAlone: home }, status = {} }: Mesh): Promise<LifeStatus> {
     const { runtime } = this.#options;
     const { slot, revisions = [] } = status;
     if (slot === undefined) return status;
-    const place = { mesh: name, slot };
+    const place: MeshPlace = { mesh: name, slot, ...(home && { home }) };
     const troubles: string[] = [];
     const attempt = async (missed: boolean, what: () => Promise<string | undefined>): Promise<void> => {
       const trouble = await what().catch(messageOf);
@@ -241,9 +244,11 @@ export class MeshLifecycle {
   }
 
   async #takeSlot(name: string): Promise<number> {
-    const { meshes, runtime } = this.#options;
+    const { meshes, runtime, mode } = this.#options;
     const { items } = await meshes.list();
-    const others = items.filter(({ metadata }) => metadata.name !== name).flatMap(({ status }) => status?.slot ?? []);
+    const others = items
+      .filter(({ metadata, spec }) => metadata.name !== name && spec.mode === mode)
+      .flatMap(({ status }) => status?.slot ?? []);
     const given = [...this.#slots].filter(([mesh]) => mesh !== name).map(([, slot]) => slot);
     const slot = this.#slots.get(name) ?? free(new Set([...others, ...given]), runtime.slots);
     if (slot === undefined) throw new WeftError("ResourceExhausted", `there is place for ${runtime.slots} meshes`);

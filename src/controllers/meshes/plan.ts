@@ -7,6 +7,7 @@ import {
   revisionOf,
 } from "#api/weft/mesh-lifecycle.ts";
 import { equal } from "#base/canonical.ts";
+import { defaultRevisionName } from "#api/weft/revisions.ts";
 import type { MeshSettings } from "./port.ts";
 
 /** What a step does. Those after `slot` take a revision's name where one is meant. */
@@ -47,11 +48,14 @@ function settingsOf({ spec }: Mesh): MeshSettings {
 function wantedRevisions({ spec, status }: Mesh, newest: string): Pick<MeshDesign, "stable" | "canary" | "percentage"> {
   const running = [status?.design?.stable, status?.design?.canary];
   const version = spec.version ?? running[0]?.version ?? newest;
-  const stable = running.find((each) => each?.version === version) ?? { name: revisionOf(version), version };
+  // What others rely on in a cluster, such as the Service istiod, comes with the revision that has no name of its own.
+  const isFirst = spec.mode === "StandAlone" && running[0] === undefined;
+  const name = isFirst ? defaultRevisionName : revisionOf(version);
+  const stable = running.find((each) => each?.version === version) ?? { name, version };
   if (spec.canary === undefined || spec.canary.version === version) return { stable, percentage: 0 };
   const { revision, percentage } = spec.canary;
-  const name = revision ?? revisionOf(spec.canary.version);
-  return { stable, canary: { name, version: spec.canary.version }, percentage };
+  const canary = { name: revision ?? revisionOf(spec.canary.version), version: spec.canary.version };
+  return { stable, canary, percentage };
 }
 
 /** Whether the control planes are the same ones, with the same namespaces. */

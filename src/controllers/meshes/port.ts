@@ -1,10 +1,13 @@
+import type { MeshHome } from "#api/weft/mesh-home.ts";
 import type { MeshQuotas, MeshRevision } from "#api/weft/mesh-lifecycle.ts";
 
 /** A mesh of the management plane and its place there. */
 export interface MeshPlace {
   readonly mesh: string;
-  /** Distinct among the meshes that there are; ports follow it. */
+  /** Distinct among the meshes of its mode that there are; ports follow it. */
   readonly slot: number;
+  /** Where it runs that stands alone. */
+  readonly home?: MeshHome;
 }
 
 /** A revision of a mesh's control plane and its place beside others of the mesh. */

@@ -1,3 +1,4 @@
+import type { MeshHome } from "#api/weft/mesh-home.ts";
 import type { MeshDesign, MeshOperation, MeshRevision } from "#api/weft/mesh-lifecycle.ts";
 import { WeftError, codeOf, messageOf } from "#base/errors.ts";
 import type { LifeStatus } from "./operation.ts";
@@ -21,6 +22,7 @@ export type StepResult =
 /** A step's work: on which mesh, with what it knows. */
 export interface StepContext {
   readonly mesh: string;
+  readonly home: MeshHome | undefined;
   readonly status: LifeStatus;
   readonly operation: MeshOperation;
   /** The revision that the step names; empty for none. */
@@ -41,9 +43,9 @@ const readyLimitMs = 120_000;
 /** How long a revision that served may take until it does again, before it is left or moved to. */
 const againLimitMs = 10_000;
 
-function placeOf({ mesh, status: { slot } }: StepContext): MeshPlace {
+function placeOf({ mesh, home, status: { slot } }: StepContext): MeshPlace {
   if (slot === undefined) throw new WeftError("Internal", "the mesh has no place");
-  return { mesh, slot };
+  return { mesh, slot, ...(home && { home }) };
 }
 
 function revisionOf({ status, revision }: StepContext): RevisionPlace {

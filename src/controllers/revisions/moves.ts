@@ -35,9 +35,14 @@ function noted({ metadata: { annotations = {} } }: Namespace): StringMap | undef
   }
 }
 
-/** Whether it was moved to a revision by its name. */
+/** The revision that a namespace was moved to; undefined where it has labels of its own. */
+export function movedTo(namespace: Namespace): string | undefined {
+  return noted(namespace) && namespace.metadata.labels?.[revisionLabel];
+}
+
+/** Whether it was moved to a revision. */
 export function isMovedTo(namespace: Namespace, revision: string): boolean {
-  return noted(namespace) !== undefined && namespace.metadata.labels?.[revisionLabel] === revision;
+  return movedTo(namespace) === revision;
 }
 
 /** What is noted of a namespace that was moved by its name, and so does not go back when a share of all is lowered. */

@@ -18,7 +18,7 @@ function listed(names: readonly string[]): string {
 }
 
 /** Pods that run with a proxy that a revision injected, connected or not. */
-async function injectedBy(client: Client, revision: string): Promise<readonly string[]> {
+export async function injectedBy(client: Client, revision: string): Promise<readonly string[]> {
   const { items } = await client
     .of<Pod>(podKind)
     .list({ fieldSelector: "status.phase!=Succeeded,status.phase!=Failed" });

@@ -1,6 +1,6 @@
 import type { ResourceObject } from "#api/meta.ts";
 import { defaultRevisionName, revisionLabel, tagLabel } from "#api/weft/revisions.ts";
-import { WeftError } from "#base/errors.ts";
+import { codeOf, messageOf, WeftError } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
 import { gone } from "../clusters/published.ts";
 import { Installer } from "../install/installer.ts";
@@ -68,6 +68,17 @@ async function clientConfigOf(client: Client, revision: string): Promise<object>
   if (caBundle !== "") return webhook.clientConfig;
   const why = "it has not written its authority into its webhooks";
   throw new WeftError("FailedPrecondition", `revision ${revision} does not serve yet: ${why}`);
+}
+
+/** Why a revision cannot be asked to inject yet; undefined where it can. */
+export async function injectionObstacle(client: Client, revision: string): Promise<string | undefined> {
+  try {
+    await clientConfigOf(client, revision);
+    return undefined;
+  } catch (error) {
+    if (codeOf(error) !== "FailedPrecondition") throw error;
+    return messageOf(error);
+  }
 }
 
 /**
