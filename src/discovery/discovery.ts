@@ -46,6 +46,8 @@ import { SecretRefusals } from "./identity/secret-refusals.ts";
 import { holdersOf } from "./holders.ts";
 import { Replicas } from "./replicas.ts";
 import { listedFindings } from "./proxy-list.ts";
+import { happenings } from "./reports/happenings.ts";
+import { reportFigures } from "./reports/report-figures.ts";
 import { ProxyReports } from "./reports/reports.ts";
 import { EndpointTruth } from "./reports/truth.ts";
 import { reportOf, RevisionReporter } from "./revision-reporter.ts";
@@ -368,8 +370,13 @@ export async function runDiscovery(
   using truth: EndpointTruth = new EndpointTruth({ ...told, changed: () => tellEvents() });
   const events = new ProxyEventWriter({ member, clock, logger });
   const tellEvents = (): void => {
-    events.standing(listedFindings({ proxies: xds, truth }).flatMap((finding) => proxyEvent(finding) ?? []));
+    const found = listedFindings({ proxies: xds, truth }).flatMap((finding) => proxyEvent(finding) ?? []);
+    events.standing([...found, ...happenings(reports.all(), xds.refusing(), clock.now())]);
   };
+  using _happened = reports.onReport(({ report: now }, before) => {
+    if (now.restarts !== before?.report.restarts || now.silent !== before.report.silent) tellEvents();
+  });
+  const isConnected = (id: string): boolean => xds.connected(id);
   const report = (): RevisionReport =>
     reportOf({ version: options.version, proxies: xds, findings: () => verdicts.all(), clock });
   await using api = await ProxyApi.listen({
@@ -382,7 +389,7 @@ export async function runDiscovery(
     sidecar: (...pod) => (identity ? identity.sidecar(...pod) : {}),
     clusterClient: member,
     clock,
-    metrics: () => ({ ...xds.figures() }),
+    metrics: () => ({ ...xds.figures(), ...reportFigures(reports.all(), isConnected, (held) => truth.verdict(held)) }),
   });
   using _refusals = verdicts.follow(xds, source);
   const own = (): ProxyCounts => ({ ...xds.standings(), misbehaving: misbehaving(xds) });

@@ -27,6 +27,11 @@ const shortTypes: Readonly<Record<string, string>> = {
   [typeUrls.bootstrap]: "Bootstrap",
 };
 
+/** How Envoy calls the service that serves a type. */
+export function shortType(url: string): string {
+  return shortTypes[url] ?? url;
+}
+
 /** A proxy as an API object: one that is connected, or one that its agent tells of. */
 export interface ProxyObject {
   readonly apiVersion: string;
@@ -193,7 +198,7 @@ export function proxyObject(
     status: {
       ...reportedStatus(report, Object.fromEntries(types), said.container),
       connectedAt: timestamp(proxy.connectedAt),
-      types: Object.fromEntries(types.map(([url, state]) => [shortTypes[url] ?? url, typeObject(state)])),
+      types: Object.fromEntries(types.map(([url, state]) => [shortType(url), typeObject(state)])),
       ...(findings.length > 0 && { findings: findings.map(findingMember) }),
       discovery: { mode, ...(reason !== undefined && { reason }) },
       ...podStatus(said),

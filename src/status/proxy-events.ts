@@ -6,13 +6,15 @@ import { WorkQueue } from "#base/workqueue.ts";
 import type { Client } from "#kube/client.ts";
 import { EventRecorder } from "#kube/events.ts";
 
-/** What a Pod's proxy did that it should not. */
+/** What a Pod's proxy did that it should not, or what happened to it. */
 export interface ProxyEvent {
   readonly cluster: string;
   readonly namespace: string;
   readonly pod: string;
   readonly reason: string;
   readonly message: string;
+  /** Tells what happened from what happened before for the same reason; the same all the time unless told. */
+  readonly occasion?: string;
 }
 
 /** What the writer needs. */
@@ -23,8 +25,8 @@ export interface ProxyEventOptions {
   readonly logger: Logger;
 }
 
-function keyOf({ cluster, namespace, pod, reason }: ProxyEvent): string {
-  return JSON.stringify([cluster, namespace, pod, reason]);
+function keyOf({ cluster, namespace, pod, reason, occasion = "" }: ProxyEvent): string {
+  return JSON.stringify([cluster, namespace, pod, reason, occasion]);
 }
 
 /**

@@ -158,6 +158,10 @@ export class XdsHub implements ProxyStatusSource, Disposable {
     return standingsOf(this.#latest());
   }
 
+  connected(node: string): boolean {
+    return this.#accounts.newest(node) !== undefined;
+  }
+
   endpoints(node: string): DueEndpoints | undefined {
     return this.#accounts.newest(node)?.endpoints();
   }

@@ -166,6 +166,8 @@ export interface ProxyStatusSource {
   standings(): ProxyStandings;
   /** What proxies did that they should not, also such as are not connected any more. */
   findings(): readonly ProxyFinding[];
+  /** Whether a proxy has a stream, by its node id. */
+  connected(node: string): boolean;
   /** The endpoints that a proxy is to hold; undefined of one that is not connected, or has not asked for any. */
   endpoints(node: string): DueEndpoints | undefined;
   /** Calls back when a proxy connects, leaves, refuses something or stops refusing it, or a finding comes or goes; coalesced. */

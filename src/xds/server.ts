@@ -106,6 +106,10 @@ class AdsServer implements XdsServer {
     return this.#hub.standings();
   }
 
+  connected(node: string): boolean {
+    return this.#hub.connected(node);
+  }
+
   endpoints(node: string): DueEndpoints | undefined {
     return this.#hub.endpoints(node);
   }

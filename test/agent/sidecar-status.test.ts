@@ -1,6 +1,7 @@
 /** What is seen of a node's proxies while they run, end, refuse and serve: real Envoys, their agent, the control plane, the CLI. */
 import { execFile } from "node:child_process";
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { get } from "node:http";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -146,6 +147,11 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
     process.kill(world.start(pod, "istio-proxy").pid, "SIGKILL");
     const again = await seen("server", "was started again", ({ status }) => status.process?.restarts === 1);
     expect(again.status.process!.lastExit).toMatchObject({ reason: "it was ended by SIGKILL" });
+    await eventually("the Pod has an event", async () => {
+      const { items } = await world.events.list({ namespace: "shop" });
+      const found = items.find(({ reason }) => reason === "ProxyEnded");
+      return found?.involvedObject?.name === "server" && found.message?.includes("it was ended by SIGKILL");
+    });
     const { startedAt = "" } = (await seen("server", "runs again", ({ status }) => status.phase === "Running")).status
       .process!;
     expect(clock.now() - Date.parse(startedAt)).toBeLessThan(30_000);
@@ -167,6 +173,13 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
     expect(nacked.message).toContain("NO_SUCH_VARIABLE");
     expect(clock.now() - Date.parse(refusing.status.unacknowledgedSince!)).toBeLessThan(60_000);
     expect(await weft("sidecar", "describe", "client")).toMatch(/^refuses \w+: .*NO_SUCH_VARIABLE/m);
+    await eventually("the Pod has an event", async () => {
+      const { items } = await world.events.list({ namespace: "shop" });
+      return items.some(
+        ({ reason, message, involvedObject }) =>
+          reason === "ProxyRefuses" && involvedObject?.name === "client" && message?.includes("NO_SUCH_VARIABLE"),
+      );
+    });
     const path = "/apis/networking.istio.io/v1/namespaces/shop/virtualservices/server";
     await mesh.json({ method: "DELETE", path });
     await seen("client", "has all again", ({ status }) => status.unacknowledgedSince === undefined);
@@ -231,6 +244,21 @@ class Withholding implements Disposable {
   }
 }
 
+it("figures of all proxies are metrics of the control plane, a series for each cluster and not for each proxy", async () => {
+  const socketPath = join(world.runDir, "discovery.sock");
+  const text = await new Promise<string>((resolve, reject) => {
+    get({ socketPath, path: "/metrics", agent: false }, (response) => {
+      let read = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => (read += chunk));
+      response.on("end", () => resolve(read));
+    }).on("error", reject);
+  });
+  expect(text).toMatch(/^weft_proxies\{cluster="east",phase="Running"\} 2$/m);
+  expect(text).toMatch(/^weft_proxy_restarts\{cluster="east"\} 1$/m);
+  expect(text).toMatch(/^weft_proxy_memory_bytes\{cluster="east"\} \d{8,}$/m);
+  expect(text).toMatch(/^weft_proxy_requests_per_second\{cluster="east",direction="inbound"\} \d/m);
+});
+
 describe("the endpoints of a proxy", { timeout: 90_000 }, () => {
   it("are those that it was sent", async () => {
     const held = await seen("client", "is compared", ({ status }) => status.endpoints?.state === "InSync");
@@ -266,9 +294,9 @@ describe("the endpoints of a proxy", { timeout: 90_000 }, () => {
         path: "/apis/status.mesh.weft.dev/v1alpha1/proxyfindings",
       });
       const found = items.find(({ spec }) => spec.code === "ProxyEndpointsStale" && spec.pod === "client");
-      return found?.spec.message.includes("Kubernetes") === true ? found.spec.message : undefined;
+      return found?.spec.message.includes("(1 of them ready in Kubernetes)") === true ? found.spec.message : undefined;
     });
-    expect(words).toContain(`lacks ${address} (1 of them ready in Kubernetes)`);
+    expect(words).toContain(`lacks ${address} (1 of them`);
     expect(await weft("sidecar", "list", "-n", "shop")).toContain(
       "client.shop: ProxyEndpointsStale: it holds other endpoints",
     );
