@@ -2,6 +2,8 @@ import type { Clock } from "#base/clock.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { type CaptureOptions, captureRules } from "#runtime/capture.ts";
+import { acceptIPv6, type InNetwork, refuseIPv6 } from "#runtime/capture6.ts";
+import { inside } from "#runtime/namespace.ts";
 import type { HijackMode } from "#api/weft/hijack-mode.ts";
 import { connectionText, isLedOut, redirected } from "./open-connections.ts";
 import { Programs } from "./programs.ts";
@@ -41,6 +43,11 @@ const refusedMs = 60_000;
 /** How long what is on its way when a Pod is led anew gets to arrive. */
 const settleMs = 5000;
 
+const within =
+  (network: string): InNetwork =>
+  (argv) =>
+    inside(network, argv);
+
 /**
  * Leads the connections of a node's Pods to their proxies, each by rules of iptables or by programs in the kernel, and changes from one to
  * the other while they flow: the new one is in force before the old one goes, and connections go on as they began.
@@ -70,6 +77,10 @@ export class NodeTraffic {
     if (pod.capture === undefined) {
       record.mode ??= "none";
       return;
+    }
+    if (record.refusesIPv6 === undefined) {
+      record.refusesIPv6 = await refuseIPv6(within(pod.network), pod.capture);
+      kept.save();
     }
     if (wanted === "iptables") delete record.refused;
     if (this.#isLed(record, wanted, pod.sockmap)) return;
@@ -112,6 +123,8 @@ export class NodeTraffic {
 
   /** Leads no new connections of a Pod; those that its proxy has stay there. */
   async release(network: string, { record }: Kept): Promise<void> {
+    if (record.refusesIPv6 === true) await acceptIPv6(within(network));
+    delete record.refusesIPv6;
     if (record.known !== undefined) await this.#programs.leave(record.known);
     if (record.rules !== undefined) await release(network, record.rules);
   }

@@ -8,6 +8,8 @@ export interface TrafficRecord {
   unsettled?: true;
   /** Rules of iptables that are in force, wholly or in part. */
   rules?: string;
+  /** Whether connections of IPv6 are refused; absent before that was decided. */
+  refusesIPv6?: boolean;
   /** By what the kernel's programs know the Pod. */
   known?: string;
   /** Whether its proxy's connections to others of the node may take the shortcut past TCP. */

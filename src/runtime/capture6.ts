@@ -1,0 +1,78 @@
+import { WeftError, messageOf } from "#base/errors.ts";
+import type { CaptureOptions } from "./capture.ts";
+import { command } from "./command.ts";
+
+/** Makes a command line one that runs in the Pod's network. */
+export type InNetwork = (argv: readonly [string, ...string[]]) => readonly [string, ...string[]];
+
+/** Holds what is refused. */
+const chain = "WEFT_IPV6";
+const call = `INPUT -p tcp -m tcp --syn -j ${chain}`;
+
+/**
+ * Rules for `ip6tables-restore` by which new connections of IPv6 from elsewhere are refused at ports that capture leads to the proxy: it
+ * takes none of IPv6, and past it they would be subject to no policy. Undefined where nothing inbound is captured.
+ */
+function refusalRules(options: CaptureOptions): string | undefined {
+  const { includeInboundPorts: ports, excludeInboundPorts: excluded, excludeInterfaces, tunnelPort } = options;
+  if (ports !== "*" && ports.length === 0) return undefined;
+  const refuse = "-j REJECT --reject-with tcp-reset";
+  const passed = ports === "*" ? [tunnelPort, ...excluded] : [tunnelPort];
+  const refused = ports === "*" ? [""] : ports.map((port) => ` -m tcp --dport ${port}`);
+  return [
+    "*filter",
+    `:${chain} - [0:0]`,
+    ...["lo", ...excludeInterfaces].map((name) => `-A ${chain} -i ${name} -j RETURN`),
+    ...passed.map((port) => `-A ${chain} -p tcp -m tcp --dport ${port} -j RETURN`),
+    ...refused.map((which) => `-A ${chain} -p tcp${which} ${refuse}`),
+    `-I ${call}`,
+    "COMMIT",
+    "",
+  ].join("\n");
+}
+
+/** Lines of `/proc/net/if_inet6`: address, interface's number, length, scope, flags, interface. Scope 0 is global. */
+function isGlobal(line: string): boolean {
+  const [, , , scope, , name] = line.trim().split(/\s+/);
+  return scope === "00" && name !== "lo";
+}
+
+async function isThere(at: InNetwork): Promise<boolean> {
+  return (await command([...at(["ip6tables-save", "-t", "filter"])])).includes(`:${chain} `);
+}
+
+async function restore(at: InNetwork, input: string): Promise<void> {
+  await command([...at(["ip6tables-restore", "--noflush", "--wait"])], { input });
+}
+
+/**
+ * Has connections of IPv6 refused that capture would lead to the proxy, where the Pod has IPv6.
+ * @returns whether they are.
+ * @throws WeftError `FailedPrecondition` where that cannot be done and the Pod has addresses that others route to.
+ */
+export async function refuseIPv6(at: InNetwork, options: CaptureOptions): Promise<boolean> {
+  const rules = refusalRules(options);
+  if (rules === undefined) return false;
+  const text = await command([...at(["sh", "-c", "cat /proc/self/net/if_inet6 2>/dev/null || true"])]);
+  const addresses = text.split("\n").filter((line) => line !== "");
+  if (addresses.length === 0) return false;
+  try {
+    if (!(await isThere(at))) await restore(at, rules);
+    return true;
+  } catch (error) {
+    if (!addresses.some(isGlobal)) return false;
+    const fix = "its image needs ip6tables-restore and ip6tables-save, and the kernel the table filter of IPv6";
+    throw new WeftError(
+      "FailedPrecondition",
+      `the Pod's connections of IPv6 cannot be refused: ${fix}: ${messageOf(error)}`,
+      error,
+    );
+  }
+}
+
+/** Takes that back. */
+export async function acceptIPv6(at: InNetwork): Promise<void> {
+  if (!(await isThere(at))) return;
+  const lines = [`-D ${call}`, `-F ${chain}`, `-X ${chain}`];
+  await restore(at, ["*filter", ...lines, "COMMIT", ""].join("\n"));
+}
