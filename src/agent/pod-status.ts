@@ -14,7 +14,7 @@ import { timestamp } from "#base/timestamp.ts";
 import type { ProcessState } from "#runtime/process.ts";
 import type { CertificateState } from "./certificates/holder.ts";
 import type { Proof } from "./certificates/proof.ts";
-import type { ContainerRecord, Ending } from "./records.ts";
+import { type ContainerRecord, type Ending, restartsOf } from "./records.ts";
 import { trafficAspect } from "./traffic/aspect.ts";
 import type { TrafficRecord } from "./traffic/record.ts";
 
@@ -130,7 +130,7 @@ function containerStatus(view: ContainerView, waitingFor: string, uid: string): 
     imageID: image,
     ready: running && record.ready,
     started: running && record.started,
-    restartCount: Math.max(record.attempt, 0),
+    restartCount: restartsOf(record),
     state: stateOf(view, waitingFor),
     lastState: last === undefined ? {} : terminated(last),
     ...(record.attempt < 0 ? {} : { containerID: `weft://${uid}/${name}/${record.attempt}` }),

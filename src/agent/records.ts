@@ -21,6 +21,8 @@ export interface Ending {
 export interface ContainerRecord {
   /** Number of the current start, from 0; -1 before the first. */
   attempt: number;
+  /** How many starts took over from the one before, which was no restart; none unless told. */
+  takeovers?: number;
   /** Starts in a row that failed soon, for the wait before the next. */
   failures: number;
   /** Whether its startup probe has succeeded, or it has none and runs. */
@@ -70,6 +72,11 @@ export interface PodRecord extends ProxyRecord {
   prepared: boolean;
   /** When its removal began. */
   removal?: { readonly since: number; readonly graceMs: number; drained: boolean };
+}
+
+/** How often a container was started again because it had ended. */
+export function restartsOf({ attempt, takeovers = 0 }: ContainerRecord): number {
+  return Math.max(attempt - takeovers, 0);
 }
 
 /** A container that has never been started. */

@@ -130,7 +130,7 @@ const report = async (path = "/"): Promise<LoadReport> => world.inPod("shop", "c
 
 beforeAll(async () => {
   chmodSync(open, 0o777);
-  world = await NodeWorld.start();
+  world = await NodeWorld.start({ secured: () => Promise.resolve() });
   world.envoys = catalog();
   world.startAgent();
   await world.create(service);
@@ -184,6 +184,8 @@ describe("a proxy is replaced by another process", () => {
       expect(text).toContain(`/${version}/`);
     }
     expect(await pids()).toEqual(before);
+    const { status } = await world.pods.get(at("server"));
+    expect(status?.conditions?.find(({ type }) => type === "mesh.weft.dev/ProxyCertificate")?.status).toBe("True");
   });
 
   const proxy = async (name: string) => world.start(await world.pods.get(at(name)), "istio-proxy");

@@ -228,7 +228,13 @@ export class Handover {
     else delete record.startedWith;
     const wanted = handover.settings?.config.concurrency ?? options.envoy.concurrency;
     record.workers = Math.max(record.workers ?? wanted, wanted);
-    Object.assign(this.#runner.record, { attempt: handover.to, ready: true, started: true });
+    const { takeovers = 0 } = this.#runner.record;
+    Object.assign(this.#runner.record, {
+      attempt: handover.to,
+      takeovers: takeovers + 1,
+      ready: true,
+      started: true,
+    });
     delete this.#runner.record.ended;
     keep(this.#context, record);
     const about = { pod: record.pod.metadata.name, before: handover.before, now: handover.program.version };

@@ -3,7 +3,7 @@ import type { ContainerRunner } from "../container-runner.ts";
 import { InsideAgent } from "../inside-agent.ts";
 import type { ProxyContext } from "../node-context.ts";
 import type { ProxyServices } from "../pod-services.ts";
-import type { ProxyRecord } from "../records.ts";
+import { type ProxyRecord, restartsOf } from "../records.ts";
 import { asking } from "./asking.ts";
 import { exitReason } from "./exit.ts";
 import type { ProxyLook } from "./gauge.ts";
@@ -29,7 +29,7 @@ function lookOf({ runner, ready, certificate, drainingSince }: ProxyParts): Prox
     process: runs ? "Running" : begins ? "Starting" : "Waiting",
     ...(runs && { pid: state.identity.pid, startedAt: state.startedAt }),
     ready: ready(),
-    restarts: Math.max(0, record.attempt),
+    restarts: restartsOf(record),
     ...(exit && { lastExit: { reason: exitReason(exit.code), at: exit.finishedAt } }),
     ...(!runs && record.waiting && { waiting: `${record.waiting.reason}: ${record.waiting.message}` }),
     ...(runs && draining !== undefined && { drainingSince: draining }),
