@@ -35,10 +35,16 @@ const stopping = new AbortController();
 // Network namespaces would stay, and programs in the kernel.
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopping.abort(new Error(signal)));
 
-async function turnOf(variant: Variant, load: Load): Promise<Turn> {
+/** What requests cost at a steady rate, and when each waits for another: then as many are under way in all variants, and all of the machine is used. */
+interface Measurement extends Turn {
+  readonly closed: Turn;
+}
+
+async function turnOf(variant: Variant, load: Load): Promise<Measurement> {
   stopping.signal.throwIfAborted();
   await using pair = await Pair.start(variant, programs, uncounted === undefined);
-  return await pair.turn(load);
+  const steady = await pair.turn(load);
+  return { ...steady, closed: await pair.turn({ ...load, rate: 0 }) };
 }
 
 /** Milliseconds in which all but one of a hundred requests are answered where a rate can be carried. */
@@ -62,11 +68,11 @@ async function capacity({ body, answer }: Group): Promise<number> {
 }
 
 /** Turns by variant, those of one repeat at the same place. */
-type Measured = ReadonlyMap<Variant, readonly Turn[]>;
+type Measured = ReadonlyMap<Variant, readonly Measurement[]>;
 
 async function measured(name: string, group: Group, load: Load): Promise<Measured> {
   const variants = [baselineVariant, ...group.variants];
-  const turns = new Map(variants.map((variant) => [variant, [] as Turn[]]));
+  const turns = new Map(variants.map((variant) => [variant, [] as Measurement[]]));
   for (let repeat = 0; repeat < repeats; repeat += 1) {
     for (const at of variants.keys()) {
       const variant = variants[(at + repeat) % variants.length] ?? baselineVariant;
@@ -81,15 +87,16 @@ async function measured(name: string, group: Group, load: Load): Promise<Measure
 function rowOf(variant: Variant, all: Measured): Row {
   const own = all.get(variant) ?? [];
   const base = all.get(baselineVariant) ?? [];
-  const figure = (of: (turn: Turn) => number): number => rounded(median(own.map(of)));
-  const ratios = (of: (turn: Turn) => number): readonly number[] =>
+  const figure = (of: (turn: Measurement) => number): number => rounded(median(own.map(of)));
+  const ratios = (of: (turn: Measurement) => number): readonly number[] =>
     own.map((turn, at) => of(turn) / of(base[at] ?? turn));
-  const spread = (of: (turn: Turn) => number) => {
+  const spread = (of: (turn: Measurement) => number) => {
     const list = ratios(of);
     return [rounded(median(list)), `${rounded(Math.min(...list))} to ${rounded(Math.max(...list))}`] as const;
   };
   const [cpu, cpuSpread] = spread(({ all: whole }) => whole);
   const [slowest, slowestSpread] = spread(({ p99 }) => p99);
+  const [closed, closedSpread] = spread((turn) => turn.closed.all);
   const counts = own.flatMap(({ instructions }) => instructions ?? []);
   return {
     variant: variant.name,
@@ -102,6 +109,10 @@ function rowOf(variant: Variant, all: Measured): Row {
     "P99 ms": figure(({ p99 }) => p99),
     "P99 ratio": slowest,
     "its least to most": slowestSpread,
+    "closed loop: a second": figure((turn) => turn.closed.rate),
+    "its CPU us": figure((turn) => turn.closed.all),
+    "its ratio": closed,
+    "of it, least to most": closedSpread,
     instructions: counts.length > 0 ? Math.round(median(counts)) : null,
   };
 }

@@ -1,10 +1,10 @@
 /*
  * The workload that calls in the benchmark: `load ADDRESS PORT HOST CONNECTIONS`. It reads what it is to do, a line each, and answers with one:
  *
- *   send RATE COUNT BODY ANSWER   sends so many requests with so many bytes, each to be answered with so many: at a steady rate a second whether or
- *                                 not those before are answered, or with rate 0 each as soon as its connection is free; answers
- *                                 `sent NANOSECONDS FAILED REASON`
- *   times                         answers with how long each request took, in microseconds with a tenth, from when it was due
+ *   send RATE COUNT BODY ANSWER TICK   sends so many requests with so many bytes, each to be answered with so many: at a steady rate a second
+ *                                      whether or not those before are answered, those of each tick of so many nanoseconds together; or with
+ *                                      rate 0 each as soon as its connection is free; answers `sent NANOSECONDS FAILED REASON`
+ *   times                              answers with how long each request took, in microseconds with a tenth, from when it was due
  *
  * Connections stay, and are used by turns. It is one thread.
  */
@@ -123,7 +123,14 @@ static void wait_for(uint64_t due)
 	for (int i = 0; i < ready; i++) receive(events[i].data.ptr);
 }
 
-static void send_all(double rate, size_t count)
+/* Nanoseconds from the start until a request is due. */
+static uint64_t due_after(size_t number, double rate, uint64_t tick)
+{
+	uint64_t after = rate > 0 ? (uint64_t)((double)number * 1e9 / rate) : 0;
+	return after - after % tick;
+}
+
+static void send_all(double rate, size_t count, uint64_t tick)
 {
 	if (count > times_room) {
 		times = realloc(times, count * sizeof(*times));
@@ -134,7 +141,7 @@ static void send_all(double rate, size_t count)
 	reason = "none";
 	uint64_t start = now();
 	for (size_t next = 0; done < count && failed < connection_count;) {
-		uint64_t due = start + (rate > 0 ? (uint64_t)((double)next * 1e9 / rate) : 0), at = now();
+		uint64_t due = start + due_after(next, rate, tick), at = now();
 		if (next < count && idle_count > 0 && due <= at) {
 			struct connection *connection = idle[idle_first];
 			idle_first = (idle_first + 1) % connection_count;
@@ -186,10 +193,10 @@ int main(int count, char **words)
 	char line[256];
 	while (fgets(line, sizeof(line), stdin)) {
 		double rate;
-		size_t requests, body, answer;
-		if (sscanf(line, "send %lf %zu %zu %zu", &rate, &requests, &body, &answer) == 4) {
+		size_t requests, body, answer, tick;
+		if (sscanf(line, "send %lf %zu %zu %zu %zu", &rate, &requests, &body, &answer, &tick) == 5 && tick > 0) {
 			prepare(words[3], body, answer);
-			send_all(rate, requests);
+			send_all(rate, requests, tick);
 		} else {
 			for (size_t i = 0; i < done; i++) printf("%u.%u ", times[i] / 10, times[i] % 10);
 			puts("");
