@@ -47,6 +47,7 @@ import { holdersOf } from "./holders.ts";
 import { Replicas } from "./replicas.ts";
 import { listedFindings } from "./proxy-list.ts";
 import { happenings } from "./reports/happenings.ts";
+import { ProxyLogs } from "./reports/proxy-logs.ts";
 import { reportFigures } from "./reports/report-figures.ts";
 import { ProxyReports } from "./reports/reports.ts";
 import { EndpointTruth } from "./reports/truth.ts";
@@ -376,6 +377,7 @@ export async function runDiscovery(
   using _happened = reports.onReport(({ report: now }, before) => {
     if (now.restarts !== before?.report.restarts || now.silent !== before.report.silent) tellEvents();
   });
+  using logs = new ProxyLogs({ reports, clusterClient: member, clock });
   const isConnected = (id: string): boolean => xds.connected(id);
   const report = (): RevisionReport =>
     reportOf({ version: options.version, proxies: xds, findings: () => verdicts.all(), clock });
@@ -385,6 +387,7 @@ export async function runDiscovery(
     proxies: xds,
     reports,
     truth,
+    logs,
     held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
     sidecar: (...pod) => (identity ? identity.sidecar(...pod) : {}),
     clusterClient: member,

@@ -8,11 +8,14 @@ import type { Client } from "#kube/client.ts";
 import { readAdmin } from "./proxy-admin.ts";
 import { type ProxyFindingObject, proxyFindingObject, proxyFindingTable } from "./proxy-finding.ts";
 import { listedFindings, listedProxies, type ProxyListOptions } from "./proxy-list.ts";
+import type { ProxyLogs } from "./reports/proxy-logs.ts";
 import { type ProxyObject, proxyGroup, proxyTable, proxyVersion } from "./proxy-object.ts";
 
 /** What the API of proxies is made of. */
 export interface ProxyApiOptions extends ProxyListOptions {
   readonly socketPath: string;
+  /** What proxies log. */
+  readonly logs: ProxyLogs;
   /** The API of a member cluster, through which its Pods are reached. */
   readonly clusterClient: (cluster: string) => Client | undefined;
   readonly clock: Clock;
@@ -35,6 +38,9 @@ const adminPaths = new Set([
   "memory",
   "ready",
 ]);
+
+/** Lines of a log: unless told, and at most. */
+const [usualLines, mostLines] = [200, 5000];
 
 interface Answer {
   readonly type: string;
@@ -69,7 +75,7 @@ function failure(error: unknown): { readonly status: number; readonly body: stri
 
 /**
  * The API group that tells of proxies, as an aggregated API server: list and get with tables, and reading
- * a proxy's administration interface (`proxies/NAME/admin/PATH`). On a Unix socket for this machine's API server; for those of
+ * a proxy's administration interface (`proxies/NAME/admin/PATH`) and its log (`proxies/NAME/log`). On a Unix socket for this machine's API server; for those of
  * others, see `ProxyApiServer`.
  */
 export class ProxyApi implements AsyncDisposable {
@@ -111,19 +117,19 @@ export class ProxyApi implements AsyncDisposable {
     if (path === "/revision") return json(this.#options.report());
     if (path === root) return json(resourceList);
     const found = new RegExp(
-      `^${root}(?:/namespaces/([^/]+))?/(proxies|proxyfindings)(?:/([^/]+)(?:/admin/(.+))?)?$`,
+      `^${root}(?:/namespaces/([^/]+))?/(proxies|proxyfindings)(?:/([^/]+)(?:/(?:admin/(.+)|(log)))?)?$`,
     ).exec(path);
     if (!found) throw new WeftError("NotFound", `no such path: ${path}`);
-    const [, namespace, plural, name, admin] = found.map((part) =>
+    const [, namespace, plural, name, admin, log] = found.map((part) =>
       part === undefined ? undefined : decodeURIComponent(part),
     );
     const place = { namespace, name };
     const asTable = request.headers.accept?.includes("as=Table") === true;
     if (plural === "proxyfindings") return this.#shown(findingKind, this.#findings(), place, asTable);
-    if (admin === undefined) return this.#shown(proxyKind, this.#proxies(), place, asTable);
+    if (admin === undefined && log === undefined) return this.#shown(proxyKind, this.#proxies(), place, asTable);
     const [proxy] = selected(proxyKind, this.#proxies(), place);
     if (!proxy) throw new WeftError("NotFound", `no such path: ${path}`);
-    return this.#admin(proxy, admin, search);
+    return admin === undefined ? this.#log(proxy, search) : this.#admin(proxy, admin, search);
   }
 
   /** One object or the list, as they are or as a table. */
@@ -153,6 +159,22 @@ export class ProxyApi implements AsyncDisposable {
     const query = Object.fromEntries(new URLSearchParams(search));
     const body = await readAdmin(client, { namespace: proxy.metadata.namespace, pod, path, query });
     return { type: path.startsWith("stats") ? "text/plain" : "application/json", body };
+  }
+
+  async #log({ metadata, spec }: ProxyObject, search: string): Promise<Answer> {
+    const query = new URLSearchParams(search);
+    const lines = Number(query.get("tailLines") ?? usualLines);
+    if (!Number.isSafeInteger(lines) || lines < 0 || lines > mostLines)
+      throw new WeftError("InvalidArgument", `tailLines must be a whole number up to ${mostLines}`);
+    const { cluster, pod, node } = spec;
+    const { namespace } = metadata;
+    const contained = this.#options.sidecar(cluster, namespace, pod)?.container !== undefined;
+    const previous = query.get("previous") === "true";
+    const body = await this.#options.logs.read(
+      { id: node.id, cluster, namespace, pod, contained },
+      { lines, previous },
+    );
+    return { type: "text/plain", body };
   }
 
   #metrics(): string {

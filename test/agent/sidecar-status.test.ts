@@ -160,6 +160,8 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
     expect(listed).toMatch(/^server\.shop +east +sidecar +Running +(\d)\/\1 +- +1 +\d+m/m);
     expect(listed).toMatch(/^server\.shop: it was ended by SIGKILL \d+s ago$/m);
     expect(await weft("sidecar", "describe", "server")).toMatch(/^Last exit: +it was ended by SIGKILL \(\d+s ago\)$/m);
+    expect(await weft("sidecar", "logs", "server", "--tail", "500")).toMatch(/^\S+ \[.*\]\[warning\]\[main\] /m);
+    expect(await weft("sidecar", "logs", "server", "--previous", "--tail", "1")).toMatch(/^\d{4}-.*\n$/);
     const chosen = JSON.parse(await weft("sidecar", "list", "-l", "app=client", "-o", "json")) as ProxyObject[];
     expect(chosen.map(({ spec }) => spec.pod)).toEqual(["client"]);
   });

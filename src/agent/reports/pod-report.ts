@@ -6,6 +6,8 @@ import type { ProxyServices } from "../pod-services.ts";
 import { type ProxyRecord, restartsOf } from "../records.ts";
 import { asking } from "./asking.ts";
 import { exitReason } from "./exit.ts";
+import { proxyContainer } from "../layout.ts";
+import { logEnd } from "./log.ts";
 import type { ProxyLook } from "./gauge.ts";
 import { ProxyReporter } from "./reporter.ts";
 
@@ -58,6 +60,11 @@ export function reportPod(
     version: options.version,
     look: () => lookOf(parts),
     ask: asking(agent),
+    log: async (lines, previous) => {
+      const attempt = parts.runner.record.attempt - (previous ? 1 : 0);
+      const { uid } = pod.metadata;
+      return attempt < 0 ? "" : logEnd(context.layout.pod(uid).attempt(proxyContainer, attempt), lines, clock);
+    },
     ...(options.reportEveryMs !== undefined && { everyMs: options.reportEveryMs }),
     clock,
     logger,

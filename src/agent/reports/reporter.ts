@@ -1,5 +1,5 @@
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
-import type { ProxyReport, ProxyWord, ReportedNode } from "#api/weft/proxy-report.ts";
+import type { ProxyReport, ProxyWord, ReportedNode, ReportQuestion } from "#api/weft/proxy-report.ts";
 import { readQuestion, reportMethod } from "#api/weft/proxy-report.ts";
 import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
@@ -23,6 +23,8 @@ export interface ReportWay {
 export interface ReporterOptions extends GaugeOptions {
   readonly node: ReportedNode;
   readonly way: ReportWay;
+  /** The end of the log of the process that runs, or of the one before, where it is at hand. */
+  readonly log?: (lines: number, previous: boolean) => Promise<string>;
   /** Milliseconds between reports; 10 seconds unless told. */
   readonly everyMs?: number;
   readonly clock: Clock;
@@ -34,6 +36,8 @@ const defaultEveryMs = 10_000;
 const endpointsRarer = 3;
 /** Changes that are known at once are told together, so long after the first, in milliseconds. */
 const settleMs = 300;
+/** Questions of the control plane that are answered at once. */
+const mostQuestions = 3;
 /** What is the same is told again after so many milliseconds. */
 const againMs = 60_000;
 
@@ -55,7 +59,7 @@ export class ProxyReporter implements Disposable {
   readonly #end = new AbortController();
   #nudge = new AbortController();
   #open: Open | undefined;
-  #answering = false;
+  #answering = 0;
   #told: { readonly report: ProxyReport; readonly at: number } | undefined;
 
   constructor(options: ReporterOptions) {
@@ -126,22 +130,30 @@ export class ProxyReporter implements Disposable {
     return open;
   }
 
-  /** Answers a question of the control plane, one at a time. */
+  /** Answers a question of the control plane, a few at a time. */
   async #asked(open: Open, bytes: Buffer): Promise<void> {
-    if (this.#answering || open.full) return;
-    this.#answering = true;
+    if (open.full || this.#answering >= mostQuestions) return;
+    this.#answering += 1;
     try {
       const question = readQuestion(bytes);
-      const held = question && (await this.#gauge.endpoints());
-      if (!held || this.#open !== open) return;
-      const words = question.ask === "hashes" ? endpointHashes(held) : [endpointAddresses(held, question.clusters)];
+      const words = question ? await this.#answers(question) : [];
+      if (this.#open !== open) return;
       for (const word of words) this.#say(open, word);
     } catch (error) {
       const { logger, node } = this.#options;
       logger.debug("a question about a proxy was not answered", { node: node.id, error: messageOf(error) });
     } finally {
-      this.#answering = false;
+      this.#answering -= 1;
     }
+  }
+
+  async #answers(question: ReportQuestion): Promise<readonly ProxyWord[]> {
+    if (question.ask === "log") {
+      const text = await this.#options.log?.(question.lines, question.previous);
+      return text === undefined ? [] : [{ kind: "log", text }];
+    }
+    const held = await this.#gauge.endpoints();
+    return question.ask === "hashes" ? endpointHashes(held) : [endpointAddresses(held, question.clusters)];
   }
 
   #say(open: Open, word: ProxyWord): void {

@@ -54,6 +54,9 @@ export const mostClusters = 800;
 export const mostParts = 15;
 export const mostAddresses = 200;
 
+/** Characters of the end of a log that one answer holds: escaped, each may take six bytes. */
+export const mostLogCharacters = 40_000;
+
 /** What Envoy holds, in parts. */
 export interface EndpointHashes {
   /** `setHash` of each cluster that has addresses. */
@@ -62,10 +65,11 @@ export interface EndpointHashes {
   readonly part: "more" | "end" | "cut";
 }
 
-/** What a control plane asks an agent: hashes of all clusters, or the addresses of some. */
+/** What a control plane asks an agent: hashes of all clusters, the addresses of some, or the end of its log. */
 export type ReportQuestion =
   | { readonly ask: "hashes" }
-  | { readonly ask: "addresses"; readonly clusters: readonly string[] };
+  | { readonly ask: "addresses"; readonly clusters: readonly string[] }
+  | { readonly ask: "log"; readonly lines: number; readonly previous: boolean };
 
 /** The proxy that a stream tells of. */
 export interface ReportedNode {
@@ -79,7 +83,8 @@ export type ProxyWord =
   | { readonly kind: "hello"; readonly node: ReportedNode }
   | { readonly kind: "report"; readonly report: ProxyReport }
   | { readonly kind: "hashes"; readonly hashes: EndpointHashes }
-  | { readonly kind: "addresses"; readonly addresses: Readonly<Record<string, readonly string[]>> };
+  | { readonly kind: "addresses"; readonly addresses: Readonly<Record<string, readonly string[]>> }
+  | { readonly kind: "log"; readonly text: string };
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -205,7 +210,8 @@ function hashesOf(of: Members): EndpointHashes {
 
 /** Reads a question of a control plane; undefined for one that this version does not know. */
 export function readQuestion(bytes: Buffer): ReportQuestion | undefined {
-  const { ask, clusters } = JSON.parse(bytes.toString("utf8")) as Members;
+  const { ask, clusters, lines, previous } = JSON.parse(bytes.toString("utf8")) as Members;
+  if (ask === "log" && typeof lines === "number") return { ask, lines, previous: previous === true };
   if (ask === "hashes") return { ask };
   if (ask !== "addresses" || !Array.isArray(clusters)) return undefined;
   return { ask, clusters: clusters.filter((each) => typeof each === "string") };
@@ -234,7 +240,8 @@ export function readProxyWord(bytes: Buffer): ProxyWord {
   if (word["kind"] === "hashes") return { kind: "hashes", hashes: hashesOf(membersOf(word["hashes"], "hashes")) };
   if (word["kind"] === "addresses")
     return { kind: "addresses", addresses: named(word["addresses"], "addresses", texts) };
-  throw wrong("its kind is none of hello, report, hashes, addresses");
+  if (word["kind"] === "log" && typeof word["text"] === "string") return { kind: "log", text: word["text"] };
+  throw wrong("its kind is none of hello, report, hashes, addresses, log");
 }
 
 /** A text as a report holds it. */

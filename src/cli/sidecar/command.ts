@@ -4,8 +4,8 @@ import { openApi, type ApiFlags, withApiFlags } from "../context.ts";
 import type { ProxyObject } from "#discovery/proxy-object.ts";
 import type { Client } from "#kube/client.ts";
 import { interrupted } from "../cluster/progress.ts";
-import { durationValue, type OutputFormat, outputOption, serialize } from "../output.ts";
-import { listSidecars, proxyNamed } from "../proxy/proxies.ts";
+import { durationValue, type OutputFormat, outputOption, serialize, wholeNumber } from "../output.ts";
+import { listSidecars, proxiesPath, proxyNamed } from "../proxy/proxies.ts";
 import { type ChoiceFlags, withChoiceFlags } from "./choice-flags.ts";
 import { describeText } from "./describe.ts";
 import { listText } from "./list.ts";
@@ -104,6 +104,25 @@ function topCommand(group: Command): void {
     .action(top);
 }
 
+function logsCommand(group: Command): void {
+  withApiFlags(group.command("logs"))
+    .summary("show what a proxy logs")
+    .description(
+      "Shows the end of what a proxy's Envoy logs. Of a proxy that its node's agent runs, the agent is asked; of one that is a container of its Pod, the Pod's cluster.",
+    )
+    .argument("<proxy>", "the proxy, as pod.namespace, Pod or workload")
+    .option("--tail <lines>", "lines from the end", wholeNumber(0, 5000), 200)
+    .option("-p, --previous", "of the process before the one that runs: why did it end?")
+    .addHelpText("after", "\nExamples:\n  weft sidecar logs page\n  weft sidecar logs page --previous --tail 20")
+    .action(async (word: string, flags: ApiFlags & { readonly tail: number; readonly previous?: boolean }) => {
+      using api = await openApi(flags);
+      const { metadata } = proxyNamed(await listSidecars(api.client), word);
+      const path = `${proxiesPath}/namespaces/${metadata.namespace}/proxies/${metadata.name}/log`;
+      const query = { tailLines: String(flags.tail), previous: String(flags.previous === true) };
+      process.stdout.write(await api.client.bytes({ method: "GET", path, query }));
+    });
+}
+
 /** `weft sidecar`. */
 export function sidecarCommand(program: Command): void {
   const group = program
@@ -113,5 +132,6 @@ export function sidecarCommand(program: Command): void {
   listCommand(group);
   describeCommand(group);
   topCommand(group);
+  logsCommand(group);
   upgradeCommand(group);
 }

@@ -76,7 +76,7 @@ export class EndpointTruth implements Disposable {
     this.#owned.use(
       reports.onAnswer((id, answer) => {
         if (answer.kind === "hashes") this.#check.hashes(id, answer.hashes);
-        else this.#check.addresses(id, answer.addresses);
+        else if (answer.kind === "addresses") this.#check.addresses(id, answer.addresses);
       }),
     );
     this.#owned.use(clock.every(staleMs / 3, () => this.#look()));
