@@ -38,7 +38,6 @@ export function circuitBreakers(
         maxPendingRequests: limit(pool?.http?.http1MaxPendingRequests),
         maxRequests: limit(pool?.http?.http2MaxRequests),
         maxRetries: limit(pool?.http?.maxRetries),
-        trackRemaining: true,
         ...retryBudget(budget),
       },
     ],
