@@ -181,12 +181,11 @@ test("an upgrade is finished: the old revision ends, and new Pods get their cert
   await areServed(newRevision, all);
   expect(await mesh("get", "shop")).not.toContain(`${oldRevision} `);
   expect(await processes()).toEqual(before);
-  await systemClock.sleep(2000);
-  await isUnhurt();
-  // A new Pod may be called before its proxy takes connections: see docs/kubernetes.md.
   await world.kubectl("scale deployment ratings -n stock --replicas=2");
   await world.kubectl("rollout status deployment ratings -n stock --timeout=2m");
   await areServed(newRevision, [...all, "stock/ratings"]);
+  await systemClock.sleep(2000);
+  await isUnhurt();
 });
 
 test("the load notices what breaks", async () => {

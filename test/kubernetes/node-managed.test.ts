@@ -189,6 +189,51 @@ describe("new Pods", () => {
     expect(await world.captured("strict", "eager", "reason")).toBe("Captured");
   });
 
+  /** A Pod whose first container asks a Service once, as soon as it runs, and tells what came of it. */
+  function asker(name: string): object {
+    const line =
+      "curl --silent --max-time 10 --output /dev/null --write-out '%{http_code}' http://b.shop.svc.cluster.local/";
+    const more = { initContainers: [world.container("first", ["sh", "-c", `${line}; true`])] };
+    const pod = world.programPod("strict", name) as { readonly spec: object };
+    return { ...pod, spec: { ...pod.spec, ...more } };
+  }
+
+  const answered = async (name: string): Promise<string> => world.kubectl(`logs -n strict ${name} -c first`);
+
+  test("start when their proxies take connections, however long that takes: their first request, in and out, is served", async () => {
+    const { pid } = world.mesh.discovery;
+    process.kill(pid, "SIGSTOP");
+    await world.apply(asker("slow"));
+    await new Promise((resolve) => setTimeout(resolve, 6000));
+    process.kill(pid, "SIGCONT");
+    await world.kubectl("wait pod -n strict slow --for=condition=Ready --timeout=2m");
+    const url = `http://${await world.addressOf("strict", "slow")}:8080/`;
+    const { stdout: label } = await world.cluster.kubectl("get pod -n strict slow --show-labels");
+    expect(label).toContain("security.istio.io/tlsMode=istio");
+    expect(await world.outside(["curl", "--silent", "--show-error", "--fail", "--max-time", "5", url])).toContain(
+      "pid",
+    );
+    expect(await answered("slow")).toBe("200");
+    expect(await world.captured("strict", "slow")).toBe("True");
+  });
+
+  test("start cut off, and say so, when no control plane answers in time", async () => {
+    const { pid } = world.mesh.discovery;
+    process.kill(pid, "SIGSTOP");
+    try {
+      await world.apply(asker("patient"));
+      await world.orLog(
+        eventually("its first container runs", async () => (await answered("patient").catch(() => "")) !== "", 90_000),
+      );
+      expect(await answered("patient")).toBe("000");
+      const events = await world.kubectl("get events -n strict --field-selector involvedObject.name=patient");
+      expect(events).toContain("ProxyNotReady");
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+    await world.joined("strict", "patient");
+  });
+
   test("are not made while the agent is away, where they were to get a sidecar; sidecars that run go on", async () => {
     const proxies = await world.proxiesOf("strict", "eager");
     expect(proxies).toHaveLength(1);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { WeftError, messageOf } from "#base/errors.ts";
 
@@ -58,6 +58,40 @@ export function groupsOfPod(text: string, uid: string): readonly ControlGroup[] 
   return [...new Set(groups)];
 }
 
+/** How deep below a hierarchy's top a kubelet has its Pods: below a root of its own, its own name and a class of service. */
+const depth = 5;
+
+function groupBelow(folder: string, uid: string, levels: number): ControlGroup | undefined {
+  const entries = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  for (const { name } of entries) {
+    const pod = podName.exec(name)?.[1]?.replaceAll("_", "-");
+    if (pod === uid) return join(folder, name);
+    const found = pod === undefined && levels > 1 ? groupBelowOrGone(join(folder, name), uid, levels - 1) : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Groups come and go while they are looked through. */
+function groupBelowOrGone(folder: string, uid: string, levels: number): ControlGroup | undefined {
+  try {
+    return groupBelow(folder, uid, levels);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The groups of a Pod of which no process runs yet: a kubelet makes them before it has the Pod's network made. */
+export function groupsMade(uid: string, top = mounted): readonly ControlGroup[] {
+  // Controllers that are mounted together have two names.
+  const tops = existsSync(join(top, "cgroup.procs"))
+    ? [top]
+    : readdirSync(top, { withFileTypes: true }).flatMap((entry) =>
+        entry.isDirectory() ? [join(top, entry.name)] : [],
+      );
+  return tops.flatMap((folder) => groupBelowOrGone(folder, uid, depth) ?? []);
+}
+
 /** Files by which a process enters the groups of the node's first process: there it lives as long as it wants, whoever started it. */
 export function nodeGroups(): readonly string[] {
   const found = memberships(readFileSync("/proc/1/cgroup", "utf8")).flatMap(({ controllers, path }) => {
@@ -65,6 +99,17 @@ export function nodeGroups(): readonly string[] {
     return top === undefined ? [] : [join(top, path, "cgroup.procs")];
   });
   return [...new Set(found)].filter((file) => existsSync(file));
+}
+
+/**
+ * Files by which a process enters the groups of the node's first process in those hierarchies in which a Pod has none yet: in its starter's
+ * it would end with that. A kubelet leaves out the one of devices, which comes with the Pod's first container.
+ */
+export function nodeGroupsBeside(groups: readonly ControlGroup[]): readonly string[] {
+  if (existsSync(join(mounted, "cgroup.procs"))) return groups.length > 0 ? [] : nodeGroups();
+  const hierarchyOf = (path: string): string | undefined => path.slice(mounted.length + 1).split("/")[0];
+  const own = new Set(groups.map(hierarchyOf));
+  return nodeGroups().filter((file) => !own.has(hierarchyOf(file)));
 }
 
 /** In version 1 a group of processors has none before it is told which. */

@@ -1,8 +1,11 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { captureRules, defaultCapture } from "#runtime/capture.ts";
 import { podOf } from "../testing/pods.ts";
-import { podOfGroups } from "./control-groups.ts";
+import { groupsMade, podOfGroups } from "./control-groups.ts";
 import { passing, removalOf } from "../traffic/rules.ts";
 import { captured, connectionText, outside, readConnections } from "../traffic/open-connections.ts";
 import { probedPorts, probeRules } from "./probe-rules.ts";
@@ -40,6 +43,31 @@ describe("the Pod of a process", () => {
     [`0::/kubepods/pod${uid}/weft-proxy\n`, undefined],
     ["0::/system.slice/kubelet.service\n", undefined],
   ])("is told by its control groups: %s", (text, expected) => expect(podOfGroups(text)).toBe(expected));
+});
+
+describe("the control groups of a Pod without processes", () => {
+  const uid = "1b4e28ba-2fa1-11d2-883f-0016d3cca427";
+  const systemd = `kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod${uid.replaceAll("-", "_")}.slice`;
+
+  it.each([
+    [
+      "of version 1, one a hierarchy",
+      [`cpu/node/kubepods/burstable/pod${uid}`, `memory/kubepods/pod${uid}`],
+      undefined,
+    ],
+    ["of version 2", [systemd], "cgroup.procs"],
+  ])("are found: %s", (_, groups, mark) => {
+    const top = mkdtempSync(join(tmpdir(), "weft-groups-"));
+    try {
+      for (const group of groups) mkdirSync(join(top, group, "weft-proxy"), { recursive: true });
+      mkdirSync(join(top, "memory/kubepods/pod00000000-0000-0000-0000-000000000000"), { recursive: true });
+      if (mark !== undefined) writeFileSync(join(top, mark), "");
+      expect(groupsMade(uid, top)).toEqual(groups.map((group) => join(top, group)));
+      expect(groupsMade(uid.replace("1", "2"), top)).toEqual([]);
+    } finally {
+      rmSync(top, { recursive: true, force: true });
+    }
+  });
 });
 
 it("takes back exactly the rules that it set", () => {

@@ -53,6 +53,11 @@ export interface NewSandbox {
   readonly sandbox: string;
 }
 
+/** Connections of a Pod; one without processes has none. */
+function connectionsIn({ process }: PodPlace): readonly OpenConnection[] {
+  return process ? connectionsOf(process.pid) : [];
+}
+
 /** Gives one Pod that another runtime runs its sidecar, and takes it back, without a change to the Pod's own processes. */
 export class ManagedPod implements AsyncDisposable {
   readonly record: ManagedRecord;
@@ -79,6 +84,11 @@ export class ManagedPod implements AsyncDisposable {
 
   get #uid(): string {
     return this.record.pod.metadata.uid;
+  }
+
+  /** Whether it is to have a sidecar for as long as is known now. */
+  get stays(): boolean {
+    return this.wanted && !this.ended && this.record.pod.metadata.deletionTimestamp === undefined;
   }
 
   /** Takes note of the Pod as the API has it now. */
@@ -114,12 +124,16 @@ export class ManagedPod implements AsyncDisposable {
     return turn;
   }
 
-  /** Captures its traffic in a network that nobody uses yet. */
-  async captureNew({ network, sandbox }: NewSandbox): Promise<void> {
+  /**
+   * Captures its traffic in a network that nobody uses yet.
+   * @returns whether its proxy can be started before its first process.
+   */
+  async captureNew({ network, sandbox }: NewSandbox): Promise<boolean> {
     const { record } = this;
     record.sandbox = sandbox;
     await this.#context.probes.set(this.#uid, probedPorts(record.pod, record.address));
     await this.#lead(network, true);
+    return this.#context.places.made(this.#uid, { network, sandbox });
   }
 
   /** Kills its proxy, whose network is gone. */
@@ -151,7 +165,8 @@ export class ManagedPod implements AsyncDisposable {
   /** The Pod's network is another one than before: what was done to the old one is gone, but for the process. */
   async #startOver(): Promise<void> {
     await this.#context.traffic.forget(this.record.traffic);
-    for (const name of ["traffic", "lenientUntil", "joined", "outside", "leaving"] as const) delete this.record[name];
+    for (const name of ["traffic", "lenientUntil", "joined", "early", "outside", "leaving"] as const)
+      delete this.record[name];
     this.#claimed = false;
     this.#extras.end();
     this.#proxy.stop(0);
@@ -175,7 +190,8 @@ export class ManagedPod implements AsyncDisposable {
     else if (record.joined === true) await this.#lead(place.network);
     this.#lookOutside(place);
     await this.#extras.serve(place, this.#proxy);
-    return { gone: false, again: Math.min(lookMs, again ?? lookMs) };
+    const soonest = place.process ? lookMs : findMs;
+    return { gone: false, again: Math.min(soonest, again ?? soonest) };
   }
 
   /** Whether callers may not have heard that it joins, where it ran before: until they have, they send what they always sent. */
@@ -233,6 +249,7 @@ export class ManagedPod implements AsyncDisposable {
       throw error;
     }
     record.joined = true;
+    if (!place.process) record.early = true;
     if (left.length > 0) record.outside = left.map(connectionText);
     const { name, namespace } = record.pod.metadata;
     logger.info("a Pod has joined the mesh", { pod: name, namespace, outside: left.length });
@@ -254,16 +271,16 @@ export class ManagedPod implements AsyncDisposable {
   }
 
   /** Connections of a Pod that runs which are older than what leads new ones. */
-  #older({ process }: PodPlace): readonly OpenConnection[] {
-    return outside(connectionsOf(process.pid), this.#proxyUser).filter(({ open }) => open);
+  #older(place: PodPlace): readonly OpenConnection[] {
+    return outside(connectionsIn(place), this.#proxyUser).filter(({ open }) => open);
   }
 
   /** Forgets connections outside of the proxy that have ended. */
-  #lookOutside({ process }: PodPlace): void {
+  #lookOutside(place: PodPlace): void {
     const { record } = this;
     if (record.outside === undefined) return;
     const known = new Set(record.outside);
-    const left = connectionsOf(process.pid).filter((each) => known.has(connectionText(each)));
+    const left = connectionsIn(place).filter((each) => known.has(connectionText(each)));
     if (left.length === 0) delete record.outside;
     else record.outside = left.map(connectionText);
   }
@@ -286,7 +303,7 @@ export class ManagedPod implements AsyncDisposable {
       record.leaving = { ...record.leaving, released: clock.now() };
       await this.#drainOnce("all");
     }
-    const open = captured(connectionsOf(place.process.pid), this.#proxyUser);
+    const open = captured(connectionsIn(place), this.#proxyUser);
     if (open > 0 && clock.now() < (record.leaving.released ?? 0) + drainMs) return { gone: false, again: stepMs };
     const turn = await this.#end();
     if (turn.gone) await this.#context.traffic.end(place.network, keptTraffic(this.#context, record));

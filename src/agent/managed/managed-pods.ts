@@ -95,16 +95,18 @@ export class ManagedPods implements AsyncDisposable {
   }
 
   /**
-   * Captures a new Pod's traffic, before any of its containers starts; its proxy follows once its processes are there.
+   * Captures a new Pod's traffic, before any of its containers starts, and has its proxy started.
+   * @returns whether that is possible before its first process; otherwise the proxy follows then.
    * @throws WeftError when the rules cannot be set.
    */
-  async capture(pod: Pod, sandbox: NewSandbox): Promise<void> {
+  async capture(pod: Pod, sandbox: NewSandbox): Promise<boolean> {
     const { uid } = pod.metadata;
     const known = this.#pods.get(uid);
     if (known && known.record.sandbox !== sandbox.sandbox) await this.#replace(known);
     if (!this.#pods.has(uid)) this.#add({ pod, address: sandbox.address, role: "sidecar", containers: {} });
-    await this.#pods.get(uid)?.captureNew(sandbox);
+    const hasPlace = await this.#pods.get(uid)?.captureNew(sandbox);
     this.#wake(uid);
+    return hasPlace === true;
   }
 
   get(uid: string): ManagedPod | undefined {

@@ -1,4 +1,4 @@
-import { capturedCondition, connectionsOutside } from "#api/kubernetes/pod-status.ts";
+import { capturedCondition, connectionsOutside, proxyCondition } from "#api/kubernetes/pod-status.ts";
 import { pod as podKind } from "#api/kubernetes/pod.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { equal } from "#base/canonical.ts";
@@ -63,6 +63,12 @@ export class ManagedStatus {
       },
       backoff: { initialMs: 50, maxMs: 2000 },
     });
+  }
+
+  /** Whether a Pod's proxy was said to be ready, and so callers were told what to speak to it. */
+  saysReady(uid: string): boolean {
+    const said = this.#written.get(uid)?.conditions ?? [];
+    return said.some(({ type, status }) => type === proxyCondition && status === "True");
   }
 
   changed(uid: string): void {

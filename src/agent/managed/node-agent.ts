@@ -7,7 +7,7 @@ import { WeftError, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
-import { EventRecorder } from "#kube/events.ts";
+import { EventRecorder, type EventText } from "#kube/events.ts";
 import { Informer } from "#kube/informer.ts";
 import { apiAddress } from "#kube/kubeconfig.ts";
 import { AgentTrust } from "../agent-trust.ts";
@@ -25,8 +25,8 @@ import { RevisionFollower } from "../revisions/known.ts";
 import { NodeTraffic } from "../traffic/node-traffic.ts";
 import { type CniPlaces, installPlugin } from "./cni/install.ts";
 import { CniMailbox } from "./cni/mailbox.ts";
-import { NewPods } from "./cni/new-pods.ts";
-import { nodeGroups, proxyGroups } from "./control-groups.ts";
+import { NewPods, type ProxyStanding } from "./cni/new-pods.ts";
+import { nodeGroups, nodeGroupsBeside, proxyGroups } from "./control-groups.ts";
 import { hijackName } from "./hijack-name.ts";
 import { ManagedPods } from "./managed-pods.ts";
 import { ManagedStatus } from "./managed-status.ts";
@@ -52,7 +52,8 @@ export interface NodeAgentContext {
 function siteOf(places: PodPlaces, uid: string): PodSite {
   const place = places.find(uid);
   if (!place) throw new WeftError("Unavailable", `no process of the Pod ${uid} is on this node`);
-  return { network: place.network, groups: proxyGroups(place.groups), mounts: [] };
+  const beside = place.process ? [] : nodeGroupsBeside(place.groups);
+  return { network: place.network, groups: [...proxyGroups(place.groups), ...beside], mounts: [] };
 }
 
 /** The node's name server, which runs while a Pod looks up names at it; one that an agent of another version started is replaced. */
@@ -84,6 +85,7 @@ export async function runNodeAgent(
   using connection = new Connection(await apiAddress(options.api), { clock });
   const client = new Client(connection);
   const events = new EventRecorder(client, `weft-node-agent, ${node}`, clock, logger);
+  const tell = (pod: Pod, text: EventText): void => events.record(pod, text);
   const trust = new AgentTrust(options, layout, { client, clock, logger });
   const rootNamespace = options.trust?.rootNamespace;
   const objects = new ClusterObjects({ client, node, ...(rootNamespace && { rootNamespace }), clock, logger });
@@ -129,7 +131,7 @@ export async function runNodeAgent(
       },
       ...(identities && { identities }),
       ...envoysOf(options, layout),
-      tell: (pod, text) => events.record(pod, text),
+      tell,
     },
     { changed: (uid) => status.changed(uid), gone: (pod) => status.gone(pod) },
     (name) => namespaces.get({ name })?.metadata.labels ?? {},
@@ -146,7 +148,12 @@ export async function runNodeAgent(
     return found.metadata.labels ?? {};
   };
   const known = (namespace: string, name: string): Pod | undefined => objects.pods.get({ namespace, name });
-  const news = new NewPods({ client, known, namespaceLabels: labelsOf, pods });
+  const standing = (uid: string): ProxyStanding => {
+    const managed = pods.get(uid);
+    if (managed?.stays !== true) return "gone";
+    return managed.view().proxyReady && status.saysReady(uid) ? "ready" : "waiting";
+  };
+  const news = new NewPods({ client, known, namespaceLabels: labelsOf, pods, standing, tell, clock });
   let authority = options.identity?.ca;
   // Where a management plane says where its revisions are, the one that was told at the start may end.
   const followAuthority = (stable: string | undefined): void => {

@@ -19,17 +19,18 @@ export class PodExtras implements Disposable {
   }
 
   /**
-   * Looks at what the Pod asks for, until it has joined.
+   * Looks at what the Pod asks for, until it has joined and has a process.
    * @returns whether that changes what its proxy is served.
    */
   decide({ process }: PodPlace, { runner }: PodProxy): boolean {
     const record = this.#record;
-    if (record.joined === true) return false;
+    if (record.joined === true && record.early !== true) return false;
+    if (process) delete record.early;
     const metrics = metricsOf(record.pod);
     // A proxy that runs has taken the port, or left it to the agent.
     if (runner.record.attempt === -1 && metrics !== undefined) record.metrics = metrics;
     const asks = record.resolvers === undefined && record.settings && asksForNames(record.settings.config);
-    const servers = asks === true ? nameServersOf(process.pid) : [];
+    const servers = asks === true && process ? nameServersOf(process.pid) : [];
     if (servers.length === 0) return false;
     record.resolvers = servers;
     return true;

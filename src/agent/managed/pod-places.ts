@@ -1,12 +1,12 @@
-import { readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
 import type { Clock } from "#base/clock.ts";
 import { bootId, identityOf, isAlive, type ProcessIdentity } from "#runtime/identity.ts";
-import { groupsOfPod, podOfGroups, type ControlGroup } from "./control-groups.ts";
+import { groupsMade, groupsOfPod, podOfGroups, type ControlGroup } from "./control-groups.ts";
 
 /** Where a Pod of another runtime is on this node. */
 export interface PodPlace {
-  /** Its longest-lived process: the one that holds its namespaces open. */
-  readonly process: ProcessIdentity;
+  /** Its longest-lived process: the one that holds its namespaces open; absent before its first has begun. */
+  readonly process?: ProcessIdentity;
   /** File of its network namespace. */
   readonly network: string;
   /** Tells its network namespace from all others of the machine's run. */
@@ -14,6 +14,9 @@ export interface PodPlace {
   /** Its control groups, those of the whole Pod. */
   readonly groups: readonly ControlGroup[];
 }
+
+/** A place where processes are. */
+type TakenPlace = PodPlace & Required<Pick<PodPlace, "process">>;
 
 /** Milliseconds for which one look at all processes is good. */
 const freshMs = 250;
@@ -45,15 +48,39 @@ function networkOf(pid: number): string | undefined {
  */
 export class PodPlaces {
   readonly #clock: Clock;
-  #places = new Map<string, PodPlace>();
+  #places = new Map<string, TakenPlace>();
+  /** Of Pods that have a network and no process yet. */
+  readonly #made = new Map<string, PodPlace>();
   #lookedAt = -Infinity;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Where a Pod is; undefined while none of its processes is there. */
+  /**
+   * Takes note of a Pod's network that was made before its first process.
+   * @returns whether the Pod has control groups already, and so a place.
+   */
+  made(uid: string, { network, sandbox }: Pick<PodPlace, "network" | "sandbox">): boolean {
+    for (const [each, place] of this.#made) if (!existsSync(place.network)) this.#made.delete(each);
+    const groups = groupsMade(uid);
+    if (groups.length === 0) return false;
+    this.#made.set(uid, { network, sandbox, groups });
+    return true;
+  }
+
+  /** Where a Pod is; undefined where neither a process nor a network that was made for it is there. */
   find(uid: string): PodPlace | undefined {
+    const taken = this.#taken(uid);
+    const made = this.#made.get(uid);
+    if (made === undefined || taken?.sandbox === made.sandbox || !existsSync(made.network)) {
+      this.#made.delete(uid);
+      return taken;
+    }
+    return made;
+  }
+
+  #taken(uid: string): TakenPlace | undefined {
     const known = this.#places.get(uid);
     if (known && isAlive(known.process)) return known;
     if (this.#clock.monotonic() - this.#lookedAt >= freshMs) this.#look();
@@ -63,7 +90,7 @@ export class PodPlaces {
 
   #look(): void {
     const own = networkOf(process.pid);
-    const places = new Map<string, PodPlace>();
+    const places = new Map<string, TakenPlace>();
     for (const entry of readdirSync("/proc")) {
       const pid = Number(entry);
       if (!Number.isInteger(pid)) continue;

@@ -21,6 +21,8 @@ export interface ManagedRecord extends ProxyRecord {
   lenientUntil?: number;
   /** Whether its traffic was seen captured while its proxy was ready: it is joined. */
   joined?: boolean;
+  /** It joined before its first process began, by whose files its name servers are known. */
+  early?: true;
   /** Connections that are older than the rules and still open, in words. */
   outside?: readonly string[];
   /** It leaves the mesh. */

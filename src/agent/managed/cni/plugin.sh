@@ -57,7 +57,7 @@ argument() {
   printf '%s' "${CNI_ARGS:-}" | tr ';' '\n' | awk -F= -v name="$1" '$1 == name { print $2; exit }'
 }
 
-# Puts the request and waits for its answer, as long as an agent runs.
+# Puts the request and waits for its answer, as long as an agent runs: some forty seconds, longer than the agent waits for a Pod's proxy.
 ask() {
   id="$$-${CNI_CONTAINERID:-none}"
   mkdir -p "$folder/requests" "$folder/answers" || return 1
@@ -68,7 +68,7 @@ ask() {
   } > "$folder/requests/.$id" || return 1
   mv "$folder/requests/.$id" "$folder/requests/$id"
   tries=0
-  while [ "$tries" -lt 300 ]; do
+  while [ "$tries" -lt 800 ]; do
     if [ -e "$folder/answers/$id" ]; then
       answer=$(cat "$folder/answers/$id")
       rm -f "$folder/answers/$id"
