@@ -12,7 +12,7 @@ export interface Target {
 }
 
 /** The label of a proxy that was made for a Gateway of the Gateway API. */
-const gatewayName = "gateway.networking.k8s.io/gateway-name";
+export const gatewayName = "gateway.networking.k8s.io/gateway-name";
 
 /** The target of an object of a namespace. Only Gateways are proxies of their own; Services are a waypoint's. */
 export function targetOf(

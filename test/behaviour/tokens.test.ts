@@ -50,6 +50,30 @@ spec:
     - to: [{ operation: { paths: [/near] } }]
       from: [{ source: { ipBlocks: [10.10.0.1] } }]
     - to: [{ operation: { hosts: [closed.example] } }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: named, namespace: edge }
+spec:
+  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: front }]
+  action: DENY
+  rules: [{ to: [{ operation: { paths: [/named] } }] }]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: elsewhere, namespace: edge }
+spec:
+  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: back }]
+  action: DENY
+  rules: [{}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: classes, namespace: edge }
+spec:
+  targetRefs: [{ group: gateway.networking.k8s.io, kind: GatewayClass, name: front }]
+  action: DENY
+  rules: [{}]
 `;
 
 let world: World;
@@ -59,14 +83,24 @@ beforeAll(async () => {
   world = await World.start("tk", {
     proxies: [
       { name: "server", labels: { app: "server" }, serves: true },
-      { name: "edge", type: "router", namespace: "edge", labels: { app: "edge" } },
+      {
+        name: "edge",
+        type: "router",
+        namespace: "edge",
+        labels: { app: "edge", "gateway.networking.k8s.io/gateway-name": "front" },
+      },
     ],
     services: [{ name: "server", servedBy: ["server"], ports: [{ name: "http", port: 80, to: "http" }] }],
     istio: [
       policiesOf(tokenGroups, "server"),
       plainPortsOf(tokenGroups, "server"),
       users,
-      users.replace("name: users", "name: users, namespace: edge").replace("app: server", "app: edge"),
+      users
+        .replace("name: users", "name: users, namespace: edge")
+        .replace(
+          "selector: { matchLabels: { app: server } }",
+          "targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: front }]",
+        ),
       edge,
     ],
   });
@@ -145,8 +179,9 @@ describe("JWT claim based routing", () => {
   });
 });
 
+const denied = "RBAC: access denied";
+
 describe("AuthorizationPolicy at a gateway", () => {
-  const denied = "RBAC: access denied";
   const far = { "x-forwarded-for": "192.0.2.7" };
   test.each([
     ["/shut", "", {}, denied],
@@ -164,6 +199,30 @@ describe("AuthorizationPolicy at a gateway", () => {
     const headers = { ...more, ...(kind !== "" && { authorization: `Bearer ${tokens[kind]}` }) };
     const socket = await world.outside.connect(world.addressOf("edge"), 8088);
     expect((await requestOn(socket, { method: "GET", path, headers })).text).toBe(answer);
+  });
+});
+
+describe("targetRefs to a Gateway of the Gateway API", () => {
+  // RequestAuthentication of the gateway names it so, too: "JWT claim based routing" shows that.
+  test.each([
+    ["/named", "", denied],
+    ["/named", "good", denied],
+    ["/named", "garbage", "Jwt is not in the form of Header.Payload.Signature with two dots and 3 sections"],
+    ["/open", "", "anybody"],
+  ])("%s with the token %o gets %s", async (path, kind, answer) => {
+    const headers = kind === "" ? {} : { authorization: `Bearer ${tokens[kind]}` };
+    const socket = await world.outside.connect(world.addressOf("edge"), 8088);
+    expect((await requestOn(socket, { method: "GET", path, headers })).text).toBe(answer);
+  });
+
+  test("a finding says where nothing carries a policy out", () => {
+    const findings = (name: string) => world.findings("AuthorizationPolicy", name, "edge");
+    expect(findings("named")).toEqual([]);
+    expect(world.findings("RequestAuthentication", "users", "edge")).toEqual([
+      "KeysUnavailable spec.jwtRules[3].jwksUri",
+    ]);
+    expect(findings("elsewhere")).toEqual(["NoWorkload spec.targetRefs[0]"]);
+    expect(findings("classes")).toEqual(["NotImplemented spec.targetRefs[0]"]);
   });
 });
 

@@ -5,7 +5,9 @@ import { jwksKey, jwksPlace } from "../jwks.ts";
 import { referencedServices, type Targeted } from "../policies.ts";
 import type { Config } from "../rows.ts";
 import type { Tables } from "../tables.ts";
+import { gatewayName } from "../targets.ts";
 import type { Problem } from "./finding.ts";
+import { someWorkload } from "./workloads.ts";
 
 /** What is asked to judge policies of security. */
 interface PolicyContext {
@@ -24,8 +26,13 @@ function targetProblem(
   { namespace }: Config<Targeted>,
   context: PolicyContext,
 ): readonly Problem[] {
+  if (group === "gateway.networking.k8s.io" && kind === "Gateway") {
+    if (someWorkload(context, namespace, { [gatewayName]: name })) return [];
+    const message = `No Pod of namespace ${namespace} has the label ${gatewayName}: ${name}, by which proxies of Gateway ${name} are known: nothing carries the policy out.`;
+    return [{ code: "NoWorkload", severity: "warning", field, message }];
+  }
   if (group === "gateway.networking.k8s.io") {
-    const message = `Weft is no controller of the Gateway API yet: the policy is for no proxy of ${kind} ${name}.`;
+    const message = `Policies for a ${kind} are for waypoints, of which Weft has none: this one is for no proxy. Name a Gateway, or select workloads.`;
     return [{ code: "NotImplemented", severity: "warning", field, message }];
   }
   if (referencedServices(context.tables, namespace, { group, kind, name }) === undefined) {

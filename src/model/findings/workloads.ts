@@ -21,7 +21,11 @@ export interface WorkloadContext {
 }
 
 /** Whether some Pod or WorkloadEntry of a namespace has the labels. */
-function someWorkload({ tables }: WorkloadContext, namespace: string, labels: StringMap): boolean {
+export function someWorkload(
+  { tables }: Pick<WorkloadContext, "tables">,
+  namespace: string,
+  labels: StringMap,
+): boolean {
   const [first] = Object.entries(labels);
   if (!first) return true;
   const pods = tables.podsByLabel.rows(podLabel(namespace, ...first));
