@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,6 +12,9 @@ import { RecordCipher } from "./cipher.ts";
 import { readKeyFile, type NamedKey } from "./key-file.ts";
 import type { ResourceStore } from "./port.ts";
 import { openSqliteStore } from "./sqlite.ts";
+
+/** The command, as people start it. */
+const weft = join(import.meta.dirname, "../../weft");
 
 let folder: string;
 beforeEach(() => {
@@ -121,6 +125,38 @@ describe("Secrets in the store", () => {
     await using store = await open([a]);
     expect(await read(store, "one")).toEqual({ password: word });
   });
+
+  test("stop the program itself that starts with a wrong key: it says so, and leaves what is stored as it was", async () => {
+    {
+      await using store = await open([a]);
+      await put(store, "one");
+    }
+    // All bytes but SQLite's counts of openings for writing, in the header at 24 and 92 (https://sqlite.org/fileformat.html).
+    const files = (): readonly unknown[] =>
+      readdirSync(folder).map((file) => [
+        file,
+        readFileSync(join(folder, file)).fill(0, 24, 28).fill(0, 92, 96).toString("base64"),
+      ]);
+    const keys = mkdtempSync(join(tmpdir(), "weft-keys-"));
+    try {
+      writeFileSync(join(keys, "keys"), `a ${randomBytes(32).toString("base64")}\n`, { mode: 0o600 });
+      const before = files();
+      const flags = ["--store", join(folder, "store.db"), "--run-dir", join(keys, "run"), "--mesh-port", "0"];
+      const args = ["server", ...flags, "--encryption-keys", join(keys, "keys")];
+      const { status, stderr } = spawnSync(weft, args, { encoding: "utf8", timeout: 30_000 });
+      expect(status).toBe(1);
+      expect(stderr).toMatch(
+        /secrets "shop\/one" of cluster\/east cannot be read: it is encrypted, and the key "a" does not open it/,
+      );
+      expect(stderr).toContain("nothing was changed; start with the key it was written with (--encryption-keys)");
+      expect(stderr).not.toContain(word);
+      expect(files()).toEqual(before);
+    } finally {
+      rmSync(keys, { recursive: true, force: true });
+    }
+    await using store = await open([a]);
+    expect(await read(store, "one")).toEqual({ password: word });
+  }, 40_000);
 
   test("cannot be passed off as one another", async () => {
     {
