@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from "#base/clock.ts";
-import { silentLogger } from "#base/logger.ts";
+import { jsonLogger } from "#base/logger.ts";
 import { Engine, type Observation } from "#incremental/engine.ts";
 import type { Client } from "#kube/client.ts";
 import { createModel } from "#model/model.ts";
@@ -18,6 +18,8 @@ export class MemberWorld implements AsyncDisposable {
   /** What callers of the service were led to, each time that it changed. */
   readonly seen: string[] = [];
   readonly members: Members;
+  /** What was logged as a warning or worse. */
+  readonly warnings: string[] = [];
   readonly #addresses = this.engine.stringQuery("led-to", () => {
     const { endpoints, tables, services } = this.model;
     const all = services.keysIn.get("shop").flatMap((service) => endpoints.endpoints.get({ service, port: 80 }));
@@ -38,7 +40,8 @@ export class MemberWorld implements AsyncDisposable {
    * @param sockets whether objects may name Unix sockets.
    */
   constructor(mesh: Client, sockets: boolean = true, clock: Clock = systemClock) {
-    const told = { clock, logger: silentLogger };
+    const write = (line: string): void => void this.warnings.push(line);
+    const told = { clock, logger: jsonLogger({ level: "warn", write, now: () => clock.now() }) };
     this.#intake = new Intake({ engine: this.engine, ...told });
     this.#statuses = new ClusterStatusWriter({
       client: mesh,

@@ -367,6 +367,21 @@ test("Istio's remote secrets join clusters; a Cluster of the name goes before th
   await clusters().delete({ name: "west" });
   await eventually("its network is none", () => world.model.tables.clusters.get("west")?.network === "");
   expect(world.seen).toEqual(["10.2.0.1"]);
+  const refusals = (): number => world.warnings.filter((line) => line.includes("joins no cluster")).length;
+  for (const times of [1, 2]) {
+    await putSecret("younger", { west: kubeconfig(west) }, label);
+    await eventually("a second Secret of one cluster is told", () => refusals() === times);
+    await mesh.of(secretKind).delete({ namespace: root, name: "younger" });
+    await eventually(
+      "it is gone",
+      async () => (await mesh.of(secretKind).find({ namespace: root, name: "younger" })) === undefined,
+    );
+    // It is seen to be gone with whatever comes after it.
+    await putSecret("after", { other: kubeconfig(west) }, label);
+    await eventually("the one after is seen", () => world.members.standing("other") !== undefined);
+    await mesh.of(secretKind).delete({ namespace: root, name: "after" });
+    await eventually("that is gone too", () => world.members.standing("other") === undefined);
+  }
   await mesh.of(secretKind).delete({ namespace: root, name: "istio-remote-secret-west" });
   await world.become("");
 });

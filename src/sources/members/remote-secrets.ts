@@ -25,7 +25,8 @@ export class RemoteSecrets {
   readonly #informer: Informer<ResourceObject>;
   readonly #context: SecretsContext;
   #clusters: ReadonlyMap<string, RemoteCluster> = new Map();
-  readonly #refused = new Set<string>();
+  /** Keys of Secrets that join nothing, as they were told last. */
+  #refused: ReadonlySet<string> = new Set();
   #synced = false;
 
   /** @param changed called with the names of clusters that came, went, or have another Secret. */
@@ -62,33 +63,27 @@ export class RemoteSecrets {
 
   #read(): ReadonlyMap<string, RemoteCluster> {
     const clusters = new Map<string, RemoteCluster>();
+    const refused = new Set<string>();
     for (const secret of this.#informer.list().toSorted(byAge)) {
       const { metadata } = secret;
       const place = placeText(metadata);
       for (const name of Object.keys((secret as { readonly data?: object }).data ?? {}).toSorted()) {
         const taken = clusters.get(name);
-        if (taken)
-          this.#refuse(
-            `${place} ${name}`,
-            place,
-            `the cluster ${name} is joined by the Secret ${taken.secret} already`,
-          );
-        else
-          clusters.set(name, {
-            name,
-            secret: place,
-            created: metadata.creationTimestamp,
-            access: accessOf(secret, name),
-          });
+        const created = metadata.creationTimestamp;
+        if (!taken) clusters.set(name, { name, secret: place, created, access: accessOf(secret, name) });
+        else {
+          refused.add(`${place} ${name}`);
+          this.#refuse(place, name, `the cluster ${name} is joined by the Secret ${taken.secret} already`);
+        }
       }
     }
+    this.#refused = refused;
     return clusters;
   }
 
-  /** Says once that a key of a Secret joins nothing. */
-  #refuse(key: string, secret: string, why: string): void {
-    if (this.#refused.has(key)) return;
-    this.#refused.add(key);
+  /** Says that a key of a Secret joins nothing, until it joins again. */
+  #refuse(secret: string, key: string, why: string): void {
+    if (this.#refused.has(`${secret} ${key}`)) return;
     this.#context.logger.warn("a key of a remote secret joins no cluster", { secret, why });
   }
 }
