@@ -40,7 +40,9 @@ ${fromOutside.join("\n")}
      kubectl --kubeconfig ${kubeconfigs.east} apply -f samples/bookshop/rules/details-refuse-page.yaml
   8. see who wrote it, and when
      ./weft history authorizationpolicy/details -n shop
-  9. begin the Envoys of a service anew while they serve, and see how each went
+  9. watch what every proxy uses and does, the busiest first
+     ./weft sidecar top --sort requests
+ 10. begin the Envoys of a service anew while they serve, and see how each went
      ./weft sidecar upgrade try -n shop -w reviews-v1 --renew now --waves 100 --pause 1s
 `;
 }
