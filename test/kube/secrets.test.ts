@@ -159,10 +159,16 @@ test("a Secret of a cluster is served, followed and judged, and told to nobody e
   await ends(of(two));
   expect(gateway.columns[0]?.cell(await mesh.of(gateway).get(name))).toBe(endOf(two));
   await says(/"type":"Programmed","status":"True"|"status":"True"[^}]*"type":"Programmed"/);
+  // One for 109 days that has 29 left is told of.
+  const days = (count: number): Date => new Date(Date.now() + count * 86_400_000);
+  const three = authority.issueFor({ names: ["site.test"], from: days(-80), until: days(29) });
+  await east.of(secret).patch(name, { kind: "merge", body: { data: data(three) } });
+  await arrives(three.key);
+  await says(/The certificate of Secret edge\/site ends at/);
   await east.of(secret).delete(name);
   await says(/There is no Secret edge\/site in cluster east/);
   await ends(fromMap);
-  expect(keysOf(proxy)).toEqual([one.key, two.key]);
+  expect(keysOf(proxy)).toEqual([one.key, two.key, three.key]);
 
   const object = JSON.stringify(await mesh.of(gateway).get(name));
   const told = [object, ...logged].filter(
