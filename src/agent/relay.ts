@@ -87,6 +87,12 @@ export class Relay implements ProxyService {
     before[Symbol.dispose]();
   }
 
+  /** Makes another connection: the control plane does not answer on this one, and the proxy's streams end. */
+  lost(): void {
+    this.#connection.renew();
+    for (const end of this.#ends) end();
+  }
+
   register(server: Server): void {
     server.addService(adsService, {
       deltaAggregatedResources: (call: Downstream) => void this.#serve("delta", call),

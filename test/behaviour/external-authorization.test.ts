@@ -18,6 +18,7 @@ import {
 import { eventually } from "../support/eventually.ts";
 import type { Seen } from "./backends.ts";
 import type { Call } from "./caller.ts";
+import { envoyFilter } from "./envoy-filters.ts";
 import { echoOn } from "./policy-matrix.ts";
 import { World } from "./world.ts";
 
@@ -109,7 +110,33 @@ function authorizer(): Http2Server {
   return server;
 }
 
-const apps = ["viahttp", "viagrpc", "unknown", "twice", "tried", "whole", "guarded"] as const;
+const apps = ["viahttp", "viagrpc", "unknown", "twice", "tried", "whole", "guarded", "marked"] as const;
+
+/** Has a filter leave what headers say in the metadata: a text, and a list. */
+const marks = envoyFilter(
+  "marks",
+  [
+    `
+applyTo: HTTP_FILTER
+match: { context: SIDECAR_INBOUND, listener: { filterChain: { filter: { name: envoy.filters.network.http_connection_manager } } } }
+patch:
+  operation: INSERT_FIRST
+  value:
+    name: envoy.filters.http.header_to_metadata
+    typed_config:
+      "@type": type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config
+      request_rules:
+        - { header: x-team, on_header_present: { key: team, type: STRING } }
+        - { header: x-teams, on_header_present: { key: teams, type: PROTOBUF_VALUE, encode: BASE64 } }`,
+  ],
+  { select: "marked" },
+);
+
+/** A list of one text as `google.protobuf.Value` in base64. */
+function listOf(text: string): string {
+  const nested = (tag: number, content: Buffer): Buffer => Buffer.concat([Buffer.from([tag, content.length]), content]);
+  return nested(0x32, nested(0x0a, nested(0x1a, Buffer.from(text)))).toString("base64");
+}
 let world: World;
 
 beforeAll(async () => {
@@ -168,6 +195,21 @@ beforeAll(async () => {
         ", annotations: { istio.io/dry-run: 'true' }",
       ),
       policy("noted", "tried", "action: AUDIT, rules: [{ to: [{ operation: { paths: [/noted] } }] }]"),
+      policy(
+        "tried-bytes",
+        "tried",
+        "action: DENY, rules: [{ to: [{ operation: { ports: ['9001'] } }] }]",
+        ", annotations: { istio.io/dry-run: 'true' }",
+      ),
+      policy("noted-bytes", "tried", "action: AUDIT, rules: [{ to: [{ operation: { ports: ['9001'] } }] }]"),
+      marks,
+      policy(
+        "marked",
+        "marked",
+        `rules: [
+          { when: [{ key: "experimental.envoy.filters.http.header_to_metadata[team]", values: [blue, "gr*"] }] },
+          { when: [{ key: "experimental.envoy.filters.http.header_to_metadata[teams]", values: ["[red]"] }] }]`,
+      ),
     ],
   });
   const server = authorizer();
@@ -342,6 +384,22 @@ describe("dry-run", () => {
     expect(grown).toBe(count);
   });
 
+  test.each([
+    [/istio_dry_run_deny_.*shadow_denied$/, 1],
+    [/istio_dry_run_deny_.*shadow_allowed$/, 0],
+    // Rules about paths match no connection that is not HTTP.
+    [/istio_dry_run_allow_.*shadow_denied$/, 1],
+  ])(
+    "a connection is let in, also where AUDIT is about it, and %s counts what would have become of it",
+    async (name, count) => {
+      const connection = new RegExp(`tcp\\..*${name.source}`);
+      const grown = await growth(connection, async () =>
+        expect(await echoOn(await world.outside.connect(world.addressOf("tried"), 9001))).toBe("hello\n"),
+      );
+      expect(grown).toBe(count);
+    },
+  );
+
   test("AUDIT lets requests in, and marks those that its rules are about for the log", async () => {
     for (const path of ["/noted", "/free"]) expect((await send("tried", path)).status).toBe(200);
     const lines = await eventually("both requests are logged", () => {
@@ -350,5 +408,18 @@ describe("dry-run", () => {
     });
     expect(lines).toContain("/noted true");
     expect(lines).toContain("/free -");
+  });
+});
+
+describe("experimental.envoy.filters.*", () => {
+  test.each([
+    [{ "x-team": "blue" }, 200],
+    [{ "x-team": "green" }, 200],
+    [{ "x-team": "red" }, 403],
+    [{ "x-teams": listOf("red") }, 200],
+    [{ "x-teams": listOf("blue") }, 403],
+    [{}, 403],
+  ])("what a filter made of %j gets %i", async (headers, status) => {
+    expect((await send("marked", "/any", { headers })).status).toBe(status);
   });
 });

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Certificate, createAuthority } from "#base/testing/certificate.ts";
+import { eventually } from "../support/eventually.ts";
 import { addition, envoyFilter, lua } from "./envoy-filters.ts";
 import { greeting } from "./greeting.ts";
 import { type TlsAnswer, tlsRequest } from "./tls-request.ts";
@@ -355,5 +356,36 @@ describe("Server bind", () => {
       });
     expect(await statusOf("socket.example.com")).toBe(200);
     expect(await statusOf("outside.example.com")).toBe(404);
+  });
+});
+
+describe("AuthorizationPolicy for servers of bytes", () => {
+  const passed = async (port: number): Promise<string> =>
+    greetedByName(port, "passed.example.com", authority.certificate);
+  const policy = (rule: string): string => `
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: bytes, namespace: edge }
+spec: { selector: { matchLabels: { istio: ingress } }, action: DENY, rules: [${rule}] }`;
+
+  test.each([
+    ["Operation ports", "{ to: [{ operation: { ports: ['8447'] } }] }", ["secure-v1-0", ""]],
+    ["Condition connection.sni", "{ when: [{ key: connection.sni, values: [passed.example.com] }] }", ["", ""]],
+    [
+      "Condition connection.sni",
+      "{ when: [{ key: connection.sni, values: ['*.org'] }] }",
+      ["secure-v1-0", "secure-v2-0"],
+    ],
+    ["Source ipBlocks", "{ from: [{ source: { notIpBlocks: [203.0.113.0/24] } }] }", ["", ""]],
+  ])("%s: %s", async (_heading, rule, [first, second]) => {
+    world.apply(policy(rule));
+    try {
+      await eventually("the rule holds", async () => (await passed(8447)) === second);
+      expect(await passed(8443)).toBe(first);
+      expect(await passed(8447)).toBe(second);
+    } finally {
+      world.remove("AuthorizationPolicy", "bytes", "edge");
+      await eventually("it holds no more", async () => (await passed(8447)) === "secure-v2-0");
+    }
   });
 });

@@ -310,7 +310,7 @@ describe("under load", () => {
       for (const name of ["input", "output"]) await on(hook(name));
       const { routeMs, endpointsMs } = await change();
       console.log(`a host was gone: a route took ${routeMs} ms, endpoints ${endpointsMs} ms to reach every sidecar`);
-      // Eight seconds until connections end; then each attempt at an address that is gone still costs two and a half.
+      // Twenty seconds until connections end; then each attempt at an address that is gone still costs two and a half.
       expect(Math.max(routeMs, endpointsMs)).toBeLessThan(35_000);
     } finally {
       await on("delete table inet gone");

@@ -17,6 +17,8 @@ export interface ReportWay {
   open(path: string): ReportStream;
   /** Another one once that leads elsewhere. */
   readonly connection: object;
+  /** Leads elsewhere, the proxy's own streams too: nobody answers on this one. */
+  lost(): void;
 }
 
 /** What a reporter needs. */
@@ -38,6 +40,8 @@ const endpointsRarer = 3;
 const settleMs = 300;
 /** Questions of the control plane that are answered at once. */
 const mostQuestions = 3;
+/** Milliseconds that a control plane has to say that a report came. What is sent to a host that is gone keeps the kernel's probes from noticing. */
+const heardMs = 10_000;
 /** What is the same is told again after so many milliseconds. */
 const againMs = 60_000;
 
@@ -47,6 +51,10 @@ interface Open {
   readonly connection: object;
   /** Whether what was written waits to be taken. */
   full: boolean;
+  /** Whether the control plane is one that says that reports came. */
+  answers: boolean;
+  /** Runs while a report is not known to have come. */
+  unheard: Disposable | undefined;
 }
 
 /**
@@ -78,7 +86,7 @@ export class ProxyReporter implements Disposable {
   [Symbol.dispose](): void {
     this.#end.abort();
     this.#open?.stream.end();
-    this.#open = undefined;
+    this.#close();
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -106,7 +114,23 @@ export class ProxyReporter implements Disposable {
     // Who takes nothing is told the newest once it does.
     if (open.full) return;
     this.#told = { report, at: now };
+    if (open.answers) open.unheard ??= this.#options.clock.after(heardMs, () => this.#lose(open));
     this.#say(open, { kind: "report", report });
+  }
+
+  /** Nobody is there who takes reports, nor who sends the proxy anything. */
+  #lose(open: Open): void {
+    const { logger, node, way } = this.#options;
+    if (this.#open !== open) return;
+    logger.warn("the control plane does not answer any more: another connection is made", { node: node.id });
+    this.#close();
+    open.stream.cancel();
+    way.lost();
+  }
+
+  #close(): void {
+    this.#open?.unheard?.[Symbol.dispose]();
+    this.#open = undefined;
   }
 
   #opened(): Open {
@@ -114,14 +138,15 @@ export class ProxyReporter implements Disposable {
     const { connection } = way;
     if (this.#open?.connection === connection) return this.#open;
     this.#open?.stream.end();
+    this.#close();
     const stream = way.open(reportMethod);
-    const open: Open = { stream, connection, full: false };
+    const open: Open = { stream, connection, full: false, answers: false, unheard: undefined };
     this.#open = open;
     this.#told = undefined;
     stream.on("drain", () => (open.full = false));
     stream.on("data", (bytes: Buffer) => void this.#asked(open, bytes));
     const closed = (error?: ServiceError): void => {
-      if (this.#open === open) this.#open = undefined;
+      if (this.#open === open) this.#close();
       if (error) logger.debug("a stream of reports ended", { node: node.id, error: error.details });
     };
     stream.on("error", closed);
@@ -132,10 +157,14 @@ export class ProxyReporter implements Disposable {
 
   /** Answers a question of the control plane, a few at a time. */
   async #asked(open: Open, bytes: Buffer): Promise<void> {
+    // Whatever it says shows that it is there.
+    open.unheard?.[Symbol.dispose]();
+    open.unheard = undefined;
     if (open.full || this.#answering >= mostQuestions) return;
     this.#answering += 1;
     try {
       const question = readQuestion(bytes);
+      if (question?.ask === "nothing") open.answers = true;
       const words = question ? await this.#answers(question) : [];
       if (this.#open !== open) return;
       for (const word of words) this.#say(open, word);
@@ -152,6 +181,7 @@ export class ProxyReporter implements Disposable {
       const text = await this.#options.log?.(question.lines, question.previous);
       return text === undefined ? [] : [{ kind: "log", text }];
     }
+    if (question.ask === "nothing") return [];
     const held = await this.#gauge.endpoints();
     return question.ask === "hashes" ? endpointHashes(held) : [endpointAddresses(held, question.clusters)];
   }

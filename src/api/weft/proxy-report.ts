@@ -67,6 +67,8 @@ export interface EndpointHashes {
 
 /** What a control plane asks an agent: hashes of all clusters, the addresses of some, or the end of its log. */
 export type ReportQuestion =
+  /** Says that a report has come. */
+  | { readonly ask: "nothing" }
   | { readonly ask: "hashes" }
   | { readonly ask: "addresses"; readonly clusters: readonly string[] }
   | { readonly ask: "log"; readonly lines: number; readonly previous: boolean };
@@ -212,7 +214,7 @@ function hashesOf(of: Members): EndpointHashes {
 export function readQuestion(bytes: Buffer): ReportQuestion | undefined {
   const { ask, clusters, lines, previous } = JSON.parse(bytes.toString("utf8")) as Members;
   if (ask === "log" && typeof lines === "number") return { ask, lines, previous: previous === true };
-  if (ask === "hashes") return { ask };
+  if (ask === "hashes" || ask === "nothing") return { ask };
   if (ask !== "addresses" || !Array.isArray(clusters)) return undefined;
   return { ask, clusters: clusters.filter((each) => typeof each === "string") };
 }

@@ -45,7 +45,7 @@ function look(): void {
 /** Answers what was asked, as an agent does. */
 function answer(): void {
   for (const question of asked.splice(0)) {
-    if (question.ask === "log") continue;
+    if (question.ask === "log" || question.ask === "nothing") continue;
     const words = question.ask === "hashes" ? endpointHashes(held) : [endpointAddresses(held, question.clusters)];
     for (const word of words) {
       if (word.kind === "hashes") check.hashes(id, word.hashes);

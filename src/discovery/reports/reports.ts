@@ -117,7 +117,9 @@ class ReportStream {
 
   async #tell(node: ReportedNode, report: ProxyReport): Promise<void> {
     if (this.#clock.monotonic() - this.#admittedAt > readmitMs) await this.#ask(node);
-    if (!this.#ended) this.#reports.told(this, node, report);
+    if (this.#ended) return;
+    this.ask({ ask: "nothing" });
+    this.#reports.told(this, node, report);
   }
 
   /** @throws WeftError when it may not be that proxy, or may not be it any more. */
