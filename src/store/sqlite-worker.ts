@@ -137,18 +137,20 @@ function causeOf(error: unknown): FailureCause | undefined {
 
 function serve({ path, records }: WorkerData, port: NonNullable<typeof parentPort>): void {
   const send: Send = (reply) => port.postMessage(reply);
-  let perform: ReturnType<typeof writer>;
+  let database: DatabaseSync;
   try {
-    const database = open(path);
+    database = open(path);
     load(database, send);
-    perform = writer(database, records === undefined ? undefined : new RecordTable(database, records));
   } catch (error) {
     const cause = causeOf(error);
     send({ kind: "failed", message: messageOf(error), ...(cause === undefined ? {} : { cause }) });
     return;
   }
+  let perform: ReturnType<typeof writer> | undefined;
   port.on("message", (request: WriterRequest) => {
     try {
+      // Not before something is asked for: who cannot read what was loaded ends without a change.
+      perform ??= writer(database, records === undefined ? undefined : new RecordTable(database, records));
       send(perform(request));
     } catch (error) {
       send({ kind: "failed", message: messageOf(error) });

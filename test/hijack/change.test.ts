@@ -99,7 +99,7 @@ test("connections that stay and new ones go on through changes to and fro", asyn
   lateMs = 60_000;
   const now = kept();
   await traffic.tidy(network(), now);
-  expect(disk).toEqual({ mode: "ebpf", known: disk.known });
+  expect(disk).toEqual({ mode: "ebpf", known: disk.known, refusesIPv6: true });
   expect(rules()).not.toMatch(/ISTIO|WEFT/);
   await traffic.lead(pod(), "iptables", now);
   await traffic.tidy(network(), now);
@@ -107,7 +107,7 @@ test("connections that stay and new ones go on through changes to and fro", asyn
   lateMs = 120_000;
   await traffic.tidy(network(), now);
   expect(existsSync(`/sys/fs/bpf/weft-${name}`)).toBe(false);
-  expect(disk).toEqual({ mode: "iptables", rules: disk.rules });
+  expect(disk).toEqual({ mode: "iptables", rules: disk.rules, refusesIPv6: true });
 });
 
 test("a change that ends half-way is completed by the next agent", async () => {

@@ -201,6 +201,8 @@ test("every kind of message has a case", () => {
     "NotImplemented",
     // Where nobody fetches.
     "KeysUnavailable",
+    // Where no agent tells what its Envoy holds; `test/agent/sidecar-status.test.ts` has a case.
+    "ProxyEndpointsStale",
     // Where nobody asks clusters who may read Secrets.
     "ForbiddenCredential",
     // Where nobody says what time it is; `model/findings/credentials.test.ts` has a case.
