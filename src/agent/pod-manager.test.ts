@@ -14,7 +14,7 @@ import { cleanUpAgents } from "./cleanup.ts";
 import { ControlPlane } from "./control-plane.ts";
 import { NameFiles } from "./dns/name-files.ts";
 import { EnvoyPrograms } from "./handover/programs.ts";
-import { AgentLayout } from "./layout.ts";
+import { AgentLayout, baseIdFolder } from "./layout.ts";
 import { embeddedSite } from "./pod-start.ts";
 import { NodeTraffic } from "./traffic/node-traffic.ts";
 import { PodManager } from "./pod-manager.ts";
@@ -71,7 +71,8 @@ function makeManager(podCidr: string, namespaceLabels: (name: string) => Promise
       traffic: new NodeTraffic({ name: instance, clock, logger }),
       xds: () => xds,
       records: new PodRecords(layout),
-      baseIds: new BaseIds(join(root, "base-ids")),
+      // The machine's own: a number of another folder may be that of an Envoy elsewhere, whose memory it would take away.
+      baseIds: new BaseIds(baseIdFolder),
       names: new NameFiles(layout.names),
       site: (pod) => embeddedSite(instance, layout, pod),
       envoy: options.envoy.program,
