@@ -196,10 +196,22 @@ test("the mesh takes a cluster's objects over, loses no write that was taken, an
   expect(await run("get peerauthentication default -n bank -o jsonpath={.spec.mtls.mode}")).toBe("STRICT");
   expect((await adopt("--prefer mesh")).out).toContain("was adopted already");
 
-  await succeeds("--undo");
+  // Going back would lose what was written since: that is told, and nothing changes.
+  await run("label virtualservice reviews -n shop since=adopted");
+  const losing = await adopt("--undo");
+  expect(losing.out).toMatch(/going back would lose: VirtualService\/shop\/reviews; nothing was changed/);
+  expect(losing.code).toBe(1);
+  expect(await own()).toEqual([]);
+  expect(await run(`get virtualservice reviews -n shop -o ${host}`)).toBe("v1");
+  await run("label virtualservice reviews -n shop since-");
+
+  expect(await succeeds("--undo")).toContain("VirtualService/shop/reviews is what the mesh had before");
   expect(await own()).toEqual(definitionsBefore);
   const back = new Map((await written()).map((object) => [labelOf(object), object]));
   for (const object of had) expect(back.get(labelOf(object))).toEqual(object);
   expect(await run("get apiservices -l app.kubernetes.io/component=mesh-api -o name")).toBe("");
+  const before = await inMesh("namespaces/shop/virtualservices/reviews");
+  expect(JSON.stringify(before?.["spec"])).toContain('"host":"v2"');
+  expect(before?.metadata.labels).toBeUndefined();
   expect(await inMesh("namespaces/bank/virtualservices/many-0")).toBeDefined();
 });

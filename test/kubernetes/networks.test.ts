@@ -27,6 +27,7 @@ import {
 
 const patience = 400_000;
 const services = ["details", "ratings"] as const;
+const nodes = new Map<string, KubernetesNode>();
 const resources = new AsyncDisposableStack();
 let mesh: JoinedMesh;
 let east: Cluster;
@@ -100,6 +101,7 @@ async function prepare(cluster: Cluster, images: Parameters<typeof startNode>[1]
   const region = of(regions, cluster);
   const labels = { "topology.kubernetes.io/region": region, "topology.kubernetes.io/zone": `${region}-a` };
   const node = resources.use(await startNode(cluster, { name: `n-${cluster.name}`, images, labels }));
+  nodes.set(cluster.name, node);
   // Pods of the other network cannot be called by their own addresses; they are answered when they call the gateway.
   const other = cluster.name === "east" ? pods.west : pods.east;
   await node.run(["iptables", "-I", "FORWARD", "-d", other, "-m", "conntrack", "--ctstate", "NEW", "-j", "DROP"]);
@@ -157,13 +159,37 @@ async function gets(cluster: Cluster, service: string, wanted: readonly string[]
   await eventually(`${cluster.name} gets ${wanted.join(", ")} of ${service}`, check, patience);
 }
 
-test("Pods of another network are called by its gateway, which ends no TLS", { timeout: 900_000 }, async () => {
+test("Pods of another network are called by its gateway", { timeout: 900_000 }, async () => {
   for (const cluster of [east, west]) await gets(cluster, "details", ["200 v1 east", "200 v2 west"]);
   const since = await loadOf(east);
   await kubectl(west, "apply -f -", shopRoute("details", "v2"));
   for (const cluster of [east, west]) await gets(cluster, "details", ["200 v2 west"]);
   const { outcomes } = between(since, await loadOf(east), "details");
   expect(failures(outcomes)).toEqual({});
+});
+
+/** Asks for a service at the gateway of a cluster, from the node of another, and tells whose certificate answers. */
+async function certificateAt(from: Cluster, to: Cluster, service: string): Promise<string> {
+  const servername = `outbound_.9080_._.${service}.shop.svc.cluster.local`;
+  const at = { host: nodes.get(to.name)?.address, port: 15_443, servername, rejectUnauthorized: false };
+  const script = `
+    const socket = require("node:tls").connect({ ...${JSON.stringify(at)}, ALPNProtocols: ["istio"] }, () => {
+      console.log(socket.getPeerCertificate().subjectaltname);
+      socket.destroy();
+    });
+    socket.on("error", (error) => { console.error(error.message); process.exitCode = 1; });
+    socket.setTimeout(10000, () => socket.destroy(new Error("no answer")));`;
+  const node = nodes.get(from.name);
+  if (!node) throw new Error(`${from.name} has no node`);
+  return (await node.run([process.execPath, "-e", script])).trim();
+}
+
+test("the certificate that a caller sees at another network's gateway is the workload's own", async () => {
+  const workload = "URI:spiffe://cluster.local/ns/shop/sa/default";
+  expect(await certificateAt(east, west, "details")).toBe(workload);
+  expect(await certificateAt(west, east, "ratings")).toBe(workload);
+  // The gateway's own proxy is another workload, and a service that it does not lead to has no certificate there.
+  await expect(certificateAt(east, west, "nowhere")).rejects.toThrow(/ECONNRESET|disconnected/);
 });
 
 test("callers stay in their region while it is healthy, fail over to the other cluster when its Pods go, and come back", async () => {

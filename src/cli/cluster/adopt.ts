@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { kinds } from "#api/kinds.ts";
 import { systemClock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
-import { adoptSteps, returnSteps } from "#controllers/adoption/adopt.ts";
+import { adoptSteps, type Return, returnSteps } from "#controllers/adoption/adopt.ts";
 import { type Backup, BackupPlace } from "#controllers/adoption/backup.ts";
 import { exportFrom, labelOf } from "#controllers/adoption/exported.ts";
 import { type Choice, type Fate, planAdoption, undecided, winnerOf, type Winner } from "#controllers/adoption/plan.ts";
@@ -59,12 +59,17 @@ async function memberOf(mesh: Client, name: string): Promise<Membership> {
   throw new WeftError("NotFound", `there is no cluster ${name} in the mesh: ${fix}`);
 }
 
-async function goBack(name: string, membership: Membership, member: Client, file: string | undefined): Promise<void> {
+async function goBack(
+  name: string,
+  returning: Pick<Return, "mesh" | "member" | "membership" | "choice">,
+  file: string | undefined,
+): Promise<void> {
   const backup = file === undefined ? {} : { backup: JSON.parse(await readFile(file, "utf8")) as Backup };
   console.log(`giving ${name} its own Istio objects back`);
-  const installation = new Installation(member, systemClock);
-  await carryOut(returnSteps({ member, membership, installation, kinds, clock: systemClock, ...backup }), lines);
-  console.log(`${name} has its own Istio objects again; the mesh keeps what it took over`);
+  const installation = new Installation(returning.member, systemClock);
+  const steps = returnSteps({ ...returning, installation, kinds, told: waiting, clock: systemClock, ...backup });
+  await carryOut(steps, lines);
+  console.log(`${name} has its own Istio objects again; the mesh keeps those that it did not have before`);
 }
 
 async function adopt(name: string, flags: AdoptFlags): Promise<void> {
@@ -72,7 +77,8 @@ async function adopt(name: string, flags: AdoptFlags): Promise<void> {
   using member = await openMember(flags.kubeconfig, flags);
   const { prefer, choose, leaveRefused = false, backup: file, timeout } = flags;
   const membership = await memberOf(mesh.client, name);
-  if (flags.undo === true) return goBack(name, membership, member.client, file);
+  const choice: Choice = { chosen: choose, leaveRefused, ...(prefer && { prefer }) };
+  if (flags.undo === true) return goBack(name, { mesh: mesh.client, member: member.client, membership, choice }, file);
   if (await new BackupPlace(member.client).exists()) {
     const fix = `weft cluster adopt ${name} --kubeconfig ${flags.kubeconfig} --undo takes it back`;
     throw new WeftError("FailedPrecondition", `${name} was adopted already, or its adoption was cut off: ${fix}`);
@@ -80,7 +86,6 @@ async function adopt(name: string, flags: AdoptFlags): Promise<void> {
   const istio = await istioOf(name, { ...flags, istioObjects: "Aggregated" }, mesh.client, member.client);
   if (!istio || "lack" in istio)
     throw new WeftError("Internal", "there is nothing that makes the cluster serve the mesh's objects");
-  const choice: Choice = { chosen: choose, leaveRefused, ...(prefer && { prefer }) };
   console.log(`reading the Istio objects of ${name}`);
   const fates = await planAdoption(mesh.client, await exportFrom(member.client, kinds), kinds);
   tell(fates, choice);
@@ -136,7 +141,10 @@ export function adoptCommand(group: Command): void {
     .option("--leave-refused", "leave out objects that the mesh does not take; the backup has them")
     .option("--backup <file>", "keep what the cluster had in this file too; with --undo, go back to that of the file")
     .option("--dry-run", "show what would become of each object, and change nothing")
-    .option("--undo", "give the cluster its own definitions and objects back")
+    .option(
+      "--undo",
+      "give the cluster its own definitions and objects back, and the mesh what these replaced; --prefer and --choose then say of what was written since whether the mesh's stays or that of the backup counts",
+    )
     .option("--timeout <seconds>", "how long its API server may take to find the mesh's", wholeNumber(1, 3600), 120)
     .addHelpText(
       "after",

@@ -13,6 +13,7 @@ import { type Exported, exportFrom, kindOf, labelOf } from "./exported.ts";
 import { Freeze } from "./freeze.ts";
 import { Imports } from "./imports.ts";
 import { type Choice, planAdoption, undecided } from "./plan.ts";
+import { ReplacedObjects } from "./replaced.ts";
 import { OwnObjects } from "./restore.ts";
 
 /** A member whose Istio objects the mesh takes over. */
@@ -156,14 +157,22 @@ export function adoptSteps(adoption: Adoption): readonly Step[] {
 }
 
 /** A member that goes back to objects of its own. */
-export type Return = Pick<Adoption, "member" | "membership" | "installation" | "kinds" | "clock"> & {
+export type Return = Pick<
+  Adoption,
+  "mesh" | "member" | "membership" | "installation" | "kinds" | "choice" | "told" | "clock"
+> & {
   /** What to go back to; what the member itself keeps unless told. */
   readonly backup?: Backup;
 };
 
-/** The steps by which a member goes back to what it had, from wherever an adoption has come to. The mesh keeps its objects. */
-export function returnSteps({ member, membership, installation, kinds, clock, backup }: Return): readonly Step[] {
+/**
+ * The steps by which a member goes back to what it had, from wherever an adoption has come to, and the mesh to what the member's objects
+ * replaced. What was new to the mesh stays there.
+ */
+export function returnSteps(returning: Return): readonly Step[] {
+  const { mesh, member, membership, installation, kinds, choice, told, clock, backup } = returning;
   const place = new BackupPlace(member);
+  const replaced = new ReplacedObjects(mesh, kinds, choice);
   let kept = backup;
   return [
     {
@@ -172,6 +181,7 @@ export function returnSteps({ member, membership, installation, kinds, clock, ba
         // An adoption that was cut off before it had one has removed nothing.
         const untouched = !(await place.exists()) && (await exportFrom(member, kinds)).definitions.length > 0;
         if (!untouched) kept ??= await place.read();
+        if (kept) await replaced.check(kept);
       },
     },
     { title: "stop serving the mesh's Istio objects in the cluster", run: () => installation.remove() },
@@ -180,6 +190,13 @@ export function returnSteps({ member, membership, installation, kinds, clock, ba
     {
       title: "restore the cluster's definitions and objects, and read them again",
       run: async () => kept && new OwnObjects(member, kinds, clock).restore(kept),
+    },
+    {
+      title: "give the mesh back what the cluster's objects replaced",
+      run: async () => {
+        const names = kept ? await replaced.restore(kept) : [];
+        for (const name of names) told(`${name} is what the mesh had before`);
+      },
     },
     { title: "remove the backup", run: () => place.remove() },
   ];

@@ -23,7 +23,7 @@ export type Winner = "mesh" | "cluster";
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
 /** What two objects are compared by. */
-function substance(object: ResourceObject): unknown {
+export function substance(object: ResourceObject): unknown {
   const { metadata, apiVersion: _version, kind: _kind, ...rest } = writtenOf(object);
   const { [lastApplied]: _applied, ...annotations } = metadata.annotations ?? {};
   return { ...rest, labels: metadata.labels ?? {}, annotations };
@@ -106,8 +106,8 @@ export interface Choice {
 }
 
 /** Whose object counts; undefined where nothing says it. */
-export function winnerOf(fate: Fate, { prefer, chosen }: Choice): Winner | undefined {
-  return chosen.get(labelOf(fate.object)) ?? prefer;
+export function winnerOf({ object }: Pick<Fate, "object">, { prefer, chosen }: Choice): Winner | undefined {
+  return chosen.get(labelOf(object)) ?? prefer;
 }
 
 /** What is to be decided before the mesh can take over, as lines for people; none where all is. */
