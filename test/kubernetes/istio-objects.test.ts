@@ -1,6 +1,6 @@
 /** Clusters that serve the mesh's Istio objects because they joined, against real API servers and the real programs. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { configMap } from "#api/kubernetes/config-map.ts";
+import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
 import { namespace as namespaceKind } from "#api/kubernetes/namespace.ts";
 import { clusterRole, clusterRoleBinding, role, roleBinding } from "#api/kubernetes/rbac.ts";
 import { endpointSlice } from "#api/kubernetes/endpoint-slice.ts";
@@ -9,6 +9,8 @@ import { serviceAccount } from "#api/kubernetes/service-account.ts";
 import { deployment } from "#api/kubernetes/deployment.ts";
 import { apiServiceKind, definitionKind } from "#controllers/aggregation/installation.ts";
 import { mutatingKind } from "#controllers/install/resources.ts";
+import { command } from "#runtime/command.ts";
+import { inside, ipBatch, namespacePath } from "#runtime/namespace.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { JoinedMesh } from "./joined-mesh.ts";
@@ -103,6 +105,56 @@ test("a cluster with a control plane of its own, and one whose API server does n
     await mesh.succeeds(`update east ${kubeconfig}${flags}`);
     expect((await run(east, `${made} -o name`)).split("\n").filter(Boolean)).toEqual(wanted);
   }
+});
+
+/** Says in the mesh's API by what address its parts are reached, as they do when they are started with another `--members-host`. */
+async function tellAddress(address: string): Promise<void> {
+  const maps = mesh.api.client.of<ConfigMap>(configMap);
+  for (const [name, key] of [
+    ["weft-members-api", "host"],
+    ["weft-control-plane-default", "hosts"],
+  ] as const) {
+    const place = { namespace: "istio-system", name };
+    expect((await maps.get(place)).data).toHaveProperty(key);
+    await maps.patch(place, { kind: "merge", body: { data: { [key]: address } } });
+  }
+}
+
+const injectedPod = {
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name: "asked", namespace: "default", labels: { "sidecar.istio.io/inject": "true" } },
+  spec: { containers: [{ name: "app", image: "none" }] },
+};
+
+test("a mesh whose address has changed is reached by a member again once that is updated", async () => {
+  const update = `update east --kubeconfig ${mesh.kubeconfigOf(east)}`;
+  const ask = "create --dry-run=server -f - -o jsonpath={.metadata.annotations}";
+  const { namespace, address } = mesh.host;
+  const moved = "10.10.9.9";
+  await mesh.succeeds(update);
+  await run(east, "apply -f -", route("v1"));
+  expect(await run(east, ask, injectedPod)).toContain("sidecar.istio.io/status");
+  await ipBatch(namespace, [`address add ${moved}/20 dev eth0`]);
+  const refused = ["-d", address, "-p", "tcp", "-m", "multiport", "--dports", "15443,15017"];
+  const rule = [...refused, "-j", "REJECT", "--reject-with", "tcp-reset"];
+  const iptables = async (how: string): Promise<unknown> =>
+    command(inside(namespacePath(namespace), ["iptables", how, "INPUT", ...rule]));
+  await iptables("-I");
+  await eventually("east does not reach the mesh's API", async () => {
+    return (await east.kubectl(destination, { patience })).code !== 0;
+  });
+  const lost = await east.kubectl(ask, { patience, input: JSON.stringify(injectedPod) });
+  expect(lost.stderr).toContain("failed calling webhook");
+  await tellAddress(moved);
+  expect(await mesh.succeeds(update)).toContain("east has what the mesh tells now");
+  expect(await run(east, destination)).toBe("v1");
+  expect(await run(east, ask, injectedPod)).toContain("sidecar.istio.io/status");
+  const slices = "get endpointslices -n istio-system -o jsonpath={.items[*].endpoints[*].addresses[*]}";
+  expect(new Set((await run(east, slices)).split(" "))).toEqual(new Set([moved]));
+  await iptables("-D");
+  await tellAddress(address);
+  await run(east, "delete virtualservice reviews");
   await mesh.remove(east);
   await run(east, "delete namespace istio-system --wait");
 });
