@@ -126,6 +126,12 @@ static __always_inline int is_mapped(const struct address *address)
 	return address->words[0] == 0 && address->words[1] == 0 && address->words[2] == bpf_htonl(0xffff);
 }
 
+static __always_inline int is_same(const struct address *one, const struct address *other)
+{
+	return one->words[0] == other->words[0] && one->words[1] == other->words[1] && one->words[2] == other->words[2] &&
+	       one->words[3] == other->words[3];
+}
+
 static __always_inline int is_set(const struct address *address)
 {
 	return address->words[0] | address->words[1] | address->words[2] | address->words[3];
@@ -525,9 +531,13 @@ int weft_sk_lookup(struct bpf_sk_lookup *ctx)
 	struct pod *pod = bpf_map_lookup_elem(&weft_pods, &cookie);
 	if (!pod || pod->flags & (INBOUND_NONE | LEAVING)) return SK_PASS;
 	struct address remote = EITHER(ctx->family == AF_INET, ctx->remote_ip4, ctx->remote_ip6);
+	struct address local = EITHER(ctx->family == AF_INET, ctx->local_ip4, ctx->local_ip6);
 	__u32 port = ctx->local_port;
-	/* The Pod's own calls were judged when they were made. Nothing but the source tells them: the interface does not. */
-	if (has_range(pod->rules, OWN, &remote) || port == pod->tunnel_port) return SK_PASS;
+	/*
+	 * The Pod's own calls were judged when they were made. Nothing but the source tells them: the interface does not. Addresses of IPv6
+	 * come and go unheard, but a call to one of one's own comes from the same; from elsewhere none would get an answer.
+	 */
+	if (is_same(&remote, &local) || has_range(pod->rules, OWN, &remote) || port == pod->tunnel_port) return SK_PASS;
 	if (has_interface(pod->rules, ctx->ingress_ifindex) || has_range(pod->rules, LET_IN, &remote)) return SK_PASS;
 	if (pod->flags & INBOUND_ALL ? has_port(pod->rules, INBOUND_EXCLUDED, port) : !has_port(pod->rules, INBOUND_INCLUDED, port))
 		return SK_PASS;

@@ -53,7 +53,7 @@ describe.each<HijackMode>(["iptables", "ebpf"])("of a Pod that is led by %s", (m
     expect(record.mode).toBe(mode);
     expect(await reached(other, address6, 8080)).toBe(false);
     expect(await reached(other, address6, 15_020)).toBe(true);
-    if (mode === "iptables") expect(await reached(pod, address6, 8080)).toBe(true);
+    for (const own of [address6, "::1"]) expect([own, await reached(pod, own, 8080)]).toEqual([own, true]);
     await traffic.release(pod, kept);
     expect(await reached(other, address6, 8080)).toBe(true);
     await traffic.end(pod, kept);
