@@ -1,3 +1,4 @@
+import { failsOpen } from "#api/weft/webhooks.ts";
 import { ignoredNamespaces, injectLabel } from "./decision.ts";
 import { controlPlaneService } from "./template/context.ts";
 
@@ -125,15 +126,19 @@ const checkedGroups = ["security.istio.io", "networking.istio.io", "telemetry.is
 
 /**
  * Kubernetes' `ValidatingWebhookConfiguration` that has Istio's objects checked where they are custom resources of the cluster. Nothing
- * is refused for want of an answer until the control plane has been seen to answer, as with Istio.
+ * is refused for want of an answer until the control plane has been seen to answer, as with Istio; never where it is `open`.
  */
-export function validatingWebhooks(options: WebhookOptions): object {
-  const { revision, namespace } = options;
+export function validatingWebhooks(options: WebhookOptions & { readonly open?: boolean }): object {
+  const { revision, namespace, open = false } = options;
   const suffix = revision === "default" ? "" : `-${revision}`;
   return {
     apiVersion: "admissionregistration.k8s.io/v1",
     kind: "ValidatingWebhookConfiguration",
-    metadata: { name: `istio-validator${suffix}-${namespace}`, labels: labelsOf("istiod", options) },
+    metadata: {
+      name: `istio-validator${suffix}-${namespace}`,
+      labels: labelsOf("istiod", options),
+      ...(open && { annotations: { [failsOpen.annotation]: failsOpen.value } }),
+    },
     webhooks: [
       {
         name: "rev.validation.istio.io",
@@ -142,6 +147,8 @@ export function validatingWebhooks(options: WebhookOptions): object {
         failurePolicy: "Ignore",
         sideEffects: "None",
         admissionReviewVersions: ["v1"],
+        // While nobody answers, who writes is not kept waiting for long.
+        ...(open && { timeoutSeconds: 3 }),
         // The default revision checks all objects; another only those that are its own.
         ...(revision !== "default" && { objectSelector: { matchExpressions: [oneOf(rev, revision)] } }),
       },

@@ -32,6 +32,14 @@ const route = (name: string, host: string, namespace = "shop"): object => ({
   spec: { hosts: [name], http: [{ route: [{ destination: { host } }] }] },
 });
 
+/** An object that the definition takes and Istio does not: it names no host. */
+const wrong = {
+  apiVersion: "networking.istio.io/v1",
+  kind: "DestinationRule",
+  metadata: { name: "wrong", namespace: "shop" },
+  spec: {},
+};
+
 /** Where a cluster's VirtualServices lead, by NAMESPACE/NAME. */
 async function routes(cluster: Cluster): Promise<Readonly<Record<string, string>>> {
   const template =
@@ -110,6 +118,26 @@ test("kubectl in either cluster reads and writes the mesh's objects", async () =
   await noDrift();
 }, 180_000);
 
+test("what is not valid is refused as it is written in the cluster that has its own objects", async () => {
+  const create = async (object: object) =>
+    west.kubectl("create --dry-run=server -f -", { input: JSON.stringify(object), patience });
+  await eventually(
+    "the cluster asks the control plane",
+    async () => {
+      expect((await create(wrong)).stderr).toMatch(
+        /admission webhook "rev.validation.istio.io" denied the request: .*host/,
+      );
+      return true;
+    },
+    patience,
+  );
+  expect((await create({ ...wrong, spec: { host: "reviews" } })).code).toBe(0);
+  const policy =
+    "get validatingwebhookconfiguration istio-validator-istio-system -o jsonpath={.webhooks[*].failurePolicy}";
+  expect(await run(west, policy)).toBe("Ignore");
+  expect(await run(east, "get validatingwebhookconfigurations -o name")).toBe("");
+});
+
 test("what both write while the control plane is away is told, kept, and decided", async () => {
   for (const name of ["both", "edited", "mine"]) await run(west, "create -f -", route(name, "v1"));
   await become({ "shop/both": "v1", "shop/edited": "v1", "shop/mine": "v1" }, east);
@@ -120,8 +148,11 @@ test("what both write while the control plane is away is told, kept, and decided
   await run(west, "apply --server-side --force-conflicts -f -", route("edited", "west"));
   await run(west, "delete virtualservice mine -n shop");
   await run(west, "create -f -", route("new", "west"));
+  await run(west, "create -f -", wrong);
   mesh.discovery.start();
   await become({ "shop/both": "east", "shop/edited": "west", "shop/new": "west" }, east, west);
+  await eventually("what nobody could check is told", async () => /shop\/wrong +Refused/.test(await drift()), patience);
+  await run(west, "delete destinationrule wrong -n shop");
   await noDrift();
   expect(await mesh.succeeds("check west")).toContain("the same as the mesh's (Synced)");
   const { out } = await mesh.weft(`check east --kubeconfig ${mesh.kubeconfigOf(east)}`);
@@ -150,6 +181,7 @@ test("a namespace and a definition that are deleted in the cluster take nothing 
 test("a cluster that leaves keeps its objects, and so does the mesh", async () => {
   const all = await routes(east);
   await mesh.remove(west);
+  expect(await run(west, "get validatingwebhookconfigurations -o name")).toBe("");
   await run(east, "delete virtualservice new -n shop");
   await run(west, "delete virtualservice both -n shop");
   const { "shop/new": _new, ...inMesh } = all;

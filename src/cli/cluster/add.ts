@@ -55,7 +55,7 @@ async function add(name: string, flags: AddFlags): Promise<void> {
   const { client, address } = member;
   const wanted = await istioOf(name, flags, mesh.client, client);
   const istio = wanted && "lack" in wanted ? undefined : wanted;
-  const injection = await injectionOf({ cluster: name, network }, flags, mesh.client);
+  const injection = await injectionOf({ cluster: name, network, synced }, flags, mesh.client);
   console.log(`checking ${name}`);
   const candidate = {
     name,

@@ -76,7 +76,8 @@ async function check(name: string, flags: MeshFlags & MemberFlags & { readonly n
   if (member) {
     const { client, address } = member;
     const network = flags.network ?? found?.spec.network ?? "";
-    const injection = await injectionOf({ cluster: name, network }, { controlPlane: true }, mesh.client);
+    const synced = found?.spec.istioObjects === "Synced";
+    const injection = await injectionOf({ cluster: name, network, synced }, { controlPlane: true }, mesh.client);
     console.log(`${name} by its own API`);
     const candidate = {
       name,

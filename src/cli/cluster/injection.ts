@@ -4,7 +4,7 @@ import type { Lack } from "#controllers/clusters/checks.ts";
 import { memberNamespace } from "#controllers/clusters/member-objects.ts";
 import { reachLabels, reachObjects, webhookPort } from "#controllers/reach/objects.ts";
 import { type ControlPlaneAddress, readControlPlanes } from "#controllers/reach/published.ts";
-import { mutatingWebhooks } from "#injection/webhook-configuration.ts";
+import { mutatingWebhooks, validatingWebhooks } from "#injection/webhook-configuration.ts";
 import type { Client } from "#kube/client.ts";
 
 /** Flags by which a cluster's Pods are injected. */
@@ -33,6 +33,8 @@ export function withInjectionFlags(command: Command): Command {
 export interface Injected {
   readonly cluster: string;
   readonly network: string;
+  /** Whether it has Istio's objects of its own, which are kept the same as the mesh's. */
+  readonly synced?: boolean;
 }
 
 /** What has its Pods injected by all revisions of the control plane. */
@@ -49,12 +51,19 @@ function labelled(object: object): MemberObject {
   return { ...made, metadata: { ...metadata, labels: { ...metadata.labels, ...reachLabels } } };
 }
 
-/** Those that inject: Istio's objects of members are checked by the mesh. */
-function webhooksOf(address: ControlPlaneAddress, { cluster, network }: Injected): readonly MemberObject[] {
+/**
+ * Those that inject, and those that check Istio's objects where the cluster has its own: others are checked by the mesh as they are
+ * written. Where they are kept the same both ways, they can be written while the mesh is away.
+ */
+function webhooksOf(
+  address: ControlPlaneAddress,
+  { cluster, network, synced = false }: Injected,
+): readonly MemberObject[] {
   const { revision, webhooks } = address;
   if (webhooks === undefined) return [];
   const options = { revision, namespace: memberNamespace, port: webhookPort(address), cluster, network };
-  return [labelled(mutatingWebhooks(options))];
+  const checking = synced ? [labelled(validatingWebhooks({ ...options, open: true }))] : [];
+  return [labelled(mutatingWebhooks(options)), ...checking];
 }
 
 const meant = "--no-control-plane says that it is meant so";

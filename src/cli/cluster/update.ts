@@ -35,7 +35,7 @@ async function update(name: string, flags: UpdateFlags): Promise<void> {
   const { istioObjects: how = "None", network = "" } = found.spec;
   const synced = how === "Synced";
   const istio = await istioOf(name, { ...flags, istioObjects: how }, mesh.client, client);
-  const injection = await injectionOf({ cluster: name, network }, flags, mesh.client);
+  const injection = await injectionOf({ cluster: name, network, synced }, flags, mesh.client);
   if (injection && "lack" in injection) throw new WeftError("FailedPrecondition", injection.lack);
   const reach = new Reach(client, systemClock);
   const presence = new Presence(client, { cluster: name, mesh: await membership.mesh(), synced }, systemClock);

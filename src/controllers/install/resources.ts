@@ -16,6 +16,13 @@ function ref(group: string, kind: string, plural: string, namespaced: boolean): 
 
 const admission = "admissionregistration.k8s.io";
 
+/** What has Istio's objects checked. */
+export const validatingKind = ref(
+  admission,
+  "ValidatingWebhookConfiguration",
+  "validatingwebhookconfigurations",
+  false,
+);
 /** What has Pods injected. */
 export const mutatingKind = ref(admission, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations", false);
 
@@ -36,7 +43,7 @@ export const definitionKind = ref(
  */
 export const installKinds: readonly KindRef[] = [
   mutatingKind,
-  ref(admission, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations", false),
+  validatingKind,
   apiService,
   ref("policy", "PodDisruptionBudget", "poddisruptionbudgets", true),
   deployment,

@@ -10,8 +10,10 @@ import type { Client } from "#kube/client.ts";
 import { memberNamespace } from "#api/member-api.ts";
 import type { MemberObject } from "../aggregation/objects.ts";
 import { OwnedObjects, removed } from "../aggregation/owned-objects.ts";
-import { mutatingKind } from "../install/resources.ts";
+import { mutatingKind, validatingKind } from "../install/resources.ts";
 import { reachLabels } from "./objects.ts";
+
+const webhookKinds = [mutatingKind, validatingKind] as const;
 
 /** Milliseconds between looks. */
 const lookMs = 200;
@@ -21,7 +23,7 @@ interface Webhook {
   readonly clientConfig: { readonly caBundle?: string };
 }
 
-/** A `MutatingWebhookConfiguration`, as far as it is read. */
+/** A `MutatingWebhookConfiguration` or `ValidatingWebhookConfiguration`, as far as it is read. */
 interface Webhooks extends ResourceObject {
   readonly webhooks?: readonly Webhook[];
 }
@@ -76,7 +78,7 @@ export class Reach {
   constructor(client: Client, clock: Clock) {
     this.#client = client;
     this.#clock = clock;
-    const kinds = [mutatingKind, endpointSlice, service];
+    const kinds = [...webhookKinds, endpointSlice, service];
     this.#objects = new OwnedObjects(client, { labels: reachLabels, kinds });
   }
 
@@ -85,13 +87,10 @@ export class Reach {
    * @throws WeftError `FailedPrecondition` where something of the name is not ours.
    */
   async make(objects: readonly MemberObject[]): Promise<void> {
-    const found = await this.#objects.list<Webhooks>(mutatingKind);
+    const found = await this.#webhooks();
     const wanted = objects.map((object) => {
-      if (object.kind !== mutatingKind.kind) return object;
-      return withAuthority(
-        object,
-        found.find(({ metadata }) => metadata.name === object.metadata.name),
-      );
+      if (!webhookKinds.some(({ kind }) => kind === object.kind)) return object;
+      return withAuthority(object, found.get(`${object.kind}/${object.metadata.name}`));
     });
     await this.#objects.make(wanted);
     await this.#objects.prune(objects);
@@ -132,9 +131,19 @@ export class Reach {
     await this.#objects.remove();
   }
 
+  /** Those that are there, by KIND/NAME. */
+  async #webhooks(signal?: AbortSignal): Promise<ReadonlyMap<string, Webhooks>> {
+    const lists = webhookKinds.map(async (kind) =>
+      (await this.#objects.list<Webhooks>(kind, signal)).map(
+        (each) => [`${kind.kind}/${each.metadata.name}`, each] as const,
+      ),
+    );
+    return new Map((await Promise.all(lists)).flat());
+  }
+
   /** Which webhooks do not know the mesh's authority. */
   async #unknowing(signal: AbortSignal): Promise<string | undefined> {
-    const found = await this.#objects.list<Webhooks>(mutatingKind, signal);
+    const found = [...(await this.#webhooks(signal)).values()];
     const bare = found.find(({ webhooks = [] }) => webhooks.some(({ clientConfig }) => !clientConfig.caBundle));
     return bare && `the control plane has not written its authority into ${bare.metadata.name}`;
   }

@@ -15,6 +15,7 @@ interface Configuration {
     readonly uid: string;
     readonly resourceVersion: string;
     readonly labels: object;
+    readonly annotations?: object;
   };
   readonly webhooks: readonly {
     readonly name: string;
@@ -34,12 +35,14 @@ function configuration(name: string, webhook: string, caBundle: string | undefin
   };
 }
 
-test("only webhooks that are this mesh's get its authorities, and fail closed once they are asked", async () => {
+test("only webhooks that are this mesh's get its authorities, and fail closed once they are asked, where they are to", async () => {
   const [ours, older, theirs] = ["ours", "older", "theirs"].map((name) => createAuthority(name).certificate);
   if (ours === undefined || older === undefined || theirs === undefined) throw new Error("no authorities");
   const injector = "rev.namespace.sidecar-injector.istio.io";
   const validator = "rev.validation.istio.io";
   const weft = { "app.kubernetes.io/managed-by": "weft" };
+  const made = configuration("open", validator, undefined, weft);
+  const open = { ...made, metadata: { ...made.metadata, annotations: { "mesh.weft.dev/fails-open": "true" } } };
   const held: Readonly<Record<string, readonly Configuration[]>> = {
     mutatingwebhookconfigurations: [
       configuration("new", injector, undefined),
@@ -49,6 +52,7 @@ test("only webhooks that are this mesh's get its authorities, and fail closed on
     ],
     validatingwebhookconfigurations: [
       configuration("validator", validator, undefined, weft),
+      open,
       configuration("istio-validator", validator, theirs),
     ],
   };
@@ -90,7 +94,10 @@ test("only webhooks that are this mesh's get its authorities, and fail closed on
   await systemClock.sleep(100);
   stop.abort();
   await following;
-  expect([...patched.keys()].toSorted()).toEqual(["made-by-weft", "new", "rotated", "validator"]);
+  expect([...patched.keys()].toSorted()).toEqual(["made-by-weft", "new", "open", "rotated", "validator"]);
+  // What is to fail open gets the authorities alone.
+  const only = [{ name: validator, clientConfig: { caBundle: encoded(ours) } }];
+  expect(patched.get("open")?.every(({ webhooks }) => JSON.stringify(webhooks) === JSON.stringify(only))).toBe(true);
   const left = told.filter((line) => line.includes("not this mesh's"));
   expect(left.map((line) => (JSON.parse(line) as { webhook: string }).webhook).toSorted()).toEqual([
     "mutatingwebhookconfigurations/istio",

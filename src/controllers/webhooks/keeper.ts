@@ -1,5 +1,6 @@
 import { gateway } from "#api/istio/gateway.ts";
 import type { ResourceObject } from "#api/meta.ts";
+import { failsOpen } from "#api/weft/webhooks.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
@@ -154,6 +155,7 @@ export class WebhookKeeper {
 
   async #settleValidator(client: Client, found: WebhookConfiguration): Promise<number | undefined> {
     await this.#settle(client, validating, found, validators);
+    if (found.metadata.annotations?.[failsOpen.annotation] === failsOpen.value) return undefined;
     const open = (found.webhooks ?? []).some(
       ({ name, failurePolicy }) => name.endsWith(validators) && failurePolicy === "Ignore",
     );
