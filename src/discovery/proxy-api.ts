@@ -111,7 +111,7 @@ export class ProxyApi implements AsyncDisposable {
   }
 
   async #answer(request: IncomingMessage): Promise<Answer> {
-    const { pathname: path, search } = new URL(request.url ?? "/", "http://localhost");
+    const { pathname: path, search, searchParams } = new URL(request.url ?? "/", "http://localhost");
     if (request.method !== "GET") throw new WeftError("Unsupported", `proxies can only be read, not ${request.method}`);
     if (path === "/metrics") return { type: "text/plain", body: this.#metrics() };
     if (path === "/revision") return json(this.#options.report());
@@ -124,7 +124,8 @@ export class ProxyApi implements AsyncDisposable {
       part === undefined ? undefined : decodeURIComponent(part),
     );
     const place = { namespace, name };
-    const asTable = request.headers.accept?.includes("as=Table") === true;
+    const asked = request.headers.accept?.includes("as=Table") === true;
+    const asTable = asked && { whole: searchParams.get("includeObject") === "Object" };
     if (plural === "proxyfindings") return this.#shown(findingKind, this.#findings(), place, asTable);
     if (admin === undefined && log === undefined) return this.#shown(proxyKind, this.#proxies(), place, asTable);
     const [proxy] = selected(proxyKind, this.#proxies(), place);
@@ -133,10 +134,10 @@ export class ProxyApi implements AsyncDisposable {
   }
 
   /** One object or the list, as they are or as a table. */
-  #shown<O extends Named>(kind: ServedKind<O>, all: readonly O[], place: Place, asTable: boolean): Answer {
+  #shown<O extends Named>(kind: ServedKind<O>, all: readonly O[], place: Place, asTable: TableWanted): Answer {
     const found = selected(kind, all, place);
     const now = this.#options.clock.now();
-    if (asTable) return json(kind.table(found, (since) => formatAge(now - Date.parse(since))));
+    if (asTable) return json(kind.table(found, (since) => formatAge(now - Date.parse(since)), asTable.whole));
     const [one] = found;
     if (place.name !== undefined && one) return json(one);
     const apiVersion = `${proxyGroup}/${proxyVersion}`;
@@ -200,13 +201,19 @@ interface Place {
   readonly name: string | undefined;
 }
 
+/** Whether a table is wanted, and whether with all of the objects. */
+type TableWanted = false | { readonly whole: boolean };
+
 /** A kind that is served. */
 interface ServedKind<O> {
   readonly kind: string;
   readonly plural: string;
   readonly singular: string;
-  /** @param age the time since a timestamp, for people. */
-  readonly table: (objects: readonly O[], age: (since: string) => string) => object;
+  /**
+   * @param age the time since a timestamp, for people.
+   * @param whole whether rows have all of an object.
+   */
+  readonly table: (objects: readonly O[], age: (since: string) => string, whole: boolean) => object;
 }
 
 const proxyKind: ServedKind<ProxyObject> = { kind: "Proxy", plural: "proxies", singular: "proxy", table: proxyTable };

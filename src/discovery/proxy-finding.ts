@@ -92,6 +92,10 @@ const columns: readonly TableColumn<ProxyFindingObject>[] = [
 ];
 
 /** Findings as a `meta.k8s.io/v1.Table`. */
-export function proxyFindingTable(findings: readonly ProxyFindingObject[], age: (since: string) => string): object {
-  return tableOf(findings, columns, age);
+export function proxyFindingTable(
+  findings: readonly ProxyFindingObject[],
+  age: (since: string) => string,
+  whole = false,
+): object {
+  return tableOf(findings, columns, age, whole);
 }

@@ -272,6 +272,6 @@ function syncedCell({ status }: ProxyObject): string {
 }
 
 /** Proxies as a `meta.k8s.io/v1.Table`. */
-export function proxyTable(proxies: readonly ProxyObject[], age: (since: string) => string): object {
-  return tableOf(proxies, columns, age);
+export function proxyTable(proxies: readonly ProxyObject[], age: (since: string) => string, whole = false): object {
+  return tableOf(proxies, columns, age, whole);
 }

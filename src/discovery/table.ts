@@ -11,11 +11,15 @@ export interface TableColumn<O> {
   readonly cell: (object: O, age: (since: string) => string) => string;
 }
 
-/** Objects as a `meta.k8s.io/v1.Table`. */
+/**
+ * Objects as a `meta.k8s.io/v1.Table`.
+ * @param whole whether rows have all of an object, and not its metadata alone.
+ */
 export function tableOf<O extends { readonly metadata: object }>(
   objects: readonly O[],
   columns: readonly TableColumn<O>[],
   age: (since: string) => string,
+  whole = false,
 ): object {
   return {
     kind: "Table",
@@ -30,7 +34,9 @@ export function tableOf<O extends { readonly metadata: object }>(
     })),
     rows: objects.map((object) => ({
       cells: columns.map(({ cell }) => cell(object, age)),
-      object: { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: object.metadata },
+      object: whole
+        ? object
+        : { kind: "PartialObjectMetadata", apiVersion: "meta.k8s.io/v1", metadata: object.metadata },
     })),
   };
 }

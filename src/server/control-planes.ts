@@ -3,6 +3,7 @@ import { readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import type { Lease } from "#api/kubernetes/lease.ts";
 import { proxyApiClient, proxyApiName, proxyApiPlace, replicaLabel, replicaLabelValue } from "#api/weft/replicas.ts";
+import type { GatheredObject } from "#apiserver/gathering/state.ts";
 import type { Teller } from "#apiserver/handlers/gathered.ts";
 import { type Authority, type Credential, isDue } from "#apiserver/pki/authority.ts";
 import type { Clock } from "#base/clock.ts";
@@ -84,4 +85,11 @@ function realPath(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** A proxy without what differs in each report of its agent. */
+export function withoutFigures(object: GatheredObject): object {
+  const { usage: _usage, traffic: _traffic, agent, ...status } = object.status ?? {};
+  const { reportedAt: _at, ...told } = (agent ?? {}) as { readonly reportedAt?: unknown };
+  return { ...object, status: { ...status, agent: told } };
 }

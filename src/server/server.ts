@@ -5,6 +5,7 @@ import { resourceName } from "#api/kind.ts";
 import { kinds } from "#api/kinds.ts";
 import type { AccessOptions } from "#apiserver/access.ts";
 import { type ApiServer, type ApiServerOptions, type EndpointOptions, createApiServer } from "#apiserver/server.ts";
+import { Gathering } from "#apiserver/gathering/gathering.ts";
 import type { Aggregation } from "#apiserver/handlers/aggregated.ts";
 import type { VersionInfo } from "#apiserver/handlers/health.ts";
 import { aborted } from "#base/aborted.ts";
@@ -29,7 +30,7 @@ import { openSqliteStore } from "#store/sqlite.ts";
 import { credentialContext } from "./credential.ts";
 import { ClusterRuntime } from "./meshes/cluster-runtime.ts";
 import { ProcessRuntime, type ProcessRuntimeOptions } from "./meshes/process-runtime.ts";
-import { ControlPlanes } from "./control-planes.ts";
+import { ControlPlanes, withoutFigures } from "./control-planes.ts";
 import { meshClusters } from "./mesh-clusters.ts";
 import { type MembersOptions, serveMembers } from "./serve-members.ts";
 import { storeLease } from "./store-lease.ts";
@@ -125,7 +126,7 @@ function socketOf(runDir: string, endpoint: string): string {
 }
 
 /** The API of proxies, which the control planes serve, each of its own. */
-function proxyAggregation(planes: ControlPlanes): Aggregation {
+function proxyAggregation(planes: ControlPlanes, clock: Clock): Aggregation {
   const kinds = [
     { name: "proxies", singularName: "proxy", kind: "Proxy" },
     { name: "proxyfindings", singularName: "proxyfinding", kind: "ProxyFinding" },
@@ -136,11 +137,16 @@ function proxyAggregation(planes: ControlPlanes): Aggregation {
     resources: kinds.map((kind) => ({
       ...kind,
       namespaced: true,
-      verbs: ["get", "list"],
+      verbs: ["get", "list", "watch"],
       shortNames: [],
       categories: [],
     })),
-    upstream: async () => planes.all(),
+    upstream: new Gathering({
+      kinds: Object.fromEntries(kinds.map(({ name, kind }) => [name, kind])),
+      tellers: async () => planes.all(),
+      steady: withoutFigures,
+      clock,
+    }),
   };
 }
 
@@ -243,7 +249,7 @@ export async function runServer(options: ServerOptions, context: ServerContext, 
     stateDir,
     ...(options.access === undefined ? {} : { access: options.access }),
     ...(options.members === undefined ? {} : { members: membersOf(options.members, store, clock) }),
-    aggregated: [proxyAggregation(planes)],
+    aggregated: [proxyAggregation(planes, clock)],
     version: versionInfo(options.version),
     ...(alone === undefined ? {} : { alone }),
     clock,

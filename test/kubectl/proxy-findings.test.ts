@@ -1,5 +1,5 @@
 /** What an operator sees of a proxy that does what it should not: the production processes, the CLI and kubectl. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { event as eventKind, type Event } from "#api/kubernetes/event.ts";
@@ -108,5 +108,83 @@ describe("a proxy that does what it should not is seen with", { timeout: 120_000
     const text = await weft("proxy-status");
     expect(text).toContain("ProxyInvalidNode: A peer that has not said who it is has a node id");
     expect(text).not.toContain("\u001B");
+  });
+});
+
+/** A `kubectl get --watch` as it goes on. */
+class Watch implements Disposable {
+  readonly #child: ReturnType<typeof spawn>;
+  said = "";
+
+  constructor(...args: readonly string[]) {
+    const all = ["get", ...args, "--watch", "--output-watch-events", "--kubeconfig", served.kubeconfig];
+    this.#child = spawn(kubectl, all, { stdio: ["ignore", "pipe", "pipe"] });
+    for (const from of [this.#child.stdout, this.#child.stderr])
+      from!.on("data", (chunk: Buffer) => (this.said += chunk.toString()));
+  }
+
+  /** The types of events of a proxy, in order. */
+  of(pod: string): readonly string[] {
+    return [...this.said.matchAll(/^(ADDED|MODIFIED|DELETED) .*$/gm)]
+      .filter(([line]) => line.includes(` ${pod}.main `))
+      .map(([, type]) => type!);
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.kill();
+  }
+}
+
+/** A proxy that has its clusters. */
+async function connected(pod: string, labels: Readonly<Record<string, string>>): Promise<DeltaStream> {
+  const [host = "", port = ""] = served.ads.split(":");
+  const stream = new DeltaStream({ host, port: Number(port) });
+  const own = `sidecar~10.0.0.8~${pod}.ns-0~ns-0.svc.cluster.local`;
+  stream.ask({ node: { id: own, metadata: { ...node.metadata, LABELS: labels } }, typeUrl: typeUrls.cluster });
+  await eventually("it is served", () => stream.responses[0]);
+  return stream;
+}
+
+describe("kubectl get proxies --watch", { timeout: 60_000 }, () => {
+  test("tells of proxies that come, change and go, and of nothing else", async () => {
+    using all = new Watch("proxies", "-A");
+    using one = new Watch("proxy", `${podName}.main`, "-n", "ns-0");
+    using labelled = new Watch("proxies", "-n", "ns-0", "-l", "app=watched");
+    const watches = [all, one, labelled];
+    await eventually("two show what there is", () => all.of(podName).length > 0 && one.of(podName).length > 0);
+    // Which begins with nothing has nothing to show when it begins.
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const stream = await connected("good-1", { app: "watched" });
+    await eventually("it has come", () => [all, labelled].every((watch) => watch.of("good-1").includes("ADDED")));
+    stream.ask({ typeUrl: typeUrls.cluster, responseNonce: stream.responses[0]!.nonce });
+    await eventually("it has changed", () => [all, labelled].every((watch) => watch.of("good-1").includes("MODIFIED")));
+    stream[Symbol.dispose]();
+    await eventually("it is gone", () => [all, labelled].every((watch) => watch.of("good-1").includes("DELETED")));
+    expect(all.said).toMatch(/^EVENT +NAMESPACE +NAME +CLUSTER +TYPE +PHASE +SYNCED/m);
+    for (const watch of [all, labelled])
+      expect(watch.of("good-1").filter((type) => type !== "MODIFIED")).toEqual(["ADDED", "DELETED"]);
+    expect(one.of("good-1")).toEqual([]);
+    expect(labelled.of(podName)).toEqual([]);
+    expect(watches.map(({ said }) => said).join()).not.toMatch(/error|unable/i);
+  });
+
+  test("a list has a version to watch from, and one of another time is too old", async () => {
+    const path = "/apis/status.mesh.weft.dev/v1alpha1/proxies";
+    const list = await served.mesh.json<{ metadata: { resourceVersion: string }; items: readonly object[] }>({
+      method: "GET",
+      path,
+    });
+    expect(list.items).toContainEqual(
+      expect.objectContaining({
+        metadata: expect.objectContaining({ resourceVersion: expect.stringMatching(/^\d+$/) }),
+      }),
+    );
+    const watch = async (resourceVersion: string): Promise<string> =>
+      (
+        await served.mesh.bytes({ method: "GET", path, query: { watch: "true", timeoutSeconds: "1", resourceVersion } })
+      ).toString();
+    expect(await watch(list.metadata.resourceVersion)).not.toContain("ADDED");
+    expect(await watch("0")).toContain('"type":"ADDED"');
+    expect(JSON.parse(await watch("7"))).toMatchObject({ type: "ERROR", object: { code: 410, reason: "Expired" } });
   });
 });

@@ -1,14 +1,14 @@
 import type { AggregatedGroup } from "../discovery/resources.ts";
+import { Gathering } from "../gathering/gathering.ts";
 import { relay, type UpstreamAddress } from "../relay.ts";
 import type { Reply } from "../reply.ts";
 import { methodNotAllowed } from "../status.ts";
 import type { Call } from "./call.ts";
-import { gathered, type Teller } from "./gathered.ts";
 
 /** A group that another server serves, or several; this one passes its requests on, as Kubernetes' aggregation layer does. */
 export interface Aggregation extends AggregatedGroup {
   /** One server, to which requests are passed on as they are, or those that are there now and are only read. */
-  readonly upstream: UpstreamAddress | (() => Promise<readonly Teller[]>);
+  readonly upstream: UpstreamAddress | Gathering;
 }
 
 /** Passes a request on if another server serves its group. */
@@ -20,9 +20,9 @@ export async function relayAggregated(call: Call, aggregations: readonly Aggrega
   const query = call.query.toString();
   const path = `${call.pathname}${query === "" ? "" : `?${query}`}`;
   const { upstream } = found;
-  if (typeof upstream === "function") {
+  if (upstream instanceof Gathering) {
     if (call.method !== "GET") throw methodNotAllowed();
-    return gathered(call, await upstream(), path);
+    return upstream.answer(call, path);
   }
   await relay(call, { address: upstream, path, endless: call.query.get("watch") !== null });
   return { kind: "relayed" };

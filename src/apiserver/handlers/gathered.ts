@@ -19,7 +19,8 @@ export interface Teller {
   };
 }
 
-interface Answer {
+/** What one of them answered. */
+export interface Answer {
   readonly teller: Teller;
   readonly status: number;
   readonly type: string;
@@ -41,16 +42,22 @@ async function whole(response: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+/** What servers are asked. */
+export interface Question {
+  readonly path: string;
+  readonly accept: string | undefined;
+  readonly signal: AbortSignal;
+}
+
 /** Asks one server. @throws Error when it cannot be reached, or does not answer in time. */
-async function ask(teller: Teller, call: Call, path: string): Promise<Answer> {
-  const { accept } = call.request.headers;
+async function ask(teller: Teller, { path, accept, signal }: Question): Promise<Answer> {
   const options = {
     ...teller.at,
     host: teller.at.host ?? "localhost",
-    method: call.method,
+    method: "GET",
     path,
     headers: accept === undefined ? {} : { accept },
-    signal: AbortSignal.any([call.gone, AbortSignal.timeout(answerMs)]),
+    signal: AbortSignal.any([signal, AbortSignal.timeout(answerMs)]),
     agent: false,
   };
   const request = teller.at.ca === undefined ? httpRequest : httpsRequest;
@@ -91,22 +98,40 @@ function merged(answers: readonly Answer[]): object | undefined {
   return undefined;
 }
 
+/** What several servers answered. */
+export interface Answers {
+  readonly all: readonly Answer[];
+  /** Those that are no failures. */
+  readonly good: readonly Answer[];
+  /** Why others did not answer. */
+  readonly problems: readonly string[];
+}
+
+/** Asks all servers. */
+export async function askAll(tellers: readonly Teller[], question: Question): Promise<Answers> {
+  const asked = await Promise.allSettled(tellers.map(async (teller) => ask(teller, question)));
+  const all = asked.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+  const problems = asked.flatMap((each, at) =>
+    each.status === "rejected" ? [`${tellers[at]?.name} cannot be reached: ${messageOf(each.reason)}`] : [],
+  );
+  return { all, good: all.filter(({ status }) => status < 400), problems };
+}
+
+/** Nobody answered. */
+export function unreachable(problems: readonly string[]): ApiError {
+  const what = problems.length === 0 ? "no control plane of the mesh serves" : problems.join("; ");
+  return new ApiError("ServiceUnavailable", `error trying to reach service: ${what}`);
+}
+
 /**
  * Asks all servers, and tells what they tell: lists and tables as one, and of single objects the answer of who has it.
  * @throws ApiError `ServiceUnavailable` when none can be reached. Of some that cannot, the client is warned.
  */
 export async function gathered(call: Call, tellers: readonly Teller[], path: string): Promise<Reply> {
-  const asked = await Promise.allSettled(tellers.map(async (teller) => ask(teller, call, path)));
-  const answers = asked.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
-  const problems = asked.flatMap((each, at) =>
-    each.status === "rejected" ? [`${tellers[at]?.name} cannot be reached: ${messageOf(each.reason)}`] : [],
-  );
-  const good = answers.filter(({ status }) => status < 400);
-  const [answer] = [...good, ...answers.toSorted((a, b) => rank(a) - rank(b))];
-  if (!answer) {
-    const what = problems.length === 0 ? "no control plane of the mesh serves" : problems.join("; ");
-    throw new ApiError("ServiceUnavailable", `error trying to reach service: ${what}`);
-  }
+  const { accept } = call.request.headers;
+  const { all, good, problems } = await askAll(tellers, { path, accept, signal: call.gone });
+  const [answer] = [...good, ...all.toSorted((a, b) => rank(a) - rank(b))];
+  if (!answer) throw unreachable(problems);
   for (const problem of problems) call.warn(problem);
   const list = good.length > 1 ? merged(good) : undefined;
   const content = list ? JSON.stringify(list) : answer.body.toString("utf8");

@@ -68,7 +68,11 @@ function textAt(object: ResourceObject, field: string): string {
 }
 
 /** What a field selector such as `metadata.name=a,status.phase!=Running` means. @throws ApiError `BadRequest`. */
-export function parseFieldSelector(kind: Kind, version: string, text: string): (object: ResourceObject) => boolean {
+export function parseFieldSelector(
+  kind: Pick<Kind, "group" | "plural">,
+  version: string,
+  text: string,
+): (object: ResourceObject) => boolean {
   const conditions = text
     .split(/(?<!\\),/)
     .filter((part) => part.trim() !== "")
