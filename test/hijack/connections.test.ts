@@ -2,7 +2,7 @@ import { type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { defaultCapture } from "#runtime/capture.ts";
 import { bindInside, connectInside, listenInside } from "#runtime/namespace-socket.ts";
-import { ipBatch, namespacePath } from "#runtime/namespace.ts";
+import { namespacePath } from "#runtime/namespace.ts";
 import { HijackWorld, type Mode, otherAddress, podAddress, rawPort } from "./world.ts";
 
 const modes: readonly Mode[] = ["iptables", "ebpf"];
@@ -85,19 +85,4 @@ describe.each(modes)("connections led by %s", (mode) => {
     expect(await world.call(world.other, podAddress, 8080)).toMatchObject({ by: "inbound" });
     expect(await world.call(world.pod, otherAddress, 8080)).toMatchObject({ by: "outbound" });
   });
-});
-
-test("IPv6 is led by eBPF where the Pod has such an address", async () => {
-  await using world = await HijackWorld.create("6");
-  const [own, other] = ["fd00:10::2", "fd00:10::3"];
-  await ipBatch(world.pod, [`address add ${own}/64 dev eth0 nodad`]);
-  await ipBatch(world.other, [`address add ${other}/64 dev eth0 nodad`]);
-  await world.serve([8080]);
-  await world.startEnvoy();
-  await world.lead("ebpf", { excludeOutboundPorts: [8080] }, [podAddress, own]);
-  expect(await world.call(world.pod, other, 8080)).toEqual({ by: "other", original: `${other}:8080`, peer: own });
-  await world.lead("ebpf", {}, [podAddress, own]);
-  expect(await world.call(world.pod, other, 8080)).toEqual({ by: "outbound", original: `[${other}]:8080`, peer: own });
-  expect(await world.call(world.other, own, 8080)).toEqual({ by: "inbound", original: `[${own}]:8080`, peer: other });
-  expect(await world.call(world.pod, "::1", 8080)).toMatchObject({ by: "application", peer: "::1" });
 });
