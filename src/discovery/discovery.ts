@@ -11,6 +11,7 @@ import { WeftError, messageOf } from "#base/errors.ts";
 import { collectWhenIdle } from "#base/idle-collection.ts";
 import type { Logger } from "#base/logger.ts";
 import { AddressAllocator } from "#controllers/addresses/allocator.ts";
+import { installedLabels } from "#controllers/revisions/removed.ts";
 import { RevisionTablePublisher } from "#controllers/revisions/table-publisher.ts";
 import { type ControlPlaneAddress, publishControlPlane } from "#controllers/reach/published.ts";
 import { runCrdSync } from "#controllers/crd-sync/controller.ts";
@@ -18,7 +19,6 @@ import { runSidecarUpgrades } from "#controllers/sidecar-upgrades/controller.ts"
 import { Engine } from "#incremental/engine.ts";
 import { Client } from "#kube/client.ts";
 import { Connection, type ServerAddress } from "#kube/connection.ts";
-import { apiLease, leadElected } from "#kube/leader-election.ts";
 import { apiAddress } from "#kube/kubeconfig.ts";
 import type { TrustDomains } from "#identity/spiffe.ts";
 import { createModel } from "#model/model.ts";
@@ -38,6 +38,7 @@ import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#grpc/listen.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
 import { OnDemand } from "./on-demand.ts";
+import { forgetting, inOneReplica } from "./one-for-all.ts";
 import { ProxyApi } from "./proxy-api.ts";
 import { ProxyApiServer } from "./proxy-api-server.ts";
 import { proxyEvent } from "./proxy-finding.ts";
@@ -120,23 +121,6 @@ function isTold(xds: XdsServer): boolean {
   return !xds.busy && inSync === connected;
 }
 
-/** Does what one of a mesh's control planes does for all of them: in the one that holds a Lease, where there are several. */
-async function inOneReplica(
-  { replica: identity }: DiscoveryOptions,
-  {
-    client,
-    rootNamespace,
-    clock,
-    logger,
-  }: DiscoveryContext & { readonly client: Client; readonly rootNamespace: string },
-  work: (signal: AbortSignal) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  if (identity === undefined) return work(signal);
-  const lock = apiLease(client, { namespace: rootNamespace, name: "weft-discovery" });
-  return leadElected({ lock, identity, clock, logger }, work, signal);
-}
-
 /** The webhooks, where they are to be served. */
 function meshWebhooks(
   { webhooks: address, revision = "default" }: DiscoveryOptions,
@@ -155,15 +139,16 @@ function following(follow: Companion["follow"]): Companion {
 
 /** Says in the mesh's API how members reach the control plane, as soon as that can be written. */
 async function tellReached(
-  { reached, revision = "default" }: DiscoveryOptions,
+  { reached, ownCluster, revision = "default" }: DiscoveryOptions,
   { client, clock, logger }: DiscoveryContext & { readonly client: Client },
   signal: AbortSignal,
 ): Promise<void> {
   if (!reached) return;
+  const installed = ownCluster === undefined ? {} : installedLabels(ownCluster, revision);
   const backoff = new Backoff({ initialMs: 200, maxMs: 30_000 });
   while (!signal.aborted) {
     try {
-      await publishControlPlane(client, { revision, ...reached });
+      await publishControlPlane(client, { revision, ...reached }, installed);
       return;
     } catch (error) {
       if (signal.aborted) return;
@@ -343,6 +328,7 @@ export async function runDiscovery(
         addresses.run(turn),
         identity?.rotate(turn),
         runSidecarUpgrades({ client, member, clock, logger }, turn),
+        forgetting(options, { client, member, clock, logger }, turn),
         programmed(),
       ]);
     },

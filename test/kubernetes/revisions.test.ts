@@ -227,6 +227,15 @@ describe("under load, a workload that is injected and one that a node's agent ma
     await areServed("canary", ["details.orders", "load.stock", "ratings.stock", "ratings.stock"]);
     await isUnhurt(begun);
     expect(await world.install()).toContain("proxies are served by revision canary");
+    const inMesh = "get configmaps -n istio-system --kubeconfig /etc/weft/mesh/kubeconfig";
+    const kept = async (): Promise<string> =>
+      world.kubectl(`exec -n istio-system deployment/istiod-canary -- weft ${inMesh}`);
+    await eventually(
+      "the mesh has nothing of the old revision",
+      async () => !/^istio-sidecar-injector /m.test(await kept()),
+      60_000,
+    );
+    expect(await kept()).toMatch(/^istio-sidecar-injector-canary /m);
     const left = (await world.kubectl("get deployments,services,mutatingwebhookconfigurations -A -o name")).split("\n");
     expect(left.filter((name) => /istiod|istio-/.test(name))).toEqual([
       "deployment.apps/istiod-canary",

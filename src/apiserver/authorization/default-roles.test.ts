@@ -52,6 +52,7 @@ describe("when the server starts with a store of an earlier version", () => {
       rule(["get"], "pods/exec"),
       rule(["patch"], "secrets"),
       rule(["delete"], "secrets"),
+      rule(["delete"], "configmaps"),
       ...["get", "list", "watch", "create", "update", "patch", "delete"].map(lease),
     ]);
     expect((await get(path)).metadata).toMatchObject({
@@ -105,7 +106,7 @@ describe("when the server starts with a store of an earlier version", () => {
     expect([await get(role), await get(binding)]).toEqual(before);
     await change(role, {});
     await server.restart();
-    expect((await get(role)).rules).toHaveLength(11);
+    expect((await get(role)).rules).toHaveLength(12);
   });
 
   test("a second start writes nothing", async () => {

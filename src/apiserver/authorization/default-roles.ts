@@ -185,6 +185,8 @@ const rootNamespace = "istio-system";
 /** Rights of the control plane in the root namespace alone. */
 const discoveryInRoot: readonly PolicyRule[] = [
   rule(["create", "update", "patch", "delete"], [""], ["secrets"]),
+  // Of revisions that were removed.
+  rule(["delete"], [""], ["configmaps"]),
   rule([...read, "create", "update", "patch", "delete"], ["coordination.k8s.io"], ["leases"]),
 ];
 

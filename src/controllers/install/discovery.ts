@@ -1,6 +1,7 @@
 import { stringify } from "yaml";
 import { revisionLabel } from "#api/weft/revisions.ts";
 import { type InstallObject, ownObject } from "./object.ts";
+import { installedLabels } from "../revisions/removed.ts";
 import { clusterKubeconfig, clusterMount } from "./cluster-access.ts";
 import { type InstallOptions, type MembersPlaces, installNames, installPorts, nameOfRevision } from "./options.ts";
 import { type Mount, type Part, budgetOf, deploymentOf, serviceOf } from "./pods.ts";
@@ -38,7 +39,11 @@ function injectorSettings({
   return {
     apiVersion: "v1",
     kind: "ConfigMap",
-    metadata: { namespace: installNames.namespace, name: nameOfRevision("istio-sidecar-injector", revision) },
+    metadata: {
+      namespace: installNames.namespace,
+      name: nameOfRevision("istio-sidecar-injector", revision),
+      labels: installedLabels(cluster, revision),
+    },
     data: { values: stringify(values) },
   };
 }

@@ -1,5 +1,7 @@
 import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
 import { memberNamespace } from "#api/member-api.ts";
+import type { StringMap } from "#api/meta.ts";
+import { revisionLabel } from "#api/weft/revisions.ts";
 import { codeOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
 
@@ -21,13 +23,20 @@ function placeOf(revision: string): { readonly namespace: string; readonly name:
   return { namespace: memberNamespace, name: `weft-control-plane-${revision}` };
 }
 
-/** Writes into the mesh's API how members reach a revision of the control plane. */
+/**
+ * Writes into the mesh's API how members reach a revision of the control plane.
+ * @param installed further labels, by which it is known where the revision is installed.
+ */
 export async function publishControlPlane(
   client: Client,
   { revision, hosts, xds, webhooks }: ControlPlaneAddress,
+  installed: StringMap = {},
 ): Promise<void> {
   const maps = client.of<ConfigMap>(configMap);
-  const metadata = { ...placeOf(revision), labels: { [addressLabel]: "true" } };
+  const metadata = {
+    ...placeOf(revision),
+    labels: { [addressLabel]: "true", [revisionLabel]: revision, ...installed },
+  };
   const written = { revision, hosts: hosts.join(" "), xds: String(xds) };
   try {
     const data = { ...written, webhooks: webhooks === undefined ? null : String(webhooks) };
