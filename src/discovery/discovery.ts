@@ -37,6 +37,7 @@ import { StatusWriter } from "#status/writer.ts";
 import { createTranslator } from "#translate/translator.ts";
 import { type ListenAddress } from "#grpc/listen.ts";
 import { createXdsServer, type XdsServer } from "#xds/server.ts";
+import { ownProcess } from "#runtime/process-mark.ts";
 import { OnDemand } from "./on-demand.ts";
 import { forgetting, inOneReplica } from "./one-for-all.ts";
 import { ProxyApi } from "./proxy-api.ts";
@@ -419,7 +420,10 @@ export async function runDiscovery(
     events.run(signal),
     onDemand.run(signal),
     tables.run(signal),
-    runCrdSync({ client, namespace: rootNamespace, identity: randomUUID(), member, clock, logger }, signal),
+    runCrdSync(
+      { client, namespace: rootNamespace, identity: randomUUID(), process: ownProcess(), member, clock, logger },
+      signal,
+    ),
     identityDone,
     webhooksDone,
     tellReached(options, { client, clock, logger }, signal),

@@ -3,6 +3,7 @@ import type { Logger } from "#base/logger.ts";
 import { runRemovedRevisions } from "#controllers/revisions/removed.ts";
 import type { Client } from "#kube/client.ts";
 import { apiLease, leadElected } from "#kube/leader-election.ts";
+import { ownProcess } from "#runtime/process-mark.ts";
 
 /** A mesh whose control planes share work. */
 interface Shared {
@@ -22,7 +23,7 @@ export async function inOneReplica(
 ): Promise<void> {
   if (identity === undefined) return work(signal);
   const lock = apiLease(client, { namespace: rootNamespace, name: "weft-discovery" });
-  return leadElected({ lock, identity, clock, logger }, work, signal);
+  return leadElected({ lock, identity, process: ownProcess(), clock, logger }, work, signal);
 }
 
 /** Takes away what revisions have left in the mesh's API that are not in the control plane's cluster any more. */

@@ -1,4 +1,5 @@
 import { type Lease, lease as leaseKind } from "#api/kubernetes/lease.ts";
+import type { StringMap } from "#api/meta.ts";
 import type { Clock } from "#base/clock.ts";
 import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
@@ -6,6 +7,12 @@ import type { Client } from "./client.ts";
 
 /** What a Lease says. */
 export type LeaseSpec = Lease["spec"];
+
+/** What is written of a Lease. */
+export interface LeaseContent {
+  readonly spec: LeaseSpec;
+  readonly annotations: StringMap;
+}
 
 /** Where a Lease is kept. */
 export interface LeaseLock {
@@ -17,7 +24,7 @@ export interface LeaseLock {
    * Writes it, unless it is not as it was when it was read (undefined: not there).
    * @throws WeftError `Conflict`, `NotFound` or `AlreadyExists` then.
    */
-  write(spec: LeaseSpec, before: Lease | undefined, signal: AbortSignal): Promise<Lease>;
+  write(content: LeaseContent, before: Lease | undefined, signal: AbortSignal): Promise<Lease>;
 }
 
 /** A Lease of an API server. */
@@ -29,11 +36,28 @@ export function apiLease(
   return {
     name: `${namespace}/${name}`,
     read: (signal) => leases.find({ namespace, name }, signal),
-    write: (spec, before, signal) =>
+    write: ({ spec, annotations }, before, signal) =>
       before
-        ? leases.replace({ ...before, spec }, { signal })
-        : leases.create({ metadata: { namespace, name }, spec }, { signal }),
+        ? leases.replace({ ...before, metadata: { ...before.metadata, annotations }, spec }, { signal })
+        : leases.create({ metadata: { namespace, name, annotations }, spec }, { signal }),
   };
+}
+
+/** By what candidates of one machine find out that the holder's process has ended. */
+export interface ProcessSigns {
+  /** What tells this process from all others; undefined where nothing does. */
+  readonly mark: string | undefined;
+  /** Whether a process has ended for certain. */
+  readonly hasEnded: (mark: string) => boolean;
+}
+
+/** The annotation of a Lease with its holder's mark, and the `renewTime` that it was written with. */
+const processAnnotation = "mesh.weft.dev/holder-process";
+
+/** The mark of the process that last renewed a Lease; undefined where that one told none, whatever an earlier one told. */
+function markOf({ metadata, spec }: Lease): string | undefined {
+  const [mark, renewTime] = metadata.annotations?.[processAnnotation]?.split(" ") ?? [];
+  return renewTime === spec.renewTime ? mark : undefined;
 }
 
 /** Who takes part in an election. */
@@ -49,6 +73,8 @@ export interface ElectionOptions {
   readonly renewMs?: number;
   /** Milliseconds between tries; 2 s unless told. */
   readonly retryMs?: number;
+  /** Where told, a holder whose process has ended is not waited for. */
+  readonly process?: ProcessSigns;
 }
 
 /** A time as Kubernetes' MicroTime writes it. */
@@ -58,7 +84,7 @@ function microTime(ms: number): string {
 
 /** One process's part in an election, as client-go's `leaderelection` plays it, so that both understand each other. */
 class Candidate {
-  readonly #options: Required<ElectionOptions>;
+  readonly #options: Required<Omit<ElectionOptions, "process">> & Pick<ElectionOptions, "process">;
   /** The Lease as it was last seen, and when it was first seen so: others' clocks are not believed. */
   #seen: { readonly lease: Lease | undefined; readonly version: string; readonly at: number } | undefined;
 
@@ -139,7 +165,7 @@ class Candidate {
         renewTime: now,
         leaseTransitions: mine || before === undefined ? transitions : transitions + 1,
       };
-      const lease = await lock.write(spec, before, signal);
+      const lease = await lock.write({ spec, annotations: this.#annotations(before, now) }, before, signal);
       this.#seen = { lease, version: lease.metadata.resourceVersion, at };
       return true;
     } catch (error) {
@@ -153,7 +179,18 @@ class Candidate {
   #mayTake(lease: Lease | undefined, unchangedMs: number): boolean {
     const { holderIdentity = "", leaseDurationSeconds = 0 } = lease?.spec ?? {};
     if (holderIdentity === "" || holderIdentity === this.#options.identity) return true;
-    return unchangedMs > leaseDurationSeconds * 1000;
+    return unchangedMs > leaseDurationSeconds * 1000 || (lease !== undefined && this.#hasEnded(lease));
+  }
+
+  #hasEnded(lease: Lease): boolean {
+    const mark = markOf(lease);
+    return mark !== undefined && this.#options.process?.hasEnded(mark) === true;
+  }
+
+  #annotations(before: Lease | undefined, renewTime: string): StringMap {
+    const { [processAnnotation]: _before, ...others } = before?.metadata.annotations ?? {};
+    const mark = this.#options.process?.mark;
+    return mark === undefined ? others : { ...others, [processAnnotation]: `${mark} ${renewTime}` };
   }
 
   /** Gives the Lease back, so that the next need not wait for its end. */
@@ -166,7 +203,8 @@ class Candidate {
       if (before?.spec.holderIdentity !== identity) return;
       const now = microTime(clock.now());
       const spec = { ...before.spec, holderIdentity: "", leaseDurationSeconds: 1, acquireTime: now, renewTime: now };
-      await lock.write(spec, before, late.signal);
+      const { [processAnnotation]: _mark, ...annotations } = before.metadata.annotations ?? {};
+      await lock.write({ spec, annotations }, before, late.signal);
     } catch {
       // Then it runs out.
     }

@@ -27,6 +27,7 @@ import { readKeyFile } from "#store/key-file.ts";
 import { limitedStore, type StoreLimit } from "#store/limited.ts";
 import type { RecordLimits, ResourceStore } from "#store/port.ts";
 import { openSqliteStore } from "#store/sqlite.ts";
+import { ownProcess } from "#runtime/process-mark.ts";
 import { credentialContext } from "./credential.ts";
 import { ClusterRuntime } from "./meshes/cluster-runtime.ts";
 import { ProcessRuntime, type ProcessRuntimeOptions } from "./meshes/process-runtime.ts";
@@ -105,7 +106,7 @@ async function openStore(options: ServerOptions, { clock, logger }: ServerContex
 function turns(store: ResourceStore, { clock, logger }: ServerContext): ApiServerOptions["alone"] {
   const lock = storeLease(store, { partition: "mesh", namespace: "istio-system", name: "weft-server" }, clock);
   const identity = `${hostname()}_${randomUUID()}`;
-  return (work, signal) => leadElected({ lock, identity, clock, logger }, work, signal);
+  return (work, signal) => leadElected({ lock, identity, process: ownProcess(), clock, logger }, work, signal);
 }
 
 /** The folder of a server's keys. @throws WeftError `InvalidArgument` where none can be guessed. */

@@ -12,8 +12,8 @@ export function storeLease(store: ResourceStore, place: Omit<ObjectKey, "resourc
   return {
     name: `${namespace}/${name}`,
     read: async () => (await store.get(key))?.object as Lease | undefined,
-    write: async (spec, before) => {
-      const metadata = before?.metadata ?? {
+    write: async ({ spec, annotations }, before) => {
+      const known = before?.metadata ?? {
         name,
         namespace,
         uid: randomUUID(),
@@ -21,6 +21,7 @@ export function storeLease(store: ResourceStore, place: Omit<ObjectKey, "resourc
         generation: 1,
         creationTimestamp: timestamp(clock.now()),
       };
+      const metadata = { ...known, annotations };
       const revision = Number(metadata.resourceVersion);
       const expect = before ? ({ kind: "revision", revision } as const) : ({ kind: "absent" } as const);
       const object: Lease = { apiVersion: "coordination.k8s.io/v1", kind: "Lease", metadata, spec };

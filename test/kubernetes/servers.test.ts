@@ -72,16 +72,19 @@ beforeAll(async () => {
 afterAll(() => resources.disposeAsync());
 
 const inDefault = (name: string) => ({ namespace: "default", name });
+const turns = {
+  partition: "mesh",
+  resource: "leases.coordination.k8s.io",
+  namespace: "istio-system",
+  name: "weft-server",
+};
 const holder = async (): Promise<string> => {
-  const key = {
-    partition: "mesh",
-    resource: "leases.coordination.k8s.io",
-    namespace: "istio-system",
-    name: "weft-server",
-  };
-  const spec = (await store.get(key))?.object["spec"] as { holderIdentity?: string } | undefined;
+  const spec = (await store.get(turns))?.object["spec"] as { holderIdentity?: string } | undefined;
   return spec?.holderIdentity ?? "";
 };
+/** By what others find out that the holder's process has ended. */
+const mark = async (): Promise<string> =>
+  (await store.get(turns))?.object.metadata.annotations?.["mesh.weft.dev/holder-process"] ?? "";
 
 describe("two servers", () => {
   test("answer as one: what one has written the other reads, refuses to overwrite, and tells its watches", async () => {
@@ -100,6 +103,21 @@ describe("two servers", () => {
     }
     ended.abort();
     await watch.return?.(undefined).catch(() => undefined);
+  });
+
+  test("have the other lead soon when the process of the one that leads is killed", async () => {
+    const leader = await eventually("one of them leads", holder, 60_000);
+    const [one, two] = servers as [Server, Server];
+    const pidOf = async (): Promise<string> => (await mark()).split("/")[3] ?? "";
+    const mine = (await pidOf()) === String(one.daemon.pid) ? one : two;
+    expect(await pidOf()).toBe(String(mine.daemon.pid));
+    await mine.daemon.stop("SIGKILL");
+    const before = performance.now();
+    await eventually("another leads", async () => ![leader, ""].includes(await holder()), 10_000);
+    console.log(`another led after ${Math.round(performance.now() - before)} ms`);
+    expect(await pidOf()).toBe(String((mine === one ? two : one).daemon.pid));
+    mine.daemon.start();
+    await serves(mine);
   });
 
   test("have one of them that clears namespaces away, whichever made them", async () => {

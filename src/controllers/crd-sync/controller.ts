@@ -6,7 +6,7 @@ import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client } from "#kube/client.ts";
 import { Informer } from "#kube/informer.ts";
-import { apiLease, leadElected } from "#kube/leader-election.ts";
+import { apiLease, leadElected, type ProcessSigns } from "#kube/leader-election.ts";
 import { definitionName } from "./definition.ts";
 import { MemberSync } from "./member-sync.ts";
 import { SideObjects } from "./objects.ts";
@@ -20,6 +20,8 @@ export interface CrdSyncOptions {
   readonly namespace: string;
   /** Unlike that of any other control plane of the mesh. */
   readonly identity: string;
+  /** By what others see that its process has ended. */
+  readonly process: ProcessSigns;
   /** A member's API, as the control plane's account there; undefined while it was not reached. */
   readonly member: (name: string) => Client | undefined;
   readonly clock: Clock;
@@ -37,13 +39,13 @@ interface Running {
 
 /** Keeps the objects of members that say `istioObjects: Synced` the same as the mesh's, in one control plane of several, until the signal aborts. */
 export async function runCrdSync(options: CrdSyncOptions, signal: AbortSignal): Promise<void> {
-  const { client, namespace, identity, clock, logger } = options;
+  const { client, namespace, identity, process, clock, logger } = options;
   const informer = new Informer<Cluster>({ client: client.of<Cluster>(clusterKind), clock, logger, trim: trimmed });
   const following = informer.run(signal);
   const lock = apiLease(client, { namespace, name: "weft-crd-sync" });
   // Nobody needs to lead where no member asks for it.
   await waitForMember(informer, clock, signal);
-  await leadElected({ lock, identity, clock, logger }, async (turn) => lead(options, informer, turn), signal);
+  await leadElected({ lock, identity, process, clock, logger }, async (turn) => lead(options, informer, turn), signal);
   await following;
 }
 
