@@ -1,36 +1,117 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type SidecarUpgrade, type SidecarUpgradeSpec, sidecarUpgrade } from "#api/weft/sidecar-upgrade.ts";
 import type { KindClient } from "#kube/client.ts";
 import { NodeWorld } from "../agent/node-world.ts";
 import { eventually } from "../support/eventually.ts";
+import { loadPorts } from "./load.ts";
 
 let world: NodeWorld;
 let upgrades: KindClient<SidecarUpgrade>;
 
 const names = ["one", "two", "three", "four"] as const;
-const old = "1.37.0";
+const [old, slow, lesser] = ["1.37.0", "9.0.1", "9.0.2"];
+const delayed = "waits.percent";
 
+/** A folder that proxies can read. */
+const open = mkdtempSync(join(tmpdir(), "weft-waves-"));
+
+const envoyOf = (version: string): string =>
+  execFileSync(process.execPath, ["setup/program.ts", "envoy", version], { encoding: "utf8" }).trim();
+
+/** An Envoy that calls itself another version, and is run by a script of its own for traffic; `$real` is the program. */
+function altered(version: string, run: string): string {
+  const path = join(world.root, version);
+  const real = join(open, "envoy");
+  const name = `echo "envoy  version: 0a/${version}/Clean/RELEASE/BoringSSL"`;
+  writeFileSync(
+    path,
+    `#!/bin/sh\nreal=${real}\ncase "$*" in --version) ${name} ;; *--mode*|--hot-restart-version) exec $real "$@" ;; *) ${run} ;; esac\n`,
+  );
+  chmodSync(path, 0o755);
+  return path;
+}
+
+/** A list of Envoys: a real one, one in which each request waits, and one that knows less than its configuration has. */
 function catalog(): string {
-  const path = execFileSync(process.execPath, ["setup/program.ts", "envoy", old], { encoding: "utf8" }).trim();
-  const sha256 = createHash("sha256").update(readFileSync(path)).digest("hex");
+  chmodSync(open, 0o777);
+  copyFileSync(envoyOf("1.40.0"), join(open, "envoy"));
+  chmodSync(join(open, "envoy"), 0o755);
+  const runtime = `sed 's/"overload.global_downstream_max_connections"/"${delayed}": 100, &/' "$2" > $f`;
+  const programs = {
+    [old]: envoyOf(old),
+    [slow]: altered(slow, `f=${open}/slow.$$; ${runtime}; shift 2; exec $real -c $f "$@"`),
+    [lesser]: altered(lesser, 'exec $real "$@" --disable-extensions envoy.filters.http/envoy.filters.http.fault'),
+  };
+  const hash = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
+  const entries = Object.entries(programs).map(([name, program]) => [name, { program, sha256: hash(program) }]);
   const file = join(world.root, "envoys.json");
-  writeFileSync(file, JSON.stringify({ [old]: { program: path, sha256 } }));
+  writeFileSync(file, JSON.stringify(Object.fromEntries(entries)));
   return file;
 }
 
-function podManifest(name: string) {
+const service = {
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name: "server", namespace: "shop" },
+  spec: { selector: { app: "server" }, ports: [{ name: "http", port: loadPorts.http1 }] },
+};
+
+/** Requests to sidecars wait 80 ms in as many percent of cases as their Envoy's own settings say, which is none unless told. */
+const waits = {
+  apiVersion: "networking.istio.io/v1alpha3",
+  kind: "EnvoyFilter",
+  metadata: { name: "waits", namespace: "shop" },
+  spec: {
+    configPatches: [
+      {
+        applyTo: "HTTP_FILTER",
+        match: {
+          context: "SIDECAR_INBOUND",
+          listener: { filterChain: { filter: { name: "envoy.filters.network.http_connection_manager" } } },
+        },
+        patch: {
+          operation: "INSERT_FIRST",
+          value: {
+            name: "envoy.filters.http.fault",
+            typed_config: {
+              "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
+              delay: { fixed_delay: "0.080s", percentage: { numerator: 0 } },
+              delay_percent_runtime: delayed,
+            },
+          },
+        },
+      },
+    ],
+  },
+};
+
+/** A Pod outside the mesh that asks all sidecars. */
+async function asker() {
+  const pods = await Promise.all(names.map(async (name) => world.pods.get({ namespace: "shop", name })));
+  const addresses = pods.map(({ status }) => status?.podIP ?? "").join(" ");
+  const manifest = podManifest("asker", `asker-main.ts ${addresses}`);
+  return { ...manifest, metadata: { name: "asker", namespace: "plain" } };
+}
+
+function podManifest(name: string, script: string) {
   return {
     apiVersion: "v1",
     kind: "Pod",
-    metadata: { name, namespace: "shop", annotations: { "proxy.istio.io/config": "drainDuration: 1s" } },
+    metadata: {
+      name,
+      namespace: "shop",
+      labels: { app: "server" },
+      annotations: { "proxy.istio.io/config": "drainDuration: 1s" },
+    },
     spec: {
       nodeName: world.node,
       terminationGracePeriodSeconds: 1,
-      containers: [{ name: "app", image: "test/sh", args: ["exec node test/upgrade/server-main.ts"] }],
+      containers: [{ name: "app", image: "test/sh", args: [`exec node test/upgrade/${script}`] }],
     },
   };
 }
@@ -60,7 +141,9 @@ beforeAll(async () => {
   upgrades = world.client.of<SidecarUpgrade>(sidecarUpgrade);
   world.envoys = catalog();
   world.startAgent();
-  for (const name of names) await world.create(podManifest(name));
+  await world.create(service);
+  await world.create(waits);
+  for (const name of names) await world.create(podManifest(name, "server-main.ts"));
   for (const name of names) await world.ready("shop", name);
 }, 120_000);
 
@@ -71,6 +154,7 @@ afterEach(({ task }) => {
 
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
+  rmSync(open, { recursive: true, force: true });
 });
 
 describe("sidecars are upgraded in waves", () => {
@@ -114,8 +198,40 @@ describe("sidecars are upgraded in waves", () => {
     expect(await Promise.all(names.map(version))).toEqual(["1.40.0", "1.40.0", "1.40.0", "1.40.0"]);
   });
 
+  it("not further where upgraded ones take longer or refuse configuration: they are brought back", async () => {
+    await world.create(await asker());
+    await world.ready("plain", "asker");
+    const gates = { maxErrorPercentMore: 1, maxP99PercentMore: 300, maxRefusedPercentMore: 0 };
+    await begin("slow", { envoy: slow, strategy: { ...strategy, gates } });
+    const late = await until("slow", inPhase("RolledBack"));
+    expect(late.message).toMatch(
+      /^spec\.strategy\.gates\.maxP99PercentMore: the P99 of upgraded sidecars is [\d.]+ ms/,
+    );
+    expect(late.sidecars?.map(({ phase }) => phase).toSorted()).toEqual([
+      "RolledBack",
+      "Waiting",
+      "Waiting",
+      "Waiting",
+    ]);
+    await begin("lesser", { envoy: lesser, strategy: { ...strategy, gates: { maxRefusedPercentMore: 0 } } });
+    const { message } = await until("lesser", inPhase("RolledBack"));
+    expect(message).toContain(
+      "maxRefusedPercentMore: 1 of 1 upgraded sidecars refused configuration, of the others 0 of 3",
+    );
+    expect(await Promise.all(names.map(version))).toEqual(["1.40.0", "1.40.0", "1.40.0", "1.40.0"]);
+  });
+
+  it("where all gates are open: with a count of failed requests of each", async () => {
+    const gates = { maxErrorPercentMore: 1, maxP99PercentMore: 300, maxRefusedPercentMore: 0 };
+    await begin("good", { envoy: old, strategy: { ...strategy, gates } });
+    const { sidecars = [], othersP99Ms } = await until("good", inPhase("Completed"));
+    expect(sidecars.map(({ failed }) => failed)).toEqual([0, 0, 0, 0]);
+    expect(othersP99Ms).toBeGreaterThan(0);
+    await world.pods.delete({ namespace: "plain", name: "asker" });
+  });
+
   it("not further where a gate has nothing to compare", async () => {
-    await begin("gated", { envoy: old, strategy: { ...strategy, gates: { maxErrorPercentMore: 1 } } });
+    await begin("gated", { envoy: "1.40.0", strategy: { ...strategy, gates: { maxErrorPercentMore: 1 } } });
     const { message, done } = await until("gated", (status) => inPhase("Paused")(status) && status.done === 1);
     expect(message).toContain("spec.strategy.gates.maxErrorPercentMore has no metrics to compare");
     expect(done).toBe(1);

@@ -78,6 +78,14 @@ const Strategy = definition(
             "Percent of inbound requests answered with 5xx, beyond that of sidecars that are not upgraded yet.",
             { minimum: 0, maximum: 100 },
           ),
+          maxP99PercentMore: number(
+            "Percent by which the P99 of inbound requests may be longer than that of sidecars that are not upgraded yet.",
+            { minimum: 0, maximum: 10_000 },
+          ),
+          maxRefusedPercentMore: number(
+            "Percent of upgraded sidecars that may refuse configuration, beyond that of sidecars that are not upgraded yet.",
+            { minimum: 0, maximum: 100 },
+          ),
         },
       ),
     },
@@ -127,6 +135,9 @@ const Sidecar = object(
     tookMs: int64("Milliseconds from the new process's start until it served."),
     connections: int64("Connections that the process before had then."),
     cut: int64("How many of them had not ended by themselves when it ended."),
+    failedBefore: int64("Inbound requests that it had answered with 5xx when it was asked."),
+    refusedBefore: int64("Configurations that it had refused when it was asked."),
+    failed: int64("Inbound requests that it answered with 5xx from when it was asked until the process before ended."),
     problem: string("What went wrong."),
     asked: string("What the Pod asked for before."),
   },
@@ -143,6 +154,7 @@ const Status = definition(
       message: string("Why, for people."),
       wave: int32("The wave that is under way, from 1."),
       waveSince: time("Since when all of the wave are upgraded."),
+      othersP99Ms: number("Milliseconds of the P99 of sidecars that waited, when the last wave opened."),
       done: int32("How many sidecars are upgraded."),
       total: int32("How many there are to be."),
       observedGeneration: int64("The newest generation that the status speaks of."),
@@ -157,7 +169,7 @@ export type SidecarUpgrade = Resource<{ readonly spec: SidecarUpgradeSpec; reado
 
 function* validate({ spec }: SidecarUpgrade): Generator<FieldError> {
   const path = FieldPath.root.field("spec");
-  const { envoy, renew, strategy: { waves = [] } = {} } = spec;
+  const { envoy, renew, strategy: { waves = [], gates = {} } = {} } = spec;
   if (envoy === undefined && renew === undefined)
     yield required(path.field("envoy"), "envoy or renew says what is to change");
   if (envoy !== undefined && !/^\d+\.\d+\.\d+$/.test(envoy))
@@ -167,6 +179,13 @@ function* validate({ spec }: SidecarUpgrade): Generator<FieldError> {
   const at = path.field("strategy", "waves");
   if (waves.some((wave, index) => wave <= (waves[index - 1] ?? 0)) || (waves.length > 0 && waves.at(-1) !== 100))
     yield invalid(at, waves, "must rise to 100");
+  const p99 = path.field("strategy", "gates", "maxP99PercentMore");
+  if (gates.maxP99PercentMore !== undefined && waves.length === 1)
+    yield invalid(
+      p99,
+      gates.maxP99PercentMore,
+      "needs more than one of spec.strategy.waves: it compares with sidecars that wait",
+    );
 }
 
 const description = "A change of sidecars' Envoy without a restart of their Pods, in waves.";

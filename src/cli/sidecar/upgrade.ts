@@ -21,6 +21,8 @@ interface UpgradeFlags extends ApiFlags {
   readonly manual?: boolean;
   readonly onFailure?: "Rollback" | "Pause";
   readonly maxErrorPercentMore?: string;
+  readonly maxP99PercentMore?: string;
+  readonly maxRefusedPercentMore?: string;
   readonly approve?: boolean;
   readonly wait: boolean;
   readonly output: OutputFormat;
@@ -31,9 +33,25 @@ const lookMs = 500;
 
 const ended: ReadonlySet<string> = new Set(["Completed", "RolledBack", "Refused"]);
 
+type GateValues = NonNullable<NonNullable<SidecarUpgradeSpec["strategy"]>["gates"]>;
+
+function gatesOf({
+  maxErrorPercentMore: errors,
+  maxP99PercentMore: p99,
+  maxRefusedPercentMore: refused,
+}: UpgradeFlags) {
+  const gates: GateValues = {
+    ...(errors !== undefined && { maxErrorPercentMore: Number(errors) }),
+    ...(p99 !== undefined && { maxP99PercentMore: Number(p99) }),
+    ...(refused !== undefined && { maxRefusedPercentMore: Number(refused) }),
+  };
+  return gates;
+}
+
 function specOf(flags: UpgradeFlags): SidecarUpgradeSpec {
   const { envoy, renew, namespace: namespaces, workload: workloads, cluster: clusters, percentage } = flags;
-  const { waves, pause, maxInFlight, manual, onFailure, maxErrorPercentMore: more } = flags;
+  const { waves, pause, maxInFlight, manual, onFailure } = flags;
+  const gates = gatesOf(flags);
   return {
     ...(envoy !== undefined && { envoy }),
     ...(renew !== undefined && { renew }),
@@ -49,7 +67,7 @@ function specOf(flags: UpgradeFlags): SidecarUpgradeSpec {
       ...(maxInFlight !== undefined && { maxInFlight }),
       ...(manual === true && { approval: "Manual" as const }),
       ...(onFailure && { onFailure }),
-      ...(more !== undefined && { gates: { maxErrorPercentMore: Number(more) } }),
+      ...(Object.keys(gates).length > 0 && { gates }),
     },
   };
 }
@@ -63,7 +81,19 @@ const text = (value: number | undefined, unit = ""): string => (value === undefi
 
 /** The report of an upgrade: a line for each sidecar. */
 function reportText({ status = {} }: SidecarUpgrade): string {
-  const header = ["CLUSTER", "SIDECAR", "WAVE", "PHASE", "BEFORE", "NOW", "TOOK", "CONNECTIONS", "CUT", "PROBLEM"];
+  const header = [
+    "CLUSTER",
+    "SIDECAR",
+    "WAVE",
+    "PHASE",
+    "BEFORE",
+    "NOW",
+    "TOOK",
+    "CONNECTIONS",
+    "CUT",
+    "FAILED",
+    "PROBLEM",
+  ];
   const rows = (status.sidecars ?? []).map((each) => [
     each.cluster,
     `${each.pod}.${each.namespace}`,
@@ -74,6 +104,7 @@ function reportText({ status = {} }: SidecarUpgrade): string {
     text(each.tookMs, " ms"),
     text(each.connections),
     text(each.cut),
+    text(each.failed),
     each.problem ?? "",
   ]);
   return table(header, rows);
@@ -141,6 +172,8 @@ export function upgradeCommand(group: Command): void {
     .option("--approve", "let the wave begin that waits")
     .addOption(new Option("--on-failure <what>", "what follows a failure").choices(["Rollback", "Pause"]))
     .option("--max-error-percent-more <percent>", "5xx that upgraded sidecars may answer beyond the others")
+    .option("--max-p99-percent-more <percent>", "how much longer their P99 may be than that of the others")
+    .option("--max-refused-percent-more <percent>", "how many may refuse configuration beyond the others")
     .option("--no-wait", "do not follow it")
     .addOption(outputOption(["table", "json", "yaml"]))
     .addHelpText(

@@ -8,7 +8,8 @@ import { codeOf, messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import type { Client, KindClient } from "#kube/client.ts";
 import { Gates } from "./gates.ts";
-import { type Ask, heldIn, planned } from "./plan.ts";
+import { withCounts } from "./handover-counts.ts";
+import { type Ask, heldIn, type Plan, planned } from "./plan.ts";
 import { fitsCluster, type SeenSidecar, selectedSidecar } from "./selection.ts";
 
 /** What carrying out upgrades needs. */
@@ -77,8 +78,9 @@ class SidecarUpgrades {
     const gates = this.#gates.get(uid) ?? new Gates(member);
     this.#gates.set(uid, gates);
     await gates.look(upgrade);
-    const plan = planned(upgrade, { ...over, seen, away, gate: (one) => gates.answer(one) });
-    if (plan === undefined) return false;
+    const next = planned(upgrade, { ...over, seen, away, gate: (one) => gates.answer(one) });
+    if (next === undefined) return false;
+    const plan = await this.#counted(upgrade, next, gates);
     // Who is killed here has asked, which the next one sees.
     for (const ask of plan.asks) await this.#ask(ask);
     if (!equal(plan.status, upgrade.status)) await this.#upgrades.replaceStatus({ ...upgrade, status: plan.status });
@@ -90,6 +92,19 @@ class SidecarUpgrades {
         why: plan.status.message,
       });
     return heldIn.has(plan.status.phase ?? "");
+  }
+
+  /** A plan with what is counted of its sidecars before they are changed, and after. */
+  async #counted(upgrade: SidecarUpgrade, { status, asks }: Plan, gates: Gates): Promise<Plan> {
+    const { waveSince, othersP99Ms: known } = upgrade.status ?? {};
+    const opened = waveSince !== undefined && status.waveSince === undefined;
+    const othersP99Ms = (opened ? gates.othersP99(upgrade) : undefined) ?? known;
+    const forth = status.phase === "RollingBack" || status.phase === "RolledBack" ? [] : asks;
+    const sidecars = await withCounts(this.#options.member, upgrade.status?.sidecars, status.sidecars, forth);
+    return {
+      asks,
+      status: { ...status, ...(othersP99Ms !== undefined && { othersP99Ms }), ...(sidecars && { sidecars }) },
+    };
   }
 
   async #seen({

@@ -2,37 +2,98 @@ import type { Client } from "#kube/client.ts";
 
 /** The port of a proxy's administration, which tells its metrics, too. */
 const metricsPort = 15000;
+/** The names of what is read. */
+const read = "(^http.inbound_.*downstream_rq_)|update_rejected";
 
-/** Requests of a proxy's callers, and how many of them it answered with 5xx. */
-export interface RequestCounts {
+/** What a proxy counted of its callers' requests and of its configuration. */
+export interface ProxyCounts {
   readonly all: number;
+  /** Those of them that were answered with 5xx. */
   readonly failed: number;
+  /** Configurations that it refused. */
+  readonly refused: number;
+  /** How many took at most so many milliseconds. */
+  readonly within: ReadonlyMap<number, number>;
 }
 
-/** Reads them of metrics in Prometheus' form: those of inbound listeners. */
-export function requestCounts(metrics: string): RequestCounts {
-  let [all, failed] = [0, 0];
+/** Nothing counted. */
+const noCounts: ProxyCounts = { all: 0, failed: 0, refused: 0, within: new Map() };
+
+/** Reads them of metrics in Prometheus' form: requests are those of inbound listeners. */
+export function proxyCounts(metrics: string): ProxyCounts {
+  let [all, failed, refused] = [0, 0, 0];
+  const within = new Map<number, number>();
   for (const line of metrics.split("\n")) {
-    const [, labels = "", value = "0"] = /^envoy_http_downstream_rq(?:_xx)?\{([^}]*)\} (\d+)$/.exec(line) ?? [];
+    const [, name = "", labels = "", text = "0"] = /^envoy_(\w+)(?:\{([^}]*)\})? (\d+)$/.exec(line) ?? [];
+    const value = Number(text);
+    if (name.endsWith("update_rejected")) refused += value;
+    // The listener's name is a part of the metric's, or a label where somebody's settings make it one.
+    const listener =
+      /http_conn_manager_prefix="([^"]*)"/.exec(labels)?.[1] ?? /^http_(\w+)_downstream_rq/.exec(name)?.[1];
+    if (listener?.startsWith("inbound_") !== true) continue;
+    if (name.endsWith("downstream_rq_time_bucket")) {
+      const most = Number(/(?:^|,)le="([^"]+)"/.exec(labels)?.[1]?.replace("+Inf", "Infinity"));
+      within.set(most, (within.get(most) ?? 0) + value);
+      continue;
+    }
     const code = /(?:envoy_)?response_code_class="(\d)xx"/.exec(labels)?.[1];
-    if (code === undefined || !/http_conn_manager_prefix="inbound_/.test(labels)) continue;
-    all += Number(value);
-    if (code === "5") failed += Number(value);
+    if (code === undefined || !/downstream_rq(?:_xx)?$/.test(name)) continue;
+    all += value;
+    if (code === "5") failed += value;
   }
-  return { all, failed };
+  return { all, failed, refused, within };
 }
 
 /**
  * Reads them through the API of the proxy's cluster.
  * @throws WeftError as the client does.
  */
-export async function readRequests(client: Client, namespace: string, pod: string): Promise<RequestCounts> {
-  const path = `/api/v1/namespaces/${namespace}/pods/${pod}:${metricsPort}/proxy/stats/prometheus`;
-  return requestCounts((await client.bytes({ method: "GET", path })).toString("utf8"));
+export async function readCounts(client: Client, namespace: string, pod: string): Promise<ProxyCounts> {
+  const admin = `/api/v1/namespaces/${namespace}/pods/${pod}:${metricsPort}/proxy`;
+  const path = `${admin}/stats/prometheus?filter=${encodeURIComponent(read)}`;
+  return proxyCounts((await client.bytes({ method: "GET", path })).toString("utf8"));
+}
+
+function combined(one: ProxyCounts, other: ProxyCounts, sign: 1 | -1): ProxyCounts {
+  const bounds = new Set([...one.within.keys(), ...other.within.keys()]);
+  const within = [...bounds].map((most) => {
+    const count = (one.within.get(most) ?? 0) + sign * (other.within.get(most) ?? 0);
+    return [most, Math.max(count, 0)] as const;
+  });
+  return {
+    all: one.all + sign * other.all,
+    failed: one.failed + sign * other.failed,
+    refused: one.refused + sign * other.refused,
+    within: new Map(within),
+  };
 }
 
 /** What was counted since; a proxy's new process begins at nothing. */
-export function since(before: RequestCounts, now: RequestCounts): RequestCounts {
+export function since(before: ProxyCounts, now: ProxyCounts): ProxyCounts {
   if (now.all < before.all || now.failed < before.failed) return now;
-  return { all: now.all - before.all, failed: now.failed - before.failed };
+  return combined(now, before, -1);
+}
+
+/** What several proxies counted. */
+export function total(counts: readonly ProxyCounts[]): ProxyCounts {
+  return counts.reduce((sum, each) => combined(sum, each, 1), noCounts);
+}
+
+/** How many requests have a time. */
+export function timed({ within }: ProxyCounts): number {
+  return within.get(Infinity) ?? 0;
+}
+
+/** The milliseconds within which a share of requests was answered, in a straight line between the bounds that proxies count by. */
+export function quantile(counts: ProxyCounts, share: number): number {
+  const wanted = timed(counts) * share;
+  let [low, below] = [0, 0];
+  for (const [high, count] of [...counts.within].toSorted(([a], [b]) => a - b)) {
+    if (count >= wanted && count > below) {
+      if (high === Infinity) return low;
+      return low + ((high - low) * (wanted - below)) / (count - below);
+    }
+    [low, below] = [high, count];
+  }
+  return low;
 }

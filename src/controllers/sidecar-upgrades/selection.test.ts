@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { selectedSidecar, shareOf, wavesOf } from "./selection.ts";
-import { requestCounts, since } from "./requests.ts";
 
 function pod(
   name: string,
@@ -34,19 +33,4 @@ test("a share is the same each time and never nothing, and waves rise to all", (
   expect(shareOf(all, 1)).toHaveLength(1);
   expect(wavesOf(10, [10, 50, 100])).toEqual([1, 2, 2, 2, 2, 3, 3, 3, 3, 3]);
   expect(wavesOf(1, [10, 50, 100])).toEqual([1]);
-});
-
-test("requests are counted by what inbound listeners answered", () => {
-  const line = (prefix: string, code: string, count: number): string =>
-    `envoy_http_downstream_rq{response_code_class="${code}",http_conn_manager_prefix="${prefix}"} ${count}`;
-  const metrics = [
-    "# TYPE x counter",
-    line("inbound_0.0.0.0_8080;", "2xx", 90),
-    line("inbound_0.0.0.0_8080;", "5xx", 10),
-    line("outbound_0.0.0.0_80;", "5xx", 7),
-  ];
-  const counts = requestCounts(metrics.join("\n"));
-  expect(counts).toEqual({ all: 100, failed: 10 });
-  expect(since({ all: 40, failed: 4 }, counts)).toEqual({ all: 60, failed: 6 });
-  expect(since({ all: 400, failed: 4 }, counts)).toEqual(counts);
 });
