@@ -112,7 +112,11 @@ export async function startMesh(folder: string, settings: MeshInput, objects: st
   // Envoys run as a user of their own.
   chmodSync(socketPath, 0o666);
   return {
-    bootstrapOf: (side, sds) => withSecrets(bootstrap({ node: nodeOf(side), xdsSocket: socketPath }), sds),
+    bootstrapOf: (side, sds) => ({
+      ...withSecrets(bootstrap({ node: nodeOf(side), xdsSocket: socketPath }), sds),
+      // No agent is here that asks how its proxy is to be started.
+      ...(settings.profile === "performance" && { stats_flush_on_admin: true }),
+    }),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

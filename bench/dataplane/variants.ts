@@ -45,6 +45,8 @@ const weft: Variant = { name: "lean", hijack: "iptables", mesh };
 const ebpf: Variant = { name: "ebpf + lean", hijack: "ebpf", mesh };
 const sockmap: Variant = { name: "ebpf + lean + sockmap", hijack: "ebpf", sockmap: true, mesh };
 
+const performance = { ...mesh, settings: { profile: "performance" } } as const;
+
 function alone([name, measure]: readonly [string, Measure]): Variant {
   return { ...baselineVariant, name, measure };
 }
@@ -74,6 +76,17 @@ export const groups: Readonly<Record<string, Group>> = {
       { name: "ebpf + sockmap", hijack: "ebpf", sockmap: true },
       sockmap,
       { name: "no mesh" },
+    ],
+    ...small,
+  },
+  performance: {
+    title: "the profile performance beside the usual one",
+    variants: [
+      weft,
+      { ...weft, name: "performance", mesh: performance },
+      ebpf,
+      { ...ebpf, name: "ebpf + performance", mesh: performance },
+      { ...sockmap, name: "ebpf + performance + sockmap", mesh: performance },
     ],
     ...small,
   },

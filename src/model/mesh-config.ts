@@ -66,6 +66,7 @@ function readMembers(spec: object, validator: Validator): MeshReading {
     discovery: _discovery,
     forgetCallsAfter: _forget,
     hijack: _hijack,
+    profile: _profile,
     ...config
   } = (object as unknown as Mesh).spec;
   const named = trustDomain === defaultTrustDomain ? {} : { trustDomain };

@@ -4,7 +4,9 @@ import type { MeshProxyConfig } from "#api/istio/mesh-proxy-config.ts";
 import type { ProtocolFlags } from "#api/istio/protocol-flags.ts";
 import type { DiscoveryMode } from "#api/weft/discovery-mode.ts";
 import type { HijackMode } from "#api/weft/hijack-mode.ts";
+import type { Profile } from "#api/weft/profile.ts";
 import type { ClientTLSSettings } from "#api/istio/traffic-policy.ts";
+import type { UnusedFilter } from "./proxy-config.ts";
 
 /** The trust domain of a mesh that names none. */
 export const defaultTrustDomain = "cluster.local";
@@ -15,6 +17,7 @@ export type MeshInput = MeshConfig & {
   readonly discovery?: DiscoveryMode;
   readonly forgetCallsAfter?: string;
   readonly hijack?: HijackMode;
+  readonly profile?: Profile;
   readonly trustDomain?: string;
 };
 
@@ -45,6 +48,9 @@ export type MeshSettings = Required<
     readonly discovery: DiscoveryMode;
     readonly forgetCallsAfter: string;
     readonly hijack?: HijackMode;
+    readonly profile?: Profile;
+    /** Filters that proxies with these settings go without. */
+    readonly unused?: readonly UnusedFilter[];
     readonly trustDomain: string;
   };
 

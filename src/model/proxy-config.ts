@@ -32,8 +32,14 @@ export function mergeProxyConfig(base: MeshProxyConfig, over: MeshProxyConfig | 
   };
 }
 
+/** Filters of requests that may have nothing to do: faults and CORS where a workload is called, counts of gRPC everywhere. */
+export type UnusedFilter = "faults" | "cors" | "grpcStats";
+
 /** The part of a ProxyConfig that changes what proxies do with traffic; the rest is for who starts them. */
-export type TrafficConfig = Pick<MeshProxyConfig, "proxyHeaders" | "gatewayTopology" | "connectionSettings">;
+export type TrafficConfig = Pick<MeshProxyConfig, "proxyHeaders" | "gatewayTopology" | "connectionSettings"> & {
+  /** What is left out by the proxies' profile. */
+  readonly unused?: readonly UnusedFilter[];
+};
 
 /** That part. */
 export function trafficConfig({ proxyHeaders, gatewayTopology, connectionSettings }: MeshProxyConfig): TrafficConfig {

@@ -12,9 +12,20 @@ export const bootstrapName = "bootstrap";
  * the node's metadata, where Istio's agent has them, the settings that the proxy is started with. `HIJACK` beside them says how
  * connections are led to it, which holds at once.
  */
-export function bootstrapPart({ config, hijack }: StartSettings, patches: readonly Bootstrap[]): EncodedResource {
+export function bootstrapPart(
+  { config, hijack, flushesWhenAsked }: StartSettings,
+  patches: readonly Bootstrap[],
+): EncodedResource {
   const part = create(BootstrapSchema);
   for (const patch of patches) mergeMessage(BootstrapSchema, part, patch);
+  // Who is sent statistics never asks.
+  if (
+    flushesWhenAsked &&
+    part.statsSinks.length === 0 &&
+    part.statsFlush.case === undefined &&
+    !part.statsFlushInterval
+  )
+    part.statsFlush = { case: "statsFlushOnAdmin", value: true };
   part.node = { ...create(BootstrapSchema, { node: {} }).node, ...part.node } as NonNullable<Bootstrap["node"]>;
   const told = { PROXY_CONFIG: config as JsonObject, ...(hijack && { HIJACK: hijack }) };
   part.node.metadata = { ...part.node.metadata, ...told };

@@ -8,7 +8,7 @@ import type { Model } from "#model/model.ts";
 import type { MutualTlsMode, PeerPolicy } from "#model/peer-authentications.ts";
 import { only } from "#model/services.ts";
 import type { ChosenPolicies } from "#model/policies.ts";
-import type { TrafficConfig } from "#model/proxy-config.ts";
+import { type TrafficConfig, trafficConfig, type UnusedFilter } from "#model/proxy-config.ts";
 import type { InboundKey } from "#model/workloads.ts";
 import { type TypeUrl, typeUrls } from "#proto/encoded.ts";
 import { ownConfigQuery } from "./own-config.ts";
@@ -50,6 +50,8 @@ export interface ClassScopeContext {
   readonly secrets: SecretQueries;
   /** What proxies hold. */
   readonly discovery: (view: ProxyView) => Discovery;
+  /** Filters that proxies go without. */
+  readonly unused: (view: ProxyView) => readonly UnusedFilter[];
 }
 
 /** What the scopes of classes are. */
@@ -76,6 +78,7 @@ export function classScopes({
   connections,
   secrets,
   discovery,
+  unused,
 }: ClassScopeContext): ClassScopeQueries {
   const { clients, workloads, gateways, services, virtualServices } = model;
 
@@ -135,9 +138,11 @@ export function classScopes({
     return { services, namedPorts: Object.fromEntries(named) };
   };
 
-  const ownOf = ({ config }: ProxyView): { readonly own?: TrafficConfig } => {
-    const own = config && ownConfigs.get(config);
-    return own ? { own } : {};
+  const ownOf = (view: ProxyView): { readonly own?: TrafficConfig } => {
+    const own = view.config && ownConfigs.get(view.config);
+    const without = unused(view);
+    if (without.length === 0) return own ? { own } : {};
+    return { own: { ...(own ?? trafficConfig(services.mesh.get(only).defaultConfig)), unused: without } };
   };
 
   /** None where nothing asks for a secret, as in most meshes. */

@@ -55,5 +55,7 @@ export function startConfigQuery(engine: Engine, model: Model): (view: ProxyView
 
 /** The mesh's settings as they are for proxies with their own. */
 export function settingsFor(mesh: MeshSettings, own: TrafficConfig | undefined): MeshSettings {
-  return own ? { ...mesh, defaultConfig: own } : mesh;
+  if (!own) return mesh;
+  const { unused, ...config } = own;
+  return { ...mesh, defaultConfig: config, ...(unused && { unused }) };
 }

@@ -3,6 +3,7 @@ import { WeftError } from "#base/errors.ts";
 import type { StringMap } from "#api/meta.ts";
 import { labelledLocality, type Locality } from "#model/locality.ts";
 import { discoveryKey } from "#api/weft/discovery-mode.ts";
+import { profileKey } from "#api/weft/profile.ts";
 import { proxyConfigAnnotation } from "#model/proxy-config.ts";
 import type { ProxyView, WorkloadPort } from "./view.ts";
 
@@ -136,7 +137,7 @@ export function proxyView(
     throw new WeftError("InvalidArgument", `node id "${id}" and metadata NAMESPACE name no namespace`);
   }
   const labels = stringMap(metadata["LABELS"]);
-  const { [discoveryKey]: discovery } = stringMap(metadata["ANNOTATIONS"]);
+  const { [discoveryKey]: discovery, [profileKey]: profile } = stringMap(metadata["ANNOTATIONS"]);
   return {
     type,
     namespace,
@@ -154,6 +155,7 @@ export function proxyView(
     metadata: sharedMetadata(metadata),
     virtualHosts,
     ...(discovery !== undefined && { discovery }),
+    ...(profile !== undefined && { profile }),
   };
 }
 

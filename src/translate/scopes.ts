@@ -26,6 +26,8 @@ export interface PeerScope {
 export interface StartSettings {
   readonly config: MeshProxyConfig;
   readonly hijack?: HijackMode;
+  /** Whether statistics are put together when somebody asks for them, and not every five seconds. */
+  readonly flushesWhenAsked?: true;
 }
 
 /** A set of resources as translation makes them; see `PatchScope` for those of proxies for which there are EnvoyFilters. */

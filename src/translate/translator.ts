@@ -22,6 +22,7 @@ import { nameTableName, nameTableQueries } from "./name-table.ts";
 import { virtualOutbound } from "./names.ts";
 import { originsOf } from "./origins.ts";
 import { startConfigQuery } from "./own-config.ts";
+import { profileQueries } from "./profile.ts";
 import { ownCluster, ownEndpointQuery } from "./own-endpoints.ts";
 import { bootstrapScope, patchedScopes } from "./patches/class-scopes.ts";
 import { patchQueries } from "./patches/queries.ts";
@@ -31,7 +32,7 @@ import { configurationOf } from "./routes/encoded.ts";
 import { routeQueries } from "./routes/queries.ts";
 import { secretQueries } from "./secrets/queries.ts";
 import { securityQueries } from "./security-queries.ts";
-import { type Holder, parsePlain, parseScope, type Scope, scopeKey } from "./scopes.ts";
+import { type Holder, parsePlain, parseScope, type Scope, scopeKey, type StartSettings } from "./scopes.ts";
 import { unclaimedQuery } from "./unclaimed.ts";
 import { unsupported } from "./unsupported.ts";
 import type { ProxyView } from "./view.ts";
@@ -107,6 +108,10 @@ export function createTranslator(
   const secrets = secretQueries(engine, model);
   const ownEndpoints = ownEndpointQuery(engine, model);
   const discovery = discoveryOf(engine, model);
+  const startOf = startConfigQuery(engine, model);
+
+  const profile = profileQueries(model, startOf);
+
   const { scopesFor, holderOf } = classScopes({
     engine,
     model,
@@ -115,16 +120,20 @@ export function createTranslator(
     connections,
     secrets,
     discovery,
+    unused: profile.unused,
   });
 
   const patches = patchQueries(engine, model, registryOf(registry));
 
-  const startOf = startConfigQuery(engine, model);
+  const started = (view: ProxyView): StartSettings => ({
+    ...startOf(view),
+    ...(profile.isPerformance(view) && { flushesWhenAsked: true }),
+  });
 
   const scopesOf = engine.stringQuery("scopes-of-view", (key) => {
     const view = parseClass(key);
     const chosen = patches.chosen(view);
-    const plain = { ...scopesFor(view), [typeUrls.bootstrap]: [bootstrapScope(startOf(view), chosen)] };
+    const plain = { ...scopesFor(view), [typeUrls.bootstrap]: [bootstrapScope(started(view), chosen)] };
     const whole = patchedScopes(chosen, view, plain, (scope) => names.get(scope));
     if (view.virtualHosts === "inside") return whole;
     const apart = withHostsApart(whole);

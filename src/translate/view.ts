@@ -40,6 +40,8 @@ export interface ProxyView {
   readonly virtualHosts: "inside" | "apart" | "asked";
   /** What its workload says of what it holds, by its annotation; absent where it says nothing. */
   readonly discovery?: string;
+  /** What its workload says of what it is given, by its annotation; absent where it says nothing. */
+  readonly profile?: string;
 }
 
 /** What outbound routes of a sidecar read of its proxy. */

@@ -6,7 +6,7 @@ import { istioRelease } from "./common.ts";
 
 /** Members of a Mesh that Istio's MeshConfig does not have. */
 const own =
-  /^spec(\.clusters\[\]|\.discovery|\.forgetCallsAfter|\.hijack|\.protocols(\..*)?|\.meshNetworks.*|\.(mode|version)|\.(canary|quotas|standAlone)(\..*)?)?$/;
+  /^spec(\.clusters\[\]|\.discovery|\.forgetCallsAfter|\.hijack|\.profile|\.protocols(\..*)?|\.meshNetworks.*|\.(mode|version)|\.(canary|quotas|standAlone)(\..*)?)?$/;
 
 test(`a Mesh has no member that the MeshConfig of Istio ${istioRelease} lacks`, () => {
   const file = new URL(`testdata/mesh-config-${istioRelease}.txt`, import.meta.url);

@@ -10,6 +10,7 @@ import { Condition } from "../kubernetes/meta.ts";
 import { choice, definition, duration, int64, list, mergeList, object, string, time, type Value } from "../schema.ts";
 import { discoveryField } from "./discovery-mode.ts";
 import { hijackField } from "./hijack-mode.ts";
+import { profileField } from "./profile.ts";
 import { readyColumn, weftKind, weftName } from "./kind.ts";
 import { lifecycleSpec, lifecycleStatus, validateLifecycle, validateModeStays } from "./mesh-lifecycle.ts";
 
@@ -26,6 +27,7 @@ const MeshSpec = definition(
         "How long a host that a workload was seen to call is held where discovery is OnDemand after it was last called: 720h unless set, 0s for ever.",
       ),
       hijack: hijackField,
+      profile: profileField,
       ...lifecycleSpec,
       ...meshConfigFields,
       meshNetworks: MeshNetworks,

@@ -12,6 +12,7 @@ import {
   type HttpFilter,
   HttpFilterSchema,
 } from "#proto/gen/envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager_pb.js";
+import type { UnusedFilter } from "#model/proxy-config.ts";
 import { type Asks, clustersOnDemand } from "./asks.ts";
 import { dnsCache } from "../dynamic-dns.ts";
 import { offeredPerRequest } from "../mesh-tls.ts";
@@ -38,6 +39,8 @@ export interface HttpFilterChoice {
   readonly security?: readonly HttpFilter[] | undefined;
   /** Some clusters are called by mutual TLS of the mesh. */
   readonly calls?: boolean | undefined;
+  /** Filters that have nothing to do. */
+  readonly unused?: readonly UnusedFilter[];
 }
 
 /** The state of a request, or of a connection, that says what is offered when protocols are agreed on. */
@@ -64,11 +67,21 @@ function protocolsPerRequest(): HttpFilter {
   return httpFilter("envoy.filters.http.set_filter_state", SetFilterStateSchema, { onRequestHeaders: [value] });
 }
 
+function grpcStats(): HttpFilter {
+  return httpFilter("envoy.filters.http.grpc_stats", GrpcStatsSchema, {
+    emitFilterState: true,
+    perMethodStatSpecifier: { case: "statsForAllMethods", value: { value: false } },
+  });
+}
+
 /**
  * The filters that each request passes, in order: what rejects a caller stands before what counts or delays, and nothing
  * stands after the router.
  */
-export function httpFilters({ grpcWeb, dynamicDns, bare, asks, calls, security = [] }: HttpFilterChoice): HttpFilter[] {
+export function httpFilters(choice: HttpFilterChoice): HttpFilter[] {
+  const { grpcWeb, dynamicDns, bare, asks, calls, security = [], unused = [] } = choice;
+  const used = (name: UnusedFilter, filter: () => HttpFilter): readonly HttpFilter[] =>
+    unused.includes(name) ? [] : [filter()];
   return [
     // First, so that all others have the route that it waits for.
     ...(asks
@@ -85,14 +98,11 @@ export function httpFilters({ grpcWeb, dynamicDns, bare, asks, calls, security =
     // Makes gRPC of gRPC-Web, so that all others see one protocol.
     ...(grpcWeb ? [httpFilter("envoy.filters.http.grpc_web", GrpcWebSchema, {})] : []),
     // Counts gRPC calls; before faults, so that an aborted call is counted too.
-    httpFilter("envoy.filters.http.grpc_stats", GrpcStatsSchema, {
-      emitFilterState: true,
-      perMethodStatSpecifier: { case: "statsForAllMethods", value: { value: false } },
-    }),
+    ...used("grpcStats", grpcStats),
     // Off until a route says which faults; before CORS, as in Istio, so that a browser's preflight can be delayed too.
-    httpFilter("envoy.filters.http.fault", HTTPFaultSchema, {}),
+    ...used("faults", () => httpFilter("envoy.filters.http.fault", HTTPFaultSchema, {})),
     // Answers preflights by itself; off until a route says for which origins.
-    httpFilter("envoy.filters.http.cors", CorsSchema, {}),
+    ...used("cors", () => httpFilter("envoy.filters.http.cors", CorsSchema, {})),
     // Waits for the address of the request's host, which its cluster then has.
     ...(dynamicDns
       ? [

@@ -1,6 +1,7 @@
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import type { MeshSettings } from "#model/mesh.ts";
+import type { UnusedFilter } from "#model/proxy-config.ts";
 import {
   type Filter,
   FilterSchema,
@@ -63,6 +64,11 @@ function routeSpecifier(routes: HttpRoutes) {
   return { case: "rds" as const, value: { routeConfigName: routes.name, configSource: adsSource } };
 }
 
+/** What is left out: faults and CORS are rules of callers, which have no say about what a workload takes. */
+function unusedOn(side: HttpSide, { unused = [] }: MeshSettings): readonly UnusedFilter[] {
+  return side === "inbound" ? unused : unused.filter((each) => each === "grpcStats");
+}
+
 /** The filter that speaks HTTP. */
 export function httpManager(manager: HttpManager, mesh: MeshSettings): Filter {
   const {
@@ -82,7 +88,7 @@ export function httpManager(manager: HttpManager, mesh: MeshSettings): Filter {
   return networkFilter("envoy.filters.network.http_connection_manager", HttpConnectionManagerSchema, {
     statPrefix,
     routeSpecifier: routeSpecifier(routes),
-    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare, asks, calls, security }),
+    httpFilters: httpFilters({ grpcWeb, dynamicDns, bare, asks, calls, security, unused: unusedOn(side, mesh) }),
     accessLog: accessLog(mesh),
     ...(quic && { codecType: CodecType.HTTP3, http3ProtocolOptions: {} }),
     ...headers(side, mesh),

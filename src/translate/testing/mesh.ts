@@ -3,7 +3,7 @@ import { type JsonObject, fromBinary, toJson } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { Engine } from "#incremental/engine.ts";
 import { createModel, type Model } from "#model/model.ts";
-import type { MeshConfig } from "#api/istio/mesh-config.ts";
+import type { MeshInput } from "#model/mesh.ts";
 import { complete, type ObjectInput } from "#model/testing/objects.ts";
 import type { EncodedResource } from "#proto/encoded.ts";
 import { loadRegistry } from "#proto/registry.ts";
@@ -29,7 +29,7 @@ export function emptyMesh(): TestMesh {
 /** A document of a case's input. */
 interface CaseDocument {
   readonly proxy?: Partial<NodeInfo> & Pick<NodeInfo, "id">;
-  readonly mesh?: MeshConfig;
+  readonly mesh?: MeshInput;
   readonly clusters?: readonly { readonly name: string; readonly network: string }[];
   readonly cluster?: string;
   readonly objects?: readonly ObjectInput[];
