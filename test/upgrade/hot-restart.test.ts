@@ -13,6 +13,7 @@ import {
   renewAnnotation,
   upgradeCondition,
 } from "#api/kubernetes/proxy-upgrade.ts";
+import { runs } from "#base/testing/runs.ts";
 import { NodeWorld } from "../agent/node-world.ts";
 import { eventually } from "../support/eventually.ts";
 import { loadPorts, type LoadReport } from "./load.ts";
@@ -23,6 +24,11 @@ const open = mkdtempSync(join(tmpdir(), "weft-upgrade-"));
 
 const envoyOf = (version: string): string =>
   execFileSync(process.execPath, ["setup/program.ts", "envoy", version], { encoding: "utf8" }).trim();
+
+/** Versions that proxies are changed to one after the other: in `make soak` all that are listed, up and down, for ten minutes. */
+const soaks = process.env["WEFT_SOAK"] !== undefined;
+const tour = soaks ? ["1.36.4", "1.39.3", "1.37.0", "1.38.3", "1.40.0"] : ["1.37.0", "1.40.0"];
+const tourMs = soaks ? runs(30_000) : 0;
 
 /** Seconds that connections get to leave the proxy before. */
 const drainSeconds = 6;
@@ -89,13 +95,13 @@ function catalog(): string {
   };
   const ends = script("9.0.1", "echo I end; exit 3");
   // Never gets a configuration, and is killed after it has taken the administration's port.
-  const real = join(open, "envoy");
-  copyFileSync(usual, real);
-  const mute = `f=${open}/mute.$$; sed s/xds[.]sock/none.sock/ "$2" > $f; shift 2; exec timeout -s KILL 2 ${real} -c $f "$@"`;
+  const copy = join(open, "envoy");
+  copyFileSync(usual, copy);
+  const mute = `f=${open}/mute.$$; sed s/xds[.]sock/none.sock/ "$2" > $f; shift 2; exec timeout -s KILL 2 ${copy} -c $f "$@"`;
   const killed = script("9.0.2", mute);
+  const real = tour.map((version) => [version, envoyOf(version)] as const);
   const entries = {
-    "1.37.0": { program: old, sha256: hash(old) },
-    "1.40.0": { program: usual, sha256: hash(usual) },
+    ...Object.fromEntries(real.map(([version, program]) => [version, { program, sha256: hash(program) }])),
     "1.37.1": { program: corrupt, sha256: hash(old) },
     "1.38.0": { program: old, sha256: hash(old) },
     "9.0.1": { program: ends, sha256: hash(ends) },
@@ -167,22 +173,28 @@ describe("a proxy is replaced by another process", () => {
   const pids = async () =>
     Promise.all(["server", "caller"].map(async (name) => world.start(await world.pods.get(at(name)), "app").pid));
 
+  /** Changes both proxies under load, and looks what clients saw. */
+  async function changeTo(version: string): Promise<void> {
+    await report("/forget");
+    await Promise.all(["server", "caller"].map(async (name) => ask(name, { [envoyAnnotation]: version })));
+    await Promise.all(["server", "caller"].map(async (name) => upgrade(name, version, "Draining")));
+    await report("/replace");
+    const done = await Promise.all(["server", "caller"].map(async (name) => upgrade(name, version, "Upgraded")));
+    const { problems, ...counts } = await report("/forget");
+    expect(problems).toEqual([]);
+    for (const count of [counts.http1, counts.http2, counts.stream, counts.raw, counts.kept])
+      expect(count).toBeGreaterThan(20 * drainSeconds);
+    for (const each of done) expect(each).toMatchObject({ serves: version });
+    const { text } = await world.ask("/proxy/shop/server/15000/server_info");
+    expect(text).toContain(`/${version}/`);
+  }
+
   it("of another version and back, without a request that fails or a connection that breaks inside the drain time", async () => {
     const before = await pids();
-    for (const version of ["1.37.0", "1.40.0"]) {
-      await report("/forget");
-      await Promise.all(["server", "caller"].map(async (name) => ask(name, { [envoyAnnotation]: version })));
-      await Promise.all(["server", "caller"].map(async (name) => upgrade(name, version, "Draining")));
-      await report("/replace");
-      const done = await Promise.all(["server", "caller"].map(async (name) => upgrade(name, version, "Upgraded")));
-      const { problems, ...counts } = await report("/forget");
-      expect(problems).toEqual([]);
-      for (const count of [counts.http1, counts.http2, counts.stream, counts.raw, counts.kept])
-        expect(count).toBeGreaterThan(20 * drainSeconds);
-      for (const each of done) expect(each).toMatchObject({ serves: version });
-      const { text } = await world.ask("/proxy/shop/server/15000/server_info");
-      expect(text).toContain(`/${version}/`);
-    }
+    const end = performance.now() + tourMs;
+    do {
+      for (const version of tour) await changeTo(version);
+    } while (performance.now() < end);
     expect(await pids()).toEqual(before);
     const { status } = await world.pods.get(at("server"));
     expect(status?.conditions?.find(({ type }) => type === "mesh.weft.dev/ProxyCertificate")?.status).toBe("True");
