@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { envoyFilter } from "#api/istio/envoy-filter.ts";
 import type { Mesh } from "#api/weft/mesh.ts";
 import { mesh } from "#api/weft/mesh.ts";
+import { profileKey } from "#api/weft/profile.ts";
 import { NodeWorld } from "../agent/node-world.ts";
 import { eventually } from "../support/eventually.ts";
 import { NameServer } from "../support/name-server.ts";
@@ -197,7 +198,7 @@ beforeAll(async () => {
       'concurrency: 4\nserviceCluster: ours\nterminationDrainDuration: 8s\nproxyMetadata: { COLOUR: pod, ISTIO_META_TEAM: pod, ISTIO_META_ENABLE_SELF_DISCOVERY: "true" }',
   };
   for (const name of ["plain", "patched", "doubled", "held"]) await world.create(podOf(name));
-  await world.create(podOf("picked", annotation));
+  await world.create(podOf("picked", { ...annotation, [profileKey]: "performance" }));
   const ready = ["plain", "patched", "doubled", "picked", "gateway"];
   // One after the other: each may take its time on a busy machine.
   for (const name of ready) await world.ready("shop", name);
@@ -244,6 +245,25 @@ describe("ProxyConfig", () => {
       "/stats?format=json",
     );
     expect(stats.map(({ name = "" }) => name)).toContainEqual(expect.stringMatching(/upstream_cx_active$/));
+  });
+
+  test("the profile performance: statistics are put together when they are asked for, and current then", async () => {
+    const flushes = async (name: string) =>
+      JSON.stringify(await world.inPod("shop", name, 15000, "/config_dump?mask=bootstrap.stats_flush_on_admin"));
+    expect(await flushes("picked")).toContain('"stats_flush_on_admin":true');
+    expect(await flushes("plain")).not.toContain("stats_flush_on_admin");
+    const uptime = async (): Promise<number> => {
+      const { stats } = await world.inPod<{ stats: readonly { readonly name?: string; readonly value?: number }[] }>(
+        "shop",
+        "picked",
+        15000,
+        "/stats?format=json",
+      );
+      expect(stats.map(({ name = "" }) => name)).toContain("server.total_connections");
+      return stats.find(({ name }) => name === "server.uptime")?.value ?? 0;
+    };
+    const before = await uptime();
+    await eventually("a later question has a later answer", async () => (await uptime()) > before);
   });
 
   test("holdApplicationUntilProxyStarts", async () => {
