@@ -48,6 +48,7 @@ import { SecretRefusals } from "./identity/secret-refusals.ts";
 import { holdersOf } from "./holders.ts";
 import { Replicas } from "./replicas.ts";
 import { listedFindings } from "./proxy-list.ts";
+import { configurationFigures } from "./reports/configuration-figures.ts";
 import { happenings } from "./reports/happenings.ts";
 import { ProxyLogs } from "./reports/proxy-logs.ts";
 import { reportFigures } from "./reports/report-figures.ts";
@@ -379,7 +380,11 @@ export async function runDiscovery(
     sidecar: (...pod) => (identity ? identity.sidecar(...pod) : {}),
     clusterClient: member,
     clock,
-    metrics: () => ({ ...xds.figures(), ...reportFigures(reports.all(), isConnected, (held) => truth.verdict(held)) }),
+    metrics: () => ({
+      ...xds.figures(),
+      ...reportFigures(reports.all(), isConnected, (held) => truth.verdict(held)),
+      ...configurationFigures(xds.proxies()),
+    }),
   });
   using _refusals = verdicts.follow(xds, source);
   const own = (): ProxyCounts => ({ ...xds.standings(), misbehaving: misbehaving(xds) });

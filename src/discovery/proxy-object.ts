@@ -86,14 +86,18 @@ export interface TypeObject {
   /** Why the proxy refuses the newest, when it does, and what it refuses. */
   readonly message?: string;
   readonly refused?: readonly string[];
+  /** How many resources of it the proxy is to hold, and their bytes. */
+  readonly resources?: number;
+  readonly bytes?: number;
 }
 
-function typeObject({ state, version, since, refused }: TypeState): TypeObject {
+function typeObject({ state, version, since, refused, size }: TypeState): TypeObject {
   return {
     state,
     version,
     since: timestamp(since),
     ...(refused && { message: refused.message, refused: refused.resources }),
+    ...size,
   };
 }
 
@@ -263,8 +267,14 @@ const columns: readonly TableColumn<ProxyObject>[] = [
     wide: true,
     cell: ({ status }) => status.hijack?.state ?? "",
   },
+  { name: "Bytes", description: "Of configuration that it is to hold.", wide: true, cell: sizeCell },
   { name: "Address", description: "The Pod's address.", wide: true, cell: ({ spec }) => spec.address },
 ];
+
+function sizeCell({ status }: ProxyObject): string {
+  const sizes = Object.values(status.types).flatMap(({ bytes }) => bytes ?? []);
+  return sizes.length === 0 ? "" : String(sizes.reduce((sum, bytes) => sum + bytes, 0));
+}
 
 function syncedCell({ status }: ProxyObject): string {
   const states = Object.values(status.types);

@@ -120,6 +120,14 @@ export interface TypeState {
   readonly since: number;
   /** Resources and text of the refusal that stands, when `NACKED`. */
   readonly refused?: { readonly resources: readonly string[]; readonly message: string };
+  /** How much the proxy is to hold; absent before it has asked for something. */
+  readonly size?: ConfigurationSize;
+}
+
+/** Resources, and their bytes as they are sent. */
+export interface ConfigurationSize {
+  readonly resources: number;
+  readonly bytes: number;
 }
 
 /** The endpoints that a proxy is to hold, as they are now. */

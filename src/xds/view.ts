@@ -2,6 +2,7 @@ import { type EncodedResource, type TypeUrl, typeUrls } from "#proto/encoded.ts"
 import type { Census } from "./census.ts";
 import type { Difference } from "./difference.ts";
 import type { Part } from "./part.ts";
+import type { ConfigurationSize } from "./port.ts";
 import type { Scope } from "./scope.ts";
 import type { Past, Shown, Subscription } from "./shown.ts";
 
@@ -33,6 +34,7 @@ export class View implements Shown {
   #revision = 0;
   #grownAt = 0;
   #floor = 0;
+  #size: { readonly revision: number; readonly told: ConfigurationSize } | undefined;
 
   constructor(
     id: number,
@@ -73,6 +75,20 @@ export class View implements Shown {
     this.#read();
     this.#differences ??= new Map();
     return this.#differences;
+  }
+
+  /** How much it is; worked out once for all proxies that hold it, when somebody asks. */
+  get size(): ConfigurationSize {
+    const { revision } = this;
+    if (this.#size?.revision !== revision) {
+      let [resources, bytes] = [0, 0];
+      for (const { any } of this.resources()) {
+        resources += 1;
+        bytes += any.length;
+      }
+      this.#size = { revision, told: { resources, bytes } };
+    }
+    return this.#size.told;
   }
 
   /** Whether it is held for more than one proxy, each of which holds it as what it has and as what it is to have. */

@@ -374,7 +374,14 @@ export class Watch implements PartUser {
     const state = this.#state;
     const { names: resources, message } = this.#refusals;
     const version = this.#acknowledged;
-    return { state, version, since: this.#since, ...(state === "NACKED" && { refused: { resources, message } }) };
+    const size = this.#view?.size;
+    return {
+      state,
+      version,
+      since: this.#since,
+      ...(state === "NACKED" && { refused: { resources, message } }),
+      ...(size && { size }),
+    };
   }
 
   /** Lets go of everything shared. */

@@ -128,6 +128,11 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
     expect(usage!.memoryBytes).toBeGreaterThan(10_000_000);
     expect(configuration!.clusters).toBeGreaterThan(3);
     expect(configuration!.listeners).toBeGreaterThan(3);
+    const { CDS, LDS } = running.status.types;
+    // Envoy has clusters of its bootstrap besides.
+    expect(CDS!.resources).toBeGreaterThan(2);
+    expect(CDS!.resources).toBeLessThan(configuration!.clusters);
+    for (const type of [CDS, LDS]) expect(type!.bytes).toBeGreaterThan(500);
   });
 
   it("tells of requests: what a client sends and a server gets are rates, and 5xx are errors", async () => {
@@ -257,6 +262,7 @@ it("figures of all proxies are metrics of the control plane, a series for each c
   });
   expect(text).toMatch(/^weft_proxies\{cluster="east",phase="Running"\} 2$/m);
   expect(text).toMatch(/^weft_proxy_restarts\{cluster="east"\} 1$/m);
+  expect(text).toMatch(/^weft_proxy_configuration_bytes\{cluster="east",type="LDS"\} \d{4,}$/m);
   expect(text).toMatch(/^weft_proxy_memory_bytes\{cluster="east"\} \d{8,}$/m);
   expect(text).toMatch(/^weft_proxy_requests_per_second\{cluster="east",direction="inbound"\} \d/m);
 });

@@ -67,8 +67,16 @@ function configurationLines({ status }: ProxyObject, now: number): readonly Line
   return lines.filter((line) => line !== undefined);
 }
 
-function typeRow([type, { state, since, version }]: readonly [string, TypeObject], now: number): readonly string[] {
-  return [type, state, formatAge(now - Date.parse(since)), version === "" ? "-" : version];
+function typeRow([type, of]: readonly [string, TypeObject], now: number): readonly string[] {
+  const { state, since, version, resources, bytes } = of;
+  return [
+    type,
+    state,
+    formatAge(now - Date.parse(since)),
+    String(resources ?? "-"),
+    bytes === undefined ? "-" : bytesText(bytes),
+    version === "" ? "-" : version,
+  ];
 }
 
 /** All that is known of a proxy, for people. */
@@ -89,7 +97,8 @@ export function describeText(proxy: ProxyObject, now: number): string {
   const head = lines.map(([name, value]) => `${`${name}:`.padEnd(widest + 3)}${value}\n`).join("");
   const types = Object.entries(status.types);
   const rows = types.map((each) => typeRow(each, now));
-  const listed = rows.length === 0 ? "" : `\n${table(["TYPE", "STATE", "FOR", "ACKNOWLEDGED"], rows)}`;
+  const listed =
+    rows.length === 0 ? "" : `\n${table(["TYPE", "STATE", "FOR", "RESOURCES", "SIZE", "ACKNOWLEDGED"], rows)}`;
   const refusals = types.flatMap(([type, { state, message }]) =>
     state === "NACKED" ? [`refuses ${type}: ${message ?? "without a reason"}\n`] : [],
   );

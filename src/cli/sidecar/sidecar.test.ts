@@ -44,7 +44,15 @@ const page = proxy("page-1", {
   agent: { version: "1.2.0", reportedAt: since, live: true },
   types: {
     CDS: { state: "SYNCED", version: "7", since },
-    LDS: { state: "NACKED", version: "6", since, message: "no such filter", refused: ["0.0.0.0_80"] },
+    LDS: {
+      state: "NACKED",
+      version: "6",
+      since,
+      message: "no such filter",
+      refused: ["0.0.0.0_80"],
+      resources: 12,
+      bytes: 43_000,
+    },
   },
   unacknowledgedSince: since,
   certificateNotAfter: "2026-01-01T12:00:00.000Z",
@@ -95,7 +103,8 @@ test("sidecar describe: all that is known", () => {
     "Last exit:    it was ended by SIGSEGV (90s ago)",
     "Agent:        1.2.0, told 90s ago",
     "Inbound:      10.26 requests/s, 0 errors/s",
-    "LDS    NACKED   90s   6",
+    "CDS    SYNCED   90s   -           -        7",
+    "LDS    NACKED   90s   12          42.0Ki   6",
     "refuses LDS: no such filter",
   ])
     expect(text).toContain(`${line}\n`);
