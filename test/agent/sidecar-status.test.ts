@@ -1,12 +1,12 @@
 /** What is seen of a node's proxies while they run, end, refuse and serve: real Envoys, their agent, the control plane, the CLI. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { chmodSync, existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { ClientDuplexStream } from "@grpc/grpc-js";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { ControlPlane } from "#agent/control-plane.ts";
 import { type ProxyReport, reportMethod } from "#api/weft/proxy-report.ts";
 import { systemClock as clock } from "#base/clock.ts";
@@ -172,6 +172,13 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
   });
 
   it("tells what it refuses, in Envoy's words, and since when", async () => {
+    const kubeconfig = join(world.root, "kubeconfig");
+    const following = ["sidecar", "logs", "client", "--follow", "--tail", "1", "--kubeconfig", kubeconfig];
+    const follower = spawn(process.execPath, ["src/cli/weft.ts", ...following]);
+    onTestFinished(() => void follower.kill());
+    let logged = "";
+    follower.stdout.on("data", (chunk: Buffer) => (logged += chunk.toString()));
+    await eventually("the log is followed", () => logged !== "");
     await world.create(refusedRoute);
     const refusing = await seen("client", "refuses", ({ status }) =>
       Object.values(status.types).some(({ state }) => state === "NACKED"),
@@ -180,6 +187,7 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
     expect(nacked.message).toContain("NO_SUCH_VARIABLE");
     expect(clock.now() - Date.parse(refusing.status.unacknowledgedSince!)).toBeLessThan(60_000);
     expect(await weft("sidecar", "describe", "client")).toMatch(/^refuses \w+: .*NO_SUCH_VARIABLE/m);
+    await eventually("it is in the log that is followed", () => logged.includes("NO_SUCH_VARIABLE"));
     await eventually("the Pod has an event", async () => {
       const { items } = await world.events.list({ namespace: "shop" });
       return items.some(

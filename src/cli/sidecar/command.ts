@@ -8,6 +8,7 @@ import { durationValue, type OutputFormat, outputOption, serialize, wholeNumber 
 import { listSidecars, proxiesPath, proxyNamed } from "../proxy/proxies.ts";
 import { type ChoiceFlags, withChoiceFlags } from "./choice-flags.ts";
 import { describeText } from "./describe.ts";
+import { followLog } from "./follow-log.ts";
 import { listText } from "./list.ts";
 import { upgradeCommand } from "./upgrade.ts";
 import { topOrders, topText, TopScreen, type TopOrder } from "./top.ts";
@@ -104,6 +105,42 @@ function topCommand(group: Command): void {
     .action(top);
 }
 
+interface LogFlags extends ApiFlags {
+  readonly tail: number;
+  readonly previous?: boolean;
+  readonly follow?: boolean;
+}
+
+/** Milliseconds between two looks at a log that is followed, and lines of a look after the first. */
+const followMs = 2000;
+const followLines = 1000;
+
+const terminal = {
+  write: (text: string): void => void process.stdout.write(text),
+  complain: (text: string): void => void process.stderr.write(text),
+};
+
+async function logs(word: string, { tail, previous = false, follow = false, ...flags }: LogFlags): Promise<void> {
+  using api = await openApi(flags);
+  const { metadata } = proxyNamed(await listSidecars(api.client), word);
+  const path = `${proxiesPath}/namespaces/${metadata.namespace}/proxies/${metadata.name}/log`;
+  const read = async (lines: number): Promise<string> => {
+    const query = { tailLines: String(lines), previous: String(previous) };
+    return (await api.client.bytes({ method: "GET", path, query })).toString("utf8");
+  };
+  if (!follow) {
+    terminal.write(await read(tail));
+    return;
+  }
+  const options = {
+    read: async () => read(Math.max(tail, followLines)),
+    ...terminal,
+    clock: systemClock,
+    everyMs: followMs,
+  };
+  await followLog({ ...options, first: tail }, interrupted());
+}
+
 function logsCommand(group: Command): void {
   withApiFlags(group.command("logs"))
     .summary("show what a proxy logs")
@@ -112,15 +149,15 @@ function logsCommand(group: Command): void {
     )
     .argument("<proxy>", "the proxy, as pod.namespace, Pod or workload")
     .option("--tail <lines>", "lines from the end", wholeNumber(0, 5000), 200)
-    .option("-p, --previous", "of the process before the one that runs: why did it end?")
-    .addHelpText("after", "\nExamples:\n  weft sidecar logs page\n  weft sidecar logs page --previous --tail 20")
-    .action(async (word: string, flags: ApiFlags & { readonly tail: number; readonly previous?: boolean }) => {
-      using api = await openApi(flags);
-      const { metadata } = proxyNamed(await listSidecars(api.client), word);
-      const path = `${proxiesPath}/namespaces/${metadata.namespace}/proxies/${metadata.name}/log`;
-      const query = { tailLines: String(flags.tail), previous: String(flags.previous === true) };
-      process.stdout.write(await api.client.bytes({ method: "GET", path, query }));
-    });
+    .addOption(
+      new Option("-p, --previous", "of the process before the one that runs: why did it end?").conflicts("follow"),
+    )
+    .option("-f, --follow", "go on with what is added, over restarts of Envoy too")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  weft sidecar logs page\n  weft sidecar logs page --follow\n  weft sidecar logs page --previous --tail 20",
+    )
+    .action(logs);
 }
 
 /** `weft sidecar`. */
