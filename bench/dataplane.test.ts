@@ -11,11 +11,14 @@ const everything: Measure = (bootstrap, side) => {
 };
 
 const lean = groups["headline"]?.variants.find(({ name }) => name === "ebpf + lean + sockmap") ?? baselineVariant;
+const performance =
+  groups["performance"]?.variants.find(({ name }) => name === "ebpf + performance + sockmap") ?? baselineVariant;
 const client = "spiffe://cluster.local/ns/bench/sa/client";
 const cases: readonly (readonly [Variant, string])[] = [
   [baselineVariant, client],
   [{ ...baselineVariant, name: "the baseline with all that is measured upon it", measure: everything }, client],
   [lean, client],
+  [performance, client],
   [{ name: "no mesh" }, "unknown"],
 ];
 
