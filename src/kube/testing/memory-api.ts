@@ -36,6 +36,8 @@ export class MemoryApi implements AsyncDisposable {
   readonly failures: number[] = [];
   /** The next requests are answered 200 with these texts, after the failures. */
   readonly garbage: string[] = [];
+  /** What happens, once each, before the next pages after a list's first are answered. */
+  readonly betweenPages: (() => void)[] = [];
   pageLimit = 2;
   #log: LogEntry[] = [];
   readonly #watches = new Set<{ readonly response: ServerResponse }>();
@@ -144,6 +146,7 @@ export class MemoryApi implements AsyncDisposable {
   }
 
   #list(query: URLSearchParams, response: ServerResponse): void {
+    if (query.has("continue")) this.betweenPages.shift()?.();
     const [revision = this.revision, offset = 0] = query.get("continue")?.split("/").map(Number) ?? [];
     // Like a server that keeps no old states: pages of another revision are gone.
     if (revision !== this.revision) {
