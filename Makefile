@@ -64,7 +64,7 @@ kubernetes: setup ## build Kubernetes' own programs, for tests: once, a quarter 
 test-kubernetes: setup ## run the tests of real Kubernetes clusters, building Kubernetes first if need be
 	@setup/machine.sh kubernetes
 	@$(MAKE) kubernetes
-	@setup/test.sh kubernetes-tests --config test/kubernetes/vitest.config.ts
+	@WEFT_TEST_MINUTES=$${WEFT_TEST_MINUTES:-35} setup/test.sh kubernetes-tests --config test/kubernetes/vitest.config.ts
 
 .PHONY: soak
 soak: setup bpf ## run the tests with the full counts of their generators (about an hour)

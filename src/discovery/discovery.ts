@@ -376,6 +376,7 @@ export async function runDiscovery(
     reports,
     truth,
     logs,
+    revision: options.revision ?? "default",
     held: ({ node, virtualHosts }) => source.discovery(node, virtualHosts),
     sidecar: (...pod) => (identity ? identity.sidecar(...pod) : {}),
     clusterClient: member,

@@ -74,7 +74,7 @@ function failure(error: unknown): { readonly status: number; readonly body: stri
 }
 
 /**
- * The API group that tells of proxies, as an aggregated API server: list and get with tables, and reading
+ * The API group that tells of proxies, as an aggregated API server: list and get with tables, from which the mesh's API server makes watches, and reading
  * a proxy's administration interface (`proxies/NAME/admin/PATH`) and its log (`proxies/NAME/log`). On a Unix socket for this machine's API server; for those of
  * others, see `ProxyApiServer`.
  */
@@ -249,7 +249,8 @@ const resourceList = {
     singularName: singular,
     namespaced: true,
     kind,
-    verbs: ["get", "list"],
+    // Watches are fed by the mesh's API server, by which alone people and programs reach this.
+    verbs: ["get", "list", "watch"],
     shortNames: [],
   })),
 };

@@ -15,6 +15,8 @@ import type { ShownFinding } from "./shown-finding.ts";
 
 /** Where it is known what there is to tell of proxies. */
 export interface ProxyListOptions {
+  /** The revision of the control plane that tells. */
+  readonly revision: string;
   readonly proxies: ProxyStatusSource;
   readonly reports: ProxyReports;
   /** What comes of comparing endpoints. */
@@ -58,5 +60,6 @@ export function listedProxies(options: ProxyListOptions): readonly ProxyObject[]
       ...told(reports.get(proxy.node.id)),
     });
   });
-  return [...all, ...alone];
+  const { revision } = options;
+  return [...all, ...alone].map((each) => ({ ...each, status: { ...each.status, revision } }));
 }

@@ -53,6 +53,8 @@ export interface ProxyObject {
     readonly node: Pick<ProxyNode, "id" | "metadata" | "locality">;
   };
   readonly status: ReportedStatus & {
+    /** The revision of the control plane that tells of it; an earlier version of Weft does not say. */
+    readonly revision?: string;
     /** Absent where it is not. */
     readonly connectedAt?: string;
     readonly types: Readonly<Record<string, TypeObject>>;
@@ -269,6 +271,12 @@ const columns: readonly TableColumn<ProxyObject>[] = [
   },
   { name: "Bytes", description: "Of configuration that it is to hold.", wide: true, cell: sizeCell },
   { name: "Address", description: "The Pod's address.", wide: true, cell: ({ spec }) => spec.address },
+  {
+    name: "Revision",
+    description: "The revision of the control plane.",
+    wide: true,
+    cell: ({ status }) => status.revision ?? "",
+  },
 ];
 
 function sizeCell({ status }: ProxyObject): string {

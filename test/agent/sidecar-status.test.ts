@@ -161,7 +161,9 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
       .process!;
     expect(clock.now() - Date.parse(startedAt)).toBeLessThan(30_000);
     const listed = await weft("sidecar", "list", "-n", "shop");
-    expect(listed).toMatch(/^PROXY +CLUSTER +TYPE +PHASE +SYNCED +BEHIND +RESTARTS +CERTIFICATE +ENVOY +AGENT$/m);
+    expect(listed).toMatch(
+      /^PROXY +CLUSTER +TYPE +PHASE +SYNCED +BEHIND +RESTARTS +CERTIFICATE +REVISION +ENVOY +AGENT$/m,
+    );
     expect(listed).toMatch(/^server\.shop +east +sidecar +Running +(\d)\/\1 +- +1 +\d+m/m);
     expect(listed).toMatch(/^server\.shop: it was ended by SIGKILL \d+s ago$/m);
     expect(await weft("sidecar", "describe", "server")).toMatch(/^Last exit: +it was ended by SIGKILL \(\d+s ago\)$/m);

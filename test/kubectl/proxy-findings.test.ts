@@ -53,8 +53,8 @@ const said = `Proxy ${podName}.ns-0 (main) answers responses that were not sent 
 describe("a proxy that does what it should not is seen with", { timeout: 120_000 }, () => {
   test("weft proxy-status, in words and as data", async () => {
     await eventually("it is said", async () => (await weft("proxy-status")).includes(`ProxyForeignAnswer: ${said}`));
-    const [one] = JSON.parse(await weft("proxy-status", "-o", "json")) as [{ findings: object[] }];
-    expect(one.findings).toMatchObject([{ code: "ProxyForeignAnswer", count: 1 }]);
+    const [one] = JSON.parse(await weft("proxy-status", "-o", "json")) as [object];
+    expect(one).toMatchObject({ revision: "default", findings: [{ code: "ProxyForeignAnswer", count: 1 }] });
   });
 
   test("weft analyze, on its Pod, in its namespace", async () => {
@@ -166,6 +166,18 @@ describe("kubectl get proxies --watch", { timeout: 60_000 }, () => {
     expect(one.of("good-1")).toEqual([]);
     expect(labelled.of(podName)).toEqual([]);
     expect(watches.map(({ said }) => said).join()).not.toMatch(/error|unable/i);
+  });
+
+  test("is what discovery says of them, in both of its forms", async () => {
+    const group = { method: "GET", path: "/apis/status.mesh.weft.dev/v1alpha1" } as const;
+    const { resources } = await served.mesh.json<{ resources: readonly object[] }>(group);
+    const verbs = ["get", "list", "watch"];
+    expect(resources).toMatchObject([
+      { name: "proxies", verbs },
+      { name: "proxyfindings", verbs },
+    ]);
+    const table = await printed(kubectl, ["api-resources", "--api-group=status.mesh.weft.dev", "-o", "wide"]);
+    expect(table.match(/get,list,watch/g)).toHaveLength(2);
   });
 
   test("a list has a version to watch from, and one of another time is too old", async () => {

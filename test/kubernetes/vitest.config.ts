@@ -21,7 +21,7 @@ export default defineConfig({
     pool: "forks",
     testTimeout: 180_000,
     hookTimeout: 300_000,
-    globalSetup: ["test/kubernetes/machine.ts"],
+    globalSetup: ["test/kubernetes/machine.ts", "test/kubernetes/time-limit.ts"],
     setupFiles: ["setup/vitest.setup.ts"],
     allowOnly: false,
     projects: [

@@ -15,6 +15,8 @@ export interface ProxyObject {
     readonly node: NodeInfo;
   };
   readonly status: {
+    /** The revision of the control plane that serves it; an earlier version of Weft does not say. */
+    readonly revision?: string;
     readonly connectedAt: string;
     readonly types: Readonly<Record<string, TypeObject>>;
     /** What it did lately that it should not. */

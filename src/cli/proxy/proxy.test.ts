@@ -22,7 +22,7 @@ function proxy(pod: string, namespace: string, types: ProxyObject["status"]["typ
         locality: { region: "", zone: "", subzone: "" },
       },
     },
-    status: { connectedAt: "2026-01-01T00:00:00Z", types, discovery: { mode: "All" } },
+    status: { revision: "default", connectedAt: "2026-01-01T00:00:00Z", types, discovery: { mode: "All" } },
   };
 }
 
@@ -40,8 +40,8 @@ describe("proxy-status", () => {
   test("a table of states with their ages, and below it what is refused and why", () => {
     expect(statusTable([page], now)).toBe(
       [
-        "PROXY         CLUSTER   CDS            EDS   LDS            RDS   NDS            ENVOY",
-        "page-1.shop   east      SYNCED (90s)   -     NACKED (90s)   -     SYNCED (90s)   1.40.0",
+        "PROXY         CLUSTER   CDS            EDS   LDS            RDS   NDS            REVISION   ENVOY",
+        "page-1.shop   east      SYNCED (90s)   -     NACKED (90s)   -     SYNCED (90s)   default    1.40.0",
         "",
         "page-1.shop refuses LDS: no such filter",
         "",
@@ -77,10 +77,10 @@ describe("proxy-status", () => {
     ];
     expect(statusTable(all, now)).toBe(
       [
-        "PROXY         CLUSTER   CDS   EDS   LDS   RDS   CERTIFICATE   ENVOY",
-        "page-1.shop   east      -     -     -     -     Valid         1.40.0",
-        "late-1.shop   east      -     -     -     -     Expiring      1.40.0",
-        "old-1.shop    east      -     -     -     -     -             1.40.0",
+        "PROXY         CLUSTER   CDS   EDS   LDS   RDS   CERTIFICATE   REVISION   ENVOY",
+        "page-1.shop   east      -     -     -     -     Valid         default    1.40.0",
+        "late-1.shop   east      -     -     -     -     Expiring      default    1.40.0",
+        "old-1.shop    east      -     -     -     -     -             default    1.40.0",
         "",
         "late-1.shop has a certificate that is Expiring: serial number 0a; the last request failed: it is away",
         "",
@@ -105,9 +105,9 @@ describe("proxy-status", () => {
     const all = [led("page-1", "EBPF"), led("late-1", "IPTables", refused)];
     expect(statusTable(all, now)).toBe(
       [
-        "PROXY         CLUSTER   CDS   EDS   LDS   RDS   HIJACK     ENVOY",
-        "page-1.shop   east      -     -     -     -     EBPF       1.40.0",
-        "late-1.shop   east      -     -     -     -     IPTables   1.40.0",
+        "PROXY         CLUSTER   CDS   EDS   LDS   RDS   HIJACK     REVISION   ENVOY",
+        "page-1.shop   east      -     -     -     -     EBPF       default    1.40.0",
+        "late-1.shop   east      -     -     -     -     IPTables   default    1.40.0",
         "",
         `late-1.shop is led by IPTables: ${refused}`,
         "",
@@ -119,7 +119,13 @@ describe("proxy-status", () => {
 
   test("data of each proxy by type", () => {
     expect(statusData([page])).toEqual([
-      { proxy: "page-1.shop", cluster: "east", types: page.status.types, discovery: { mode: "All" } },
+      {
+        proxy: "page-1.shop",
+        cluster: "east",
+        revision: "default",
+        types: page.status.types,
+        discovery: { mode: "All" },
+      },
     ]);
   });
 
@@ -132,9 +138,9 @@ describe("proxy-status", () => {
     const all = holding("page-2", { mode: "All", reason: "its Sidecar has egress listeners of its own" });
     expect(statusTable([some, all], now)).toBe(
       [
-        "PROXY         CLUSTER   CDS   EDS   LDS   RDS   DISCOVERY   ENVOY",
-        "page-1.shop   east      -     -     -     -     OnDemand    1.40.0",
-        "page-2.shop   east      -     -     -     -     All         1.40.0",
+        "PROXY         CLUSTER   CDS   EDS   LDS   RDS   DISCOVERY   REVISION   ENVOY",
+        "page-1.shop   east      -     -     -     -     OnDemand    default    1.40.0",
+        "page-2.shop   east      -     -     -     -     All         default    1.40.0",
         "",
         "page-2.shop holds everything: its Sidecar has egress listeners of its own",
         "",

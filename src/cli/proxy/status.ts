@@ -13,13 +13,14 @@ const types = ["CDS", "EDS", "LDS", "RDS", "VHDS", "SDS", "NDS"] as const;
 const always: ReadonlySet<string> = new Set(["CDS", "EDS", "LDS", "RDS"]);
 
 /**
- * Proxies for programs: `{proxy, cluster, types: {CDS: {state, version, since}}, discovery: {mode}, findings: [...],
+ * Proxies for programs: `{proxy, cluster, revision, types: {CDS: {state, version, since}}, discovery: {mode}, findings: [...],
  * certificate: {state, message}, outside, hijack: {state, message}}`.
  */
 export function statusData(proxies: readonly ProxyObject[]): readonly object[] {
   return proxies.map((one) => {
-    const { types: states, discovery, findings, certificate, outside, hijack } = one.status;
-    const own = { proxy: proxyName(one), cluster: one.spec.cluster, types: states, discovery };
+    const { revision, types: states, discovery, findings, certificate, outside, hijack } = one.status;
+    const served = { ...(revision !== undefined && { revision }), types: states, discovery };
+    const own = { proxy: proxyName(one), cluster: one.spec.cluster, ...served };
     const told = { ...(certificate && { certificate }), ...(outside && { outside }), ...(hijack && { hijack }) };
     return { ...own, ...(findings && { findings }), ...told };
   });
@@ -45,6 +46,7 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
     ...(differ ? [one.status.discovery.mode] : []),
     ...(certified ? [one.status.certificate?.state ?? "-"] : []),
     ...(led ? [one.status.hijack?.state ?? "-"] : []),
+    one.status.revision ?? "-",
     one.spec.envoyVersion,
   ]);
   const refusals = proxies.flatMap((one) =>
@@ -64,6 +66,7 @@ export function statusTable(proxies: readonly ProxyObject[], now: number): strin
       ...(differ ? ["DISCOVERY"] : []),
       ...(certified ? ["CERTIFICATE"] : []),
       ...(led ? ["HIJACK"] : []),
+      "REVISION",
       "ENVOY",
     ],
     rows,

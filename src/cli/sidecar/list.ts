@@ -3,7 +3,19 @@ import type { ProxyObject } from "#discovery/proxy-object.ts";
 import { proxyName } from "../proxy/proxies.ts";
 import { table } from "../table.ts";
 
-const header = ["PROXY", "CLUSTER", "TYPE", "PHASE", "SYNCED", "BEHIND", "RESTARTS", "CERTIFICATE", "ENVOY", "AGENT"];
+const header = [
+  "PROXY",
+  "CLUSTER",
+  "TYPE",
+  "PHASE",
+  "SYNCED",
+  "BEHIND",
+  "RESTARTS",
+  "CERTIFICATE",
+  "REVISION",
+  "ENVOY",
+  "AGENT",
+];
 
 function row(proxy: ProxyObject, now: number): readonly string[] {
   const { spec, status } = proxy;
@@ -18,6 +30,7 @@ function row(proxy: ProxyObject, now: number): readonly string[] {
     behind === undefined ? "-" : formatAge(now - Date.parse(behind)),
     String(status.process?.restarts ?? "-"),
     end === undefined ? (status.certificate?.state ?? "-") : formatAge(Date.parse(end) - now),
+    status.revision ?? "-",
     spec.envoyVersion === "" ? "-" : spec.envoyVersion,
     status.agent?.version ?? "-",
   ];

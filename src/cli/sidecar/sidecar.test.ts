@@ -62,11 +62,12 @@ const page = proxy("page-1", {
 const away = proxy("cart-1", { phase: "Restarting", connected: false, process: { restarts: 0 } }, "west");
 
 test("sidecar list: a row a proxy, and below what is wrong", () => {
-  expect(listText([page, away], now)).toBe(
+  const served: ProxyObject = { ...page, status: { ...page.status, revision: "1-1" } };
+  expect(listText([served, away], now)).toBe(
     [
-      "PROXY         CLUSTER   TYPE      PHASE        SYNCED   BEHIND   RESTARTS   CERTIFICATE   ENVOY    AGENT",
-      "page-1.shop   east      sidecar   Running      1/2      90s      2          11h           1.40.0   1.2.0",
-      "cart-1.shop   west      sidecar   Restarting   0/0      -        0          -             1.40.0   -",
+      "PROXY         CLUSTER   TYPE      PHASE        SYNCED   BEHIND   RESTARTS   CERTIFICATE   REVISION   ENVOY    AGENT",
+      "page-1.shop   east      sidecar   Running      1/2      90s      2          11h           1-1        1.40.0   1.2.0",
+      "cart-1.shop   west      sidecar   Restarting   0/0      -        0          -             -          1.40.0   -",
       "",
       "page-1.shop: it was ended by SIGSEGV 90s ago",
       "page-1.shop refuses LDS: no such filter",
