@@ -36,6 +36,7 @@ const homeFlags = (): readonly string[] => [
   "--image-pull-policy=Never",
   `--store=${store}`,
   "--replicas=1",
+  "--members=NodePort",
 ];
 
 /** Waits until a mesh is in a state. */
@@ -130,6 +131,15 @@ test(
     );
     await kubectl("rollout status deployment details -n orders --timeout=3m");
     expect(await revisionOfPod()).toBe("default");
+    const services = "get services -n istio-system weft-members-api weft-members-istiod -o";
+    expect(await kubectl(`${services} jsonpath={.items[*].spec.type}`)).toBe("NodePort NodePort");
+    const ports = (await kubectl(`${services} jsonpath={.items[*].spec.ports[0].nodePort}`)).split(" ");
+    const container = "jsonpath={.spec.template.spec.containers[0]}";
+    const told = ["weft-server", "istiod"].map((name) =>
+      kubectl(`get deployment ${name} -n istio-system -o ${container}`),
+    );
+    expect(await told[0]).toContain(`--members-port=${ports[0]}`);
+    expect(await told[1]).toContain(`--members-xds-port=${ports[1]}`);
     expect(await kubectl("get virtualservices -A")).toBe("");
     await eventually("its proxy is counted", async () => (await mesh("shop")).status?.revisions?.[0]?.proxies === 1);
   },
@@ -176,6 +186,7 @@ test(
     await eventually("all follow", async () => (await mesh("shop")).status?.design?.percentage === 100, patience);
     await rollOut();
     expect((await revisionOfPod()).split(" ")).toContain("0-1-0");
+    expect(await kubectl("get services -n istio-system -o name")).toContain("weft-members-istiod-0-1-0");
     await eventually("a rollback is asked for", async () => cli("rollback", "shop", "--no-wait"));
     await eventually(
       "the namespace is back",
@@ -186,7 +197,7 @@ test(
     await becomes("shop", "RUNNING");
     expect(await revisionOfPod()).toBe("default");
     expect(await kills.stop()).toEqual(expect.arrayContaining(["Upgrade start 0-1-0", "Rollback drain 0-1-0"]));
-    expect(await kubectl("get deployments -n istio-system -o name")).not.toContain("istiod-0-1-0");
+    expect(await kubectl("get deployments,services -n istio-system -o name")).not.toContain("istiod-0-1-0");
   },
   limit,
 );

@@ -1,8 +1,8 @@
 import { isEtcdAddress } from "#base/etcd-address.ts";
-import { type FieldPath, invalid, required } from "../field.ts";
+import { type FieldPath, forbidden, invalid, required } from "../field.ts";
 import type { FieldError } from "../kind.ts";
 import { validateNamed } from "../metadata.ts";
-import { choice, int32, object, string, type Value } from "../schema.ts";
+import { choice, int32, list, object, string, type Value } from "../schema.ts";
 
 /** Where a mesh that stands alone keeps its objects, and what each kind of place needs. */
 const storeKinds = ["Claim", "Folder", "Memory", "Etcd"] as const;
@@ -24,6 +24,24 @@ const Store = object(
   },
 );
 
+const Members = object(
+  "By what other clusters, which join the mesh, reach its control plane.",
+  {
+    type: choice(
+      "The type of the Services weft-members-api and weft-members-istiod. With ClusterIP something else leads to them, at hosts.",
+      ["LoadBalancer", "NodePort", "ClusterIP"],
+    ),
+  },
+  {
+    hosts: list(
+      "Addresses or names by which they reach it, where these are others than the Services' or nodes' own.",
+      string("An address or a name."),
+    ),
+  },
+);
+/** By what other clusters reach the control plane of a mesh that stands alone. */
+export type HomeMembers = Value<typeof Members>;
+
 /** Where the control plane of a mesh runs that stands alone. */
 export const MeshHome = object(
   "The cluster in which the control plane of a mesh that stands alone runs.",
@@ -42,6 +60,7 @@ export const MeshHome = object(
     imagePullPolicy: choice("When nodes fetch images. IfNotPresent unless set.", ["Always", "IfNotPresent", "Never"]),
     servers: int32("Servers of the mesh's API. 2 on an etcd, else 1, unless set.", { minimum: 1, maximum: 9 }),
     replicas: int32("Control planes of proxies, of each revision. 2 unless set.", { minimum: 1, maximum: 50 }),
+    members: Members,
   },
 );
 /** Where the control plane of a mesh runs that stands alone. */
@@ -49,9 +68,19 @@ export type MeshHome = Value<typeof MeshHome>;
 
 const sizeForm = /^[1-9]\d*(?:Mi|Gi|Ti)$/;
 
+const hostForm = /^[A-Za-z0-9][A-Za-z0-9.:-]*$/;
+
+function* validateMembers({ type, hosts = [] }: HomeMembers, path: FieldPath): Generator<FieldError> {
+  const at = path.field("hosts");
+  if (type === "LoadBalancer" && hosts.length > 0) yield forbidden(at, "a load balancer tells its hosts itself");
+  if (type === "ClusterIP" && hosts.length === 0) yield required(at, "say what leads to the Services");
+  for (const [index, host] of hosts.entries())
+    if (!hostForm.test(host)) yield invalid(at.item(index), host, "must be an address or a name");
+}
+
 /** Checks of a mesh's home. */
 export function* validateHome(home: MeshHome, path: FieldPath): Generator<FieldError> {
-  const { store, servers, cluster } = home;
+  const { store, servers, cluster, members } = home;
   const at = path.field("store");
   const { size, path: folder, address } = store;
   if (cluster !== undefined) yield* validateNamed("label", cluster, path.field("cluster"));
@@ -63,6 +92,7 @@ export function* validateHome(home: MeshHome, path: FieldPath): Generator<FieldE
     yield invalid(at.field("address"), address, "write it as etcds://HOST:2379/PREFIX");
   if (servers !== undefined && servers > 1 && store.kind !== "Etcd")
     yield invalid(path.field("servers"), servers, "several servers need a store of the kind Etcd");
+  if (members) yield* validateMembers(members, path.field("members"));
 }
 
 /** What a home cannot change: the mesh would be another one. */

@@ -5,7 +5,7 @@ import { isEtcdAddress } from "#base/etcd-address.ts";
 import { collected, wholeNumber } from "../output.ts";
 
 /** Flags of what is installed. */
-export interface InstallFlags {
+export interface InstallFlags extends MembersFlags {
   readonly image: string;
   readonly proxyImage?: string;
   readonly imagePullPolicy: string;
@@ -18,8 +18,6 @@ export interface InstallFlags {
   readonly servers?: number;
   readonly replicas: number;
   readonly revision?: string;
-  readonly members?: "LoadBalancer" | "NodePort";
-  readonly membersHost?: readonly string[];
 }
 
 /** Reads `--store`. */
@@ -52,9 +50,31 @@ export const storeFlag: readonly [string, string, (text: string) => InstallStore
   { kind: "claim", size: "10Gi" },
 ];
 
+/** Flags of how other clusters reach a control plane. */
+export interface MembersFlags {
+  readonly members?: "LoadBalancer" | "NodePort";
+  readonly membersHost?: readonly string[];
+}
+
+/** Adds them to a command. */
+export function withMembersFlags(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        "--members <how>",
+        "let other clusters join the mesh: by what they reach its control plane, a Service of type",
+      ).choices(["LoadBalancer", "NodePort"]),
+    )
+    .option(
+      "--members-host <host>",
+      "address or name by which they do, where it is another than the Services' or nodes' own; may be repeated for addresses. Without --members it leads to ports 15443 of Service weft-members-api, 15012 and 15017 of weft-members-istiod",
+      collected,
+    );
+}
+
 /** Adds the flags to a command. */
 export function withInstallFlags(command: Command): Command {
-  return command
+  command
     .requiredOption("--image <image>", "the image of Weft, with registry and tag")
     .option("--proxy-image <image>", "the image of injected proxies; that of --image unless given")
     .addOption(
@@ -74,22 +94,12 @@ export function withInstallFlags(command: Command): Command {
       "--revision <name>",
       "install a revision of the control plane of proxies beside the installed one, and change nothing else",
       revisionName,
-    )
-    .addOption(
-      new Option(
-        "--members <how>",
-        "let other clusters join the mesh: by what they reach its control plane, a Service of type",
-      ).choices(["LoadBalancer", "NodePort"]),
-    )
-    .option(
-      "--members-host <host>",
-      "address or name by which they do, where it is another than the Services' or nodes' own; may be repeated for addresses. Without --members it leads to ports 15443 of Service weft-members-api, 15012 and 15017 of weft-members-istiod",
-      collected,
     );
+  return withMembersFlags(command);
 }
 
 /** By what other clusters reach the control plane. @throws WeftError `InvalidArgument` for flags that do not go together. */
-function membersOf({ members: type, membersHost: hosts = [] }: InstallFlags): InstallMembers | undefined {
+export function membersOf({ members: type, membersHost: hosts = [] }: MembersFlags): InstallMembers | undefined {
   if (type === "LoadBalancer" && hosts.length > 0)
     throw new WeftError("InvalidArgument", "--members LoadBalancer tells its hosts itself: leave out --members-host");
   if (type === undefined && hosts.length === 0) return undefined;

@@ -7,7 +7,14 @@ import type { MeshHome } from "#api/weft/mesh-home.ts";
 import type { InstallStore } from "#controllers/install/options.ts";
 import type { Client } from "#kube/client.ts";
 import { openApi } from "../context.ts";
-import { clusterName, completedStore, storeFlag } from "../install/flags.ts";
+import {
+  clusterName,
+  completedStore,
+  membersOf,
+  type MembersFlags,
+  storeFlag,
+  withMembersFlags,
+} from "../install/flags.ts";
 import { wholeNumber } from "../output.ts";
 import { changing, follow, type WaitFlags } from "./changing.ts";
 import { meshesOf } from "./progress.ts";
@@ -32,7 +39,7 @@ function homeStore(store: InstallStore): MeshHome["store"] {
   }
 }
 
-interface CreateFlags extends WaitFlags {
+interface CreateFlags extends WaitFlags, MembersFlags {
   readonly meshVersion?: string;
   readonly trustDomain?: string;
   readonly maxObjects?: number;
@@ -57,6 +64,7 @@ function homeSecret(mesh: string): { readonly namespace: string; readonly name: 
 function homeOf(name: string, flags: CreateFlags): MeshHome | undefined {
   if (flags.standAlone === undefined) return undefined;
   const { cluster, network, imagePullPolicy, servers, replicas } = flags;
+  const members = membersOf(flags);
   return {
     kubeconfigSecret: homeSecret(name),
     store: homeStore(completedStore(flags)),
@@ -65,6 +73,7 @@ function homeOf(name: string, flags: CreateFlags): MeshHome | undefined {
     ...(imagePullPolicy && { imagePullPolicy }),
     ...(servers !== undefined && { servers }),
     ...(replicas !== undefined && { replicas }),
+    ...(members && { members: { type: members.type, ...(members.hosts.length > 0 && { hosts: members.hosts }) } }),
   };
 }
 
@@ -82,7 +91,7 @@ async function writeAccess(client: Client, { metadata }: Mesh, kubeconfig: strin
 
 /** `weft mesh create`. */
 export function createCommand(group: Command): void {
-  changing(group, "create")
+  withMembersFlags(changing(group, "create"))
     .summary("make a mesh")
     .description(
       "Makes a mesh with an API and an authority of its own. The management plane runs its control plane beside itself, or, with --stand-alone, in a cluster.",

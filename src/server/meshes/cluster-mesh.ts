@@ -1,17 +1,27 @@
 import { type Deployment, deployment as deploymentKind } from "#api/kubernetes/deployment.ts";
 import { pod as podKind } from "#api/kubernetes/pod.ts";
+import { type Service, service as serviceKind } from "#api/kubernetes/service.ts";
 import type { MeshHome } from "#api/weft/mesh-home.ts";
 import type { MeshQuotas } from "#api/weft/mesh-lifecycle.ts";
 import { defaultRevisionName, revisionLabel } from "#api/weft/revisions.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
+import { gone } from "#controllers/clusters/published.ts";
 import { Installer } from "#controllers/install/installer.ts";
 import { checkKinds } from "#controllers/install/kinds-check.ts";
 import { knownKeys } from "#controllers/install/known-keys.ts";
 import { type InstallStage, installStages, revisionStages } from "#controllers/install/manifests.ts";
 import type { InstallObject } from "#controllers/install/object.ts";
 import { readMark, removeMark, writeMark } from "#controllers/install/mark.ts";
-import { type InstallOptions, type InstallStore, installNames, nameOfRevision } from "#controllers/install/options.ts";
+import { balanced, placesOf } from "#controllers/install/members.ts";
+import {
+  type InstallMembers,
+  type InstallOptions,
+  type InstallStore,
+  installNames,
+  type MembersPlaces,
+  nameOfRevision,
+} from "#controllers/install/options.ts";
 import { deploymentObstacle } from "#controllers/install/readiness.ts";
 import { removeInstallation, removeInstalledNamespace } from "#controllers/install/removal.ts";
 import type { MeshSettings, RevisionPlace } from "#controllers/meshes/port.ts";
@@ -41,6 +51,10 @@ function storeOf({ store }: MeshHome): InstallStore {
     case "Etcd":
       return { kind: "etcd", address, ...(secret !== undefined && { secret }) };
   }
+}
+
+function membersOf({ members }: MeshHome): InstallMembers | undefined {
+  return members && { type: members.type, hosts: members.hosts ?? [] };
 }
 
 function partOf(stages: readonly InstallStage[], part: InstallStage["part"]): readonly InstallObject[] {
@@ -95,7 +109,9 @@ export class ClusterMesh {
   /** Has the mesh's API as it is to be; waits a while until it serves. @throws WeftError `Unavailable` with what keeps it from that. */
   async ensureApi({ objects }: MeshQuotas): Promise<void> {
     const quota = objects === undefined ? {} : { maxObjects: objects };
-    const stages = await this.#stages({ name: defaultRevisionName, image: this.#design.image, ...quota });
+    const revision = { name: defaultRevisionName, image: this.#design.image };
+    const places = await this.#open(installNames.membersApi, revision);
+    const stages = await this.#stages({ ...revision, ...quota, ...(places && { places }) });
     await this.#installer.apply(partOf(stages, "api"));
     await this.#until(async () => this.apiObstacle());
   }
@@ -112,8 +128,37 @@ export class ClusterMesh {
   /** Has a revision's control planes as they are to be; they need not serve. */
   async ensureRevision({ name }: RevisionPlace, image: string, { proxies }: MeshQuotas): Promise<void> {
     const quota = proxies === undefined ? {} : { maxProxies: proxies };
-    const stages = await this.#stages({ name, image, ...quota });
+    const places = await this.#open(nameOfRevision(installNames.membersDiscovery, name), { name, image });
+    const stages = await this.#stages({ name, image, ...quota, ...(places && { places }) });
     await this.#installer.apply(partOf(stages, "discovery"));
+  }
+
+  /**
+   * Has a Service by which other clusters reach a part of the control plane, or none where no others are to join.
+   * @returns where they do.
+   * @throws WeftError `Unavailable` while the Service has no address.
+   */
+  async #open(
+    name: string,
+    revision: { readonly name: string; readonly image: string },
+  ): Promise<MembersPlaces | undefined> {
+    const members = membersOf(this.#design.home);
+    const services = this.#client.of<Service>(serviceKind);
+    const place = { namespace: installNames.namespace, name };
+    if (!members) {
+      await gone(services.delete(place));
+      return undefined;
+    }
+    const opened = partOf(await this.#stages(revision), "members");
+    await this.#installer.apply(opened.filter(({ metadata }) => metadata.name === name));
+    if (members.type === "LoadBalancer") {
+      await this.#until(async () =>
+        balanced(await services.get(place)).length > 0
+          ? undefined
+          : `Service ${name} has no address of a load balancer yet`,
+      );
+    }
+    return placesOf(this.#client, members, revision.name);
   }
 
   /** Why a revision serves nobody; undefined where it serves, also while its Pods are replaced. */
@@ -182,9 +227,11 @@ export class ClusterMesh {
     readonly image: string;
     readonly maxObjects?: number;
     readonly maxProxies?: number;
+    readonly places?: MembersPlaces;
   }): Promise<readonly InstallStage[]> {
-    const { name, image, ...quotas } = revision;
+    const { name, image, ...others } = revision;
     const { home } = this.#design;
+    const members = membersOf(home);
     const { cluster = defaultCluster, network = "", imagePullPolicy = "IfNotPresent", replicas = 2 } = home;
     const { trustDomain = "cluster.local", ...settings } = (await readMark(this.#client))?.settings ?? {};
     const options: Omit<InstallOptions, "keys"> = {
@@ -199,7 +246,8 @@ export class ClusterMesh {
       revision: name,
       store: storeOf(home),
       servers: home.servers ?? (home.store.kind === "Etcd" ? 2 : 1),
-      ...quotas,
+      ...(members && { members }),
+      ...others,
     };
     const injector = mutatingWebhooks({ revision: name, namespace: installNames.namespace, cluster, network });
     if (name !== defaultRevisionName) return revisionStages(options, [injector]);
