@@ -269,7 +269,9 @@ export async function runDiscovery(
     };
   };
   const authority = (): MeshAuthority | undefined => identity?.authority;
-  const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, proxies, authority, clock, logger });
+  const remoteSecrets = (): readonly string[] => members.remoteProblems();
+  const standing = { proxies, authority, remoteSecrets };
+  const meshStatus = new MeshStatusWriter({ client, mesh: options.mesh, ...standing, clock, logger });
   const revised = options.revision === undefined ? {} : { revision: options.revision };
   const took = (state: MeshConfigState): void => meshStatus.took(state);
   const mesh = followMesh(client, model, options.mesh, { ...sourceContext, ...revised, audience, took }, signal);
@@ -298,7 +300,10 @@ export async function runDiscovery(
     addresses: await memberAddresses(options),
     sockets: options.clusterSockets !== false,
     told: () => !intake.waits && (!serving || isTold(serving)),
-    changed: (name: string) => clusterStatus.changed(name),
+    changed: (name: string) => {
+      clusterStatus.changed(name);
+      meshStatus.changed();
+    },
   };
   const members: Members = new Members(membersContext, signal);
   // What cannot be read of an API that is there may be done without; while it is away, proxies would be told that there is nothing.

@@ -4,6 +4,7 @@ import {
   proxyApiAnnotation,
   replicaLabel as label,
   replicaLabelValue as labelValue,
+  replicaPlace,
 } from "#api/weft/replicas.ts";
 import { defaultRevisionName, revisionLabel } from "#api/weft/revisions.ts";
 import type { Clock } from "#base/clock.ts";
@@ -111,7 +112,7 @@ export class Replicas {
   }
 
   #place(name: string): { readonly namespace: string; readonly name: string } {
-    return { namespace: this.#options.namespace, name: `weft-discovery-${name}` };
+    return replicaPlace(this.#options.namespace, name);
   }
 
   async #tell(): Promise<void> {

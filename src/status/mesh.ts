@@ -31,6 +31,8 @@ export interface MeshStatusOptions {
   readonly proxies: () => ProxyCounts | undefined;
   /** How its certificate authority stands; undefined where it is not kept here. */
   readonly authority: () => MeshAuthority | undefined;
+  /** What is wrong with Istio's remote secrets, in words. */
+  readonly remoteSecrets: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -53,7 +55,9 @@ function readinessOf({ connected, inSync, refusing, misbehaving }: ProxyCounts):
 }
 
 /** The conditions that are written here. */
-const ownTypes: ReadonlySet<string> = new Set(["Ready", "Accepted", "AuthorityReady"]);
+const ownTypes: ReadonlySet<string> = new Set(["Ready", "Accepted", "AuthorityReady", "RemoteSecretsAccepted"]);
+/** Problems that are told; the others are counted. */
+const mostProblems = 10;
 
 /** How long before a certificate of the authority ends that is told: 30 days. */
 const noticeMs = 30 * 86_400_000;
@@ -67,6 +71,13 @@ function authorityReadiness({ problem, certificates }: MeshAuthority, now: numbe
   const over = Date.parse(notAfter) <= now;
   const message = `the certificate of ${subject} (${use}) ${over ? "ended" : "ends"} at ${notAfter}: rotate the root (weft ca rotate)`;
   return { ready: !over, reason: over ? "Expired" : "ExpiresSoon", message };
+}
+
+function secretsReadiness(problems: readonly string[]): Readiness {
+  if (problems.length === 0) return { ready: true, reason: "Accepted", message: "" };
+  const more = problems.length - mostProblems;
+  const message = problems.slice(0, mostProblems).join("\n") + (more > 0 ? `\nand ${more} more` : "");
+  return { ready: false, reason: "RemoteSecretRefused", message };
 }
 
 function acceptance({ problem, missing }: MeshConfigState): Readiness {
@@ -114,13 +125,16 @@ export class MeshStatusWriter {
   }
 
   async #write(name: string): Promise<number> {
-    const { client, proxies, authority: authorityNow, clock } = this.#options;
+    const { client, proxies, authority: authorityNow, remoteSecrets, clock } = this.#options;
     const meshes = client.of<Mesh>(meshKind);
     const object = await meshes.find({ name });
     if (object === undefined) return everyMs;
     const { status, metadata } = object;
     const before = status?.conditions ?? [];
     const [counts, authority] = [proxies(), authorityNow()];
+    const problems = remoteSecrets();
+    // Most meshes have no remote secrets, and nothing to hear of them.
+    const toldOf = problems.length > 0 || before.some(({ type }) => type === "RemoteSecretsAccepted");
     const again = counts !== undefined && counts.inSync === counts.connected ? everyMs : unsettledMs;
     const own = [
       readyCondition(before, counts ? readinessOf(counts) : starting, clock.now()),
@@ -128,6 +142,7 @@ export class MeshStatusWriter {
       ...(authority
         ? [condition("AuthorityReady", before, authorityReadiness(authority, clock.now()), clock.now())]
         : []),
+      ...(toldOf ? [condition("RemoteSecretsAccepted", before, secretsReadiness(problems), clock.now())] : []),
     ];
     const known = before.filter(({ type }) => ownTypes.has(type));
     const same = equal(known, own) && (authority === undefined || equal(status?.authority, authority));

@@ -1,3 +1,6 @@
+import { type Mesh, mesh as meshKind } from "#api/weft/mesh.ts";
+import { jsonLogger } from "#base/logger.ts";
+import { MeshStatusWriter } from "#status/mesh.ts";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
@@ -345,9 +348,9 @@ describe("what does not work says why, and touches nothing", () => {
     expect(await says("again", "Synced", "SameCluster")).toContain("it is the cluster east");
     expect(world.seen).toEqual(["10.1.0.1"]);
     await clusters().delete({ name: "east" });
-    // The other may follow at once: what was between is looked for in what was seen.
-    await eventually("the older one's endpoints are gone", () => world.seen.includes(""));
+    await eventually("the older one has left", () => world.members.standing("east") === undefined);
     await clusters().patch({ name: "again" }, { kind: "merge", body: { metadata: { labels: { looked: "at" } } } });
+    await says("again", "Synced", "Synced");
     await world.become("10.1.0.1");
   });
 });
@@ -384,5 +387,66 @@ test("Istio's remote secrets join clusters; a Cluster of the name goes before th
     await eventually("that is gone too", () => world.members.standing("other") === undefined);
   }
   await mesh.of(secretKind).delete({ namespace: root, name: "istio-remote-secret-west" });
+  await world.become("");
+});
+
+test("a remote secret that is wrong stands in the Mesh with its key and what to do, and what was good before serves on", async () => {
+  await using world = new MemberWorld(mesh, true, clock);
+  await using west = await ApiFront.of(server.url("west"), authority);
+  const meshes = mesh.of<Mesh>(meshKind);
+  await meshes.create({ metadata: { name: "told" }, spec: { trustDomain: "cluster.local" } });
+  const stop = new AbortController();
+  const status = new MeshStatusWriter({
+    client: mesh,
+    mesh: "told",
+    proxies: () => undefined,
+    authority: () => undefined,
+    remoteSecrets: () => world.members.remoteProblems(),
+    clock: systemClock,
+    logger: jsonLogger({ level: "error", write: () => undefined, now: () => systemClock.now() }),
+  });
+  const running = status.run(stop.signal);
+  const said = async (): Promise<string | undefined> => {
+    const { conditions = [] } = (await meshes.get({ name: "told" })).status ?? {};
+    const found = conditions.find(({ type }) => type === "RemoteSecretsAccepted");
+    return found && `${found.status} ${found.message ?? ""}`;
+  };
+  const saying = (what: string): Promise<unknown> =>
+    eventually(`it is said: ${what}`, async () => (await said())?.includes(what), 60_000);
+  const place = { namespace: root, name: "istio-remote-secret-west" };
+  const write = (key: string, text: string | null): Promise<unknown> =>
+    mesh.of(secretKind).patch(place, {
+      kind: "merge",
+      body: { data: { [key]: text === null ? null : Buffer.from(text).toString("base64") } },
+    });
+  const label = { "istio/multiCluster": "true" };
+  await putSecret(place.name, { west: kubeconfig(west) }, label);
+  await world.become("10.2.0.1");
+  const secret = `Secret ${root}/${place.name}, key`;
+  // Another key of the same Secret: each is a cluster of its own.
+  await write("lost", "clusters: [");
+  await saying(`False ${secret} lost: KubeconfigInvalid`);
+  await write("west", kubeconfig(west).replace(/server: .*/, "server: nowhere"));
+  await saying(`${secret} west: KubeconfigInvalid`);
+  await saying("the credentials before are still used");
+  await saying("put a kubeconfig that works there (istioctl create-remote-secret), or remove the key");
+  await putSecret("younger", { west: kubeconfig(west) }, label);
+  await saying(
+    `Secret ${root}/younger, key west: the cluster west is joined by the Secret ${root}/${place.name} already`,
+  );
+  await mesh
+    .of(secretKind)
+    .patch({ namespace: root, name: "younger" }, { kind: "merge", body: { data: { west: null } } });
+  await saying(`Secret ${root}/younger has the label istio/multiCluster and no key`);
+  expect(world.seen).toEqual(["10.2.0.1"]);
+  await mesh.of(secretKind).delete({ namespace: root, name: "younger" });
+  await write("lost", null);
+  await write("west", kubeconfig(west));
+  await eventually("nothing is wrong any more", async () => (await said()) === "True ", 60_000);
+  expect(world.seen).toEqual(["10.2.0.1"]);
+  stop.abort();
+  await running;
+  await meshes.delete({ name: "told" });
+  await mesh.of(secretKind).delete(place);
   await world.become("");
 });

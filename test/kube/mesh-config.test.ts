@@ -35,6 +35,7 @@ test("Istio's ConfigMap is followed live, the Mesh object goes before it, and ba
     client,
     mesh: "default",
     proxies,
+    remoteSecrets: () => [],
     authority: () => undefined,
     clock: systemClock,
     logger,

@@ -197,6 +197,16 @@ describe("under load, a workload that is injected and one that a node's agent ma
     await isUnhurt(begun);
   });
 
+  test("an installation is not removed under Pods that it or their nodes gave a proxy", async () => {
+    const { code, stderr } = await world.weft("uninstall");
+    expect(code).toBe(1);
+    expect(stderr).toContain("Pods have a proxy that would lose the mesh");
+    expect(stderr).toContain("take the label istio-injection from their namespaces and restart them");
+    expect(stderr).toMatch(
+      /take the label mesh\.weft\.dev\/sidecar from the namespaces of the [1-9]\d* that nodes give/,
+    );
+  });
+
   test("a move that would find something anew, or while a control plane is not ready, is refused", async () => {
     await world.kubectl("scale deployment -n istio-system istiod-canary --replicas=0");
     const refused = await world.weft("revision", "move", "canary", "--percent", "10");

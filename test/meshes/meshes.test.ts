@@ -10,6 +10,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { namespace } from "#api/kubernetes/namespace.ts";
 import { type Secret, secret } from "#api/kubernetes/secret.ts";
 import { configMap } from "#api/kubernetes/config-map.ts";
+import { lease } from "#api/kubernetes/lease.ts";
 import { serviceEntry } from "#api/istio/service-entry.ts";
 import { virtualService } from "#api/istio/virtual-service.ts";
 import { type Mesh, mesh as meshKind } from "#api/weft/mesh.ts";
@@ -237,6 +238,16 @@ test("a finished upgrade leaves the new revision alone, also from a revision tha
   expect((await mesh("green")).status?.state).toBe("ABNORMAL");
   expect(await cli("finish", "green")).toContain("RUNNING  mesh green");
   expect([...processes("green").keys()].filter((name) => name.startsWith("discovery"))).toEqual(["discovery 0-1-0"]);
+  // It was killed, and so took nothing of its own away.
+  const own = await apiOf("green");
+  const [leases, maps] = await Promise.all([own.of(lease).list(), own.of(configMap).list()]);
+  const places = [join(folder, "meshes", "green", "processes"), join(folder, "run", "meshes", "green")];
+  const left = [
+    ...[...leases.items, ...maps.items].map(({ metadata }) => metadata.name),
+    ...places.flatMap((each) => readdirSync(each)),
+  ];
+  expect(left.some((each) => each.includes("0-1-0"))).toBe(true);
+  expect(left.filter((each) => each.includes("0-0-9"))).toEqual([]);
   expect(await cli("get", "green")).toMatch(/^0-1-0 +0\.1\.0 +127\.0\.0\.1:\d+ +0$/m);
   await expect(cli("finish", "green")).rejects.toThrow("no upgrade of the mesh green is under way");
 });

@@ -29,3 +29,11 @@ export function proxyApiPlace({ metadata: { annotations = {} } }: Pick<Lease, "m
     return undefined;
   }
 }
+
+/** Where the Lease is by which a replica of the control plane tells that it is there. */
+export function replicaPlace(
+  namespace: string,
+  replica: string,
+): { readonly namespace: string; readonly name: string } {
+  return { namespace, name: `weft-discovery-${replica}` };
+}

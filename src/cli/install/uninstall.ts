@@ -1,41 +1,18 @@
 import type { Command } from "commander";
-import { type Pod, pod as podKind } from "#api/kubernetes/pod.ts";
 import { systemClock } from "#base/clock.ts";
-import { WeftError } from "#base/errors.ts";
 import { Installer } from "#controllers/install/installer.ts";
 import { installNames } from "#controllers/install/options.ts";
 import { checkUnmanaged } from "#controllers/install/mark.ts";
 import { removeInstallation, removeInstalledNamespace } from "#controllers/install/removal.ts";
-import type { Client } from "#kube/client.ts";
 import { interrupted, waiting } from "../cluster/progress.ts";
 import { type ApiFlags, openApi, withApiFlags } from "../context.ts";
 import { wholeNumber } from "../output.ts";
 import { waitUntil } from "../wait.ts";
+import { checkUnused } from "./users.ts";
 
 interface Flags extends ApiFlags {
   readonly force?: boolean;
   readonly timeout: number;
-}
-
-/** Pods that run with a proxy, which would lose the mesh. */
-async function injectedPods(client: Client): Promise<readonly Pod[]> {
-  const { items } = await client.of<Pod>(podKind).list();
-  return items.filter(({ metadata, status }) => {
-    const runs = status?.phase === "Running" || status?.phase === "Pending";
-    return runs && metadata.annotations?.["sidecar.istio.io/status"] !== undefined;
-  });
-}
-
-/** @throws WeftError `FailedPrecondition` where Pods would lose the mesh. */
-async function checkUnused(client: Client): Promise<void> {
-  const pods = await injectedPods(client);
-  const [first] = pods;
-  if (!first) return;
-  const named = `${first.metadata.namespace ?? ""}/${first.metadata.name}`;
-  throw new WeftError(
-    "FailedPrecondition",
-    `${pods.length} Pods have a proxy that would lose the mesh, ${named} among them: take the label istio-injection from their namespaces and restart them, or give --force`,
-  );
 }
 
 async function uninstall({ force = false, timeout, ...flags }: Flags): Promise<void> {

@@ -4,6 +4,7 @@ import type { StringMap } from "#api/meta.ts";
 import { revisionLabel } from "#api/weft/revisions.ts";
 import { codeOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
+import { gone } from "../clusters/published.ts";
 
 /** How Pods and API servers of members reach one revision of the mesh's control plane. */
 export interface ControlPlaneAddress {
@@ -48,6 +49,11 @@ export async function publishControlPlane(
       data: { ...written, ...(webhooks !== undefined && { webhooks: String(webhooks) }) },
     });
   }
+}
+
+/** Removes what a revision said there of how it is reached. */
+export async function removePublished(client: Client, revision: string): Promise<void> {
+  await gone(client.of(configMap).delete(placeOf(revision)));
 }
 
 function portOf(text: string | undefined): number | undefined {

@@ -1,9 +1,13 @@
 import { type ConfigMap, configMap } from "#api/kubernetes/config-map.ts";
+import { lease as leaseKind } from "#api/kubernetes/lease.ts";
 import { type Mesh, mesh as meshKind } from "#api/weft/mesh.ts";
 import { revisionsName, revisionsNamespace } from "#api/weft/revisions.ts";
+import { replicaPlace } from "#api/weft/replicas.ts";
 import { equal } from "#base/canonical.ts";
 import type { Clock } from "#base/clock.ts";
+import { gone } from "#controllers/clusters/published.ts";
 import type { MeshSettings } from "#controllers/meshes/port.ts";
+import { removePublished } from "#controllers/reach/published.ts";
 import { Client } from "#kube/client.ts";
 import { Connection } from "#kube/connection.ts";
 import { apiAddress } from "#kube/kubeconfig.ts";
@@ -48,6 +52,12 @@ export class MeshApi implements Disposable {
     const found = await maps.find(metadata);
     if (!found) await maps.create({ metadata, data });
     else if (!equal(found.data, data)) await maps.replace({ ...found, data });
+  }
+
+  /** Removes what a revision that has ended, perhaps by being killed, told of itself. */
+  async forgetRevision(name: string): Promise<void> {
+    await removePublished(this.#client, name);
+    await gone(this.#client.of(leaseKind).delete(replicaPlace(revisionsNamespace, name)));
   }
 
   [Symbol.dispose](): void {

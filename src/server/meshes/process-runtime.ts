@@ -173,6 +173,10 @@ export class ProcessRuntime implements MeshRuntime {
     const layout = this.#layout(mesh);
     await this.#process(layout, `discovery-${name}`).remove();
     for (const socket of [layout.statusSocket(name), layout.adsSocket(name)]) rmSync(socket, { force: true });
+    // Where the API does not run the mesh is being removed with all that is in it, and waits for nothing.
+    if (this.#process(layout, "server").trouble() !== undefined) return;
+    using api = await MeshApi.open(layout.kubeconfig, this.#options.clock);
+    await api.forgetRevision(name);
   }
 
   async runs({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<boolean> {

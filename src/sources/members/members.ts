@@ -18,6 +18,7 @@ import type { NodeCensus } from "./census.ts";
 import { followCluster } from "./cluster.ts";
 import type { Companion } from "./companion.ts";
 import { Member, type FollowState, type Following, type MemberSettings } from "./member.ts";
+import { remoteProblems } from "./remote-problems.ts";
 import { type RemoteCluster, RemoteSecrets } from "./remote-secrets.ts";
 import { NamedSecrets } from "./secrets.ts";
 
@@ -65,7 +66,12 @@ export class Members implements Source {
         logger.error("a cluster cannot be looked at", { cluster: name, error: messageOf(error) }),
     });
     this.#named = new NamedSecrets({ client, clock, logger }, (name) => this.#settle(name), signal);
-    const settleAll = (names: readonly string[]): void => names.forEach((name) => this.#settle(name));
+    const settleAll = (names: readonly string[]): void => {
+      for (const name of names) {
+        this.#settle(name);
+        context.changed?.(name);
+      }
+    };
     this.#remote = new RemoteSecrets({ client, clock, logger }, namespace, settleAll, signal);
     const clusters = follow(client, [this.#feed()], context, signal);
     this.synced = this.#allSettled(Promise.all([clusters.synced, this.#remote.synced]));
@@ -117,6 +123,12 @@ export class Members implements Source {
   /** How a cluster stands; undefined for one that nobody asked to join. */
   standing(name: string): ClusterStanding | undefined {
     return this.#members.get(name)?.standing;
+  }
+
+  /** What is wrong with Istio's remote secrets, in words; of a cluster that has a `Cluster` that one's status tells. */
+  remoteProblems(): readonly string[] {
+    const joined = [...this.#remote.clusters.values()].filter(({ name }) => !this.#objects.has(name));
+    return [...this.#remote.refused, ...joined.flatMap((each) => remoteProblems(each, this.standing(each.name)))];
   }
 
   /** Does what the objects ask for about one cluster. */

@@ -2,6 +2,7 @@ import type { ResourceObject } from "#api/meta.ts";
 import { secret as secretKind } from "#api/kubernetes/secret.ts";
 import { Informer } from "#kube/informer.ts";
 import { type Access, accessOf, placeText } from "./access.ts";
+import { keyProblem } from "./remote-problems.ts";
 import type { SecretsContext } from "./secrets.ts";
 
 /** The label of Secrets by which Istio joins clusters, each key a cluster's id, its value a kubeconfig. */
@@ -25,7 +26,7 @@ export class RemoteSecrets {
   readonly #informer: Informer<ResourceObject>;
   readonly #context: SecretsContext;
   #clusters: ReadonlyMap<string, RemoteCluster> = new Map();
-  /** Keys of Secrets that join nothing, as they were told last. */
+  /** Why Secrets, or keys of them, join nothing, as it was told last. */
   #refused: ReadonlySet<string> = new Set();
   #synced = false;
 
@@ -61,19 +62,29 @@ export class RemoteSecrets {
     return this.#clusters;
   }
 
+  /** Why Secrets, or keys of them, join nothing, each naming the Secret, the key and what to do. */
+  get refused(): readonly string[] {
+    return [...this.#refused];
+  }
+
   #read(): ReadonlyMap<string, RemoteCluster> {
     const clusters = new Map<string, RemoteCluster>();
     const refused = new Set<string>();
     for (const secret of this.#informer.list().toSorted(byAge)) {
       const { metadata } = secret;
       const place = placeText(metadata);
-      for (const name of Object.keys((secret as { readonly data?: object }).data ?? {}).toSorted()) {
+      const names = Object.keys((secret as { readonly data?: object }).data ?? {}).toSorted();
+      if (names.length === 0) {
+        const fix = "put a kubeconfig under the cluster's id, or take the label from the Secret";
+        this.#refuse(refused, place, `Secret ${place} has the label ${remoteSecretLabel} and no key: ${fix}`);
+      }
+      for (const name of names) {
         const taken = clusters.get(name);
         const created = metadata.creationTimestamp;
         if (!taken) clusters.set(name, { name, secret: place, created, access: accessOf(secret, name) });
         else {
-          refused.add(`${place} ${name}`);
-          this.#refuse(place, name, `the cluster ${name} is joined by the Secret ${taken.secret} already`);
+          const why = `the cluster ${name} is joined by the Secret ${taken.secret} already; remove one of the two`;
+          this.#refuse(refused, place, keyProblem(place, name, why));
         }
       }
     }
@@ -81,9 +92,10 @@ export class RemoteSecrets {
     return clusters;
   }
 
-  /** Says that a key of a Secret joins nothing, until it joins again. */
-  #refuse(secret: string, key: string, why: string): void {
-    if (this.#refused.has(`${secret} ${key}`)) return;
+  /** Says that a key of a Secret joins nothing, once until it joins again. */
+  #refuse(refused: Set<string>, secret: string, why: string): void {
+    refused.add(why);
+    if (this.#refused.has(why)) return;
     this.#context.logger.warn("a key of a remote secret joins no cluster", { secret, why });
   }
 }
