@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { identityOf, isAlive, type ProcessIdentity } from "#runtime/identity.ts";
 import { eventually } from "../support/eventually.ts";
 
 /** A program that runs in the background. */
@@ -9,10 +10,18 @@ export interface DaemonSpec {
   readonly argv: readonly [string, ...string[]];
   /** Takes its output, which is added. */
   readonly log: string;
+  /** Whether what is started has the program as its child, which ends soon after it. */
+  readonly forks?: boolean;
 }
 
 /** Characters of a log that a failure shows. */
 const shown = 3000;
+
+/** The children of a process. */
+function childrenOf(pid: number): readonly ProcessIdentity[] {
+  const ids = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
+  return ids.map((id) => identityOf(Number(id))).filter((each) => each !== undefined);
+}
 
 /** A program in the background that can be stopped and started again. It ends with the process that started it, however that ends. */
 export class Daemon implements AsyncDisposable {
@@ -54,6 +63,7 @@ export class Daemon implements AsyncDisposable {
   async stop(signal: NodeJS.Signals = "SIGKILL", graceMs = 10_000): Promise<void> {
     const child = this.#child;
     if (child === undefined || !this.#running) return;
+    const programs = this.#spec.forks ? childrenOf(this.pid) : [];
     const ended = new Promise((resolve) => {
       child.once("exit", resolve);
     });
@@ -61,6 +71,8 @@ export class Daemon implements AsyncDisposable {
     const late = setTimeout(() => child.kill("SIGKILL"), graceMs);
     await ended;
     clearTimeout(late);
+    // Who starts it anew finds its sockets, ports and locks free.
+    await eventually(`${this.name} has ended`, () => !programs.some(isAlive));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

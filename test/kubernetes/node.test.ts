@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { whileRunning } from "./daemon.ts";
 import { startDns } from "./dns.ts";
 import { type Image, toolsImage } from "./image.ts";
 import { ClusterNetwork } from "./network.ts";
@@ -157,8 +158,13 @@ test("Pods go on while kubelet and containerd are away, and are deleted afterwar
   const address = await kubectl("get pod s1 -o jsonpath={.status.podIP}");
   expect(await inside("s3", get(`http://${address}:8080/`))).toBe("s1");
   await node!.start();
-  await eventually("kubelet answers again", async () => (await cluster.kubectl("exec s1 -- true")).code === 0, 60_000);
+  const answers = async (): Promise<boolean> => {
+    const { code, stderr } = await cluster.kubectl("exec s1 -- true");
+    if (code !== 0) throw new Error(stderr);
+    return true;
+  };
+  await whileRunning([node!.kubelet, node!.containerd], "kubelet answers again", answers);
   await kubectl("delete pod s1 s2 --timeout=2m");
   const containers = async (): Promise<string> => node!.run(["ctr", "--namespace=k8s.io", "tasks", "ls", "--quiet"]);
-  await eventually("no container is left", async () => (await containers()) === "", 60_000);
+  await eventually("no container is left", async () => (await containers()) === "", 120_000);
 });

@@ -8,6 +8,7 @@ import { eventually } from "../support/eventually.ts";
 import { CgroupTree } from "./cgroups.ts";
 import type { Cluster } from "./cluster.ts";
 import { flags, kubernetesProgram } from "./control-plane.ts";
+import { criAnswers } from "./cri.ts";
 import { Daemon, whileRunning } from "./daemon.ts";
 import type { Image } from "./image.ts";
 import type { Host } from "./network.ts";
@@ -132,9 +133,9 @@ export class KubernetesNode implements AsyncDisposable {
   /** Starts those of its programs that do not run, in their order. */
   async start(): Promise<void> {
     this.containerd.start();
-    const answers = async (): Promise<unknown> => this.run(["ctr", "version"]);
+    const answers = async (): Promise<true> => criAnswers(this.path("/run/containerd/containerd.sock"));
     // Kubelet ends when it has no container runtime.
-    await whileRunning([this.containerd], `containerd of ${this.name} answers`, answers);
+    await whileRunning([this.containerd], `containerd of ${this.name} answers kubelets`, answers);
     this.kubelet.start();
     this.proxy.start();
   }
@@ -162,7 +163,8 @@ export class KubernetesNode implements AsyncDisposable {
   #daemon(name: string, argv: readonly string[]): Daemon {
     // The program is the child of what entered the namespaces for it, and ends with that.
     const bound = this.inside(["setpriv", "--pdeathsig", "KILL", "--", ...argv]);
-    return new Daemon({ name: `${name} of ${this.name}`, argv: bound, log: join(this.folder, `${name}.log`) });
+    const log = join(this.folder, `${name}.log`);
+    return new Daemon({ name: `${name} of ${this.name}`, argv: bound, log, forks: true });
   }
 }
 
