@@ -29,6 +29,19 @@ describe("proxies of several replicas", () => {
     expect(settle([100], 100).moved).toBe(0);
   });
 
+  test("are evened out when there are few", () => {
+    expect(settle([5, 0], 20).counts).toEqual([3, 2]);
+    expect(settle([4, 1], 20).counts).toEqual([3, 2]);
+    expect(settle([2, 0], 20).counts).toEqual([1, 1]);
+    expect(settle([2, 1, 1], 100).moved).toBe(0);
+    expect(settle([3, 2], 100).moved).toBe(0);
+  });
+
+  test("are asked again soon where one came back by chance", () => {
+    // Nobody goes to the other at seven moves: a minute.
+    expect(settle([5, 0], 20, true).moved).toBeGreaterThan(7);
+  });
+
   test("are evened out after a replica has come, each look a few", () => {
     const { counts } = settle([300, 300, 0], 300);
     expect(counts.reduce((sum, each) => sum + each, 0)).toBe(600);

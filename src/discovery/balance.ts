@@ -3,10 +3,12 @@ import type { Clock } from "#base/clock.ts";
 /** Milliseconds between moves, at first and at most: who is not taken by others is not asked to go over and over. */
 const firstPauseMs = 5_000;
 const longestPauseMs = 600_000;
+/** Moves one after the other that may help nobody, since who connects anew chooses by chance, before the next has to wait for longer. */
+const inVain = 8;
 
 /** What share of its proxies a replica may have more than the mean, and at least how many. */
 const tolerance = 0.1;
-const least = 2;
+const least = 1;
 /** What share of its proxies is moved at a time. */
 const atOnce = 0.05;
 
@@ -16,6 +18,7 @@ export class Balance {
   /** When it was first seen that there are too many; undefined while there are not. */
   #over: boolean = false;
   #pauseMs = firstPauseMs;
+  #vain = 0;
   #nextAt = 0;
   /** What there were when some were last let go. */
   #before = Infinity;
@@ -36,12 +39,14 @@ export class Balance {
     this.#over = over >= Math.max(least, mean * tolerance);
     if (!this.#over) {
       this.#pauseMs = firstPauseMs;
+      this.#vain = 0;
       this.#before = Infinity;
       return 0;
     }
     // Others' counts are some seconds old: one look may be the moment after many came.
     if (!wasOver || this.#clock.monotonic() < this.#nextAt) return 0;
-    this.#pauseMs = own < this.#before ? firstPauseMs : Math.min(2 * this.#pauseMs, longestPauseMs);
+    this.#vain = own < this.#before ? 0 : this.#vain + 1;
+    this.#pauseMs = this.#vain < inVain ? firstPauseMs : Math.min(2 * this.#pauseMs, longestPauseMs);
     this.#before = own;
     this.#nextAt = this.#clock.monotonic() + this.#pauseMs;
     return Math.min(over, Math.max(1, Math.ceil(own * atOnce)));
