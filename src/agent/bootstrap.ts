@@ -141,8 +141,12 @@ const statsPatterns = [
   { suffix: handshakesStat },
   // Requests per proxy, which the console and the live status read.
   { safe_regex: { regex: String.raw`^http\.(inbound|outbound)_.*downstream_rq_(total|\dxx)$` } },
-  // How long they took and what routes were refused, by which upgrades of sidecars are judged.
-  { safe_regex: { regex: String.raw`^http\.inbound_.*downstream_rq_time$|^http\..*\.rds\..*update_rejected$` } },
+  // How long they took, which ended without an answer, and what routes were refused, by which upgrades of sidecars are judged.
+  {
+    safe_regex: {
+      regex: String.raw`^http\.inbound_.*downstream_rq_(time|rx_reset)$|^http\..*\.rds\..*update_rejected$`,
+    },
+  },
 ];
 
 const runtime = {

@@ -14,8 +14,8 @@ let world: NodeWorld;
 let upgrades: KindClient<SidecarUpgrade>;
 
 const names = ["one", "two", "three", "four"] as const;
-const [old, slow, lesser] = ["1.37.0", "9.0.1", "9.0.2"];
-const delayed = "waits.percent";
+const [old, slow, lesser, stuck] = ["1.37.0", "9.0.1", "9.0.2", "9.0.3"];
+const [delayed, hung] = ["waits.percent", "hangs.percent"];
 
 /** A folder that proxies can read. */
 const open = mkdtempSync(join(tmpdir(), "weft-waves-"));
@@ -36,15 +36,17 @@ function altered(version: string, run: string): string {
   return path;
 }
 
-/** A list of Envoys: a real one, one in which each request waits, and one that knows less than its configuration has. */
+/** A list of Envoys: a real one, one in which each request waits, one in which it waits longer than callers do, and one that knows less than its configuration has. */
 function catalog(): string {
   chmodSync(open, 0o777);
   copyFileSync(envoyOf("1.40.0"), join(open, "envoy"));
   chmodSync(join(open, "envoy"), 0o755);
-  const runtime = `sed 's/"overload.global_downstream_max_connections"/"${delayed}": 100, &/' "$2" > $f`;
+  const sed = (key: string) => `sed 's/"overload.global_downstream_max_connections"/"${key}": 100, &/' "$2" > $f`;
+  const run = (name: string, key: string) => `f=${open}/${name}.$$; ${sed(key)}; shift 2; exec $real -c $f "$@"`;
   const programs = {
     [old]: envoyOf(old),
-    [slow]: altered(slow, `f=${open}/slow.$$; ${runtime}; shift 2; exec $real -c $f "$@"`),
+    [slow]: altered(slow, run("slow", delayed)),
+    [stuck]: altered(stuck, run("stuck", hung)),
     [lesser]: altered(lesser, 'exec $real "$@" --disable-extensions envoy.filters.http/envoy.filters.http.fault'),
   };
   const hash = (path: string): string => createHash("sha256").update(readFileSync(path)).digest("hex");
@@ -61,11 +63,11 @@ const service = {
   spec: { selector: { app: "server" }, ports: [{ name: "http", port: loadPorts.http1 }] },
 };
 
-/** Requests to sidecars wait 80 ms in as many percent of cases as their Envoy's own settings say, which is none unless told. */
-const waits = {
+/** Requests to sidecars wait so long in as many percent of cases as their Envoy's own settings say, which is none unless told. */
+const waits = (name: string, key: string, delay: string) => ({
   apiVersion: "networking.istio.io/v1alpha3",
   kind: "EnvoyFilter",
-  metadata: { name: "waits", namespace: "shop" },
+  metadata: { name, namespace: "shop" },
   spec: {
     configPatches: [
       {
@@ -77,18 +79,18 @@ const waits = {
         patch: {
           operation: "INSERT_FIRST",
           value: {
-            name: "envoy.filters.http.fault",
+            name,
             typed_config: {
               "@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault",
-              delay: { fixed_delay: "0.080s", percentage: { numerator: 0 } },
-              delay_percent_runtime: delayed,
+              delay: { fixed_delay: delay, percentage: { numerator: 0 } },
+              delay_percent_runtime: key,
             },
           },
         },
       },
     ],
   },
-};
+});
 
 /** A Pod outside the mesh that asks all sidecars. */
 async function asker() {
@@ -142,7 +144,8 @@ beforeAll(async () => {
   world.envoys = catalog();
   world.startAgent();
   await world.create(service);
-  await world.create(waits);
+  await world.create(waits("waits", delayed, "0.080s"));
+  await world.create(waits("hangs", hung, "600s"));
   for (const name of names) await world.create(podManifest(name, "server-main.ts"));
   for (const name of names) await world.ready("shop", name);
 }, 120_000);
@@ -227,6 +230,21 @@ describe("sidecars are upgraded in waves", () => {
     const { sidecars = [], othersP99Ms } = await until("good", inPhase("Completed"));
     expect(sidecars.map(({ failed }) => failed)).toEqual([0, 0, 0, 0]);
     expect(othersP99Ms).toBeGreaterThan(0);
+  });
+
+  it("not further where callers of upgraded ones give up without an answer: they are brought back", async () => {
+    await begin("stuck", { envoy: stuck, strategy: { ...strategy, gates: { maxErrorPercentMore: 1 } } });
+    const { message, sidecars = [] } = await until("stuck", inPhase("RolledBack"));
+    expect(message).toMatch(
+      /^spec\.strategy\.gates\.maxErrorPercentMore: upgraded sidecars failed 100\.0 percent of \d+ requests/,
+    );
+    expect(sidecars.map(({ phase }) => phase ?? "").toSorted()).toEqual([
+      "RolledBack",
+      "Waiting",
+      "Waiting",
+      "Waiting",
+    ]);
+    expect(await Promise.all(names.map(version))).toEqual([old, old, old, old]);
     await world.pods.delete({ namespace: "plain", name: "asker" });
   });
 

@@ -75,7 +75,7 @@ const Strategy = definition(
         {},
         {
           maxErrorPercentMore: number(
-            "Percent of inbound requests answered with 5xx, beyond that of sidecars that are not upgraded yet.",
+            "Percent of inbound requests answered with 5xx or reset, beyond that of sidecars that are not upgraded yet.",
             { minimum: 0, maximum: 100 },
           ),
           maxP99PercentMore: number(
@@ -135,9 +135,11 @@ const Sidecar = object(
     tookMs: int64("Milliseconds from the new process's start until it served."),
     connections: int64("Connections that the process before had then."),
     cut: int64("How many of them had not ended by themselves when it ended."),
-    failedBefore: int64("Inbound requests that it had answered with 5xx when it was asked."),
+    failedBefore: int64("Inbound requests that it had answered with 5xx, or that were reset, when it was asked."),
     refusedBefore: int64("Configurations that it had refused when it was asked."),
-    failed: int64("Inbound requests that it answered with 5xx from when it was asked until the process before ended."),
+    failed: int64(
+      "Inbound requests that it answered with 5xx, or that were reset, from when it was asked until the process before ended.",
+    ),
     problem: string("What went wrong."),
     asked: string("What the Pod asked for before."),
   },

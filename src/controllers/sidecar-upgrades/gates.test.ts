@@ -4,12 +4,14 @@ import type { Client } from "#kube/client.ts";
 import { Gates } from "./gates.ts";
 import { withCounts } from "./handover-counts.ts";
 
-/** What a sidecar has counted by now: requests answered, those with 5xx, refusals, and milliseconds that each took at most. */
+/** What a sidecar has counted by now: requests answered, those with 5xx, those reset, refusals, and milliseconds that each took at most. */
 interface Counted {
   readonly good?: number;
   readonly bad?: number;
+  readonly reset?: number;
   readonly refused?: number;
-  readonly ms?: 10 | 100;
+  /** "never": an Envoy that keeps no times. */
+  readonly ms?: 10 | 100 | "never";
 }
 
 let counted: Record<string, Counted>;
@@ -17,14 +19,20 @@ beforeEach(() => {
   counted = {};
 });
 
-function metricsOf({ good = 0, bad = 0, refused = 0, ms = 10 }: Counted): string {
+function metricsOf({ good = 0, bad = 0, reset = 0, refused = 0, ms = 10 }: Counted): string {
   const name = "envoy_http_inbound_0_0_0_0_8080__downstream_rq";
-  const times = [10, 100, "+Inf"].map((most) => {
-    const count = typeof most === "number" && most < ms ? 0 : good + bad;
+  const bounds = ms === "never" ? [] : [10, 100, "+Inf"];
+  const times = bounds.map((most) => {
+    const count = typeof most === "number" && most < Number(ms) ? 0 : good + bad;
     return `${name}_time_bucket{le="${most}"} ${count}`;
   });
   const requests = [`${name}{response_code_class="2xx"} ${good}`, `${name}{response_code_class="5xx"} ${bad}`];
-  return [...requests, ...times, `envoy_listener_manager_lds_update_rejected{} ${refused}`].join("\n");
+  return [
+    ...requests,
+    `${name}_rx_reset{} ${reset}`,
+    ...times,
+    `envoy_listener_manager_lds_update_rejected{} ${refused}`,
+  ].join("\n");
 }
 
 /** An API of a cluster whose sidecars count that. */
@@ -78,6 +86,28 @@ describe("a gate", () => {
     );
     expect(await answer(gates, [before, { ...bad, old: { good: 60, bad: 60 } }])).toMatchObject({ opens: true });
     expect(await answer(gates, [before])).toMatchObject({ opens: false, failed: false });
+  });
+
+  test("on errors counts requests that were reset without an answer", async () => {
+    const gates = { maxErrorPercentMore: 1 };
+    const [zero, old] = [{ new: {}, old: {} }, { good: 100 }];
+    expect((await answer(gates, [zero, { new: { good: 90, reset: 10 }, old }])).why).toContain(
+      "upgraded sidecars failed 10.0 percent of 100 requests, the others 0.0 percent",
+    );
+    expect(await answer(gates, [zero, { new: { reset: 1 }, old }])).toMatchObject({ failed: true });
+    expect(await answer(gates, [zero, { new: { good: 90, reset: 10 }, old: { good: 9, reset: 1 } }])).toMatchObject({
+      opens: true,
+    });
+  });
+
+  test("on the P99 says what helps where Envoys are older than it", async () => {
+    const gates = { maxP99PercentMore: 50 };
+    const zero = { new: {}, old: {} };
+    const older = { new: { good: 200 }, old: { good: 200, ms: "never" } } as const;
+    expect(await answer(gates, [zero, older])).toMatchObject({ opens: false, failed: false });
+    expect((await answer(gates, [zero, older])).why).toContain(
+      "the others answered 200 requests, and their Envoys, which are older than this gate, keep no times: give their Pods the annotation sidecar.weft.dev/renew",
+    );
   });
 
   test("on the P99 wants requests of both, and takes what waited before where nobody waits", async () => {

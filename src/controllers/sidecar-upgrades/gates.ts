@@ -1,3 +1,4 @@
+import { renewAnnotation } from "#api/kubernetes/proxy-upgrade.ts";
 import type { SidecarUpgrade, UpgradedSidecar } from "#api/weft/sidecar-upgrade.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
@@ -23,6 +24,13 @@ const percentOf = (part: number, all: number): number => (all === 0 ? 0 : (part 
 const shown = (value: number): string => value.toFixed(1);
 
 const closed = (why: string): GateAnswer => ({ opens: false, failed: true, why });
+
+/** Why a P99 is not known: Envoys that were started before bootstraps asked for times count none, whatever they answer. */
+function tooFew(who: string, counted: ProxyCounts): string {
+  const usual = `${who} answered ${timed(counted)} of ${leastTimed} requests that it takes`;
+  if (timed(counted) > 0 || counted.all < leastTimed) return usual;
+  return `${who} answered ${counted.all} requests, and their Envoys, which are older than this gate, keep no times: give their Pods the annotation ${renewAnnotation} with a new word, so that they begin anew with today's settings`;
+}
 
 /** Compares upgraded sidecars of one upgrade with the others, from when a wave is watched. */
 export class Gates {
@@ -85,12 +93,11 @@ export class Gates {
     if (limit === undefined) return open;
     const gate = `${root}.maxP99PercentMore`;
     const counted = total(this.#counts(sidecars, "upgraded"));
-    const few = `of ${leastTimed} requests that it takes`;
-    if (timed(counted) < leastTimed) return this.#unknown(gate, `upgraded sidecars answered ${timed(counted)} ${few}`);
+    if (timed(counted) < leastTimed) return this.#unknown(gate, tooFew("upgraded sidecars", counted));
     const others = this.othersP99(upgrade) ?? (this.#waits(sidecars) ? undefined : othersP99Ms);
     if (others === undefined) {
-      const theirs = timed(total(this.#counts(sidecars, "others")));
-      const why = this.#waits(sidecars) ? `the others answered ${theirs} ${few}` : "no sidecar waits any more";
+      const theirs = total(this.#counts(sidecars, "others"));
+      const why = this.#waits(sidecars) ? tooFew("the others", theirs) : "no sidecar waits any more";
       return this.#unknown(gate, why);
     }
     const own = quantile(counted, 0.99);

@@ -15,6 +15,11 @@ test("requests are counted by what inbound listeners answered", () => {
   expect(counts).toEqual({ all: 100, failed: 10, refused: 0, within: new Map() });
   const labels = [labelled("inbound_0.0.0.0_8080;", "5xx", 3), labelled("outbound_0.0.0.0_80;", "5xx", 7)];
   expect(proxyCounts(labels.join("\n"))).toMatchObject({ all: 3, failed: 3 });
+  const resets = [
+    [inbound, 5],
+    [outbound, 9],
+  ].map(([name, count]) => `envoy_http_${name}__downstream_rq_rx_reset{} ${count}`);
+  expect(proxyCounts([...metrics, ...resets].join("\n"))).toMatchObject({ all: 105, failed: 15 });
   const before = { ...counts, all: 40, failed: 4 };
   expect(since(before, counts)).toMatchObject({ all: 60, failed: 6 });
   expect(since({ ...counts, all: 400 }, counts)).toEqual(counts);

@@ -8,7 +8,10 @@ const read = "(^http.inbound_.*downstream_rq_)|update_rejected";
 /** What a proxy counted of its callers' requests and of its configuration. */
 export interface ProxyCounts {
   readonly all: number;
-  /** Those of them that were answered with 5xx. */
+  /**
+   * Those of them that were answered with 5xx or reset. Envoy counts each stream that is reset at `downstream_rq_rx_reset`, whoever
+   * did it: a caller that gives up or is gone, the proxy that has lost the application, a connection that is closed too early.
+   */
   readonly failed: number;
   /** Configurations that it refused. */
   readonly refused: number;
@@ -34,6 +37,11 @@ export function proxyCounts(metrics: string): ProxyCounts {
     if (name.endsWith("downstream_rq_time_bucket")) {
       const most = Number(/(?:^|,)le="([^"]+)"/.exec(labels)?.[1]?.replace("+Inf", "Infinity"));
       within.set(most, (within.get(most) ?? 0) + value);
+      continue;
+    }
+    if (name.endsWith("downstream_rq_rx_reset")) {
+      all += value;
+      failed += value;
       continue;
     }
     const code = /(?:envoy_)?response_code_class="(\d)xx"/.exec(labels)?.[1];
