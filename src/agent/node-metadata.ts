@@ -77,10 +77,13 @@ export const servesSecrets = "WEFT_SDS";
 /** Metadata of proxies that take plain text beside mutual TLS, whatever policies say: their Pods are on their way into the mesh, or out of it. */
 export const lenientKey = "WEFT_LENIENT";
 
+/** Metadata of proxies to which connections of IPv6 are redirected. */
+export const ipv6Key = "WEFT_IPV6";
+
 const metadataPrefix = "ISTIO_META_";
 
 /** What is the agent's to say, and no setting's. */
-const isOwn = (name: string): boolean => name === `${metadataPrefix}${lenientKey}`;
+const isOwn = (name: string): boolean => [lenientKey, ipv6Key].some((key) => name === `${metadataPrefix}${key}`);
 
 /** Variables of the proxy's environment that are metadata of its node, too. */
 function extraMetadata({ proxyMetadata = {} }: MeshProxyConfig): StringMap {

@@ -53,6 +53,8 @@ export interface InboundKey {
   readonly sidecar?: string;
   /** Whether nothing is redirected to the proxy: it listens on the Sidecar's ports, and on none without such. */
   readonly unredirected?: true;
+  /** Whether connections of IPv6 are redirected to the proxy, too. */
+  readonly ipv6?: true;
 }
 
 /** Questions about workloads. */

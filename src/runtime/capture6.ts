@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os";
 import { WeftError, messageOf } from "#base/errors.ts";
 import type { CaptureOptions } from "./capture.ts";
 import { command } from "./command.ts";
@@ -45,6 +46,12 @@ async function restore(at: InNetwork, input: string): Promise<void> {
   await command([...at(["ip6tables-restore", "--noflush", "--wait"])], { input });
 }
 
+/** The Pod's addresses of IPv6, as the kernel lists them. */
+async function addressesOf(at: InNetwork): Promise<readonly string[]> {
+  const text = await command([...at(["sh", "-c", "cat /proc/self/net/if_inet6 2>/dev/null || true"])]);
+  return text.split("\n").filter((line) => line !== "");
+}
+
 /**
  * Has connections of IPv6 refused that capture would lead to the proxy, where the Pod has IPv6.
  * @returns whether they are.
@@ -53,8 +60,7 @@ async function restore(at: InNetwork, input: string): Promise<void> {
 export async function refuseIPv6(at: InNetwork, options: CaptureOptions): Promise<boolean> {
   const rules = refusalRules(options);
   if (rules === undefined) return false;
-  const text = await command([...at(["sh", "-c", "cat /proc/self/net/if_inet6 2>/dev/null || true"])]);
-  const addresses = text.split("\n").filter((line) => line !== "");
+  const addresses = await addressesOf(at);
   if (addresses.length === 0) return false;
   try {
     if (!(await isThere(at))) await restore(at, rules);
@@ -75,4 +81,64 @@ export async function acceptIPv6(at: InNetwork): Promise<void> {
   if (!(await isThere(at))) return;
   const lines = [`-D ${call}`, `-F ${chain}`, `-X ${chain}`];
   await restore(at, ["*filter", ...lines, "COMMIT", ""].join("\n"));
+}
+
+/** What the proxy's connections of IPv6 to its own Pod come from: an address of loopback, which says as well that they are led to it. */
+const passthrough = "::6";
+
+/**
+ * Rules for `ip6tables-restore` by which inbound connections of IPv6 are led to the proxy, as those of IPv4 are by `captureRules`. What
+ * the Pod itself calls is left alone.
+ */
+function inboundRules(options: CaptureOptions): string {
+  const {
+    includeInboundPorts: ports,
+    excludeInboundPorts: excluded,
+    excludeInterfaces,
+    tunnelPort,
+    inboundPort,
+  } = options;
+  const passed = ports === "*" ? [tunnelPort, ...excluded] : [tunnelPort];
+  const led = ports === "*" ? [""] : ports.map((port) => ` --dport ${port}`);
+  return [
+    "*nat",
+    ":ISTIO_INBOUND - [0:0]",
+    ":ISTIO_IN_REDIRECT - [0:0]",
+    ...excludeInterfaces.map((name) => `-A PREROUTING -i ${name} -j RETURN`),
+    `-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports ${inboundPort}`,
+    "-A PREROUTING -p tcp -j ISTIO_INBOUND",
+    ...passed.map((port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j RETURN`),
+    ...led.map((which) => `-A ISTIO_INBOUND -p tcp${which} -j ISTIO_IN_REDIRECT`),
+    "COMMIT",
+    "",
+  ].join("\n");
+}
+
+/**
+ * Has inbound connections of IPv6 led to the proxy, where the Pod has an address of IPv6 that others route to; where that cannot be done,
+ * has them refused. Before anything of the Pod runs: a proxy is told of it at its start.
+ * @returns whether they are led.
+ * @throws WeftError `FailedPrecondition` where they can be neither led nor refused.
+ */
+export async function captureIPv6(at: InNetwork, options: CaptureOptions): Promise<boolean> {
+  const { includeInboundPorts: ports } = options;
+  const wanted = ports === "*" || ports.length > 0;
+  if (wanted && (await addressesOf(at)).some(isGlobal)) {
+    try {
+      // Without the address they are led to where nothing listens: refused, not let past the proxy.
+      await command([...at(["ip6tables-restore", "--wait"])], { input: inboundRules(options) });
+      await command([...at(["ip", "-6", "address", "replace", `${passthrough}/128`, "dev", "lo"])]);
+      await acceptIPv6(at);
+      return true;
+    } catch {
+      // Some kernels have no table nat of IPv6, some images no iproute2.
+    }
+  }
+  await refuseIPv6(at, options);
+  return false;
+}
+
+/** Whether that has been done in this process's own network. */
+export function takesIPv6(): boolean {
+  return Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === passthrough));
 }

@@ -39,7 +39,21 @@ export function pipe(path: string): Address {
  */
 const inboundSource = "127.0.0.6";
 
-/** Makes a cluster's connections come from `inboundSource`. */
-export const inboundBind: BindConfig = create(BindConfigSchema, {
-  sourceAddress: { address: inboundSource, portSpecifier: { case: "portValue", value: 0 } },
+/** The same of IPv6: capture gives it to the Pod's loopback interface. */
+const inboundSource6 = "::6";
+
+function source(address: string) {
+  return { address, portSpecifier: { case: "portValue" as const, value: 0 } };
+}
+
+const bind = create(BindConfigSchema, { sourceAddress: source(inboundSource) });
+const bindBoth = create(BindConfigSchema, {
+  sourceAddress: source(inboundSource),
+  // Envoy takes the one of the family of where it connects to.
+  extraSourceAddresses: [{ address: source(inboundSource6) }],
 });
+
+/** Makes a cluster's connections come from `inboundSource`, those of IPv6 from its like where there are such. */
+export function inboundBind(ipv6: boolean): BindConfig {
+  return ipv6 ? bindBoth : bind;
+}

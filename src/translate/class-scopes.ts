@@ -194,13 +194,15 @@ export function classScopes({
     const asks = asksOf(view);
     const ingress = clients.sidecar(client)?.spec.ingress ?? [];
     const unredirected = interception === "NONE" ? ({ unredirected: true } as const) : {};
-    const inbound = { ...inboundOf(view), ...(ingress.length > 0 && { sidecar: client.sidecar }), ...unredirected };
+    const ipv6 = view.ipv6 && interception === "REDIRECT" ? ({ ipv6: true } as const) : {};
+    const ports = { ...inboundOf(view), ...(ingress.length > 0 && { sidecar: client.sidecar }) };
+    const inbound = { ...ports, ...unredirected, ...ipv6 };
     const transparent = interception === "TPROXY";
     const routeView = routeViewOf(view, client);
     return {
       [typeUrls.cluster]: [
         ...clusterScopes(client, view),
-        scopeKey({ kind: "fixed-clusters", proxy: "sidecar" }),
+        scopeKey({ kind: "fixed-clusters", proxy: "sidecar", ...ipv6 }),
         scopeKey({ kind: "inbound-clusters", inbound, client }),
       ],
       [typeUrls.endpoints]: endpointScopes(client, view),

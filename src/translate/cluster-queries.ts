@@ -44,10 +44,14 @@ export interface ClusterQueries {
   /** A cluster of a bucket, as a proxy has it; its place only where `byPlace` says so. */
   readonly outbound: (bucket: Bucket, from: ClusterUser, name: string) => EncodedResource | undefined;
   readonly fixedNames: (proxy: "sidecar" | "router") => readonly string[];
-  readonly fixed: (name: string) => EncodedResource | undefined;
+  /** @param ipv6 whether connections of IPv6 are passed on, too. */
+  readonly fixed: (name: string, ipv6?: true) => EncodedResource | undefined;
   readonly inboundNames: (inbound: InboundKey) => readonly string[];
   readonly inbound: (inbound: InboundKey, client: Client, name: string) => EncodedResource | undefined;
 }
+
+/** Stands for the cluster of that name of proxies that take connections of IPv6. */
+const inboundPassthrough6 = `${inboundPassthroughCluster}|6`;
 
 /** A proxy as far as outbound clusters differ by it. */
 export interface ClusterUser {
@@ -227,7 +231,8 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       if (name === blackHoleCluster) return encodeCluster(blackHole(mesh()));
       if (name === lookedUpCluster) return encodeCluster(lookedUp(mesh()));
       if (name === passthroughCluster) return encodeCluster(passthrough(mesh()));
-      return name === inboundPassthroughCluster ? encodeCluster(inboundPassthrough(mesh())) : undefined;
+      if (name === inboundPassthroughCluster) return encodeCluster(inboundPassthrough(mesh(), false));
+      return name === inboundPassthrough6 ? encodeCluster(inboundPassthrough(mesh(), true)) : undefined;
     },
     sameResource,
   );
@@ -237,8 +242,8 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
     EncodedResource | undefined
   >({
     name: "inbound-cluster",
-    key: ({ inbound: { services, namedPorts, sidecar = "", unredirected = false }, client, port }) =>
-      `${port}|${services.join(",")}|${JSON.stringify(namedPorts)}|${clientKey(client)}|${sidecar}|${unredirected}`,
+    key: ({ inbound: { services, namedPorts, sidecar = "", unredirected = false, ipv6 }, client, port }) =>
+      `${port}|${services.join(",")}|${JSON.stringify(namedPorts)}|${clientKey(client)}|${sidecar}|${unredirected}${ipv6 ? "|6" : ""}`,
     equal: sameResource,
     compute: ({ inbound: workload, client, port: number }) => {
       const port = model.workloads.inboundPorts.get(workload).find((each) => each.port === number);
@@ -247,7 +252,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       const viewer = { namespace: client.namespace };
       const rule = model.rules.rule({ viewer, service: port.targets[0].service });
       const pool = model.clients.sidecar(client)?.spec.inboundConnectionPool;
-      return encodeCluster(inboundCluster({ port, rule, pool, mesh: mesh() }));
+      return encodeCluster(inboundCluster({ port, rule, pool, ipv6: workload.ipv6 === true, mesh: mesh() }));
     },
   });
 
@@ -278,7 +283,7 @@ export function clusterQueries(engine: Engine, model: Model): ClusterQueries {
       const looksUp = mesh().outboundTrafficPolicy.mode === "ALLOW_ANY_DYNAMIC_DNS";
       return [blackHoleCluster, inboundPassthroughCluster, passthroughCluster, ...(looksUp ? [lookedUpCluster] : [])];
     },
-    fixed: (name) => fixed.get(name),
+    fixed: (name, ipv6) => fixed.get(ipv6 && name === inboundPassthroughCluster ? inboundPassthrough6 : name),
     inboundNames: (workload) =>
       model.workloads.inboundPorts.get(workload).map((port) => clusterName("inbound", port.port)),
     inbound: (workload, client, name) => {

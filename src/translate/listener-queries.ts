@@ -245,7 +245,10 @@ export function listenerQueries(context: ListenerContext): ListenerQueries {
     equal: sameResource,
     compute: ({ inbound, transparent, ...view }) => {
       const ports = model.workloads.inboundPorts.get(inbound);
-      const named = virtualInboundListener(ports, inboundContext(view), transparent);
+      const named = virtualInboundListener(ports, inboundContext(view), {
+        transparent,
+        ipv6: inbound.ipv6 === true,
+      });
       const { peers, ...shared } = view;
       const others = unnamed.get({
         ...shared,

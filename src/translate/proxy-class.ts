@@ -65,6 +65,9 @@ const ownMetadata: ReadonlySet<string> = new Set(["NAME", "INSTANCE_IPS", "NODE_
 /** What an agent says of a proxy whose workload it brings into the mesh, or out of it. */
 export const lenientKey = "WEFT_LENIENT";
 
+/** What an agent says of a proxy to which connections of IPv6 are redirected. */
+const ipv6Key = "WEFT_IPV6";
+
 /** Entries of its metadata by which EnvoyFilters may ask for it, less those that the view has otherwise. */
 function sharedMetadata(metadata: NodeInfo["metadata"]): StringMap {
   const kept = Object.entries(metadata).filter(([name]) => isSharedMetadata(name) && name !== "POD_PORTS");
@@ -148,6 +151,7 @@ export function proxyView(
     labels,
     workloadPorts: podPorts(metadata["POD_PORTS"]),
     interception: interceptionOf(text(metadata["INTERCEPTION_MODE"])),
+    ...(metadata[ipv6Key] === "true" && { ipv6: true }),
     ...(isIdentified(metadata) && { identified: true }),
     ...(metadata[lenientKey] === "true" && { lenient: true }),
     ...(withoutSecrets && { withoutSecrets }),

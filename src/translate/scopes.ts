@@ -80,7 +80,7 @@ export type PlainScope =
   /** Clusters of a bucket's services. */
   | ({ readonly kind: "outbound-clusters"; readonly bucket: Bucket } & ClusterUser)
   /** Clusters that every proxy of a type has. */
-  | { readonly kind: "fixed-clusters"; readonly proxy: "sidecar" | "router" }
+  | { readonly kind: "fixed-clusters"; readonly proxy: "sidecar" | "router"; readonly ipv6?: true }
   /** Clusters of a workload's own ports. */
   | { readonly kind: "inbound-clusters"; readonly inbound: InboundKey; readonly client: Client }
   /** Endpoints of the services that a client sees, as seen from a place. */

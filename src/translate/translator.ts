@@ -207,7 +207,7 @@ export function createTranslator(
       case "outbound-clusters":
         return clusters.outbound(scope.bucket, scope, name);
       case "fixed-clusters":
-        return clusters.fixed(name);
+        return clusters.fixed(name, scope.ipv6);
       case "inbound-clusters":
         return clusters.inbound(scope.inbound, scope.client, name);
       case "endpoints":

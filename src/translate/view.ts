@@ -23,6 +23,8 @@ export interface ProxyView {
   readonly workloadPorts: readonly WorkloadPort[];
   /** Whether iptables redirects the workload's connections, and how. */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
+  /** Present where connections of IPv6 to its workload are redirected to it. */
+  readonly ipv6?: true;
   /** Present where its agent serves it a certificate of the mesh. */
   readonly identified?: true;
   /** Present while its agent brings its workload into the mesh or out of it: it takes what callers send before and after they hear of that. */

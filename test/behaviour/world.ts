@@ -1,4 +1,5 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MeshProxy } from "#analysis/diff.ts";
@@ -449,7 +450,8 @@ export class World implements AsyncDisposable {
     if (service?.spec.externalName !== undefined) return this.resolve(service.spec.externalName, namespace);
     if (service?.address === "None") return service.pods[0]?.address ?? host;
     if (service) return service.address;
-    return /^[\d.]+$/.test(host) ? host : strangerAddress;
+    const address = host.replaceAll(/[[\]]/g, "");
+    return isIP(address) === 0 ? strangerAddress : address;
   }
 
   async #inSync(xds: XdsServer): Promise<void> {

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
 import { type CaptureOptions, captureRules } from "#runtime/capture.ts";
-import { refuseIPv6 } from "#runtime/capture6.ts";
+import { captureIPv6 } from "#runtime/capture6.ts";
 import { command } from "#runtime/command.ts";
 import { connectHere } from "#runtime/own-socket.ts";
 import { captureOptions } from "../capture-annotations.ts";
@@ -124,7 +124,7 @@ export async function runCapture(flags: CaptureFlags, names: CaptureNames, clock
   const capture = captureOf(flags, names);
   if (!capture) return;
   if (flags.skipRuleApply !== true) {
-    await refuseIPv6((argv) => argv, capture);
+    await captureIPv6((argv) => argv, capture);
     await command(["iptables-restore"], { input: captureRules(capture) });
   }
   if (flags.runValidation === true) await validate(capture, clock);

@@ -1,5 +1,5 @@
 import type { Pod } from "#api/kubernetes/pod.ts";
-import { lenientKey, type ProxyNode, proxyNode } from "../node-metadata.ts";
+import { ipv6Key, lenientKey, type ProxyNode, proxyNode } from "../node-metadata.ts";
 import type { Surroundings } from "./surroundings.ts";
 
 /** What a sidecar's agent knows of its own Pod, which it has no right to read. */
@@ -26,9 +26,17 @@ export function ownPod(told: Surroundings): Pod {
   } as unknown as Pod;
 }
 
-/** The proxy's node: what the node's agent would say of it, and before that what the injection says in variables, as Istio's agent has it. */
-export function ownNode(told: Surroundings, role: "sidecar" | "gateway", clusterDomain: string): ProxyNode {
-  const { [lenientKey]: _never, ...metadata } = told.metadata;
+/**
+ * The proxy's node: what the node's agent would say of it, and before that what the injection says in variables, as Istio's agent has it.
+ * @param ipv6 whether connections of IPv6 are led to it.
+ */
+export function ownNode(
+  told: Surroundings,
+  role: "sidecar" | "gateway",
+  clusterDomain: string,
+  ipv6 = false,
+): ProxyNode {
+  const { [lenientKey]: _never, [ipv6Key]: _claimed, ...metadata } = told.metadata;
   const { address, config, trustDomain, certificateTtlMs: ttlMs } = told;
   const node = proxyNode({
     pod: ownPod(told),
@@ -49,5 +57,5 @@ export function ownNode(told: Surroundings, role: "sidecar" | "gateway", cluster
     },
   });
   const { DNS_CAPTURE: _always, ...own } = node.metadata;
-  return { ...node, metadata: { ...own, ...metadata } };
+  return { ...node, metadata: { ...own, ...metadata, ...(ipv6 && { [ipv6Key]: "true" }) } };
 }

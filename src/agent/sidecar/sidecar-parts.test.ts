@@ -84,6 +84,9 @@ describe("what the injection tells", () => {
     expect(asking.metadata["DNS_CAPTURE"]).toBe("true");
     const bold = ownNode(readSurroundings({ ...env, ISTIO_META_WEFT_LENIENT: "true" }), "sidecar", "cluster.local");
     expect(bold.metadata).not.toHaveProperty("WEFT_LENIENT");
+    const wrong = readSurroundings({ ...env, ISTIO_META_WEFT_IPV6: "true" });
+    expect(ownNode(wrong, "sidecar", "cluster.local").metadata).not.toHaveProperty("WEFT_IPV6");
+    expect(ownNode(wrong, "sidecar", "cluster.local", true).metadata).toMatchObject({ WEFT_IPV6: "true" });
   });
 });
 

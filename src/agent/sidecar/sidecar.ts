@@ -5,6 +5,7 @@ import { aborted } from "#base/aborted.ts";
 import type { Clock } from "#base/clock.ts";
 import { parseDuration } from "#base/duration.ts";
 import type { Logger } from "#base/logger.ts";
+import { takesIPv6 } from "#runtime/capture6.ts";
 import { bootstrap } from "../bootstrap.ts";
 import { rootsConfigMap } from "../certificates/trust-bundle.ts";
 import { ControlPlane, type ControlPlaneTrust } from "../control-plane.ts";
@@ -126,7 +127,7 @@ export async function runSidecar(
 ): Promise<string | undefined> {
   const { told, role, clusterDomain, uid } = options;
   const { clock, logger } = context;
-  const node = ownNode(told, role, clusterDomain);
+  const node = ownNode(told, role, clusterDomain, role === "sidecar" && takesIPv6());
   const plane = new ControlPlane({ address: told.discovery, trust: trustOf(told.discovery), logger });
   const cluster = String(node.metadata["CLUSTER_ID"]);
   using identities = new WorkloadIdentities({

@@ -67,8 +67,8 @@ export function lookedUp(mesh: MeshSettings): Cluster {
 }
 
 /** The cluster for connections to ports of the workload that no service names. */
-export function inboundPassthrough(mesh: MeshSettings): Cluster {
+export function inboundPassthrough(mesh: MeshSettings, ipv6: boolean): Cluster {
   const cluster = passthroughTo(inboundPassthroughCluster, mesh);
-  cluster.upstreamBindConfig = inboundBind;
+  cluster.upstreamBindConfig = inboundBind(ipv6);
   return cluster;
 }

@@ -30,17 +30,19 @@ export interface InboundCluster {
   readonly rule: MergedRule | undefined;
   /** Limits of the Sidecar, which win over the rule's; those of its port over both. */
   readonly pool: ConnectionPoolSettings | undefined;
+  /** Whether connections of IPv6 come to it. */
+  readonly ipv6: boolean;
   readonly mesh: MeshSettings;
 }
 
 /** What kind of cluster leads to where the application listens, with its endpoint where that is one. */
-function destination(name: string, endpoint: IngressEndpoint) {
+function destination(name: string, endpoint: IngressEndpoint, ipv6: boolean) {
   if (endpoint.kind === "same" || endpoint.kind === "instance") {
     return {
       clusterDiscoveryType: { case: "type" as const, value: DiscoveryType.ORIGINAL_DST },
       lbPolicy: LbPolicy.CLUSTER_PROVIDED,
       cleanupInterval: forever,
-      upstreamBindConfig: inboundBind,
+      upstreamBindConfig: inboundBind(ipv6),
       ...(endpoint.kind === "instance" && {
         lbConfig: { case: "originalDstLbConfig" as const, value: { upstreamPortOverride: endpoint.port } },
       }),
@@ -68,7 +70,7 @@ function endpointOf({ port, ingress }: InboundPort, mesh: MeshSettings): Ingress
 }
 
 /** The cluster that leads to a port of the application, at the address that the caller used unless a Sidecar says another. */
-export function inboundCluster({ port, rule, pool, mesh }: InboundCluster): Cluster {
+export function inboundCluster({ port, rule, pool, ipv6, mesh }: InboundCluster): Cluster {
   const name = clusterName("inbound", port.port);
   const [first] = port.targets;
   const limits = port.ingress?.connectionPool ?? pool ?? settledPolicy(mesh, rule?.spec, "", first.port).connectionPool;
@@ -78,7 +80,7 @@ export function inboundCluster({ port, rule, pool, mesh }: InboundCluster): Clus
   return create(ClusterSchema, {
     name,
     altStatName: `${inboundStatName(port, mesh)};`,
-    ...destination(name, endpointOf(port, mesh)),
+    ...destination(name, endpointOf(port, mesh), ipv6),
     ...connectionMembers(limits, mesh),
     typedExtensionProtocolOptions: httpOptions({
       protocol: port.protocol,

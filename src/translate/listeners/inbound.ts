@@ -11,7 +11,11 @@ import {
   type Filter,
   type ListenerFilter,
 } from "#proto/gen/envoy/config/listener/v3/listener_components_pb.js";
-import { type Listener, ListenerSchema } from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
+import {
+  AdditionalAddressSchema,
+  type Listener,
+  ListenerSchema,
+} from "#proto/gen/envoy/config/listener/v3/listener_pb.js";
 import type { RouteConfiguration } from "#proto/gen/envoy/config/route/v3/route_pb.js";
 import { socketAddress } from "../address.ts";
 import { singleTarget, speaking } from "../connections/chain.ts";
@@ -274,7 +278,7 @@ export function unnamedPorts(context: InboundContext): Listener {
 export function virtualInboundListener(
   all: readonly InboundPort[],
   context: InboundContext,
-  transparent: boolean,
+  { transparent, ipv6 }: { readonly transparent: boolean; readonly ipv6: boolean },
 ): Listener {
   const { mesh, peers } = context;
   const ports = all.filter((port) => !isBound(port));
@@ -290,6 +294,9 @@ export function virtualInboundListener(
     ...inboundListener(mesh),
     name: virtualInbound,
     address: socketAddress(wildcardAddress, inboundPort),
+    ...(ipv6 && {
+      additionalAddresses: [create(AdditionalAddressSchema, { address: socketAddress("::", inboundPort) })],
+    }),
     listenerFilters: listenerFilters(kinds, chainKinds("auto", modeAt(peers), mesh), transparent),
     filterChains: [
       ...ports.flatMap((port) => portChains(port, context)),
