@@ -1,7 +1,9 @@
 /** A control plane installed by `weft install` into a real cluster whose node runs it, and removed without a trace. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "#base/clock.ts";
 import type { Certificate } from "#base/testing/certificate.ts";
@@ -474,4 +476,71 @@ describe("a mesh whose objects are kept", () => {
     await kubectl("delete namespace istio-system --wait");
     await isGone();
   });
+});
+
+describe("killed as each of its steps begins, and run again", () => {
+  /** Runs Weft's command until it begins one of the steps, where it is killed. @returns that; undefined when it has ended well by itself. */
+  async function killedAt(steps: readonly string[], ...args: readonly string[]): Promise<string | undefined> {
+    const env = { ...process.env, KUBECONFIG: kubeconfig };
+    const child = spawn(weft, [...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const said: string[] = [];
+    let at: string | undefined;
+    createInterface({ input: child.stderr }).on("line", (line) => said.push(line));
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      said.push(line);
+      at ??= steps.find((step) => line === `  ... ${step}`);
+      if (at !== undefined) child.kill("SIGKILL");
+    });
+    const [code] = (await once(child, "close")) as [number | null];
+    if (at === undefined && code !== 0) throw new Error(`${args.join(" ")}: ${said.join("\n")}`);
+    return at;
+  }
+
+  /** Does so until it has been killed at each. */
+  async function killedAtEach(steps: readonly string[], ...args: readonly string[]): Promise<void> {
+    const left = new Set(steps);
+    for (;;) {
+      const at = await killedAt([...left], ...args);
+      if (at === undefined) break;
+      left.delete(at);
+    }
+    expect([...left]).toEqual([]);
+  }
+
+  test("weft install ends with a mesh that serves", async () => {
+    const steps = [
+      "the namespace, accounts and roles",
+      "what other clusters reach it by",
+      "the mesh's API",
+      "the control plane of proxies",
+      "Istio's kinds in the cluster's API",
+      "the webhooks that inject",
+    ];
+    await killedAtEach(steps, "install", ...flagsWith("--store=memory"), "--members=NodePort");
+    await kubectl("wait apiservice v1.security.istio.io --for=condition=Available --timeout=2m");
+    await apply(strict);
+    expect(await kubectl("get peerauthentication -n istio-system -o name")).toContain("kept");
+    await apply({ apiVersion: "v1", kind: "Namespace", metadata: shop }, pod("shop", "a"));
+    await kubectl("wait pod a -n shop --for=condition=Ready --timeout=3m");
+    expect(await kubectl("get pod a -n shop -o jsonpath={.metadata.annotations}")).toContain("sidecar.istio.io/status");
+    await kubectl("delete namespace shop --wait");
+  }, 400_000);
+
+  test("weft uninstall leaves nothing", async () => {
+    const steps = [
+      "removing what was installed, and what the control plane wrote",
+      "until all objects are gone",
+      "until the control plane's Pods have ended",
+      "until the mesh's roots are gone",
+    ];
+    await killedAtEach(steps, "uninstall");
+    await eventually(
+      "nothing is left",
+      async () => {
+        expect(await inventory()).toEqual(before);
+        return true;
+      },
+      60_000,
+    );
+  }, 400_000);
 });

@@ -29,9 +29,10 @@ async function uninstall({ force = false, timeout, ...flags }: Flags): Promise<v
   const limitMs = timeout * 1000;
   const hint = `kubectl get pods -n ${namespace} shows what still runs; the same command again goes on`;
   console.log("  ... removing what was installed, and what the control plane wrote");
-  await removeInstallation(client, async ({ what, holds }) =>
-    waitUntil({ what, limitMs, hint }, systemClock, signal, holds),
-  );
+  await removeInstallation(client, async ({ what, holds }) => {
+    console.log(`  ... until ${what}`);
+    await waitUntil({ what, limitMs, hint }, systemClock, signal, holds);
+  });
   const stays = await removeInstalledNamespace(client);
   if (stays !== undefined) waiting(stays);
   console.log("Weft is uninstalled");
