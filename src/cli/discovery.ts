@@ -26,6 +26,7 @@ interface DiscoveryFlags extends LogFlags {
   readonly tokenCheck: "keys" | "review";
   readonly caKey: AuthorityKey;
   readonly webhookAddress?: ListenAddress;
+  readonly sharePorts?: boolean;
   readonly membersHost?: readonly string[];
   readonly membersXdsPort?: number;
   readonly membersWebhookPort?: number;
@@ -104,7 +105,19 @@ function reachedBy(flags: DiscoveryFlags): Pick<DiscoveryOptions, "reached"> {
   return { reached: { hosts: own, xds, ...(webhooks !== undefined && { webhooks }) } };
 }
 
-function optionsOf(flags: DiscoveryFlags): DiscoveryOptions {
+/** Has others listen where it does. */
+function sharing(flags: DiscoveryFlags): DiscoveryFlags {
+  const { tlsAddress: tls, webhookAddress: webhooks } = flags;
+  const shared = { shared: true } as const;
+  return {
+    ...flags,
+    ...(tls && { tlsAddress: { ...tls, ...shared } }),
+    ...(webhooks && { webhookAddress: { ...webhooks, ...shared } }),
+  };
+}
+
+function optionsOf(given: DiscoveryFlags): DiscoveryOptions {
+  const flags = given.sharePorts === true ? sharing(given) : given;
   const { xdsSocket, xdsPort, tlsSocket, tlsAddress: address, mesh, meshApi, statusSocket } = flags;
   const secure: readonly ListenAddress[] = [
     ...(tlsSocket === undefined ? [] : [{ socketPath: tlsSocket, tls: true }]),
@@ -173,6 +186,10 @@ export function discoveryCommand(program: Command): void {
     .option("--tls-socket <path>", "Unix socket that xDS and certificates are served on over TLS")
     .option("--tls-address <host:port>", "address that xDS and certificates are served on over TLS", tlsAddress)
     .option("--webhook-address <host:port>", "address that clusters' admission webhooks are served on", tlsAddress)
+    .option(
+      "--share-ports",
+      "let other control planes of this revision on this machine listen at --tls-address and --webhook-address too",
+    )
     .option(
       "--members-host <host>",
       "address or name by which Pods and API servers of member clusters reach this control plane, told to weft cluster add; may be repeated for addresses; that of --tls-address unless given",

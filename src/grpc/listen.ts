@@ -3,8 +3,11 @@ import { WeftError } from "#base/errors.ts";
 import { isLoopback } from "#base/loopback.ts";
 import { listenOnSocket } from "#base/unix-socket.ts";
 
-/** Where to listen, over TLS or in plain text. Port 0 takes a free one. */
-export type ListenAddress = { readonly tls?: boolean } & (
+/**
+ * Where to listen, over TLS or in plain text. Port 0 takes a free one. A port that is shared may be listened on by other processes of the same
+ * user that share it: the system gives each connection to one of those that live.
+ */
+export type ListenAddress = { readonly tls?: boolean; readonly shared?: boolean } & (
   | { readonly socketPath: string }
   | { readonly host: string; readonly port: number }
 );
@@ -32,7 +35,8 @@ export async function listenOn(server: Server, address: ListenAddress): Promise<
   if (address.tls !== true && !isLoopback(address.host)) {
     throw new WeftError("InvalidArgument", `plain text is served on loopback only, not on ${address.host}`);
   }
-  await bind(server, address, `${address.host}:${address.port}`);
+  const { host, port, shared: reusePort = false } = address;
+  await bind(server, { host, port, reusePort }, `${address.host}:${address.port}`);
   const bound = server.address();
   return { ...address, port: bound && typeof bound === "object" ? bound.port : address.port };
 }

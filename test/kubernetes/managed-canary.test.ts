@@ -46,13 +46,35 @@ async function weft(args: readonly string[], input = ""): Promise<string> {
 const mesh = async (...args: readonly string[]): Promise<string> =>
   weft(["mesh", ...args, "--kubeconfig", hostKubeconfig]);
 
+/** What each of a revision's control planes that answer tells of its proxies. */
+async function tellers(revision: string): Promise<readonly (readonly string[])[]> {
+  const sockets = [revision, `${revision}.2`].map((replica) => `discovery-${replica}.sock`);
+  const told = sockets.map(async (socket) => {
+    using status = new RevisionStatus(join(folder, "meshes-run", "meshes", "shop", socket), systemClock);
+    return (await status.proxies()).map(({ proxy }) => proxy);
+  });
+  return (await Promise.allSettled(told)).flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+}
+
 /** Proxies that a revision serves, as NAMESPACE/POD without what is made up. */
 async function servedBy(revision: string): Promise<readonly string[]> {
-  using status = new RevisionStatus(
-    join(folder, "meshes-run", "meshes", "shop", `discovery-${revision}.sock`),
-    systemClock,
-  );
-  return (await status.proxies()).map(({ proxy }) => proxy.replace(/\/(\w+).*/, "/$1")).toSorted();
+  return (await tellers(revision)).flatMap((each) => each.map((proxy) => proxy.replace(/\/(\w+).*/, "/$1"))).toSorted();
+}
+
+/** Process ids of a control plane of the mesh. */
+function pidsOf(replica: string): readonly number[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    if (!/^\d+$/.test(pid)) return [];
+    try {
+      const words = readFileSync(join("/proc", pid, "cmdline"), "utf8").split("\0");
+      const own = words.some((word) => word.startsWith(join(folder, "meshes/")));
+      return own && words[0]?.includes("node") && words[words.indexOf("--replica") + 1] === replica
+        ? [Number(pid)]
+        : [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 async function areServed(revision: string | undefined, proxies: readonly string[]): Promise<void> {
@@ -102,6 +124,7 @@ beforeAll(async () => {
       address: host.address,
       "meshes-dir": join(folder, "meshes"),
       "meshes-port": firstPort,
+      "meshes-replicas": 2,
       release: `${old}=${oldWeft}`,
     }),
   ]);
@@ -135,7 +158,21 @@ beforeAll(async () => {
   await weft([...join_, "--mesh-kubeconfig", meshKubeconfig]);
   const own = ["orders", "stock"].map((name) => namespaceOf(name, {}));
   const routes = workloads.map(([name, namespace]) => routeOf(namespace, name));
-  const objects = [...own, strictMesh, ...routes].map((each) => JSON.stringify(each)).join("\n---\n");
+  const values = {
+    global: {
+      imagePullPolicy: "Never",
+      proxy: { image: world.image },
+      proxy_init: { image: world.image },
+      multiCluster: { clusterName: "one" },
+    },
+  };
+  const injector = {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { namespace: "istio-system", name: `istio-sidecar-injector-${oldRevision}` },
+    data: { values: JSON.stringify(values) },
+  };
+  const objects = [...own, strictMesh, injector, ...routes].map((each) => JSON.stringify(each)).join("\n---\n");
   await weft(["apply", "--kubeconfig", meshKubeconfig, "--filename", "-"], objects);
   await world.agents("--xds", `${host.address}:${firstPort + 1}`);
   await world.kubectl(
@@ -154,6 +191,34 @@ beforeAll(async () => {
 afterAll(() => resources.disposeAsync());
 
 const all = ["orders/details", "stock/load", "stock/ratings"];
+
+test("its cluster serves the mesh's Istio objects, and its Pods are injected by a revision that a namespace names", async () => {
+  await eventually(
+    "kubectl reads what was written in the mesh",
+    async () => (await world.kubectl("get virtualservices.networking.istio.io -A -o name")).includes("/ratings"),
+    60_000,
+  );
+  const inside = namespaceOf("inside", { "istio.io/rev": oldRevision ?? "" });
+  await world.kubectl("apply -f -", inside, serviceOf("inside", "details"), world.deployment("inside", "details"));
+  await world.kubectl("rollout status deployment details -n inside --timeout=3m");
+  await areServed(oldRevision, ["inside/details", ...all]);
+  await world.kubectl("delete namespace inside --wait");
+  await areServed(oldRevision, all);
+});
+
+test("each of the two control planes of a revision is killed, and no request fails", async () => {
+  const replicas = [`${oldRevision}`, `${oldRevision}.2`];
+  for (const replica of replicas) {
+    const [pid] = pidsOf(replica);
+    expect(pid).toBeDefined();
+    process.kill(pid ?? 0, "SIGKILL");
+    await areServed(oldRevision, all);
+    await eventually("another is started in its place", () => pidsOf(replica).some((other) => other !== pid), 60_000);
+    await eventually("both serve", async () => (await tellers(oldRevision ?? "")).length === 2, 60_000);
+  }
+  await areServed(oldRevision, all);
+  await isUnhurt();
+});
 
 test("a share of the namespaces follows the canary, without a restart, and goes back", async () => {
   const before = await processes();

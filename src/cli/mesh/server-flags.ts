@@ -14,6 +14,7 @@ export interface MeshesFlags {
   readonly release?: ReadonlyMap<string, string>;
   readonly meshImage?: ReadonlyMap<string, string>;
   readonly meshesSilence?: number;
+  readonly meshesReplicas?: number;
   readonly runDir: string;
   readonly address?: string;
   readonly serverName?: readonly string[];
@@ -60,6 +61,11 @@ export function withMeshesFlags(command: Command): Command {
       meshImage,
     )
     .option(
+      "--meshes-replicas <number>",
+      "control planes of each of their revisions, which share its ports, so that one may die (default: 1)",
+      wholeNumber(1, 9),
+    )
+    .option(
       "--meshes-silence <duration>",
       "how long what is run for them may give no answer before it is started anew (default: 90s)",
       durationValue,
@@ -89,6 +95,7 @@ export function meshesOf(flags: MeshesFlags): ServerOptions["meshes"] {
     serverNames: flags.serverName ?? [],
     firstPort: meshesPort,
     programs,
+    replicas: flags.meshesReplicas ?? 1,
     silenceMs: flags.meshesSilence ?? 90_000,
     env: environment(),
   };

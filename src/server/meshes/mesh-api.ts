@@ -54,10 +54,11 @@ export class MeshApi implements Disposable {
     else if (!equal(found.data, data)) await maps.replace({ ...found, data });
   }
 
-  /** Removes what a revision that has ended, perhaps by being killed, told of itself. */
-  async forgetRevision(name: string): Promise<void> {
+  /** Removes what the replicas of a revision that have ended, perhaps by being killed, told of themselves. */
+  async forgetRevision(name: string, replicas: readonly string[]): Promise<void> {
     await removePublished(this.#client, name);
-    await gone(this.#client.of(leaseKind).delete(replicaPlace(revisionsNamespace, name)));
+    for (const replica of replicas)
+      await gone(this.#client.of(leaseKind).delete(replicaPlace(revisionsNamespace, replica)));
   }
 
   [Symbol.dispose](): void {

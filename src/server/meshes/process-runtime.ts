@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
+import { isIP } from "node:net";
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { writePrivate } from "#apiserver/private-file.ts";
 import type { MeshQuotas } from "#api/weft/mesh-lifecycle.ts";
-import { objectionsBetween } from "#api/weft/revision-report.ts";
+import { objectionsBetween, type RevisionReport } from "#api/weft/revision-report.ts";
 import { revisionsData } from "#api/weft/revisions.ts";
 import type { Clock } from "#base/clock.ts";
 import { WeftError } from "#base/errors.ts";
@@ -25,6 +26,8 @@ export interface ProcessRuntimeOptions extends MeshFolders {
   readonly firstPort: number;
   /** The command `weft` of each version, the newest last. APIs are run by the newest, which knows what all of them store. */
   readonly programs: ReadonlyMap<string, string>;
+  /** How many control planes each revision has, which share its ports. */
+  readonly replicas: number;
   /** Milliseconds for which what runs may give no answer before it is started anew: a control plane of a big mesh takes a while to begin. */
   readonly silenceMs: number;
   /** The environment of what is run. */
@@ -32,20 +35,36 @@ export interface ProcessRuntimeOptions extends MeshFolders {
   readonly clock: Clock;
 }
 
-const portsOfMesh = 16;
 const slots = 256;
 const indexes = 4;
+/**
+ * A mesh's ports, from its first one: its API, xDS of each revision, what API servers of members reach it by, and each revision's webhooks.
+ * Those of a mesh stay where they are from version to version: callers elsewhere know them.
+ */
+const portsOfMesh = 16;
+const ports = { api: 0, xds: 1, members: 1 + indexes, webhooks: 2 + indexes } as const;
+/** Addresses that name no machine, and such as no other machine reaches. */
+const everywhere: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+const loopback = /^(?:127\.|::1$|localhost$)/;
 /** Days for which credentials of a mesh's own processes are good. */
 const days = 3650;
 /** Milliseconds for which an API that was started is waited for. */
 const apiLimitMs = 30_000;
+
+/** Control planes of one revision at most. */
+const mostReplicas = 9;
+
+/** The names that control planes of a revision may have: that of the first is its own. No revision has a dot in its name. */
+function allReplicas(revision: string): readonly string[] {
+  return Array.from({ length: mostReplicas }, (_, at) => (at === 0 ? revision : `${revision}.${at + 1}`));
+}
 
 function flags(values: Readonly<Record<string, string | undefined>>): readonly string[] {
   return Object.entries(values).flatMap(([flag, value]) => (value === undefined ? [] : [`--${flag}`, value]));
 }
 
 /**
- * Runs each mesh as processes of this machine: a `weft server` with a store, keys and an authority of its own, and a `weft discovery` for each
+ * Runs each mesh as processes of this machine: a `weft server` with a store, keys and an authority of its own, and one or several `weft discovery` for each
  * revision, whose authority is kept in that store. They outlive the management plane, and nothing of one is told to another's.
  * Needs root, as `startProcess` does.
  */
@@ -63,11 +82,11 @@ export class ProcessRuntime implements MeshRuntime {
   }
 
   apiAddress({ slot }: MeshPlace): string {
-    return `https://${this.#options.address}:${this.#port(slot)}`;
+    return `https://${this.#options.address}:${this.#port(slot) + ports.api}`;
   }
 
   xdsAddress({ slot }: MeshPlace, { index }: RevisionPlace): string {
-    return `${this.#options.address}:${this.#port(slot) + 1 + index}`;
+    return `${this.#options.address}:${this.#port(slot) + ports.xds + index}`;
   }
 
   async ensureSpace({ mesh }: MeshPlace): Promise<void> {
@@ -107,10 +126,11 @@ export class ProcessRuntime implements MeshRuntime {
           "encryption-keys": layout.encryptionKeys,
           "state-dir": layout.apiState,
           "run-dir": layout.run,
-          "mesh-port": String(this.#port(place.slot)),
+          "mesh-port": String(this.#port(place.slot) + ports.api),
           address,
           "max-objects": objects === undefined ? undefined : String(objects),
         }),
+        ...this.#forMembers("--members-address", this.#port(place.slot) + ports.members),
         ...serverNames.flatMap((name) => ["--server-name", name]),
       ],
       this.#options.env,
@@ -145,52 +165,68 @@ export class ProcessRuntime implements MeshRuntime {
   async ensureRevision(place: MeshPlace, revision: RevisionPlace, { proxies }: MeshQuotas): Promise<void> {
     const layout = this.#layout(place.mesh);
     const { name, version } = revision;
-    const process = this.#process(layout, `discovery-${name}`);
-    if (this.#silence.isOver(layout.statusSocket(name))) process.kill();
-    await process.ensure(
-      [
-        this.#program(version),
-        "discovery",
-        ...flags({
-          revision: name,
-          "mesh-api": layout.ownKubeconfig,
-          "tls-socket": layout.adsSocket(name),
-          "tls-address": this.xdsAddress(place, revision),
-          "status-socket": layout.statusSocket(name),
-          // What runs once in a mesh is done by one revision of it.
-          replica: name,
-          "max-proxies": proxies === undefined ? undefined : String(proxies),
-        }),
-        // The mesh's users are not this machine's: their Clusters must not lead into another mesh's sockets.
-        "--no-cluster-sockets",
-        ...this.#options.serverNames.flatMap((each) => ["--server-name", each]),
-      ],
-      this.#options.env,
-    );
+    const replicas = this.#replicas(name);
+    for (const replica of replicas) {
+      const process = this.#process(layout, `discovery-${replica}`);
+      if (this.#silence.isOver(layout.statusSocket(replica))) process.kill();
+      await process.ensure(
+        [
+          this.#program(version),
+          "discovery",
+          ...flags({
+            revision: name,
+            "mesh-api": layout.ownKubeconfig,
+            "tls-socket": layout.adsSocket(replica),
+            "tls-address": this.xdsAddress(place, revision),
+            "status-socket": layout.statusSocket(replica),
+            // What runs once in a mesh is done by one control plane of it.
+            replica,
+            "max-proxies": proxies === undefined ? undefined : String(proxies),
+          }),
+          // The mesh's users are not this machine's: their Clusters must not lead into another mesh's sockets.
+          "--no-cluster-sockets",
+          ...(replicas.length > 1 ? ["--share-ports"] : []),
+          ...this.#forMembers("--webhook-address", this.#port(place.slot) + ports.webhooks + revision.index),
+          ...this.#options.serverNames.flatMap((each) => ["--server-name", each]),
+        ],
+        this.#options.env,
+      );
+    }
+    for (const surplus of allReplicas(name).slice(replicas.length)) await this.#removeReplica(layout, surplus);
   }
 
   async removeRevision({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<void> {
     const layout = this.#layout(mesh);
-    await this.#process(layout, `discovery-${name}`).remove();
-    for (const socket of [layout.statusSocket(name), layout.adsSocket(name)]) rmSync(socket, { force: true });
+    const replicas = allReplicas(name);
+    await Promise.all(replicas.map(async (replica) => this.#removeReplica(layout, replica)));
     // Where the API does not run the mesh is being removed with all that is in it, and waits for nothing.
     if (this.#process(layout, "server").trouble() !== undefined) return;
     using api = await MeshApi.open(layout.kubeconfig, this.#options.clock);
-    await api.forgetRevision(name);
+    await api.forgetRevision(name, replicas);
+  }
+
+  async #removeReplica(layout: MeshLayout, replica: string): Promise<void> {
+    await this.#process(layout, `discovery-${replica}`).remove();
+    for (const socket of [layout.statusSocket(replica), layout.adsSocket(replica)]) rmSync(socket, { force: true });
   }
 
   async runs({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<boolean> {
-    return this.#process(this.#layout(mesh), `discovery-${name}`).trouble() === undefined;
+    return this.#running(mesh, name).length > 0;
   }
 
   async unready({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<string | undefined> {
     const layout = this.#layout(mesh);
-    const trouble = this.#process(layout, `discovery-${name}`).trouble();
-    using status = this.#status(mesh, name);
-    const serves = trouble === undefined && (await status.serves());
-    this.#silence.note(layout.statusSocket(name), trouble === undefined && !serves);
-    if (trouble !== undefined) return `revision ${name}: ${trouble}`;
-    return serves ? undefined : `revision ${name} does not serve yet`;
+    const obstacles = await Promise.all(
+      this.#replicas(name).map(async (replica) => {
+        const trouble = this.#process(layout, `discovery-${replica}`).trouble();
+        using status = this.#status(mesh, replica);
+        const serves = trouble === undefined && (await status.serves());
+        this.#silence.note(layout.statusSocket(replica), trouble === undefined && !serves);
+        return serves ? undefined : (trouble ?? "it does not serve yet");
+      }),
+    );
+    // Any of them serves all proxies.
+    return obstacles.includes(undefined) ? undefined : `revision ${name}: ${obstacles[0] ?? ""}`;
   }
 
   async route(place: MeshPlace, { stable, canary, percentage }: Routing): Promise<void> {
@@ -208,23 +244,56 @@ export class ProcessRuntime implements MeshRuntime {
   }
 
   async proxies({ mesh }: MeshPlace, { name }: RevisionPlace): Promise<number> {
-    using status = this.#status(mesh, name);
-    return (await status.proxies()).length;
+    return (await this.#asked(mesh, name, async (status) => status.proxies())).flat().length;
   }
 
   async objections({ mesh }: MeshPlace, { name }: RevisionPlace, from?: RevisionPlace): Promise<readonly string[]> {
-    using status = this.#status(mesh, name);
-    const behind = (await status.proxies()).filter(({ synced }) => !synced);
+    const proxies = await this.#asked(mesh, name, async (status) => status.proxies());
+    const behind = proxies.flat().filter(({ synced }) => !synced);
     const stuck = behind.map(({ proxy, state }) => `${proxy} has not taken what it was sent (${state})`);
     if (stuck.length > 0 || !from || !(await this.runs({ mesh, slot: 0 }, from))) return stuck;
-    using before = this.#status(mesh, from.name);
-    const [now, then] = await Promise.all([before.report(), status.report()]);
+    const reports = async (revision: string): Promise<readonly RevisionReport[]> =>
+      (await this.#asked(mesh, revision, async (status) => status.report())).flatMap((report) => report ?? []);
+    const [before, after] = await Promise.all([reports(from.name), reports(name)]);
     // An earlier version of Weft does not tell what it finds.
-    return now && then ? objectionsBetween([now], [then]) : [];
+    return before.length > 0 && after.length > 0 ? objectionsBetween(before, after) : [];
   }
 
-  #status(mesh: string, revision: string): RevisionStatus {
-    return new RevisionStatus(this.#layout(mesh).statusSocket(revision), this.#options.clock);
+  /** Asks each of a revision's control planes that run. @throws WeftError `Unavailable` where one of them, or where none runs, does not tell. */
+  async #asked<T>(mesh: string, revision: string, ask: (status: RevisionStatus) => Promise<T>): Promise<readonly T[]> {
+    const running = this.#running(mesh, revision);
+    return Promise.all(
+      (running.length > 0 ? running : [revision]).map(async (replica) => {
+        using status = this.#status(mesh, replica);
+        return ask(status);
+      }),
+    );
+  }
+
+  #replicas(revision: string): readonly string[] {
+    return allReplicas(revision).slice(0, this.#options.replicas);
+  }
+
+  #running(mesh: string, revision: string): readonly string[] {
+    const layout = this.#layout(mesh);
+    return this.#replicas(revision).filter(
+      (replica) => this.#process(layout, `discovery-${replica}`).trouble() === undefined,
+    );
+  }
+
+  #status(mesh: string, replica: string): RevisionStatus {
+    return new RevisionStatus(this.#layout(mesh).statusSocket(replica), this.#options.clock);
+  }
+
+  /** Has something served to clusters that join a mesh, which they reach by this machine's names where its address is none; nothing on loopback. */
+  #forMembers(flag: string, port: number): readonly string[] {
+    const { address, serverNames } = this.#options;
+    if (loopback.test(address)) return [];
+    const listen = [flag, `${address.includes(":") ? `[${address}]` : address}:${port}`];
+    if (!everywhere.has(address)) return listen;
+    const addresses = serverNames.filter((name) => isIP(name) !== 0);
+    const hosts = addresses.length > 0 ? addresses : serverNames.slice(0, 1);
+    return hosts.length === 0 ? [] : [...listen, ...hosts.flatMap((host) => ["--members-host", host])];
   }
 
   #port(slot: number): number {
