@@ -47,12 +47,14 @@ function trafficLines({ status: { traffic } }: ProxyObject): readonly Line[] {
 
 function configurationLines({ status }: ProxyObject, now: number): readonly Line[] {
   const { configuration, endpoints, certificate, certificateNotAfter: end, connectedAt, discovery, outside } = status;
+  const { unacknowledgedSince: behind } = status;
   const lines: (Line | undefined)[] = [
     ["Connected", connectedAt === undefined ? "no" : ago(connectedAt, now)],
     discovery && [
       "Discovery",
       discovery.reason === undefined ? discovery.mode : `${discovery.mode}: ${discovery.reason}`,
     ],
+    behind === undefined ? undefined : ["Behind", `has not taken a change that was made ${ago(behind, now)}`],
     endpoints && [
       "Endpoints",
       `${endpoints.state}: Envoy holds ${endpoints.addresses} addresses of ${endpoints.clusters} clusters`,
@@ -65,6 +67,18 @@ function configurationLines({ status }: ProxyObject, now: number): readonly Line
     outside === undefined ? undefined : ["Outside", outside],
   ];
   return lines.filter((line) => line !== undefined);
+}
+
+/** The clusters whose addresses have long differed from those that Envoy is to hold. */
+function staleNotes({ status: { endpoints } }: ProxyObject, now: number): readonly string[] {
+  return (endpoints?.stale ?? []).map(({ cluster, since, surplus = [], missing = [] }) => {
+    const parts = [
+      ...(surplus.length > 0 ? [`Envoy has ${surplus.join(", ")} too many`] : []),
+      ...(missing.length > 0 ? [`lacks ${missing.join(", ")}`] : []),
+    ];
+    const which = parts.length > 0 ? parts.join(" and ") : "which addresses is not known yet";
+    return `endpoints of ${cluster} are stale for ${formatAge(now - Date.parse(since))}: ${which}\n`;
+  });
 }
 
 function typeRow([type, of]: readonly [string, TypeObject], now: number): readonly string[] {
@@ -99,12 +113,14 @@ export function describeText(proxy: ProxyObject, now: number): string {
   const rows = types.map((each) => typeRow(each, now));
   const listed =
     rows.length === 0 ? "" : `\n${table(["TYPE", "STATE", "FOR", "RESOURCES", "SIZE", "ACKNOWLEDGED"], rows)}`;
-  const refusals = types.flatMap(([type, { state, message }]) =>
-    state === "NACKED" ? [`refuses ${type}: ${message ?? "without a reason"}\n`] : [],
+  const refusals = types.flatMap(([type, { state, message, since }]) =>
+    state === "NACKED"
+      ? [`refuses ${type} for ${formatAge(now - Date.parse(since))}: ${message ?? "without a reason"}\n`]
+      : [],
   );
   const findings = (status.findings ?? []).map(
     ({ code, message, count }) => `${code}: it ${message} (${count} times)\n`,
   );
-  const notes = [...refusals, ...findings];
+  const notes = [...refusals, ...staleNotes(proxy, now), ...findings];
   return `${head}${listed}${notes.length === 0 ? "" : `\n${notes.join("")}`}`;
 }

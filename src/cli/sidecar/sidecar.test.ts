@@ -57,6 +57,15 @@ const page = proxy("page-1", {
   unacknowledgedSince: since,
   certificateNotAfter: "2026-01-01T12:00:00.000Z",
   process: { restarts: 2, lastExit: { reason: "it was ended by SIGSEGV", at: since } },
+  endpoints: {
+    state: "Stale",
+    clusters: 2,
+    addresses: 3,
+    stale: [
+      { cluster: "outbound|80||cart", since, surplus: ["10.0.0.7:80"], missing: ["10.0.0.8:80", "10.0.0.9:80"] },
+      { cluster: "outbound|80||stock", since },
+    ],
+  },
   ...busy(120, 10.26),
 });
 const away = proxy("cart-1", { phase: "Restarting", connected: false, process: { restarts: 0 } }, "west");
@@ -106,7 +115,10 @@ test("sidecar describe: all that is known", () => {
     "Inbound:      10.26 requests/s, 0 errors/s",
     "CDS    SYNCED   90s   -           -        7",
     "LDS    NACKED   90s   12          42.0Ki   6",
-    "refuses LDS: no such filter",
+    "Behind:       has not taken a change that was made 90s ago",
+    "refuses LDS for 90s: no such filter",
+    "endpoints of outbound|80||cart are stale for 90s: Envoy has 10.0.0.7:80 too many and lacks 10.0.0.8:80, 10.0.0.9:80",
+    "endpoints of outbound|80||stock are stale for 90s: which addresses is not known yet",
   ])
     expect(text).toContain(`${line}\n`);
 });
