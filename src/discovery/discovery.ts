@@ -52,6 +52,7 @@ import { configurationFigures } from "./reports/configuration-figures.ts";
 import { happenings } from "./reports/happenings.ts";
 import { ProxyLogs } from "./reports/proxy-logs.ts";
 import { reportFigures } from "./reports/report-figures.ts";
+import { countsTold } from "./reports/told-counts.ts";
 import { ProxyReports } from "./reports/reports.ts";
 import { EndpointTruth } from "./reports/truth.ts";
 import { reportOf, RevisionReporter } from "./revision-reporter.ts";
@@ -321,6 +322,8 @@ export async function runDiscovery(
   // What keeps the authority from signing is told while it is waited for.
   using _authority = identity?.onChange(() => meshStatus.changed());
   const served = Promise.withResolvers<void>();
+  using reports = new ProxyReports({ clock, logger });
+  const told = countsTold(reports);
   const leading = inOneReplica(
     options,
     { client, rootNamespace, ...context },
@@ -334,7 +337,7 @@ export async function runDiscovery(
         clusterStatus.run(turn),
         addresses.run(turn),
         identity?.rotate(turn),
-        runSidecarUpgrades({ client, member, clock, logger }, turn),
+        runSidecarUpgrades({ client, member, told, clock, logger }, turn),
         forgetting(options, { client, member, clock, logger }, turn),
         programmed(),
       ]);
@@ -348,20 +351,19 @@ export async function runDiscovery(
   const { demand } = onDemand;
   const pressed = (): boolean => intake.waits;
   const limits = options.maxProxies === undefined ? {} : { nodesPerAddress: options.maxProxies };
-  using reports = new ProxyReports({ clock, logger });
   const methods = { ...secured?.methods, ...reports.methods(secured?.gatekeeper) };
   const serve = { source, engine, clock, logger, demand, pressed, limits, listen: options.xds, ...secured, methods };
   await using xds = await createXdsServer(serve);
   serving = xds;
   const { endpointsStaleMs: staleMs } = options;
-  const told = {
+  const compared = {
     reports,
     proxies: xds,
     members: () => members.clients(),
     clock,
     ...(staleMs !== undefined && { staleMs }),
   };
-  using truth: EndpointTruth = new EndpointTruth({ ...told, changed: () => tellEvents() });
+  using truth: EndpointTruth = new EndpointTruth({ ...compared, changed: () => tellEvents() });
   const events = new ProxyEventWriter({ member, clock, logger });
   const tellEvents = (): void => {
     const found = listedFindings({ proxies: xds, truth }).flatMap((finding) => proxyEvent(finding) ?? []);

@@ -145,6 +145,10 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
     });
     const busy = await seen("client", "uses CPU", ({ status }) => status.usage!.cpuMillis > 0);
     expect(busy.status.usage!.cpuMillis).toBeLessThan(2000);
+    const counted = await seen("server", "has counted requests and their times", ({ status: { inbound } }) => {
+      return inbound !== undefined && inbound.all > 20 && inbound.timed > 20;
+    });
+    expect(counted.status.inbound!.failed).toBeLessThan(counted.status.inbound!.all);
   });
 
   it("tells that Envoy was killed, how it ended, and how often it was started again", async () => {
@@ -188,7 +192,7 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
     const nacked = Object.values(refusing.status.types).find(({ state }) => state === "NACKED")!;
     expect(nacked.message).toContain("NO_SUCH_VARIABLE");
     expect(clock.now() - Date.parse(refusing.status.unacknowledgedSince!)).toBeLessThan(60_000);
-    expect(await weft("sidecar", "describe", "client")).toMatch(/^refuses \w+: .*NO_SUCH_VARIABLE/m);
+    expect(await weft("sidecar", "describe", "client")).toMatch(/^refuses \w+ for \d+m?s: .*NO_SUCH_VARIABLE/m);
     await eventually("it is in the log that is followed", () => logged.includes("NO_SUCH_VARIABLE"));
     await eventually("the Pod has an event", async () => {
       const { items } = await world.events.list({ namespace: "shop" });

@@ -9,7 +9,14 @@ const stats = (requests: number, failed: number): string =>
   [
     "cluster_manager.active_clusters: 7",
     "http.inbound_0.0.0.0_8080;.downstream_rq_5xx: 1",
+    "http.inbound_0.0.0.0_8080;.downstream_rq_2xx: 6",
+    "http.inbound_0.0.0.0_8080;.downstream_rq_rx_reset: 2",
+    "http.inbound_0.0.0.0_8080;.downstream_rq_time: B0.5(0,0) B1(2,5) B5(3,6) B1.8e+06(3,7)",
+    "http.inbound_0.0.0.0_8081;.downstream_rq_time: B0.5(0,1) B1(2,1) B5(3,1) B1.8e+06(3,1)",
+    "http.inbound_0.0.0.0_8082;.downstream_rq_time: No recorded values",
     `http.inbound_0.0.0.0_8080;.downstream_rq_total: ${requests}`,
+    "http.outbound_0.0.0.0_80;.rds.80.update_rejected: 1",
+    "listener_manager.lds.update_rejected: 3",
     `http.outbound_0.0.0.0_80;.downstream_rq_5xx: ${failed}`,
     "http.outbound_0.0.0.0_80;.downstream_rq_total: 4",
     "http.outbound_0.0.0.0_81;.downstream_rq_total: 5",
@@ -24,6 +31,7 @@ test("what Envoy counts is summed over its listeners", () => {
     connections: 12,
     inbound: { all: 10, failed: 1 },
     outbound: { all: 9, failed: 2 },
+    counts: { all: 9, failed: 3, refused: 4, within: { "0.5": 1, "1": 6, "5": 7, "1.8e+06": 8 } },
     clusters: 7,
     listeners: 3,
   });
@@ -43,6 +51,7 @@ test("rates are over the time between two looks at one process, and none before"
   const first = await gauge.read();
   expect(first).toMatchObject({ agent: "1.2.3", envoy: "1.40.0", process: "Running", ready: true });
   expect(first.traffic).toMatchObject({ connections: 12, inbound: { requestsPerSecond: 0, errorsPerSecond: 0 } });
+  expect(first.inbound).toMatchObject({ all: 9, failed: 3 });
   expect(first.usage!.memoryBytes).toBeGreaterThan(1_000_000);
   [requests, failed] = [150, 20];
   clock.advance(10_000);

@@ -104,6 +104,7 @@ export class ProxyGauge {
         },
       }),
       ...changesOf(before, now),
+      ...(said.figures && { inbound: said.figures.counts }),
       ...(said.figures && { holds: { clusters: said.figures.clusters, listeners: said.figures.listeners } }),
       ...(said.endpoints && { endpoints: said.endpoints }),
       ...(said.silent !== undefined && { silent: reportText(said.silent) }),

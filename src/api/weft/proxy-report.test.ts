@@ -16,6 +16,7 @@ const report: ProxyReport = {
     inbound: { requestsPerSecond: 8, errorsPerSecond: 0 },
     outbound: { requestsPerSecond: 9.5, errorsPerSecond: 0.25 },
   },
+  inbound: { all: 12, failed: 3, refused: 1, within: { "0.5": 4, "10": 12 } },
   holds: { clusters: 10, listeners: 11 },
 };
 
@@ -41,6 +42,11 @@ describe("what is none is refused", () => {
     ["a process that is none", bytes({ kind: "report", report: { ...report, process: "Up" } }), "process is none of"],
     ["a long text", bytes({ kind: "report", report: { ...report, agent: "x".repeat(501) } }), "agent is no text"],
     ["a list for an object", bytes({ kind: "report", report: { ...report, usage: [] } }), "usage is no object"],
+    [
+      "a count that is none",
+      bytes({ kind: "report", report: { ...report, inbound: { ...report.inbound, within: { 5: "x" } } } }),
+      "5 is no number",
+    ],
     ["a node without a name", bytes({ kind: "hello", node: { id: "x" } }), "cluster is no text"],
   ])("%s", (_, word, why) => expect(() => readProxyWord(word)).toThrow(why));
 });

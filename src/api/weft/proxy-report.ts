@@ -20,6 +20,17 @@ export interface TrafficRate {
   readonly errorsPerSecond: number;
 }
 
+/** What a proxy counted of its callers' requests and of its configuration, by which its upgrade is judged. */
+export interface InboundCounts {
+  readonly all: number;
+  /** Answered with 5xx, or reset. */
+  readonly failed: number;
+  /** Configurations that it refused. */
+  readonly refused: number;
+  /** How many took at most so many milliseconds; empty of an Envoy that keeps no times. */
+  readonly within: Readonly<Record<string, number>>;
+}
+
 /** How a proxy stands, as its agent sees it. Times are milliseconds since the epoch. */
 export interface ProxyReport {
   /** The agent's version. */
@@ -41,6 +52,7 @@ export interface ProxyReport {
   readonly certificate?: { readonly phase: string; readonly notAfter?: number; readonly problem?: string };
   readonly usage?: { readonly cpuMillis: number; readonly memoryBytes: number };
   readonly traffic?: { readonly connections: number; readonly inbound: TrafficRate; readonly outbound: TrafficRate };
+  readonly inbound?: InboundCounts;
   /** What Envoy holds. */
   readonly holds?: { readonly clusters: number; readonly listeners: number };
   /** The endpoints that Envoy holds of clusters that get them by EDS: `wholeHash` of them, and how many, when it was asked last. */
@@ -126,6 +138,13 @@ function inside<T>(read: (members: Members) => T): (from: Members, name: string)
   return (from, name) => read(membersOf(from[name], name));
 }
 
+const inboundCounts = inside((of): InboundCounts => ({
+  all: number(of, "all"),
+  failed: number(of, "failed"),
+  refused: number(of, "refused"),
+  within: named(of["within"], "within", number),
+}));
+
 const rate = inside((of): TrafficRate => ({
   requestsPerSecond: number(of, "requestsPerSecond"),
   errorsPerSecond: number(of, "errorsPerSecond"),
@@ -171,6 +190,7 @@ function reportOf(of: Members): ProxyReport {
         outbound: rate(all, "outbound"),
       })),
     ),
+    ...maybe(of, "inbound", inboundCounts),
     ...maybe(
       of,
       "holds",

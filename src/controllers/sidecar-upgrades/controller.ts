@@ -9,15 +9,14 @@ import type { Logger } from "#base/logger.ts";
 import type { Client, KindClient } from "#kube/client.ts";
 import { Gates } from "./gates.ts";
 import { withCounts } from "./handover-counts.ts";
+import type { CountSources } from "./requests.ts";
 import { type Ask, heldIn, type Plan, planned } from "./plan.ts";
 import { fitsCluster, type SeenSidecar, selectedSidecar } from "./selection.ts";
 
 /** What carrying out upgrades needs. */
-export interface SidecarUpgradesOptions {
+export interface SidecarUpgradesOptions extends CountSources {
   /** The mesh's API. */
   readonly client: Client;
-  /** A member's API, as the control plane's account there; undefined while it was not reached. */
-  readonly member: (name: string) => Client | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -64,7 +63,7 @@ class SidecarUpgrades {
   }
 
   async #step(upgrade: SidecarUpgrade, taken: Map<string, string>): Promise<boolean> {
-    const { clock, member } = this.#options;
+    const { clock } = this.#options;
     const { name, uid } = upgrade.metadata;
     const over = {
       seen: [],
@@ -75,7 +74,7 @@ class SidecarUpgrades {
     };
     if (!heldIn.has(upgrade.status?.phase ?? "Running") && planned(upgrade, over) === undefined) return false;
     const { seen, away } = await this.#seen(upgrade);
-    const gates = this.#gates.get(uid) ?? new Gates(member);
+    const gates = this.#gates.get(uid) ?? new Gates(this.#options);
     this.#gates.set(uid, gates);
     await gates.look(upgrade);
     const next = planned(upgrade, { ...over, seen, away, gate: (one) => gates.answer(one) });
@@ -100,7 +99,7 @@ class SidecarUpgrades {
     const opened = waveSince !== undefined && status.waveSince === undefined;
     const othersP99Ms = (opened ? gates.othersP99(upgrade) : undefined) ?? known;
     const forth = status.phase === "RollingBack" || status.phase === "RolledBack" ? [] : asks;
-    const sidecars = await withCounts(this.#options.member, upgrade.status?.sidecars, status.sidecars, forth);
+    const sidecars = await withCounts(this.#options, upgrade.status?.sidecars, status.sidecars, forth);
     return {
       asks,
       status: { ...status, ...(othersP99Ms !== undefined && { othersP99Ms }), ...(sidecars && { sidecars }) },

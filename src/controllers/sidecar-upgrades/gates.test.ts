@@ -1,7 +1,9 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import type { SidecarUpgrade, SidecarUpgradeSpec, UpgradedSidecar } from "#api/weft/sidecar-upgrade.ts";
+import type { InboundCounts } from "#api/weft/proxy-report.ts";
 import type { Client } from "#kube/client.ts";
 import { Gates } from "./gates.ts";
+import type { CountSources } from "./requests.ts";
 import { withCounts } from "./handover-counts.ts";
 
 /** What a sidecar has counted by now: requests answered, those with 5xx, those reset, refusals, and milliseconds that each took at most. */
@@ -43,6 +45,12 @@ const client = {
   },
 } as unknown as Client;
 
+let told: Record<string, InboundCounts>;
+beforeEach(() => {
+  told = {};
+});
+const sources: CountSources = { member: () => client, told: ({ pod }) => told[pod] };
+
 const sidecar = (pod: string, more: Partial<UpgradedSidecar> = {}): UpgradedSidecar => ({
   cluster: "east",
   namespace: "shop",
@@ -54,18 +62,26 @@ const sidecar = (pod: string, more: Partial<UpgradedSidecar> = {}): UpgradedSide
 
 const upgraded = sidecar("new", { phase: "Upgraded" });
 
+function upgradeWith(
+  strategy: NonNullable<SidecarUpgradeSpec["strategy"]>,
+  sidecars: readonly UpgradedSidecar[],
+  status: Partial<SidecarUpgrade["status"] & object> = {},
+): SidecarUpgrade {
+  return {
+    metadata: { name: "one" },
+    spec: { envoy: "1.40.0", strategy },
+    status: { waveSince: "2026-01-01T12:00:00Z", sidecars, ...status },
+  } as SidecarUpgrade;
+}
+
 /** What gates say after sidecars counted so much at first, and so much then. */
 async function answer(
   gates: NonNullable<NonNullable<SidecarUpgradeSpec["strategy"]>["gates"]>,
   looks: readonly Record<string, Counted>[],
   status: Partial<SidecarUpgrade["status"] & object> = {},
 ) {
-  const upgrade = {
-    metadata: { name: "one" },
-    spec: { envoy: "1.40.0", strategy: { gates } },
-    status: { waveSince: "2026-01-01T12:00:00Z", sidecars: [upgraded, sidecar("old")], ...status },
-  } as SidecarUpgrade;
-  const own = new Gates(() => client);
+  const upgrade = upgradeWith({ gates }, [upgraded, sidecar("old")], status);
+  const own = new Gates(sources);
   for (const look of looks) {
     counted = look;
     await own.look(upgrade);
@@ -138,15 +154,52 @@ describe("a gate", () => {
   });
 });
 
+test("what agents tell is taken of sidecars that nobody reaches", async () => {
+  const within = (count: number, late: number) => ({ "10": count - late, "100": count, "3.6e+06": count });
+  const counts = (all: number, failed = 0, late = 0) => ({ all, failed, refused: 0, within: within(all, late) });
+  const gates = { maxErrorPercentMore: 1, maxP99PercentMore: 50 };
+  const look = async (later: Record<string, InboundCounts>) => {
+    const own = new Gates(sources);
+    const upgrade = upgradeWith({ gates }, [upgraded, sidecar("old")]);
+    told = { new: counts(10), old: counts(10) };
+    await own.look(upgrade);
+    told = later;
+    await own.look(upgrade);
+    return own.answer(upgrade);
+  };
+  expect(await look({ new: counts(210), old: counts(210) })).toMatchObject({ opens: true });
+  expect((await look({ new: counts(210, 20), old: counts(210) })).why).toContain("failed 10.0 percent of 200 requests");
+  expect((await look({ new: counts(210, 0, 100), old: counts(210) })).why).toContain("the P99 of upgraded sidecars is");
+  [told, counted] = [{}, {}];
+  expect(await withCounts(sources, [], [sidecar("new")], [{ sidecar: sidecar("new") }])).toEqual([sidecar("new")]);
+});
+
+test("what an agent tells and what a sidecar says itself are not taken from each other", async () => {
+  const upgrade = upgradeWith({ gates: { maxErrorPercentMore: 1 } }, [upgraded, sidecar("old")]);
+  const own = new Gates(sources);
+  const inbound = { all: 900, failed: 900, refused: 0, within: {} };
+  told = { new: inbound, old: inbound };
+  await own.look(upgrade);
+  counted = { new: { good: 1000, bad: 10 }, old: { good: 1000 } };
+  await own.look(upgrade);
+  expect(own.answer(upgrade).why).toContain("upgraded sidecars were asked for nothing");
+  counted = { new: { good: 1100, bad: 10 }, old: { good: 1100 } };
+  await own.look(upgrade);
+  expect(own.answer(upgrade)).toMatchObject({ opens: true });
+  counted = { old: { good: 1200 } };
+  await own.look(upgrade);
+  expect(own.answer(upgrade)).toMatchObject({ opens: true });
+});
+
 test("what failed of a sidecar is counted from when it was asked", async () => {
   counted = { one: { good: 5, bad: 2, refused: 1 }, two: { bad: 7 } };
   const waiting = [sidecar("one"), sidecar("two"), sidecar("gone")];
   const asks = [{ sidecar: sidecar("one") }, { sidecar: sidecar("gone") }];
-  const asked = await withCounts(() => client, waiting, waiting, asks);
+  const asked = await withCounts(sources, waiting, waiting, asks);
   expect(asked).toEqual([sidecar("one", { failedBefore: 2, refusedBefore: 1 }), ...waiting.slice(1)]);
   counted = { one: { good: 50, bad: 6 } };
   const done = asked?.map((each): UpgradedSidecar => ({ ...each, phase: "Upgraded" }));
-  const ended = await withCounts(() => client, asked, done, []);
+  const ended = await withCounts(sources, asked, done, []);
   expect(ended?.map(({ failed }) => failed)).toEqual([4, undefined, undefined]);
-  expect(await withCounts(() => client, ended, ended, [])).toBe(ended);
+  expect(await withCounts(sources, ended, ended, [])).toBe(ended);
 });

@@ -1,9 +1,8 @@
 import { renewAnnotation } from "#api/kubernetes/proxy-upgrade.ts";
 import type { SidecarUpgrade, UpgradedSidecar } from "#api/weft/sidecar-upgrade.ts";
 import { messageOf } from "#base/errors.ts";
-import type { Client } from "#kube/client.ts";
 import type { GateAnswer } from "./plan.ts";
-import { type ProxyCounts, quantile, readCounts, since, timed, total } from "./requests.ts";
+import { countsOf, type CountSources, type ProxyCounts, quantile, since, timed, total } from "./requests.ts";
 
 /** Sidecars of each kind that are compared; the others are passed over. */
 const mostCompared = 50;
@@ -34,15 +33,15 @@ function tooFew(who: string, counted: ProxyCounts): string {
 
 /** Compares upgraded sidecars of one upgrade with the others, from when a wave is watched. */
 export class Gates {
-  readonly #member: (name: string) => Client | undefined;
+  readonly #sources: CountSources;
   #watched = "";
   /** Counts by UID when the wave began to be watched, and now. */
   readonly #first = new Map<string, ProxyCounts>();
   readonly #last = new Map<string, ProxyCounts>();
   #problem = "";
 
-  constructor(member: (name: string) => Client | undefined) {
-    this.#member = member;
+  constructor(sources: CountSources) {
+    this.#sources = sources;
   }
 
   /** Reads what was counted, while a wave is watched. */
@@ -133,12 +132,14 @@ export class Gates {
     return sidecars.some((each) => partOf(each) === "others");
   }
 
-  async #read({ cluster, namespace, pod, uid }: UpgradedSidecar): Promise<void> {
-    const client = this.#member(cluster);
-    if (!client) return;
+  async #read(sidecar: UpgradedSidecar): Promise<void> {
+    const { cluster, namespace, pod, uid } = sidecar;
     try {
-      const counts = await readCounts(client, namespace, pod);
-      if (!this.#first.has(uid)) this.#first.set(uid, counts);
+      const counts = await countsOf(this.#sources, sidecar);
+      const by = this.#first.get(uid)?.by;
+      // What an agent told is older: it is taken from what it told before alone.
+      if (by === "proxy" && counts.by === "agent") return;
+      if (by !== counts.by) this.#first.set(uid, counts);
       this.#last.set(uid, counts);
     } catch (error) {
       this.#problem = `${namespace}/${pod} in ${cluster}: ${messageOf(error)}`;

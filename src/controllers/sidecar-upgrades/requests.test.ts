@@ -12,7 +12,7 @@ const [inbound, outbound] = ["inbound_0_0_0_0_8080", "outbound_0_0_0_0_80"];
 test("requests are counted by what inbound listeners answered", () => {
   const metrics = ["# TYPE x counter", line(inbound, "2xx", 90), line(inbound, "5xx", 10), line(outbound, "5xx", 7)];
   const counts = proxyCounts(metrics.join("\n"));
-  expect(counts).toEqual({ all: 100, failed: 10, refused: 0, within: new Map() });
+  expect(counts).toEqual({ by: "proxy", all: 100, failed: 10, refused: 0, within: new Map() });
   const labels = [labelled("inbound_0.0.0.0_8080;", "5xx", 3), labelled("outbound_0.0.0.0_80;", "5xx", 7)];
   expect(proxyCounts(labels.join("\n"))).toMatchObject({ all: 3, failed: 3 });
   const resets = [

@@ -1,3 +1,6 @@
+import type { UpgradedSidecar } from "#api/weft/sidecar-upgrade.ts";
+import type { InboundCounts } from "#api/weft/proxy-report.ts";
+import { messageOf, WeftError } from "#base/errors.ts";
 import type { Client } from "#kube/client.ts";
 
 /** The port of a proxy's administration, which tells its metrics, too. */
@@ -7,6 +10,8 @@ const read = "(^http.inbound_.*downstream_rq_)|update_rejected";
 
 /** What a proxy counted of its callers' requests and of its configuration. */
 export interface ProxyCounts {
+  /** Who says so; unset of several together. The two are of different times: one is not taken from the other. */
+  readonly by?: "proxy" | "agent";
   readonly all: number;
   /**
    * Those of them that were answered with 5xx or reset. Envoy counts each stream that is reset at `downstream_rq_rx_reset`, whoever
@@ -49,14 +54,46 @@ export function proxyCounts(metrics: string): ProxyCounts {
     all += value;
     if (code === "5") failed += value;
   }
-  return { all, failed, refused, within };
+  return { by: "proxy", all, failed, refused, within };
+}
+
+/** The counts that an agent told: none took longer than the longest time that Envoy knows. */
+function toldCounts({ all, failed, refused, within }: InboundCounts): ProxyCounts {
+  const times = Object.entries(within).map(([most, count]) => [Number(most), count] as const);
+  if (times.length > 0) times.push([Infinity, Math.max(...times.map(([, count]) => count))]);
+  return { by: "agent", all, failed, refused, within: new Map(times) };
+}
+
+/** Whose counts are read. */
+type Counted = Pick<UpgradedSidecar, "cluster" | "namespace" | "pod">;
+
+/** Where counts are read. */
+export interface CountSources {
+  /** The API of a cluster; undefined while it was not reached. */
+  readonly member: (name: string) => Client | undefined;
+  /** What the proxy's agent told this control plane last. */
+  readonly told: (sidecar: Counted) => InboundCounts | undefined;
 }
 
 /**
- * Reads them through the API of the proxy's cluster.
- * @throws WeftError as the client does.
+ * Reads them of the proxy itself through the API of its cluster, or takes what its agent told last where that does not reach it: a
+ * kubelet's way to a Pod leads past its loopback, where the administration is.
+ * @throws WeftError `Unavailable` where neither is there.
  */
-export async function readCounts(client: Client, namespace: string, pod: string): Promise<ProxyCounts> {
+export async function countsOf({ member, told }: CountSources, sidecar: Counted): Promise<ProxyCounts> {
+  try {
+    const client = member(sidecar.cluster);
+    if (!client) throw new WeftError("Unavailable", "its cluster was not reached");
+    return await readCounts(client, sidecar.namespace, sidecar.pod);
+  } catch (error) {
+    const counts = told(sidecar);
+    if (counts) return toldCounts(counts);
+    const why = `${messageOf(error)}; and no agent tells this control plane what it counts`;
+    throw new WeftError("Unavailable", why, error);
+  }
+}
+
+async function readCounts(client: Client, namespace: string, pod: string): Promise<ProxyCounts> {
   const admin = `/api/v1/namespaces/${namespace}/pods/${pod}:${metricsPort}/proxy`;
   const path = `${admin}/stats/prometheus?filter=${encodeURIComponent(read)}`;
   return proxyCounts((await client.bytes({ method: "GET", path })).toString("utf8"));

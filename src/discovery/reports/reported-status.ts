@@ -1,3 +1,4 @@
+import type { InboundCounts } from "#api/weft/proxy-report.ts";
 import { readable } from "#base/readable.ts";
 import type { TypeState } from "#xds/port.ts";
 import type { ContainerWord } from "../identity/pod-places.ts";
@@ -31,6 +32,8 @@ export interface ReportedStatus {
   readonly silent?: string;
   readonly usage?: { readonly cpuMillis: number; readonly memoryBytes: number };
   readonly traffic?: { readonly connections: number; readonly inbound: ShownRate; readonly outbound: ShownRate };
+  /** What it has counted of inbound requests, in all, and how much configuration it refused. */
+  readonly inbound?: Omit<InboundCounts, "within"> & { readonly timed: number };
   /** What Envoy holds. */
   readonly configuration?: { readonly clusters: number; readonly listeners: number };
   /** When its certificate ends. */
@@ -82,6 +85,10 @@ function processOf({ report }: HeldReport, container: ContainerWord | undefined)
   };
 }
 
+function inboundOf({ all, failed, refused, within }: InboundCounts): NonNullable<ReportedStatus["inbound"]> {
+  return { all, failed, refused, timed: Math.max(0, ...Object.values(within)) };
+}
+
 function oldestUnacknowledged(types: Readonly<Record<string, TypeState>>): number | undefined {
   const behind = Object.values(types).filter(({ state }) => state === "STALE" || state === "NACKED");
   return behind.length === 0 ? undefined : Math.min(...behind.map(({ since }) => since));
@@ -105,7 +112,7 @@ export function reportedStatus(
     ...(oldest !== undefined && { unacknowledgedSince: time(oldest) }),
   };
   if (!held) return { ...standing, ...(container && { process: container }) };
-  const { agent, drainingSince, silent, usage, traffic, holds, certificate } = held.report;
+  const { agent, drainingSince, silent, usage, traffic, inbound, holds, certificate } = held.report;
   return {
     ...standing,
     agent: { version: readable(agent), reportedAt: time(held.at), live: held.live },
@@ -114,6 +121,7 @@ export function reportedStatus(
     ...(silent !== undefined && { silent: readable(silent) }),
     ...(usage && { usage }),
     ...(traffic && { traffic }),
+    ...(inbound && { inbound: inboundOf(inbound) }),
     ...(holds && { configuration: holds }),
     ...(certificate?.notAfter !== undefined && { certificateNotAfter: time(certificate.notAfter) }),
   };
