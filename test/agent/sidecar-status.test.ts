@@ -153,6 +153,7 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
 
   it("tells that Envoy was killed, how it ended, and how often it was started again", async () => {
     const pod = await world.pods.get({ namespace: "shop", name: "server" });
+    const killed = clock.now();
     process.kill(world.start(pod, "istio-proxy").pid, "SIGKILL");
     const again = await seen("server", "was started again", ({ status }) => status.process?.restarts === 1);
     expect(again.status.process!.lastExit).toMatchObject({ reason: "it was ended by SIGKILL" });
@@ -163,7 +164,8 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
     });
     const { startedAt = "" } = (await seen("server", "runs again", ({ status }) => status.phase === "Running")).status
       .process!;
-    expect(clock.now() - Date.parse(startedAt)).toBeLessThan(30_000);
+    // Starts are told in whole seconds.
+    expect(Date.parse(startedAt)).toBeGreaterThan(killed - 1_000);
     const listed = await weft("sidecar", "list", "-n", "shop");
     expect(listed).toMatch(
       /^PROXY +CLUSTER +TYPE +PHASE +SYNCED +BEHIND +RESTARTS +CERTIFICATE +REVISION +ENVOY +AGENT$/m,
@@ -185,14 +187,15 @@ describe("a proxy's status", { timeout: 60_000 }, () => {
     let logged = "";
     follower.stdout.on("data", (chunk: Buffer) => (logged += chunk.toString()));
     await eventually("the log is followed", () => logged !== "");
+    const asked = clock.now();
     await world.create(refusedRoute);
     const refusing = await seen("client", "refuses", ({ status }) =>
       Object.values(status.types).some(({ state }) => state === "NACKED"),
     );
     const nacked = Object.values(refusing.status.types).find(({ state }) => state === "NACKED")!;
     expect(nacked.message).toContain("NO_SUCH_VARIABLE");
-    expect(clock.now() - Date.parse(refusing.status.unacknowledgedSince!)).toBeLessThan(60_000);
-    expect(await weft("sidecar", "describe", "client")).toMatch(/^refuses \w+ for \d+m?s: .*NO_SUCH_VARIABLE/m);
+    expect(Date.parse(refusing.status.unacknowledgedSince!)).toBeGreaterThan(asked - 1_000);
+    expect(await weft("sidecar", "describe", "client")).toMatch(/^refuses \w+ for \d\S*: .*NO_SUCH_VARIABLE/m);
     await eventually("it is in the log that is followed", () => logged.includes("NO_SUCH_VARIABLE"));
     await eventually("the Pod has an event", async () => {
       const { items } = await world.events.list({ namespace: "shop" });
