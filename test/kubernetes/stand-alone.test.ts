@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Mesh, mesh as meshKind } from "#api/weft/mesh.ts";
 import { systemClock } from "#base/clock.ts";
+import { codeOf } from "#base/errors.ts";
 import { freePort } from "#base/free-port.ts";
 import { weftProgram } from "#cli/service.ts";
 import { Client } from "#kube/client.ts";
@@ -53,18 +54,43 @@ async function becomes(name: string, state: string): Promise<void> {
   }
 }
 
-/** Kills the management plane as soon as each step of what is done with a mesh has begun, and starts it again, until told to stop. */
-function killAtSteps(name: string): { readonly stop: () => Promise<readonly string[]> } {
+/** Where a watch begins that is to tell all that happens to meshes from now on. */
+const now = async (): Promise<string> => (await host.of<Mesh>(meshKind).list()).resourceVersion;
+
+/** Says which step of what is done with a mesh has begun. */
+function stepOf({ status }: Mesh): string | undefined {
+  const { operation } = status ?? {};
+  const step = operation?.steps.find(({ state }) => state === "Begun")?.name;
+  return step === undefined ? undefined : `${operation?.kind} ${step}`;
+}
+
+/**
+ * Kills the management plane as soon as each step of what is done with a mesh has begun, and starts it again, until told to stop.
+ * @param since where to begin: a step may be over before a look at the mesh, and is told by a watch all the same.
+ */
+function killAtSteps(name: string, since: string): { readonly stop: () => Promise<readonly string[]> } {
   const stopped = new AbortController();
   const killed: string[] = [];
+  let resourceVersion = since;
+  /** Follows meshes until a step has begun at which it was not killed. */
+  async function next(): Promise<string | undefined> {
+    for await (const event of host.of<Mesh>(meshKind).watch({ resourceVersion }, stopped.signal)) {
+      ({ resourceVersion } = event.kind === "bookmark" ? event : event.object.metadata);
+      if (event.kind !== "put" || event.object.metadata.name !== name) continue;
+      const step = stepOf(event.object);
+      if (step !== undefined && !killed.includes(step)) return step;
+    }
+    return undefined;
+  }
   const done = (async () => {
     while (!stopped.signal.aborted) {
-      const found = await mesh(name).catch(() => undefined);
-      const { operation } = found?.status ?? {};
-      const step = operation?.steps.find(({ state }) => state === "Begun")?.name;
-      const at = step === undefined ? undefined : `${operation?.kind} ${step}`;
-      if (at !== undefined && !killed.includes(at)) {
-        killed.push(at);
+      // Fails while the management plane is away, and goes on where it was.
+      const step = await next().catch((error: unknown) => {
+        if (codeOf(error) === "Gone") throw error;
+        return undefined;
+      });
+      if (step !== undefined) {
+        killed.push(step);
         await plane.stop("SIGKILL");
         plane.start();
       }
@@ -118,8 +144,9 @@ afterAll(async () => {
 test(
   "is made though its management plane is killed at each step, and injects",
   async () => {
+    const since = await now();
     await cli("create", "shop", ...homeFlags(), "--mesh-version=0.0.9", "--trust-domain=shop.example", "--no-wait");
-    const kills = killAtSteps("shop");
+    const kills = killAtSteps("shop", since);
     await becomes("shop", "RUNNING");
     const killed = await kills.stop();
     expect(killed).toEqual(expect.arrayContaining(["Create space", "Create api", "Create await default"]));
@@ -177,7 +204,7 @@ test("is the only one of its cluster, and nobody installs another by hand", asyn
 test(
   "is upgraded by a second revision, and goes back, though its management plane is killed at each step",
   async () => {
-    const kills = killAtSteps("shop");
+    const kills = killAtSteps("shop", await now());
     await cli("upgrade", "shop", "0.1.0", "--no-wait");
     await becomes("shop", "CANARY_UPGRADED");
     await eventually("a share is asked for", async () =>
@@ -225,7 +252,7 @@ test(
   "goes without a trace though its management plane is killed at each step",
   async () => {
     await kubectl("delete namespace orders");
-    const kills = killAtSteps("shop");
+    const kills = killAtSteps("shop", await now());
     await cli("delete", "shop", "--yes", "--no-wait");
     await eventually(
       "it is gone",
