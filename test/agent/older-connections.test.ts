@@ -30,7 +30,7 @@ async function serve(network: string, port: number, name: string): Promise<Dispo
 }
 
 async function ask(socket: Socket): Promise<string> {
-  const signal = AbortSignal.timeout(3000);
+  const signal = AbortSignal.timeout(30_000);
   socket.write("who is there?");
   const [answer] = (await once(socket, "data", { signal })) as [Buffer];
   return answer.toString("utf8");

@@ -32,8 +32,8 @@ const run = async (where: string, line: string): Promise<string> => command(insi
 
 describe("names", () => {
   const server = "10.10.0.9";
-  const lookUp = async (name: string): Promise<string> =>
-    run(pod, `timeout 2 busybox nslookup -type=a ${name} ${server} 2>&1`);
+  const lookUp = async (name: string, seconds = 30): Promise<string> =>
+    run(pod, `timeout ${seconds} busybox nslookup -type=a ${name} ${server} 2>&1`);
   const hosts = { "api.example.com": { ips: ["240.240.0.1"], registry: "External", shortname: "", namespace: "" } };
 
   test("are the agent's while it serves the Pod, and others' before and after", async () => {
@@ -41,14 +41,14 @@ describe("names", () => {
     const sockets = await serveInside(pod, { host: "127.0.0.1", port: dnsPort, uid: proxyUid });
     using names = new DnsServer(sockets, { forward: () => Promise.resolve(undefined) });
     names.setTable(new LookupTable(hosts, { namespace: "shop", clusterDomain: "cluster.local", sharesDomain: true }));
-    await expect(lookUp("api.example.com")).rejects.toThrow(/ended with code/);
+    await expect(lookUp("api.example.com", 2)).rejects.toThrow(/ended with code/);
     // Again and again, as by agents that follow one another.
     for (let turn = 0; turn < 2; turn += 1) await captureNames(pod, [server]);
     expect(await lookUp("api.example.com")).toContain("240.240.0.1");
     const rules = await run(pod, "iptables-save -t nat");
     expect(rules.match(/-A OUTPUT .*WEFT_NAMES/g)).toHaveLength(2);
     for (let turn = 0; turn < 2; turn += 1) await releaseNames(pod);
-    await expect(lookUp("api.example.com")).rejects.toThrow(/ended with code/);
+    await expect(lookUp("api.example.com", 2)).rejects.toThrow(/ended with code/);
     expect(await run(pod, "iptables-save -t nat")).not.toContain("WEFT");
   });
 });

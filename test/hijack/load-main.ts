@@ -6,7 +6,7 @@ import { connect, type Socket } from "node:net";
 
 const [host = "", httpPort = "0", rawPort = "0", expected = ""] = process.argv.slice(2);
 const everyMs = 20;
-const limitMs = 2000;
+const limitMs = 6000;
 const problems: string[] = [];
 let requests = 0;
 let words = 0;
