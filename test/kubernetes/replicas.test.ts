@@ -15,6 +15,7 @@ import { command } from "#runtime/command.ts";
 import { inside, namespacePath } from "#runtime/namespace.ts";
 import { busy, eventually } from "../support/eventually.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
+import { whileRunning } from "./daemon.ts";
 import { startDns } from "./dns.ts";
 import { ClusterNetwork } from "./network.ts";
 import { startNode } from "./node.ts";
@@ -279,11 +280,10 @@ describe("under load", () => {
       await ended;
       one.daemon.start();
       await mesh.takesProxies(one);
-      await eventually(
-        "the one that came back has proxies",
-        async () => (await mesh.proxiesOf(one)).length > 0,
-        90_000,
-      );
+      const served = async (): Promise<boolean> => (await mesh.proxiesOf(one)).length > 0;
+      // Each look at the balance, every five seconds, has one proxy of the other choose by chance.
+      const daemons = mesh.discoveries.map(({ daemon }) => daemon);
+      await whileRunning(daemons, `${one.daemon.name}, which came back, has proxies`, served, 180_000);
       await changes(`with ${one.daemon.name} again`);
     }
     await streams.stop();
