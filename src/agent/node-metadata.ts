@@ -12,6 +12,8 @@ export interface ProxyNodeOptions {
   readonly pod: Pod;
   readonly role: Exclude<ProxyRole, "none">;
   readonly address: string;
+  /** Whether connections of IPv6 are led to it. */
+  readonly ipv6?: boolean;
   /** How the proxy is started. */
   readonly config?: MeshProxyConfig;
   readonly agent: Pick<
@@ -97,7 +99,7 @@ export function asksForNames({ proxyMetadata = {} }: MeshProxyConfig): boolean {
 }
 
 /** A proxy's node as Istio's agent announces it. */
-export function proxyNode({ pod, role, address, agent, config = {} }: ProxyNodeOptions): ProxyNode {
+export function proxyNode({ pod, role, address, ipv6, agent, config = {} }: ProxyNodeOptions): ProxyNode {
   const { name, namespace = "" } = pod.metadata;
   const workload = workloadOf(pod.metadata);
   const service = pod.metadata.labels?.["app"] ?? workload.name;
@@ -146,6 +148,7 @@ export function proxyNode({ pod, role, address, agent, config = {} }: ProxyNodeO
       SERVICE_ACCOUNT: pod.spec.serviceAccountName ?? "default",
       // The agent serves it secrets: without, a listener that asks for them would wait for ever.
       ...(agent.identity && { [servesSecrets]: "true" }),
+      ...(ipv6 && { [ipv6Key]: "true" }),
       WORKLOAD_NAME: workload.name,
     },
   };

@@ -105,10 +105,10 @@ export class PodProxy implements AsyncDisposable {
    * @throws WeftError `Unavailable` when it does not answer: then the one before stays.
    */
   async follow(upstream: NonNullable<ProxyRecord["upstream"]>): Promise<void> {
-    const { pod, role, address } = this.#record;
+    const { pod, role, address, ipv6 = false } = this.#record;
     const { options, xds, clock, logger } = this.#context;
     if (role === "none") return;
-    const node = proxyNode({ pod, role, address, agent: options });
+    const node = proxyNode({ pod, role, address, ipv6, agent: options });
     const plane = xds({ ...this.#record, upstream });
     const settings = await fetchSettings(plane, node, clock);
     const before = this.#record.upstream?.revision ?? options.revision;
@@ -232,10 +232,10 @@ export class PodProxy implements AsyncDisposable {
 
   /** How it is to be started; while the control plane is away it is started as last heard, else as without settings. */
   async #askSettings(): Promise<void> {
-    const { pod, role, address } = this.#record;
+    const { pod, role, address, ipv6 = false } = this.#record;
     if (role === "none") return;
     const { options, xds, logger, clock } = this.#context;
-    const node = proxyNode({ pod, role, address, agent: options });
+    const node = proxyNode({ pod, role, address, ipv6, agent: options });
     try {
       this.#record.settings = await fetchSettings(xds(this.#record), node, clock);
     } catch (error) {

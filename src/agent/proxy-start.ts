@@ -75,13 +75,13 @@ export async function proxySpec(
   started: ProxyStarted,
 ): Promise<ProcessSpec> {
   const { options, layout } = context;
-  const { pod, address, role, baseId } = record;
+  const { pod, address, role, baseId, ipv6 = false } = record;
   const { uid } = pod.metadata;
   if (role === "none" || baseId === undefined)
     throw new StartRefusal("CreateContainerConfigError", new Error("this Pod has no proxy"));
   const { folder, program, epoch, settings, concurrency } = started;
   const config = { ...settings?.config, concurrency };
-  const node = proxyNode({ pod, role, address, agent: options, config });
+  const node = proxyNode({ pod, role, address, ipv6, agent: options, config });
   const { nameServers } = options;
   const agentAnswers = record.metrics !== undefined;
   const plain = proxyBootstrap({ node, config, agentAnswers, ...(nameServers && { nameServers }) });

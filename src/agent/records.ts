@@ -60,6 +60,8 @@ export interface ProxyRecord extends HandoverMemory {
   metrics?: string;
   /** Whether the proxy that runs has been ready since it was started. */
   served?: boolean;
+  /** Whether its proxy takes connections of IPv6, as its Pod's network was when it was first started. */
+  ipv6?: boolean;
   /** How its connections are led to its proxy; absent where none ever were. */
   traffic?: TrafficRecord;
   readonly containers: Record<string, ContainerRecord>;

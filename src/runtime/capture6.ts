@@ -86,32 +86,82 @@ export async function acceptIPv6(at: InNetwork): Promise<void> {
 /** What the proxy's connections of IPv6 to its own Pod come from: an address of loopback, which says as well that they are led to it. */
 const passthrough = "::6";
 
+const leads = "-p tcp -m tcp --syn -j ISTIO_INBOUND";
+
 /**
- * Rules for `ip6tables-restore` by which inbound connections of IPv6 are led to the proxy, as those of IPv4 are by `captureRules`. What
- * the Pod itself calls is left alone.
+ * Rules for `ip6tables-restore` by which new inbound connections of IPv6 are led to the proxy, as those of IPv4 are by `captureRules`. What
+ * the Pod itself calls is left alone. Undefined where nothing inbound is captured.
  */
-function inboundRules(options: CaptureOptions): string {
-  const {
-    includeInboundPorts: ports,
-    excludeInboundPorts: excluded,
-    excludeInterfaces,
-    tunnelPort,
-    inboundPort,
-  } = options;
+function inboundRules(options: CaptureOptions): string | undefined {
+  const { includeInboundPorts: ports, excludeInboundPorts: excluded, excludeInterfaces, tunnelPort } = options;
+  if (ports !== "*" && ports.length === 0) return undefined;
   const passed = ports === "*" ? [tunnelPort, ...excluded] : [tunnelPort];
   const led = ports === "*" ? [""] : ports.map((port) => ` --dport ${port}`);
   return [
     "*nat",
     ":ISTIO_INBOUND - [0:0]",
     ":ISTIO_IN_REDIRECT - [0:0]",
-    ...excludeInterfaces.map((name) => `-A PREROUTING -i ${name} -j RETURN`),
-    `-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports ${inboundPort}`,
-    "-A PREROUTING -p tcp -j ISTIO_INBOUND",
+    `-A ISTIO_IN_REDIRECT -p tcp -j REDIRECT --to-ports ${options.inboundPort}`,
+    ...excludeInterfaces.map((name) => `-A ISTIO_INBOUND -i ${name} -j RETURN`),
     ...passed.map((port) => `-A ISTIO_INBOUND -p tcp --dport ${port} -j RETURN`),
     ...led.map((which) => `-A ISTIO_INBOUND -p tcp${which} -j ISTIO_IN_REDIRECT`),
+    `-A PREROUTING ${leads}`,
     "COMMIT",
     "",
   ].join("\n");
+}
+
+/** The rules of the table that address translation is in. */
+async function natRules(at: InNetwork): Promise<string> {
+  return command([...at(["ip6tables-save", "-t", "nat"])]);
+}
+
+const isLed = (rules: string): boolean => /^-A PREROUTING .*-j ISTIO_INBOUND$/m.test(rules);
+
+/**
+ * Has new inbound connections of IPv6 led to the proxy; older ones go on as they are.
+ * @throws WeftError when that cannot be done.
+ */
+export async function leadIPv6(at: InNetwork, options: CaptureOptions): Promise<void> {
+  const rules = inboundRules(options);
+  if (rules !== undefined && !isLed(await natRules(at))) await restore(at, rules);
+}
+
+/** Leads no new ones any more. Those that were led stay so: what is left has the kernel keep track of them. */
+export async function passIPv6(at: InNetwork): Promise<void> {
+  if (isLed(await natRules(at))) await restore(at, ["*nat", `-D PREROUTING ${leads}`, "COMMIT", ""].join("\n"));
+}
+
+/** Takes back what `prepareIPv6` and `leadIPv6` did, once nothing is led. */
+export async function forgetIPv6(at: InNetwork): Promise<void> {
+  await passIPv6(at);
+  const chains = ["ISTIO_INBOUND", "ISTIO_IN_REDIRECT"];
+  if ((await natRules(at)).includes(":ISTIO_INBOUND "))
+    await restore(
+      at,
+      ["*nat", ...["-F", "-X"].flatMap((how) => chains.map((name) => `${how} ${name}`)), "COMMIT", ""].join("\n"),
+    );
+  if ((await addressesOf(at)).some(isPassthrough))
+    await command([...at(["ip", "-6", "address", "del", `${passthrough}/128`, "dev", "lo"])]);
+}
+
+/** Whether a line of the kernel's list is for the address from which the proxy calls its Pod. */
+const isPassthrough = (line: string): boolean => /^0{31}6 /.test(line.trim());
+
+/**
+ * Makes a Pod's network ready for a proxy that takes connections of IPv6, before that is started.
+ * @returns whether they can be led to it: the Pod has an address of IPv6 that others route to, the machine has what that takes.
+ */
+export async function prepareIPv6(at: InNetwork): Promise<boolean> {
+  if (!(await addressesOf(at)).some(isGlobal)) return false;
+  try {
+    await natRules(at);
+    await command([...at(["ip", "-6", "address", "replace", `${passthrough}/128`, "dev", "lo"])]);
+    return true;
+  } catch {
+    // Some kernels have no table nat of IPv6, some images no iproute2.
+    return false;
+  }
 }
 
 /**
@@ -121,17 +171,13 @@ function inboundRules(options: CaptureOptions): string {
  * @throws WeftError `FailedPrecondition` where they can be neither led nor refused.
  */
 export async function captureIPv6(at: InNetwork, options: CaptureOptions): Promise<boolean> {
-  const { includeInboundPorts: ports } = options;
-  const wanted = ports === "*" || ports.length > 0;
-  if (wanted && (await addressesOf(at)).some(isGlobal)) {
+  if (await prepareIPv6(at)) {
     try {
-      // Without the address they are led to where nothing listens: refused, not let past the proxy.
-      await command([...at(["ip6tables-restore", "--wait"])], { input: inboundRules(options) });
-      await command([...at(["ip", "-6", "address", "replace", `${passthrough}/128`, "dev", "lo"])]);
+      await leadIPv6(at, options);
       await acceptIPv6(at);
       return true;
     } catch {
-      // Some kernels have no table nat of IPv6, some images no iproute2.
+      // Refused instead.
     }
   }
   await refuseIPv6(at, options);

@@ -47,7 +47,7 @@ function hijackFacts({ addresses, capture, live = false, sockmap = false }: Hija
     ...ports("outbound-excluded", capture.excludeOutboundPorts),
     ...ranges("outbound-included", outboundRanges),
     ...ranges("outbound-excluded", capture.excludeOutboundRanges),
-    ...ranges("own", ["127.0.0.0/8", "::1", ...addresses]),
+    ...ranges("own", ["127.0.0.0/8", "::1", "::6", ...addresses]),
     ...ranges("name-server", dns?.servers ?? []),
     ...ranges("let-in", capture.probeSource === undefined ? [] : [capture.probeSource]),
     ...capture.excludeInterfaces.map((name) => `interface ${name}`),

@@ -66,7 +66,10 @@ function passedOn(cluster: string) {
 
 /** Where connections were to go; inbound ones come from the address by which they are told from the application's own. */
 function passthrough(name: string) {
-  const source = { source_address: { address: "127.0.0.6", port_value: 0 } };
+  const source = {
+    source_address: { address: "127.0.0.6", port_value: 0 },
+    extra_source_addresses: [{ address: { address: "::6", port_value: 0 } }],
+  };
   return {
     name,
     type: "ORIGINAL_DST",
@@ -86,7 +89,8 @@ export interface Answer {
 /** A server that says what it is. */
 async function serve(namespace: string, by: string, port: number): Promise<Server> {
   const at = await listenInside(namespacePath(namespace), { host: "::", port });
-  const server = createServer((request, response) => {
+  // A connection that stays is closed by nobody else, however slow the machine is.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     const { localAddress = "", localPort, remoteAddress = "" } = request.socket;
     const bare = (address: string): string => address.replace("::ffff:", "");
     response.setHeader("by", by).setHeader("original", `${bare(localAddress)}:${localPort}`);

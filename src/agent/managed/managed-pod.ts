@@ -1,6 +1,10 @@
+import { isIPv4 } from "node:net";
 import { connectionsOutside } from "#api/kubernetes/pod-status.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { WeftError, messageOf } from "#base/errors.ts";
+import { prepareIPv6 } from "#runtime/capture6.ts";
+import { inside } from "#runtime/namespace.ts";
+import { modeAnnotation } from "../capture-annotations.ts";
 import { proxyUser } from "../layout.ts";
 import type { ProxyContext } from "../node-context.ts";
 import { PodProxy } from "../pod-proxy.ts";
@@ -131,6 +135,7 @@ export class ManagedPod implements AsyncDisposable {
   async captureNew({ network, sandbox }: NewSandbox): Promise<boolean> {
     const { record } = this;
     record.sandbox = sandbox;
+    await this.#prepareIPv6(network);
     await this.#context.probes.set(this.#uid, probedPorts(record.pod, record.address));
     await this.#lead(network, true);
     return this.#context.places.made(this.#uid, { network, sandbox });
@@ -177,7 +182,7 @@ export class ManagedPod implements AsyncDisposable {
   async #join(place: PodPlace): Promise<Turn> {
     const { record } = this;
     const { probes } = this.#context;
-    if (!this.#claimed) await this.#claim();
+    if (!this.#claimed) await this.#claim(place.network);
     this.#claimed = true;
     if (this.#extras.decide(place, this.#proxy)) await this.#proxy.close();
     await this.#proxy.serve(false);
@@ -200,9 +205,17 @@ export class ManagedPod implements AsyncDisposable {
     return joined === true ? this.#context.clock.now() < lenientUntil : traffic?.mode === undefined;
   }
 
-  /** A proxy that was never started begins with the control plane that it is to have. */
-  async #claim(): Promise<void> {
+  /** Before its connections are led, and so before its proxy listens: whether that takes those of IPv6, too. */
+  async #prepareIPv6(network: string): Promise<void> {
     const { record } = this;
+    const asked = record.pod.metadata.annotations?.[modeAnnotation] !== "NONE" && isIPv4(record.address);
+    record.ipv6 = asked && (await prepareIPv6((argv) => inside(network, argv)));
+  }
+
+  /** A proxy that was never started begins with the control plane that it is to have. */
+  async #claim(network: string): Promise<void> {
+    const { record } = this;
+    if (record.traffic?.mode === undefined) await this.#prepareIPv6(network);
     const { revision, address } = this.#context.upstream(record.pod) ?? {};
     if (record.baseId === undefined && revision !== undefined && address !== undefined)
       record.upstream = { revision, address };

@@ -52,7 +52,7 @@ export async function leadPod(context: ProxyContext, record: ProxyRecord, way: P
     tell(pod, { type: "Warning", reason: "InvalidHijack", message: problem.slice(0, 1000) });
   const capture = podCapture(pod, way.dns);
   const sockmap = pod.metadata.annotations?.[sockmapKey] === "true";
-  await traffic.lead({ network, address, capture, fresh, sockmap }, mode, kept);
+  await traffic.lead({ network, address, capture, fresh, sockmap, ipv6: record.ipv6 === true }, mode, kept);
   await traffic.tidy(network, kept);
   const why = kept.record.refused?.why;
   if (why === undefined || why === before?.why) return;

@@ -2,7 +2,7 @@ import type { Clock } from "#base/clock.ts";
 import { messageOf } from "#base/errors.ts";
 import type { Logger } from "#base/logger.ts";
 import { type CaptureOptions, captureRules } from "#runtime/capture.ts";
-import { acceptIPv6, type InNetwork, refuseIPv6 } from "#runtime/capture6.ts";
+import { acceptIPv6, forgetIPv6, type InNetwork, leadIPv6, passIPv6, refuseIPv6 } from "#runtime/capture6.ts";
 import { inside } from "#runtime/namespace.ts";
 import type { HijackMode } from "#api/weft/hijack-mode.ts";
 import { connectionText, isLedOut, redirected } from "./open-connections.ts";
@@ -21,6 +21,8 @@ export interface LedPod {
   readonly fresh?: boolean;
   /** Whether its proxy's connections to others of the node that are so take a shortcut, where programs lead. */
   readonly sockmap?: boolean;
+  /** Whether its proxy takes connections of IPv6: they are refused otherwise. */
+  readonly ipv6?: boolean;
 }
 
 /** What is known of how its connections are led, and what keeps it on disk: each step is noted before it is taken. */
@@ -79,7 +81,8 @@ export class NodeTraffic {
       return;
     }
     if (record.refusesIPv6 === undefined) {
-      record.refusesIPv6 = await refuseIPv6(within(pod.network), pod.capture);
+      record.refusesIPv6 = pod.ipv6 === true ? false : await refuseIPv6(within(pod.network), pod.capture);
+      if (pod.ipv6 === true) record.takesIPv6 = true;
       kept.save();
     }
     if (wanted === "iptables") delete record.refused;
@@ -125,6 +128,7 @@ export class NodeTraffic {
   async release(network: string, { record }: Kept): Promise<void> {
     if (record.refusesIPv6 === true) await acceptIPv6(within(network));
     delete record.refusesIPv6;
+    if (record.takesIPv6) await passIPv6(within(network));
     if (record.known !== undefined) await this.#programs.leave(record.known);
     if (record.rules !== undefined) await release(network, record.rules);
   }
@@ -132,6 +136,8 @@ export class NodeTraffic {
   /** Takes back everything of a Pod that goes on without a proxy. */
   async end(network: string, { record }: Kept): Promise<void> {
     await this.#forgetPrograms(record);
+    if (record.takesIPv6) await forgetIPv6(within(network));
+    delete record.takesIPv6;
     await forget(network, record.rules ?? "");
   }
 
@@ -165,6 +171,7 @@ export class NodeTraffic {
     const pod = { network, addresses: [address], capture: options, live, sockmap };
     const led = await this.#programs.lead(record.known, pod);
     if (!led) return;
+    if (record.takesIPv6) await passIPv6(within(network));
     if (record.rules !== undefined) {
       await release(network, record.rules);
       record.redirected = this.#clock.now();
@@ -190,12 +197,23 @@ export class NodeTraffic {
       record.older = { since: this.#clock.now(), ends: open.map(connectionText) };
       save();
     }
+    if (record.takesIPv6 && record.refusesIPv6 === false) await this.#leadIPv6(network, options, record);
     await capture(network, rules);
     if (record.known !== undefined) await this.#programs.leave(record.known);
     record.mode = "iptables";
     delete record.redirected;
     delete record.unsettled;
     save();
+  }
+
+  /** Connections of IPv6 that rules cannot lead are refused: none goes past the proxy. */
+  async #leadIPv6(network: string, options: CaptureOptions, record: TrafficRecord): Promise<void> {
+    try {
+      await leadIPv6(within(network), options);
+    } catch (error) {
+      this.#logger.warn("connections of IPv6 to a Pod are refused", { network, error: messageOf(error) });
+      record.refusesIPv6 = await refuseIPv6(within(network), options);
+    }
   }
 
   async #forgetPrograms(record: TrafficRecord): Promise<void> {

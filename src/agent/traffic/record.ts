@@ -10,6 +10,8 @@ export interface TrafficRecord {
   rules?: string;
   /** Whether connections of IPv6 are refused; absent before that was decided. */
   refusesIPv6?: boolean;
+  /** Whether its network was made ready for connections of IPv6 to be led to its proxy. */
+  takesIPv6?: true;
   /** By what the kernel's programs know the Pod. */
   known?: string;
   /** Whether its proxy's connections to others of the node may take the shortcut past TCP. */
