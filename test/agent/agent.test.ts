@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { hijackCondition } from "#api/kubernetes/pod-status.ts";
 import { hijackKey, sockmapKey } from "#api/weft/hijack-mode.ts";
 import type { Pod } from "#api/kubernetes/pod.ts";
 import { namespace } from "#api/kubernetes/namespace.ts";
@@ -376,6 +377,11 @@ describe("Pods with sidecars", () => {
     await run("leading", { namespace: "shop", annotations, container: { args: ["--call", "http://led/hello"] } });
     const there = await Promise.all([world.ready("shop", "led"), world.ready("shop", "leading")]);
     await eventually("calls succeed", async () => (await world.inPod<Calls>("shop", "leading", 8080, "/calls")).ok > 5);
+    await eventually("their status tells of the shortcut", async () => {
+      const { status } = await world.pods.get({ namespace: "shop", name: "led" });
+      const told = status?.conditions?.find(({ type }) => type === hijackCondition);
+      return told?.reason === "EBPF" && told.message?.includes("sockmap");
+    });
     const pins = `/sys/fs/bpf/weft-${world.instance}-${world.node}`;
     expect(readdirSync(`${pins}/pods`)).toHaveLength(2);
     const near = ["-j", "map", "dump", "pinned", `${pins}/maps/weft_near`];

@@ -8,7 +8,7 @@ const words = { iptables: "IPTables", ebpf: "EBPF" } as const;
 export function trafficAspect(
   record: TrafficRecord | undefined,
 ): { readonly type: string; readonly ok: boolean; readonly reason: string; readonly message?: string } | undefined {
-  const { mode, unsettled, refused, misread, older } = record ?? {};
+  const { mode, unsettled, refused, misread, older, sockmap } = record ?? {};
   if (mode === undefined || mode === "none") return undefined;
   const type = hijackCondition;
   const reason = words[mode];
@@ -16,6 +16,9 @@ export function trafficAspect(
   if (misread !== undefined) return { type, ok: false, reason, message: misread };
   if (unsettled) return { type, ok: false, reason, message: "connections are about to be led otherwise" };
   const left = older?.ends.length ?? 0;
-  const message = `${left} connections go on as they were led before`;
-  return { type, ok: true, reason, ...(left > 0 && { message }) };
+  const parts = [
+    ...(left > 0 ? [`${left} connections go on as they were led before`] : []),
+    ...(sockmap === true && mode === "ebpf" ? ["its proxy takes the shortcut (sockmap) to others of the node"] : []),
+  ];
+  return { type, ok: true, reason, ...(parts.length > 0 && { message: parts.join("; ") }) };
 }
