@@ -135,13 +135,16 @@ export class ReplicatedMesh implements AsyncDisposable {
     await serves(discovery, "/metrics");
   }
 
-  /** Names of the proxies that a control plane serves; none while it does not answer. */
+  /**
+   * Names of the proxies that a control plane serves; none while it does not answer. Others of which it has heard lately, and which
+   * have moved, are in its list too, without a stream.
+   */
   async proxiesOf({ client }: Replica): Promise<readonly string[]> {
     const path = "/apis/status.mesh.weft.dev/v1alpha1/proxies";
     const { items } = await client
       .json<{ items: readonly ProxyObject[] }>({ method: "GET", path, timeoutMs: 2_000 })
       .catch(() => ({ items: [] }));
-    return items.map(({ metadata }) => metadata.name);
+    return items.filter(({ status }) => status.connectedAt !== undefined).map(({ metadata }) => metadata.name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
