@@ -170,6 +170,11 @@ const ownRows: readonly (readonly [name: string, level: Level, meaning: string])
   ["DelegateNotVisible", "Warning", "A VirtualService that is delegated to is not exported to the one that delegates."],
   ["DuplicateObject", "Warning", "Files have an object more than once; the last one counts."],
   ["EndingAuthority", "Warning", "A certificate of the mesh's authority, or a root, ends soon: within 30 days."],
+  [
+    "RemoteSecretRefused",
+    "Error",
+    "One of Istio's remote secrets joins no cluster, or its kubeconfig is not used: the Mesh's condition `RemoteSecretsAccepted`.",
+  ],
   ["EndingCredential", "Warning", "A certificate that a Gateway or DestinationRule names ends soon: within 30 days."],
   [
     "ForbiddenCredential",

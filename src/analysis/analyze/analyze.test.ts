@@ -114,6 +114,17 @@ test.each([
 });
 
 test.each([
+  ["True", "", []],
+  ["False", "Secret a/b, key c: d\nSecret a/b, key e: f", ["RemoteSecretRefused Mesh default: status.conditions[0]"]],
+])("remote secrets are accepted, %s: %j", (status, message, expected) => {
+  const conditions = [{ type: "RemoteSecretsAccepted", status, reason: "Told", message }];
+  const object = { apiVersion: "mesh.weft.dev/v1alpha1", kind: "Mesh", metadata: { name: "default" }, spec: {} };
+  const snapshot = [{ object: { ...object, status: { conditions } } as unknown as ResourceObject, cluster: "" }];
+  const files = { objects: [], problems: [] };
+  expect(told(analyze({ snapshot, live: true, files, analyzers, validator }))).toEqual(expected);
+});
+
+test.each([
   ["west", []],
   ["east", ["IST0173 DestinationRule zoned: spec.subsets[0]"]],
 ])("Pods of files are where their Nodes are: a subset of region %s gets %j", (region, expected) => {
@@ -197,6 +208,7 @@ test("every kind of message has a case", () => {
     // What a live mesh writes, above.
     "IST0171",
     "EndingAuthority",
+    "RemoteSecretRefused",
     "UnusableAuthority",
     "NotImplemented",
     // Where nobody fetches.

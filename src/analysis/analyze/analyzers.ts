@@ -4,6 +4,7 @@ import { authorityAnalyzer } from "./checks/authority.ts";
 import { authorizationAnalyzer } from "./checks/authorization.ts";
 import { claimAnalyzer } from "./checks/claims.ts";
 import { multiClusterAnalyzer } from "./checks/clusters.ts";
+import { remoteSecretAnalyzer } from "./checks/remote-secrets.ts";
 import { conditionAnalyzer } from "./checks/conditions.ts";
 import { applicationUidAnalyzer, multiServiceAnalyzer } from "./checks/deployments.ts";
 import { deprecationAnalyzer } from "./checks/deprecated.ts";
@@ -59,6 +60,7 @@ export const analyzers: readonly Analyzer[] = [
   serverFirstAnalyzer,
   plainPortAnalyzer,
   multiClusterAnalyzer,
+  remoteSecretAnalyzer,
   multiServiceAnalyzer,
   applicationUidAnalyzer,
   annotationAnalyzer,
