@@ -12,6 +12,8 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     testTimeout: process.env["WEFT_SOAK"] ? 1_800_000 : 120_000,
     hookTimeout: 120_000,
+    // What is waited for comes at once, but on a machine that is busy.
+    expect: { poll: { timeout: 60_000 } },
     setupFiles: ["setup/vitest.setup.ts"],
     allowOnly: false,
   },

@@ -66,7 +66,7 @@ describe("the token of a node's agent", () => {
     owned.push(() => end.abort());
     void new NodeToken({ node: "node-1", file, client, clock, logger }).run(end.signal);
   };
-  const patience = { timeout: 10_000 };
+  const patience = { timeout: 60_000 };
 
   it("is asked for, bound to the Node, and kept for the owner alone", async () => {
     begin();

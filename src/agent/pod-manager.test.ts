@@ -103,7 +103,7 @@ async function running(manager: PodManager, test: () => Promise<void>): Promise<
   }
 }
 
-const patience = { timeout: 15_000 };
+const patience = { timeout: 60_000 };
 
 describe("a node's Pods", () => {
   it("get their proxies by their namespace as the API has it, and wait for the API where it is away", async () => {

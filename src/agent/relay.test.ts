@@ -64,7 +64,7 @@ class Upstream {
   }
 
   async call(): Promise<Call> {
-    return vi.waitUntil(() => this.calls.at(-1)?.call, { timeout: 5000 });
+    return vi.waitUntil(() => this.calls.at(-1)?.call, { timeout: 60_000 });
   }
 }
 
@@ -284,7 +284,7 @@ describe("a proxy's relay", () => {
           again.cancel();
           return call !== undefined;
         },
-        { timeout: 5000 },
+        { timeout: 60_000 },
       )
       .toBe(true);
   });

@@ -62,7 +62,7 @@ it("a status that met a conflict is written again without being asked: a Pod tha
   const status: PodStatus = { phase: "Succeeded" };
   const { client, bodies } = await serveApi([conflict, { status: 200, body: { ...pod, status } }]);
   startWriter(client, () => ({ pod, status })).changed(uid);
-  await expect.poll(() => bodies.map((body) => body.status), { timeout: 15_000 }).toEqual([status, status]);
+  await expect.poll(() => bodies.map((body) => body.status), { timeout: 60_000 }).toEqual([status, status]);
 });
 
 it("what another writer made of a status is put right as soon as it is seen", async () => {
@@ -79,10 +79,10 @@ it("what another writer made of a status is put right as soon as it is seen", as
   const writer = startWriter(client, () => ({ pod: seen, status }));
   const { uid } = seen.metadata;
   writer.changed(uid);
-  await expect.poll(() => bodies.length, { timeout: 15_000 }).toBe(1);
+  await expect.poll(() => bodies.length, { timeout: 60_000 }).toBe(1);
   seen = versioned("11", "Unknown");
   writer.changed(uid);
-  await expect.poll(() => bodies.length, { timeout: 15_000 }).toBe(2);
+  await expect.poll(() => bodies.length, { timeout: 60_000 }).toBe(2);
   expect(bodies.map((body) => body.status)).toEqual([status, status]);
 });
 
@@ -98,7 +98,7 @@ it("labels that a Pod lacks are there before its status is", async () => {
   ]);
   const writer = startWriter(client, () => ({ pod, status, labels }));
   writer.changed(pod.metadata.uid);
-  await expect.poll(() => bodies.length, { timeout: 15_000 }).toBe(3);
+  await expect.poll(() => bodies.length, { timeout: 60_000 }).toBe(3);
   expect(bodies.map((body) => [body.metadata.labels, body.status])).toEqual([
     [labels, undefined],
     [labels, undefined],

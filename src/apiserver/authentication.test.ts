@@ -131,7 +131,7 @@ describe("over TLS", () => {
     };
     // A namespace gets its account after it was made.
     const account = async (): Promise<number> => (await server.ask("east", path.replace("/token", ""))).status;
-    await expect.poll(account, { timeout: 10_000 }).toBe(200);
+    await expect.poll(account, { timeout: 60_000 }).toBe(200);
     const bearer = (text: string): object => ({ as: null, headers: { Authorization: `Bearer ${text}` } });
     expect(await whoami(bearer(await token({})))).toMatchObject({ username: "system:serviceaccount:default:default" });
     expect(await whoami(bearer(await token({ audiences: ["istio-ca"] })))).toEqual(unauthorized);

@@ -34,7 +34,7 @@ function remove(name: string, propagationPolicy: string): ReturnType<TestServer[
 function gone(...names: string[]): Promise<void> {
   return vi.waitFor(async () => {
     for (const name of names) expect(await get(name)).toBeUndefined();
-  }, 5_000);
+  }, 60_000);
 }
 
 function letGo(name: string): ReturnType<TestServer["ask"]> {
@@ -61,7 +61,7 @@ describe("owned objects", () => {
     await make("free", [ownedBy(owner)]);
     expect((await remove("front", "Foreground")).json.metadata.finalizers).toEqual(["foregroundDeletion"]);
     await gone("free");
-    await vi.waitFor(async () => expect((await get("blocking")).metadata.deletionTimestamp).toBeDefined());
+    await vi.waitFor(async () => expect((await get("blocking")).metadata.deletionTimestamp).toBeDefined(), 60_000);
     expect(await get("front")).toBeDefined();
     await letGo("blocking");
     await gone("blocking", "front");
@@ -81,7 +81,7 @@ describe("owned objects", () => {
     await remove("one", "Background");
     await vi.waitFor(async () => {
       expect((await get("shared")).metadata.ownerReferences).toEqual([ownedBy(two)]);
-    });
+    }, 60_000);
     await remove("two", "Background");
     await gone("shared");
   });
@@ -122,9 +122,9 @@ describe("namespaces", () => {
     await createNamespace(server, "east", "accounts");
     const path = "/api/v1/namespaces/accounts/serviceaccounts/default";
     const there = async (): Promise<void> => expect((await server.ask("east", path)).status).toBe(200);
-    await vi.waitFor(there);
+    await vi.waitFor(there, 60_000);
     await server.ask("east", path, { method: "DELETE" });
-    await vi.waitFor(there);
+    await vi.waitFor(there, 60_000);
   });
 
   test("stay while something in them does, then go with all of the cluster's objects", async () => {
@@ -138,7 +138,7 @@ describe("namespaces", () => {
     expect(deleted.status.phase).toBe("Terminating");
     await vi.waitFor(async () => {
       expect((await server.ask("east", "/api/v1/namespaces/z/configmaps/m")).status).toBe(404);
-    });
+    }, 60_000);
     const refused = await server.ask("east", "/api/v1/namespaces/z/configmaps", {
       method: "POST",
       body: configMap("n"),
@@ -157,7 +157,7 @@ describe("namespaces", () => {
     expect(patched.json.spec.finalizers).toEqual(["kubernetes"]);
     expect((await server.ask("east", "/api/v1/namespaces/z")).json.status.phase).toBe("Terminating");
     await server.ask("east", "/api/v1/namespaces/z/pods/p", { method: "DELETE", body: { gracePeriodSeconds: 0 } });
-    await vi.waitFor(async () => expect((await server.ask("east", "/api/v1/namespaces/z")).status).toBe(404), 5_000);
+    await vi.waitFor(async () => expect((await server.ask("east", "/api/v1/namespaces/z")).status).toBe(404), 60_000);
     expect((await server.ask("west", `${sidecars}/s`)).status).toBe(200);
   });
 
@@ -172,7 +172,7 @@ describe("namespaces", () => {
   test("of the mesh take the mesh's objects along", async () => {
     await createNamespace(server, "mesh", "z");
     await server.ask("mesh", "/api/v1/namespaces/z", { method: "DELETE" });
-    await vi.waitFor(async () => expect((await server.ask("mesh", "/api/v1/namespaces/z")).status).toBe(404), 5_000);
+    await vi.waitFor(async () => expect((await server.ask("mesh", "/api/v1/namespaces/z")).status).toBe(404), 60_000);
     expect((await server.ask("west", `${sidecars}/s`)).status).toBe(404);
   });
 });
@@ -201,5 +201,5 @@ test("events go an hour after they happened last", async () => {
   await vi.waitFor(async () => {
     const { items } = (await own.ask("east", events)).json;
     expect(items.map(({ metadata }: Json) => metadata.name)).toEqual(["again"]);
-  });
+  }, 60_000);
 });

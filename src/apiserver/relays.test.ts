@@ -215,5 +215,5 @@ test("an agent that is gone answers 503, and one that comes back is found", asyn
   await agent[Symbol.asyncDispose]();
   expect(await get("web/log")).toMatchObject({ code: 503, reason: "ServiceUnavailable" });
   agent = await neighbour(agent.socketPath, echo);
-  await vi.waitFor(async () => expect((await get("web/log")).url).toBe("/containerLogs/shop/web/main"));
+  await vi.waitFor(async () => expect((await get("web/log")).url).toBe("/containerLogs/shop/web/main"), 60_000);
 });

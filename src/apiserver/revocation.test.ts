@@ -91,7 +91,7 @@ class Client implements Disposable {
   }
 }
 
-const soon = { timeout: 20_000 };
+const soon = { timeout: 60_000 };
 
 async function tokenOf(account: string): Promise<string> {
   await server.ask("east", `${core}/serviceaccounts`, { method: "POST", body: { metadata: { name: account } } });
@@ -104,7 +104,7 @@ async function tokenOf(account: string): Promise<string> {
 
 describe("a watch", () => {
   test("ends with the certificate that was shown for it, and others go on", async () => {
-    using short = new Client(issue("ada", 8_000));
+    using short = new Client(issue("ada", 12_000));
     using long = new Client(issue("bob"));
     const [ended, other] = [await short.watch(), await long.watch()];
     expect(ended()).toBe(false);

@@ -311,7 +311,7 @@ describe("a connection that the server is about to close is not used", () => {
     using connection = connect({ url: server.url });
     await connection.send(get);
     expect(open).toBe(1);
-    await expect.poll(() => open, { timeout: 20_000 }).toBe(0);
+    await expect.poll(() => open, { timeout: 60_000 }).toBe(0);
   });
 });
 

@@ -63,7 +63,7 @@ class Floor {
   }
 }
 
-const times = { durationMs: 1000, renewMs: 300, retryMs: 30 };
+const times = { durationMs: 3000, renewMs: 900, retryMs: 30 };
 
 function options(lock: LeaseLock, identity: string): Parameters<typeof leadElected>[0] {
   return { lock, identity, clock: systemClock, logger: silentLogger, ...times };
@@ -86,7 +86,7 @@ test("one works at a time; another at once when that one ends, and after a while
   );
   await floor.until(() => floor.working.size === 1);
   const [first = ""] = floor.turns;
-  expect(memory.lease?.spec).toMatchObject({ holderIdentity: first, leaseDurationSeconds: 1, leaseTransitions: 0 });
+  expect(memory.lease?.spec).toMatchObject({ holderIdentity: first, leaseDurationSeconds: 3, leaseTransitions: 0 });
   expect(memory.lease?.spec.renewTime).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
   stops.get(first)!.abort();
   await floor.until(() => floor.turns.length === 2);
@@ -107,11 +107,11 @@ test("a Lease that another holds and renews is left alone, whatever its clock sa
   const [memory, floor] = [new Memory(), new Floor()];
   const other = memory.lock();
   const none = new AbortController().signal;
-  const spec = { holderIdentity: "other", leaseDurationSeconds: 1, renewTime: "2001-01-01T00:00:00.000000Z" };
+  const spec = { holderIdentity: "other", leaseDurationSeconds: 3, renewTime: "2001-01-01T00:00:00.000000Z" };
   await other.write({ spec, annotations: {} }, undefined, none);
   const stop = new AbortController();
   const run = leadElected(options(memory.lock(), "a"), floor.work("a"), stop.signal);
-  for (let turn = 0; turn < 20; turn += 1) {
+  for (let turn = 0; turn < 40; turn += 1) {
     await systemClock.sleep(100);
     await other.write({ spec, annotations: {} }, memory.lease, none);
   }

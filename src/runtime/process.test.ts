@@ -27,7 +27,7 @@ function spec(script: string, more: Partial<ProcessSpec> = {}): ProcessSpec {
   };
 }
 
-async function ended(folder: string, ms = 5000): Promise<ReturnType<typeof processState>> {
+async function ended(folder: string, ms = 60_000): Promise<ReturnType<typeof processState>> {
   const until = performance.now() + ms;
   while (performance.now() < until) {
     const state = processState(folder);
@@ -38,7 +38,7 @@ async function ended(folder: string, ms = 5000): Promise<ReturnType<typeof proce
 }
 
 async function logOf(folder: string, wanted: string): Promise<string> {
-  const until = performance.now() + 5000;
+  const until = performance.now() + 60_000;
   for (;;) {
     const text = existsSync(join(folder, "log")) ? readFileSync(join(folder, "log"), "utf8") : "";
     if (text.includes(wanted) || performance.now() > until) return text;
@@ -62,7 +62,7 @@ describe("a detached process", () => {
       const fields = readFileSync(`/proc/${state.identity.pid}/stat`, "utf8").split(") ")[1]!.split(" ");
       expect(fields[3], "leads its own session").toBe(String(state.identity.pid));
       return fields;
-    });
+    }, 60_000);
     const shim = readFileSync(`/proc/${stat[1]}/stat`, "utf8").split(") ")[1]!.split(" ");
     expect(shim[1], "the supervisor's parent").toBe("1");
     expect(await ended(one.folder)).toMatchObject({ kind: "exited", code: 7 });
@@ -114,10 +114,10 @@ describe("a detached process", () => {
   });
 
   it("is stopped by its signal, or killed with all of its group after the grace", async () => {
-    const gentle = spec("trap 'exit 3' TERM; while :; do sleep 0.05; done");
+    const gentle = spec("trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done");
     await startProcess(gentle, clock);
-    await clock.sleep(100);
-    expect(await stopProcess(gentle.folder, { signal: "SIGTERM", graceMs: 5000 }, clock)).toMatchObject({ code: 3 });
+    await logOf(gentle.folder, "ready");
+    expect(await stopProcess(gentle.folder, { signal: "SIGTERM", graceMs: 60_000 }, clock)).toMatchObject({ code: 3 });
 
     const deaf = spec("trap '' TERM; sleep 60 & echo child $!; wait");
     await startProcess(deaf, clock);
@@ -142,6 +142,7 @@ describe("a detached process", () => {
     mkdirSync(one.folder, { recursive: true });
     const here = { ...one, cwd: one.folder };
     await Promise.all([startProcess(here, clock), startProcess(here, clock)]);
+    await expect.poll(() => existsSync(join(one.folder, "marks"))).toBe(true);
     await clock.sleep(200);
     expect(readFileSync(join(one.folder, "marks"), "utf8")).toBe("once\n");
   });

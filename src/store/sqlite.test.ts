@@ -267,5 +267,5 @@ test("writers at the same time share transactions", async () => {
   expect(writes.map(({ revision }) => revision)).toEqual(Array.from({ length: 500 }, (_, at) => at + 1));
   await events.until(500);
   await events.stop();
-  await vi.waitFor(async () => expect(await store.revision()).toBe(500));
+  await vi.waitFor(async () => expect(await store.revision()).toBe(500), 60_000);
 });

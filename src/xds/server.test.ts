@@ -286,7 +286,7 @@ describe("peers", () => {
   });
 
   test("a drain ends streams in good order, spread over its time, and takes no new ones", async () => {
-    await serve({ drainMs: 400 });
+    await serve({ drainMs: 3000 });
     const clients = Array.from({ length: 8 }, () => connect());
     for (const client of clients) client.ask({ node, typeUrl: typeUrls.cluster });
     for (const client of clients) await eventually("a response", () => client.responses[0]);
@@ -295,7 +295,7 @@ describe("peers", () => {
     await server[Symbol.asyncDispose]();
     await eventually("all have ended", () => clients.every(({ ended }) => ended) || undefined);
     expect(clients.map(({ ended }) => ended?.code)).toEqual(clients.map(() => status.OK));
-    expect(Math.max(...ends) - Math.min(...ends)).toBeGreaterThan(200);
+    expect(Math.max(...ends) - Math.min(...ends)).toBeGreaterThan(1000);
     const late = connect();
     late.ask({ node, typeUrl: typeUrls.cluster });
     expect(await eventually("the late one is refused", () => late.ended)).toMatchObject({ code: status.UNAVAILABLE });

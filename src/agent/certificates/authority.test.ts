@@ -85,6 +85,6 @@ describe("a node's way to the mesh's authority", () => {
     server.stop();
     expect(codeOf(await refusal())).toBe("Unavailable");
     await server.start(mesh.issue(serverName));
-    await expect.poll(async () => authority.issue(reviews).catch(() => undefined), { timeout: 10_000 }).toBeDefined();
+    await expect.poll(async () => authority.issue(reviews).catch(() => undefined), { timeout: 60_000 }).toBeDefined();
   });
 });

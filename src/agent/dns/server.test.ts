@@ -40,7 +40,7 @@ async function serve(forwarder: Forwarder = nobody): Promise<{ server: DnsServer
   const port = await freePort();
   const server = new DnsServer(await serveInside(here, { host: "127.0.0.1", port }), forwarder);
   owned.push(server);
-  const resolver = new Resolver({ timeout: 1000, tries: 1 });
+  const resolver = new Resolver({ timeout: 30_000, tries: 1 });
   resolver.setServers([`127.0.0.1:${port}`]);
   return { server, resolver, port };
 }

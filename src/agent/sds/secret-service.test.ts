@@ -82,7 +82,7 @@ describe("the secrets of a proxy", () => {
   };
 
   const length = async (list: readonly unknown[], count: number): Promise<void> => {
-    await expect.poll(() => list.length, { timeout: 10_000 }).toBe(count);
+    await expect.poll(() => list.length, { timeout: 60_000 }).toBe(count);
   };
 
   const secretOf = (bytes: Uint8Array | undefined) => fromBinary(SecretSchema, bytes ?? new Uint8Array()).type;
@@ -181,7 +181,7 @@ describe("the secrets of a proxy", () => {
   it("are held once they are acknowledged, by each stream, and not while they are refused", async () => {
     const [changes, states] = [delta(), whole()];
     const acknowledged = async (name: string, ...versions: readonly (string | undefined)[]): Promise<void> => {
-      await expect.poll(() => service.acknowledged(name), { timeout: 10_000 }).toEqual(new Set(versions));
+      await expect.poll(() => service.acknowledged(name), { timeout: 60_000 }).toEqual(new Set(versions));
     };
     const [first, second] = [certificate(1).version, certificate(2).version];
     await acknowledged("default");

@@ -97,12 +97,12 @@ test("controllers go on after a store that did not answer, and miss nothing of t
   await systemClock.sleep(100);
   away = false;
   const accountOf = (namespace: string) => store.get(found("serviceaccounts", namespace, "default"));
-  await vi.waitFor(async () => expect(await accountOf("shop")).toBeDefined(), 5_000);
+  await vi.waitFor(async () => expect(await accountOf("shop")).toBeDefined(), 60_000);
   away = true;
   await create(context, target("Namespace"), { metadata: { name: "bank" } }, options);
   await systemClock.sleep(100);
   away = false;
-  await vi.waitFor(async () => expect(await accountOf("bank")).toBeDefined(), 5_000);
+  await vi.waitFor(async () => expect(await accountOf("bank")).toBeDefined(), 60_000);
   stop.abort();
   await Promise.all(running);
   expect(ended).toEqual([]);
@@ -114,7 +114,7 @@ test("who still clears a namespace that is gone leaves one that was made since, 
     await vi.waitFor(async () => {
       await controller.work("shop");
       expect(await store.get(found("namespaces", "", "shop"))).toBeUndefined();
-    });
+    }, 60_000);
   };
   await make("old");
   await remove(context, target("Namespace"), "shop", { dryRun: false });

@@ -25,10 +25,10 @@ test("strangers open no more connections than there may be, and give way to othe
   const { front, address } = await opened({ connections: 2 });
   await using _front = front;
   const strangers = Array.from({ length: 5 }, () => connect(address));
-  const closed = strangers.map(async (each) =>
-    Promise.race([once(each, "close").then(() => true), sleep(1500, false)]),
-  );
-  expect((await Promise.all(closed)).filter(Boolean)).toHaveLength(3);
+  const closed = (): number => strangers.filter((each) => each.closed).length;
+  await expect.poll(closed).toBeGreaterThanOrEqual(3);
+  await sleep(500);
+  expect(closed()).toBe(3);
   const gone = strangers.filter((each) => !each.closed).map(async (each) => once(each.destroy(), "close"));
   await Promise.all(gone);
   for (let count = 0; count < 5; count++) {
@@ -62,6 +62,6 @@ test("it closes while strangers wait for their turn, or are in the middle of a h
   await sleep(100);
   const began = performance.now();
   await front[Symbol.asyncDispose]();
-  expect(performance.now() - began).toBeLessThan(5000);
+  expect(performance.now() - began).toBeLessThan(30_000);
   for (const each of strangers) each.destroy();
 });

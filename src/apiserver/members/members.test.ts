@@ -444,7 +444,7 @@ describe("a namespace that one member deletes", () => {
     east.away = false;
     east.namespaces.delete(shop);
     for (const tick of ticks) tick();
-    await vi.waitFor(async () => expect((await server.ask("mesh", services)).json.items).toHaveLength(0));
+    await vi.waitFor(async () => expect((await server.ask("mesh", services)).json.items).toHaveLength(0), 60_000);
   });
 
   test("leaves them while it is in use, to who deletes them one and all there", async () => {
@@ -461,10 +461,13 @@ describe("a namespace that one member deletes", () => {
     expect((await server.ask("mesh", `${own}/configmaps`, { method: "POST", body })).status).toBe(201);
     for (const member of [east, west]) member.away = true;
     expect((await server.ask("mesh", own, { method: "DELETE" })).status).toBe(200);
-    await vi.waitFor(async () => expect((await server.ask("mesh", `${own}/configmaps`)).json.items).toHaveLength(0));
+    await vi.waitFor(
+      async () => expect((await server.ask("mesh", `${own}/configmaps`)).json.items).toHaveLength(0),
+      60_000,
+    );
     expect((await server.ask("mesh", own)).json.status.phase).toBe("Terminating");
     for (const member of [east, west]) member.away = false;
-    await vi.waitFor(async () => expect((await server.ask("mesh", own)).status).toBe(404), 5_000);
+    await vi.waitFor(async () => expect((await server.ask("mesh", own)).status).toBe(404), 60_000);
     expect((await west.ask(services)).json.items).toHaveLength(1);
     // They go with the last who has it.
     for (const member of [east, west]) member.namespaces.set(shop, "terminating");

@@ -81,7 +81,7 @@ function want(model: Model, rules: string): void {
 
 /** When keys that cannot be fetched are forgotten. */
 const until = expect.stringMatching(/^\d{4}-.*Z$/) as string;
-const patient = { timeout: 15_000, interval: 10 };
+const patient = { timeout: 60_000, interval: 10 };
 
 describe("keys of tokens", () => {
   test("are fetched, refreshed, and forgotten when nobody wants them", async () => {

@@ -156,7 +156,7 @@ test("an answer that comes later than the watch is no sign that etcd has gone ba
   // The watch was there before, and is not held up.
   etcd.put("a", 2);
   etcd.put("a", 3);
-  await vi.waitFor(() => expect(valueOf(feed, "a")).toBe(3));
+  await vi.waitFor(() => expect(valueOf(feed, "a")).toBe(3), 60_000);
   slow.resolve();
   await current;
   etcd.held = Promise.resolve();
@@ -170,7 +170,7 @@ test("an etcd that has gone back ends watches and reads for good, also when it h
   const copy = { kvs: new Map(etcd.kvs), revision: etcd.revision };
   etcd.put("phantom", 1);
   etcd.put("phantom", 2);
-  await vi.waitFor(() => expect(valueOf(feed, "phantom")).toBe(2));
+  await vi.waitFor(() => expect(valueOf(feed, "phantom")).toBe(2), 60_000);
   const reader = collect(
     { watch: (selection, after, signal) => watchHistory(feed.history, selection, after, signal) },
     things,
@@ -201,7 +201,7 @@ test("changes that were compacted away and could not be read are read later, and
   await systemClock.sleep(200);
   etcd.kvs.delete("broken");
   etcd.put("b", 2);
-  await vi.waitFor(() => expect(valueOf(feed, "b")).toBe(2), 5_000);
+  await vi.waitFor(() => expect(valueOf(feed, "b")).toBe(2), 60_000);
   expect([valueOf(feed, "a"), valueOf(feed, "c")]).toEqual([2, 1]);
   await feed.current();
 });
@@ -220,6 +220,6 @@ test("a head that is missing is no state of nothing: what is known stands, and i
   expect(feed.history.revision).toBeGreaterThanOrEqual(before);
   expect(valueOf(feed, "a")).toBe(1);
   etcd.put("a", 2);
-  await vi.waitFor(() => expect(valueOf(feed, "a")).toBe(2), 5_000);
+  await vi.waitFor(() => expect(valueOf(feed, "a")).toBe(2), 60_000);
   await feed.current();
 });

@@ -13,7 +13,7 @@ function envoyProgram(version: string): string {
 
 /** Waits until a check gives something. */
 export async function eventually<V>(what: string, check: () => V | undefined | Promise<V | undefined>): Promise<V> {
-  const until = Date.now() + 15_000;
+  const until = Date.now() + 60_000;
   let last: unknown;
   while (Date.now() < until) {
     try {
