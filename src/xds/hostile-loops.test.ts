@@ -89,18 +89,20 @@ describe("somebody who makes up node ids", () => {
     "has them served no faster than new proxies come, which holds up nobody who is known",
     { timeout: 180_000 },
     async () => {
-      world = await HostileWorld.start({ newNodeBurst: 5, newNodesPerSecond: 2, longestHoldMs: 2000 });
+      const started = performance.now();
+      world = await HostileWorld.start({ newNodeBurst: 5, newNodesPerSecond: 2, longestHoldMs: 30_000 });
       const before = world.server.figures().messagesSent;
       // The neighbour is one of the five.
       await Promise.all(Array.from({ length: 4 }, (_, at) => world.served(`proxy-${at}`)));
-      const started = performance.now();
-      const made = Array.from({ length: 6 }, (_, at) => world.served(`made-up-${at}`));
+      // So many that some wait also where the four took so long that five may come at once again.
+      const made = Array.from({ length: 12 }, (_, at) => world.served(`made-up-${at}`));
       const finding = await world.finding("", "ProxyClaimsMany");
       expect(finding.what).toContain(`more than 5 new proxies, and 2 a second, over ${world.socketPath}`);
       await Promise.all(Array.from({ length: 4 }, (_, at) => world.served(`proxy-${at}`)));
       await Promise.all(made);
-      expect(performance.now() - started).toBeGreaterThan(1500);
-      expect(world.server.figures().messagesSent - before).toBe(4 + 6 + 4);
+      // Five at once, and then two a second, since there is a server: however slow the machine is, never more.
+      expect(performance.now() - started).toBeGreaterThan(((1 + 4 + 12 - 5) / 2) * 1000 - 100);
+      expect(world.server.figures().messagesSent - before).toBe(4 + 12 + 4);
       await world.forgiven("");
     },
   );
