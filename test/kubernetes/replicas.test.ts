@@ -312,8 +312,8 @@ describe("under load", () => {
       for (const name of ["input", "output"]) await on(hook(name));
       const { routeMs, endpointsMs } = await change();
       console.log(`a host was gone: a route took ${routeMs} ms, endpoints ${endpointsMs} ms to reach every sidecar`);
-      // Twenty seconds until connections end, forty for a proxy that had just come and was not answered yet; then each attempt at an
-      // address that is gone still costs two and a half.
+      // Twenty seconds until connections end, forty for a proxy of which nothing changes; then each attempt at an address that is
+      // gone still costs two and a half.
       expect(Math.max(routeMs, endpointsMs)).toBeLessThan(50_000);
     } finally {
       await on("delete table inet gone");

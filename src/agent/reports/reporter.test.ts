@@ -81,3 +81,16 @@ test("one that never says so is kept: it is of an earlier version", async () => 
   await pass(120);
   expect([plane.reports > 10, plane.lost, plane.opened]).toEqual([true, 0, 1]);
 });
+
+test("one that is gone before it was told anything is left too, where its kind was heard before", async () => {
+  const plane = new Plane();
+  using _reporter = reporter(plane);
+  await pass(45);
+  plane.answers = false;
+  plane.connection = {};
+  await pass(21);
+  expect(plane.lost).toBe(1);
+  // Perhaps it is one of an earlier version: that costs one connection.
+  await pass(120);
+  expect([plane.lost, plane.opened]).toEqual([1, 3]);
+});

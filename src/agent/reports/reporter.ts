@@ -51,8 +51,6 @@ interface Open {
   readonly connection: object;
   /** Whether what was written waits to be taken. */
   full: boolean;
-  /** Whether the control plane is one that says that reports came. */
-  answers: boolean;
   /** Runs while a report is not known to have come. */
   unheard: Disposable | undefined;
 }
@@ -68,6 +66,8 @@ export class ProxyReporter implements Disposable {
   #nudge = new AbortController();
   #open: Open | undefined;
   #answering = 0;
+  /** Whether the control plane that was last heard is one that says that reports came: the next one is expected to. */
+  #acknowledges = false;
   #told: { readonly report: ProxyReport; readonly at: number } | undefined;
 
   constructor(options: ReporterOptions) {
@@ -114,7 +114,7 @@ export class ProxyReporter implements Disposable {
     // Who takes nothing is told the newest once it does.
     if (open.full) return;
     this.#told = { report, at: now };
-    if (open.answers) open.unheard ??= this.#options.clock.after(heardMs, () => this.#lose(open));
+    if (this.#acknowledges) open.unheard ??= this.#options.clock.after(heardMs, () => this.#lose(open));
     this.#say(open, { kind: "report", report });
   }
 
@@ -123,6 +123,7 @@ export class ProxyReporter implements Disposable {
     const { logger, node, way } = this.#options;
     if (this.#open !== open) return;
     logger.warn("the control plane does not answer any more: another connection is made", { node: node.id });
+    this.#acknowledges = false;
     this.#close();
     open.stream.cancel();
     way.lost();
@@ -140,7 +141,7 @@ export class ProxyReporter implements Disposable {
     this.#open?.stream.end();
     this.#close();
     const stream = way.open(reportMethod);
-    const open: Open = { stream, connection, full: false, answers: false, unheard: undefined };
+    const open: Open = { stream, connection, full: false, unheard: undefined };
     this.#open = open;
     this.#told = undefined;
     stream.on("drain", () => (open.full = false));
@@ -164,7 +165,7 @@ export class ProxyReporter implements Disposable {
     this.#answering += 1;
     try {
       const question = readQuestion(bytes);
-      if (question?.ask === "nothing") open.answers = true;
+      if (question?.ask === "nothing") this.#acknowledges = true;
       const words = question ? await this.#answers(question) : [];
       if (this.#open !== open) return;
       for (const word of words) this.#say(open, word);
