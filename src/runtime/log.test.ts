@@ -15,9 +15,17 @@ function folder(files: Readonly<Record<string, string>>): string {
   return made;
 }
 
-async function read(at: string, options: LogOptions, running = (): boolean => false): Promise<string> {
+async function read(
+  at: string,
+  options: LogOptions,
+  running = (): boolean => false,
+  seen: (text: string) => void = () => undefined,
+): Promise<string> {
   let text = "";
-  for await (const chunk of readLog(at, options, running, clock, new AbortController().signal)) text += String(chunk);
+  for await (const chunk of readLog(at, options, running, clock, new AbortController().signal)) {
+    text += String(chunk);
+    seen(text);
+  }
   return text;
 }
 
@@ -43,14 +51,20 @@ describe("a process's log", () => {
   it("is followed over its turn to a new file, until the process ends", async () => {
     const at = folder({ log: now });
     let running = true;
-    const following = read(at, { follow: true, tailLines: 1 }, () => running);
-    await clock.sleep(150);
+    let seen = "";
+    const following = read(
+      at,
+      { follow: true, tailLines: 1 },
+      () => running,
+      (text) => (seen = text),
+    );
+    await expect.poll(() => seen).toBe("vier ä\n");
     appendFileSync(join(at, "log"), "2026-01-01T00:00:05Z fi");
     await clock.sleep(150);
     appendFileSync(join(at, "log"), "ve\n");
     renameSync(join(at, "log"), join(at, "log.1"));
     writeFileSync(join(at, "log"), "2026-01-01T00:00:06Z six\n");
-    await clock.sleep(250);
+    await expect.poll(() => seen).toBe("vier ä\nfive\nsix\n");
     appendFileSync(join(at, "log"), "2026-01-01T00:00:07Z seven\n");
     running = false;
     expect(await following).toBe("vier ä\nfive\nsix\nseven\n");
