@@ -1,4 +1,5 @@
 /** The store on a real etcd: what every store promises, and what is etcd's alone. */
+import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -21,6 +22,9 @@ import { Credentials } from "./credentials.ts";
 import { Etcd } from "./etcd.ts";
 import { Gate } from "./gate.ts";
 import { folderPrefix } from "./run.ts";
+
+/** The command, as people start it. */
+const weft = join(import.meta.dirname, "../../weft");
 
 let etcd: Etcd;
 let count = 0;
@@ -301,6 +305,36 @@ describe("objects", () => {
       message: expect.stringContaining('secrets "shop/'),
     });
   });
+
+  test("that are Secrets stop a server that starts with a wrong key: it says so, and nothing in etcd is changed", async () => {
+    const prefix = newPrefix();
+    const [word, right] = ["correct-horse-battery-staple", { name: "a", secret: randomBytes(32) }];
+    const secret: ObjectKey = { partition: "mesh", resource: "secrets", namespace: "shop", name: "one" };
+    const withKey = { cipher: new RecordCipher([right]) };
+    {
+      await using store = await open(prefix, withKey);
+      await store.put(secret, thing("one", word), any);
+    }
+    const folder = mkdtempSync(join(tmpdir(), `${folderPrefix}etcd-keys-`));
+    try {
+      writeFileSync(join(folder, "keys"), `a ${randomBytes(32).toString("base64")}\n`, { mode: 0o600 });
+      const before = await etcd.bytes(prefix);
+      expect(before).toContain("weft:sealed:1:a:");
+      const flags = ["--store", etcd.url(prefix), "--run-dir", join(folder, "run"), "--state-dir", join(folder, "api")];
+      const args = ["server", ...flags, "--mesh-port", "0", "--encryption-keys", join(folder, "keys")];
+      const { status, stderr } = spawnSync(weft, args, { encoding: "utf8", timeout: 60_000 });
+      expect(status).toBe(1);
+      expect(stderr).toContain('secrets "shop/one" of mesh cannot be read');
+      expect(stderr).toContain('the key "a" does not open it');
+      expect(stderr).toContain("(--encryption-keys)");
+      expect(stderr).not.toContain(word);
+      expect(await etcd.bytes(prefix)).toBe(before);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+    await using store = await open(prefix, withKey);
+    expect((await store.get(secret))?.object["value"]).toBe(word);
+  }, 90_000);
 });
 
 describe("an etcd that asks who one is", () => {
