@@ -4,7 +4,8 @@ import { createServer as createHttp2, type IncomingHttpHeaders, type ServerHttp2
 import { createServer as createTcp } from "node:net";
 import { loadPorts } from "./load.ts";
 
-createServer((request, response) => {
+// A server that closes idle connections does so beside a request on its way now and then: a failure that would be its own.
+createServer({ keepAliveTimeout: 0 }, (request, response) => {
   request.resume();
   request.on("end", () => response.end(`by ${process.pid}`));
 }).listen(loadPorts.http1, "0.0.0.0");
