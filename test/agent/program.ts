@@ -13,9 +13,9 @@ let calls = none();
 let ready = true;
 
 const server = createServer(answer);
-// A server that closes idle connections does so beside a request on its way now and then, a failure that would be its own: none is idle
-// for so long while requests come.
-server.keepAliveTimeout = 60_000;
+// Every answer says that it ends its connection. A server that closes idle ones does so beside a request on its way now and then, a failure
+// that would be its own; and one that leaves them open keeps callers' proxies outside of the mesh that its Pod has joined.
+server.maxRequestsPerSocket = 1;
 
 function answer(request: IncomingMessage, response: ServerResponse): void {
   const path = request.url ?? "/";
